@@ -1,0 +1,1 @@
+"""A serverless queue for Amazon SageMaker hyperparameter tuning jobs."""

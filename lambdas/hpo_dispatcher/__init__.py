@@ -1,0 +1,1 @@
+"""The dispatcher: turns queued requests into SageMaker tuning jobs."""

@@ -1,0 +1,1 @@
+"""Training scripts that the queue, the notebooks and the campaigns run."""
