@@ -1,0 +1,92 @@
+# hpoq. Needs Python 3.11 or newer, Node and make; sets everything else up in this folder.
+#
+#   make demo    the whole thing on this machine: queues, Lambda, tuning jobs, trained models
+#   make test    all tests                     make lint    ruff, mypy, import-linter
+#   make bench   all benchmarks against goals  make deploy  cdk deploy to your AWS account
+#   make audit   security checks               make soak    ten minutes of random faults
+#   make lock    pin the requirements anew     make clean   remove what make has made
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+READY := $(VENV)/.ready
+NODE_READY := node_modules/.ready
+
+export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
+export CDK_DISABLE_CLI_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit cloud-test lint format bench deploy audit soak docs-check lock clean
+
+help:
+	@sed -n '3,8s/^# \{0,3\}//p' Makefile
+
+setup: $(READY) $(NODE_READY)
+
+# torch first and by pip with its dependencies: its CPU build is chosen by what pip can see.
+# The lock names every package, so the rest needs no resolving.
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpoq needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Python packages into $(VENV) (a few minutes, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.txt | cut -d' ' -f1)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(NODE_READY): package.json package-lock.json
+	@npm ci --silent --no-audit --no-fund
+	@touch $@
+
+demo: setup
+	@python examples/demo/run.py
+
+test: setup
+	@rm -f .coverage .coverage.*
+	@python -m pytest tests --ignore=tests/cloud --ignore=tests/soak -q -n auto --dist loadfile --cov --cov-report=
+	@python -m pytest tests/cloud -q --cov --cov-append --cov-report=
+	@python -m coverage report --skip-covered --fail-under=90
+
+unit: setup
+	@python -m pytest tests/unit -q -n auto --dist loadfile
+
+cloud-test: setup
+	@python -m pytest tests/cloud -q
+
+lint: setup
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@lint-imports --no-logo
+
+format: setup
+	@ruff check --fix . && ruff format .
+
+bench: setup
+	@python -m benchmarks
+
+deploy: setup
+	@cdk deploy
+
+docs-check: setup
+	@python -m pytest tests/cloud/test_documents.py -q
+
+audit: setup
+	@python tools/audit.py
+
+soak: setup
+	@python -m pytest tests/soak -q --timeout=1200
+
+# Both locks serve every platform; see the heads of the .in files.
+lock: setup
+	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --excludes requirements.excludes \
+	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -o requirements.txt requirements.in
+	@cd layers/sagemaker_sdk && uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	  --excludes excludes.txt --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" -o requirements.lock requirements.in
+
+clean:
+	@test ! -x $(BIN)/hpoq || $(BIN)/hpoq local down || true
+	@rm -rf .hpoq cdk.out node_modules $(VENV) layers/sagemaker_sdk/.cache .coverage .coverage.* htmlcov
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
