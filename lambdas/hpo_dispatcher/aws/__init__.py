@@ -1,0 +1,1 @@
+"""The ports on AWS; the only boto3 in the dispatcher."""

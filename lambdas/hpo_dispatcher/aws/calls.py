@@ -1,0 +1,53 @@
+"""How the dispatcher calls AWS: retries, and what a failed call means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from hpo_dispatcher.ports import Unavailable
+from hpo_dispatcher.redaction import Redactor
+
+# Adaptive: list and describe are limited to a few calls a second, and not adjustable.
+CONFIG = Config(
+    retries={"mode": "adaptive", "total_max_attempts": 6},
+    connect_timeout=5,
+    read_timeout=30,
+    max_pool_connections=50,
+    user_agent_extra="hpoq",
+)
+
+
+_NOTHING_SECRET = Redactor()
+
+
+@contextmanager
+def unavailable(call: str, told: Callable[[str], str] = _NOTHING_SECRET.text) -> Iterator[None]:
+    """Whatever the caller has not understood becomes ``Unavailable``, naming the call.
+
+    Args:
+        call: as IAM names it.
+        told: what may be told of the service's answer, which may quote the request.
+    """
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        # Not "from error": its text is the one that has to be left out.
+        raise Unavailable(told(f"{call}: {error}")) from None
+
+
+def code(error: ClientError) -> str:
+    """The API's error code."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def message(error: ClientError) -> str:
+    """The API's error message."""
+    return str(error.response.get("Error", {}).get("Message", ""))
+
+
+Item = dict[str, Any]

@@ -1,0 +1,603 @@
+"""The ledger on DynamoDB: every transition is a conditional write, many go in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from hpo_dispatcher.aws.calls import code, unavailable
+from hpo_dispatcher.aws.items import (
+    ACTIVE,
+    BLOCKED,
+    DEPLOYMENT,
+    LEASE_KEY,
+    SPENT,
+    VERSION,
+    Item,
+    active_from,
+    active_item,
+    best_item,
+    blocked_from,
+    blocked_item,
+    entry_from,
+    entry_item,
+    from_wire,
+    line_attributes,
+    moment,
+    spent_from,
+    spent_key,
+    to_wire,
+)
+from hpo_dispatcher.entry import ActiveJob, Blocked, Entry, Status, timestamp
+from hpo_dispatcher.errors import Unreadable
+from hpo_dispatcher.ports import (
+    Added,
+    Backlog,
+    Ending,
+    Lease,
+    LeaseLost,
+    LedgerMissing,
+    Unavailable,
+)
+from hpo_dispatcher.tuning_job import tuning_job_name
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_T = TypeVar("_T")
+Key = tuple[str, str]
+Write = dict[str, Any]  # one element of TransactItems
+# Writes that go with whichever groups of a transaction are left, by their names.
+Shared = Callable[[Collection[str]], list[Write]]
+
+# TransactWriteItems: 100 items and 4 MB; a start writes two rows, and one checks the lease.
+ROWS = 96
+BATCH_GET = 100  # BatchGetItem: keys per call
+BYTES = 3_000_000
+CONFLICT_RETRIES = 8
+
+
+class DynamoDBLedger:
+    """``Ledger`` on one DynamoDB table."""
+
+    def __init__(
+        self,
+        dynamodb: DynamoDBClient,
+        table: str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._clock = clock
+        self._sleep = sleep
+        self._unreadable: dict[str, None] = {}  # lines, in the order they were met
+
+    # The lease
+
+    def acquire_lease(self, holder: str, now: datetime, until: datetime) -> Lease | None:
+        """See ``Ledger``."""
+        try:
+            row = self._update(
+                LEASE_KEY,
+                "SET holder = :holder, held_until = :until",
+                "attribute_not_exists(holder) OR holder = :holder OR held_until < :now",
+                {":holder": holder, ":until": timestamp(until), ":now": timestamp(now)},
+            )
+        except _ConditionFailed:
+            return None
+        return Lease(holder=holder, until=until, last_cycle=moment(row.get("last_cycle")))
+
+    def release_lease(self, holder: str, cycle_began: datetime | None) -> bool:
+        """See ``Ledger``."""
+        values = {":holder": holder}
+        change = "REMOVE holder, held_until"
+        if cycle_began:
+            values[":began"] = timestamp(cycle_began)
+            change = f"SET last_cycle = :began {change}"
+        try:
+            row = self._update(LEASE_KEY, change, "holder = :holder", values)
+        except _ConditionFailed:
+            return False
+        asked_at = moment(row.get("asked_at"))
+        return bool(cycle_began and asked_at and asked_at > cycle_began)
+
+    def ask_for_cycle(self, now: datetime) -> None:
+        """See ``Ledger``."""
+        self._update(LEASE_KEY, "SET asked_at = :now", None, {":now": timestamp(now)})
+
+    # Entries
+
+    def add(self, entries: Sequence[Entry]) -> Sequence[Added]:
+        """See ``Ledger``."""
+        outcomes: dict[int, Added] = {}
+        rest = list(enumerate(entries))
+        while rest:  # a transaction takes each row once: what repeats an id waits its turn
+            first = {entry.key: (index, entry) for index, entry in reversed(rest)}
+            pairs = list(first.values())
+            for batch in _batches(pairs, lambda pair: _size(pair[1]), rows=ROWS // 2):
+                outcomes |= self._add_batch(batch)
+            rest = [(i, e) for i, e in rest if i not in outcomes]
+        return [outcomes[index] for index in range(len(entries))]
+
+    def _add_batch(self, batch: Sequence[tuple[int, Entry]]) -> dict[int, Added]:
+        puts = {str(index): self._add_writes(entry) for index, entry in batch}
+        written = self._write_those_that_can(puts)
+        return {
+            index: Added.NEW if str(index) in written else self._already(entry)
+            for index, entry in batch
+        }
+
+    def _add_writes(self, entry: Entry) -> list[Write]:
+        put: Write = {
+            "Put": {
+                "Item": to_wire(entry_item(entry, self._clock())),
+                "ConditionExpression": (
+                    "attribute_not_exists(id) OR (#status = :rejected AND version <= :known)"
+                ),
+                "ExpressionAttributeNames": {"#status": "status"},
+                "ExpressionAttributeValues": to_wire(
+                    {":rejected": str(Status.REJECTED), ":known": VERSION}
+                ),
+            }
+        }
+        blocked: Write = {"Put": {"Item": to_wire(blocked_item(entry))}}
+        return [put, blocked] if entry.blocked else [put]
+
+    def _already(self, entry: Entry) -> Added:
+        there = self._item({"team": entry.team, "id": entry.request_id}) or {}
+        if entry.request and there.get("digest") == entry.request.digest():
+            return Added.REPEATED
+        if "digest" not in there and "tuning_job_name" in there:
+            return Added.REPEATED  # rebuilt from its tuning job: by then, it was this id's only one
+        cancelled_before = there.get("status") == Status.CANCELLED and "digest" not in there
+        return Added.CANCELLED if cancelled_before else Added.TAKEN
+
+    def get(self, team: str, request_id: str) -> Entry | None:
+        """See ``Ledger``."""
+        item = self._item({"team": team, "id": request_id})
+        return entry_from(item) if item else None
+
+    def heads(self, team: str, count: int) -> Sequence[Entry]:
+        """See ``Ledger``."""
+        return self._query(
+            entry_from,
+            count,
+            IndexName="line",
+            KeyConditionExpression="line = :team",
+            ExpressionAttributeValues=to_wire({":team": team}),
+        )
+
+    def backlog(self, team: str) -> Backlog:
+        """See ``Ledger``."""
+        accepted: list[str] = self._query(
+            lambda row: str(row.get("accepted_at", "")),  # a broken row counts, and has no age
+            None,
+            IndexName="line",
+            KeyConditionExpression="line = :team",
+            ExpressionAttributeValues=to_wire({":team": team}),
+            ProjectionExpression="accepted_at",
+        )
+        return Backlog(
+            count=len(accepted), oldest=moment(min(filter(None, accepted), default=None))
+        )
+
+    def get_all(self, keys: Sequence[Key]) -> Mapping[Key, Entry]:
+        """See ``Ledger``."""
+        wanted = [to_wire({"team": team, "id": id_}) for team, id_ in dict.fromkeys(keys)]
+        found: dict[Key, Entry] = {}
+        while wanted:
+            batch, wanted = wanted[:BATCH_GET], wanted[BATCH_GET:]
+            request: Any = {self._table: {"Keys": batch, "ConsistentRead": True}}
+            with self._calling("BatchGetItem"):
+                answer = self._dynamodb.batch_get_item(RequestItems=request)
+            for item in answer["Responses"].get(self._table, []):
+                for entry in self._read(entry_from, [item]):
+                    found[entry.key] = entry
+            left: Any = answer.get("UnprocessedKeys", {}).get(self._table)
+            wanted += left["Keys"] if left else []
+        return found
+
+    def blocked(self) -> Sequence[Blocked]:
+        """See ``Ledger``."""
+        return self._partition(BLOCKED, blocked_from)
+
+    def unblock(self, team: str, request_id: str) -> bool:
+        """See ``Ledger``."""
+        row = to_wire({"team": BLOCKED, "id": f"{team}/{request_id}"})
+        return bool(self._into_line(team, request_id, "blocked", [{"Delete": {"Key": row}}]))
+
+    def release(self, team: str, request_id: str) -> Entry | None:
+        """See ``Ledger``."""
+        return self._into_line(team, request_id, "held", [])
+
+    def _into_line(self, team: str, request_id: str, mark: str, also: list[Write]) -> Entry | None:
+        """Take a mark away; the entry is in line unless the other mark keeps it out."""
+        entry = self.get(team, request_id)
+        if entry is None or not getattr(entry, mark):
+            return None
+        values: Item = {":at": timestamp(self._clock()), ":marked": True}
+        change = f"SET updated_at = :at REMOVE {mark}, reason"
+        if not (entry.held and entry.blocked):
+            line = line_attributes(entry)
+            values |= {":line": line["line"], ":position": line["line_position"]}
+            change = (
+                "SET updated_at = :at, line = :line, line_position = :position "
+                f"REMOVE {mark}, reason"
+            )
+        write = _transition(entry.key, change, values, (Status.QUEUED,))
+        write["Update"]["ConditionExpression"] += f" AND {mark} = :marked"
+        return entry if self._write_those_that_can({mark: [write, *also]}) else None
+
+    def hold(self, team: str, request_id: str) -> Entry | None:
+        """See ``Ledger``."""
+        entry = self.get(team, request_id)
+        if entry is None:
+            return None
+        values = {
+            ":at": timestamp(self._clock()),
+            ":held": True,
+            ":reason": "held by its team; release it to let it start",
+        }
+        change = "SET held = :held, reason = :reason, updated_at = :at REMOVE line, line_position"
+        write = _transition((team, request_id), change, values, (Status.QUEUED,))
+        return entry if self._write_those_that_can({"hold": [write]}) else None
+
+    def set_priority(self, team: str, request_id: str, priority: int) -> Entry | None:
+        """See ``Ledger``."""
+        entry = self.get(team, request_id)
+        if entry is None:
+            return None
+        values: Item = {":at": timestamp(self._clock()), ":priority": priority}
+        change = "SET priority = :priority, updated_at = :at"
+        if not (entry.held or entry.blocked):
+            moved = line_attributes(replace(entry, priority=priority))
+            values[":position"] = moved["line_position"]
+            change += ", line_position = :position"
+        write = _transition(entry.key, change, values, (Status.QUEUED,))
+        return entry if self._write_those_that_can({"priority": [write]}) else None
+
+    def active(self) -> Sequence[ActiveJob]:
+        """See ``Ledger``."""
+        return self._partition(ACTIVE, active_from)
+
+    def unreadable(self) -> Sequence[str]:
+        """See ``Ledger``."""
+        met, self._unreadable = self._unreadable, {}
+        return list(met)
+
+    def _partition(self, name: str, read: Callable[[Item], _T]) -> list[_T]:
+        """All rows of a system partition, read consistently."""
+        return self._query(
+            read,
+            None,
+            KeyConditionExpression="team = :partition",
+            ExpressionAttributeValues=to_wire({":partition": name}),
+            ConsistentRead=True,
+        )
+
+    def start(self, entries: Sequence[Entry], holder: str, at: datetime) -> Sequence[Key]:
+        """See ``Ledger``."""
+        lease: Write = {
+            "ConditionCheck": {
+                "Key": to_wire(LEASE_KEY),
+                "ConditionExpression": "holder = :holder",
+                "ExpressionAttributeValues": to_wire({":holder": holder}),
+            }
+        }
+        started: list[Key] = []
+        for batch in _batches(list(entries), lambda _: 0, rows=ROWS // 2):
+            writes = {_name(entry.key): self._start_writes(entry, at) for entry in batch}
+            written = self._write_those_that_can(writes, lambda _: [lease])
+            started += [entry.key for entry in batch if _name(entry.key) in written]
+        return started
+
+    def _start_writes(self, entry: Entry, at: datetime) -> list[Write]:
+        change = "SET #status = :to, tuning_job_name = :name, started_at = :at, updated_at = :at"
+        values = {
+            ":to": str(Status.IN_PROGRESS),
+            ":name": tuning_job_name(*entry.key),
+            ":at": timestamp(at),
+        }
+        gone = "REMOVE line, line_position, reason"
+        write = _transition(entry.key, f"{change} {gone}", values, (Status.QUEUED,))
+        in_line = "attribute_not_exists(held) AND attribute_not_exists(blocked)"
+        write["Update"]["ConditionExpression"] += f" AND {in_line}"
+        return [
+            write,
+            {"Put": {"Item": to_wire(active_item(entry, at))}},
+        ]
+
+    def requeue(self, team: str, request_id: str, reason: str) -> bool:
+        """See ``Ledger``."""
+        entry = self.get(team, request_id)
+        if entry is None:
+            return False
+        line = line_attributes(entry)
+        values = {
+            ":to": str(Status.QUEUED),
+            ":line": line["line"],
+            ":position": line["line_position"],
+            ":reason": reason,
+            ":at": timestamp(self._clock()),
+        }
+        change = (
+            "SET #status = :to, line = :line, line_position = :position, reason = :reason, "
+            "updated_at = :at REMOVE started_at, tuning_job_name"
+        )
+        writes = [
+            _transition(entry.key, change, values, (Status.IN_PROGRESS,)),
+            {"Delete": {"Key": to_wire({"team": ACTIVE, "id": tuning_job_name(*entry.key)})}},
+        ]
+        return bool(self._write_those_that_can({"requeue": writes}))
+
+    def stopping(self, team: str, request_id: str) -> bool:
+        """See ``Ledger``."""
+        values = {":to": str(Status.STOPPING), ":at": timestamp(self._clock())}
+        change = "SET #status = :to, updated_at = :at"
+        name = tuning_job_name(team, request_id)
+        pointer: Write = {
+            "Update": {
+                "Key": to_wire({"team": ACTIVE, "id": name}),
+                "UpdateExpression": "SET #status = :to",
+                "ExpressionAttributeNames": {"#status": "status"},
+                "ExpressionAttributeValues": to_wire({":to": str(Status.STOPPING)}),
+                "ConditionExpression": "attribute_exists(id)",
+            }
+        }
+        entry = _transition((team, request_id), change, values, (Status.IN_PROGRESS,))
+        return bool(self._write_those_that_can({"stopping": [entry, pointer]}))
+
+    def finish(self, endings: Sequence[Ending]) -> Sequence[Key]:
+        """See ``Ledger``."""
+        finished: list[Key] = []
+        for batch in _batches(list(endings), lambda _: 0, rows=ROWS // 3):
+            writes = {_name(ending.key): self._finish_writes(ending) for ending in batch}
+            written = self._write_those_that_can(writes, _spending(batch))
+            finished += [ending.key for ending in batch if _name(ending.key) in written]
+        return finished
+
+    def _finish_writes(self, ending: Ending) -> list[Write]:
+        fields: Item = {
+            "ended_at": timestamp(ending.ended_at),
+            "updated_at": timestamp(self._clock()),
+            "counters": dict(ending.counters),
+            "reason": ending.reason,
+        }
+        if ending.best:
+            fields["best"] = best_item(ending.best)
+        values = {f":{name}": value for name, value in fields.items()}
+        sets = ", ".join(["#status = :to", *(f"{name} = :{name}" for name in fields)])
+        change = f"SET {sets} REMOVE line, line_position, held, blocked"
+        values[":to"] = str(ending.status)
+        writes = [_transition(ending.key, change, values, ending.was)]
+        if ending.tuning_job_name:
+            key = to_wire({"team": ACTIVE, "id": ending.tuning_job_name})
+            writes.append({"Delete": {"Key": key}})
+        elif Status.QUEUED in ending.was:
+            key = to_wire({"team": BLOCKED, "id": f"{ending.team}/{ending.request_id}"})
+            writes.append({"Delete": {"Key": key}})
+        return writes
+
+    def spent(self, month: str) -> Mapping[str, int]:
+        """See ``Ledger``."""
+        return dict(
+            self._query(
+                spent_from,
+                None,
+                KeyConditionExpression="team = :partition AND begins_with(id, :month)",
+                ExpressionAttributeValues=to_wire({":partition": SPENT, ":month": f"{month}/"}),
+                ConsistentRead=True,
+            )
+        )
+
+    # Documents of the deployment
+
+    def document(self, name: str) -> str | None:
+        """See ``Ledger``."""
+        item = self._item({"team": DEPLOYMENT, "id": name})
+        return str(item["document"]) if item else None
+
+    def put_document(self, name: str, content: str) -> None:
+        """See ``Ledger``."""
+        item = {
+            "team": DEPLOYMENT,
+            "id": name,
+            "document": content,
+            "updated_at": timestamp(self._clock()),
+        }
+        with self._calling("PutItem"):
+            self._dynamodb.put_item(TableName=self._table, Item=to_wire(item))
+
+    # Calls
+
+    @contextmanager
+    def _calling(self, operation: str) -> Iterator[None]:
+        with unavailable(f"dynamodb:{operation}"):
+            try:
+                yield
+            except ClientError as error:
+                if code(error) != "ResourceNotFoundException":
+                    raise
+                raise LedgerMissing(
+                    f"the ledger's table {self._table} does not exist. Nothing more is started, "
+                    "messages stay in their queues; docs/runbook.md says how to bring it back"
+                ) from None
+
+    def _item(self, key: Mapping[str, str]) -> Item | None:
+        with self._calling("GetItem"):
+            answer = self._dynamodb.get_item(
+                TableName=self._table, Key=to_wire(key), ConsistentRead=True
+            )
+        return from_wire(answer["Item"]) if "Item" in answer else None
+
+    def _query(self, read: Callable[[Item], _T], count: int | None, **query: Any) -> list[_T]:
+        rows: list[_T] = []
+        start: dict[str, Any] = {}
+        while True:
+            limit: dict[str, Any] = {"Limit": count - len(rows)} if count else {}
+            with self._calling("Query"):
+                answer = self._dynamodb.query(TableName=self._table, **query, **limit, **start)
+            rows += self._read(read, answer["Items"])
+            if "LastEvaluatedKey" not in answer or (count and len(rows) >= count):
+                return rows
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _read(self, read: Callable[[Item], _T], items: Iterable[Mapping[str, Any]]) -> list[_T]:
+        """What can be read; the rest is noted for ``unreadable``."""
+        rows: list[_T] = []
+        for item in items:
+            try:
+                rows.append(read(from_wire(item)))
+            except Unreadable as error:
+                self._unreadable[str(error)] = None
+        return rows
+
+    def _update(
+        self, key: Mapping[str, str], change: str, condition: str | None, values: Item
+    ) -> Item:
+        conditional = {"ConditionExpression": condition} if condition else {}
+        with self._calling("UpdateItem"):
+            try:
+                answer = self._dynamodb.update_item(
+                    TableName=self._table,
+                    Key=to_wire(key),
+                    UpdateExpression=change,
+                    ExpressionAttributeValues=to_wire(values),
+                    ReturnValues="ALL_NEW",
+                    **conditional,  # type: ignore[arg-type]
+                )
+            except ClientError as error:
+                if code(error) == "ConditionalCheckFailedException":
+                    raise _ConditionFailed from None
+                raise
+        return from_wire(answer["Attributes"])
+
+    def _write_those_that_can(
+        self, groups: Mapping[str, list[Write]], shared: Shared = lambda _: []
+    ) -> set[str]:
+        """One transaction of all groups whose conditions hold; the others are left out.
+
+        Args:
+            groups: writes that belong together, by a name.
+            shared: what is written once for those that are left; of its conditions there is
+                only the lease's.
+
+        Raises:
+            LeaseLost: the lease check failed; nothing was written.
+        """
+        groups = dict(groups)
+        conflicts = 0
+        while groups:
+            failed = self._transact(groups, shared(groups.keys()))
+            if failed is None:
+                return set(groups)
+            if not failed:  # somebody else wrote the same rows at this moment
+                conflicts += 1
+                if conflicts > CONFLICT_RETRIES:
+                    raise Unavailable("dynamodb:TransactWriteItems: too many conflicts")
+                self._sleep(0.02 * 2**conflicts)
+            for name in failed:
+                del groups[name]
+        return set()
+
+    def _transact(
+        self, groups: Mapping[str, list[Write]], shared: Sequence[Write]
+    ) -> set[str] | None:
+        """None: written. Else the groups whose conditions fail; empty for a mere conflict."""
+        owners = [""] * len(shared) + [name for name, writes in groups.items() for _ in writes]
+        writes = [*shared, *(write for group in groups.values() for write in group)]
+        with self._calling("TransactWriteItems"):
+            try:
+                self._dynamodb.transact_write_items(
+                    TransactItems=[self._in_table(write) for write in writes]  # type: ignore[misc]
+                )
+            except ClientError as error:
+                if code(error) == "TransactionConflictException":
+                    return set()
+                if code(error) != "TransactionCanceledException":
+                    raise
+                reasons = error.response.get("CancellationReasons", [])
+                codes = [reason.get("Code") for reason in reasons]
+                failed = {
+                    owner
+                    for owner, why in zip(owners, codes, strict=False)
+                    if why == "ConditionalCheckFailed"
+                }
+                if "" in failed:
+                    raise LeaseLost("another dispatcher has taken over") from None
+                if not failed and "TransactionConflict" not in codes:
+                    raise
+                return failed
+        return None
+
+    def _in_table(self, write: Write) -> Write:
+        return {kind: {"TableName": self._table, **fields} for kind, fields in write.items()}
+
+
+class _ConditionFailed(Exception):
+    """The condition of a single write did not hold."""
+
+
+def _transition(key: Key, change: str, values: Item, was: Iterable[Status]) -> Write:
+    states = {f":was{index}": str(status) for index, status in enumerate(was)}
+    return {
+        "Update": {
+            "Key": to_wire({"team": key[0], "id": key[1]}),
+            "UpdateExpression": change,
+            "ConditionExpression": f"#status IN ({', '.join(states)})",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": to_wire(values | states),
+        }
+    }
+
+
+def _spending(endings: Sequence[Ending]) -> Shared:
+    """One sum for each team and month: a transaction takes each row once."""
+    spent = {_name(ending.key): ending.spent for ending in endings if ending.spent}
+
+    def writes(written: Collection[str]) -> list[Write]:
+        sums: Counter[tuple[str, str]] = Counter()
+        for each in (spent[name] for name in written if name in spent):
+            sums[each.month, each.team] += each.instance_seconds
+        return [_added(*of, seconds) for of, seconds in sums.items() if seconds]
+
+    return writes
+
+
+def _added(month: str, team: str, instance_seconds: int) -> Write:
+    return {
+        "Update": {
+            "Key": to_wire(spent_key(month, team)),
+            "UpdateExpression": "ADD instance_seconds :more SET version = :version",
+            "ExpressionAttributeValues": to_wire({":more": instance_seconds, ":version": VERSION}),
+        }
+    }
+
+
+def _name(key: Key) -> str:
+    return "/".join(key)
+
+
+def _size(entry: Entry) -> int:
+    return len(entry.request.to_json()) if entry.request else 0
+
+
+def _batches(items: Sequence[_T], size: Callable[[_T], int], rows: int = ROWS) -> list[list[_T]]:
+    """Split by number of rows and by bytes."""
+    batches: list[list[_T]] = []
+    room = 0
+    for item in items:
+        if not batches or len(batches[-1]) == rows or size(item) > room:
+            batches.append([])
+            room = BYTES
+        batches[-1].append(item)
+        room -= size(item)
+    return batches

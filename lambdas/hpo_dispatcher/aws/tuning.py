@@ -1,0 +1,152 @@
+"""SageMaker's tuning jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from hpo_dispatcher.aws.calls import code, message, unavailable
+from hpo_dispatcher.entry import BestTrainingJob, Status
+from hpo_dispatcher.ports import (
+    AlreadyOurs,
+    AtLimit,
+    Created,
+    Creation,
+    NameTaken,
+    Refused,
+    TuningJob,
+    TuningJobDetail,
+)
+from hpo_dispatcher.redaction import Redactor
+from hpo_dispatcher.tuning_job import TAG_REQUEST_ID, TAG_TEAM, demand
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker.literals import HyperParameterTuningJobStatusType
+    from mypy_boto3_sagemaker.type_defs import (
+        DescribeHyperParameterTuningJobResponseTypeDef,
+        HyperParameterTrainingJobSummaryTypeDef,
+    )
+
+PAGE = 100
+_HOLDING: tuple[HyperParameterTuningJobStatusType, ...] = ("InProgress", "Stopping")
+NOT_FOUND = ("ResourceNotFound", "ResourceNotFoundException")
+
+
+class SageMakerTuning:
+    """``TuningService`` on SageMaker."""
+
+    def __init__(self, sagemaker: SageMakerClient, redactor: Redactor | None = None) -> None:
+        self._sagemaker = sagemaker
+        self._redactor = redactor or Redactor()
+
+    def in_progress(self) -> Sequence[TuningJob]:
+        """See ``TuningService``."""
+        pages = self._sagemaker.get_paginator("list_hyper_parameter_tuning_jobs")
+        with unavailable("sagemaker:ListHyperParameterTuningJobs"):
+            return [
+                TuningJob(name=summary["HyperParameterTuningJobName"], status=Status(status))
+                for status in _HOLDING
+                for page in pages.paginate(StatusEquals=status, PaginationConfig={"PageSize": PAGE})
+                for summary in page["HyperParameterTuningJobSummaries"]
+            ]
+
+    def describe(self, name: str) -> TuningJobDetail | None:
+        """See ``TuningService``."""
+        answer = self._describe(name)
+        if answer is None:
+            return None
+        detail = detail_from(answer)
+        # A script's own words, or its command line with every hyperparameter in it.
+        reason = self._redactor.text(detail.failure_reason, answer)
+        return replace(detail, failure_reason=reason)
+
+    def instances(self, name: str) -> Mapping[str, int]:
+        """See ``TuningService``."""
+        answer = self._describe(name)
+        return demand(dict(answer)).instances if answer else {}
+
+    def create(self, api_request: Mapping[str, Any]) -> Creation:
+        """See ``TuningService``."""
+
+        def told(text: str) -> str:  # the answer may quote the request
+            return self._redactor.text(text, api_request)
+
+        with unavailable("sagemaker:CreateHyperParameterTuningJob", told):
+            try:
+                self._sagemaker.create_hyper_parameter_tuning_job(**api_request)
+            except ClientError as error:
+                match code(error):
+                    case "ResourceLimitExceeded":
+                        return AtLimit(told(message(error)))
+                    case "ResourceInUse":
+                        return self._whose(api_request)
+                    case "ValidationException":
+                        return Refused(told(message(error)))
+                raise
+        return Created()
+
+    def stop(self, name: str) -> bool:
+        """See ``TuningService``."""
+        with unavailable("sagemaker:StopHyperParameterTuningJob"):
+            try:
+                self._sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+            except ClientError as error:
+                if code(error) in (*NOT_FOUND, "ValidationException"):
+                    return False
+                raise
+        return True
+
+    def _whose(self, api_request: Mapping[str, Any]) -> AlreadyOurs | NameTaken:
+        """The name is taken; the tags say whether by an earlier attempt of ours."""
+        there = self._describe(api_request["HyperParameterTuningJobName"])
+        if there is None:  # names are unique ignoring case, descriptions are not found by it
+            return NameTaken("a tuning job whose name differs in case")
+        arn = there["HyperParameterTuningJobArn"]
+        pages = self._sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
+        tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        asked = {tag["Key"]: tag["Value"] for tag in api_request["Tags"]}
+        ours = (TAG_REQUEST_ID, TAG_TEAM)
+        if all(tags.get(key) == asked[key] for key in ours):
+            return AlreadyOurs()
+        return NameTaken(f"request {tags[ours[0]]}" if ours[0] in tags else "a job not of hpoq")
+
+    def _describe(self, name: str) -> DescribeHyperParameterTuningJobResponseTypeDef | None:
+        with unavailable("sagemaker:DescribeHyperParameterTuningJob"):
+            try:
+                return self._sagemaker.describe_hyper_parameter_tuning_job(
+                    HyperParameterTuningJobName=name
+                )
+            except ClientError as error:
+                if code(error) in NOT_FOUND:
+                    return None
+                raise
+
+
+def detail_from(answer: DescribeHyperParameterTuningJobResponseTypeDef) -> TuningJobDetail:
+    """What Describe answers, as the dispatcher and clients use it."""
+    counters = answer.get("TrainingJobStatusCounters", {})
+    best = answer.get("BestTrainingJob")
+    return TuningJobDetail(
+        name=answer["HyperParameterTuningJobName"],
+        status=Status(answer["HyperParameterTuningJobStatus"]),
+        counters={name: count for name, count in counters.items() if isinstance(count, int)},
+        best=_best(best) if best else None,
+        ended_at=answer.get("HyperParameterTuningEndTime"),
+        failure_reason=answer.get("FailureReason", ""),
+    )
+
+
+def _best(summary: HyperParameterTrainingJobSummaryTypeDef) -> BestTrainingJob | None:
+    metric = summary.get("FinalHyperParameterTuningJobObjectiveMetric")
+    if not metric or "Value" not in metric:
+        return None
+    return BestTrainingJob(
+        name=summary["TrainingJobName"],
+        objective=float(metric["Value"]),
+        metric=metric.get("MetricName", ""),
+        hyperparameters=dict(summary.get("TunedHyperParameters", {})),
+    )

@@ -1,0 +1,192 @@
+"""The Lambda function: one dispatch cycle per invocation."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from hpo_dispatcher.aws.calls import CONFIG
+from hpo_dispatcher.aws.clients import BotocoreClients, Clients
+from hpo_dispatcher.aws.counting import CallCounter
+from hpo_dispatcher.aws.emf import NAMESPACE, EmfGauge
+from hpo_dispatcher.aws.events import EventBridge
+from hpo_dispatcher.aws.images import SdkImages
+from hpo_dispatcher.aws.ledger import DynamoDBLedger
+from hpo_dispatcher.aws.lines import RedactingFormatter, redact, redacted
+from hpo_dispatcher.aws.queues import SqsQueues
+from hpo_dispatcher.aws.quotas import ServiceQuotas
+from hpo_dispatcher.aws.tuning import SageMakerTuning
+from hpo_dispatcher.dispatch import Dispatcher
+from hpo_dispatcher.errors import HpoqError
+from hpo_dispatcher.job_builder import JobBuilder
+from hpo_dispatcher.logged import LoggedEvents, LoggedQueues, LoggedTuning
+from hpo_dispatcher.pace import Deadline, TokenBucket
+from hpo_dispatcher.settings import (
+    DEPLOYMENT_FILE,
+    Environment,
+    read_deployment,
+    read_templates,
+)
+from hpo_dispatcher.telemetry import CycleFailed, Telemetry
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+SETTINGS = "settings"
+EVENT_TIME_RESOLUTION = timedelta(seconds=1)  # EventBridge cuts the time to whole seconds
+
+# Metrics carry it as a dimension; the alarms of a deployment look for their own.
+SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "hpoq-dispatcher")
+logger = Logger(service=SERVICE, logger_formatter=RedactingFormatter())
+metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def dispatcher(
+    variables: Mapping[str, str], root: Path, session: Clients | None = None
+) -> Dispatcher:
+    """Everything of a deployment, wired, and nobody told about its cycles.
+
+    Args:
+        variables: the function's environment.
+        root: folder that holds ``deployment.json``.
+        session: another than the function's own, for tools and tests.
+
+    Raises:
+        InvalidSettings: something is missing or wrong; nothing was touched.
+    """
+    wired, _ = watched(variables, root, session)
+    publish_settings(wired)
+    return replace(wired, watch=lambda *_: None)
+
+
+def watched(
+    variables: Mapping[str, str], root: Path, session: Clients | None = None
+) -> tuple[Dispatcher, Telemetry]:
+    """See ``dispatcher``; this one tells the telemetry, which comes with it. Calls nothing yet."""
+    environment = Environment.read(variables)
+    deployment = read_deployment(root / DEPLOYMENT_FILE)
+    templates = read_templates()
+    clients = session or BotocoreClients(environment.region)
+    calls = CallCounter()
+    calls.listen(clients.events)
+    ledger = DynamoDBLedger(clients.client("dynamodb", config=CONFIG), environment.ledger_table)
+    builder = JobBuilder(
+        deployment=deployment,
+        environment=environment,
+        templates=templates,
+        images=SdkImages(environment.region, ledger),
+    )
+    redact(logger, builder.redactor)
+    queues = LoggedQueues(
+        queues=SqsQueues(clients.client("sqs", config=CONFIG), environment.deployment), log=logger
+    )
+    sagemaker = SageMakerTuning(clients.client("sagemaker", config=CONFIG), builder.redactor)
+    tuning = LoggedTuning(tuning=sagemaker, log=logger, clock=_now)
+    bus = EventBridge(clients.client("events", config=CONFIG), environment.event_bus, logger)
+    telemetry = Telemetry(
+        log=logger,
+        gauge=EmfGauge(metrics, SERVICE),
+        ledger=ledger,
+        queues=queues,
+        tuning=tuning,
+        calls=calls,
+        teams=tuple(deployment.teams),
+        clock=_now,
+    )
+    rate = deployment.limits.creates_per_second
+    wired = Dispatcher(
+        builder=builder,
+        queues=queues,
+        ledger=ledger,
+        tuning=tuning,
+        events=LoggedEvents(events=bus, log=logger),
+        quotas=ServiceQuotas(lambda: clients.client("service-quotas", config=CONFIG), ledger, _now),
+        clock=_now,
+        bucket=TokenBucket(rate=rate, burst=rate, clock=time.monotonic, sleep=time.sleep),
+        watch=telemetry.cycle,
+    )
+    return wired, telemetry
+
+
+def publish_settings(wired: Dispatcher) -> None:
+    """Clients check requests, and find what there is, by this document alone."""
+    environment, deployment = wired.builder.environment, wired.builder.deployment
+    templates = wired.builder.templates
+    settings = {
+        "name": environment.deployment,
+        "region": environment.region,
+        "artifact_bucket": environment.artifact_bucket,
+        "training_role_arn": environment.training_role_arn,
+        "training_source": environment.training_source,
+        "deployment": deployment.model_dump(mode="json"),
+        "templates": {name: each.model_dump(mode="json") for name, each in templates.items()},
+    }
+    content = json.dumps(settings, sort_keys=True)
+    if wired.ledger.document(SETTINGS) != content:
+        wired.ledger.put_document(SETTINGS, content)
+
+
+_warm: tuple[Dispatcher, Telemetry] | None = None
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics(capture_cold_start_metric=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Run one cycle; an exception means that the next one has to go on from there."""
+    global _warm  # noqa: PLW0603  what a warm start may keep
+    telemetry: Telemetry | None = None
+    try:
+        if _warm is None:
+            fresh = watched(os.environ, Path(os.environ.get("LAMBDA_TASK_ROOT", ".")))
+            publish_settings(fresh[0])
+            _warm = fresh
+        cycles, telemetry = _warm
+        summary = cycles.cycle(deadline_of(context), asked_at(event))
+    except Exception as error:
+        _tell(error, telemetry)
+        if isinstance(error, HpoqError):
+            raise
+        # Lambda logs what is raised, and sends it to the on-failure queue, past our formatter.
+        raise CycleFailed(f"{type(error).__name__}: {redacted(logger, str(error))}") from None
+    if summary.skipped:
+        telemetry.skipped(summary)
+    return summary.as_dict()
+
+
+def _tell(error: Exception, telemetry: Telemetry | None) -> None:
+    if not isinstance(error, HpoqError):  # a bug keeps its traceback
+        logger.exception("unforeseen")
+    if telemetry:
+        telemetry.failed(str(error))
+    else:
+        logger.error("no dispatcher", extra={"problem": str(error)})
+        metrics.add_metric(name="FailedCycles", unit=MetricUnit.Count, value=1)
+
+
+def deadline_of(context: LambdaContext) -> Deadline:
+    """The invocation's own time limit."""
+
+    def remaining() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    return Deadline(remaining=remaining, total=remaining())
+
+
+def asked_at(event: Mapping[str, Any]) -> datetime | None:
+    """When an event came about, at the latest; None for the heartbeat, which always runs."""
+    if event.get("source") in ("aws.sagemaker", "hpoq") and "time" in event:
+        return datetime.fromisoformat(str(event["time"])) + EVENT_TIME_RESOLUTION
+    return None

@@ -1,0 +1,86 @@
+"""What admission looks at: who holds what, who is in line, and how much there is. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from hpo_dispatcher.tuning_job import Demand
+
+SLOTS = "tuning jobs"
+
+Amounts = Mapping[str, int]  # resource -> count
+Key = tuple[str, str]  # team, request id
+Shape = tuple[int | tuple[str, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """A queued request near the front of its team's line."""
+
+    team: str
+    request_id: str
+    priority: int
+    accepted_at: datetime
+    demand: Demand
+
+    @property
+    def key(self) -> Key:
+        """Unique in a deployment."""
+        return self.team, self.request_id
+
+    @property
+    def needs(self) -> dict[str, int]:
+        """What it would hold, by resource."""
+        return needs(self.demand)
+
+    @property
+    def shape(self) -> Shape:
+        """Heads of the same shape need the same."""
+        return self.demand.tuning_jobs, *self.demand.instances.items()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """A tuning job that holds capacity, ours or anybody's."""
+
+    tuning_job_name: str
+    team: str | None  # None: not created by this deployment
+    demand: Demand
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """How long a request has been first in its team's line, and since when others passed it."""
+
+    since: datetime
+    passed_at: datetime | None = None  # when the first one started out of turn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The account and the lines at one moment."""
+
+    now: datetime
+    holders: Sequence[Holder]
+    lines: Mapping[str, Sequence[Head]]  # team -> heads, next to start first
+    fronts: Mapping[Key, Front] = field(default_factory=dict)  # as the last plan left them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """What the account may hold at once."""
+
+    tuning_jobs: int
+    instances: Mapping[str, int] = field(default_factory=dict)  # types without a quota: no limit
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """By resource."""
+        return {SLOTS: self.tuning_jobs, **self.instances}
+
+
+def needs(demand: Demand) -> dict[str, int]:
+    """A demand by resource."""
+    return {SLOTS: demand.tuning_jobs, **demand.instances}
