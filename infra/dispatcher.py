@@ -1,0 +1,198 @@
+"""The function that turns requests into tuning jobs, and what wakes it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.acknowledge import acknowledge, acknowledge_key_use
+from infra.metrics import NAMESPACE, service_name
+from infra.sdk_layer import SdkLayer, build_module
+from infra.settings import Settings
+from infra.source import ROOT, bundling, fingerprint, source_files, write_function
+
+TUNING_JOB_EVENT = "SageMaker HyperParameter Tuning Job State Change"
+HANDLER = "hpo_dispatcher.handler.handler"
+HEARTBEAT = Duration.minutes(10)
+
+
+class Dispatcher(Construct):
+    """Lambda function, SDK layer, on-failure queue and the three rules."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        environment: dict[str, str],
+        key: kms.IKey | None,
+    ) -> None:
+        super().__init__(scope, id_)
+        name = f"{settings.name}-dispatcher"
+        self.failures = sqs.Queue(
+            self,
+            "Failures",
+            encryption=sqs.QueueEncryption.KMS if key else sqs.QueueEncryption.SQS_MANAGED,
+            encryption_master_key=key,
+            enforce_ssl=True,
+            retention_period=Duration.days(14),
+        )
+        acknowledge(
+            self.failures,
+            "SQS3",
+            "It is itself where failed invocations end up; the events in it are only hints.",
+        )
+        log_group = logs.LogGroup(
+            self,
+            "Log",
+            log_group_name=f"/aws/lambda/{name}",
+            retention=_retention(settings.log_retention_days),
+            encryption_key=key,
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
+        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log_group.grant_write(role)
+        runtime = lambda_.Runtime(f"python{settings.python_version}", lambda_.RuntimeFamily.PYTHON)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            function_name=name,
+            runtime=runtime,
+            architecture=lambda_.Architecture.X86_64,
+            handler=HANDLER,
+            code=self._code(settings),
+            layers=[SdkLayer(self, "Sdk", python_version=settings.python_version).layer],
+            role=role,
+            log_group=log_group,
+            environment=environment
+            | {
+                "POWERTOOLS_SERVICE_NAME": service_name(settings.name),
+                "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
+            },
+            environment_encryption=key,
+            # Each log line names its trace: docs/decisions/0062.
+            tracing=lambda_.Tracing.ACTIVE,
+            timeout=Duration.minutes(15),
+            memory_size=settings.memory_mb,
+            reserved_concurrent_executions=settings.reserved_concurrency,
+            retry_attempts=2,
+            on_failure=destinations.SqsDestination(self.failures),
+        )
+        acknowledge(
+            self.function,
+            "L1",
+            "Python 3.13 is what the layer's wheels are locked and tested for.",
+        )
+        if key:
+            acknowledge_key_use(role)
+        self._wake()
+
+    def _code(self, settings: Settings) -> lambda_.Code:
+        package = ROOT / "lambdas" / "hpo_dispatcher"
+        deployment, version = settings.deployment, settings.python_version
+
+        def interpreter() -> str:
+            found: str = build_module().find_interpreter(version)
+            return found
+
+        return lambda_.Code.from_asset(
+            str(package),
+            asset_hash=fingerprint(
+                source_files(package), json.dumps(deployment, sort_keys=True), version
+            ),
+            asset_hash_type=cdk.AssetHashType.CUSTOM,
+            bundling=bundling(lambda folder: write_function(folder, deployment, interpreter())),
+        )
+
+    def _wake(self) -> None:
+        """The heartbeat every ten minutes, and at once when there may be something to do."""
+        rules: dict[str, dict[str, Any]] = {
+            "Heartbeat": {"schedule": events.Schedule.rate(HEARTBEAT)},
+            "TuningJobEnded": {
+                "event_pattern": events.EventPattern(
+                    source=["aws.sagemaker"],
+                    detail_type=[TUNING_JOB_EVENT],
+                    detail={"HyperParameterTuningJobStatus": ["Completed", "Failed", "Stopped"]},
+                )
+            },
+            "RequestsSubmitted": {
+                "event_pattern": events.EventPattern(
+                    source=["hpoq"], detail_type=["Requests Submitted"]
+                )
+            },
+        }
+        for name, trigger in rules.items():
+            rule = events.Rule(self, name, **trigger)
+            rule.add_target(targets.LambdaFunction(self.function))
+
+    def grant_tuning(self, training_role: iam.IRole) -> None:
+        """Create and follow tuning jobs that run as the training role."""
+        stack = cdk.Stack.of(self)
+        tuning_jobs = stack.format_arn(
+            service="sagemaker", resource="hyper-parameter-tuning-job", resource_name="*"
+        )
+        own = [
+            "sagemaker:CreateHyperParameterTuningJob",
+            "sagemaker:DescribeHyperParameterTuningJob",
+            "sagemaker:StopHyperParameterTuningJob",
+            "sagemaker:AddTags",
+            "sagemaker:ListTags",
+        ]
+        statements = [
+            iam.PolicyStatement(actions=own, resources=[tuning_jobs]),
+            iam.PolicyStatement(
+                actions=[
+                    "sagemaker:ListHyperParameterTuningJobs",
+                    "servicequotas:ListServiceQuotas",
+                ],
+                resources=["*"],
+            ),
+            iam.PolicyStatement(
+                actions=["iam:PassRole"],
+                resources=[training_role.role_arn],
+                conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+            ),
+            iam.PolicyStatement(
+                actions=["events:PutEvents"],
+                resources=[
+                    stack.format_arn(
+                        service="events", resource="event-bus", resource_name="default"
+                    )
+                ],
+            ),
+        ]
+        for statement in statements:
+            self.function.add_to_role_policy(statement)
+        role = self.function.role
+        assert role is not None  # noqa: S101  we gave it one
+        for finding, reason in {
+            "Resource::arn:<AWS::Partition>:sagemaker:<AWS::Region>:<AWS::AccountId>:"
+            "hyper-parameter-tuning-job/*": "Tuning jobs are named after requests.",
+            "Resource::*": (
+                "Listing the account's jobs and quotas, and X-Ray's segments, know no resource."
+            ),
+        }.items():
+            acknowledge(role, f"IAM5[{finding}]", reason)
+
+
+def _retention(days: int) -> logs.RetentionDays:
+    offered = {each.name: each for each in logs.RetentionDays}
+    by_days = {
+        1: "ONE_DAY", 3: "THREE_DAYS", 5: "FIVE_DAYS", 7: "ONE_WEEK", 14: "TWO_WEEKS",
+        30: "ONE_MONTH", 60: "TWO_MONTHS", 90: "THREE_MONTHS", 180: "SIX_MONTHS", 365: "ONE_YEAR",
+    }  # fmt: skip
+    longer = [each for each in sorted(by_days) if each >= days]
+    return offered[by_days[longer[0]]] if longer else logs.RetentionDays.INFINITE

@@ -1,0 +1,91 @@
+"""The whole deployment: wiring and grants only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.dispatcher import Dispatcher
+from infra.ledger import Ledger
+from infra.monitoring import Monitoring
+from infra.notices import Notices
+from infra.request_queue import RequestQueue
+from infra.settings import Settings, output_name
+from infra.team_access import TeamAccess
+from infra.training import Training
+
+
+class HpoStack(cdk.Stack):
+    """Queues in, tuning jobs out."""
+
+    def __init__(self, scope: Construct, id_: str, *, settings: Settings, **kwargs: Any) -> None:
+        description = "hpoq: a queue for SageMaker tuning jobs"
+        super().__init__(scope, id_, description=description, **kwargs)
+        arn = settings.kms_key_arn
+        key = kms.Key.from_key_arn(self, "Key", arn) if arn else None
+        ledger = Ledger(
+            self, "Ledger", deployment=settings.name, key=key, retain=settings.retain_data
+        )
+        training = Training(
+            self, "Training", key=key, retain=settings.retain_data, rules=settings.rules
+        )
+        dispatcher = Dispatcher(
+            self,
+            "Dispatcher",
+            settings=settings,
+            key=key,
+            environment={
+                "HPOQ_DEPLOYMENT": settings.name,
+                "HPOQ_LEDGER_TABLE": ledger.table.table_name,
+                "HPOQ_ARTIFACT_BUCKET": training.bucket.bucket_name,
+                "HPOQ_TRAINING_ROLE_ARN": training.role.role_arn,
+                "HPOQ_TRAINING_SOURCE": training.source.s3_object_url,
+                "HPOQ_EVENT_BUS": "default",
+            },
+        )
+        ledger.grant_dispatch(dispatcher.function)
+        dispatcher.grant_tuning(training.role)
+        outputs = {
+            "LedgerTableName": ledger.table.table_name,
+            "ArtifactBucketName": training.bucket.bucket_name,
+            "TrainingRoleArn": training.role.role_arn,
+            "DispatcherFunctionName": dispatcher.function.function_name,
+        }
+        queues: dict[str, RequestQueue] = {}
+        for team in settings.teams:
+            title = output_name(team)
+            queue = RequestQueue(
+                self, f"Queue{title}", deployment=settings.name, team=team, key=key
+            )
+            queues[team] = queue
+            queue.grant_intake(dispatcher.function)
+            notices = self._notices(settings, team, key)
+            if notices:
+                outputs[f"ChangeTopicArn{title}"] = notices.topic.topic_arn
+            TeamAccess(
+                self,
+                f"Access{title}",
+                deployment=settings.name,
+                team=team,
+                queue=queue,
+                ledger=ledger,
+                notices=notices,
+            )
+            outputs[f"RequestQueueUrl{title}"] = queue.queue.queue_url
+            outputs[f"DeadLetterQueueUrl{title}"] = queue.dead_letter_queue.queue_url
+        monitoring = Monitoring(
+            self, "Monitoring", settings=settings, dispatcher=dispatcher, queues=queues, key=key
+        )
+        outputs["AlarmTopicArn"] = monitoring.topic.topic_arn
+        for name, value in outputs.items():
+            cdk.CfnOutput(self, name, value=value)
+
+    def _notices(self, settings: Settings, team: str, key: kms.IKey | None) -> Notices | None:
+        wanted = settings.team(team)
+        if not (wanted.notify or wanted.notify_emails):
+            return None
+        id_ = f"Notices{output_name(team)}"
+        return Notices(self, id_, deployment=settings.name, team=team, settings=wanted, key=key)

@@ -1,0 +1,198 @@
+"""What wakes an engineer, and the one screen to look at then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.dashboard import Dashboard
+from infra.dispatcher import HEARTBEAT, Dispatcher
+from infra.metrics import DispatcherMetrics
+from infra.request_queue import RequestQueue
+from infra.settings import Settings
+
+# A message that three heartbeats in a row have not taken.
+UNTAKEN = Duration.minutes(35)
+HALF_HOUR = Duration.minutes(30)
+# In ten minutes; adaptive retries make good a few, and slow down by themselves.
+API_THROTTLES = 100
+
+_AT_LEAST = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+_BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+_QUIET = cloudwatch.TreatMissingData.NOT_BREACHING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """When one alarm rings, and the runbook's section about it."""
+
+    metric: cloudwatch.IMetric
+    threshold: float
+    means: str
+    section: str
+    periods: int = 1
+    operator: cloudwatch.ComparisonOperator = _AT_LEAST
+    missing: cloudwatch.TreatMissingData = _QUIET
+
+
+class Monitoring(Construct):
+    """SNS topic, alarms and dashboard."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        dispatcher: Dispatcher,
+        queues: Mapping[str, RequestQueue],
+        key: kms.IKey | None,
+    ) -> None:
+        super().__init__(scope, id_)
+        metrics = DispatcherMetrics(settings.name)
+        # Without a key of the customer's the topic is not encrypted: CloudWatch cannot publish
+        # through the AWS managed key, and an alarm's text holds no secret.
+        self.topic = sns.Topic(
+            self,
+            "Alarms",
+            topic_name=f"{settings.name}-alarms",
+            display_name=f"{settings.name} alarms",
+            enforce_ssl=True,
+            master_key=key,
+        )
+        if settings.alarm_email:
+            self.topic.add_subscription(subscriptions.EmailSubscription(settings.alarm_email))
+        conditions = _of_dispatcher(dispatcher, metrics) | _of_requests(metrics, settings)
+        for team, queue in queues.items():
+            conditions |= _of_team(team, queue)
+        self.alarms = [
+            self._alarm(settings, name, condition) for name, condition in conditions.items()
+        ]
+        self.dashboard = Dashboard(
+            self,
+            "Dashboard",
+            settings=settings,
+            function=dispatcher.function,
+            queues=queues,
+            alarms=self.alarms,
+            metrics=metrics,
+        )
+
+    def _alarm(self, settings: Settings, name: str, condition: Condition) -> cloudwatch.Alarm:
+        alarm = cloudwatch.Alarm(
+            self,
+            "".join(part.capitalize() for part in name.split("-")),
+            alarm_name=f"{settings.name}-{name}",
+            alarm_description=f"{condition.means} {settings.runbook}#{condition.section}",
+            metric=condition.metric,
+            threshold=condition.threshold,
+            evaluation_periods=condition.periods,
+            comparison_operator=condition.operator,
+            treat_missing_data=condition.missing,
+        )
+        alarm.add_alarm_action(actions.SnsAction(self.topic))
+        alarm.add_ok_action(actions.SnsAction(self.topic))
+        return alarm
+
+
+def _of_dispatcher(dispatcher: Dispatcher, metrics: DispatcherMetrics) -> dict[str, Condition]:
+    function = dispatcher.function
+    return {
+        "no-cycle": Condition(
+            metric=metrics.cycles(HEARTBEAT),
+            threshold=1,
+            operator=_BELOW,
+            missing=cloudwatch.TreatMissingData.BREACHING,
+            periods=3,
+            means="No dispatch cycle has ended for 30 minutes: nothing is started.",
+            section="no-cycle",
+        ),
+        "errors": Condition(
+            metric=function.metric_errors(period=HEARTBEAT),
+            threshold=1,
+            periods=2,
+            means="Dispatch cycles fail again and again; some requests do not move.",
+            section="errors",
+        ),
+        "failed-events": Condition(
+            metric=_waiting(dispatcher.failures),
+            threshold=1,
+            means="An event was given up after two retries; the heartbeat makes up for it.",
+            section="failed-events",
+        ),
+        "throttles": Condition(
+            metric=function.metric_throttles(period=Duration.minutes(5)),
+            threshold=1,
+            periods=6,
+            means="Invocations of the dispatcher have been throttled for 30 minutes.",
+            section="throttles",
+        ),
+        "long-cycle": Condition(
+            metric=function.metric_duration(statistic="Maximum", period=HEARTBEAT),
+            threshold=Duration.minutes(13).to_milliseconds(),
+            periods=3,
+            means="Cycles nearly use up their 15 minutes; work comes faster than it is done.",
+            section="long-cycle",
+        ),
+        "api-throttles": Condition(
+            metric=metrics.api_throttles(HEARTBEAT),
+            threshold=API_THROTTLES,
+            periods=3,
+            means="AWS has turned away many calls of the dispatcher for half an hour.",
+            section="api-throttles",
+        ),
+    }
+
+
+def _of_requests(metrics: DispatcherMetrics, settings: Settings) -> dict[str, Condition]:
+    hours = settings.oldest_request_hours
+    return {
+        "at-limit": Condition(
+            metric=metrics.free(HALF_HOUR),
+            threshold=1,
+            operator=_BELOW,
+            periods=8,
+            means="The account's limit of tuning jobs has been reached for four hours.",
+            section="at-limit",
+        ),
+        "oldest-request": Condition(
+            metric=metrics.oldest(HALF_HOUR),
+            threshold=Duration.hours(hours).to_seconds(),
+            means=f"A request has been in line for {hours} hours without a turn.",
+            section="oldest-request",
+        ),
+    }
+
+
+def _of_team(team: str, queue: RequestQueue) -> dict[str, Condition]:
+    return {
+        f"dead-letters-{team}": Condition(
+            metric=_waiting(queue.dead_letter_queue),
+            threshold=1,
+            means=f"Requests of {team} were refused and wait in its dead-letter queue.",
+            section="dead-letters",
+        ),
+        f"oldest-message-{team}": Condition(
+            metric=queue.queue.metric_approximate_age_of_oldest_message(
+                period=Duration.minutes(5), statistic="Maximum"
+            ),
+            threshold=UNTAKEN.to_seconds(),
+            means=f"A message of {team} has waited for over half an hour to be taken.",
+            section="oldest-message",
+        ),
+    }
+
+
+def _waiting(queue: sqs.IQueue) -> cloudwatch.IMetric:
+    return queue.metric_approximate_number_of_messages_visible(
+        period=Duration.minutes(5), statistic="Maximum"
+    )

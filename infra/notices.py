@@ -1,0 +1,69 @@
+"""A team's own topic: each change of state of its requests, to whatever it subscribes."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from infra.settings import TeamSettings
+
+SOURCE, DETAIL_TYPE = "hpoq", "Request State Change"
+
+
+class Notices(Construct):
+    """An SNS topic fed by a rule on the event bus, which lets this team's events through."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        deployment: str,
+        team: str,
+        settings: TeamSettings,
+        key: kms.IKey | None,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.topic = sns.Topic(
+            self,
+            "Changes",
+            topic_name=f"{deployment}-{team}-changes",
+            display_name=f"{deployment}: requests of {team}",
+            enforce_ssl=True,
+            master_key=key,
+        )
+        rule = events.CfnRule(
+            self,
+            "OfTeam",
+            description=f"State changes of {team}'s requests, to its topic",
+            event_pattern={
+                "source": [SOURCE],
+                "detail-type": [DETAIL_TYPE],
+                "detail": {"team": [team]},
+            },
+            targets=[{"id": "topic", "arn": self.topic.topic_arn}],
+        )
+        # This rule and no other: the service publishes for every account's rules.
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="RuleOfTeam",
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic.topic_arn],
+                conditions={"ArnEquals": {"aws:SourceArn": rule.attr_arn}},
+            )
+        )
+        for address in settings.notify_emails:
+            self.topic.add_subscription(subscriptions.EmailSubscription(address))
+
+    def subscriber_statement(self) -> iam.PolicyStatement:
+        """What its team may do with the topic: subscribe, and see who else has."""
+        return iam.PolicyStatement(
+            sid="FollowOwnRequests",
+            actions=["sns:Subscribe", "sns:ListSubscriptionsByTopic"],
+            resources=[self.topic.topic_arn],
+        )

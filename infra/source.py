@@ -1,0 +1,95 @@
+"""Files that travel with the stack, made reproducibly and without Docker."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import jsii
+
+ROOT = Path(__file__).resolve().parent.parent
+_SKIPPED = ("__pycache__",)
+
+
+@jsii.implements(cdk.ILocalBundling)
+class Bundling:
+    """Lets a Python function fill the asset's folder."""
+
+    def __init__(self, fill: Callable[[Path], None]) -> None:
+        self._fill = fill
+
+    def try_bundle(self, output_dir: str, *_options: object, **_members: object) -> bool:
+        """Fill the folder; there is no second way, so it never answers no."""
+        self._fill(Path(output_dir))
+        return True
+
+
+def bundling(
+    fill: Callable[[Path], None], kind: cdk.BundlingOutput = cdk.BundlingOutput.NOT_ARCHIVED
+) -> cdk.BundlingOptions:
+    """Options that bundle locally; the image is never used."""
+    return cdk.BundlingOptions(
+        image=cdk.DockerImage.from_registry("not-used"), local=Bundling(fill), output_type=kind
+    )
+
+
+def source_files(folder: Path, pattern: str = "*") -> list[Path]:
+    """Files below a folder in a fixed order, compiled ones left out."""
+    files = (path for path in folder.rglob(pattern) if path.is_file())
+    return sorted(path for path in files if not set(_SKIPPED) & set(path.parts))
+
+
+def fingerprint(paths: Iterable[Path], *extra: str) -> str:
+    """A digest of the files' places and contents: the same sources give the same asset."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    for text in extra:
+        digest.update(b"\0" + text.encode())
+    return digest.hexdigest()
+
+
+def write_function(
+    folder: Path, deployment: dict[str, Any], interpreter: str = sys.executable
+) -> None:
+    """The dispatcher's package and its settings, as Lambda unpacks them.
+
+    Args:
+        folder: to fill.
+        deployment: the settings that travel along.
+        interpreter: of the function's runtime; compiles, for /var/task is read-only and each
+            cold start would compile anew.
+    """
+    package = ROOT / "lambdas" / "hpo_dispatcher"
+    ignore = shutil.ignore_patterns(*_SKIPPED)
+    shutil.copytree(package, folder / package.name, ignore=ignore, dirs_exist_ok=True)
+    command = [interpreter, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    places = ["-s", str(folder), "-p", "/var/task", str(folder / package.name)]
+    subprocess.run([*command, *places], check=True, env=os.environ | {"PYTHONHASHSEED": "0"})
+    (folder / "deployment.json").write_text(json.dumps(deployment, indent=2, sort_keys=True))
+
+
+def write_training_archive(folder: Path) -> None:
+    """The training scripts at the root of one archive, as SageMaker's script mode wants them."""
+    source = ROOT / "training"
+    with (
+        (folder / "training.tar.gz").open("wb") as file,
+        gzip.GzipFile(fileobj=file, mode="wb", mtime=0, filename="") as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as archive,
+    ):
+        for path in source_files(source):
+            member = tarfile.TarInfo(path.relative_to(source).as_posix())
+            content = path.read_bytes()
+            member.size, member.mode = len(content), 0o644
+            archive.addfile(member, io.BytesIO(content))

@@ -1,0 +1,69 @@
+"""What a team may do, and no other."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.ledger import Ledger
+from infra.notices import Notices
+from infra.request_queue import RequestQueue
+
+
+class TeamAccess(Construct):
+    """A managed policy to attach to a team's users and roles."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        deployment: str,
+        team: str,
+        queue: RequestQueue,
+        ledger: Ledger,
+        notices: Notices | None = None,
+    ) -> None:
+        super().__init__(scope, id_)
+        nudge = iam.PolicyStatement(
+            sid="AskForACycle",
+            actions=["events:PutEvents"],
+            resources=[
+                cdk.Stack.of(self).format_arn(
+                    service="events", resource="event-bus", resource_name="default"
+                )
+            ],
+            # Of all entries of a call; "for all" of none would hold, too.
+            conditions={
+                "ForAllValues:StringEquals": {
+                    "events:source": "hpoq",
+                    "events:detail-type": "Requests Submitted",
+                },
+                "Null": {"events:source": "false", "events:detail-type": "false"},
+            },
+        )
+        statements = [*queue.sender_statements(), ledger.reader_statement(team), nudge]
+        if notices:
+            statements.append(notices.subscriber_statement())
+        if key := ledger.table.encryption_key:
+            statements.append(_use_of(key))
+        self.policy = iam.ManagedPolicy(
+            self,
+            "Policy",
+            managed_policy_name=f"{deployment}-{team}-team",
+            description=f"Send tuning requests as {team}, and read what became of them",
+            statements=statements,
+        )
+
+
+def _use_of(key: kms.IKey) -> iam.PolicyStatement:
+    """SQS and DynamoDB use the key on the team's behalf; the team itself cannot."""
+    services = [f"{service}.{cdk.Aws.REGION}.amazonaws.com" for service in ("sqs", "dynamodb")]
+    return iam.PolicyStatement(
+        sid="UseKeyThroughQueueAndLedger",
+        actions=["kms:Decrypt", "kms:GenerateDataKey"],
+        resources=[key.key_arn],
+        conditions={"StringEquals": {"kms:ViaService": services}},
+    )

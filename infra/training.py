@@ -1,0 +1,172 @@
+"""Where training jobs run from, and as whom."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_assets as s3_assets
+from constructs import Construct
+
+from infra.acknowledge import acknowledge, acknowledge_key_use
+from infra.settings import Guardrails
+from infra.source import ROOT, bundling, fingerprint, source_files, write_training_archive
+
+
+class Training(Construct):
+    """Artifact bucket, training role and the bundled scripts."""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, key: kms.IKey | None, retain: bool, rules: Guardrails
+    ) -> None:
+        super().__init__(scope, id_)
+        self.bucket = s3.Bucket(
+            self,
+            "Artifacts",
+            encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=key,
+            enforce_ssl=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            versioned=True,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    abort_incomplete_multipart_upload_after=cdk.Duration.days(7),
+                    noncurrent_version_expiration=cdk.Duration.days(30),
+                )
+            ],
+            removal_policy=RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY,
+        )
+        acknowledge(
+            self.bucket,
+            "S1",
+            "Access logs need a second bucket that costs and ages; CloudTrail data events, which "
+            "an account switches on once for all buckets, say the same and more.",
+        )
+        self.role = iam.Role(
+            self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com")
+        )
+        self.source = s3_assets.Asset(
+            self,
+            "Source",
+            path=str(ROOT / "training"),
+            asset_hash=fingerprint(source_files(ROOT / "training")),
+            asset_hash_type=cdk.AssetHashType.CUSTOM,
+            bundling=bundling(write_training_archive, cdk.BundlingOutput.ARCHIVED),
+        )
+        self._grant_training()
+        self._grant_prefixes(rules)
+        self._grant_keys(rules)
+        if rules.vpc:
+            self._grant_vpc()
+
+    def _grant_training(self) -> None:
+        """What a training job does: read and write artifacts, log, report, pull its image."""
+        stack = cdk.Stack.of(self)
+        objects = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
+        training_logs = stack.format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name="/aws/sagemaker/TrainingJobs*",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        images = f"arn:{cdk.Aws.PARTITION}:ecr:{cdk.Aws.REGION}:*:repository/*"
+        self._allow(objects, self.bucket.arn_for_objects("*"))
+        self._allow(["s3:ListBucket", "s3:GetBucketLocation"], self.bucket.bucket_arn)
+        source = self.source.bucket.arn_for_objects(self.source.s3_object_key)
+        self._allow(["s3:GetObject"], source)
+        self._allow(
+            [
+                "logs:CreateLogGroup",
+                "logs:CreateLogStream",
+                "logs:DescribeLogStreams",
+                "logs:PutLogEvents",
+            ],
+            training_logs,
+        )
+        self._allow(["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], images)
+        self._allow(["ecr:GetAuthorizationToken"], "*")
+        self._allow(
+            ["cloudwatch:PutMetricData"],
+            "*",
+            {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
+        )
+        bucket = stack.get_logical_id(self.bucket.node.default_child)  # type: ignore[arg-type]
+        for finding, reason in {
+            f"Resource::<{bucket}.Arn>/*": "SageMaker names the objects of each training job.",
+            "Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:"
+            "log-group:/aws/sagemaker/TrainingJobs*": "SageMaker names the log streams.",
+            "Resource::arn:<AWS::Partition>:ecr:<AWS::Region>:*:repository/*": (
+                "AWS keeps its training images in another account per Region."
+            ),
+            "Resource::*": (
+                "Registry login and PutMetricData know no resource; metrics are bound to "
+                "SageMaker's namespace by a condition."
+            ),
+        }.items():
+            acknowledge(self.role, f"IAM5[{finding}]", reason)
+
+    def _grant_prefixes(self, rules: Guardrails) -> None:
+        """Data and models that the guardrails let lie elsewhere than in the artifact bucket."""
+        for prefixes, actions in (
+            (rules.input_prefixes, ["s3:GetObject"]),
+            (rules.output_prefixes, ["s3:PutObject", "s3:AbortMultipartUpload"]),
+        ):
+            for prefix in prefixes:
+                place = prefix.removeprefix("s3://")
+                bucket, _, folder = place.partition("/")
+                arn = f"arn:{cdk.Aws.PARTITION}:s3:::{bucket}"
+                objects = f"{arn}/{folder.rstrip('*')}*"
+                self._allow(actions, objects)
+                self._allow(
+                    ["s3:ListBucket"], arn, {"StringLike": {"s3:prefix": f"{folder.rstrip('*')}*"}}
+                )
+                self._accept(objects, "The settings open this prefix to training jobs.")
+
+    def _grant_keys(self, rules: Guardrails) -> None:
+        """Disks are encrypted through a grant, models and data by the role itself."""
+        if self.bucket.encryption_key:
+            self.bucket.encryption_key.grant_encrypt_decrypt(self.role)
+            acknowledge_key_use(self.role)
+        if rules.volume_kms_key:
+            self._allow(["kms:CreateGrant"], self._key_arn(rules.volume_kms_key))
+        if rules.output_kms_key:
+            self._allow(
+                ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
+                self._key_arn(rules.output_kms_key),
+            )
+
+    def _key_arn(self, key: str) -> str:
+        """The guardrails may name a key by its ARN or by its id."""
+        if key.startswith("arn:"):
+            return key
+        return cdk.Stack.of(self).format_arn(service="kms", resource="key", resource_name=key)
+
+    def _grant_vpc(self) -> None:
+        """SageMaker attaches the training containers to the VPC as the role."""
+        self._allow(
+            [
+                "ec2:CreateNetworkInterface",
+                "ec2:CreateNetworkInterfacePermission",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DeleteNetworkInterfacePermission",
+                "ec2:DescribeDhcpOptions",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeVpcs",
+            ],
+            "*",
+        )
+
+    def _accept(self, resource: str, reason: str) -> None:
+        literal = resource.replace(cdk.Aws.PARTITION, "<AWS::Partition>")
+        acknowledge(self.role, f"IAM5[Resource::{literal}]", reason)
+
+    def _allow(
+        self, actions: list[str], resource: str, conditions: dict[str, object] | None = None
+    ) -> None:
+        self.role.add_to_principal_policy(
+            iam.PolicyStatement(actions=actions, resources=[resource], conditions=conditions)
+        )
