@@ -1,0 +1,252 @@
+"""Split the credit-default set into the three channels that the training scripts read.
+
+    python -m training.prepare_data --data UCI_Credit_Card.csv --out data/credit-default
+
+Without --data (or $HPOQ_DATA) the set is fetched from UCI (id 350) and cached; offline, a
+synthetic stand-in of the same columns takes its place, and says so. Writes
+
+    OUT/{train,validation,test}/*.npz   one array per column; more files above --shard-rows
+    OUT/manifest.json                   rows, positives and sha256 of each, seed, source
+
+The split is stratified and depends on the rows and the seed alone. Two passes over the input
+keep the memory in use at about one shard, however large the input is.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+if __package__:  # run as `python -m training.prepare_data`
+    sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schema import COLUMNS, FEATURES, TARGET, DataError
+from sources import Source, find_source
+from tables import Table
+
+PARTS = ("train", "validation", "test")
+FRACTIONS = (0.64, 0.16, 0.20)
+SHARD_ROWS = 1_000_000  # 96 MB in memory
+
+Labels = NDArray[np.bool_]
+Numbers = NDArray[np.int64]
+
+
+class _Dealing(NamedTuple):
+    part_of_row: NDArray[np.int8]  # index into PARTS
+    copies: Numbers  # how often each row is written
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """How rows are dealt out.
+
+    Attributes:
+        fractions: of the rows, to train, validation and test; each class alike.
+        seed: of the shuffle.
+        upsample: repeat positives of the training part, drawn at random, until they are
+            as many as the negatives. The other parts keep the classes as they are.
+        shard_rows: rows per file at most.
+    """
+
+    fractions: tuple[float, float, float] = FRACTIONS
+    seed: int = 42
+    upsample: bool = False
+    shard_rows: int = SHARD_ROWS
+
+
+def prepare(source: Source, out: Path, split: Split | None = None) -> dict[str, Any]:
+    """Write the three parts and their manifest under `out`; return the manifest.
+
+    Raises:
+        DataError: a column is missing, a cell is no number, a class is empty.
+    """
+    split = split or Split()
+    table = Table(source.path)
+    rng = np.random.default_rng(split.seed)
+    labels = _labels(table)
+    part_of_row = _deal(table.path, labels, split.fractions, rng)
+    copies = np.ones(len(labels), np.int64)
+    if split.upsample:
+        copies += _extra_copies(labels, part_of_row == 0, rng)
+    parts = _write_parts(table, _Dealing(part_of_row, copies), split, out, rng)
+    manifest = {
+        "version": 1,
+        "source": source.path.name,
+        "kind": source.kind,
+        "source_sha256": _sha256(source.path),
+        "seed": split.seed,
+        "fractions": list(split.fractions),
+        "upsampled": split.upsample,
+        "features": list(FEATURES),
+        "target": TARGET,
+        "parts": parts,
+    }
+    _replace(out / "manifest.json", json.dumps(manifest, indent=2).encode() + b"\n")
+    return manifest
+
+
+def _labels(table: Table) -> Labels:
+    """Which rows are positive. This pass also checks every cell."""
+    chunks = [chunk[:, COLUMNS.index(TARGET)] == 1 for chunk in table.chunks()]
+    labels = np.concatenate([np.empty(0, bool), *chunks])
+    for name, count in (("1", int(labels.sum())), ("0", int((~labels).sum()))):
+        if count < len(PARTS):
+            problem = f"{count} of {len(labels)} rows have class {name}, too few to split"
+            raise DataError(table.path, problem, column=TARGET)
+    return labels
+
+
+def _deal(
+    path: Path, labels: Labels, fractions: Sequence[float], rng: np.random.Generator
+) -> NDArray[np.int8]:
+    """The part of each row, each class dealt out by itself."""
+    part_of_row = np.empty(len(labels), np.int8)
+    for label in (False, True):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        cuts = np.rint(np.cumsum(fractions) * len(rows)).astype(int)
+        sizes = np.diff(cuts, prepend=0)
+        if not sizes.all():
+            empty = PARTS[int(np.argmin(sizes))]
+            problem = f"{len(rows)} rows of class {label:d} leave none for {empty}"
+            raise DataError(path, problem, column=TARGET)
+        part_of_row[rows] = np.repeat(np.arange(len(PARTS)), sizes)
+    return part_of_row
+
+
+def _extra_copies(labels: Labels, in_train: Labels, rng: np.random.Generator) -> Numbers:
+    """How often to repeat each row, so that the training part's classes are equally many."""
+    copies = np.zeros(len(labels), np.int64)
+    by_label = [np.flatnonzero(in_train & (labels == label)) for label in (False, True)]
+    few, many = sorted(by_label, key=len)
+    np.add.at(copies, rng.choice(few, size=len(many) - len(few)), 1)
+    return copies
+
+
+def _write_parts(
+    table: Table, dealing: _Dealing, split: Split, out: Path, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Deal the rows onto spools, one per shard, then write each shard shuffled."""
+    part_of_row, copies = dealing
+    part_rows = np.bincount(part_of_row, weights=copies, minlength=len(PARTS)).astype(int)
+    shard_of_copy = [_shards(rows, split.shard_rows, rng) for rows in part_rows]
+    dealt = [0] * len(PARTS)
+    with ExitStack() as stack:
+        spools = [
+            [stack.enter_context(_spool()) for _ in range(int(shards.max()) + 1)]
+            for shards in shard_of_copy
+        ]
+        start = 0
+        for chunk in table.chunks():
+            rows = slice(start, start := start + len(chunk))
+            for part in range(len(PARTS)):
+                written = np.repeat(chunk, np.where(part_of_row[rows] == part, copies[rows], 0), 0)
+                shards = shard_of_copy[part][dealt[part] : dealt[part] + len(written)]
+                dealt[part] += len(written)
+                for shard in np.unique(shards):
+                    spools[part][shard].write(written[shards == shard].astype("<f4").tobytes())
+        return {
+            name: _write_part(out / name, name, part_spools, rng)
+            for name, part_spools in zip(PARTS, spools, strict=True)
+        }
+
+
+def _shards(rows: int, shard_rows: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """A random shard for each row, all of the same size give or take one."""
+    return rng.permutation(np.arange(rows, dtype=np.int32) % -(-rows // shard_rows))
+
+
+def _spool() -> IO[bytes]:
+    return tempfile.SpooledTemporaryFile(max_size=SHARD_ROWS * len(COLUMNS) * 4)
+
+
+def _write_part(
+    folder: Path, part: str, spools: Sequence[IO[bytes]], rng: np.random.Generator
+) -> dict[str, Any]:
+    shutil.rmtree(folder, ignore_errors=True)  # shards of an earlier run must not mix in
+    folder.mkdir(parents=True)
+    files: list[dict[str, Any]] = []
+    for number, spool in enumerate(spools):
+        spool.seek(0)
+        values = np.frombuffer(spool.read(), "<f4").reshape(-1, len(COLUMNS))
+        shuffled = dict(zip(COLUMNS, values[rng.permutation(len(values))].T, strict=True))
+        suffix = f"-{number:05d}-of-{len(spools):05d}" if len(spools) > 1 else ""
+        path = folder / f"{part}{suffix}.npz"
+        _write_columns(path, shuffled)
+        positives = int(shuffled[TARGET].sum())
+        files.append(
+            {
+                "name": path.name,
+                "rows": len(values),
+                "positives": positives,
+                "sha256": _sha256(path),
+            }
+        )
+    totals = {key: sum(file[key] for file in files) for key in ("rows", "positives")}
+    return {**totals, "files": files}
+
+
+def _write_columns(path: Path, columns: Mapping[str, NDArray[np.float32]]) -> None:
+    """As numpy.savez does, but with the same bytes on every run."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, values in columns.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
+                np.lib.format.write_array(member, np.ascontiguousarray(values))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _described(manifest: Mapping[str, Any]) -> Iterator[str]:
+    for name, part in manifest["parts"].items():
+        share = part["positives"] / part["rows"]
+        yield f"{name:10} {part['rows']:>9,} rows, {share:.1%} of them defaults"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line and prepare; a problem with the data is one line, exit 2."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    given = os.environ.get("HPOQ_DATA")
+    parser.add_argument("--data", type=Path, default=given, help="CSV, or UCI's .xls")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--seed", type=int, default=Split.seed, help="of the split")
+    parser.add_argument("--upsample", action="store_true", help="balance the training part")
+    parser.add_argument("--shard-rows", type=int, default=SHARD_ROWS, help="rows per file")
+    parser.add_argument("--synthetic", action="store_true", help="use the stand-in at once")
+    args = parser.parse_args(argv)
+    split = Split(seed=args.seed, upsample=args.upsample, shard_rows=args.shard_rows)
+    try:
+        with find_source(args.data, synthetic=args.synthetic) as source:
+            print(f"source     {source.kind}: {source.path.name}")
+            for line in _described(prepare(source, args.out, split)):
+                print(line)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""A hyperparameter search by Ray Tune; its trials are `ray_trial.Trial`."""
+
+import hashlib
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import SearchAlgorithm, Searcher
+
+from checkpoint import Interruption
+from container import Failure, Folders
+from data import load
+from fit import Fit
+from hyperparameters import Hyperparameters
+from ray_progress import Progress
+from ray_results import write_table
+from ray_space import Space, domain
+from ray_trial import METRIC, Trial, device_of
+from run import INTERRUPTED, finish
+
+MODE = "max"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What to search, and how.
+
+    Attributes:
+        algorithm: random, optuna or hyperopt.
+        scheduler: asha, or none, which trains every trial to its end.
+        grace_epochs: that ASHA gives every trial.
+        checkpoint_epochs: between a trial's checkpoints; 0 begins an interrupted trial anew.
+        storage: folder or URI that all hosts reach.
+    """
+
+    space: Space
+    fixed: Mapping[str, Any]
+    trials: int = 40
+    parallel: int = 0  # as many as there are resources for
+    algorithm: str = "random"
+    scheduler: str = "asha"
+    grace_epochs: int = 2
+    reduction_factor: int = 3
+    checkpoint_epochs: int = 0
+    cpus_per_trial: float = 1
+    gpus_per_trial: float = 0
+    failures: int = 3
+    seed: int = 0
+    storage: str = ""
+
+    @property
+    def name(self) -> str:
+        """One for each search: a folder with the state of another is never gone on with."""
+        what = [self.space, self.fixed, self.trials, self.algorithm, self.scheduler, self.seed]
+        digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode())
+        return f"search-{digest.hexdigest()[:8]}"
+
+
+def search(wanted: Search, folders: Folders) -> None:
+    """Run, or go on with, the search; write its table and its best model.
+
+    Raises:
+        Failure: there is no model to write.
+        SystemExit: SIGTERM came; the search can be resumed, the best so far is written.
+    """
+    train, validation = load(folders.train), load(folders.validation)
+    trainable = tune.with_resources(
+        tune.with_parameters(Trial, train=train, validation=validation),
+        {"cpu": wanted.cpus_per_trial, "gpu": wanted.gpus_per_trial},
+    )
+    place = f"{wanted.storage}/{wanted.name}"
+    if tune.Tuner.can_restore(place):
+        print(f"resuming the search in {place}", file=sys.stderr)
+        tuner = tune.Tuner.restore(place, trainable=trainable, restart_errored=True)
+    else:
+        tuner = _tuner(wanted, trainable)
+    # It misses the per-trial files that ray_node has switched off, once for each trial.
+    logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
+    with _ended_by_sigterm() as interruption:
+        results = tuner.fit()
+    write_table(results, folders.model)
+    best = _best(results)
+    # Training the winner again takes seconds, ends as its trial did, all randomness being
+    # seeded, and spares every trial from shipping its weights here.
+    print(f"training the best again: {json.dumps(best.on_the_wire())}", file=sys.stderr)
+    torch.set_num_threads(1)
+    device, precision = device_of(gpu=wanted.gpus_per_trial > 0)
+    fit = Fit(best, train, validation, device=device, precision=precision)
+    for _ in fit.epochs():
+        pass
+    finish(fit, folders)
+    if interruption():
+        raise SystemExit(INTERRUPTED)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[Callable[[], bool]]:
+    """Within it, SIGTERM ends Tune as Ctrl+C does: what runs is given up, the rest is saved."""
+    before = signal.getsignal(signal.SIGTERM)
+    interruption = Interruption(then=lambda: signal.raise_signal(signal.SIGUSR1))
+    try:
+        yield interruption
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _best(results: tune.ResultGrid) -> Hyperparameters:
+    reported = [(results[n].metrics or {}).get(METRIC) for n in range(len(results))]
+    if not any(reported):
+        why = "all that have reported have diverged; lower lr or set gradient-clip"
+        if results.errors:
+            why = str(results.errors[0]).strip().splitlines()[-1]
+        raise Failure(f"none of {len(reported)} trials has succeeded: {why}")
+    config = results.get_best_result(METRIC, MODE, scope="all").config or {}
+    return Hyperparameters.of({name: value for name, value in config.items() if name != "gpu"})
+
+
+def _tuner(wanted: Search, trainable: Any) -> tune.Tuner:
+    gpu = {"gpu": True} if wanted.gpus_per_trial else {}
+    space = {name: domain(each) for name, each in wanted.space.items()}
+    epochs = int(wanted.fixed.get("epochs", Hyperparameters.epochs))
+    return tune.Tuner(
+        trainable,
+        param_space={**space, **wanted.fixed, **gpu},
+        tune_config=tune.TuneConfig(
+            metric=METRIC,
+            mode=MODE,
+            num_samples=wanted.trials,
+            max_concurrent_trials=wanted.parallel or None,
+            search_alg=_algorithm(wanted),
+            scheduler=_scheduler(wanted, epochs),
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=wanted.name,
+            storage_path=wanted.storage,
+            verbose=0,
+            callbacks=[Progress(wanted.trials)],
+            failure_config=tune.FailureConfig(max_failures=wanted.failures),
+            checkpoint_config=tune.CheckpointConfig(
+                num_to_keep=1, checkpoint_frequency=wanted.checkpoint_epochs
+            ),
+        ),
+    )
+
+
+def _scheduler(wanted: Search, epochs: int) -> TrialScheduler:
+    if wanted.scheduler == "none":
+        return FIFOScheduler()  # type: ignore[no-untyped-call]
+    return ASHAScheduler(
+        time_attr="training_iteration",
+        max_t=epochs,
+        grace_period=min(wanted.grace_epochs, epochs),
+        reduction_factor=wanted.reduction_factor,
+    )
+
+
+def _algorithm(wanted: Search) -> Searcher | SearchAlgorithm:
+    if wanted.algorithm == "optuna":
+        from optuna.samplers import TPESampler
+        from ray.tune.search.optuna import OptunaSearch
+
+        return OptunaSearch(sampler=TPESampler(seed=wanted.seed, multivariate=True))
+    if wanted.algorithm == "hyperopt":
+        from ray.tune.search.hyperopt import HyperOptSearch
+
+        return HyperOptSearch(random_state_seed=wanted.seed)
+    from ray.tune.search.basic_variant import BasicVariantGenerator
+
+    return BasicVariantGenerator(random_state=wanted.seed)

@@ -1,0 +1,77 @@
+"""Train the credit-default classifier on GPU, one process per device, on one host or many.
+
+On a laptop:   python training/train.py --data-dir data/credit-default --batch-size 8192
+               (or under torchrun; --device cpu --processes 2 rehearses it without a GPU)
+On SageMaker:  unchanged; SM_HOSTS and SM_NUM_GPUS say what to start, the SM_* folders the rest.
+Prints what train_cpu.py prints. --batch-size is per process.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import torch
+
+from container import Folders, OneLineParser, reasons_reported, write_reason
+from distributed import World, join
+from hyperparameters import Hyperparameters, number, one_of
+from launch import backend, launched, torchrun
+from run import run
+
+PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Start the processes, or be one of them."""
+    parser = OneLineParser(description="Train the credit-default classifier on GPU.")
+    Folders.add_to(parser)
+    Hyperparameters.add_to(parser)
+    parser.add_argument("--precision", type=one_of(*PRECISIONS), default="bfloat16")
+    parser.add_argument("--device", type=one_of("cuda", "cpu"), default="cuda")
+    parser.add_argument(
+        "--processes",
+        type=number(int, 1, 1024),
+        default=int(os.environ.get("SM_NUM_GPUS", "0")),
+        help="per host (default: one per GPU)",
+    )
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser.parse_args(argv)
+    folders = Folders.from_args(args, parser)
+    devices = torch.cuda.device_count() if args.device == "cuda" else 1
+    if devices == 0:
+        reason = "there is no GPU here; train_cpu.py trains on CPU"
+        write_reason(reason)
+        parser.exit(2, f"error: {reason}\n")
+    processes = args.processes or devices
+    command = torchrun(__file__, argv, os.environ, processes)
+    if command and not launched(os.environ):
+        os.execv(command[0], command)  # noqa: S606  torchrun takes this process over
+    with reasons_reported():
+        device, world = _join(args.device, devices)
+        run(
+            Hyperparameters.from_args(args),
+            folders,
+            device=device,
+            world=world,
+            precision=PRECISIONS[args.precision],
+        )
+
+
+def _join(kind: str, devices: int) -> tuple[torch.device, World]:
+    """This process's device, and the processes it trains with."""
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    name, why = backend(kind, -(-local_size // devices), os.environ)
+    device = torch.device("cpu")
+    if kind == "cuda":
+        device = torch.device("cuda", local_rank % devices)
+        torch.cuda.set_device(device)
+        torch.set_float32_matmul_precision("high")
+    world = join(name)
+    if world.leads and world.size > 1:
+        print(f"{world.size} processes over {name}: {why}", file=sys.stderr, flush=True)
+    return device, world
+
+
+if __name__ == "__main__":
+    main()

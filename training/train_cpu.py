@@ -1,0 +1,38 @@
+"""Train the credit-default classifier on CPU.
+
+On a laptop:   python training/train_cpu.py --data-dir data/credit-default --epochs 10 --lr 0.005
+On SageMaker:  unchanged; the SM_* variables supply the folders, and its hosts train together.
+Prints after each epoch, on one line:
+    epoch=1 train:loss=<nats> validation:auc=<0..1> validation:f1=<0..1> validation:loss=<nats>
+and at the end validation and test metrics of the best epoch, whose model is saved.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from container import Folders, OneLineParser, reasons_reported
+from distributed import join
+from hyperparameters import Hyperparameters, number
+from run import run
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train one model."""
+    parser = OneLineParser(description="Train the credit-default classifier on CPU.")
+    Folders.add_to(parser)
+    Hyperparameters.add_to(parser)
+    parser.add_argument("--threads", type=number(int, 1, 1024), default=1, help="CPU threads")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    with reasons_reported():
+        run(
+            Hyperparameters.from_args(args),
+            Folders.from_args(args, parser),
+            device=torch.device("cpu"),
+            world=join("gloo"),
+        )
+
+
+if __name__ == "__main__":
+    main()
