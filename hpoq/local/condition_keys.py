@@ -1,0 +1,85 @@
+"""Condition keys that ministack does not know: whose rows, and which events, a call is about.
+
+Without them a policy that lets a team read its own partition would let it read all of them.
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ministack.core import iam_actions
+from ministack.services import dynamodb
+
+_EQUAL = re.compile(r"(#?\w+)\s*=\s*(:\w+)")
+
+Keys = dict[str, Any]
+
+
+def know_more_keys() -> None:
+    """Add the keys to those that ministack reads out of every request."""
+    original = iam_actions.request_tag_context
+
+    def adding(service: str, action: str, body: bytes, parameters: Keys) -> Keys:
+        return {**original(service, action, body, parameters), **_keys(service, body)}
+
+    iam_actions.request_tag_context = adding
+
+
+def _keys(service: str, body: bytes) -> Keys:
+    if service not in ("dynamodb", "events"):
+        return {}
+    try:
+        request = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    if service == "events":
+        return _of_entries(request.get("Entries") or [])
+    leading = sorted(set(_leading_keys(request)))
+    return {"dynamodb:LeadingKeys": leading} if leading else {}
+
+
+def _of_entries(entries: list[Keys]) -> Keys:
+    names = {"events:source": "Source", "events:detail-type": "DetailType"}
+    found = {
+        key: sorted({str(e[name]) for e in entries if name in e}) for key, name in names.items()
+    }
+    return {key: values for key, values in found.items() if values}
+
+
+def _leading_keys(request: Keys) -> Iterator[str]:
+    """The partition keys that a request names, whatever its operation."""
+    for name, batch in (request.get("RequestItems") or {}).items():
+        if isinstance(batch, dict):
+            partition = _partition_key(name, None)
+            yield from (_text(each.get(partition)) for each in batch.get("Keys") or [])
+    if "TableName" not in request:
+        return
+    partition = _partition_key(request["TableName"], request.get("IndexName"))
+    row = request.get("Key") or request.get("Item")
+    if row and partition in row:
+        yield _text(row[partition])
+    names = request.get("ExpressionAttributeNames") or {}
+    values = request.get("ExpressionAttributeValues") or {}
+    for name, value in _EQUAL.findall(request.get("KeyConditionExpression") or ""):
+        if names.get(name, name) == partition:
+            yield _text(values.get(value))
+
+
+def _partition_key(table: str, index: str | None) -> str:
+    known = dynamodb._tables.get(table.rsplit("/", 1)[-1]) or {}
+    schemas = [each for each in known.get("GlobalSecondaryIndexes") or [] if index]
+    named = [each["KeySchema"] for each in schemas if each["IndexName"] == index]
+    for element in named[0] if named else known.get("KeySchema") or []:
+        if element["KeyType"] == "HASH":
+            return str(element["AttributeName"])
+    return ""
+
+
+def _text(value: Keys | None) -> str:
+    """The value of a key without its type."""
+    return str(next(iter(value.values()))) if value else ""

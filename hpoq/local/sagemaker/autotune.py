@@ -1,0 +1,77 @@
+"""Autotune: what a tuning job leaves open is chosen for it.
+
+SageMaker documents which fields it fills (ranges, limits, early stopping, retries, convergence),
+not with what. What is chosen here is shown by DescribeHyperParameterTuningJob, as there.
+https://docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning-autotune.html
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+from hpoq.local.sagemaker.records import definitions_of, ranges_of, searched_names
+
+Record = dict[str, Any]
+AROUND = 10  # a number is searched from a tenth to ten times its hint
+FRACTION = 0.5  # a number between 0 and 1 stays there, and is searched on both sides of this
+JOBS_EACH = 10  # training jobs for each hyperparameter that is searched
+FEWEST, MOST = 20, 200
+RETRIES = 3
+
+
+def completed(request: Record) -> Record:
+    """The request with what Autotune chooses; as it is where Autotune is off."""
+    if request.get("Autotune", {}).get("Mode") != "Enabled":
+        return request
+    request = copy.deepcopy(request)
+    config = request["HyperParameterTuningJobConfig"]
+    places = [config, *definitions_of(request)]
+    _choose_ranges(config.get("ParameterRanges", {}), definitions_of(request)[0])
+    for definition in definitions_of(request):
+        _choose_ranges(definition.get("HyperParameterRanges", {}), definition)
+        definition.setdefault("RetryStrategy", {"MaximumRetryAttempts": RETRIES})
+    searched = max(len(searched_names(ranges_of(request, each))) for each in places[1:])
+    if config["Strategy"] != "Grid":
+        wanted = min(MOST, max(FEWEST, JOBS_EACH * searched))
+        parallel = config["ResourceLimits"]["MaxParallelTrainingJobs"]
+        config["ResourceLimits"].setdefault("MaxNumberOfTrainingJobs", max(wanted, parallel))
+    if config["Strategy"] != "Hyperband":  # which has its own early stopping
+        config.setdefault("TrainingJobEarlyStoppingType", "Auto")
+    converged = {"ConvergenceDetected": {"CompleteOnConvergence": "Enabled"}}
+    config.setdefault("TuningJobCompletionCriteria", converged)
+    return request
+
+
+def _choose_ranges(ranges: Record, definition: Record) -> None:
+    """Ranges around the hints; a hyperparameter that is no number stays at its hint."""
+    for each in ranges.pop("AutoParameters", ()):
+        kind, found = _range(each["Name"], each["ValueHint"])
+        if kind:
+            ranges.setdefault(kind, []).append(found)
+        else:
+            static = definition.setdefault("StaticHyperParameters", {})
+            static.setdefault(each["Name"], each["ValueHint"])
+
+
+def _range(name: str, hint: str) -> tuple[str, Record]:
+    text = hint.strip('"')
+    for kind, number in (("IntegerParameterRanges", int), ("ContinuousParameterRanges", float)):
+        try:
+            value = number(text)
+        except ValueError:
+            continue
+        if value == 0 or not math.isfinite(value):
+            return "", {}
+        low, high = sorted((value / AROUND, value * AROUND))
+        if number is int:
+            low, high = (max(1, low), high) if value > 0 else (low, min(-1, high))
+        elif FRACTION <= value < 1:
+            low, high = value - (1 - value), value + (1 - value) / 2
+        elif 0 < value < 1:
+            high = min(high, FRACTION + value / 2)
+        scaling = "Logarithmic" if low > 0 and high / low >= AROUND else "Linear"
+        bounds = {"MinValue": str(number(low)), "MaxValue": str(number(high))}
+        return kind, {"Name": name, **bounds, "ScalingType": scaling}
+    return "", {}

@@ -1,0 +1,31 @@
+"""boto3, led to an embedded cloud without touching this process's environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+
+from hpoq.local.home import Running
+
+
+class CloudSession(boto3.Session):
+    """A session whose clients and resources talk to one embedded cloud."""
+
+    def __init__(
+        self, running: Running, *, access_key_id: str = "", secret_access_key: str = ""
+    ) -> None:
+        super().__init__(
+            aws_access_key_id=access_key_id or running.access_key_id,
+            aws_secret_access_key=secret_access_key or running.secret_access_key,
+            region_name=running.region,
+        )
+        self._defaults = {"endpoint_url": running.endpoint, "verify": running.ca}
+
+    def client(self, *args: Any, **kwargs: Any) -> Any:
+        """As boto3's; the endpoint and its authority are filled in."""
+        return super().client(*args, **{**self._defaults, **kwargs})
+
+    def resource(self, *args: Any, **kwargs: Any) -> Any:
+        """As boto3's; the endpoint and its authority are filled in."""
+        return super().resource(*args, **{**self._defaults, **kwargs})
