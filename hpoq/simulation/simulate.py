@@ -1,0 +1,271 @@
+"""Replays a workload through the real cycle; time passes only between events."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hpo_dispatcher.dispatch import CycleIncomplete, Dispatcher
+from hpo_dispatcher.entry import Status
+from hpo_dispatcher.job_builder import JobBuilder
+from hpo_dispatcher.pace import Deadline, TokenBucket
+from hpo_dispatcher.settings import Deployment, Environment, FrameworkImage, Template
+from hpoq.simulation.memory import MemoryEvents, MemoryLedger, MemoryQueues
+from hpoq.simulation.sagemaker import SimulatedSageMaker
+from hpoq.simulation.workload import Arrival, Workload
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+HEARTBEAT = timedelta(minutes=10)
+EVENT_DELAY = timedelta(seconds=1)  # from a job's end to the dispatcher's invocation
+CYCLE = timedelta(seconds=2)  # what a cycle takes; events that come meanwhile wait for its end
+TEMPLATE = Template(
+    description="simulated",
+    image="123456789012.dkr.ecr.us-east-1.amazonaws.com/simulated:1",
+    request={"objective": {"metric": "m", "type": "Maximize"}},
+    tuning_job={"TrainingJobDefinition": {"ResourceConfig": {"InstanceType": "ml.m5.large"}}},
+)
+
+
+class Clock:
+    """Virtual time."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        """The present moment of the simulation."""
+        return self.now
+
+
+class _NoImages:
+    def uri(self, image: FrameworkImage, instance_type: str) -> str:
+        return TEMPLATE.image if isinstance(TEMPLATE.image, str) else ""
+
+
+@dataclass
+class _Quotas:
+    instances: dict[str, int]
+
+    def training_instances(self) -> dict[str, int]:
+        return self.instances
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What came of a workload."""
+
+    workload: str
+    requests: int
+    completed: int
+    lost: int
+    doubled: int  # tuning jobs created beyond one per request
+    peak: int
+    slots: int
+    hours: float
+    utilisation: float  # of the slots, while more was queued than could start
+    cycles: int
+    calls: dict[str, int]
+    calls_per_job: float
+    sagemaker_calls_per_job: float
+    over_a_limit: int  # moments at which more was held than an instance quota allows
+    waits: dict[str, dict[str, float]] = field(default_factory=dict)  # team -> percentile -> s
+    starts: Sequence[tuple[float, str, str]] = ()  # (seconds, team, request id)
+    ends: Sequence[float] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``; without the single starts and ends."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: value for name, value in fields.items() if name not in ("starts", "ends")}
+
+
+class Simulation:
+    """One workload, one account.
+
+    Args:
+        workload: what is asked for.
+        on_events: False: only the heartbeat wakes the dispatcher, as in the plain poller.
+    """
+
+    def __init__(self, workload: Workload, *, on_events: bool = True) -> None:
+        self.workload = workload
+        self._on_events = on_events
+        self.clock = Clock()
+        self._seconds = {(a.team, a.request_id): a.seconds for a in workload.arrivals}
+        self.queues = MemoryQueues(self.clock)
+        self.ledger = MemoryLedger(self.clock)
+        self.events = MemoryEvents()
+        self.sagemaker = SimulatedSageMaker(
+            self.clock, lambda key: self._seconds[key], workload.slots
+        )
+        self.dispatcher = self._dispatcher()
+        self._busy = self._backlogged = 0.0
+        self._over_a_limit = 0
+        self._cycles = 0
+        self._ends: list[float] = []
+
+    def run(self) -> Report:
+        """Send everything when its time comes, and go on until all has ended."""
+        return self._run(sorted(self.workload.arrivals, key=lambda arrival: arrival.at))
+
+    def run_to_the_end(self) -> Report:
+        """Go on, with nothing more to be sent, until all that was sent has ended."""
+        return self._run([])
+
+    def _run(self, arrivals: Sequence[Arrival]) -> Report:
+        upcoming = 0
+        heartbeat = wake = free_at = self.clock.now
+        while upcoming < len(arrivals) or self.sagemaker.running or self._unsettled():
+            moments = [heartbeat]
+            if upcoming < len(arrivals):
+                moments.append(START + timedelta(seconds=arrivals[upcoming].at))
+            next_end = self.sagemaker.next_end()
+            if next_end:
+                moments.append(next_end)
+            if wake > self.clock.now:
+                moments.append(wake)
+            self._pass_until(max(self.clock.now, min(moments)))
+            woken = False
+            while upcoming < len(arrivals) and self._due(arrivals[upcoming]):
+                self.send(arrivals[upcoming])
+                upcoming += 1
+                woken = True
+            ended = self.sagemaker.end_due()
+            self._ends += [(job.ends - START).total_seconds() for job in ended]
+            if (woken or ended) and self._on_events and wake <= self.clock.now:
+                wake = max(self.clock.now + EVENT_DELAY, free_at)
+            if self.clock.now >= heartbeat or self.clock.now == wake:
+                if self.clock.now >= heartbeat:
+                    heartbeat += HEARTBEAT
+                self._cycle()
+                free_at = self.clock.now + CYCLE
+        return self._report()
+
+    def _due(self, arrival: Arrival) -> bool:
+        return START + timedelta(seconds=arrival.at) <= self.clock.now
+
+    def _unsettled(self) -> bool:
+        """Something is queued, or an end has not been written."""
+        return bool(self.queues.waiting() or self.ledger.unended())
+
+    def _pass_until(self, moment: datetime) -> None:
+        seconds = (moment - self.clock.now).total_seconds()
+        if self.queues.waiting() or self.ledger.queued():
+            self._busy += seconds * len(self.sagemaker.running)
+            self._backlogged += seconds * self.workload.slots
+        self.clock.now = moment
+
+    def send(self, arrival: Arrival) -> None:
+        """Put an arrival's message into its team's queue."""
+        body = {
+            "request_id": arrival.request_id,
+            "hyperparameter_ranges": {"lr": {"type": "continuous", "min": 0.1, "max": 1}},
+            "strategy": "Random",
+            "resource_limits": {
+                "max_training_jobs": arrival.parallel,
+                "max_parallel_training_jobs": arrival.parallel,
+            },
+            "overrides": {
+                "TrainingJobDefinition": {
+                    "ResourceConfig": {"InstanceType": arrival.instance_type, "InstanceCount": 1}
+                }
+            },
+        }
+        if arrival.after:
+            body["after"] = list(arrival.after)
+        self.queues.send(arrival.team, json.dumps(body))
+
+    def _cycle(self) -> None:
+        deadline = Deadline(remaining=lambda: 900.0, total=900.0)
+        try:
+            self.dispatcher.cycle(deadline)
+        except CycleIncomplete as error:
+            raise AssertionError(f"a simulated service failed: {error}") from error
+        self._cycles += 1
+        held: Counter[str] = Counter()
+        for job in self.sagemaker.running.values():
+            held.update(job.instances)
+        quotas = self.workload.instances
+        self._over_a_limit += any(held[each] > limit for each, limit in quotas.items())
+
+    def _dispatcher(self) -> Dispatcher:
+        deployment = Deployment.model_validate(
+            {
+                "teams": self.workload.teams,
+                "limits": {"tuning_jobs": self.workload.slots},
+                "default_template": "simulated",
+            }
+        )
+        builder = JobBuilder(
+            deployment=deployment,
+            environment=Environment(
+                deployment="simulated",
+                ledger_table="ledger",
+                artifact_bucket="artifacts",
+                training_role_arn="arn:aws:iam::123456789012:role/simulated",
+                training_source="s3://artifacts/source.tar.gz",
+                region="us-east-1",
+            ),
+            templates={"simulated": TEMPLATE},
+            images=_NoImages(),
+        )
+        return Dispatcher(
+            builder=builder,
+            queues=self.queues,
+            ledger=self.ledger,
+            tuning=self.sagemaker,
+            events=self.events,
+            quotas=_Quotas(self.workload.instances),
+            clock=self.clock,
+            bucket=TokenBucket(rate=1e9, burst=1e9, clock=lambda: 0.0, sleep=lambda _: None),
+        )
+
+    def _report(self) -> Report:
+        entries = self.ledger.entries.values()
+        started = [entry for entry in entries if entry.started_at]
+        calls: Counter[str] = Counter()
+        for port in (self.queues, self.ledger, self.sagemaker, self.events):
+            calls.update(port.calls)
+        sagemaker = sum(count for name, count in calls.items() if name.startswith("sagemaker:"))
+        jobs = max(1, len(started))
+        waits: dict[str, list[float]] = {}
+        for entry in started:
+            assert entry.started_at is not None  # noqa: S101  filtered above
+            seconds = (entry.started_at - entry.accepted_at).total_seconds()
+            waits.setdefault(entry.team, []).append(seconds)
+        return Report(
+            workload=self.workload.name,
+            requests=len(self.workload.arrivals),
+            completed=sum(entry.status is Status.COMPLETED for entry in entries),
+            lost=sum(
+                (a.team, a.request_id) not in self.ledger.entries for a in self.workload.arrivals
+            ),
+            doubled=len(self.sagemaker.ended) - len({j.key for j in self.sagemaker.ended.values()}),
+            peak=self.sagemaker.peak,
+            slots=self.workload.slots,
+            hours=(self.clock.now - START).total_seconds() / 3600,
+            utilisation=self._busy / self._backlogged if self._backlogged else 0.0,
+            cycles=self._cycles,
+            calls=dict(calls),
+            calls_per_job=calls.total() / jobs,
+            sagemaker_calls_per_job=sagemaker / jobs,
+            over_a_limit=self._over_a_limit,
+            waits={team: _percentiles(values) for team, values in sorted(waits.items())},
+            starts=[
+                ((entry.started_at - START).total_seconds(), entry.team, entry.request_id)
+                for entry in started
+                if entry.started_at
+            ],
+            ends=self._ends,
+        )
+
+
+def _percentiles(values: list[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    return {
+        f"p{share}": ordered[min(len(ordered) - 1, len(ordered) * share // 100)]
+        for share in (50, 90, 99, 100)
+    }
