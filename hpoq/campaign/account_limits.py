@@ -1,0 +1,53 @@
+"""What the account allows, read from it where it can be reached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from hpoq.errors import NotDeployed, NotReachable
+
+if TYPE_CHECKING:
+    import boto3
+
+    from hpoq.client import Client
+
+_QUICK = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard"})
+
+
+def instance_quota(session: boto3.Session, instance_type: str) -> int | None:
+    """Training instances of a type, by Service Quotas; None where it cannot be told.
+
+    Read by name: quota codes differ from type to type.
+    """
+    wanted = f"{instance_type} for training job usage"
+    try:
+        pages = session.client("service-quotas", config=_QUICK).get_paginator("list_service_quotas")
+        for page in pages.paginate(ServiceCode="sagemaker"):
+            for quota in page["Quotas"]:
+                if quota["QuotaName"] == wanted:
+                    return int(quota["Value"])
+    except (ClientError, BotoCoreError):
+        return None
+    return None
+
+
+def tuning_job_limit(client: Client) -> int | None:
+    """Tuning jobs at once, by the deployment; None where there is none."""
+    try:
+        return client.settings.deployment.limits.tuning_jobs
+    except (NotDeployed, NotReachable):
+        return None
+
+
+def account_limits(
+    session: boto3.Session, instance_type: str, client: Client | None = None
+) -> dict[str, Any]:
+    """Fields of ``Limits`` that the account tells; the others keep their documented defaults."""
+    found = {
+        "instances": instance_quota(session, instance_type),
+        "tuning_jobs": tuning_job_limit(client) if client else None,
+    }
+    return {name: value for name, value in found.items() if value}

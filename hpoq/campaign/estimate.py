@@ -1,0 +1,173 @@
+"""How long a plan takes and what it costs, without running it.
+
+Trial times are taken as lognormal with the given mean. A wave works at full parallelism until
+its last trials: then it ends with the longest of the trials that still run. Their residual
+times follow from renewal theory: P(residual > t) = E[(X - t)+] / E[X], which has a closed form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from statistics import NormalDist
+
+from hpoq.campaign.model import Campaign, Plan, PlannedJob, StrategyName
+
+_NORMAL = NormalDist()
+LOW, HIGH = 0.1, 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """One row of the table of strategies."""
+
+    strategy: StrategyName
+    tuning_jobs: int
+    largest: int  # trials of the largest tuning job
+    smallest: int
+    at_once: int  # tuning jobs, when most of them run
+    waves: int
+    parallel: int  # trials at once
+    instances: int
+    hours: float
+    hours_low: float  # one campaign in ten is faster
+    hours_high: float  # one in ten is slower
+    instance_hours: float
+    cost: float | None  # USD
+    bound_by: str
+
+
+def estimate(plan: Plan) -> Estimate:
+    """Wall clock with its spread, instance-hours, cost, and the limit that binds."""
+    campaign = plan.campaign
+    waves = [plan.wave(number) for number in range(1, plan.waves + 1)]
+    at_once = max(_at_once([job.parallel for job in wave], plan) for wave in waves)
+    parallel = max(min(plan.slots, sum(job.parallel for job in wave)) for wave in waves)
+    middle, low, high = _hours(plan, len(waves))
+    instance_hours = (
+        campaign.trials * campaign.minutes_per_trial / 60 * campaign.instances_per_trial
+    )
+    price = campaign.price_per_hour
+    return Estimate(
+        strategy=plan.strategy,
+        tuning_jobs=len(plan.jobs),
+        largest=max(job.trials for job in plan.jobs),
+        smallest=min(job.trials for job in plan.jobs),
+        at_once=at_once,
+        waves=plan.waves,
+        parallel=parallel,
+        instances=parallel * campaign.instances_per_trial,
+        hours=middle,
+        hours_low=low,
+        hours_high=high,
+        instance_hours=instance_hours,
+        cost=None if price is None else instance_hours * price,
+        bound_by=_bound_by(plan, parallel),
+    )
+
+
+def _hours(plan: Plan, waves: int) -> tuple[float, float, float]:
+    """Median, and the range that holds eight of ten: waves vary independently."""
+    middle = [_minutes(plan, wave, 0.5) / 60 for wave in range(waves)]
+    low = [_minutes(plan, wave, LOW) / 60 for wave in range(waves)]
+    high = [_minutes(plan, wave, HIGH) / 60 for wave in range(waves)]
+    total = sum(middle)
+    return total, total - math.dist(middle, low), total + math.dist(middle, high)
+
+
+def _at_once(parallels: list[int], plan: Plan) -> int:
+    """How many tuning jobs fit side by side, the narrowest ones counted."""
+    free, count = plan.slots, 0
+    for parallel in sorted(parallels):
+        free -= parallel
+        if free < 0:
+            break
+        count += 1
+    return min(count, plan.campaign.limits.tuning_jobs)
+
+
+def _minutes(plan: Plan, wave_index: int, quantile: float) -> float:
+    campaign = plan.campaign
+    jobs = plan.wave(wave_index + 1)
+    trials = sum(job.trials for job in jobs)
+    parallel = min(plan.slots, sum(job.parallel for job in jobs), trials)
+    mean, sigma = campaign.minutes_per_trial, campaign.spread
+    work = trials / parallel
+    # The sum of all trial times varies, too; little, as there are many.
+    variation = math.sqrt(math.expm1(sigma * sigma) * trials) / parallel
+    body = work + _NORMAL.inv_cdf(quantile) * variation
+    residual = math.exp(sigma * sigma) / 2  # mean of one trial's remaining time
+    tail = max(0.0, longest_residual(parallel, sigma, quantile) - residual)
+    if plan.waves > 1:  # the lane that is behind is seldom the one with the longest trial
+        tail = math.hypot(tail, _imbalance(jobs, sigma))
+    return mean * max(body + tail, 1.0)
+
+
+def _imbalance(jobs: Sequence[PlannedJob], sigma: float) -> float:
+    """Waves have no small jobs to even their lanes out: how much the slowest lane is behind.
+
+    A lane's time is normal around its rounds; of n lanes the slowest is about
+    sqrt(2 ln n) deviations late.
+    """
+    rounds = max(job.trials / job.parallel for job in jobs)
+    width = min(job.parallel for job in jobs)
+    deviation = math.sqrt(math.expm1(sigma * sigma) * rounds / width)
+    return deviation * math.sqrt(2 * math.log(len(jobs)))
+
+
+@cache
+def longest_residual(parallel: int, sigma: float, quantile: float) -> float:
+    """Remaining time of the slowest of the trials that run at one moment; mean trial = 1."""
+    if sigma == 0:
+        return 1.0
+    each = 1 - quantile ** (1 / parallel)
+    low, high = 0.0, 1.0
+    while _exceeds(high, sigma) > each:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _exceeds(middle, sigma) > each else (low, middle)
+    return high
+
+
+def _exceeds(t: float, sigma: float) -> float:
+    """P(residual > t) for lognormal times of mean 1."""
+    if t <= 0:
+        return 1.0
+    d = -math.log(t) / sigma
+    return _NORMAL.cdf(d + sigma / 2) - t * _NORMAL.cdf(d - sigma / 2)
+
+
+def _bound_by(plan: Plan, parallel: int) -> str:
+    campaign = plan.campaign
+    limits = campaign.limits
+    if parallel < plan.slots:
+        if plan.strategy == "single":
+            return f"{limits.parallel_training_jobs} parallel training jobs of one tuning job"
+        return f"{campaign.trials} trials"
+    by_jobs = limits.tuning_jobs * limits.parallel_training_jobs
+    if limits.instances is not None and plan.slots < by_jobs:
+        return f"{limits.instances} instances of {campaign.instance_type}"
+    return f"{limits.tuning_jobs} tuning jobs of {limits.parallel_training_jobs} in parallel"
+
+
+def slots_needed(campaign: Campaign, hours: float) -> float:
+    """Trials at once that finish by then, tail included; infinite where none would."""
+    low, high = 1, 1 << 20
+    if _whole(campaign, high) > hours:
+        return math.inf
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _whole(campaign, middle) <= hours else (middle + 1, high)
+    return low
+
+
+def _whole(campaign: Campaign, slots: int) -> float:
+    slots = min(slots, campaign.trials)
+    sigma = campaign.spread
+    tail = longest_residual(slots, sigma, HIGH) - math.exp(sigma * sigma) / 2
+    variation = math.sqrt(math.expm1(sigma * sigma) * campaign.trials) / slots
+    rounds = campaign.trials / slots + _NORMAL.inv_cdf(HIGH) * variation + max(0.0, tail)
+    return max(1.0, rounds) * campaign.minutes_per_trial / 60

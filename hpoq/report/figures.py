@@ -1,0 +1,229 @@
+"""The report's figures, each from the table of trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hpo_dispatcher.request import CategoricalRange
+from hpoq.campaign.model import Plan
+from hpoq.campaign.narrow import scaling
+from hpoq.campaign.results import SEARCHED
+from hpoq.report import series
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Points a figure shows; all of the best ones, and a sample of the rest.
+SHOWN = 4_000
+SHOWN_LINES = 1_500
+SLICES = 12
+BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#9ca3af"
+COLOURS = [[0, "#dbeafe"], [1, "#1e3a8a"]]
+
+
+def best_so_far(plan: Plan, table: pd.DataFrame, over: str, title: str) -> Any:
+    """Each trial a dot, the best so far a line; over ``hours`` or ``spent``."""
+    import plotly.graph_objects as go
+
+    found = series.best_so_far(table, plan.campaign)
+    shown = _sample(found)
+    figure = go.Figure()
+    figure.add_scattergl(
+        x=_small(shown[over]), y=_small(shown["objective"]), mode="markers", name="trial",
+        marker={"size": 4, "color": GREY, "opacity": 0.5}, text=shown["trial"],
+    )  # fmt: skip
+    steps = found[found["so_far"].diff() != 0]
+    ends = found.tail(1)
+    figure.add_scatter(
+        x=[*steps[over], *ends[over]], y=[*steps["so_far"], *ends["so_far"]],
+        mode="lines", line={"shape": "hv", "color": BLUE, "width": 2.5}, name="best so far",
+    )  # fmt: skip
+    _focus(figure, found["objective"])
+    return _titled(figure, title, _metric(plan))
+
+
+def slices(plan: Plan, table: pd.DataFrame, names: list[str]) -> Any:
+    """Objective against each hyperparameter, coloured by wave."""
+    from plotly.subplots import make_subplots
+
+    chosen = names[:SLICES]
+    columns = min(3, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure = make_subplots(rows=rows, cols=columns, subplot_titles=chosen, shared_yaxes=True)
+    usable = table[table["usable"]]
+    shown = _sample(usable)
+    for index, name in enumerate(chosen):
+        row, column = index // columns + 1, index % columns + 1
+        values = shown[SEARCHED + name]
+        each = plan.campaign.template_request.hyperparameter_ranges[name]
+        discrete = isinstance(each, CategoricalRange)
+        figure.add_scattergl(
+            x=values.astype(str) if discrete else _small(values), y=_small(shown["objective"]),
+            mode="markers", showlegend=False, text=shown["trial"],
+            marker={"size": 4, "opacity": 0.6, "color": shown["wave"], "colorscale": COLOURS,
+                    "cmin": 0, "cmax": plan.waves},
+            row=row, col=column,
+        )  # fmt: skip
+        kind = "category" if discrete else "linear"
+        if not isinstance(each, CategoricalRange) and scaling(each) == "Logarithmic":
+            kind = "log"
+        figure.update_xaxes(type=kind, dtick=1 if kind == "log" else None, row=row, col=column)
+    _focus(figure, usable["objective"])
+    figure.update_layout(height=260 * rows + 60)
+    return _styled(figure)
+
+
+def parallel_coordinates(plan: Plan, table: pd.DataFrame, names: list[str]) -> Any:
+    """The best trials as lines through all hyperparameters."""
+    import numpy as np
+    import plotly.graph_objects as go
+
+    best = table[table["usable"]].nsmallest(SHOWN_LINES, "rank")
+    dimensions: list[dict[str, Any]] = []
+    for name in names:
+        column = best[SEARCHED + name]
+        each = plan.campaign.template_request.hyperparameter_ranges[name]
+        if isinstance(each, CategoricalRange):
+            labels = [str(value) for value in each.values]
+            codes = column.astype(str).map({label: i for i, label in enumerate(labels)})
+            ticks = {"tickvals": list(range(len(labels))), "ticktext": labels}
+            dimensions.append({"label": name, "values": codes.fillna(0), **ticks})
+        elif scaling(each) == "Logarithmic":
+            logarithms = np.log10(column.astype("float64"))
+            low, high = np.log10(float(each.min)), np.log10(float(each.max))
+            at = np.linspace(low, high, 5)
+            ticks = {"tickvals": at, "ticktext": [f"{10**v:.2g}" for v in at]}
+            dimensions.append({"label": name, "values": logarithms, "range": [low, high], **ticks})
+        else:
+            bounds = [float(each.min), float(each.max)]
+            values = column.astype("float64")
+            dimensions.append({"label": name, "values": values, "range": bounds})
+    dimensions.append({"label": _metric(plan), "values": best["objective"]})
+    figure = go.Figure(
+        go.Parcoords(
+            dimensions=dimensions,
+            line={
+                "color": best["objective"], "colorscale": COLOURS,
+                "reversescale": not plan.campaign.maximize,
+            },
+        )
+    )  # fmt: skip
+    figure.update_layout(height=420)
+    return _styled(figure, margin={"l": 70, "r": 60, "t": 60, "b": 30})
+
+
+def importances(found: dict[str, float]) -> Any:
+    """A bar for each hyperparameter."""
+    import plotly.graph_objects as go
+
+    names = list(found)[::-1]
+    figure = go.Figure(
+        go.Bar(x=[found[name] for name in names], y=names, orientation="h", marker_color=BLUE)
+    )
+    figure.update_layout(height=80 + 28 * len(names))
+    figure.update_xaxes(title="share of the explained variation", tickformat=".0%")
+    return _styled(figure)
+
+
+def waves(plan: Plan, table: pd.DataFrame, names: list[str]) -> Any:
+    """Where the jobs of each wave searched: the ranges shrink around the best."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    ranges = plan.campaign.template_request.hyperparameter_ranges
+    numeric = [n for n in names if not isinstance(ranges[n], CategoricalRange)][:SLICES]
+    if not numeric:
+        return None
+    columns = min(3, len(numeric))
+    rows = -(-len(numeric) // columns)
+    figure = make_subplots(rows=rows, cols=columns, subplot_titles=numeric)
+    exploring = {job.number for job in plan.jobs if job.explores and job.wave > 1}
+    narrowed = table[~table["job"].isin(exploring)]
+    for index, name in enumerate(numeric):
+        row, column = index // columns + 1, index % columns + 1
+        tried = narrowed.groupby("wave")[SEARCHED + name].agg(["min", "max"]).astype("float64")
+        low, high = tried["min"], tried["max"]
+        figure.add_trace(
+            go.Bar(
+                x=tried.index, base=low, y=high - low, showlegend=False,
+                marker={"color": BLUE, "opacity": 0.35},
+            ),
+            row=row, col=column,
+        )  # fmt: skip
+        best = table[table["usable"]].sort_values("rank").groupby("wave").head(1)
+        figure.add_trace(
+            go.Scatter(
+                x=best["wave"], y=best[SEARCHED + name].astype("float64"), mode="markers",
+                marker={"color": ORANGE, "symbol": "diamond", "size": 9}, showlegend=False,
+            ),
+            row=row, col=column,
+        )  # fmt: skip
+        each = ranges[name]
+        if not isinstance(each, CategoricalRange) and scaling(each) == "Logarithmic":
+            figure.update_yaxes(type="log", dtick=1, row=row, col=column)
+        figure.update_xaxes(dtick=1, title="wave" if row == rows else "", row=row, col=column)
+    figure.update_layout(height=250 * rows + 60)
+    return _styled(figure)
+
+
+def parallelism(plan: Plan, table: pd.DataFrame) -> Any:
+    """Trials at once over time, below the allowed line."""
+    import plotly.graph_objects as go
+
+    found = series.parallelism(table)
+    step = max(1, len(found) // SHOWN)
+    shown = found.iloc[::step]
+    figure = go.Figure(
+        go.Scatter(
+            x=_small(shown["hours"]), y=shown["at_once"], mode="lines", fill="tozeroy",
+            line={"shape": "hv", "color": BLUE, "width": 1}, name="trials at once",
+        )
+    )  # fmt: skip
+    figure.add_hline(y=plan.slots, line={"color": ORANGE, "dash": "dash"})
+    figure.update_yaxes(range=[0, plan.slots * 1.08])
+    return _titled(figure, "hours since the start", "trials at once")
+
+
+def _sample(table: pd.DataFrame) -> pd.DataFrame:
+    if len(table) <= SHOWN:
+        return table
+    best = table.nsmallest(SHOWN // 10, "rank")
+    rest = table.drop(best.index).sample(SHOWN - len(best), random_state=0)
+    return table.loc[best.index.union(rest.index)]
+
+
+def _small(column: Any) -> Any:
+    """Half the bytes, digits nobody sees."""
+    return column.astype("float32").to_numpy()
+
+
+def _focus(figure: Any, objective: Any) -> None:
+    """A few diverged trials must not flatten the picture."""
+    low, high = objective.quantile(0.02), objective.quantile(0.98)
+    low, high = min(low, objective.median()), max(high, objective.median())
+    best_low, best_high = objective.min(), objective.max()
+    span = (high - low) or 1.0
+    near = [max(best_low, low - 0.5 * span), min(best_high, high + 0.5 * span)]
+    figure.update_yaxes(range=[near[0] - 0.05 * span, near[1] + 0.05 * span])
+
+
+def _metric(plan: Plan) -> str:
+    objective = plan.campaign.template_request.objective
+    return objective.metric if objective else "objective"
+
+
+def _titled(figure: Any, x: str, y: str) -> Any:
+    figure.update_xaxes(title=x)
+    figure.update_yaxes(title=y)
+    return _styled(figure)
+
+
+def _styled(figure: Any, margin: dict[str, int] | None = None) -> Any:
+    figure.update_layout(
+        template="plotly_white",
+        font={"family": "system-ui, sans-serif", "size": 13},
+        margin=margin or {"l": 60, "r": 20, "t": 40, "b": 50},
+        legend={"orientation": "h", "y": 1.1},
+        hoverlabel={"namelength": -1},
+    )
+    return figure

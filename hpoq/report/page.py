@@ -1,0 +1,195 @@
+"""The HTML page around the figures."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpoq.campaign.model import Plan
+from hpoq.campaign.results import SEARCHED, best
+from hpoq.report import figures, series
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONFIG = {"displayModeBar": False, "responsive": True}
+STYLE = """
+:root { color-scheme: light }
+body { font: 15px/1.5 system-ui, sans-serif; color: #111827; margin: 0 auto; max-width: 1100px;
+       padding: 2rem 1.25rem 4rem }
+h1 { font-size: 1.7rem; margin: 0 0 .25rem } h2 { font-size: 1.15rem; margin: 2.5rem 0 .25rem }
+p { color: #4b5563; margin: .25rem 0 .75rem; max-width: 70ch }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: .75rem;
+         margin: 1.25rem 0 }
+.tile { border: 1px solid #e5e7eb; border-radius: 8px; padding: .6rem .9rem }
+.tile b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums }
+.tile span { color: #6b7280; font-size: .85rem }
+table { border-collapse: collapse; width: 100%; font-size: .92rem }
+th.n { text-align: right }
+th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #e5e7eb;
+         vertical-align: top }
+td.n { text-align: right; font-variant-numeric: tabular-nums }
+pre { background: #f3f4f6; border-radius: 8px; padding: .8rem 1rem; overflow-x: auto }
+"""
+
+
+def write(plan: Plan, table: pd.DataFrame, path: Path) -> Path:
+    """Write the report of a campaign, finished or not.
+
+    Args:
+        plan: of the campaign.
+        table: from ``hpoq.campaign.results.frame``.
+        path: of the HTML file; replaced if there.
+
+    Returns:
+        ``path``.
+    """
+    path.write_text(page(plan, table), encoding="utf-8")
+    return path
+
+
+def page(plan: Plan, table: pd.DataFrame) -> str:
+    """The whole HTML document."""
+    from plotly.offline import get_plotlyjs
+
+    name = escape(plan.campaign.name)
+    body = "\n".join([_heading(plan, table), *_sections(plan, table)])
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{name}: campaign report</title><style>{STYLE}</style>"
+        f"<script>{get_plotlyjs()}</script></head><body>\n{body}\n</body></html>\n"
+    )
+
+
+def _sections(plan: Plan, table: pd.DataFrame) -> list[str]:
+    if not bool(table["usable"].any()):
+        note = "<p>No trial has a finite objective yet.</p>"
+        return [note, _failures(table)]
+    names = series.searched(plan)
+    weights = series.importances(table, names)
+    ordered = list(weights) or names
+    parts = [
+        _section(
+            "Best so far over time",
+            "Each dot is a trial when it ended; the line is the best until then.",
+            figures.best_so_far(plan, table, "hours", "hours since the start"),
+        )
+    ]
+    if bool(table["cost"].notna().any()):
+        figure = figures.best_so_far(plan, table, "spent", "USD spent on trials that have ended")
+        parts.append(_section("Best so far over cost", "What more money bought.", figure))
+    parts.append(_best(plan, table))
+    if weights:
+        note = (
+            "How much of the objective's variation a random forest explains by each "
+            "hyperparameter, over the ranges that were searched."
+        )
+        parts.append(_section("What mattered", note, figures.importances(weights)))
+    note = "The objective against each hyperparameter; later waves are darker."
+    parts.append(_section("Slices", note, figures.slices(plan, table, ordered)))
+    note = "The best trials as lines. Drag along an axis to select."
+    parts.append(
+        _section("Together", note, figures.parallel_coordinates(plan, table, ordered[:10]))
+    )
+    if plan.waves > 1 and (shrinking := figures.waves(plan, table, ordered)) is not None:
+        note = "Bars: where each wave searched, exploring jobs aside. Diamonds: its best trial."
+        parts.append(_section("Waves", note, shrinking))
+    used = series.utilisation(table, plan.slots)
+    note = f"{used:.0%} of the allowed parallelism (dashed) worked, from first start to last end."
+    parts.append(_section("Use of the account", note, figures.parallelism(plan, table)))
+    parts.append(_failures(table))
+    return parts
+
+
+def _section(title: str, note: str, figure: Any) -> str:
+    div = figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        config=CONFIG,
+    )
+    return f"<section><h2>{escape(title)}</h2><p>{escape(note)}</p>{div}</section>"
+
+
+def _heading(plan: Plan, table: pd.DataFrame) -> str:
+    top = best(table)
+    cost = float(table["cost"].sum())
+    span = (table["ended_at"].max() - table["created_at"].min()).total_seconds() / 3600
+    tiles = [
+        ("best objective", f"{top['objective']:.6g}" if top else "none yet"),
+        ("trials ended / planned", f"{_ended(table):,} / {plan.campaign.trials:,}"),
+        ("without result", f"{_without_result(table):,}"),
+        ("tuning jobs", f"{table['job'].nunique():,} of {len(plan.jobs):,}"),
+        ("wall clock", f"{span:.2f} h" if span == span else "-"),  # noqa: PLR0124  NaN
+        ("cost", f"${cost:,.2f}" if table["cost"].notna().any() else "price unknown"),
+    ]
+    boxes = "".join(
+        f'<div class="tile"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
+        for label, value in tiles
+    )
+    objective = plan.campaign.template_request.objective
+    goal = f"{objective.type} {objective.metric}" if objective else ""
+    about = f"{plan.strategy} · {goal} · up to {plan.slots} trials at once"
+    return (
+        f"<h1>{escape(plan.campaign.name)}</h1><p>{escape(about)}</p>"
+        f'<div class="tiles">{boxes}</div>'
+    )
+
+
+def _ended(table: pd.DataFrame) -> int:
+    return int((~table["status"].isin(["InProgress", "Stopping"])).sum())
+
+
+def _without_result(table: pd.DataFrame) -> int:
+    return _ended(table) - int(table["usable"].sum())
+
+
+def _best(plan: Plan, table: pd.DataFrame) -> str:
+    """The best trials, and how to get the best one's model."""
+    first = table[table["usable"]].nsmallest(5, "rank").to_dict("records")
+    names = series.searched(plan)
+    titles = [escape(title) for title in ("wave", "objective", *names)]
+    head = "<th>trial</th>" + "".join(f"<th class=n>{title}</th>" for title in titles)
+    rows = "".join(
+        "<tr>"
+        + f"<td>{escape(str(row['trial']))}</td><td class=n>{row['wave']}</td>"
+        + f"<td class=n>{row['objective']:.6g}</td>"
+        + "".join(f"<td class=n>{escape(_cell(row[SEARCHED + n]))}</td>" for n in names)
+        + "</tr>"
+        for row in first
+    )
+    trial = escape(str(first[0]["trial"]))
+    commands = (
+        f"# download the model\n"
+        f"aws s3 cp $(aws sagemaker describe-training-job --training-job-name {trial} \\\n"
+        f"  --query ModelArtifacts.S3ModelArtifacts --output text) model.tar.gz\n\n"
+        f"# or deploy it (ROLE: an execution role, SERVING_IMAGE: an inference image)\n"
+        f"aws sagemaker create-model --model-name {trial} --execution-role-arn ROLE \\\n"
+        f"  --primary-container Image=SERVING_IMAGE,ModelDataUrl=$(aws sagemaker \\\n"
+        f"  describe-training-job --training-job-name {trial} \\\n"
+        f"  --query ModelArtifacts.S3ModelArtifacts --output text)"
+    )
+    return (
+        f"<section><h2>Best trials</h2><table><tr>{head}</tr>{rows}</table>"
+        f"<pre>{commands}</pre></section>"
+    )
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _failures(table: pd.DataFrame) -> str:
+    found = series.failures(table)
+    if not found:
+        return "<section><h2>Failures</h2><p>Every trial that ended has a result.</p></section>"
+    rows = "".join(
+        f"<tr><td class=n>{count:,}</td><td>{escape(reason)}</td><td>{escape(example)}</td></tr>"
+        for reason, count, example in found[:30]
+    )
+    return (
+        "<section><h2>Failures</h2><p>Trials that ended without a finite objective, by reason."
+        f"</p><table><tr><th>trials</th><th>reason</th><th>for example</th></tr>{rows}</table>"
+        "</section>"
+    )

@@ -1,0 +1,103 @@
+"""What the figures show, worked out from the table of trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hpo_dispatcher.request import CategoricalRange
+from hpoq.campaign.model import Campaign, Plan
+from hpoq.campaign.results import SEARCHED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A forest on more rows takes longer and says the same.
+FOREST_ROWS = 5_000
+FOREST_TREES = 60
+
+
+def searched(plan: Plan) -> list[str]:
+    """Names of the searched hyperparameters."""
+    return list(plan.campaign.template_request.hyperparameter_ranges)
+
+
+def is_categorical(campaign: Campaign, name: str) -> bool:
+    """Whether values of a hyperparameter have no order to plot by."""
+    return isinstance(campaign.template_request.hyperparameter_ranges[name], CategoricalRange)
+
+
+def best_so_far(table: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:
+    """Usable trials by their end, with hours since the start, cost so far and best so far."""
+    ended = table[table["ended_at"].notna()].sort_values("ended_at")
+    found = ended.assign(
+        hours=(ended["ended_at"] - table["created_at"].min()).dt.total_seconds() / 3600,
+        spent=ended["cost"].fillna(0.0).cumsum(),
+    )
+    found = found[found["usable"]]
+    so_far = found["objective"].cummax() if campaign.maximize else found["objective"].cummin()
+    return found.assign(so_far=so_far)
+
+
+def parallelism(table: pd.DataFrame) -> pd.DataFrame:
+    """Trials at once: a row for each change, with hours since the start."""
+    import pandas as pd
+
+    began = table["started_at"].fillna(table["created_at"])
+    known = began.notna()
+    until = table["ended_at"].fillna(table["ended_at"].max()).fillna(began.max())
+    changes = pd.concat(
+        [
+            pd.DataFrame({"at": began[known], "change": 1}),
+            pd.DataFrame({"at": until[known], "change": -1}),
+        ]
+    ).sort_values(["at", "change"])
+    hours = (changes["at"] - table["created_at"].min()).dt.total_seconds() / 3600
+    return pd.DataFrame({"hours": hours, "at_once": changes["change"].cumsum()})
+
+
+def utilisation(table: pd.DataFrame, slots: int) -> float:
+    """Share of the allowed parallelism that worked, from first start to last end."""
+    began = table["started_at"].min()
+    span = (table["ended_at"].max() - began).total_seconds()
+    work = (table["ended_at"] - table["started_at"]).dt.total_seconds().sum()
+    return float(work / (span * slots)) if span > 0 else 0.0
+
+
+def importances(table: pd.DataFrame, names: list[str]) -> dict[str, float]:
+    """How much of the objective's variation a random forest explains by each hyperparameter."""
+    import pandas as pd
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    usable = table[table["usable"]]
+    if len(usable) < 20 or usable["objective"].nunique() < 2:
+        return {}
+    sample = usable.sample(min(len(usable), FOREST_ROWS), random_state=0)
+    features = pd.DataFrame({name: _ordered(sample[SEARCHED + name]) for name in names})
+    # ranks: a few diverged trials must not decide what matters
+    forest = ExtraTreesRegressor(FOREST_TREES, min_samples_leaf=5, random_state=0, n_jobs=1)
+    forest.fit(features, sample["objective"].rank())
+    pairs = zip(names, forest.feature_importances_, strict=True)
+    return dict(sorted(((n, float(v)) for n, v in pairs), key=lambda pair: -pair[1]))
+
+
+def _ordered(column: pd.Series[Any]) -> Any:
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(column):
+        filled = column.astype("float64")
+        return filled.fillna(filled.median())
+    return pd.Categorical(column.astype(str)).codes
+
+
+def failures(table: pd.DataFrame) -> list[tuple[str, int, str]]:
+    """Trials without a usable objective by reason, most frequent first, with an example."""
+    bad = table[~table["usable"] & ~table["status"].isin(["InProgress", "Stopping"])]
+    reasons = [
+        reason or ("no finite objective" if status == "Completed" else str(status))
+        for reason, status in zip(bad["reason"], bad["status"], strict=True)
+    ]
+    groups: dict[str, list[str]] = {}
+    for reason, trial in zip(reasons, bad["trial"], strict=True):
+        groups.setdefault(reason.strip().splitlines()[-1][:160], []).append(trial)
+    found = [(reason, len(trials), trials[0]) for reason, trials in groups.items()]
+    return sorted(found, key=lambda each: -each[1])
