@@ -1,0 +1,26 @@
+"""The ``hpoq`` command. One command a file; each imports what it needs when it runs.
+
+Results go to stdout, talk to stderr. Expected errors become one line and an exit status;
+bugs keep their traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Entry point: the one place where exceptions become output."""
+    from hpoq.cli.app import app
+
+    try:
+        app(prog_name="hpoq")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        from hpo_dispatcher.errors import HpoqError
+
+        if not isinstance(error, HpoqError):
+            raise
+        sys.stderr.write(f"hpoq: {error}\n")
+        sys.exit(1)

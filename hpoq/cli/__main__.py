@@ -1,0 +1,5 @@
+"""``python -m hpoq.cli``."""
+
+from hpoq.cli import main
+
+main()

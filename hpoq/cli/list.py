@@ -1,0 +1,50 @@
+"""``hpoq list``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hpoq.cli.options import AllTeams, AsJson, DeploymentName, Team, client, one_team
+from hpoq.cli.output import entry_fields, print_json, say, show
+
+Statuses = Annotated[
+    list[str] | None,
+    typer.Option("--status", "-s", help="Only these, e.g. -s Queued -s InProgress."),
+]
+Most = Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")]
+
+
+def list_requests(
+    team: Team = None,
+    all_teams: AllTeams = False,
+    status: Statuses = None,
+    limit: Most = 50,
+    deployment: DeploymentName = "hpoq",
+    as_json: AsJson = False,
+) -> None:
+    """Requests, the newest first."""
+    of = client(deployment)
+    teams = of.teams() if all_teams else [one_team(team, of)]
+    wanted = [_status(each) for each in status or []]
+    found = [entry for each in teams for entry in of.entries(each, wanted)]
+    found.sort(key=lambda entry: entry.accepted_at, reverse=True)
+    entries = [of.live(entry) for entry in found[:limit]]
+    if as_json:
+        print_json([entry_fields(entry) for entry in entries])
+        return
+    from hpoq.cli.tables import requests_table
+
+    if entries:
+        show(requests_table(entries, teams=len(teams) > 1))
+    say(f"{len(entries)} of {len(found)} requests")
+
+
+def _status(name: str):  # type: ignore[no-untyped-def]  # Status; its import costs time
+    from hpo_dispatcher.entry import Status
+
+    by_name = {str(status).lower(): status for status in Status}
+    if name.lower() not in by_name:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(Status)}", param_hint="--status")
+    return by_name[name.lower()]

@@ -1,0 +1,161 @@
+"""``hpoq submit``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hpoq.cli.options import AsJson, DeploymentName, Team, client, one_team
+from hpoq.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from hpoq.client import Client
+    from hpoq.estimate import Estimate
+
+# Beyond so many requests only their sum is told.
+ESTIMATES_SHOWN = 10
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        help="JSON, JSON lines or YAML; one or many requests each; - reads stdin.",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Check, print what SageMaker would be asked, send nothing."),
+]
+
+
+def submit(
+    files: Files,
+    team: Team = None,
+    deployment: DeploymentName = "hpoq",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Queue tuning requests. Prints their ids, so they can be piped to `hpoq watch -`.
+
+    All are checked before the first one is sent; what they can cost at most goes to stderr.
+    """
+    from hpo_dispatcher.errors import InvalidRequest
+
+    read = [(where, message) for file in files for where, message in read_requests(file)]
+    to = client(deployment)
+    for where, message in read:
+        try:
+            _check(message)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"{where}: {error.field}", error.problem, error.fix) from None
+    messages = [message for _, message in read]
+    named = one_team(team, to)
+    if dry_run:
+        _show(to, named, messages, as_json)
+        return
+    estimates = _estimates(to, named, messages)
+    sent = to.submit(named, messages)
+    if as_json:
+        pairs = zip(sent, estimates, strict=True)
+        print_json([{"request_id": id_, "estimate": each} for id_, each in pairs])
+    else:
+        sys.stdout.writelines(f"{request_id}\n" for request_id in sent)
+    say(f"{len(messages)} requests sent as team {named}")
+
+
+def _show(to: Client, team: str, messages: list[dict[str, Any]], as_json: bool) -> None:
+    from hpoq.preview import preview
+
+    asked = [preview(to.settings, team, message) for message in messages]
+    estimates = _estimates(to, team, messages)
+    pairs = zip(asked, estimates, strict=True)
+    print_json([{"tuning_job": a, "estimate": e} for a, e in pairs] if as_json else asked)
+    say(f"{len(messages)} requests are right; nothing was sent")
+
+
+def _estimates(to: Client, team: str, messages: list[dict[str, Any]]) -> list[Estimate | None]:
+    """What the requests can cost at most, told on stderr; one that cannot be told stops nothing."""
+    from hpo_dispatcher.errors import HpoqError
+    from hpoq.estimate import budget_in_words, estimate, in_words, together
+
+    try:
+        estimates = [estimate(to.settings, team, message) for message in messages]
+        budget = to.capacity().get("budgets", {}).get(team)
+    except HpoqError as error:
+        say(f"no estimate of the cost: {error}")
+        return [None] * len(messages)
+    known = [each for each in estimates if each]
+    for message, each in zip(messages, estimates, strict=True):
+        if each and len(known) <= ESTIMATES_SHOWN:
+            say(f"{message.get('request_id', 'a request')}: {in_words(each)}")
+    if len(known) > 1:
+        say(f"{len(known)} requests together: {in_words(together(known))}")
+    if known and budget:
+        say(budget_in_words(team, budget, together(known).instance_hours))
+    return estimates
+
+
+def read_requests(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The requests of one file, each with where it stands.
+
+    Raises:
+        UnreadableFile: it is neither JSON, JSON lines nor YAML, or holds no objects.
+    """
+    from hpoq.errors import UnreadableFile
+
+    name = "stdin" if str(file) == "-" else str(file)
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text()
+    except OSError as error:
+        raise UnreadableFile(f"{name}: {error.strerror}. Name a file or -") from None
+    except UnicodeDecodeError:
+        raise UnreadableFile(f"{name}: not UTF-8. Save it as UTF-8 text") from None
+    found = _parse(name, text)
+    for number, message in enumerate(found, 1):
+        where = name if len(found) == 1 else f"{name}, request {number}"
+        if not isinstance(message, dict):
+            raise UnreadableFile(f"{where}: not an object. See `hpoq schema`")
+        yield where, message
+    if not found:
+        raise UnreadableFile(f"{name}: no request in it")
+
+
+def _parse(name: str, text: str) -> list[Any]:
+    import yaml
+
+    from hpoq.errors import UnreadableFile
+
+    for read in (_json, _json_lines):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    try:
+        documents = [each for each in yaml.safe_load_all(text) if each is not None]
+    except yaml.YAMLError as error:
+        problem = str(error).replace("\n", " ")
+        raise UnreadableFile(f"{name}: neither JSON nor YAML ({problem})") from None
+    return [each for document in documents for each in _as_list(document)]
+
+
+def _json(text: str) -> list[Any]:
+    return _as_list(json.loads(text))
+
+
+def _json_lines(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _check(message: dict[str, Any]) -> None:
+    from hpo_dispatcher.request import parse_fields
+
+    parse_fields(message, "message-id")

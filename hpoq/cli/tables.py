@@ -1,0 +1,157 @@
+"""Requests as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from hpo_dispatcher.budget import used_until
+from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.usage import HOUR
+from hpoq.cli.output import duration, short
+
+COLOURS = {
+    Status.QUEUED: "yellow",
+    Status.IN_PROGRESS: "cyan",
+    Status.STOPPING: "magenta",
+    Status.STOPPED: "magenta",
+    Status.COMPLETED: "green",
+    Status.FAILED: "red",
+    Status.CANCELLED: "dim",
+    Status.REJECTED: "red",
+}
+
+
+def table(*columns: str) -> Table:
+    """A table without lines; a column that starts with ``>`` is numbers, right-aligned."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        number = column.startswith(">")
+        made.add_column(column.lstrip(">"), justify="right" if number else "left", no_wrap=number)
+    return made
+
+
+def status_text(status: Status) -> Text:
+    """A status in its colour."""
+    return Text(str(status), style=COLOURS[status])
+
+
+def requests_table(entries: Sequence[Entry], teams: bool) -> Table:
+    """What ``hpoq list`` shows."""
+    team = ["team"] if teams else []
+    made = table("request", *team, "status", ">age", ">training jobs", ">best", "note")
+    now = datetime.now(UTC)
+    for entry in entries:
+        made.add_row(
+            entry.request_id,
+            *([entry.team] if teams else []),
+            status_text(entry.status),
+            duration((now - entry.accepted_at).total_seconds()),
+            training_jobs(entry),
+            objective(entry),
+            entry.reason or (short(entry.best.hyperparameters) if entry.best else ""),
+        )
+    return made
+
+
+def leaderboard(entries: Sequence[Entry]) -> Table:
+    """The best request first: what was found, with what, and how long it took."""
+    made = table(
+        "request", "team", "tuning job", ">done", ">failed", ">best", "hyperparameters",
+        ">waited", ">ran",
+    )  # fmt: skip
+    for entry in sorted(entries, key=_by_objective):
+        counters = entry.counters
+        failed = counters.get("NonRetryableError", 0) + counters.get("RetryableError", 0)
+        made.add_row(
+            entry.request_id,
+            entry.team,
+            entry.tuning_job_name,
+            str(counters.get("Completed", 0)),
+            str(failed),
+            objective(entry),
+            short(entry.best.hyperparameters) if entry.best else entry.reason,
+            waited(entry),
+            ran(entry),
+        )
+    return made
+
+
+def _by_objective(entry: Entry) -> tuple[bool, float]:
+    if entry.best is None:
+        return True, 0.0
+    minimise = bool(
+        entry.request and entry.request.objective and entry.request.objective.type == "Minimize"
+    )
+    return False, entry.best.objective if minimise else -entry.best.objective
+
+
+def training_jobs(entry: Entry) -> str:
+    """Completed of all, and what failed or runs."""
+    if not entry.counters and not entry.max_training_jobs:
+        return ""
+    counters = entry.counters
+    failed = counters.get("NonRetryableError", 0) + counters.get("RetryableError", 0)
+    running = counters.get("InProgress", 0)
+    notes = [f"{failed} failed"] * bool(failed) + [f"{running} running"] * bool(running)
+    done = f"{counters.get('Completed', 0)}/{entry.max_training_jobs}"
+    return f"{done} ({', '.join(notes)})" if notes else done
+
+
+def objective(entry: Entry) -> str:
+    """The best objective so far."""
+    return f"{entry.best.objective:.4f}" if entry.best else ""
+
+
+def waited(entry: Entry) -> str:
+    """From acceptance to the start of its tuning job."""
+    start = entry.started_at or entry.ended_at or datetime.now(UTC)
+    return duration((start - entry.accepted_at).total_seconds())
+
+
+def ran(entry: Entry) -> str:
+    """From the start of its tuning job to its end, or until now."""
+    if entry.started_at is None:
+        return ""
+    return duration(((entry.ended_at or datetime.now(UTC)) - entry.started_at).total_seconds())
+
+
+def instance_hours(entry: Entry, prices: Mapping[str, float]) -> str:
+    """What it can use at most, once it has ended what it has used; priced if of one type."""
+    if not entry.most_instance_seconds:
+        return ""
+    text = f"at most {_priced(entry, entry.most_instance_seconds, prices)}"
+    if entry.started_at and entry.ended_at:
+        text = f"{_priced(entry, used_until(entry, entry.ended_at), prices)} used, {text}"
+    return text
+
+
+def _priced(entry: Entry, seconds: int, prices: Mapping[str, float]) -> str:
+    text = f"{seconds / HOUR:.3g} instance-hours"
+    price = prices.get(next(iter(entry.instances), "")) if len(entry.instances) == 1 else None
+    return text if price is None else f"{text} ({price * seconds / HOUR:.2f} USD)"
+
+
+def progress(entries: Sequence[Entry], expected: int) -> Table:
+    """What ``hpoq watch`` redraws: one bar of training jobs per request."""
+    from rich.progress_bar import ProgressBar
+
+    made = table("request", "team", "status", "training jobs", "", ">best", ">ran")
+    for entry in entries:
+        total = max(1, entry.max_training_jobs)
+        ended = sum(count for name, count in entry.counters.items() if name != "InProgress")
+        made.add_row(
+            entry.request_id,
+            entry.team,
+            status_text(entry.status),
+            ProgressBar(total=total, completed=min(ended, total), width=24),
+            training_jobs(entry),
+            objective(entry),
+            ran(entry),
+        )
+    if expected > len(entries):
+        made.add_row(f"{expected - len(entries)} not taken in yet", "", "", "", "", "", "")
+    return made

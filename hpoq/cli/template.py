@@ -1,0 +1,47 @@
+"""``hpoq template``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hpoq.cli.options import AsJson, DeploymentName, client
+from hpoq.cli.output import print_json, show
+
+app = typer.Typer(help="Job templates: what a request need not say.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The template's name.", show_default=False)]
+
+
+@app.command("list")
+def list_templates(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> None:
+    """The deployment's templates."""
+    settings = client(deployment).settings
+    if as_json:
+        print_json({name: each.model_dump() for name, each in settings.templates.items()})
+        return
+    from hpoq.cli.tables import table
+
+    made = table("template", "objective", "description")
+    for name, each in settings.templates.items():
+        objective = each.request.get("objective", {})
+        default = " (default)" if name == settings.deployment.default_template else ""
+        made.add_row(f"{name}{default}", objective.get("metric", ""), each.description)
+    show(made)
+
+
+@app.command("show")
+def show_template(name: Name, deployment: DeploymentName = "hpoq") -> None:
+    """One template, as YAML."""
+    import sys
+
+    import yaml
+
+    from hpoq.errors import NotFound
+
+    templates = client(deployment).settings.templates
+    if name not in templates:
+        raise NotFound(f"no template {name!r}; there are {', '.join(sorted(templates))}")
+    fields = templates[name].model_dump(mode="json", exclude_defaults=True)
+    yaml.safe_dump(fields, sys.stdout, sort_keys=False)

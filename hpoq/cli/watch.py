@@ -1,0 +1,93 @@
+"""``hpoq watch``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpoq.cli.exit_status import ExitStatus
+from hpoq.cli.options import AllTeams, DeploymentName, Team, client, one_team
+from hpoq.cli.output import say
+
+if TYPE_CHECKING:
+    from hpo_dispatcher.entry import Entry
+    from hpoq.client import Client
+
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(help="Request ids; - reads them from stdin; none: all that have not ended."),
+]
+Seconds = Annotated[float, typer.Option("--every", min=0.5, help="Seconds between looks.")]
+
+
+def watch(
+    request_ids: Ids = None,
+    team: Team = None,
+    all_teams: AllTeams = False,
+    every: Seconds = 3.0,
+    deployment: DeploymentName = "hpoq",
+) -> None:
+    """Follow requests until all have ended. Exit status 3 if one is not Completed."""
+    from hpo_dispatcher.entry import Status
+
+    of = client(deployment)
+    teams = of.teams() if all_teams else [one_team(team, of)]
+    ids = sys.stdin.read().split() if request_ids == ["-"] else request_ids or []
+    keys = [(teams[0], each) for each in ids] or [
+        entry.key for each in teams for entry in of.entries(each) if not entry.status.ended
+    ]
+    if not keys:
+        say("nothing is queued or running")
+        return
+    entries = follow(of, keys, every)
+    if any(entry.status is not Status.COMPLETED for entry in entries):
+        raise typer.Exit(ExitStatus.NOT_COMPLETED)
+
+
+def follow(of: Client, keys: Sequence[tuple[str, str]], every: float) -> list[Entry]:
+    """Show requests until they have ended, live on a terminal, changes only in a pipe."""
+    from rich.live import Live
+
+    from hpoq.cli.output import console
+    from hpoq.cli.tables import leaderboard, progress
+
+    screen = console()
+    entries: list[Entry] = []
+    if screen.is_terminal:
+        with Live(console=screen, auto_refresh=False) as live:
+            for entries in _looks(of, keys, every):
+                live.update(progress(entries, len(keys)), refresh=True)
+    else:
+        seen: dict[tuple[str, str], str] = {}
+        for entries in _looks(of, keys, every):
+            for entry in entries:
+                if seen.get(entry.key) != entry.status:
+                    seen[entry.key] = entry.status
+                    say(f"{'/'.join(entry.key)} {entry.status} {entry.reason}".rstrip())
+    screen.print(leaderboard(entries))
+    return entries
+
+
+def _looks(of: Client, keys: Sequence[tuple[str, str]], every: float) -> Iterator[list[Entry]]:
+    """One list of entries per look; a request not yet in the ledger is left out."""
+    from hpoq.errors import NotFound
+
+    ended: dict[tuple[str, str], Entry] = {}
+    while True:
+        now: list[Entry] = []
+        for key in keys:
+            try:
+                entry = ended.get(key) or of.live(of.get(*key))
+            except NotFound:
+                continue
+            if entry.status.ended:
+                ended[key] = entry
+            now.append(entry)
+        yield now
+        if len(ended) == len(keys):
+            return
+        time.sleep(every)

@@ -1,0 +1,36 @@
+"""What a request would become, without sending it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpo_dispatcher.job_builder import JobBuilder
+from hpo_dispatcher.request import TuningRequest, parse_fields
+from hpo_dispatcher.settings import FrameworkImage
+from hpoq.client import DeployedSettings
+
+
+class _NamedImages:
+    """Stands for the image lookup, which needs the SageMaker SDK: shows what is looked up."""
+
+    def uri(self, image: FrameworkImage, instance_type: str) -> str:
+        """The framework and version in words."""
+        return f"{image.framework}-{image.version}-training-for-{instance_type}"
+
+
+def preview(settings: DeployedSettings, team: str, message: dict[str, Any]) -> dict[str, Any]:
+    """The CreateHyperParameterTuningJob request that the dispatcher would make.
+
+    Raises:
+        InvalidRequest: the dispatcher would put it into the dead-letter queue.
+    """
+    request = parse_fields(message, "message-id")
+    if not isinstance(request, TuningRequest):
+        return message
+    builder = JobBuilder(
+        deployment=settings.deployment,
+        environment=settings.environment,
+        templates=settings.templates,
+        images=_NamedImages(),
+    )
+    return builder.api_request(team, request)

@@ -1,0 +1,1 @@
+"""Set right a ledger that was restored from a backup, by what SageMaker knows."""

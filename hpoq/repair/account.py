@@ -1,0 +1,121 @@
+"""What SageMaker and the dead-letter queues know about a deployment's requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from hpo_dispatcher.aws.calls import code
+from hpo_dispatcher.aws.tuning import NOT_FOUND, detail_from
+from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.request import request_id_of
+from hpo_dispatcher.tuning_job import (
+    NAME_ENDING,
+    TAG_DEPLOYMENT,
+    TAG_REQUEST_ID,
+    TAG_TEAM,
+    demand,
+    tuning_job_name,
+)
+from hpo_dispatcher.usage import most_instance_seconds
+from hpoq.repair.decision import Key, Letter, TaggedJob
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+    from hpoq.client import DeadLetter
+
+PAGE = 100
+# Describe and ListTags take a few calls a second; adaptive retries find the rate.
+THREADS = 4
+_OURS = re.compile(NAME_ENDING)
+_STATUSES = frozenset(str(status) for status in Status)  # not Deleting, nor DeleteFailed
+# A repeated id's entry is another's; an undelivered message was never looked at.
+_WITHOUT_ENTRY = ("DuplicateRequest", "Unreadable", "Undelivered")
+
+
+def tagged_jobs(
+    sagemaker: SageMakerClient, deployment: str, entries: Mapping[Key, Entry]
+) -> dict[Key, TaggedJob]:
+    """The deployment's tuning jobs, but for those that ended as the ledger says.
+
+    Looked at closely, two calls each: every tuning job whose name could be ours, and that of
+    every active entry, listed or not, because a list may lag behind.
+    """
+    known = {tuning_job_name(*key): entry.status for key, entry in entries.items()}
+    listed = dict(_listed(sagemaker))
+    settled = {
+        name for name, status in listed.items() if status == known.get(name) and status.ended
+    }
+    active = {name for name, status in known.items() if status.active}
+    names = sorted(({name for name in listed if _OURS.search(name)} | active) - settled)
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = list(pool.map(lambda name: _tagged(sagemaker, deployment, name), names))
+    return {(job.team, job.request_id): job for job in found if job}
+
+
+def letters(dead_letters: Iterable[DeadLetter]) -> dict[Key, Letter]:
+    """The requests that dead letters are about, with the reason the ledger would give."""
+    found = {}
+    for each in dead_letters:
+        if each.error not in _WITHOUT_ENTRY:
+            request_id = request_id_of(each.body, each.message_id)
+            reason = f"{each.field}: {each.problem}. {each.fix}"
+            letter = Letter(team=each.team, request_id=request_id, reason=reason)
+            found[each.team, request_id] = letter
+    return found
+
+
+def _listed(sagemaker: SageMakerClient) -> Iterator[tuple[str, Status]]:
+    pages = sagemaker.get_paginator("list_hyper_parameter_tuning_jobs")
+    for page in pages.paginate(PaginationConfig={"PageSize": PAGE}):
+        for summary in page["HyperParameterTuningJobSummaries"]:
+            if summary["HyperParameterTuningJobStatus"] in _STATUSES:
+                status = Status(summary["HyperParameterTuningJobStatus"])
+                yield summary["HyperParameterTuningJobName"], status
+
+
+def _tagged(sagemaker: SageMakerClient, deployment: str, name: str) -> TaggedJob | None:
+    """None: there is none, it is being deleted, or its tags are not ours."""
+    try:
+        there = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    except ClientError as error:
+        if code(error) in NOT_FOUND:
+            return None
+        raise
+    if there["HyperParameterTuningJobStatus"] not in _STATUSES:
+        return None
+    pages = sagemaker.get_paginator("list_tags")
+    tags = {
+        tag["Key"]: tag["Value"]
+        for page in pages.paginate(ResourceArn=there["HyperParameterTuningJobArn"])
+        for tag in page["Tags"]
+    }
+    team, request_id = tags.get(TAG_TEAM, ""), tags.get(TAG_REQUEST_ID, "")
+    if tags.get(TAG_DEPLOYMENT) != deployment or name != tuning_job_name(team, request_id):
+        return None
+    detail, limits = detail_from(there), _limits(there)
+    return TaggedJob(
+        name=name,
+        team=team,
+        request_id=request_id,
+        status=detail.status,
+        created_at=there["CreationTime"],
+        ended_at=detail.ended_at,
+        failure_reason=detail.failure_reason,
+        counters=detail.counters,
+        best=detail.best,
+        instances=demand(dict(there)).instances,
+        max_training_jobs=limits.get("MaxNumberOfTrainingJobs", 0),
+        max_parallel=limits["MaxParallelTrainingJobs"],
+        most_instance_seconds=most_instance_seconds(dict(there)),
+    )
+
+
+def _limits(there: Any) -> dict[str, int]:
+    limits: dict[str, int] = there["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    return limits

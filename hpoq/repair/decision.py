@@ -1,0 +1,206 @@
+"""What has to change in a restored ledger. Pure: facts in, repairs out.
+
+SageMaker is right about which tuning jobs exist and how they stand; the ledger is right about
+everything else. So an entry takes its state from its tuning job, an entry without one waits
+again, and a tuning job without an entry gets one. Rows that count capacity and dependencies
+follow from the entries. docs/decisions/0055.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from hpo_dispatcher.entry import BestTrainingJob, Entry, Status
+from hpo_dispatcher.tuning_job import tuning_job_name
+
+Key = tuple[str, str]  # team and request id
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggedJob:
+    """A tuning job that bears this deployment's tags, as SageMaker describes it."""
+
+    name: str
+    team: str
+    request_id: str
+    status: Status
+    created_at: datetime
+    ended_at: datetime | None
+    failure_reason: str
+    counters: Mapping[str, int]
+    best: BestTrainingJob | None
+    instances: Mapping[str, int]
+    max_training_jobs: int
+    max_parallel: int
+    most_instance_seconds: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """A dead letter that says why its request was rejected."""
+
+    team: str
+    request_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """The ledger as it was restored, and what the rest of the account says."""
+
+    now: datetime
+    entries: Mapping[Key, Entry]
+    active: AbstractSet[str]  # tuning job names of the rows that hold capacity
+    blocked: AbstractSet[Key]  # of the rows that wait for others
+    untouchable: AbstractSet[Key]  # entries that this version cannot read
+    jobs: Mapping[Key, TaggedJob]  # of every active entry at least, if it exists
+    letters: Mapping[Key, Letter]
+
+
+class Kind(StrEnum):
+    """What a repair is, in a word."""
+
+    RESTORE = "restore"  # there was no entry
+    CORRECT = "correct"  # its state was of old
+    REQUEUE = "requeue"  # promised, but no tuning job came of it
+    ROWS = "rows"  # the entry is right, what counts it is missing
+    REMOVE = "remove"  # a row that belongs to no entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repair:
+    """An entry as it has to be; its rows follow from it."""
+
+    kind: Kind
+    key: Key
+    was: Status | None  # None: no entry
+    entry: Entry | None  # None: only the row of capacity goes
+    why: str
+
+
+def decide(facts: Facts) -> list[Repair]:
+    """Every repair that a restored ledger needs, by team and request id; none if it is right."""
+    repairs = [
+        repair
+        for key in sorted({*facts.entries, *facts.jobs, *facts.letters} - facts.untouchable)
+        if (repair := _repair(key, facts))
+    ]
+    return repairs + list(_orphans(facts, repairs))
+
+
+def _repair(key: Key, facts: Facts) -> Repair | None:
+    entry, job = facts.entries.get(key), facts.jobs.get(key)
+    if entry is None and job:
+        return Repair(
+            kind=Kind.RESTORE,
+            key=key,
+            was=None,
+            entry=_from_job(job),
+            why=f"{job.name} has its tags",
+        )
+    if entry is None:
+        return _rejected(facts.letters[key], facts.now)
+    if job and not _agree(entry.status, job.status):
+        why = f"{job.name} is {job.status}"
+        return _change(Kind.CORRECT, entry, _with_job(entry, job), why)
+    if job is None and entry.status.active:
+        return _not_created(entry, facts.now)
+    return _missing_rows(entry, facts)
+
+
+def _agree(ours: Status, sagemakers: Status) -> bool:
+    """A cancel not yet carried out, and a stop by other hands, are both the next cycle's."""
+    return ours is sagemakers or (ours.active and sagemakers.active)
+
+
+def _change(kind: Kind, entry: Entry, becomes: Entry, why: str) -> Repair:
+    return Repair(kind=kind, key=entry.key, was=entry.status, entry=becomes, why=why)
+
+
+def _from_job(job: TaggedJob) -> Entry:
+    """All that is known of a request whose entry is lost; what it said stays unknown."""
+    bare = Entry(
+        team=job.team,
+        request_id=job.request_id,
+        status=job.status,
+        accepted_at=job.created_at,  # at the latest
+        instances=job.instances,
+        max_training_jobs=job.max_training_jobs,
+        max_parallel=job.max_parallel,
+        most_instance_seconds=job.most_instance_seconds,
+    )
+    return _with_job(bare, job)
+
+
+def _with_job(entry: Entry, job: TaggedJob) -> Entry:
+    return replace(
+        entry,
+        status=job.status,
+        tuning_job_name=job.name,
+        started_at=job.created_at,
+        ended_at=job.ended_at if job.status.ended else None,
+        reason=job.failure_reason,
+        counters=job.counters if job.status.ended else {},
+        best=job.best if job.status.ended else None,
+        blocked=False,
+        held=False,
+    )
+
+
+def _rejected(letter: Letter, now: datetime) -> Repair:
+    entry = Entry(
+        team=letter.team,
+        request_id=letter.request_id,
+        status=Status.REJECTED,
+        accepted_at=now,
+        ended_at=now,
+        reason=letter.reason,
+    )
+    why = "its message is in the dead-letter queue"
+    return Repair(kind=Kind.RESTORE, key=entry.key, was=None, entry=entry, why=why)
+
+
+def _not_created(entry: Entry, now: datetime) -> Repair:
+    """Its tuning job would be there if it had ever been created: it starts in its turn."""
+    why = "SageMaker has no tuning job of it"
+    if entry.status is Status.STOPPING:
+        reason = "cancelled before its tuning job was created"
+        gone = replace(entry, status=Status.CANCELLED, ended_at=now, reason=reason)
+        return _change(Kind.CORRECT, entry, gone, why)
+    queued = replace(
+        entry, status=Status.QUEUED, tuning_job_name="", started_at=None, reason="", counters={}
+    )
+    return _change(Kind.REQUEUE, entry, queued, why)
+
+
+def _missing_rows(entry: Entry, facts: Facts) -> Repair | None:
+    uncounted = entry.status.active and tuning_job_name(*entry.key) not in facts.active
+    forgotten = _waits(entry) and entry.key not in facts.blocked
+    if uncounted or forgotten:
+        what = "the capacity it holds" if uncounted else "what it waits for"
+        return _change(Kind.ROWS, entry, entry, f"{what} was not counted")
+    return None
+
+
+def _waits(entry: Entry) -> bool:
+    return entry.status is Status.QUEUED and entry.blocked
+
+
+def _orphans(facts: Facts, repairs: list[Repair]) -> Iterator[Repair]:
+    """Rows that no entry, as it will be, accounts for."""
+    become = dict(facts.entries) | {each.key: each.entry for each in repairs if each.entry}
+    counted = {tuning_job_name(*key) for key, entry in become.items() if entry.status.active}
+    kept = {tuning_job_name(*key) for key in facts.untouchable}
+    handled = {tuning_job_name(*each.key) for each in repairs}
+    for name in sorted(facts.active - counted - kept - handled):
+        why = "a row of capacity without an active request"
+        yield Repair(kind=Kind.REMOVE, key=("#active", name), was=None, entry=None, why=why)
+    waiting = {key for key, entry in become.items() if _waits(entry)}
+    for key in sorted(facts.blocked - waiting - facts.untouchable - {e.key for e in repairs}):
+        why = "a row of dependencies without a waiting request"
+        where = ("#blocked", "/".join(key))
+        yield Repair(kind=Kind.REMOVE, key=where, was=None, entry=None, why=why)

@@ -1,0 +1,167 @@
+"""The figures of a tuning job: Optuna's, and its objective over time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import accumulate
+from typing import Any
+
+import optuna
+import plotly.graph_objects as go
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from optuna.visualization import (
+    plot_parallel_coordinate,
+    plot_param_importances,
+    plot_slice,
+    plot_timeline,
+)
+
+from hpoq.ui.measured import Series
+from hpoq.ui.study import METRIC
+
+BLUE, GREY = "#2563eb", "#6b7280"
+STATES = {"COMPLETE": BLUE, "FAIL": "#dc2626", "RUNNING": "#f59e0b"}
+WORDS = {"COMPLETE": "with objective", "FAIL": "without objective", "RUNNING": "running"}
+# Fewer say nothing about what mattered.
+FEWEST = 4
+# The best so many are lines; more are no picture, and slow to draw.
+LINES = 200
+FEW = 60  # points that can be told apart
+
+
+def of_study(study: optuna.Study) -> dict[str, Any]:
+    """Figures by name, as plotly's JSON; those there is nothing to show in are left out."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    metric = str(study.user_attrs[METRIC])
+    made: dict[str, go.Figure] = {}
+    if done:
+        made["objective"] = over_time(study, done, metric)
+    if len(done) >= 2 and done[0].params:
+        made["parallel"] = _parallel(study, done, metric)
+        made["slices"] = _slices(study, metric)
+    if len(done) >= FEWEST and _differ(done):
+        made["importances"] = _importances(study, metric)
+    if study.get_trials(deepcopy=False):
+        made["timeline"] = _timeline(study)
+    return {name: as_json(figure) for name, figure in made.items()}
+
+
+def over_time(study: optuna.Study, done: Sequence[FrozenTrial], metric: str) -> go.Figure:
+    """Each training job a dot when it ended, the best until then a line."""
+    ended = sorted((t for t in done if t.datetime_complete), key=_end)
+    values = [_objective(trial) for trial in ended]
+    so_far = list(accumulate(values, max if _maximizes(study) else min))
+    times = [trial.datetime_complete for trial in ended]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=times, y=values, mode="markers", name="training job",
+        marker={"size": 8, "color": GREY, "opacity": 0.65},
+        customdata=[trial.user_attrs["training job"] for trial in ended],
+        hovertemplate=[_hover(trial, metric) for trial in ended],
+    )  # fmt: skip
+    figure.add_scatter(
+        x=times, y=so_far, mode="lines", name="best so far", hoverinfo="skip",
+        line={"shape": "hv", "color": BLUE, "width": 2.5},
+    )  # fmt: skip
+    figure.update_yaxes(title=metric)
+    figure.update_layout(legend={"orientation": "h", "y": 1.12, "x": 0}, height=360)
+    return figure
+
+
+def curves(found: Series) -> dict[str, Any]:
+    """Metrics of one training job, value after value."""
+    figure = go.Figure()
+    for name, (numbers, values) in found.items():
+        mode = "lines+markers" if len(values) < FEW else "lines"
+        figure.add_scatter(x=list(numbers), y=list(values), mode=mode, name=name)
+    figure.update_xaxes(title="in the order printed")
+    legend = {"orientation": "h", "y": 1.15, "x": 0}
+    figure.update_layout(height=320, showlegend=True, legend=legend)
+    return as_json(figure)
+
+
+def as_json(figure: go.Figure) -> dict[str, Any]:
+    """For plotly.js."""
+    figure.update_layout(
+        template="plotly_white",
+        title=None,
+        font={"family": "system-ui, sans-serif", "size": 12},
+        margin={"l": 64, "r": 24, "t": 32, "b": 44},
+        hoverlabel={"align": "left"},
+        uirevision="kept",  # what a reader has zoomed stays so
+    )
+    made: dict[str, Any] = json.loads(figure.to_json())
+    return made
+
+
+def _hover(trial: FrozenTrial, metric: str) -> str:
+    lines = [f"{metric} {trial.value:.6g}", str(trial.user_attrs["training job"])]
+    lines += [f"{name} {_short(value)}" for name, value in trial.params.items()]
+    return "<br>".join(map(_plain, lines)) + "<extra></extra>"
+
+
+def _plain(text: str) -> str:
+    """No markup and no template of plotly's in what others wrote."""
+    return text.replace("<", "&lt;").replace("%{", "% {")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _parallel(study: optuna.Study, done: Sequence[FrozenTrial], metric: str) -> go.Figure:
+    shown = study
+    if len(done) > LINES:
+        best = sorted(done, key=_objective, reverse=_maximizes(study))
+        shown = optuna.create_study(direction=study.direction)
+        shown.add_trials(best[:LINES])
+    figure = plot_parallel_coordinate(shown, target_name=metric)
+    figure.update_layout(height=380)
+    return figure
+
+
+def _slices(study: optuna.Study, metric: str) -> go.Figure:
+    figure = plot_slice(study, target_name=metric)
+    figure.update_layout(height=300, width=None)
+    return figure
+
+
+def _importances(study: optuna.Study, metric: str) -> go.Figure:
+    figure = plot_param_importances(study, target_name=metric)
+    figure.update_traces(marker_color=BLUE)
+    figure.update_xaxes(title="share of what moved the objective", range=[0, 1])
+    figure.update_yaxes(title=None)
+    figure.update_layout(height=90 + 34 * len(figure.data[0].y), showlegend=False)
+    return figure
+
+
+def _timeline(study: optuna.Study) -> go.Figure:
+    figure = plot_timeline(study)
+    for bars in figure.data:
+        bars.update(marker_color=STATES.get(bars.name, GREY), name=WORDS.get(bars.name, bars.name))
+    figure.update_yaxes(title="training job")
+    figure.update_xaxes(title=None)
+    figure.update_layout(
+        height=min(600, 140 + 12 * len(study.get_trials(deepcopy=False))),
+        legend={"orientation": "h", "y": 1.12, "x": 0},
+    )
+    return figure
+
+
+def _differ(trials: Sequence[FrozenTrial]) -> bool:
+    return len({trial.value for trial in trials}) > 1
+
+
+def _maximizes(study: optuna.Study) -> bool:
+    return bool(study.direction == StudyDirection.MAXIMIZE)
+
+
+def _end(trial: FrozenTrial) -> datetime:
+    return trial.datetime_complete or datetime.max
+
+
+def _objective(trial: FrozenTrial) -> float:
+    return float(trial.value or 0.0)  # asked of complete trials only

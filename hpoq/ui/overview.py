@@ -1,0 +1,98 @@
+"""The first page and that of a request: what waits, why, and what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hpo_dispatcher.entry import Entry, Status
+from hpoq.cli import tables
+from hpoq.cli.output import entry_fields
+from hpoq.ui import render
+from hpoq.ui.account import RUNNING, Account, Requests
+
+SHOWN = 100  # requests; all are in `hpoq list`
+UNSEEN = "in line; the next dispatch cycle says what for"
+
+
+def overview(account: Account, _: Mapping[str, str]) -> str:
+    """Requests, capacity and the newest tuning jobs."""
+    requests = account.requests()
+    listed = account.tuning_jobs()
+    ordered = sorted(requests.entries, key=lambda entry: entry.status.ended)
+    return render.page(
+        "overview.html",
+        account=account.name,
+        note=requests.note,
+        counts=_counts(requests.entries),
+        rows=[_row(entry, requests) for entry in ordered[:SHOWN]],
+        left_out=max(0, len(ordered) - SHOWN),
+        several_teams=len({entry.team for entry in requests.entries}) > 1,
+        uses=_uses(requests.capacity),
+        as_of=requests.capacity.get("at", ""),
+        tuning_jobs=listed.summaries,
+        more=listed.next_token,
+        running=RUNNING,
+    )
+
+
+def request(account: Account, _: Mapping[str, str], team: str, request_id: str) -> str:
+    """One request."""
+    entry = account.request(team, request_id)
+    return render.page(
+        "request.html",
+        account=account.name,
+        entry=entry,
+        why=why(entry, account.requests().capacity),
+        tables=tables,
+        sent=entry_fields(entry).get("request"),
+    )
+
+
+def why(entry: Entry, capacity: Mapping[str, Any]) -> str:
+    """Why a request waits, failed or was refused, in the dispatcher's words."""
+    if entry.status is not Status.QUEUED or entry.reason:
+        return entry.reason
+    for each in capacity.get("waiting", ()):
+        if (each["team"], each["request_id"]) == entry.key:
+            return str(each["reason"])
+    if entry.held:
+        return "held by its team; `hpoq release` lets it go on"
+    if entry.blocked:
+        return "waits for the requests that it comes after"
+    return UNSEEN
+
+
+def _row(entry: Entry, requests: Requests) -> dict[str, Any]:
+    return {
+        "entry": entry,
+        "why": why(entry, requests.capacity),
+        "training_jobs": tables.training_jobs(entry),
+        "best": tables.objective(entry),
+        "waited": tables.waited(entry),
+        "ran": tables.ran(entry),
+    }
+
+
+def _counts(entries: Sequence[Entry]) -> dict[str, int]:
+    """How many wait, run and have ended in which way."""
+    counts = {str(status): 0 for status in (Status.QUEUED, Status.IN_PROGRESS, Status.COMPLETED)}
+    for entry in entries:
+        counts[entry.status] = counts.get(entry.status, 0) + 1
+    return counts
+
+
+def _uses(capacity: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is in use of each resource, and by whom."""
+    if not capacity:
+        return []
+    named = [("tuning jobs", capacity["tuning_jobs"]), *capacity.get("instances", {}).items()]
+    return [
+        {"name": name, "share": _share(use), **use, "limit": use.get("limit")}
+        for name, use in named
+    ]
+
+
+def _share(use: Mapping[str, Any]) -> float | None:
+    limit = use.get("limit")
+    return min(1.0, use["in_use"] / limit) if limit else None

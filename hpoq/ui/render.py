@@ -1,0 +1,76 @@
+"""Templates, and how they show values."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hpoq.cli.output import duration
+from hpoq.ui.study import bare
+
+STATIC = ("style.css", "live.js")
+PLOTLY = f"plotly-{version('plotly')}.js"
+
+
+def page(template: str, **values: Any) -> str:
+    """A page; what others wrote cannot become markup."""
+    return _environment().get_template(template).render(**values)
+
+
+def static(name: str) -> bytes | None:
+    """A file of ours that pages load; None if there is none of that name."""
+    return (files("hpoq.ui") / "static" / name).read_bytes() if name in STATIC else None
+
+
+@functools.cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("hpoq.ui"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.globals |= {"plotly": PLOTLY, "stamp": _stamp()}
+    made.filters |= {
+        "when": when, "ago": ago, "span": span, "shown": shown, "bare": bare,
+        "number": lambda value: f"{value:.6g}", "words": words,
+    }  # fmt: skip
+    return made
+
+
+def _stamp() -> str:
+    """Changes with our files, so that no browser shows new pages with old ones."""
+    return hashlib.sha256(b"".join(static(name) or b"" for name in STATIC)).hexdigest()[:12]
+
+
+def when(at: datetime | None) -> str:
+    """A moment in this machine's time zone."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else ""
+
+
+def span(seconds: float) -> str:
+    """How long something took."""
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
+
+
+def ago(at: datetime | None) -> str:
+    """How long since."""
+    return f"{duration((datetime.now(UTC) - at).total_seconds())} ago" if at else ""
+
+
+def shown(value: str) -> str:
+    """A hyperparameter in a table; long numbers lose digits nobody reads."""
+    text = bare(value)
+    try:
+        return f"{float(text):.6g}"
+    except ValueError:
+        return text
+
+
+def words(status: str) -> str:
+    """InProgress as people write it."""
+    return "".join(f" {c.lower()}" if c.isupper() and i else c for i, c in enumerate(status))
