@@ -1,0 +1,19 @@
+"""Send a tuning request with boto3 alone: python examples/send/boto3_send.py fraud"""
+
+import json
+import sys
+
+import boto3
+
+request = {
+    "hyperparameter_ranges": {
+        "lr": {"type": "continuous", "min": 0.001, "max": 0.1, "scaling": "Logarithmic"},
+        "batch-size": {"type": "integer", "min": 128, "max": 1024},
+    },
+    "resource_limits": {"max_training_jobs": 4, "max_parallel_training_jobs": 2},
+}
+
+sqs = boto3.client("sqs")
+queue = sqs.get_queue_url(QueueName=f"hpoq-{sys.argv[1]}-requests")["QueueUrl"]
+sent = sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(request))
+print(sent["MessageId"])  # the request's id
