@@ -1,0 +1,242 @@
+"""Campaigns: how well the planner fills the account, and how well its strategies search.
+
+python -m benchmarks.campaigns
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import fabricated
+from benchmarks.measure import Measure, at_most, print_table, shown
+from hpo_dispatcher.entry import Status
+from hpo_dispatcher.tuning_job import tuning_job_name
+from hpoq.campaign.model import Campaign, Plan, PlannedJob
+from hpoq.campaign.planning import campaign_of, plan, planned
+from hpoq.campaign.results import frame
+from hpoq.campaign.schedule import JobState, due
+from hpoq.campaign.shapes import divided
+from hpoq.campaign.tuning_jobs import TuningJobs
+from hpoq.report import write
+
+NAME = "campaigns"
+REQUEST = {
+    "objective": {"metric": "auc", "type": "Maximize"},
+    "strategy": "Bayesian",
+    "hyperparameter_ranges": {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}},
+}
+SLOTS = 100
+MINUTES = 10.0  # mean of a trial
+POLL_MINUTES = 0.5
+SEEDS = 10
+GOALS = {0.5: 1.04, 1.0: 1.08}
+
+Next = Callable[[Plan, dict[int, JobState]], Sequence[PlannedJob]]
+
+
+def results() -> Iterable[Measure]:
+    yield from makespans()
+    yield from planning()
+    yield from understanding()
+    yield from polling()
+    yield from killing()
+
+
+def makespans() -> Iterable[Measure]:
+    for trials in (10_000, 10_001, 20_000):
+        for sigma, goal in GOALS.items():
+            case = f"{trials:,} trials, sigma {sigma}"
+            made = planned(campaign(trials, sigma), "independent")
+            yield at_most(NAME, f"makespan independent, {case}", median(made, sigma, due), goal)
+            usual = fixed(campaign(trials, sigma))
+            yield shown(NAME, f"makespan fixed 500, {case}", median(usual, sigma, by_maximum))
+            best = statistics.median(list_schedule(trials, sigma, seed) for seed in range(SEEDS))
+            yield shown(NAME, f"makespan one queue of single trials, {case}", best)
+
+
+def planning() -> Iterable[Measure]:
+    began = time.perf_counter()
+    plan(name="big", trials=1_000_000, minutes_per_trial=5, request=REQUEST, limits=LIMITS)
+    yield at_most(NAME, "planning 1,000,000 trials", time.perf_counter() - began, 1.0, "s")
+
+
+def understanding() -> Iterable[Measure]:
+    """The table and the report of 20,000 stored trials."""
+    made = planned(campaign(20_000, 0.5, fabricated.REQUEST), "narrowing")
+    stored = list(fabricated.trials(made))
+    began = time.perf_counter()
+    table = frame(made, stored)
+    yield at_most(NAME, "DataFrame of 20,000 trials", time.perf_counter() - began, 10, "s")
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        path = write(made, table, Path(folder) / "report.html")
+        yield at_most(NAME, "report of 20,000 trials", time.perf_counter() - began, 20, "s")
+        yield at_most(NAME, "report of 20,000 trials, size", path.stat().st_size / 1e6, 10, "MB")
+
+
+def polling() -> Iterable[Measure]:
+    """Calls while 100 tuning jobs run, of which one ends at each look."""
+    made = fixed(campaign(10_000, 0.5), size=100)
+    client = CountedClient(made)
+    jobs = TuningJobs(client, "direct")  # type: ignore[arg-type]
+    jobs.follow(made)
+    jobs.look()
+    looks = 50
+    client.calls.clear()
+    for _ in range(looks):
+        client.end_one()
+        jobs.look()
+    listed, described = client.calls["list"] / looks, client.calls["describe"]
+    yield at_most(NAME, "list calls a poll of 100 tuning jobs", listed, 1)
+    yield at_most(NAME, "describe calls an end", described / looks, 1)
+
+
+def killing() -> Iterable[Measure]:
+    """Through the queue on the embedded cloud; the test counts what SageMaker lists."""
+    test = "tests/cloud/test_campaign.py"
+    environment = {**os.environ, "HPOQ_CAMPAIGN_TRIALS": str(REAL_TRIALS)}
+    command = [sys.executable, "-m", "pytest", test, "-q"]
+    began = time.perf_counter()
+    ended = subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False)
+    seconds = time.perf_counter() - began
+    yield Measure(
+        benchmark=NAME, measure=f"{REAL_TRIALS:,} real trials, 8 tuning jobs, 3 kill -9",
+        value=seconds, unit="s", goal="exact count, no duplicate", holds=ended.returncode == 0,
+    )  # fmt: skip
+
+
+class CountedClient:
+    """Lists tuning jobs that all run, but those that were ended."""
+
+    def __init__(self, of: Plan) -> None:
+        self.calls: Counter[str] = Counter()
+        self._running = [tuning_job_name("direct", of.request_id(job)) for job in of.jobs]
+
+    def end_one(self) -> None:
+        self._running.pop()
+
+    def list_hyper_parameter_tuning_jobs(self, **_: object) -> dict[str, object]:
+        self.calls["list"] += 1
+        at = datetime(2026, 11, 23, tzinfo=UTC)
+        status = {"HyperParameterTuningJobStatus": "InProgress", "CreationTime": at}
+        return {
+            "HyperParameterTuningJobSummaries": [
+                {**status, "HyperParameterTuningJobName": name} for name in self._running
+            ]
+        }
+
+    def describe_hyper_parameter_tuning_job(self, **named: str) -> dict[str, object]:
+        self.calls["describe"] += 1
+        return {**named, "HyperParameterTuningJobStatus": "Completed"}
+
+    def get_paginator(self, _: str) -> CountedClient:
+        return self
+
+    def paginate(self, **_: object) -> list[dict[str, object]]:
+        return [self.list_hyper_parameter_tuning_jobs()]
+
+
+ROOT = Path(__file__).parents[1]
+REAL_TRIALS = 2_000
+LIMITS = {"instances": SLOTS}
+
+
+def campaign(trials: int, sigma: float, request: Mapping[str, Any] = REQUEST) -> Campaign:
+    return campaign_of(
+        name="bench", trials=trials, minutes_per_trial=MINUTES, spread=sigma,
+        request=dict(request), limits=LIMITS,
+    )  # fmt: skip
+
+
+def fixed(of: Campaign, size: int = 500) -> Plan:
+    """The usual sample: jobs of one size, as many as it takes."""
+    sizes = divided(of.trials, math.ceil(of.trials / size))
+    jobs = tuple(
+        PlannedJob(number=number, trials=n, parallel=10) for number, n in enumerate(sizes, 1)
+    )
+    return Plan(campaign=of, strategy="independent", jobs=jobs, generations=(len(jobs),))
+
+
+def by_maximum(of: Plan, states: dict[int, JobState]) -> list[PlannedJob]:
+    """The usual poller: a fixed number of tuning jobs at once, full or draining."""
+    running = sum(not state.status.ended for state in states.values())
+    left = [job for job in of.jobs if job.number not in states]
+    return left[: SLOTS // 10 - running]
+
+
+def median(of: Plan, sigma: float, start: Next) -> float:
+    return statistics.median(makespan(of, sigma, seed, start) for seed in range(SEEDS))
+
+
+def makespan(of: Plan, sigma: float, seed: int, start: Next) -> float:
+    """Wall clock over the bound trials x minutes / slots, polling as the runner does."""
+    draw = times(sigma, seed)
+    left: dict[int, int] = {}
+    running: dict[int, int] = defaultdict(int)
+    states: dict[int, JobState] = {}
+    ends: list[tuple[float, int]] = []
+    now, last = 0.0, 0.0
+
+    def begin(number: int, at: float) -> None:
+        left[number] -= 1
+        running[number] += 1
+        heapq.heappush(ends, (at + draw(), number))
+
+    while ends or len(states) < len(of.jobs):
+        while ends and ends[0][0] <= now:
+            last, number = heapq.heappop(ends)
+            running[number] -= 1
+            if left[number]:
+                begin(number, last)
+        for number in [n for n, state in states.items() if not state.status.ended]:
+            states[number] = state_of(of.jobs[number - 1], left[number], running[number])
+        for job in start(of, states):
+            left[job.number] = job.trials
+            states[job.number] = state_of(job, job.trials, job.parallel)
+            for _ in range(job.parallel):
+                begin(job.number, now)
+        now += POLL_MINUTES
+    return last / (of.campaign.trials * MINUTES / SLOTS)
+
+
+def state_of(job: PlannedJob, left: int, running: int) -> JobState:
+    ended = not left and not running
+    return JobState(
+        number=job.number,
+        status=Status.COMPLETED if ended else Status.IN_PROGRESS,
+        completed=job.trials - left - running,
+        running=running,
+    )
+
+
+def list_schedule(trials: int, sigma: float, seed: int) -> float:
+    """What no planner that does not know the times can beat by much: no tuning jobs at all."""
+    draw = times(sigma, seed)
+    ends = [0.0] * SLOTS
+    for _ in range(trials):
+        heapq.heapreplace(ends, ends[0] + draw())
+    return max(ends) / (trials * MINUTES / SLOTS)
+
+
+def times(sigma: float, seed: int) -> Callable[[], float]:
+    """Trial times with the given mean, the same for every planner."""
+    generator = random.Random(seed)
+    location = math.log(MINUTES) - sigma * sigma / 2
+    return lambda: generator.lognormvariate(location, sigma)
+
+
+if __name__ == "__main__":
+    print_table(results())

@@ -1,0 +1,196 @@
+"""The tuning engine on this machine: how much of two cores goes into training.
+
+    python -m benchmarks.local_engine
+
+Every tool runs the same 20 trials of about 0.55 s of CPU, two at a time. "over ideal" is the
+wall time over half of what the trials themselves measured; smaller is better, 1 is perfect.
+Two bare loops over the same trials, without search or isolation, say what this machine gave at
+that moment.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import tuners
+from benchmarks.engine_alone import BUCKET, RUNNING, SOURCE, ask, engine, metric, packed, tune
+from benchmarks.engine_alone import tuning_job as request
+from benchmarks.measure import Measure, at_least, at_most, print_table, shown
+from benchmarks.tuners import PARALLEL, SCRIPT, TRIALS, Seconds
+from hpoq.local import cloud as clouds
+from hpoq.local import processes
+from hpoq.local.cloud import Cloud
+
+NAME = "local engine"
+ROUNDS = 3
+NOTHING = 1000  # no-op training jobs
+NO_OP = "print('loss=1')"
+STORED = 10_000
+LOOKS = 30
+IDLE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """Ours, the machine's floor and joblib's, one right after the other."""
+
+    ours: Seconds
+    ideal: float  # seconds
+    loops: Seconds
+    joblib: Seconds
+
+
+def trials() -> Iterator[Measure]:
+    """The engine against its goals and against other tools."""
+    rounds = [Round(**_ours(), loops=tuners.loops(), joblib=tuners.joblib()) for _ in range(ROUNDS)]
+
+    def median(of: Callable[[Round], float]) -> float:
+        return statistics.median(map(of, rounds))
+
+    what = f"{TRIALS} trials of 0.55 s, {PARALLEL} parallel"
+    warm = median(lambda r: r.ours.again / r.ideal)
+    floor = median(lambda r: r.loops.again / r.ideal)
+    yield at_most(NAME, f"{what}, warm: wall over ideal", warm, 1.15)
+    yield shown(NAME, "two bare loops of the same: wall over ideal", floor)
+    yield shown(
+        NAME, "ours over two bare loops, warm", median(lambda r: r.ours.again / r.loops.again)
+    )
+    cold = median(lambda r: r.ours.first / r.ideal)
+    yield at_most(NAME, "the same with start-up: wall over ideal", cold, 1.9)
+    first = median(lambda r: r.joblib.first / r.ours.first)
+    again = median(lambda r: r.joblib.again / r.ours.again)
+    yield from _faster("Optuna with joblib", first, again)
+    ours = Seconds(first=median(lambda r: r.ours.first), again=median(lambda r: r.ours.again))
+    other = tuners.process_each()
+    yield at_least(NAME, "a new python for each trial: times slower", other.again / ours.again, 4)
+    for tool, run in (("Ray Tune", tuners.ray), ("Ray, reuse_actors", tuners.ray_reusing_actors)):
+        other = run()
+        yield from _faster(tool, other.first / ours.first, other.again / ours.again)
+
+
+def _faster(tool: str, first: float, again: float) -> Iterator[Measure]:
+    yield at_least(NAME, f"{tool}: times slower, with start-up", first, 1)
+    yield at_least(NAME, f"{tool}: times slower, a second search", again, 1)
+
+
+def _ours() -> dict[str, Any]:
+    """A search by an engine that has just been started, and the next one."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        with engine(SCRIPT, Path(folder), PARALLEL) as endpoint:
+            tune(endpoint, "first", TRIALS, PARALLEL)
+            first = time.perf_counter() - began
+            again = tune(endpoint, "again", TRIALS, PARALLEL)
+            ideal = sum(metric(endpoint, "again", "cpu")) / PARALLEL
+    return {"ours": Seconds(first=first, again=again), "ideal": ideal}
+
+
+def many() -> Iterator[Measure]:
+    """A thousand training jobs that do nothing."""
+    with tempfile.TemporaryDirectory() as folder, engine(NO_OP, Path(folder), PARALLEL) as ours:
+        tune(ours, "warm-up", PARALLEL, PARALLEL)
+        hundred = tune(ours, "hundred", NOTHING // 10, PARALLEL)
+        before = _memory()
+        thousand = tune(ours, "thousand", NOTHING, PARALLEL)
+        grown = _memory() - before
+    each = hundred / (NOTHING // 10) * 1000
+    yield at_most(NAME, "overhead of a training job that does nothing", each, 50, "ms")
+    growth = thousand / hundred / 10
+    yield at_most(NAME, "1,000 training jobs: time for each, over that of 100", growth, 1.3)
+    yield at_most(NAME, "1,000 training jobs: more memory", grown, 20, "MB")
+
+
+def _memory() -> float:
+    """Peak MB of this process."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+CALLS: dict[str, dict[str, Any]] = {
+    "DescribeHyperParameterTuningJob": {"HyperParameterTuningJobName": "job-05000"},
+    "DescribeTrainingJob": {"TrainingJobName": "trial-05000"},
+    "ListHyperParameterTuningJobs": {"MaxResults": 100, "StatusEquals": "Completed"},
+    "ListTrainingJobs": {"MaxResults": 100, "SortOrder": "Descending"},
+    "ListTrainingJobsForHyperParameterTuningJob": {
+        "HyperParameterTuningJobName": "first", "MaxResults": 100
+    },
+}  # fmt: skip
+
+
+def stored() -> Iterator[Measure]:
+    """Describe and List where ten thousand jobs are stored."""
+    with tempfile.TemporaryDirectory() as folder, engine(NO_OP, Path(folder), PARALLEL) as ours:
+        tune(ours, "first", 1, PARALLEL)
+        store = ours._engine.store
+        job, training_job = store.tuning_jobs()[0], store.training_jobs()[0]
+        for number in range(STORED):
+            store.add_tuning_job(job | {"HyperParameterTuningJobName": f"job-{number:05}"})
+            store.add_training_job(training_job | {"TrainingJobName": f"trial-{number:05}"})
+        for operation, fields in CALLS.items():
+            seconds = []
+            for _ in range(LOOKS):
+                began = time.perf_counter()
+                ask(ours, operation, **fields)
+                seconds.append(time.perf_counter() - began)
+            p50 = statistics.median(seconds) * 1000
+            yield at_most(NAME, f"{operation} of {STORED:,}, p50", p50, 20, "ms")
+
+
+def idle() -> Iterator[Measure]:
+    """What the whole embedded cloud costs while nothing happens, and how fast it is up."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        with clouds.start(Path(folder) / ".hpoq") as cloud:
+            yield at_most(NAME, "embedded cloud up", time.perf_counter() - began, 3, "s")
+            _train_once(cloud)  # the warm parent stays, and belongs to it
+            before = _cpu(cloud)
+            time.sleep(IDLE_SECONDS)
+            share = (_cpu(cloud) - before) / IDLE_SECONDS
+            yield at_most(NAME, "embedded cloud idle: share of a core", share * 100, 1, "%")
+
+
+def _train_once(cloud: Cloud) -> None:
+    s3, sagemaker = cloud.session().client("s3"), cloud.session().client("sagemaker")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key=SOURCE, Body=packed(NO_OP))
+    sagemaker.create_hyper_parameter_tuning_job(**request("once", 1, PARALLEL))
+
+    def ended() -> bool:
+        job = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="once")
+        return job["HyperParameterTuningJobStatus"] not in RUNNING
+
+    assert processes.wait_until(ended, 60)
+
+
+def _cpu(cloud: Cloud) -> float:
+    """CPU seconds of all its processes so far."""
+    return sum(map(_cpu_of, processes.marked(cloud.running.mark)))
+
+
+def _cpu_of(pid: int) -> float:
+    listed = ["ps", "-o", "cputimes=", "-p", str(pid)]
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return float(subprocess.run(listed, capture_output=True, text=True, check=True).stdout)
+    user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def results() -> Iterable[Measure]:
+    """All of it; about six minutes, of which Ray takes half."""
+    for part in (trials, many, stored, idle):
+        yield from part()
+
+
+if __name__ == "__main__":
+    print_table(results())
