@@ -1,0 +1,180 @@
+"""``hpoq campaign`` as a data scientist types it, on the embedded cloud."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo_dispatcher.entry import Entry, Status
+from hpoq.campaign.model import Plan
+from hpoq.client import Client
+from hpoq.local.cloud import Cloud
+from hpoq.local.processes import wait_until
+from tests.cloud import tiny
+from tests.cloud.conftest import Deployed
+
+NAME = "commands"
+PATIENCE = 120.0
+pytestmark = pytest.mark.timeout(2 * PATIENCE)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A folder, and a shell in it."""
+
+    folder: Path
+    deployed: Deployed
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """``hpoq campaign WORDS``."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "hpoq.cli", "campaign", *words], cwd=self.folder,
+            env={**self.deployed.cloud.environ(), "HPOQ_DEPLOYMENT": NAME},
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def hpoq(self, *words: str, status: int = 0) -> tuple[str, str]:
+        """What it printed and what it said."""
+        process = self.start(*words)
+        out, said = process.communicate(timeout=PATIENCE)
+        assert process.returncode == status, said
+        return out, said
+
+    def plan(self, name: str, *options: str, **request: Any) -> tuple[Path, str]:
+        """The saved plan, and what was said about it."""
+        (self.folder / f"{name}.json").write_text(json.dumps({**REQUEST, **request}))
+        common = ("--name", name, "--limit", "instances=4", "--limit", "parallel_training_jobs=2")
+        _, said = self.hpoq("plan", f"{name}.json", *common, *options)
+        return self.folder / f"{name}.plan.json", said
+
+    def run(self, plan: Path, *options: str) -> subprocess.Popen[str]:
+        """A runner; the caller waits for it."""
+        return self.start("run", plan.name, "--every", "0.5", *options)
+
+    def results(self, plan: Path, *options: str) -> list[dict[str, Any]]:
+        """Rows of the table."""
+        rows: list[dict[str, Any]] = json.loads(
+            self.hpoq("results", plan.name, "--json", *options)[0]
+        )
+        return rows
+
+    def entries(self, name: str) -> list[Entry]:
+        """The ledger's, of one campaign."""
+        found = Client(NAME, session=self.deployed.session).entries("fraud")
+        return [entry for entry in found if entry.request_id.startswith(f"{name}-")]
+
+
+REQUEST = {
+    "strategy": "Random",
+    "objective": {"metric": "score", "type": "Maximize"},
+    "hyperparameter_ranges": {
+        "lr": {"type": "continuous", "min": 1e-4, "max": 0.1, "scaling": "Logarithmic"}
+    },
+}
+
+
+# Several tuning jobs, so that something is left to start when the user steps in.
+SMALL_JOBS = ("--trials", "24", "--strategy", "independent", "--limit", "training_jobs=4")
+
+
+@pytest.fixture(scope="module")
+def deployment(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    limits = {"tuning_jobs": 10, "creates_per_second": 50}
+    folder = tmp_path_factory.mktemp("commands")
+    made = tiny.deploy(cloud, NAME, folder, teams={"fraud": {}}, limits=limits)
+    function = made.outputs["DispatcherFunctionName"]
+    made.client("lambda").invoke(FunctionName=function)  # the first cycle publishes the settings
+    return made
+
+
+@pytest.fixture
+def desk(deployment: Deployed, tmp_path: Path) -> Desk:
+    return Desk(tmp_path, deployment)
+
+
+def test_a_pilot_measures_the_minutes_a_trial_takes(desk: Desk) -> None:
+    plan, said = desk.plan("measured", "--trials", "40", "--pilot", "3")
+
+    assert "measured: " in said
+    saved = Plan.load(plan).campaign
+    assert 0 < saved.minutes_per_trial < 0.5
+    (pilot,) = desk.entries("measured-pilot")
+    assert pilot.counters is not None
+    assert pilot.counters["Completed"] == 3
+
+
+def test_a_paused_campaign_starts_nothing_more_until_it_is_resumed(desk: Desk) -> None:
+    slow = {"hyperparameters": {"seconds": 1}}
+    plan, _ = desk.plan("paused", *SMALL_JOBS, "--minutes", "0.02", **slow)
+    runner = desk.run(plan)
+    assert wait_until(
+        lambda: any(e.status.active for e in desk.entries("paused")), PATIENCE, step=0.2
+    )
+
+    desk.hpoq("pause", plan.name)
+    assert wait_until(
+        lambda: not any(e.status.active for e in desk.entries("paused"))
+        and any(e.held for e in desk.entries("paused")),
+        PATIENCE, step=0.2,
+    )  # fmt: skip
+    ended = [e for e in desk.entries("paused") if e.status is Status.COMPLETED]
+    waiting = [e for e in desk.entries("paused") if e.status is Status.QUEUED]
+    assert ended
+    assert waiting
+    assert all(e.held for e in waiting)
+
+    desk.hpoq("resume", plan.name)
+    _, said = runner.communicate(timeout=PATIENCE)
+    assert runner.returncode == 0, said
+    assert "paused" in said
+    assert len(desk.results(plan)) == 24
+
+
+def test_a_campaign_that_ended_goes_on_when_it_is_extended(desk: Desk) -> None:
+    plan, _ = desk.plan("longer", "--trials", "8", "--minutes", "0.01")
+    desk.hpoq("run", plan.name, "--every", "0.5")
+    _, said = desk.hpoq("extend", plan.name, "5")
+    assert "13 trials" in said
+    _, said = desk.hpoq("run", plan.name, "--every", "0.5")
+
+    assert "13/13 trials" in said
+    rows = desk.results(plan)
+    assert len({row["trial"] for row in rows}) == len(rows) == 13
+
+
+def test_a_cancelled_campaign_stops_what_runs_and_never_starts_the_rest(desk: Desk) -> None:
+    slow = {"hyperparameters": {"seconds": 60}}
+    plan, _ = desk.plan("cancelled", *SMALL_JOBS, "--minutes", "1", **slow)
+    runner = desk.run(plan)
+    assert wait_until(
+        lambda: any(e.status.active for e in desk.entries("cancelled")), PATIENCE, step=0.2
+    )
+    desk.hpoq("cancel", plan.name)
+
+    _, said = runner.communicate(timeout=PATIENCE)
+    assert runner.returncode == 3, said
+    statuses = {entry.status for entry in desk.entries("cancelled")}
+    assert statuses == {Status.STOPPED, Status.CANCELLED}
+
+
+def test_a_hyperband_campaign_runs_through_the_queue(desk: Desk) -> None:
+    plan, _ = desk.plan("bands", "--trials", "12", "--minutes", "0.01", strategy="Hyperband")
+    assert Plan.load(plan).strategy == "hyperband"
+    _, said = desk.hpoq("run", plan.name, "--every", "0.5")
+    assert "12/12 trials" in said
+
+
+def test_a_direct_campaign_needs_no_queue(desk: Desk) -> None:
+    plan, _ = desk.plan(
+        "direct", "--trials", "12", "--minutes", "0.01", "--strategy", "independent"
+    )
+    desk.hpoq("run", plan.name, "--every", "0.5", "--direct")
+
+    assert desk.entries("direct") == []  # the ledger has never heard of it
+    assert len(desk.results(plan, "--direct")) == 12

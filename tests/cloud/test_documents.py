@@ -1,0 +1,101 @@
+"""What the documents say is true: commands run, links lead somewhere, files are up to date."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpo_dispatcher.request import json_schema
+from tests.cloud.conftest import ROOT, Deployed
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FENCE = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+# Not run here, and why.
+ELSEWHERE = {
+    "make demo": "its parts are what tests/cloud runs",
+    "make test": "this is part of it",
+    "npx cdk bootstrap": "the embedded cloud's fixture runs it",
+    "npx cdk deploy": "the embedded cloud's fixture runs it",
+}
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    for document in DOCUMENTS:
+        for block in FENCE.findall(document.read_text()):
+            for command in re.sub(r"\\\n\s*", " ", block).splitlines():
+                if command.strip() and not command.startswith("#"):
+                    yield document.relative_to(ROOT).as_posix(), command.strip()
+
+
+RUN = [
+    pytest.param(document, command, id=f"{document}: {command[:60]}")
+    for document, command in commands()
+    if not command.startswith(tuple(ELSEWHERE))
+]
+
+
+@pytest.fixture(scope="module")
+def with_data(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    folder = tmp_path_factory.mktemp("data")
+    command = [sys.executable, "-m", "training.prepare_data", "--synthetic", "--out", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    s3 = deployed.client("s3")
+    for path in sorted(folder.rglob("*.npz")):
+        key = f"data/credit-default/{path.relative_to(folder).as_posix()}"
+        s3.upload_file(str(path), deployed.outputs["ArtifactBucketName"], key)
+    function = deployed.outputs["DispatcherFunctionName"]
+    deployed.client("lambda").invoke(FunctionName=function)  # publishes the settings
+    return deployed
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's folder for a reader; what the commands write stays out of the real one."""
+    made = tmp_path_factory.mktemp("reader")
+    for each in ROOT.iterdir():
+        if each.name not in (".git", ".hpoq"):
+            (made / each.name).symlink_to(each)
+    return made
+
+
+@pytest.mark.parametrize(("document", "command"), RUN)
+def test_a_command_of_the_documents_works_as_written(
+    document: str, command: str, folder: Path, with_data: Deployed
+) -> None:
+    environment = with_data.cloud.environ()
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    if command.startswith("aws "):  # the pip aws command ignores AWS_ENDPOINT_URL for SQS
+        if subprocess.run(["aws", "--version"], capture_output=True, check=False).returncode:
+            pytest.skip("no aws command on this machine")
+        command = command.replace("aws sqs ", 'aws sqs --endpoint-url "$AWS_ENDPOINT_URL" ')
+    ended = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, f"{document}: {ended.stderr}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_relative_links_lead_somewhere(document: Path) -> None:
+    for link in LINK.findall(document.read_text()):
+        if "://" not in link:
+            assert (document.parent / link).exists(), link
+
+
+def test_the_published_schema_is_what_the_code_says() -> None:
+    assert json.loads((ROOT / "docs" / "request.schema.json").read_text()) == json_schema()
+
+
+def test_make_targets_that_documents_name_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in DOCUMENTS:
+        named = set(re.findall(r"`make ([a-z-]+)`", document.read_text()))
+        assert named <= targets, document

@@ -1,0 +1,66 @@
+"""More requests than the account takes at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from itertools import accumulate
+
+import pytest
+
+from hpo_dispatcher.entry import Entry, Status
+from hpoq.client import Client
+from hpoq.local.cloud import Cloud
+from hpoq.local.processes import wait_until
+from tests.cloud import tiny
+from tests.cloud.conftest import Deployed
+
+LIMIT = 10
+REQUESTS = 150
+PATIENCE = 240.0
+BARE = {"hyperparameter_ranges": {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}}
+
+
+@pytest.fixture(scope="module")
+def flooded(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    teams = {"fraud": {}, "vision": {}}
+    limits = {"tuning_jobs": LIMIT, "creates_per_second": 50}
+    folder = tmp_path_factory.mktemp("flood")
+    return tiny.deploy(cloud, "flood", folder, teams=teams, limits=limits)
+
+
+@pytest.mark.timeout(PATIENCE + 60)
+def test_every_bare_message_completes_and_never_more_than_the_limit_run(flooded: Deployed) -> None:
+    client = Client("flood", session=flooded.session)
+    ids = set(client.submit("fraud", [BARE] * REQUESTS))
+    assert len(ids) == REQUESTS
+
+    def entries() -> list[Entry]:
+        return [entry for entry in client.entries("fraud") if entry.request_id in ids]
+
+    def statuses() -> Counter[Status]:
+        return Counter(entry.status for entry in entries())
+
+    done = wait_until(lambda: statuses()[Status.COMPLETED] == REQUESTS, PATIENCE, step=1)
+    assert done, statuses()
+
+    jobs = tuning_jobs(flooded, {entry.tuning_job_name for entry in entries()})
+    assert len(jobs) == REQUESTS
+    assert most_at_once(jobs) <= LIMIT
+
+
+def tuning_jobs(deployed: Deployed, names: set[str]) -> list[tuple[datetime, datetime]]:
+    """When each of these tuning jobs began and ended, by SageMaker."""
+    pages = deployed.client("sagemaker").get_paginator("list_hyper_parameter_tuning_jobs")
+    return [
+        (job["CreationTime"], job["HyperParameterTuningEndTime"])
+        for page in pages.paginate(PaginationConfig={"PageSize": 100})
+        for job in page["HyperParameterTuningJobSummaries"]
+        if job["HyperParameterTuningJobName"] in names
+    ]
+
+
+def most_at_once(spans: list[tuple[datetime, datetime]]) -> int:
+    """The greatest number of spans that share an instant; an end frees its place."""
+    changes = [(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans]
+    return max(accumulate(change for _, change in sorted(changes)))

@@ -1,0 +1,263 @@
+"""Up, down, and everything that can happen in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from hpoq.cli import main
+from hpoq.local import cloud as clouds
+from hpoq.local import launch, processes
+from hpoq.local.cloud import Cloud
+from hpoq.local.errors import LocalCloudError, NotRunning
+from hpoq.local.home import Home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / ".hpoq"
+    yield folder
+    found = Home.find(folder)
+    if found.last_run():
+        Cloud(found, found.last_run()).stop()  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def hpoq_local(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """`hpoq local ...` for ``home``."""
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.setenv("HPOQ_HOME", str(home))
+        monkeypatch.setattr(sys, "argv", ["hpoq", "local", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Done(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+def test_up_status_env_and_down_from_the_command_line(
+    home: Path, hpoq_local: Callable[..., Done]
+) -> None:
+    up = hpoq_local("up", "--quota", "tuning_jobs=7")
+    assert up.returncode == 0, up.stderr
+    assert "is up: https://127.0.0.1:" in up.stderr
+
+    again = hpoq_local("up")
+    assert again.returncode == 0
+    assert "was up already" in again.stderr
+
+    status = hpoq_local("status", "--json")
+    found = json.loads(status.stdout)
+    mark = json.loads((home / "cloud.json").read_text())["mark"]
+    assert status.returncode == 0
+    assert found["running"]
+    assert found["endpoint"] in up.stderr
+    assert found["tuning_jobs_in_progress"] == 0
+
+    shell = f"set -eu; {hpoq_local('env').stdout}\n"
+    asking = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
+    who = subprocess.run(
+        ["sh", "-c", f'{shell} exec "$0" -c "{asking}"', sys.executable],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "AWS_PROFILE": "somebody-elses"},
+    )
+    assert who.stdout.strip() == found["account"]
+
+    down = hpoq_local("down")
+    assert down.returncode == 0, down.stderr
+    assert not Home.find(home).is_alive()
+    assert processes.marked(mark) == []
+    assert hpoq_local("down").returncode == 0
+    assert hpoq_local("status").returncode == 1
+
+
+def test_a_stopped_cloud_is_told_in_one_line(home: Path, hpoq_local: Callable[..., Done]) -> None:
+    answer = hpoq_local("env")
+
+    assert answer.returncode == 1
+    assert answer.stdout == ""
+    assert answer.stderr.strip().endswith("Start it: hpoq local up")
+    with pytest.raises(NotRunning, match="is not running"):
+        clouds.find(home)
+
+
+def test_ctrl_c_in_the_foreground_is_a_down(home: Path) -> None:
+    command = [sys.executable, "-m", "hpoq.cli", "local", "up", "--foreground"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "HPOQ_HOME": str(home)}
+    ) as foreground:
+        assert foreground.stderr is not None
+        for line in foreground.stderr:
+            if "Ctrl-C" in line:
+                break
+        running = Home.find(home).running()
+        assert running is not None
+        foreground.send_signal(signal.SIGINT)
+        assert foreground.wait(30) == 0
+    assert processes.marked(running.mark) == []
+    assert not Home.find(home).is_alive()
+
+
+def test_up_with_pages_shows_them_until_ctrl_c(home: Path) -> None:
+    command = [sys.executable, "-m", "hpoq.cli", "local", "up", "-f", "--ui", "--ui-port", "0"]
+    process = subprocess.Popen(
+        [*command, "--no-browser", "--home", str(home)], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    address = next(line.split()[0] for line in process.stderr if line.startswith("http://"))
+    with urllib.request.urlopen(address) as page:
+        assert "Tuning jobs" in page.read().decode()
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(20) == 0
+    assert not Home.find(home).is_alive()
+
+
+def test_a_client_that_stays_connected_does_not_delay_a_down(home: Path) -> None:
+    cloud = clouds.start(home)
+    connected = cloud.session().client("sqs")
+    connected.list_queues()
+
+    began = time.monotonic()
+    cloud.stop()
+
+    assert time.monotonic() - began < 5
+
+
+def test_a_port_in_use_is_named_with_the_way_out(home: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+
+        with pytest.raises(LocalCloudError, match=rf"Port {port} .*--port"):
+            clouds.start(home, port=port)
+    assert not Home.find(home).is_alive()
+
+
+def test_what_was_stored_survives_a_down(home: Path) -> None:
+    with clouds.start(home) as cloud:
+        _store(cloud, "before")
+        endpoint = cloud.running.endpoint
+
+    with clouds.start(home) as cloud:
+        assert cloud.running.endpoint == endpoint
+        assert _stored(cloud) == ["before"]
+
+
+def test_what_was_stored_survives_a_kill_of_every_process(
+    home: Path, hpoq_local: Callable[..., Done]
+) -> None:
+    cloud = clouds.start(home)
+    _store(cloud, "before")
+    state = cloud.home.state / "dynamodb.json"
+    assert processes.wait_until(lambda: state.exists() and "before" in state.read_text(), 10)
+    os.kill(cloud.running.pid, signal.SIGKILL)
+    assert processes.wait_until(lambda: not cloud.home.is_alive(), 5)
+
+    assert hpoq_local("status", "--json").returncode == 1
+    with pytest.raises(NotRunning, match="was killed"):
+        clouds.find(home)
+    with clouds.start(home) as again:
+        assert again.running.mark != cloud.running.mark
+        assert _stored(again) == ["before"]
+
+
+def test_a_stale_record_never_ends_a_stranger(home: Path, hpoq_local: Callable[..., Done]) -> None:
+    """After a reboot, the recorded process id may be anyone's."""
+    cloud = clouds.start(home)
+    record = json.loads((home / "cloud.json").read_text())
+    cloud.stop()
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        (home / "cloud.json").write_text(json.dumps({**record, "pid": stranger.pid}))
+
+        assert hpoq_local("down").returncode == 0
+
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_two_homes_are_two_accounts(cloud: Cloud, home: Path) -> None:
+    with clouds.start(home) as other:
+        assert other.running.account != cloud.running.account
+        assert other.running.port != cloud.running.port
+        other.session().client("sqs").create_queue(QueueName="only-there")
+
+        here = cloud.session().client("sqs").list_queues(QueueNamePrefix="only-there")
+        assert here.get("QueueUrls", []) == []
+
+        keys_of_the_other = {
+            "aws_access_key_id": other.running.access_key_id,
+            "aws_secret_access_key": other.running.secret_access_key,
+        }
+        with pytest.raises(ClientError, match="invalid"):
+            cloud.session().client("sts", **keys_of_the_other).get_caller_identity()
+
+
+def test_credentials_are_readable_by_their_owner_only(cloud: Cloud) -> None:
+    for name in ("account.json", "cloud.json", "server.key"):
+        assert stat.S_IMODE((cloud.home.path / name).stat().st_mode) == 0o600
+    assert stat.S_IMODE(cloud.home.path.stat().st_mode) == 0o700
+
+
+def test_a_cloud_that_cannot_start_says_why(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "_START", "raise SystemExit('no such luck')")
+
+    with pytest.raises(LocalCloudError, match="ended at once: no such luck"):
+        clouds.start(home)
+    assert not (home / "cloud.json").exists()
+
+
+def _store(cloud: Cloud, value: str) -> None:
+    session = cloud.session()
+    table: Any = session.client("dynamodb")
+    table.create_table(
+        TableName="things",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    table.put_item(TableName="things", Item={"id": {"S": value}})
+    objects = session.client("s3")
+    objects.create_bucket(Bucket="things")
+    objects.put_object(Bucket="things", Key="thing", Body=value.encode())
+
+
+def _stored(cloud: Cloud) -> list[str]:
+    session = cloud.session()
+    items = session.client("dynamodb").scan(TableName="things")["Items"]
+    body = session.client("s3").get_object(Bucket="things", Key="thing")["Body"].read().decode()
+    ids = [item["id"]["S"] for item in items]
+    assert ids == [body]
+    return ids

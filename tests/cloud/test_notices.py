@@ -1,0 +1,51 @@
+"""A team with a topic hears of its own requests, in the published form, and of no other's."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from hpoq.local.processes import wait_until
+from tests.cloud.conftest import Deployed
+from tests.unit.dispatcher.test_events import check
+
+
+def test_a_teams_topic_carries_its_changes_and_no_other_teams(deployed: Deployed) -> None:
+    sqs, sns = deployed.client("sqs"), deployed.client("sns")
+    name = f"listener-{time.time_ns()}"
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    topic = deployed.outputs["ChangeTopicArnFraud"]
+    from_topic = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn["QueueArn"],
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [from_topic]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    sns.subscribe(
+        TopicArn=topic,
+        Protocol="sqs",
+        Endpoint=arn["QueueArn"],
+        Attributes={"RawMessageDelivery": "true"},
+    )
+    for team in ("vision", "fraud"):  # refused at once: a change of state without a tuning job
+        message = {"request_id": f"{name}-{team}", "hyperparameter_ranges": {}}
+        sqs.send_message(QueueUrl=deployed.queue(team), MessageBody=json.dumps(message))
+    heard: list[dict[str, Any]] = []
+
+    def told() -> bool:
+        deployed.client("lambda").invoke(
+            FunctionName=deployed.outputs["DispatcherFunctionName"], InvocationType="Event"
+        )
+        answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        heard.extend(json.loads(each["Body"]) for each in answer.get("Messages", ()))
+        return any(each["detail"]["request_id"] == f"{name}-fraud" for each in heard)
+
+    assert wait_until(told, 60)
+    for event in heard:
+        check(event)
+        assert event["detail"]["team"] == "fraud"

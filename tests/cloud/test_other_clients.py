@@ -1,0 +1,297 @@
+"""Clients that nobody here wrote meet SageMaker in the embedded cloud."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpoq.local.cloud import Cloud
+from hpoq.local.processes import wait_until
+from tests.cloud.conftest import ROOT
+
+# In an environment of their own: the SDK's two versions exclude each other.
+OLDER = ("sagemaker==2.257.7", "awscli==1.46.3")
+WANTED = "HPOQ_TEST_OLDER_CLIENTS"
+CLIENTS = Path(__file__).parent / "clients"
+BUCKET = "other-clients"
+SCRIPT = """
+import argparse, os, pathlib, time
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+parser.add_argument("--optimizer")
+parser.add_argument("--seconds", type=float, default=0)
+known, _ = parser.parse_known_args()
+assert known.optimizer in ("adam", "sgd"), known.optimizer
+assert pathlib.Path(os.environ["SM_CHANNEL_TRAIN"], "rows.csv").read_text() == "1,2"
+time.sleep(known.seconds)
+print(f"auc={1 - (known.lr - 0.3) ** 2:.6f}")
+pathlib.Path(os.environ["SM_MODEL_DIR"], "model.txt").write_text(str(known.lr))
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a client needs besides an endpoint."""
+
+    cloud: Cloud
+    role: str
+    source: Path
+
+    def run(self, program: str, name: str, python: str = sys.executable) -> dict[str, Any]:
+        """A client's program; the JSON on its last line."""
+        done = subprocess.run(
+            [python, CLIENTS / program, self.role, BUCKET, self.source, name],
+            env=self.cloud.environ(os.environ),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        return {**found, "said": done.stdout + done.stderr}
+
+
+@pytest.fixture(scope="module")
+def place(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    session = cloud.session()
+    session.client("s3").create_bucket(Bucket=BUCKET)
+    session.client("s3").put_object(Bucket=BUCKET, Key="data/rows.csv", Body=b"1,2")
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    iam = session.client("iam")
+    role = iam.create_role(RoleName="trainer", AssumeRolePolicyDocument=document)
+    # SDK 3 asks beforehand whether the role may do what training needs.
+    may = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+    iam.put_role_policy(RoleName="trainer", PolicyName="all", PolicyDocument=policy)
+    source = tmp_path_factory.mktemp("source")
+    (source / "train.py").write_text(SCRIPT)
+    return Place(cloud, role["Role"]["Arn"], source)
+
+
+@pytest.mark.timeout(240)
+def test_the_sagemaker_sdk_version_3_tunes(place: Place) -> None:
+    found = place.run("sdk_v3.py", "by-sdk-three")
+
+    assert len(found["values"]) == 4
+    assert f"auc={max(found['values']):.6f}" in found["said"]  # the log of the best training job
+    job = (
+        place.cloud.session()
+        .client("sagemaker")
+        .describe_training_job(TrainingJobName=found["best"])
+    )
+    lr = float(job["HyperParameters"]["lr"].strip('"'))
+    assert max(found["values"]) == pytest.approx(1 - (lr - 0.3) ** 2, abs=1e-5)
+
+
+@pytest.mark.timeout(240)
+def test_the_example_of_the_readme_runs_as_it_stands(place: Place, tmp_path: Path) -> None:
+    """But for the names of a role and a bucket, which are the reader's."""
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    mine = {"arn:aws:iam::111122223333:role/SageMakerRole": place.role, "my-bucket": BUCKET}
+    for theirs, ours in mine.items():
+        assert theirs in example
+        example = example.replace(theirs, ours)
+    prepare = [sys.executable, "-m", "training.prepare_data", "--synthetic", "--out", str(tmp_path)]
+    subprocess.run(prepare, cwd=ROOT, check=True, capture_output=True)
+    s3 = place.cloud.session().client("s3")
+    for file in sorted(tmp_path.rglob("*.npz")):
+        s3.upload_file(str(file), BUCKET, f"credit-default/{file.relative_to(tmp_path).as_posix()}")
+
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=ROOT,
+        env=place.cloud.environ(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    heading, *rows, best = done.stdout.strip().splitlines()
+    assert "FinalObjectiveValue" in heading
+    assert len(rows) == 6
+    describe = place.cloud.session().client("sagemaker").describe_training_job
+    metrics = describe(TrainingJobName=best)["FinalMetricDataList"]
+    assert metrics[0]["MetricName"] == "validation:auc"
+    assert metrics[0]["Value"] == pytest.approx(max(float(row.split()[-1]) for row in rows))
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the clients of yesterday; about a minute of installing."""
+    if not os.environ.get(WANTED):
+        pytest.skip(f"installs {', '.join(OLDER)}; set {WANTED}=1")
+    folder = tmp_path_factory.mktemp("older")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *OLDER]
+    subprocess.run(install, check=True, capture_output=True)
+    return folder / "bin"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_sagemaker_sdk_version_2_tunes_and_starts_warm(place: Place, older: Path) -> None:
+    found = place.run("sdk_v2.py", "by-sdk-two", str(older / "python"))
+
+    assert len(found["values"]) == len(found["child"]) == 4
+    assert found["parents"] == ["by-sdk-two"]
+    assert f"auc={max(found['values']):.6f}" in found["said"]  # the log of the best training job
+    child = (
+        place.cloud.session()
+        .client("sagemaker")
+        .describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="by-sdk-two-child")
+    )
+    assert child["WarmStartConfig"]["WarmStartType"] == "IdenticalDataAndAlgorithm"
+
+
+@dataclass(frozen=True)
+class Aws:
+    """The aws command, which knows of our endpoint by its environment alone."""
+
+    place: Place
+    folder: Path
+
+    def __call__(self, operation: str, *arguments: str, **request: Any) -> Any:
+        """What ``aws sagemaker ...`` prints."""
+        ended = self.run(operation, *arguments, **request)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout or "{}")
+
+    def run(
+        self, operation: str, *arguments: str, **request: Any
+    ) -> subprocess.CompletedProcess[str]:
+        command = [self.folder / "python", self.folder / "aws", "sagemaker", operation]
+        if request:
+            command += ["--cli-input-json", json.dumps(request)]
+        return subprocess.run(
+            [*command, *arguments, "--output", "json"],
+            env=self.place.cloud.environ(os.environ),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def aws(place: Place, older: Path) -> Aws:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.add(place.source / "train.py", "train.py")
+    s3 = place.cloud.session().client("s3")
+    s3.put_object(Bucket=BUCKET, Key="source.tar.gz", Body=packed.getvalue())
+    return Aws(place, older)
+
+
+def definition(place: Place) -> dict[str, Any]:
+    data = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/data/"}}
+    return {
+        "AlgorithmSpecification": {
+            "TrainingImage": "123456789012.dkr.ecr.us-east-1.amazonaws.com/any:1",
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [{"Name": "auc", "Regex": "auc=([0-9.]+)"}],
+        },
+        "RoleArn": place.role,
+        "InputDataConfig": [{"ChannelName": "train", "DataSource": data}],
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/output"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+    }
+
+
+SCRIPT_MODE = {
+    "sagemaker_program": "train.py",
+    "sagemaker_submit_directory": f"s3://{BUCKET}/source.tar.gz",
+    "optimizer": "adam",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_aws_command_tunes(place: Place, aws: Aws) -> None:
+    of_job = ("--hyper-parameter-tuning-job-name", "by-the-command")
+    lr = {"Name": "lr", "MinValue": "0.01", "MaxValue": "1"}
+    created = aws(
+        "create-hyper-parameter-tuning-job",
+        HyperParameterTuningJobName="by-the-command",
+        HyperParameterTuningJobConfig={
+            "Strategy": "Bayesian",
+            "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "auc"},
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": 3, "MaxParallelTrainingJobs": 2},
+            "ParameterRanges": {"ContinuousParameterRanges": [lr]},
+        },
+        TrainingJobDefinition={**definition(place), "StaticHyperParameters": SCRIPT_MODE},
+    )
+    arn = created["HyperParameterTuningJobArn"]
+    assert wait_until(lambda: status(place, "by-the-command") == "Completed", 60)
+
+    described = aws("describe-hyper-parameter-tuning-job", *of_job)
+    assert described["HyperParameterTuningJobArn"] == arn
+    listed = aws("list-training-jobs-for-hyper-parameter-tuning-job", *of_job, "--page-size", "1")
+    assert len(listed["TrainingJobSummaries"]) == 3
+    everything = aws("list-hyper-parameter-tuning-jobs", "--page-size", "1")
+    names = {
+        j["HyperParameterTuningJobName"] for j in everything["HyperParameterTuningJobSummaries"]
+    }
+    assert {"by-the-command", "by-sdk-three"} <= names
+
+    aws("add-tags", "--resource-arn", arn, "--tags", "Key=a,Value=b", "Key=c,Value=d")
+    aws("delete-tags", "--resource-arn", arn, "--tag-keys", "a")
+    assert aws("list-tags", "--resource-arn", arn)["Tags"] == [{"Key": "c", "Value": "d"}]
+
+    stopped = aws.run("stop-hyper-parameter-tuning-job", *of_job)
+    assert "ValidationException" in stopped.stderr  # it has ended
+    aws("delete-hyper-parameter-tuning-job", *of_job)
+    gone = aws.run("describe-hyper-parameter-tuning-job", *of_job)
+    assert "ResourceNotFound" in gone.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_aws_command_trains(place: Place, aws: Aws) -> None:
+    of_job = ("--training-job-name", "trained-by-the-command")
+    parameters = {**SCRIPT_MODE, "lr": "0.3", "seconds": "300"}
+    aws(
+        "create-training-job",
+        TrainingJobName="trained-by-the-command",
+        HyperParameters=parameters,
+        **definition(place),
+    )
+    aws("stop-training-job", *of_job)
+
+    def ended() -> bool:
+        return aws("describe-training-job", *of_job)["TrainingJobStatus"] == "Stopped"
+
+    assert wait_until(ended, 60)
+    listed = aws("list-training-jobs", "--status-equals", "Stopped", "--page-size", "1")
+    names = [job["TrainingJobName"] for job in listed["TrainingJobSummaries"]]
+    assert "trained-by-the-command" in names
+
+
+@pytest.mark.slow
+def test_the_aws_command_is_told_what_is_not_supported(aws: Aws) -> None:
+    assert "not supported" in aws.run("list-models").stderr
+
+
+def status(place: Place, tuning_job: str) -> str:
+    described = (
+        place.cloud.session()
+        .client("sagemaker")
+        .describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=tuning_job)
+    )
+    return str(described["HyperParameterTuningJobStatus"])

@@ -1,0 +1,180 @@
+"""The pages of `hpoq ui`, in a real browser, over the embedded cloud.
+
+``HPOQ_PICTURES`` names a folder to leave pictures of them in, as docs/images has them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpoq.client import Client
+from hpoq.local.cloud import Cloud
+from hpoq.local.processes import wait_until
+from hpoq.ui.account import Account
+from hpoq.ui.server import serving
+from tests.cloud.browser import Browser, headless
+from tests.cloud.conftest import Deployed
+
+BUCKET = "pages"
+SCRIPT = '''"""A loss that falls epoch by epoch, best near lr = 0.01."""
+import argparse, math, os, pathlib, time
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+parser.add_argument("--batch-size", type=int)
+parser.add_argument("--optimizer")
+known = parser.parse_args()
+worst = 0.2 * (math.log10(known.lr) + 2) ** 2 + 0.03 * abs(math.log2(known.batch_size) - 7)
+worst += 0.05 * (known.optimizer == "sgd")
+print(f"lr={known.lr:.3g} batch size={known.batch_size} optimizer={known.optimizer}")
+for epoch in range(1, 9):
+    while epoch == 5 and not pathlib.Path(os.environ.get("WAIT_FOR", "/")).exists():
+        time.sleep(0.02)
+    time.sleep(0.05)
+    print(f"epoch {epoch}: loss={0.3 + worst + math.exp(-epoch / 2):.6f}")
+'''
+RANGES = {
+    "ContinuousParameterRanges": [
+        {"Name": "lr", "MinValue": "0.0001", "MaxValue": "1", "ScalingType": "Logarithmic"}
+    ],
+    "IntegerParameterRanges": [
+        {"Name": "batch-size", "MinValue": "16", "MaxValue": "1024", "ScalingType": "Logarithmic"}
+    ],
+    "CategoricalParameterRanges": [{"Name": "optimizer", "Values": ["adam", "sgd"]}],
+}
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    with headless(tmp_path / "profile") as started:
+        yield started
+        assert not started.complaints
+
+
+@pytest.fixture(scope="module")
+def account(cloud: Cloud) -> Cloud:
+    """The cloud, with the script in a bucket."""
+    s3 = cloud.session().client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        member = tarfile.TarInfo("train.py")
+        member.size = len(SCRIPT)
+        archive.addfile(member, io.BytesIO(SCRIPT.encode()))
+    s3.put_object(Bucket=BUCKET, Key="source.tar.gz", Body=packed.getvalue())
+    return cloud
+
+
+def training(cloud: Cloud, **parameters: str) -> dict[str, Any]:
+    return {
+        "AlgorithmSpecification": {
+            "TrainingImage": "123456789012.dkr.ecr.us-east-1.amazonaws.com/any:1",
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}],
+        },
+        "RoleArn": f"arn:aws:iam::{cloud.running.account}:role/any",
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/output/"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 300},
+        "parameters": {
+            "sagemaker_program": "train.py",
+            "sagemaker_submit_directory": f"s3://{BUCKET}/source.tar.gz",
+            **parameters,
+        },
+    }
+
+
+def tune(cloud: Cloud, name: str, jobs: int) -> None:
+    definition = training(cloud)
+    definition["StaticHyperParameters"] = definition.pop("parameters")
+    cloud.session().client("sagemaker").create_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=name,
+        HyperParameterTuningJobConfig={
+            "Strategy": "Bayesian",
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "loss"},
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": jobs, "MaxParallelTrainingJobs": 2},
+            "ParameterRanges": RANGES,
+            "RandomSeed": 7,
+        },
+        TrainingJobDefinition=definition,
+    )
+
+
+def picture(browser: Browser, name: str, height: int | None = None) -> None:
+    folder = os.environ.get("HPOQ_PICTURES")
+    if folder:
+        browser.picture(Path(folder) / f"{name}.png", 1280, height)
+
+
+STATUS = 'document.querySelector("h1 .status").textContent'
+
+
+@pytest.mark.timeout(120)
+def test_the_figures_of_a_tuning_job_appear_while_it_runs(account: Cloud, browser: Browser) -> None:
+    tune(account, "shown-as-figures", 30)
+
+    with serving(Account(account.session())) as address:
+        browser.open(f"{address}tuning-jobs/shown-as-figures")
+        browser.wait_for(f'{STATUS} === "In progress"')
+        browser.wait_for('!!document.querySelector("[data-figure=objective] svg.main-svg")')
+        browser.wait_for(f'{STATUS} === "Completed"', 60)  # without a reload
+        browser.wait_for('document.querySelectorAll("[data-drawn]").length === 5')
+        dots = 'document.querySelector("[data-figure=objective] > div").data[0].x.length'
+        browser.wait_for(f"{dots} === 30")
+        assert browser.get('document.querySelectorAll("#trials tr").length') == 31
+        bars = 'document.querySelector("[data-figure=importances] > div").data[0].y'
+        assert set(browser.get(bars)) == {"lr", "batch-size", "optimizer"}
+        picture(browser, "tuning-job", 2060)
+
+
+@pytest.mark.timeout(120)
+def test_the_log_of_a_training_job_grows_on_its_page(
+    account: Cloud, browser: Browser, tmp_path: Path
+) -> None:
+    request = training(account, lr="0.01", optimizer="adam", **{"batch-size": "64"})
+    request["Environment"] = {"WAIT_FOR": str(tmp_path / "go")}
+    request["HyperParameters"] = request.pop("parameters")
+    account.session().client("sagemaker").create_training_job(
+        TrainingJobName="shown-as-log", **request
+    )
+    said = 'document.getElementById("log").innerText.includes'
+
+    with serving(Account(account.session())) as address:
+        browser.open(f"{address}training-jobs/shown-as-log")
+        browser.wait_for(f'{said}("epoch 4")')
+        assert not browser.get(f'{said}("epoch 5")')
+        (tmp_path / "go").touch()
+        browser.wait_for(f'{said}("epoch 8")')
+        browser.wait_for(f'{STATUS} === "Completed"')
+        browser.wait_for('!!document.querySelector("#metrics svg.main-svg")')
+        picture(browser, "training-job", 1040)
+
+
+@pytest.mark.timeout(120)
+def test_the_overview_says_why_a_request_waits(deployed: Deployed, browser: Browser) -> None:
+    client = Client("hpoq", deployed.session)
+    request = {
+        "version": 1,
+        "request_id": "shown-as-waiting",
+        "after": ["what-never-came"],
+        "hyperparameter_ranges": {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}},
+    }
+    client.submit("vision", [request])
+    assert wait_until(lambda: "Queued" in {e.status for e in client.entries("vision")}, 60)
+    why = "waits for what-never-came"
+
+    with serving(Account(deployed.session)) as address:
+        browser.open(address)
+        browser.wait_for(f"document.getElementById('requests').innerText.includes('{why}')")
+        browser.wait_for("!!document.querySelector('#capacity meter')")
+        picture(browser, "overview", 700)
+        browser.open(f"{address}requests/vision/shown-as-waiting")
+        assert why in browser.get("document.body.innerText")
+        client.act("vision", "cancel", request_id="shown-as-waiting")
+        browser.wait_for(f'{STATUS} === "Cancelled"')

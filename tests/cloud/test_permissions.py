@@ -1,0 +1,223 @@
+"""IAM is enforced as on AWS: by real, signed calls, not by reading policies."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from hpoq.local.cloud import Cloud
+from hpoq.local.session import CloudSession
+from tests.cloud.conftest import Deployed
+
+Call = Callable[[boto3.Session], object]
+DENIED = (
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",
+    "AuthorizationErrorException",
+)
+
+
+def user_with(session: boto3.Session, cloud: Cloud, name: str, *policies: object) -> CloudSession:
+    """A session of an IAM user with these policies and no others."""
+    iam: Any = session.client("iam")
+    iam.create_user(UserName=name)
+    for number, document in enumerate(policies):
+        text = json.dumps(document)
+        iam.put_user_policy(UserName=name, PolicyName=f"p{number}", PolicyDocument=text)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return CloudSession(
+        cloud.running,
+        access_key_id=key["AccessKeyId"],
+        secret_access_key=key["SecretAccessKey"],
+    )
+
+
+@pytest.fixture(scope="module")
+def as_dispatcher(deployed: Deployed) -> CloudSession:
+    """What the deployed function may do: a user with exactly its role's policies."""
+    function = deployed.outputs["DispatcherFunctionName"]
+    role = deployed.client("lambda").get_function(FunctionName=function)["Configuration"]["Role"]
+    name = role.rsplit("/", 1)[-1]
+    iam = deployed.client("iam")
+    assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+    policies = [
+        iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+        for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
+    ]
+    return user_with(deployed.session, deployed.cloud, "as-dispatcher", *policies)
+
+
+def tuning_job(role_arn: str, name: str = "permission-probe") -> dict[str, Any]:
+    """A request that IAM sees first and SageMaker then refuses: it has no objective."""
+    return {
+        "HyperParameterTuningJobName": name,
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Random",
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": 1, "MaxParallelTrainingJobs": 1},
+        },
+        "TrainingJobDefinition": {
+            "AlgorithmSpecification": {"TrainingInputMode": "File"},
+            "RoleArn": role_arn,
+            "OutputDataConfig": {"S3OutputPath": "s3://bucket/"},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        },
+    }
+
+
+def outcome(session: boto3.Session, call: Call) -> str:
+    """What became of a call: its error code, or ``done``."""
+    try:
+        call(session)
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return "done"
+
+
+def test_the_dispatcher_may_do_its_work(deployed: Deployed, as_dispatcher: CloudSession) -> None:
+    out = deployed.outputs
+    key = {"team": {"S": "fraud"}, "id": {"S": "probe"}}
+    work: dict[str, Call] = {
+        "read a queue": lambda s: s.client("sqs").receive_message(QueueUrl=deployed.queue("fraud")),
+        "refuse a message": lambda s: s.client("sqs").send_message(
+            QueueUrl=deployed.dead_letters("vision"), MessageBody="probe"
+        ),
+        "write the ledger": lambda s: s.client("dynamodb").put_item(
+            TableName=out["LedgerTableName"], Item=key
+        ),
+        "read the line": lambda s: s.client("dynamodb").query(
+            TableName=out["LedgerTableName"],
+            IndexName="line",
+            KeyConditionExpression="line = :team",
+            ExpressionAttributeValues={":team": {"S": "fraud"}},
+        ),
+        "count tuning jobs": lambda s: s.client("sagemaker").list_hyper_parameter_tuning_jobs(),
+        "publish": lambda s: s.client("events").put_events(
+            Entries=[{"Source": "hpoq.probe", "DetailType": "Probe", "Detail": "{}"}]
+        ),
+    }
+    done = {what: outcome(as_dispatcher, call) for what, call in work.items()}
+    assert done == dict.fromkeys(work, "done")
+    created = outcome(
+        as_dispatcher,
+        lambda s: s.client("sagemaker").create_hyper_parameter_tuning_job(
+            **tuning_job(out["TrainingRoleArn"])
+        ),
+    )
+    assert created == "ValidationException"  # SageMaker's refusal, so IAM let it pass
+
+
+def test_the_dispatcher_may_do_nothing_else(
+    deployed: Deployed, as_dispatcher: CloudSession
+) -> None:
+    out = deployed.outputs
+    other_role = f"arn:aws:iam::{deployed.cloud.running.account}:role/administrator"
+    mischief: dict[str, Call] = {
+        "pass another role": lambda s: s.client("sagemaker").create_hyper_parameter_tuning_job(
+            **tuning_job(other_role)
+        ),
+        "train outside tuning": lambda s: s.client("sagemaker").list_training_jobs(),
+        "delete the ledger": lambda s: s.client("dynamodb").delete_table(
+            TableName=out["LedgerTableName"]
+        ),
+        "read another table": lambda s: s.client("dynamodb").scan(TableName="another"),
+        "read models": lambda s: s.client("s3").list_objects_v2(Bucket=out["ArtifactBucketName"]),
+        "make a user": lambda s: s.client("iam").create_user(UserName="mallory"),
+        "read another queue": lambda s: s.client("sqs").receive_message(
+            QueueUrl=deployed.queue("fraud").replace("hpoq-fraud-requests", "another")
+        ),
+        "change itself": lambda s: s.client("lambda").update_function_configuration(
+            FunctionName=out["DispatcherFunctionName"], Timeout=3
+        ),
+        "publish as SageMaker": lambda s: s.client("events").put_rule(
+            Name="mine", ScheduleExpression="rate(1 minute)"
+        ),
+    }
+    refused = {what: outcome(as_dispatcher, call) for what, call in mischief.items()}
+    assert {what: code for what, code in refused.items() if code not in DENIED} == {}
+
+
+def test_a_denial_names_who_what_and_on_what(cloud: Cloud) -> None:
+    nobody = user_with(cloud.session(), cloud, "nobody")
+
+    with pytest.raises(ClientError) as caught:
+        nobody.client("sagemaker").describe_hyper_parameter_tuning_job(
+            HyperParameterTuningJobName="Some-Job"
+        )
+
+    account = cloud.running.account
+    assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
+    message = caught.value.response["Error"]["Message"]
+    assert f"User: arn:aws:iam::{account}:user/nobody is not authorized" in message
+    assert "sagemaker:DescribeHyperParameterTuningJob" in message
+    assert f"arn:aws:sagemaker:us-east-1:{account}:hyper-parameter-tuning-job/some-job" in message
+
+
+def test_conditions_on_tags_are_honoured(cloud: Cloud) -> None:
+    only_for_fraud = {
+        "Effect": "Allow",
+        "Action": ["sagemaker:CreateHyperParameterTuningJob", "sagemaker:AddTags"],
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:RequestTag/team": "fraud"}},
+    }
+    pass_any = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [only_for_fraud, pass_any]}
+    fraud = user_with(cloud.session(), cloud, "fraud-only", policy)
+    role = f"arn:aws:iam::{cloud.running.account}:role/training"
+
+    def create(tags: list[dict[str, str]]) -> str:
+        request = {**tuning_job(role), "Tags": tags} if tags else tuning_job(role)
+        return outcome(
+            fraud, lambda s: s.client("sagemaker").create_hyper_parameter_tuning_job(**request)
+        )
+
+    assert create([{"Key": "team", "Value": "fraud"}]) == "ValidationException"  # let through
+    assert create([{"Key": "team", "Value": "vision"}]) == "AccessDeniedException"
+    assert create([]) == "AccessDeniedException"
+
+
+@pytest.mark.parametrize("service", ["sts", "sagemaker", "service-quotas", "sqs", "s3"])
+@pytest.mark.parametrize("key", ["test", "123456789012", "wrong secret", "unsigned"])
+def test_only_the_key_made_at_up_is_root(cloud: Cloud, service: str, key: str) -> None:
+    calls: dict[str, Callable[[Any], object]] = {
+        "sts": lambda c: c.get_caller_identity(),
+        "sagemaker": lambda c: c.list_training_jobs(),
+        "service-quotas": lambda c: c.list_services(),
+        "sqs": lambda c: c.list_queues(),
+        "s3": lambda c: c.list_buckets(),
+    }
+    keys = {
+        "aws_access_key_id": cloud.running.access_key_id if key == "wrong secret" else key,
+        "aws_secret_access_key": "test",
+    }
+    config = Config(signature_version=UNSIGNED) if key == "unsigned" else Config()
+    client = cloud.session().client(service, config=config, **keys)  # type: ignore[call-overload]
+
+    with pytest.raises(ClientError):
+        calls[service](client)
+
+
+@pytest.mark.parametrize("path", ["/_ministack/reset", "/_ministack/config", "/_aws/sqs/messages"])
+def test_doors_that_ask_for_no_key_are_closed(cloud: Cloud, path: str) -> None:
+    trusted = ssl.create_default_context(cafile=cloud.running.ca)
+    request = urllib.request.Request(cloud.running.endpoint + path, method="POST", data=b"{}")
+
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, context=trusted)
+    assert caught.value.code == 403
+
+
+def test_the_port_speaks_tls_only(cloud: Cloud) -> None:
+    plain = cloud.running.endpoint.replace("https", "http")
+    with pytest.raises(OSError, match=r".+"):
+        urllib.request.urlopen(plain, timeout=10)

@@ -1,0 +1,256 @@
+"""For each call the dispatcher makes, each way it can go wrong: the invariants hold, and the
+next clean cycles converge. The matrix is printed at the end (pytest -s).
+
+A row is a port's method and an API call it makes; the ports are the real ones, on moto.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from hpo_dispatcher import handler, ports
+from hpo_dispatcher.aws.quotas import ServiceQuotas
+from hpo_dispatcher.dispatch import CycleIncomplete, Dispatcher
+from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.ports import Unavailable
+from tests.faults.scene import EXPECTED, FOREIGN, READ_QUOTAS, SageMaker, prepare
+from tests.faults.snapshot import Snapshot
+from tests.faults.watched import START, Watched, method_at_work, watched
+from tests.unit.dispatcher.conftest import Account, ample_time, deployment_in_moto, session
+from tests.unit.dispatcher.test_crashes import Killed, make_messages_visible, much_later
+
+__all__ = ["session"]
+
+Row = tuple[str, str]  # method, API call
+ROWS: list[Row] = [
+    (method, f"{service}:{operation}")
+    for method, service, operations in [
+        (START, "dynamodb", "GetItem PutItem"),
+        ("queues.receive", "sqs", "GetQueueUrl ReceiveMessage"),
+        ("queues.delete", "sqs", "DeleteMessageBatch"),
+        ("queues.reject", "sqs", "GetQueueUrl SendMessage"),
+        ("ledger.acquire_lease", "dynamodb", "UpdateItem"),
+        ("ledger.release_lease", "dynamodb", "UpdateItem"),
+        ("ledger.ask_for_cycle", "dynamodb", "UpdateItem"),
+        ("ledger.add", "dynamodb", "TransactWriteItems GetItem"),
+        ("ledger.get", "dynamodb", "GetItem"),
+        ("ledger.get_all", "dynamodb", "BatchGetItem"),
+        ("ledger.heads", "dynamodb", "Query"),
+        ("ledger.active", "dynamodb", "Query"),
+        ("ledger.backlog", "dynamodb", "Query"),
+        ("ledger.blocked", "dynamodb", "Query"),
+        ("ledger.unblock", "dynamodb", "GetItem TransactWriteItems"),
+        ("ledger.set_priority", "dynamodb", "GetItem TransactWriteItems"),
+        ("ledger.hold", "dynamodb", "GetItem TransactWriteItems"),
+        ("ledger.release", "dynamodb", "GetItem TransactWriteItems"),
+        ("ledger.start", "dynamodb", "TransactWriteItems"),
+        ("ledger.requeue", "dynamodb", "GetItem TransactWriteItems"),
+        ("ledger.stopping", "dynamodb", "TransactWriteItems"),
+        ("ledger.finish", "dynamodb", "TransactWriteItems"),
+        ("ledger.spent", "dynamodb", "Query"),
+        ("ledger.document", "dynamodb", "GetItem"),
+        ("ledger.put_document", "dynamodb", "PutItem"),
+        ("tuning.in_progress", "sagemaker", "ListHyperParameterTuningJobs"),
+        ("tuning.describe", "sagemaker", "DescribeHyperParameterTuningJob"),
+        ("tuning.instances", "sagemaker", "DescribeHyperParameterTuningJob"),
+        (
+            "tuning.create",
+            "sagemaker",
+            "CreateHyperParameterTuningJob DescribeHyperParameterTuningJob ListTags",
+        ),
+        ("tuning.stop", "sagemaker", "StopHyperParameterTuningJob"),
+        ("quotas.training_instances", "dynamodb", "GetItem PutItem"),
+        ("quotas.training_instances", "servicequotas", "ListServiceQuotas"),
+        ("images.uri", "dynamodb", "GetItem PutItem"),
+        ("events.publish", "events", "PutEvents"),
+    ]
+    for operation in operations.split()
+]
+WITHOUT_CALLS = {"ledger.unreadable"}
+PORTS = {
+    "RequestQueues": "queues",
+    "Ledger": "ledger",
+    "TuningService": "tuning",
+    "Quotas": "quotas",
+    "Images": "images",
+    "Events": "events",
+}
+Fault = Callable[[str], BaseException]
+
+
+def refused(code: str, status: int) -> Fault:
+    def error(operation: str) -> BaseException:
+        answer: Any = {
+            "Error": {"Code": code, "Message": "injected"},
+            "ResponseMetadata": {"HTTPStatusCode": status},
+        }
+        return ClientError(answer, operation)
+
+    return error
+
+
+def timed_out(_: str) -> BaseException:
+    return ReadTimeoutError(endpoint_url="https://injected")
+
+
+# name -> (when, error); "after" means that the call took effect and its answer was lost.
+FAULTS: dict[str, tuple[str, Fault]] = {
+    "throttled": ("before", refused("ThrottlingException", 400)),
+    "5xx": ("before", refused("InternalServerError", 500)),
+    "timeout before": ("before", timed_out),
+    "timeout after success": ("after", timed_out),
+    "killed before": ("before", lambda _: Killed()),
+    "killed after": ("after", lambda _: Killed()),
+    "access denied": ("before", refused("AccessDeniedException", 400)),
+}
+MATRIX: dict[Row, dict[str, str]] = {}
+
+
+@contextmanager
+def struck(session: boto3.Session, row: Row, fault: str) -> Iterator[list[Row]]:
+    """The first call of a row fails; which calls were hit."""
+    when, error = FAULTS[fault]
+    hits: list[Row] = []
+
+    def strike(model: Any, **_: Any) -> None:
+        if not hits and (method_at_work(), called(model)) == row:
+            hits.append(row)
+            raise error(model.name)
+
+    with hooked(session, when, strike):
+        yield hits
+
+
+@contextmanager
+def hooked(session: boto3.Session, when: str, hook: Callable[..., None]) -> Iterator[None]:
+    """Call ``hook`` before or after every call of the API."""
+    event = {"before": "before-parameter-build", "after": "after-call"}[when]
+    session.events.register(event, hook)
+    try:
+        yield
+    finally:
+        session.events.unregister(event, hook)
+
+
+def called(model: Any) -> str:
+    return f"{model.service_model.signing_name}:{model.name}"
+
+
+class Stage:
+    """The scene, prepared once and put back for every cell of the matrix."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        account.configure(teams={"fraud": {"monthly_instance_hours": 10_000}, "vision": {}})
+        self.sagemaker = SageMaker(account)
+        prepare(account, self.sagemaker)
+        self.healthy = account.dispatcher()
+        # Settings are published, images and quotas looked up, only by who does not find them.
+        for document in ("settings", "images", "quotas"):
+            key = {"team": {"S": "#deployment"}, "id": {"S": document}}
+            account.dynamodb.delete_item(TableName="hpoq-ledger", Key=key)
+        self._snapshot = Snapshot.take()
+
+    def set(self) -> None:
+        self.sagemaker.crowded = True
+        self._snapshot.put_back()
+
+    def dispatcher(self) -> Dispatcher:
+        """As the handler has it, telemetry included."""
+        made, telemetry = handler.watched(os.environ, self.account.root, self.account.session)
+        handler.publish_settings(made)
+        ledger: Any = Watched("ledger", telemetry.ledger)
+        telemetry.ledger = ledger
+        return watched(made)
+
+    def settle(self) -> dict[tuple[str, str], Entry]:
+        """Clean cycles until the parents have ended, and the children; what it came to."""
+        make_messages_visible(self.account)
+        self.sagemaker.ends(FOREIGN, "Completed")
+        entries: dict[tuple[str, str], Entry] = {}
+        for _ in range(6):
+            much_later(self.healthy)
+            entries = dict(self.healthy.ledger.get_all(list(EXPECTED)))
+            if {key: entry.status for key, entry in entries.items()} == EXPECTED:
+                break
+        return entries
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, session: boto3.Session) -> Iterator[Stage]:
+    folder: Path = tmp_path_factory.mktemp("stage")
+    with (
+        deployment_in_moto(folder, session) as account,
+        patch.object(ServiceQuotas, "_read", READ_QUOTAS),
+    ):
+        made = Stage(account)
+        yield made
+        made.sagemaker.close()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("row", ROWS, ids=" ".join)
+def test_whatever_fails_nothing_is_lost_or_doubled_and_the_next_cycles_converge(
+    stage: Stage, session: boto3.Session, row: Row, fault: str
+) -> None:
+    stage.set()
+    with struck(session, row, fault) as hits, suppress(Killed, Unavailable, CycleIncomplete):
+        stage.dispatcher().cycle(ample_time())
+    entries = stage.settle()
+
+    assert {key: entry.status for key, entry in entries.items()} == EXPECTED
+    started = sum(status in (Status.COMPLETED, Status.STOPPED) for status in EXPECTED.values())
+    assert len(stage.account.tuning_jobs()) == started + 1, "one each, and the foreign one"
+    assert entries["fraud", "parked"].held
+    assert entries["fraud", "child"].priority == 5
+    assert stage.account.waiting("fraud") == stage.account.waiting("vision") == 0
+    assert {letter["body"] for letter in stage.account.dead_letters("vision")} == {"not JSON"}
+    assert stage.account.dead_letters("fraud") == []
+    assert stage.healthy.ledger.active() == []
+    assert hits == [row], "the scene makes this call"
+    MATRIX.setdefault(row, {})[fault] = "held"
+
+
+def test_every_call_of_a_cycle_has_a_row(stage: Stage, session: boto3.Session) -> None:
+    made: set[Row] = set()
+
+    def record(model: Any, **_: Any) -> None:
+        made.add((method_at_work(), called(model)))
+
+    stage.set()
+    with hooked(session, "before", record):
+        stage.dispatcher().cycle(ample_time())
+
+    assert made == set(ROWS)
+
+
+def test_every_method_of_every_port_has_a_row() -> None:
+    found = {name: each for name, each in vars(ports).items() if getattr(each, "_is_protocol", 0)}
+    found.pop("Protocol")
+    methods = {
+        f"{PORTS[name]}.{method}"
+        for name, protocol in found.items()
+        for method in vars(protocol)
+        if not method.startswith("_")
+    }
+    assert methods - WITHOUT_CALLS == {method for method, _ in ROWS} - {START}
+
+
+def test_the_matrix_is_printed_and_no_cell_is_left_out() -> None:
+    for row in ROWS:
+        marks = MATRIX.get(row, {})
+        cells = "  ".join(f"{fault}: {marks.get(fault, '-')}" for fault in FAULTS)
+        sys.stdout.write(f"{row[0]:26} {row[1]:46} {cells}\n")
+    if len(MATRIX) < len(ROWS):
+        pytest.skip("only a part of the matrix was asked for")
+    assert [(row, fault) for row in ROWS for fault in FAULTS if fault not in MATRIX[row]] == []

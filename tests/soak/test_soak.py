@@ -1,0 +1,236 @@
+"""``make soak``: two dispatchers at once, ten minutes of random faults, on the embedded cloud.
+
+They are processes of their own, which are killed and started anew; every call they make may fail
+before or after it took effect. Meanwhile teams send, repeat, cancel and blunder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.errors import HpoqError
+from hpo_dispatcher.handler import dispatcher
+from hpo_dispatcher.pace import Deadline
+from hpo_dispatcher.settings import read_templates
+from hpoq.client import Client
+from hpoq.local.cloud import Cloud
+from infra.source import write_function
+from tests.cloud import tiny
+from tests.cloud.conftest import ROOT, Deployed, cloud
+from tests.cloud.test_flood import most_at_once, tuning_jobs
+from tests.faults.test_two_dispatchers import (
+    test_two_failing_dispatchers_at_once_lose_nothing_double_nothing_and_keep_the_limit as one_world,  # noqa: E501
+)
+from tests.soak.faulty_dispatcher import KILLED
+from tests.soak.workload import TEAMS, Key, Sender
+
+__all__ = ["cloud"]
+
+SECONDS = float(os.environ.get("HPOQ_SOAK_SECONDS", "600"))
+LIMIT = 8
+SHARE = 0.02  # of all calls fail
+SENDS_PER_SECOND = 2.0
+SETTLE_SECONDS = 300
+SETTINGS: dict[str, Any] = {
+    "teams": {team: {} for team in TEAMS},
+    "limits": {"tuning_jobs": LIMIT, "creates_per_second": 50},
+}
+
+
+@dataclass
+class Fallible:
+    """A dispatcher's process, started again whenever it ends; what it said."""
+
+    environment: dict[str, str]
+    folder: Path
+    templates: Path
+    seeds: Iterator[int]
+    cycles: int = 0
+    kills: int = 0
+    failures: int = 0
+    said: Counter[str] = field(default_factory=Counter)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Until ``stop``; in a thread of its own."""
+        while not self._over.is_set():
+            self._one_life(str(next(self.seeds)))
+
+    def stop(self) -> None:
+        self._over.set()
+
+    def _one_life(self, seed: str) -> None:
+        module = "tests.soak.faulty_dispatcher"
+        command = [
+            sys.executable,
+            "-m",
+            module,
+            str(self.folder),
+            str(self.templates),
+            seed,
+            str(SHARE),
+        ]
+        with subprocess.Popen(
+            command, cwd=ROOT, env=self.environment, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            failed = 0
+            for line in process.stdout:
+                outcome = json.loads(line)
+                failed = outcome["failures"]
+                self.cycles += 1
+                self.said[outcome.get("error", "skipped" if outcome.get("skipped") else "ok")] += 1
+                if self._over.is_set() and process.stdin and not process.stdin.closed:
+                    process.stdin.close()
+            self.failures += failed
+            status = process.wait()
+        self.kills += status == KILLED
+        assert status in (0, KILLED), f"a dispatcher ended with {status}"
+
+
+@pytest.fixture
+def soaked(cloud: Cloud, tmp_path: Path) -> Deployed:
+    """A deployment whose own function sleeps, so that ours do the work."""
+    deployed = tiny.deploy(cloud, "soak", tmp_path, **SETTINGS)
+    events = deployed.client("events")
+    for rule in events.list_rules()["Rules"]:
+        events.disable_rule(Name=rule["Name"])
+    return deployed
+
+
+def environment(deployed: Deployed) -> dict[str, str]:
+    function = deployed.outputs["DispatcherFunctionName"]
+    configuration = deployed.client("lambda").get_function_configuration(FunctionName=function)
+    paths = [str(ROOT), str(ROOT / "lambdas")]
+    return {
+        **deployed.cloud.environ(),
+        **configuration["Environment"]["Variables"],
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
+
+
+@contextmanager
+def two_at_work(
+    variables: dict[str, str], folder: Path, templates: Path
+) -> Iterator[list[Fallible]]:
+    seeds = itertools.count(1)
+    both = [Fallible(variables, folder, templates, seeds) for _ in range(2)]
+    threads = [threading.Thread(target=each.run) for each in both]
+    for thread in threads:
+        thread.start()
+    try:
+        yield both
+    finally:
+        for each in both:
+            each.stop()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.timeout(SECONDS + SETTLE_SECONDS + 300)
+def test_two_failing_dispatchers_lose_nothing_double_nothing_and_keep_the_limit(
+    soaked: Deployed, tmp_path: Path
+) -> None:
+    variables, folder = environment(soaked), tmp_path / "function"
+    folder.mkdir()
+    write_function(folder, SETTINGS | {"default_template": "tiny"})
+    templates = tmp_path / "soak" / "lambdas" / "hpo_dispatcher" / "templates"
+    with pytest.MonkeyPatch.context() as patch:
+        read = read_templates(templates)
+        patch.setattr("hpo_dispatcher.handler.read_templates", lambda: read)
+        sqs = soaked.client("sqs")
+        sender = Sender(
+            send=lambda team, body: sqs.send_message(QueueUrl=soaked.queue(team), MessageBody=body),
+            draw=random.Random(7),
+        )
+        until = time.monotonic() + SECONDS
+        with two_at_work(variables, folder, templates) as both:
+            while time.monotonic() < until:
+                sender.some()
+                time.sleep(sender.draw.expovariate(SENDS_PER_SECOND))
+        client = Client("soak", session=soaked.session)
+        settle(soaked, variables, folder, client, sender)
+        judge(soaked, client, sender, both)
+
+
+def settle(
+    deployed: Deployed, variables: dict[str, str], folder: Path, client: Client, sender: Sender
+) -> None:
+    """One dispatcher without faults, until all that was sent has ended."""
+    healthy = dispatcher(variables, folder, deployed.session)
+    until = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < until:
+        end = time.monotonic() + 30
+        try:
+            healthy.cycle(Deadline(remaining=lambda end=end: end - time.monotonic(), total=30))
+        except HpoqError as error:
+            sys.stdout.write(f"while settling: {error}\n")
+        found = entries(client)
+        if sender.parents.keys() <= found.keys() and all(e.status.ended for e in found.values()):
+            return
+        time.sleep(0.5)
+    raise AssertionError("not everything has ended")
+
+
+def entries(client: Client) -> dict[Key, Entry]:
+    return {entry.key: entry for team in TEAMS for entry in client.entries(team)}
+
+
+def judge(deployed: Deployed, client: Client, sender: Sender, both: list[Fallible]) -> None:
+    found = entries(client)
+    good = {key: found[key].status for key in sender.parents}
+    surely = {key for key in good if not sender.may_be_cancelled(key)}
+    assert {good[key] for key in surely} == {Status.COMPLETED}, "nothing lost"
+    assert set(good.values()) <= {Status.COMPLETED, Status.CANCELLED, Status.STOPPED}
+
+    started = {entry.tuning_job_name for entry in found.values() if entry.tuning_job_name}
+    spans = tuning_jobs(deployed, started)
+    everything = deployed.client("sagemaker").get_paginator("list_hyper_parameter_tuning_jobs")
+    listed = [
+        summary["HyperParameterTuningJobName"]
+        for page in everything.paginate(PaginationConfig={"PageSize": 100})
+        for summary in page["HyperParameterTuningJobSummaries"]
+    ]
+    assert len(listed) == len(set(listed)) == len(started), "nothing doubled"
+    peak = most_at_once(spans)
+    assert peak <= LIMIT, "the limit was passed"
+    for team in TEAMS:
+        letters = client.dead_letters(team)
+        assert {letter.body for letter in letters} == sender.bad[team]
+        assert all(letter.problem and letter.fix for letter in letters)
+    said = sum((each.said for each in both), Counter[str]())
+    sys.stdout.write(
+        f"\nsoak: {SECONDS:.0f} s, {len(good)} requests, {len(started)} tuning jobs, "
+        f"{dict(Counter(str(status) for status in good.values()))}, "
+        f"{sum(map(len, sender.bad.values()))} bad; {sum(e.cycles for e in both)} cycles "
+        f"({said['ok']} clean, {said['skipped']} skipped), {sum(e.failures for e in both)} calls "
+        f"failed in processes that lived, {sum(e.kills for e in both)} processes killed; "
+        f"peak {peak} of {LIMIT}, none lost, none doubled\n"
+    )
+    assert sum(each.kills for each in both) or SECONDS < 120, "kills are part of it"
+
+
+@pytest.mark.timeout(SECONDS + 120)
+def test_the_same_in_virtual_time_world_after_world() -> None:
+    until = time.monotonic() + min(60, SECONDS / 10)
+    for seed in itertools.count(1000):
+        one_world(seed)
+        if time.monotonic() > until:
+            return

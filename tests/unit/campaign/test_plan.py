@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.campaigns import MINUTES, SLOTS, campaign, list_schedule, makespan
+from hpo_dispatcher.entry import Status
+from hpoq.campaign.errors import InvalidPlan
+from hpoq.campaign.estimate import estimate, longest_residual
+from hpoq.campaign.model import Plan, StrategyName
+from hpoq.campaign.planning import campaign_of, extended, plan, planned
+from hpoq.campaign.schedule import JobState, due, held, predecessors
+from hpoq.campaign.shapes import partition
+from hpoq.campaign.strategies import STRATEGIES
+
+OBJECTIVE = {"metric": "auc", "type": "Maximize"}
+RANGES = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}
+
+
+def asked(trials: int = 10_000, **changes: Any) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "strategy": changes.pop("search", "Bayesian"),
+        "hyperparameter_ranges": RANGES,
+    }
+    request["objective"] = OBJECTIVE
+    fields = {"name": "c", "trials": trials, "minutes_per_trial": 6.0, "request": request}
+    return {**fields, "limits": {"instances": 100}, **changes}
+
+
+limits = st.fixed_dictionaries(
+    {
+        "tuning_jobs": st.integers(1, 100),
+        "parallel_training_jobs": st.integers(1, 100),
+        "training_jobs": st.integers(1, 750),
+        "training_jobs_random": st.integers(1, 10_000),
+        "instances": st.none() | st.integers(1, 5_000),
+    }
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    trials=st.integers(1, 60_000),
+    given_limits=limits,
+    strategy=st.sampled_from(sorted(STRATEGIES)),
+    search=st.sampled_from(["Bayesian", "Random", "Hyperband"]),
+)
+def test_every_plan_runs_exactly_the_requested_trials_within_every_limit(
+    trials: int, given_limits: dict[str, Any], strategy: Any, search: str
+) -> None:
+    # a limit of one trial a tuning job is legal, but its plans are long: keep the test quick
+    assume(trials / given_limits["training_jobs"] < 3_000)
+    campaign = campaign_of(**asked(trials, search=search, limits=given_limits))
+    try:
+        made = planned(campaign, strategy)
+    except InvalidPlan:
+        assert strategy != "independent"
+        return
+    most = campaign.limits.of_one_job(search)
+    assert sum(job.trials for job in made.jobs) == trials
+    for job in made.jobs:
+        assert 1 <= job.parallel <= min(job.trials, campaign.limits.parallel_training_jobs)
+        before = sorted(each.trials for each in made.wave(job.wave - 1))
+        inherited = sum(before[-job.parents :]) if job.parents else 0
+        assert job.parents <= 5
+        assert job.trials + inherited <= most
+    ids = [made.request_id(job) for job in made.jobs]
+    assert len(set(ids)) == len(ids)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    trials=st.integers(1, 5_000),
+    given_limits=limits,
+    strategy=st.sampled_from(["independent", "narrowing"]),
+)
+def test_jobs_handed_over_in_a_queue_never_hold_more_than_the_slots(
+    trials: int, given_limits: dict[str, Any], strategy: Any
+) -> None:
+    given_limits["training_jobs"] = max(20, given_limits["training_jobs"])
+    campaign = campaign_of(**asked(trials, limits=given_limits))
+    try:
+        made = planned(campaign, strategy)
+    except InvalidPlan:
+        return
+    for wave in range(1, made.waves + 1):
+        after = predecessors(made, wave)
+        running: set[int] = set()
+        left, ended = [job.number for job in made.wave(wave)], set()
+        while left or running:
+            ready = [number for number in left if set(after[number]) <= ended]
+            running |= set(ready)
+            left = [number for number in left if number not in ready]
+            assert sum(made.jobs[n - 1].parallel for n in running) <= made.slots
+            assert len(running) <= campaign.limits.tuning_jobs
+            last = max(running)  # an adverse order: the youngest ends first
+            running.remove(last)
+            ended.add(last)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 6), min_size=1, max_size=5),
+    most=st.integers(1, 40),
+)
+def test_a_grid_is_cut_without_overlap_or_loss(sizes: list[int], most: int) -> None:
+    grid = {f"p{i}": tuple(range(size)) for i, size in enumerate(sizes)}
+    parts = list(partition(grid, most))
+    points = [
+        point for part in parts for point in itertools.product(*(part[name] for name in grid))
+    ]
+    assert sorted(points) == sorted(itertools.product(*grid.values()))
+    assert all(math.prod(len(v) for v in part.values()) <= most for part in parts)
+
+
+def test_fewer_trials_than_one_tuning_job_holds_are_one_tuning_job() -> None:
+    assert plan(**asked(749)).recommended == "single"
+    assert plan(**asked(751)).recommended != "single"
+
+
+def test_a_random_search_may_hold_ten_thousand() -> None:
+    assert plan(**asked(10_000, search="Random")).option("single").plan is not None
+    assert "750" in plan(**asked(10_000)).option("single").why_not
+
+
+def test_there_is_no_cliff_at_one_trial_more() -> None:
+    less, more = (plan(**asked(n)).option("independent").estimate for n in (10_000, 10_001))
+    assert less and more
+    assert more.hours / less.hours < 1.001
+
+
+def test_jobs_are_as_wide_and_large_as_may_be_then_half_as_wide_then_single_slots() -> None:
+    made = planned(campaign_of(**asked(20_000)), "independent")
+    first, later = made.jobs[:10], [job for job in made.jobs[10:] if job.parallel > 1]
+    assert {(job.trials, job.parallel) for job in first} == {(750, 10)}
+    assert {job.parallel for job in later} == {5}
+    narrow = [job.trials for job in made.jobs if job.parallel == 1]
+    assert narrow == sorted(narrow, reverse=True)
+    assert sum(narrow) <= 0.3 * 20_000
+    assert narrow[-100:] == [1] * 100
+
+
+def test_the_account_is_nearly_as_full_as_if_there_were_no_tuning_jobs() -> None:
+    made = planned(campaign(2_000, 0.5), "independent")
+    ours = sum(makespan(made, 0.5, seed, due) for seed in range(5))
+    assert ours / sum(list_schedule(2_000, 0.5, seed) for seed in range(5)) < 1.02
+
+
+def test_instance_quotas_bind_before_tuning_jobs() -> None:
+    made = plan(**asked(10_000, limits={"instances": 40})).option("independent").estimate
+    assert made is not None
+    assert made.parallel == 40
+    assert made.bound_by == "40 instances of ml.m5.large"
+
+
+def test_a_missed_deadline_says_by_how_much_and_what_would_meet_it() -> None:
+    comparison = plan(**asked(10_000, deadline_hours=9.0))
+    option = comparison.option("independent")
+    assert option.estimate is not None
+    (shortfall,) = option.shortfalls
+    assert f"{option.estimate.hours_high - 9:.1f} h over the deadline" in shortfall
+    trials = int(shortfall.split(" trials")[0].split()[-1].replace(",", ""))
+    retry = plan(**asked(trials, deadline_hours=9.0)).option("independent")
+    assert retry.fits
+    parallel = int(shortfall.split(" trials in parallel")[0].split()[-1].replace(",", ""))
+    wider = asked(10_000, deadline_hours=9.0, limits={"instances": parallel})
+    assert plan(**wider).option("independent").fits
+
+
+def test_a_missed_budget_says_by_how_much_and_what_it_buys() -> None:
+    option = plan(**asked(10_000, budget=100.0)).option("independent")
+    (shortfall,) = option.shortfalls  # 1,000 instance-hours at 0.115 USD
+    assert "$115.00, $15.00 over the budget" in shortfall
+    assert "8,695 trials" in shortfall
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"trials": 0}, "trials"),
+        ({"minutes_per_trial": 0}, "minutes_per_trial"),
+        ({"name": "No Name"}, "name"),
+        ({"request": {}}, "hyperparameter_ranges"),
+        ({"request": {"hyperparameter_ranges": RANGES, "request_id": "x"}}, "request_id"),
+        ({"request": {"hyperparameter_ranges": RANGES}}, "objective"),
+        ({"limits": {"instances": 1}, "instances_per_trial": 2}, "limits.instances"),
+        ({"budget": 5, "instance_type": "ml.unknown.large"}, "price"),
+        ({"nonsense": 1}, "nonsense"),
+    ],
+)
+def test_what_cannot_be_planned_is_named(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(InvalidPlan, match=named):
+        plan(**{**asked(), **changes})
+
+
+def test_a_strategy_that_cannot_serve_names_another() -> None:
+    with pytest.raises(InvalidPlan, match=r"750 trials at most.*Use"):
+        plan(**asked()).plan("single")
+
+
+def test_a_grid_of_another_size_is_refused() -> None:
+    ranges = {n: {"type": "categorical", "values": [1, 2, 3]} for n in "abcdefg"}
+    request = {"strategy": "Grid", "hyperparameter_ranges": ranges, "objective": OBJECTIVE}
+    comparison = plan(**asked(3**7, request=request))
+    assert comparison.recommended == "independent"
+    assert sum(job.trials for job in comparison.plan().jobs) == 3**7
+    with pytest.raises(InvalidPlan, match="2187"):
+        plan(**asked(2000, request=request))
+
+
+def test_planning_a_million_trials_takes_a_second() -> None:
+    began = time.perf_counter()
+    plan(**asked(1_000_000))
+    assert time.perf_counter() - began < 1.0
+
+
+def test_a_plan_survives_its_file(tmp_path: Path) -> None:
+    made = extended(planned(campaign_of(**asked(3_000)), "warm-waves"), 500)
+    made.save(tmp_path / "plan.json")
+    assert Plan.load(tmp_path / "plan.json") == made
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (lambda plan: plan["jobs"][0].update(trials=1), "the jobs hold"),
+        (lambda plan: plan["jobs"].pop(), "the jobs hold"),
+        (lambda plan: plan["jobs"][3].update(number=3), "not numbered"),
+        (lambda plan: plan["jobs"][0].update(parallel=11), "in parallel"),
+        (lambda plan: plan["jobs"][0].update(wave=2), "waves"),
+        (lambda plan: [job.update(wave=job.get("wave", 1) + 1) for job in plan["jobs"]], "from 1"),
+        (lambda plan: plan["jobs"][0].update(parents=1), "parents"),
+        (lambda plan: plan.update(generations=[]), "generations"),
+        (lambda plan: plan["campaign"]["request"].update(colour="red"), "colour"),
+    ],
+)
+def test_a_plan_edited_by_hand_is_checked(tmp_path: Path, edit: Any, problem: str) -> None:
+    path = tmp_path / "plan.json"
+    planned(campaign_of(**asked(3_000)), "narrowing").save(path)
+    fields = json.loads(path.read_text())
+    edit(fields)
+    path.write_text(json.dumps(fields))
+    with pytest.raises(InvalidPlan, match=problem):
+        Plan.load(path)
+
+
+def grid_plan(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    ranges = {n: {"type": "categorical", "values": [0, 1, 2, "two"]} for n in "abcd"}
+    request = {"strategy": "Grid", "hyperparameter_ranges": ranges, "objective": OBJECTIVE}
+    made = planned(campaign_of(**asked(256, request=request)), "independent")
+    made.save(tmp_path / "grid.json")
+    assert Plan.load(tmp_path / "grid.json") == made
+    fields: dict[str, Any] = json.loads((tmp_path / "grid.json").read_text())
+    return tmp_path / "grid.json", fields
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (lambda jobs: jobs[0].update(values=jobs[1]["values"]), "miss points of the grid"),
+        (lambda jobs: jobs[0].pop("values"), "256 points"),
+        (lambda jobs: jobs[0]["values"].update(a=[7]), "outside the grid"),
+        (lambda jobs: jobs[0]["values"].pop("a"), "outside the grid"),
+        (lambda jobs: jobs[0].update(trials=1, parallel=1), "the jobs hold"),
+    ],
+)
+def test_a_grid_edited_by_hand_still_tries_each_point_once(
+    tmp_path: Path, edit: Any, problem: str
+) -> None:
+    path, fields = grid_plan(tmp_path)
+    edit(fields["jobs"])
+    path.write_text(json.dumps(fields))
+    with pytest.raises(InvalidPlan, match=problem):
+        Plan.load(path)
+
+
+def test_only_a_grid_has_parts(tmp_path: Path) -> None:
+    made = planned(campaign_of(**asked(300)), "independent")
+    made.save(path := tmp_path / "plan.json")
+    fields = json.loads(path.read_text())
+    fields["jobs"][0]["values"] = {"lr": [0.1]}
+    path.write_text(json.dumps(fields))
+    with pytest.raises(InvalidPlan, match="the search is Bayesian"):
+        Plan.load(path)
+
+
+def test_an_extension_leaves_what_was_planned_as_it_was() -> None:
+    for strategy in ("independent", "narrowing", "warm-waves"):
+        made = planned(campaign_of(**asked(3_000)), strategy)  # type: ignore[arg-type]
+        more = extended(extended(made, 77), 1_234)
+        assert more.jobs[: len(made.jobs)] == made.jobs
+        assert [more.digest(job) for job in made.jobs] == [made.digest(job) for job in made.jobs]
+        assert sum(job.trials for job in more.jobs) == 3_000 + 77 + 1_234
+
+
+def test_an_extension_keeps_to_the_strategy() -> None:
+    bands = planned(campaign_of(**asked(3_000, search="Hyperband")), "hyperband")
+    assert min(job.trials for job in extended(bands, 1_000).jobs) == 100
+    one = planned(campaign_of(**asked(700)), "single")
+    assert [job.trials for job in extended(one, 600).jobs] == [700, 600]
+    assert sum(job.trials for job in extended(one, 900).jobs) == 1_600
+
+
+def test_another_search_has_another_digest() -> None:
+    one = planned(campaign_of(**asked(3_000)), "independent")
+    other = planned(campaign_of(**asked(3_000, seed=1)), "independent")
+    assert one.digest(one.jobs[0]) != other.digest(other.jobs[0])
+
+
+def test_a_draining_job_gives_its_free_slots_to_the_next() -> None:
+    made = planned(campaign_of(**asked(3_000)), "independent")
+    first = due(made, {})
+    assert sum(job.parallel for job in first) == 100
+    done = made.jobs[0].trials - 3
+    drains = JobState(number=1, status=Status.IN_PROGRESS, completed=done, running=3)
+    assert held(made.jobs[0], drains) == 3
+    full = [JobState(number=j.number, status=Status.IN_PROGRESS, running=10) for j in first[1:]]
+    states = {state.number: state for state in (drains, *full)}
+    started = due(made, states)
+    assert sum(job.parallel for job in started) <= 7
+
+
+def test_a_wave_waits_for_all_jobs_of_the_wave_before() -> None:
+    made = planned(campaign_of(**asked(3_000)), "narrowing")
+    first = made.wave(1)
+    states = {j.number: JobState(number=j.number, status=Status.COMPLETED) for j in first}
+    assert {job.wave for job in due(made, states)} == {2}
+    last = first[-1].number
+    states[last] = JobState(number=last, status=Status.IN_PROGRESS, running=1)
+    assert due(made, states) == []
+
+
+def test_the_tail_grows_with_spread_and_parallelism() -> None:
+    assert longest_residual(1, 0.0, 0.5) == 1.0
+    assert longest_residual(100, 0.5, 0.5) < longest_residual(100, 1.0, 0.5)
+    assert longest_residual(10, 1.0, 0.5) < longest_residual(100, 1.0, 0.5)
+
+
+@pytest.mark.parametrize("strategy", ["independent", "narrowing", "warm-waves"])
+def test_the_estimate_agrees_with_simulation(strategy: StrategyName) -> None:
+    made = planned(campaign(2_000, 0.5), strategy)
+    bound = 2_000 * MINUTES / SLOTS / 60
+    simulated = sorted(makespan(made, 0.5, seed, due) * bound for seed in range(9))
+    taken = estimate(made)
+    assert taken.hours == pytest.approx(simulated[4], rel=0.04)
+    inside = sum(taken.hours_low <= hours <= taken.hours_high for hours in simulated)
+    assert inside >= 5  # eight of ten are meant; fewer than five of nine would be one in fifty

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import math
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from benchmarks.fabricated import REQUEST, trials
+from hpoq.campaign.errors import InvalidPlan
+from hpoq.campaign.model import Plan
+from hpoq.campaign.pilot import measure, pilot_of
+from hpoq.campaign.planning import campaign_of, planned
+from hpoq.campaign.results import best, frame, save
+from hpoq.campaign.study import export
+from hpoq.campaign.trial import Trial
+
+AT = datetime(2026, 11, 23, 9, tzinfo=UTC)
+
+
+def plan_of(count: int, goal: str = "Maximize", **request: Any) -> Plan:
+    objective = {"metric": "validation:auc", "type": goal}
+    campaign = campaign_of(
+        name="credit", trials=count, minutes_per_trial=5, limits={"instances": 100},
+        request={**REQUEST, "objective": objective, **request},
+    )  # fmt: skip
+    return planned(campaign, "independent")
+
+
+def trial(name: str, objective: float | None, status: str = "Completed", **changes: Any) -> Trial:
+    values = {"lr": "0.01", "dropout": "0.1", "batch-size": "64.0", "optimizer": '"sgd"'}
+    fields = {
+        "name": name, "job": 1, "status": status, "hyperparameters": values, "objective": objective,
+        "created_at": AT, "started_at": AT, "ended_at": AT.replace(hour=10),
+    }  # fmt: skip
+    return Trial(**{**fields, **changes})
+
+
+def test_the_best_is_the_greatest_or_the_least_as_asked() -> None:
+    found = [trial("a", 0.5), trial("b", 0.9), trial("c", 0.1)]
+    for goal, first in (("Maximize", "b"), ("Minimize", "c")):
+        row = best(frame(plan_of(10, goal), found))
+        assert row is not None
+        assert row["trial"] == first
+
+
+def test_failed_and_nan_trials_are_kept_and_marked() -> None:
+    found = [
+        trial("good", 0.5),
+        trial("nan", math.nan),
+        trial("failed", None, "Failed", reason="out of memory"),
+        trial("waits", None, "InProgress", started_at=None, ended_at=None),
+    ]
+    table = frame(plan_of(10), found).set_index("trial")
+    assert table["usable"].to_dict() == {
+        "good": True,
+        "nan": False,
+        "failed": False,
+        "waits": False,
+    }
+    assert table["rank"].dropna().to_dict() == {"good": 1}
+    assert table.loc["failed", "reason"] == "out of memory"
+    assert pd.isna(table.loc["waits", "minutes"])
+
+
+def test_hyperparameters_have_the_type_of_their_range() -> None:
+    bias = {"type": "categorical", "values": [True, False]}
+    ranges = {**REQUEST["hyperparameter_ranges"], "bias": bias}
+    one = trial("a", 0.5)
+    values = {**one.hyperparameters, "bias": "false"}
+    plan = plan_of(10, hyperparameter_ranges=ranges)
+    table = frame(plan, [trial("a", 0.5, hyperparameters=values)])
+    row = table.iloc[0]
+    assert table["hp.lr"].dtype == "float64"
+    assert table["hp.batch-size"].dtype == "Int64"
+    assert row["hp.batch-size"] == 64
+    assert row["hp.optimizer"] == "sgd"
+    assert row["hp.bias"] == False  # noqa: E712  the value, not its truth
+
+
+def test_cost_is_time_on_instances_at_their_price() -> None:
+    table = frame(plan_of(10), [trial("a", 0.5)])
+    assert table.loc[0, "cost"] == pytest.approx(0.115)
+    assert table.loc[0, "minutes"] == 60
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv"])
+def test_results_survive_their_file(tmp_path: Path, ending: str) -> None:
+    table = frame(plan_of(200), trials(plan_of(200)))
+    path = tmp_path / f"results{ending}"
+    save(table, path)
+    read = pd.read_parquet(path) if ending == ".parquet" else pd.read_csv(path)
+    assert len(read) == 200
+    assert read["objective"].max() == pytest.approx(table["objective"].max())
+
+
+def test_another_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidPlan, match=r"\.parquet or \.csv"):
+        save(frame(plan_of(10), []), tmp_path / "results.xlsx")
+
+
+def test_an_optuna_study_holds_every_trial_once(tmp_path: Path) -> None:
+    plan = plan_of(60)
+    table = frame(plan, trials(plan))
+    storage = f"sqlite:///{tmp_path}/study.db"
+    export(plan, table.head(20), storage)
+    study = export(plan, table, storage)
+    assert len(study.trials) == 60
+    top = best(table)
+    assert top is not None
+    assert study.best_value == pytest.approx(top["objective"])
+    assert study.best_params["lr"] == pytest.approx(top["hp.lr"])
+
+
+def test_a_pilot_measures_minutes_and_their_spread() -> None:
+    small = pilot_of({"name": "a-long-campaign-name", "request": REQUEST}, 4, guess=1.0)
+    assert small.campaign.trials == 4
+    assert len(small.campaign.name) <= 20
+    table = frame(small, [trial("a", 0.5), trial("b", 0.5, ended_at=AT.replace(hour=11))])
+    minutes, spread = measure(table)
+    assert minutes == 90
+    assert spread == pytest.approx(math.log(2) / math.sqrt(2))
+    with pytest.raises(InvalidPlan, match="no memory"):
+        measure(frame(small, [trial("a", None, "Failed", reason="no memory")]))
+
+
+def test_twenty_thousand_trials_make_a_table_in_seconds() -> None:
+    plan = plan_of(20_000)
+    found = list(trials(plan))
+    began = time.perf_counter()
+    table = frame(plan, found)
+    assert time.perf_counter() - began < 10
+    assert len(table) == 20_000

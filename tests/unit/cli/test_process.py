@@ -1,0 +1,50 @@
+"""What only a real process shows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hpoq.cli", *arguments]
+    clean = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
+    return subprocess.run(
+        command, env=clean | environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_help_is_on_stdout_and_lists_every_command() -> None:
+    ended = run("--help")
+    assert ended.returncode == 0
+    for command in ("submit", "watch", "redrive", "template", "local", "ui"):
+        assert command in ended.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['hpoq', '--help']\n"
+        "from hpoq.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'boto3', 'botocore', 'pydantic', 'yaml', 'rich.console', 'pandas', 'torch'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_without_a_region_or_credentials_one_line_says_what_helps() -> None:
+    ended = run("list", "--team", "fraud")
+    assert ended.returncode == 1
+    assert ended.stderr == "hpoq: no AWS Region. Set AWS_DEFAULT_REGION\n"
+    ended = run("list", "--team", "fraud", AWS_DEFAULT_REGION="eu-central-1")
+    assert ended.returncode == 1
+    assert "no AWS credentials" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_wrong_option_is_status_2() -> None:
+    assert run("list", "--nonsense").returncode == 2

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from hpo_dispatcher.aws.quotas import ServiceQuotas
+from tests.unit.dispatcher.conftest import Account
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+class Documents:
+    """The part of the ledger that quotas use."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    def document(self, name: str) -> str | None:
+        return self.kept.get(name)
+
+    def put_document(self, name: str, content: str) -> None:
+        self.kept[name] = content
+
+
+def quotas(client: Any, ledger: Any, now: datetime = NOON) -> ServiceQuotas:
+    return ServiceQuotas(lambda: client, ledger, lambda: now)
+
+
+def test_quotas_are_read_by_name_over_all_pages_and_kept_a_day() -> None:
+    client = boto3.Session("x", "x", region_name="eu-central-1").client("service-quotas")
+    pages = [
+        {
+            "NextToken": "more",
+            "Quotas": [
+                {"QuotaName": "ml.m5.xlarge for training job usage", "Value": 20.0},
+                {"QuotaName": "ml.m5.xlarge for endpoint usage", "Value": 7.0},
+            ],
+        },
+        {"Quotas": [{"QuotaName": "ml.g5.12xlarge for training job usage", "Value": 2.0}]},
+    ]
+    ledger = Documents()
+    with Stubber(client) as stub:
+        for page in pages:
+            stub.add_response("list_service_quotas", page)
+        found = {"ml.m5.xlarge": 20, "ml.g5.12xlarge": 2}
+        assert quotas(client, ledger).training_instances() == found
+        # Within the day no more calls; the stub would refuse one.
+        later = NOON + timedelta(hours=23)
+        assert quotas(client, ledger, later).training_instances() == found
+    assert json.loads(ledger.kept["quotas"])["training_instances"] == found
+
+
+def test_without_permission_the_last_known_quotas_serve() -> None:
+    class Refused:
+        def get_paginator(self, _: str) -> Any:
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "ListServiceQuotas")
+
+    ledger = Documents()
+    assert quotas(Refused(), ledger).training_instances() == {}
+    ledger.kept["quotas"] = json.dumps(
+        {"at": (NOON - timedelta(days=3)).isoformat(), "training_instances": {"ml.m5.large": 4}}
+    )
+    assert quotas(Refused(), ledger).training_instances() == {"ml.m5.large": 4}
+
+
+def test_instances_bind_in_a_cycle_and_jobs_of_others_count(account: Account) -> None:
+    from dataclasses import replace
+
+    from tests.unit.dispatcher.conftest import ample_time
+    from tests.unit.dispatcher.test_dependencies import Running
+
+    account.configure(limits={"instances": {"ml.m5.large": 12}, "headroom": {"ml.m5.large": 1}})
+    dispatcher = account.dispatcher()
+    sagemaker = Running(account)
+    account.request("vision", "elsewhere")
+    replace(dispatcher, tuning=sagemaker).cycle(ample_time())  # type: ignore[arg-type]
+    account.dynamodb.delete_item(  # as if nobody had queued it
+        TableName="hpoq-ledger",
+        Key={"team": {"S": "#active"}, "id": {"S": sagemaker.running[0]}},
+    )
+    for request_id in ("a", "b"):
+        account.request("fraud", request_id)
+    replace(dispatcher, tuning=sagemaker).cycle(ample_time())  # type: ignore[arg-type]
+
+    assert len(sagemaker.running) == 2
+    capacity = json.loads(dispatcher.ledger.document("capacity") or "{}")
+    assert capacity["instances"]["ml.m5.large"] == {
+        "limit": 11, "in_use": 10, "by_team": {"(others)": 5, "fraud": 5}
+    }  # fmt: skip
+    assert capacity["waiting"][0]["reason"] == (
+        "ml.m5.large 10/11 in use, 5 needed; held by: fraud 5, others 5"
+    )

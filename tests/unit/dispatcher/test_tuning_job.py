@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo_dispatcher.errors import InvalidRequest, NotAllowed
+from hpo_dispatcher.request import TuningRequest, parse_message
+from hpo_dispatcher.settings import Environment, Guardrails, Template, Vpc, read_templates
+from hpo_dispatcher.tuning_job import Parent, build, demand, tuning_job_name
+
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/train:1"
+ROLE = "arn:aws:iam::123456789012:role/training"
+ENVIRONMENT = Environment(
+    deployment="hpoq",
+    ledger_table="hpoq-ledger",
+    artifact_bucket="artifacts",
+    training_role_arn=ROLE,
+    training_source="s3://assets/training.tar.gz",
+    region="eu-central-1",
+)
+TEMPLATE = read_templates()["credit-default-cpu"]
+RANGES: dict[str, Any] = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}
+
+
+def request(**fields: Any) -> TuningRequest:
+    message = parse_message(
+        json.dumps({"request_id": "r1", "hyperparameter_ranges": RANGES, **fields}), "message-1"
+    )
+    assert isinstance(message, TuningRequest)
+    return message
+
+
+def job(
+    guardrails: Guardrails | None = None,
+    template: Template = TEMPLATE,
+    parents: tuple[Parent, ...] = (),
+    named: dict[str, str] | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    return build(
+        request(**(named or {}), **fields),
+        "fraud",
+        template,
+        guardrails or Guardrails(),
+        ENVIRONMENT,
+        image=IMAGE,
+        parents=parents,
+    )
+
+
+def refusal(guardrails: Guardrails | None = None, **fields: Any) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as caught:
+        job(guardrails, **fields)
+    return caught.value
+
+
+def definition(**fields: Any) -> dict[str, Any]:
+    return {"overrides": {"TrainingJobDefinition": fields}}
+
+
+# Merging
+
+
+def test_a_message_with_ranges_alone_takes_everything_else_from_the_template() -> None:
+    made = job()
+    config = made["HyperParameterTuningJobConfig"]
+    assert config["Strategy"] == "Bayesian"
+    assert config["HyperParameterTuningJobObjective"]["MetricName"] == "validation:auc"
+    assert config["ParameterRanges"]["ContinuousParameterRanges"] == [
+        {"Name": "lr", "MinValue": "0.001", "MaxValue": "0.1", "ScalingType": "Auto"}
+    ]
+    training = made["TrainingJobDefinition"]
+    assert training["RoleArn"] == ROLE
+    assert training["StaticHyperParameters"]["sagemaker_program"] == "train_cpu.py"
+    assert training["AlgorithmSpecification"]["TrainingImage"] == IMAGE
+    assert training["OutputDataConfig"]["S3OutputPath"] == "s3://artifacts/output/fraud/"
+
+
+def test_a_hyperparameter_that_is_searched_drops_out_of_the_templates_static_ones() -> None:
+    ranges = {"epochs": {"type": "integer", "min": 1, "max": 5}}
+    static = job(hyperparameter_ranges=ranges)["TrainingJobDefinition"]["StaticHyperParameters"]
+    assert "epochs" not in static
+    assert job()["TrainingJobDefinition"]["StaticHyperParameters"]["epochs"] == "12"
+
+
+def test_the_message_wins_over_the_template_and_overrides_win_over_both() -> None:
+    made = job(
+        strategy="Random",
+        **definition(ResourceConfig={"InstanceType": "ml.c5.xlarge"}),
+    )
+    assert made["HyperParameterTuningJobConfig"]["Strategy"] == "Random"
+    resources = made["TrainingJobDefinition"]["ResourceConfig"]
+    assert resources == {
+        "InstanceType": "ml.c5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10
+    }  # fmt: skip
+
+
+def test_default_parallelism_gives_way_to_fewer_training_jobs() -> None:
+    limits = job(resource_limits={"max_training_jobs": 2})["HyperParameterTuningJobConfig"]
+    assert limits["ResourceLimits"]["MaxParallelTrainingJobs"] == 2
+
+
+def test_every_request_is_tagged_with_whose_it_is() -> None:
+    tags = {tag["Key"]: tag["Value"] for tag in job(tags={"project": "x"})["Tags"]}
+    assert tags == {
+        "project": "x", "hpoq:request-id": "r1", "hpoq:team": "fraud", "hpoq:deployment": "hpoq"
+    }  # fmt: skip
+
+
+def test_several_definitions_each_stand_on_the_templates_one() -> None:
+    big = {"ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 3}}
+    made = job(overrides={"TrainingJobDefinitions": [{"DefinitionName": "small"}, big]})
+    assert "TrainingJobDefinition" not in made
+    assert "ParameterRanges" not in made["HyperParameterTuningJobConfig"]
+    small, large = made["TrainingJobDefinitions"]
+    assert small["DefinitionName"] == "small"
+    assert small["TuningObjective"]["MetricName"] == "validation:auc"
+    assert large["HyperParameterRanges"]["ContinuousParameterRanges"][0]["Name"] == "lr"
+    assert demand(made).instances == {"ml.m5.large": 5, "ml.m5.xlarge": 15}
+
+
+def test_a_grid_runs_all_its_points() -> None:
+    ranges = {
+        "lr": {"type": "categorical", "values": [0.1, 0.2, 0.3]},
+        "momentum": {"type": "categorical", "values": [0, 0.9]},
+    }
+    limits = job(strategy="Grid", hyperparameter_ranges=ranges)["HyperParameterTuningJobConfig"]
+    assert limits["ResourceLimits"] == {
+        "MaxNumberOfTrainingJobs": 6, "MaxParallelTrainingJobs": 5
+    }  # fmt: skip
+
+
+def test_parents_are_warm_start_parents_and_their_kind_follows_from_the_template() -> None:
+    def parent(template: str) -> Parent:
+        return Parent(tuning_job_name="fraud-p-1", template=template, training_jobs=10)
+
+    named = {"template": "credit-default-cpu"}
+    same = job(parents=(parent("credit-default-cpu"),), named=named)
+    assert same["WarmStartConfig"]["ParentHyperParameterTuningJobs"] == [
+        {"HyperParameterTuningJobName": "fraud-p-1"}
+    ]
+    assert same["WarmStartConfig"]["WarmStartType"] == "IdenticalDataAndAlgorithm"
+    other = job(parents=(parent("vision"),), named=named)
+    assert other["WarmStartConfig"]["WarmStartType"] == "TransferLearning"
+
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"resource_limits": {"max_training_jobs": 751}}, "resource_limits.max_training_jobs"),
+        (
+            {"resource_limits": {"max_training_jobs": 2, "max_parallel_training_jobs": 3}},
+            "resource_limits.max_parallel_training_jobs",
+        ),
+        ({"strategy": "Grid"}, "hyperparameter_ranges.lr"),
+        ({"objective": {"metric": "accuracy", "type": "Maximize"}}, "objective.metric"),
+        ({"hyperparameter_ranges": {"sagemaker_program": RANGES["lr"]}},
+         "hyperparameter_ranges.sagemaker_program"),
+        ({"overrides": {"RoleArn": ROLE}}, "overrides.RoleArn"),
+        ({"overrides": {"HyperParameterTuningJobName": "x"}},
+         "overrides.HyperParameterTuningJobName"),
+        ({"overrides": {"Tags": []}}, "overrides.Tags"),
+        ({"overrides": {"HyperParameterTuningJobConfg": {}}}, "HyperParameterTuningJobConfg"),
+        ({"overrides": {"TrainingJobDefinition": 3}}, "TrainingJobDefinition"),
+        ({"overrides": {"TrainingJobDefinitions": {}}}, "overrides.TrainingJobDefinitions"),
+        (definition(ResourceConfig={"InstanceType": "ml.m5.huge"}),
+         "TrainingJobDefinition.ResourceConfig.InstanceType"),
+        (definition(ResourceConfig=None), "TrainingJobDefinition.ResourceConfig"),
+        (definition(StoppingCondition={"MaxRuntimeInSeconds": True}),
+         "TrainingJobDefinition.StoppingCondition.MaxRuntimeInSeconds"),
+        (definition(Environment={f"E{i}": "x" for i in range(49)}),
+         "TrainingJobDefinition.Environment"),
+        (definition(StaticHyperParameters={"lr": "1"}), "hyperparameter_ranges.lr"),
+        (
+            {
+                "strategy": "Hyperband",
+                "overrides": {
+                    "HyperParameterTuningJobConfig": {"TrainingJobEarlyStoppingType": "Auto"}
+                },
+            },
+            "overrides.HyperParameterTuningJobConfig.TrainingJobEarlyStoppingType",
+        ),
+    ],
+)  # fmt: skip
+def test_what_sagemaker_would_refuse_is_refused_before(fields: dict[str, Any], field: str) -> None:
+    assert refusal(**fields).field == field
+
+
+def test_random_may_run_ten_thousand_training_jobs() -> None:
+    job(strategy="Random", resource_limits={"max_training_jobs": 10_000})
+
+
+def test_a_misspelt_api_field_is_told_its_nearest() -> None:
+    error = refusal(**definition(ResourceConfig={"InstanceTyp": "ml.m5.large"}))
+    assert error.fix == "Did you mean InstanceType?"
+
+
+def test_training_jobs_of_parents_count_towards_the_limit() -> None:
+    parents = (Parent(tuning_job_name="p", template="credit-default-cpu", training_jobs=740),)
+    with pytest.raises(InvalidRequest, match="20 training jobs and 740 of its parents"):
+        job(parents=parents)
+
+
+# Names
+
+
+@given(st.from_regex(r"[a-z][a-z0-9-]{0,19}", fullmatch=True),
+       st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True))  # fmt: skip
+def test_a_tuning_job_name_is_always_one_sagemaker_takes(team: str, request_id: str) -> None:
+    name = tuning_job_name(team, request_id)
+    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,31}", name)
+    assert name == tuning_job_name(team, request_id)
+
+
+def test_names_differ_where_ids_differ_in_case_or_after_the_cut() -> None:
+    long = "x" * 60
+    names = {tuning_job_name("fraud", each) for each in ("a", "A", long + "1", long + "2")}
+    assert len({name.lower() for name in names}) == 4
+
+
+# Guardrails
+
+STRICT = Guardrails(
+    instance_types=("ml.m5.*",),
+    images=("123456789012.dkr.ecr.*/*",),
+    input_prefixes=("s3://artifacts/data/",),
+    output_prefixes=("s3://artifacts/output/",),
+    max_run_seconds=3600,
+    max_keep_alive_seconds=0,
+    max_training_jobs=50,
+    max_parallel_training_jobs=5,
+    max_instance_count=1,
+    max_volume_gb=50,
+    spot_only=True,
+    vpc=Vpc(subnets=("subnet-1",), security_group_ids=("sg-1",)),
+    volume_kms_key="key-1",
+    output_kms_key="key-2",
+    network_isolation=True,
+    inter_container_encryption=True,
+    required_tags=("project",),
+)
+
+
+def test_what_the_deployment_prescribes_is_put_in() -> None:
+    made = job(STRICT, tags={"project": "x"})["TrainingJobDefinition"]
+    assert made["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+    assert made["ResourceConfig"]["VolumeKmsKeyId"] == "key-1"
+    assert made["OutputDataConfig"]["KmsKeyId"] == "key-2"
+    assert made["EnableNetworkIsolation"] is True
+    assert made["EnableInterContainerTrafficEncryption"] is True
+    assert made["EnableManagedSpotTraining"] is True
+    assert made["StoppingCondition"]["MaxWaitTimeInSeconds"] >= 1800
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        (definition(RoleArn="arn:aws:iam::123456789012:role/admin"), "RoleArn"),
+        (definition(VpcConfig={"Subnets": ["subnet-2"]}), "VpcConfig.Subnets"),
+        (definition(OutputDataConfig={"KmsKeyId": "other"}), "OutputDataConfig.KmsKeyId"),
+        (definition(ResourceConfig={"VolumeKmsKeyId": "other"}), "ResourceConfig.VolumeKmsKeyId"),
+        (definition(EnableNetworkIsolation=False), "EnableNetworkIsolation"),
+        (definition(EnableManagedSpotTraining=False), "EnableManagedSpotTraining"),
+        (definition(ResourceConfig={"InstanceType": "ml.p4d.24xlarge"}),
+         "TrainingJobDefinition.ResourceConfig.InstanceType"),
+        (definition(ResourceConfig={"InstanceCount": 2}),
+         "TrainingJobDefinition.ResourceConfig.InstanceCount"),
+        (definition(ResourceConfig={"VolumeSizeInGB": 51}),
+         "TrainingJobDefinition.ResourceConfig.VolumeSizeInGB"),
+        (definition(ResourceConfig={"KeepAlivePeriodInSeconds": 60}),
+         "TrainingJobDefinition.ResourceConfig.KeepAlivePeriodInSeconds"),
+        (definition(AlgorithmSpecification={"TrainingImage": "evil/image"}),
+         "TrainingJobDefinition.AlgorithmSpecification.TrainingImage"),
+        (definition(StoppingCondition={"MaxRuntimeInSeconds": 3601, "MaxWaitTimeInSeconds": 9999}),
+         "TrainingJobDefinition.StoppingCondition.MaxRuntimeInSeconds"),
+        (definition(OutputDataConfig={"S3OutputPath": "s3://elsewhere/"}),
+         "TrainingJobDefinition.OutputDataConfig.S3OutputPath"),
+        (definition(CheckpointConfig={"S3Uri": "s3://artifacts/output-evil/"}),
+         "TrainingJobDefinition.CheckpointConfig.S3Uri"),
+        (definition(StaticHyperParameters={"sagemaker_submit_directory": "s3://evil/x.tar.gz"}),
+         "TrainingJobDefinition.StaticHyperParameters.sagemaker_submit_directory"),
+        ({"resource_limits": {"max_training_jobs": 51}}, "resource_limits.max_training_jobs"),
+        ({"resource_limits": {"max_parallel_training_jobs": 6}},
+         "resource_limits.max_parallel_training_jobs"),
+        ({"tags": {}}, "tags.project"),
+    ],
+)  # fmt: skip
+def test_a_message_cannot_ask_for_more_than_the_guardrails(
+    fields: dict[str, Any], field: str
+) -> None:
+    error = refusal(STRICT, **{"tags": {"project": "x"}, **fields})
+    assert isinstance(error, NotAllowed)
+    assert error.field == field
+
+
+def channel(uri: str, kind: str = "S3Prefix") -> dict[str, Any]:
+    source = {"S3DataType": kind, "S3Uri": uri}
+    channels = [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}]
+    return definition(InputDataConfig=channels)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://artifacts/data-evil/x",
+        "s3://artifacts/dat",
+        "s3://artifacts/",
+        "s3://other/data/",
+        "https://artifacts.s3.amazonaws.com/data/",
+    ],
+)
+def test_input_outside_the_allowed_prefixes_is_refused(uri: str) -> None:
+    with pytest.raises(NotAllowed):
+        job(Guardrails(input_prefixes=("s3://artifacts/data",)), **channel(uri))
+
+
+def test_input_below_an_allowed_prefix_is_taken() -> None:
+    job(Guardrails(input_prefixes=("s3://artifacts/data",)), **channel("s3://artifacts/data/x"))
+
+
+def test_a_manifest_could_name_any_place_and_is_refused_where_places_are_limited() -> None:
+    guardrails = Guardrails(input_prefixes=("s3://artifacts/data",))
+    with pytest.raises(NotAllowed):
+        job(guardrails, **channel("s3://artifacts/data/x", "ManifestFile"))
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://artifacts/output/vision/", "s3://artifacts/out", "s3://artifacts/output/"]
+)
+def test_a_team_cannot_read_anothers_results(uri: str) -> None:
+    with pytest.raises(NotAllowed, match="another team"):
+        job(**channel(uri))
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://artifacts/output/vision/", "s3://artifacts/data/", "s3://artifacts"]
+)
+def test_a_team_cannot_write_where_another_does(uri: str) -> None:
+    with pytest.raises(NotAllowed, match="not the team's"):
+        job(**definition(OutputDataConfig={"S3OutputPath": uri}))

@@ -1,0 +1,112 @@
+"""Trials forked from one parent know nothing of each other, and end as processes do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpoq.local.sagemaker import gpus
+from hpoq.local.sagemaker.processes import WARM_PARENT
+
+SCRIPT = """
+import atexit, os, random, subprocess, sys, tempfile, threading, time
+import numpy, torch
+print(random.random(), numpy.random.rand(), torch.rand(1).item(), hasattr(torch, "left_behind"))
+torch.left_behind = True
+threading.Thread(target=lambda: (time.sleep(0.2), print("thread ended"))).start()
+atexit.register(print, "exit handler ran")
+child = subprocess.Popen(["sleep", "300"])
+kept = tempfile.TemporaryDirectory()
+print("child", child.pid, kept.name)
+"""
+
+
+@pytest.fixture
+def parent() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        [sys.executable, "-u", str(WARM_PARENT), "torch"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def ran(
+    parent: subprocess.Popen[bytes], folder: Path, number: int, *, fresh: bool = False
+) -> list[str]:
+    log = folder / f"{number}.log"
+    order: dict[str, Any] = {
+        "id": str(number),
+        "arguments": [str(folder / "script.py")],
+        "environment": {"PATH": os.environ["PATH"]},
+        "folder": str(folder),
+        "log": str(log),
+        "fresh": fresh,
+    }
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    parent.stdin.write(json.dumps(order).encode() + b"\n")
+    parent.stdin.flush()
+    said = next(line for line in map(json.loads, parent.stdout) if "status" in line)
+    assert said["status"] == 0, log.read_text()
+    return log.read_text().splitlines()
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_trials_share_neither_chance_nor_state_and_end_whole(
+    parent: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    first, second = (ran(parent, tmp_path, number) for number in range(2))
+
+    for one, other in zip(first[0].split()[:3], second[0].split()[:3], strict=True):
+        assert one != other
+    assert first[0].split()[3] == second[0].split()[3] == "False"
+    for lines in (first, second):
+        assert lines[2:] == ["thread ended", "exit handler ran"]
+        assert not Path(lines[1].split()[2]).exists()  # its own finalizers ran
+        pid = int(lines[1].split()[1])
+        deadline = time.monotonic() + 5
+        while is_running(pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not is_running(pid)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_fresh_trial_has_an_interpreter_of_its_own(
+    parent: subprocess.Popen[bytes], tmp_path: Path, fresh: bool
+) -> None:
+    looks = ("'torch' in sys.modules", "os.getcwd()", "'CUDA_VISIBLE_DEVICES' in os.environ")
+    (tmp_path / "script.py").write_text(f"import os, sys\nprint({', '.join(looks)})\n")
+    assert ran(parent, tmp_path, 1, fresh=fresh) == [f"{not fresh} {tmp_path} False"]
+
+
+def test_gpus_are_promised_where_the_instance_type_and_this_machine_have_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
+    assert [gpus.of(f"ml.{name}") for name in ("g5.xlarge", "p4d.24xlarge", "m5.large")] == [
+        2,
+        2,
+        0,
+    ]
+    monkeypatch.setattr(gpus, "DEVICES", tmp_path / "nothing")
+    assert gpus.of("ml.g5.xlarge") == 0

@@ -1,0 +1,120 @@
+"""What is tried next: scalings, seeds, and what is remembered of results."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from hpoq.local.sagemaker.search import Search
+
+
+def lr(low: str, high: str, scaling: str = "Auto") -> dict[str, Any]:
+    found = {"Name": "lr", "MinValue": low, "MaxValue": high, "ScalingType": scaling}
+    return {"ContinuousParameterRanges": [found]}
+
+
+RANGES: dict[str, Any] = {
+    **lr("0.001", "0.1", "Logarithmic"),
+    "IntegerParameterRanges": [{"Name": "size", "MinValue": "8", "MaxValue": "64"}],
+    "CategoricalParameterRanges": [{"Name": "loss", "Values": ["a", "b", "c"]}],
+}
+
+
+def search(strategy: str = "Random", ranges: dict[str, Any] = RANGES, seed: int = 7) -> Search:
+    return Search({"Strategy": strategy}, ranges, True, seed)
+
+
+def score(values: dict[str, str]) -> float:
+    return -abs(math.log(float(values["lr"]) / 0.02)) - abs(int(values["size"]) - 32) / 32
+
+
+def tried(search: Search, count: int, parallel: int) -> list[dict[str, str]]:
+    """What a tuning job tries, the later of those in parallel ending first."""
+    asked = []
+    for first in range(0, count, parallel):
+        numbers = range(first, min(count, first + parallel))
+        asked += [search.ask(number) for number in numbers]
+        for number in reversed(numbers):
+            search.tell(number, score(asked[number]))
+    return asked
+
+
+@pytest.mark.parametrize("strategy", ["Random", "Hyperband"])
+def test_a_seed_gives_the_same_training_jobs_whatever_runs_in_parallel(strategy: str) -> None:
+    one, many = (tried(search(strategy), 30, parallel) for parallel in (1, 8))
+    assert one == many
+    assert tried(search(strategy, seed=8), 30, 1) != one
+    assert len({str(values) for values in one}) == 30
+
+
+def test_a_seed_gives_the_same_bayesian_search_where_results_come_alike() -> None:
+    assert tried(search("Bayesian"), 25, 4) == tried(search("Bayesian"), 25, 4)
+
+
+@pytest.mark.parametrize("strategy", ["Random", "Bayesian"])
+def test_a_search_cut_off_goes_on_as_if_it_had_not_been(strategy: str) -> None:
+    whole = tried(search(strategy), 20, 1)
+    again = search(strategy)
+    for values in whole[:12]:
+        again.learn(values, score(values))
+    again.expect(12, whole[12])  # it was running
+    again.tell(12, score(whole[12]))
+
+    assert again.ask(13) == whole[13]
+
+
+def test_bayesian_search_beats_random_search() -> None:
+    best = {
+        strategy: sum(
+            max(score(v) for v in tried(search(strategy, seed=seed), 40, 4)) for seed in range(5)
+        )
+        for strategy in ("Bayesian", "Random")
+    }
+    assert best["Bayesian"] > best["Random"]
+
+
+@pytest.mark.parametrize(
+    ("ranges", "middle"),
+    [
+        (lr("0.0001", "1", "Linear"), 0.5),
+        (lr("0.0001", "1", "Logarithmic"), 0.01),
+        (lr("0", "0.9999", "ReverseLogarithmic"), 0.99),
+        (lr("0.0001", "1"), 0.01),  # Auto: four decades
+        (lr("0.1", "1"), 0.55),  # Auto: one
+        (lr("-1", "1"), 0.0),
+    ],
+)
+def test_scaling_says_where_half_of_the_trials_lie(ranges: dict[str, Any], middle: float) -> None:
+    here = search(ranges=ranges)
+    found = [float(here.ask(number)["lr"]) for number in range(400)]
+    below = sum(value < middle for value in found)
+    assert 150 < below < 250
+    bounds = ranges["ContinuousParameterRanges"][0]
+    assert all(float(bounds["MinValue"]) <= value <= float(bounds["MaxValue"]) for value in found)
+
+
+def test_integers_are_whole_and_scaled_too() -> None:
+    ranges = {"IntegerParameterRanges": [
+        {"Name": "n", "MinValue": "1", "MaxValue": "10000", "ScalingType": "Logarithmic"}
+    ]}  # fmt: skip
+    here = search(ranges=ranges)
+    found = [int(here.ask(number)["n"]) for number in range(300)]
+    assert 100 < sum(value < 100 for value in found) < 200
+
+
+def test_what_lies_outside_the_ranges_teaches_nothing() -> None:
+    here = search("Bayesian")
+    for values in ({"lr": "5", "size": "8", "loss": "a"}, {"lr": "0.01"}, {"lr": "x"}):
+        here.learn(values, 1.0)
+    assert here._study.trials == []
+
+
+def test_a_grid_is_every_combination_once() -> None:
+    grid = {"CategoricalParameterRanges": [
+        {"Name": "a", "Values": ["1", "2"]}, {"Name": "b", "Values": ["x", "y", "z"]}
+    ]}  # fmt: skip
+    here = search("Grid", grid)
+    points = [here.ask(number) for number in range(here.size)]
+    assert len({(point["a"], point["b"]) for point in points}) == here.size == 6

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from infra.sdk_layer import build_module
+
+
+@pytest.fixture
+def build() -> ModuleType:
+    return build_module()
+
+
+def test_the_fingerprint_follows_lock_architecture_and_version(build: ModuleType) -> None:
+    prints = {build.fingerprint(a, p) for a in ("x86_64", "aarch64") for p in ("3.13", "3.14")}
+    assert len(prints) == 4
+
+
+def test_without_the_interpreter_the_build_stops_and_says_what_helps(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
+    with pytest.raises(SystemExit, match=r"no python3.99 here .* python_version"):
+        build.build(tmp_path / "out", "x86_64", "3.99")
+
+
+def test_above_the_limit_the_build_fails(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(build, "LIMIT_BYTES", 10)
+    monkeypatch.setattr(build, "_install", lambda site, *_: _write(site))
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    with pytest.raises(SystemExit, match="Lambda takes 10"):
+        build.build(tmp_path / "out", "x86_64", own)
+
+
+def test_two_builds_are_identical_and_carry_unchecked_bytecode(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "_install", lambda site, *_: _write(site))
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    trees = []
+    for name in ("a", "b"):
+        monkeypatch.setattr(build, "CACHE", tmp_path / f"cache-{name}")
+        build.build(tmp_path / name, "x86_64", own)
+        files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
+        trees.append([(p.relative_to(tmp_path / name), p.read_bytes()) for p in files])
+    assert trees[0] == trees[1]
+    (bytecode,) = [content for path, content in trees[0] if path.suffix == ".pyc"]
+    assert bytecode[4:8] == b"\x01\0\0\0"  # PEP 552: hash-based, unchecked
+
+
+def _write(site: Path) -> None:
+    site.mkdir(parents=True)
+    (site / "module.py").write_text("x = 1\n")
+    (site / "module.pyi").write_text("x: int\n")

@@ -1,0 +1,99 @@
+"""docs/security.md lists every action of every role, and no other."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from hpo_dispatcher.request import TuningRequest, parse_message
+from hpo_dispatcher.tuning_job import build
+from infra.settings import Settings
+from infra.source import ROOT
+from tests.unit.dispatcher.test_tuning_job import ENVIRONMENT, IMAGE, RANGES, TEMPLATE
+from tests.unit.infra.test_stack import ALL, KEY, Template, statements, synthesise
+
+PAGE = (ROOT / "docs" / "security.md").read_text()
+ROW = re.compile(r"^\| (`.+?) \|", re.MULTILINE)
+
+
+def written(heading: str) -> set[str]:
+    """The actions in the first column below a heading; a service is named once a row."""
+    section = PAGE.split(f"### {heading}\n", 1)[1].split("\n### ", 1)[0].split("\n## ", 1)[0]
+    actions: set[str] = set()
+    for row in ROW.findall(section):
+        service = ""
+        for name in re.findall(r"`([^`]+)`", row):
+            service = name.partition(":")[0] if ":" in name else service
+            actions.add(name if ":" in name else f"{service}:{name}")
+    return actions
+
+
+def listed(statement: dict[str, str | list[str]]) -> set[str]:
+    action = statement["Action"]
+    return {action} if isinstance(action, str) else set(action)
+
+
+@pytest.fixture(scope="module")
+def template() -> Template:
+    return synthesise(**ALL)
+
+
+@pytest.mark.parametrize(
+    ("heading", "role"),
+    [("The dispatcher's role", "Dispatcher"), ("The training role", "Training")],
+)
+def test_every_action_of_a_role_is_on_the_page_and_no_other(
+    template: Template, heading: str, role: str
+) -> None:
+    granted = set().union(*map(listed, statements(template, role)))
+    assert written(heading) == granted
+
+
+def test_every_action_of_a_teams_policy_is_on_the_page_and_no_other(template: Template) -> None:
+    policies = template.find_resources("AWS::IAM::ManagedPolicy").values()
+    (fraud,) = [p for p in policies if p["Properties"]["ManagedPolicyName"] == "hpoq-fraud-team"]
+    granted = set().union(*map(listed, fraud["Properties"]["PolicyDocument"]["Statement"]))
+    assert written("A team's managed policy") == granted
+
+
+# A customer key from end to end: where each resource says which key it is encrypted with.
+ENCRYPTED = {
+    "AWS::SQS::Queue": "KmsMasterKeyId",
+    "AWS::DynamoDB::Table": "SSESpecification.KMSMasterKeyId",
+    "AWS::S3::Bucket": (
+        "BucketEncryption.ServerSideEncryptionConfiguration.0."
+        "ServerSideEncryptionByDefault.KMSMasterKeyID"
+    ),
+    "AWS::Logs::LogGroup": "KmsKeyId",
+    "AWS::SNS::Topic": "KmsMasterKeyId",
+    "AWS::Lambda::Function": "KmsKeyArn",
+}
+
+
+@pytest.mark.parametrize(("kind", "path"), ENCRYPTED.items())
+def test_a_customer_key_encrypts_every_resource_that_holds_anything(
+    template: Template, kind: str, path: str
+) -> None:
+    resources = template.find_resources(kind)
+    assert resources
+    for name, resource in resources.items():
+        here = resource["Properties"]
+        for step in path.split("."):
+            here = here[int(step)] if step.isdigit() else here[step]
+        text = str(here)
+        assert KEY in text or KEY.rsplit("/", 1)[-1] in text, name
+
+
+def test_a_customer_key_encrypts_training_volumes_and_models_of_every_request() -> None:
+    rules = Settings(teams={"fraud": {}}, kms_key_arn=KEY).rules
+    for fields in ({}, {"overrides": {"TrainingJobDefinitions": [{}, {}]}}):
+        message = parse_message(json.dumps({"hyperparameter_ranges": RANGES, **fields}), "m")
+        assert isinstance(message, TuningRequest)
+        made = build(message, "fraud", TEMPLATE, rules, ENVIRONMENT, image=IMAGE)
+        definitions = made.get("TrainingJobDefinitions") or [made["TrainingJobDefinition"]]
+        assert len(definitions) == (2 if fields else 1)
+        for definition in definitions:
+            assert definition["ResourceConfig"]["VolumeKmsKeyId"] == KEY
+            assert definition["OutputDataConfig"]["KmsKeyId"] == KEY

@@ -1,0 +1,475 @@
+"""The synthesised template: what a reviewer would look for."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk.assertions import Match, Template
+from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
+
+from hpo_dispatcher.errors import InvalidSettings
+from hpo_dispatcher.report import METRICS
+from hpo_dispatcher.settings import parse_deployment
+from infra.hpo_stack import HpoStack
+from infra.nist import acknowledge_nist
+from infra.settings import Settings, read_settings
+from infra.source import ROOT, write_function, write_training_archive
+
+TEAMS = {"fraud": {}, "vision-2": {"weight": 2.0}}
+
+
+def synthesise(**settings: Any) -> Template:
+    app = cdk.App(context={"aws:cdk:bundling-stacks": []})
+    stack = HpoStack(app, "hpoq", settings=Settings(**({"teams": TEAMS} | settings)))
+    return Template.from_stack(stack)
+
+
+@pytest.fixture(scope="module")
+def template() -> Template:
+    return synthesise()
+
+
+def test_each_team_has_an_encrypted_queue_that_keeps_messages_14_days(template: Template) -> None:
+    for name in ("hpoq-fraud-requests", "hpoq-vision-2-requests", "hpoq-fraud-dead-letter"):
+        template.has_resource_properties(
+            "AWS::SQS::Queue",
+            {"QueueName": name, "SqsManagedSseEnabled": True, "MessageRetentionPeriod": 1209600},
+        )
+    template.has_resource_properties(
+        "AWS::SQS::Queue",
+        {
+            "QueueName": "hpoq-fraud-requests",
+            "RedrivePolicy": {"deadLetterTargetArn": Match.any_value(), "maxReceiveCount": 10},
+        },
+    )
+
+
+def test_every_queue_and_the_bucket_refuse_plain_http(template: Template) -> None:
+    queues = template.find_resources("AWS::SQS::Queue")
+    policies = template.find_resources("AWS::SQS::QueuePolicy")
+    assert len(policies) == len(queues)
+    secure = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}, "Effect": "Deny"}
+    for kind in ("AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"):
+        for policy in template.find_resources(kind).values():
+            statements = policy["Properties"]["PolicyDocument"]["Statement"]
+            assert any(secure.items() <= statement.items() for statement in statements)
+
+
+def test_the_ledger_is_on_demand_and_can_be_restored(template: Template) -> None:
+    template.has_resource(
+        "AWS::DynamoDB::Table",
+        {
+            "DeletionPolicy": "Retain",
+            "Properties": {
+                "TableName": "hpoq-ledger",
+                "BillingMode": "PAY_PER_REQUEST",
+                "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+                "KeySchema": [
+                    {"AttributeName": "team", "KeyType": "HASH"},
+                    {"AttributeName": "id", "KeyType": "RANGE"},
+                ],
+            },
+        },
+    )
+
+
+def test_the_dispatcher_runs_as_designed(template: Template) -> None:
+    template.has_resource_properties(
+        "AWS::Lambda::Function",
+        {
+            "FunctionName": "hpoq-dispatcher",
+            "Runtime": "python3.13",
+            "Timeout": 900,
+            "ReservedConcurrentExecutions": 1,
+            "Handler": "hpo_dispatcher.handler.handler",
+        },
+    )
+    template.has_resource_properties(
+        "AWS::Lambda::EventInvokeConfig",
+        {
+            "MaximumRetryAttempts": 2,
+            "DestinationConfig": {"OnFailure": {"Destination": Match.any_value()}},
+        },
+    )
+
+
+def test_invocations_are_traced_and_the_role_may_send_traces_and_nothing_else_of_xray(
+    template: Template,
+) -> None:
+    template.has_resource_properties("AWS::Lambda::Function", {"TracingConfig": {"Mode": "Active"}})
+    actions = {
+        action
+        for statement in statements(template, "Dispatcher")
+        for action in statement["Action"]
+        if action.startswith("xray:")
+    }
+    assert actions == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+def test_the_heartbeat_and_both_events_wake_it(template: Template) -> None:
+    template.has_resource_properties(
+        "AWS::Events::Rule", {"ScheduleExpression": "rate(10 minutes)"}
+    )
+    for source in ("aws.sagemaker", "hpoq"):
+        template.has_resource_properties(
+            "AWS::Events::Rule", {"EventPattern": Match.object_like({"source": [source]})}
+        )
+
+
+def test_small_accounts_need_not_reserve_concurrency() -> None:
+    functions = synthesise(reserved_concurrency=None).find_resources("AWS::Lambda::Function")
+    (function,) = functions.values()
+    assert "ReservedConcurrentExecutions" not in function["Properties"]
+
+
+def test_only_the_training_role_may_be_passed_and_only_to_sagemaker(template: Template) -> None:
+    statements = [
+        statement
+        for policy in template.find_resources("AWS::IAM::Policy").values()
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "iam:PassRole" in statement["Action"]
+    ]
+    (statement,) = statements
+    assert statement["Condition"] == {
+        "StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    }
+    assert "Fn::GetAtt" in statement["Resource"]
+
+
+def test_a_teams_policy_names_its_own_queue_and_partition(template: Template) -> None:
+    policies = template.find_resources("AWS::IAM::ManagedPolicy").values()
+    (fraud,) = [p for p in policies if p["Properties"]["ManagedPolicyName"] == "hpoq-fraud-team"]
+    text = json.dumps(fraud)
+    assert "vision" not in text.lower().replace("visibility", "")
+    assert '"dynamodb:LeadingKeys": ["fraud", "#deployment"]' in text
+    assert "dynamodb:PutItem" not in text
+
+
+def test_there_are_no_custom_resources(template: Template) -> None:
+    kinds = {resource["Type"] for resource in template.to_json()["Resources"].values()}
+    assert not [kind for kind in kinds if "Custom" in kind]
+    assert "AWS::CloudFormation::CustomResource" not in kinds
+
+
+def test_outputs_name_queues_table_and_bucket(template: Template) -> None:
+    outputs = template.to_json()["Outputs"]
+    assert {
+        "RequestQueueUrlFraud", "DeadLetterQueueUrlFraud", "RequestQueueUrlVision2",
+        "LedgerTableName", "ArtifactBucketName", "TrainingRoleArn", "DispatcherFunctionName",
+    } <= set(outputs)  # fmt: skip
+
+
+def test_a_customer_key_encrypts_queues_table_bucket_and_logs() -> None:
+    template = synthesise(kms_key_arn=KEY)
+    for queue in template.find_resources("AWS::SQS::Queue").values():
+        assert queue["Properties"]["KmsMasterKeyId"] == KEY
+    text = json.dumps(template.to_json())
+    assert text.count(KEY) > 10
+    template.has_resource_properties("AWS::Logs::LogGroup", {"KmsKeyId": KEY})
+
+
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+# Everything that adds grants or resources.
+ALL: dict[str, Any] = {
+    "teams": {"fraud": {"notify_emails": ["fraud@example.com"]}, "vision-2": {"weight": 2.0}},
+    "kms_key_arn": KEY,
+    "alarm_email": "on-call@example.com",
+    "guardrails": {
+        "vpc": {"subnets": ["subnet-1"], "security_group_ids": ["sg-1"]},
+        "input_prefixes": ["s3://data/credit/"],
+        "output_prefixes": ["s3://models/fraud/"],
+    },
+}
+
+
+def nag(folder: Path, **settings: Any) -> list[tuple[str, list[str]]]:
+    """What both packs say of the whole app: conclusion and findings of each."""
+    app = cdk.App(outdir=str(folder), context={"aws:cdk:bundling-stacks": []})
+    stack = HpoStack(app, "hpoq", settings=Settings(**({"teams": TEAMS} | settings)))
+    acknowledge_nist(stack, has_key="kms_key_arn" in settings)
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
+    app.synth()
+    report = json.loads((folder / "validation-report.json").read_text())
+    return [
+        (each["conclusion"], [found["ruleName"] for found in each["violations"]])
+        for each in report["pluginReports"]
+    ]
+
+
+@pytest.mark.parametrize("settings", [{}, ALL], ids=["defaults", "all settings"])
+def test_neither_aws_solutions_nor_nist_objects(settings: dict[str, Any], tmp_path: Path) -> None:
+    assert nag(tmp_path, **settings) == [("success", []), ("success", [])]
+
+
+@pytest.mark.parametrize("place", ["infra.training.acknowledge", f"{__name__}.acknowledge_nist"])
+def test_a_finding_without_a_reason_fails_the_synth(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, lambda *_, **__: None)
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        nag(tmp_path)
+
+
+@pytest.mark.parametrize("settings", [{}, ALL], ids=["defaults", "all settings"])
+def test_cfn_lint_has_no_objection(settings: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "hpoq.template.json"
+    file.write_text(json.dumps(synthesise(**settings).to_json()))
+    command = [str(Path(sys.executable).with_name("cfn-lint")), str(file)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+
+
+# Alarms
+
+
+def alarms(template: Template) -> dict[str, dict[str, Any]]:
+    found = template.find_resources("AWS::CloudWatch::Alarm").values()
+    return {each["Properties"]["AlarmName"]: each["Properties"] for each in found}
+
+
+def test_every_alarm_tells_the_topic_and_names_a_section_that_the_runbook_has(
+    template: Template,
+) -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text()
+    sections = {line[3:].strip() for line in text.splitlines() if line.startswith("## ")}
+    (topic,) = template.find_resources("AWS::SNS::Topic")
+    for name, alarm in alarms(template).items():
+        assert alarm["AlarmActions"] == [{"Ref": topic}], name
+        page, _, section = alarm["AlarmDescription"].rsplit(" ", 1)[1].partition("#")
+        assert page == "docs/runbook.md"
+        assert section in sections, name
+
+
+def test_each_team_has_its_alarms_and_the_deployment_eight_more(template: Template) -> None:
+    of_team = {f"hpoq-{kind}-fraud" for kind in ("dead-letters", "oldest-message")}
+    of_all = {
+        "no-cycle", "errors", "failed-events", "throttles", "long-cycle", "at-limit",
+        "oldest-request", "api-throttles",
+    }  # fmt: skip
+    names = set(alarms(template))
+    assert of_team <= names
+    assert {f"hpoq-{name}" for name in of_all} <= names
+    assert len(names) == 8 + 2 * len(TEAMS)
+
+
+def test_silence_for_half_an_hour_is_an_alarm(template: Template) -> None:
+    alarm = alarms(template)["hpoq-no-cycle"]
+    assert alarm["TreatMissingData"] == "breaching"
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 1800
+
+
+def read_metrics(template: Template) -> set[tuple[str, str]]:
+    """Our metrics on the screen and in the alarms: name, and dimension besides the service."""
+    (screen,) = template.find_resources("AWS::CloudWatch::Dashboard").values()
+    parts = screen["Properties"]["DashboardBody"]["Fn::Join"][1]
+    body = json.loads("".join(part if isinstance(part, str) else "x" for part in parts))
+    found: set[tuple[str, str]] = set()
+    for widget in body["widgets"]:
+        for metric in widget["properties"].get("metrics", ()):
+            if isinstance(metric[0], dict):
+                search = re.search(
+                    r'\{hpoq,service,(\w+)\} MetricName="(\w+)" service="hpoq-dispatcher"',
+                    metric[0]["expression"],
+                )
+                assert search, metric
+                found.add((search[2], search[1]))
+            elif metric[0] == "hpoq":
+                assert metric[2:4] == ["service", "hpoq-dispatcher"]
+                found.add((metric[1], ""))
+    for alarm in alarms(template).values():
+        if alarm["Namespace"] == "hpoq":
+            assert alarm["Dimensions"] == [{"Name": "service", "Value": "hpoq-dispatcher"}]
+            found.add((alarm["MetricName"], ""))
+    return found
+
+
+def test_alarms_and_screen_read_the_metrics_that_the_dispatcher_writes_and_all_of_them(
+    template: Template,
+) -> None:
+    # tests/unit/dispatcher/test_telemetry.py shows that the handler writes exactly these.
+    assert read_metrics(template) == METRICS
+
+
+def test_the_dashboard_is_one_screen(template: Template) -> None:
+    (screen,) = template.find_resources("AWS::CloudWatch::Dashboard").values()
+    parts = screen["Properties"]["DashboardBody"]["Fn::Join"][1]
+    widgets = json.loads("".join(p if isinstance(p, str) else "x" for p in parts))["widgets"]
+    assert max(each["y"] + each["height"] for each in widgets) <= 26
+    titles = [each["properties"].get("title") for each in widgets]
+    assert len(titles) == len(set(titles))
+
+
+def test_an_address_gets_the_alarms_by_mail() -> None:
+    synthesise(alarm_email="on-call@example.com").has_resource_properties(
+        "AWS::SNS::Subscription", {"Protocol": "email", "Endpoint": "on-call@example.com"}
+    )
+
+
+# A team's own topic
+
+
+def test_a_team_that_wants_it_gets_a_topic_that_only_its_rule_may_publish_to() -> None:
+    template = synthesise(**ALL)
+    (topic,) = template.find_resources(
+        "AWS::SNS::Topic", {"Properties": {"TopicName": "hpoq-fraud-changes"}}
+    )
+    (rule,) = template.find_resources(
+        "AWS::Events::Rule",
+        {
+            "Properties": {
+                "EventPattern": {
+                    "source": ["hpoq"],
+                    "detail-type": ["Request State Change"],
+                    "detail": {"team": ["fraud"]},
+                },
+                "Targets": [{"Id": "topic", "Arn": {"Ref": topic}}],
+            }
+        },
+    )
+    policies = template.find_resources("AWS::SNS::TopicPolicy").values()
+    (allowed,) = [
+        statement
+        for policy in policies
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow" and statement["Resource"] == {"Ref": topic}
+    ]
+    assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
+    assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": [rule, "Arn"]}}}
+    template.has_resource_properties(
+        "AWS::SNS::Subscription",
+        {"Protocol": "email", "Endpoint": "fraud@example.com", "TopicArn": {"Ref": topic}},
+    )
+
+
+def test_only_its_own_team_may_subscribe_to_a_topic_of_changes() -> None:
+    template = synthesise(**ALL)
+    (topic,) = template.find_resources(
+        "AWS::SNS::Topic", {"Properties": {"TopicName": "hpoq-fraud-changes"}}
+    )
+    for policy in template.find_resources("AWS::IAM::ManagedPolicy").values():
+        mine = policy["Properties"]["ManagedPolicyName"] == "hpoq-fraud-team"
+        of_topics = [
+            (each["Action"], each["Resource"])
+            for each in policy["Properties"]["PolicyDocument"]["Statement"]
+            if "sns:" in json.dumps(each["Action"])
+        ]
+        actions = ["sns:Subscribe", "sns:ListSubscriptionsByTopic"]
+        assert of_topics == ([(actions, {"Ref": topic})] if mine else [])
+
+
+def test_without_the_setting_no_team_has_a_topic(template: Template) -> None:
+    assert len(template.find_resources("AWS::SNS::Topic")) == 1  # the alarms'
+
+
+# Settings that widen the training role
+
+
+def statements(template: Template, role: str) -> list[dict[str, Any]]:
+    """What one role of the stack may do."""
+    return [
+        statement
+        for policy in template.find_resources("AWS::IAM::Policy").values()
+        if role in json.dumps(policy["Properties"]["Roles"])
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+    ]
+
+
+def test_prefixes_of_the_guardrails_are_what_training_may_read_and_write_besides() -> None:
+    text = json.dumps(statements(synthesise(**ALL), "Training"))
+    assert ":s3:::data/credit/*" in text
+    assert ":s3:::models/fraud/*" in text
+    assert "data/credit" not in json.dumps(statements(synthesise(), "Training"))
+
+
+def test_a_vpc_lets_sagemaker_attach_network_interfaces_as_the_role() -> None:
+    assert "ec2:CreateNetworkInterface" in json.dumps(statements(synthesise(**ALL), "Training"))
+    assert "ec2:" not in json.dumps(statements(synthesise(), "Training"))
+
+
+def test_a_customer_key_reaches_training_volumes_output_and_the_teams() -> None:
+    settings = Settings(teams=TEAMS, kms_key_arn=KEY)
+    assert settings.rules.volume_kms_key == settings.rules.output_kms_key == KEY
+    template = synthesise(kms_key_arn=KEY)
+    assert "kms:CreateGrant" in json.dumps(statements(template, "Training"))
+    policies = template.find_resources("AWS::IAM::ManagedPolicy")
+    assert len(policies) == len(TEAMS)
+    for policy in policies.values():
+        (use,) = [
+            each
+            for each in policy["Properties"]["PolicyDocument"]["Statement"]
+            if "kms:Decrypt" in each["Action"]
+        ]
+        assert list(use["Condition"]["StringEquals"]) == ["kms:ViaService"]
+    template.has_resource_properties("AWS::SNS::Topic", {"KmsMasterKeyId": KEY})
+
+
+def test_the_guardrails_may_name_another_key_for_volumes() -> None:
+    settings = Settings(teams=TEAMS, kms_key_arn=KEY, guardrails={"volume_kms_key": "other"})
+    assert settings.rules.volume_kms_key == "other"
+    assert settings.rules.output_kms_key == KEY
+
+
+# Settings
+
+
+def context(**values: Any) -> Any:
+    return ({"teams": TEAMS} | values).get
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"teams": {}}, "teams"),
+        ({"teams": None}, "teams"),
+        ({"teams": {"Fraud": {}}}, "teams"),
+        ({"teams": {"a-b": {}, "a--b": {}}}, "teams.a--b"),
+        ({"kms_key_arn": "alias/mine"}, "kms_key_arn"),
+        ({"name": "HPOQ"}, "name"),
+        ({"limits": {"tuning_jobs": 0}}, "limits.tuning_jobs"),
+        ({"limits": {"tunning_jobs": 5}}, "limits.tunning_jobs"),
+        ({"guardrails": {"max_run_seconds": "long"}}, "guardrails.max_run_seconds"),
+        ({"memory_mb": 1}, "memory_mb"),
+        ({"reserved_concurrency": 2}, "reserved_concurrency"),
+        ({"python_version": "2.7"}, "python_version"),
+    ],
+)
+def test_a_wrong_setting_is_named_by_its_key(values: dict[str, Any], key: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        read_settings(context(**values))
+    assert caught.value.key.startswith(key)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command_line_may_give_json() -> None:
+    settings = read_settings(context(teams='{"fraud": {}}', limits='{"tuning_jobs": 10}'))
+    assert settings.teams == {"fraud": {}}
+    assert read_settings(context(reserved_concurrency="none")).reserved_concurrency is None
+
+
+# What travels with the stack
+
+
+def test_the_functions_zip_carries_settings_the_dispatcher_reads(tmp_path: Path) -> None:
+    write_function(tmp_path, Settings(teams=TEAMS).deployment)
+    parse_deployment(json.loads((tmp_path / "deployment.json").read_text()))
+    assert (tmp_path / "hpo_dispatcher" / "templates" / "smoke.yaml").exists()
+    compiled = {path.name.split(".")[0] for path in tmp_path.rglob("*.pyc")}
+    assert compiled == {path.stem for path in tmp_path.rglob("*.py")}, "or each cold start compiles"
+
+
+def test_the_training_archive_is_flat_and_the_same_every_time(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write_training_archive(tmp_path / name)
+    first = (tmp_path / "a" / "training.tar.gz").read_bytes()
+    assert first == (tmp_path / "b" / "training.tar.gz").read_bytes()
+    with tarfile.open(tmp_path / "a" / "training.tar.gz") as archive:
+        assert "train_cpu.py" in archive.getnames()

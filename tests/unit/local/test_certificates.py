@@ -1,0 +1,103 @@
+"""The cloud's own authority, and what its clients trust besides."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from hpoq.local import certificates, trust
+from hpoq.local.home import Home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / ".hpoq")
+    home.make()
+    certificates.ensure(home)
+    return home
+
+
+def greet(home: Home, trusted: Path, name: str) -> str:
+    """A TLS handshake with a server that shows the home's certificate."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(home.certificate, home.key)
+    ours, theirs = socket.socketpair()
+    answering = threading.Thread(target=_answer, args=(server, theirs))
+    answering.start()
+    client = ssl.create_default_context(cafile=str(trusted))
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    try:
+        with client.wrap_socket(ours, server_hostname=name) as secure:
+            return str(secure.version())
+    finally:
+        ours.close()
+        answering.join()
+
+
+def _answer(context: ssl.SSLContext, connection: socket.socket) -> None:
+    try:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            secure.recv(1)
+    except OSError:
+        connection.close()
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_clients_that_trust_the_authority_accept_the_port(home: Home, name: str) -> None:
+    assert greet(home, home.ca, name) == "TLSv1.3"
+
+
+def test_another_name_or_another_authority_is_refused(home: Home, tmp_path: Path) -> None:
+    stranger = Home(tmp_path / "other")
+    stranger.make()
+    certificates.ensure(stranger)
+
+    with pytest.raises(ssl.SSLCertVerificationError):
+        greet(home, home.ca, "example.com")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        greet(home, stranger.ca, "localhost")
+
+
+def test_a_certificate_is_kept_until_it_is_about_to_expire(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = home.certificate.read_bytes()
+    certificates.ensure(home)
+    assert home.certificate.read_bytes() == first
+
+    monkeypatch.setattr(certificates, "MARGIN", certificates.LIFE + timedelta(days=1))
+    certificates.ensure(home)
+    assert home.certificate.read_bytes() != first
+    assert greet(home, home.ca, "localhost")
+
+
+def test_what_was_trusted_before_is_trusted_still(home: Home, tmp_path: Path) -> None:
+    other = Home(tmp_path / "company")
+    other.make()
+    certificates.ensure(other)
+
+    trust.write(home, {"SSL_CERT_FILE": str(other.ca), "NODE_EXTRA_CA_CERTS": "/does/not/exist"})
+
+    bundle = home.trust.read_text()
+    assert other.ca.read_text().strip() in bundle
+    assert greet(home, home.trust, "localhost")
+    assert greet(other, home.trust, "localhost")
+    assert bundle.count("BEGIN CERTIFICATE") > 50  # the system's, too
+
+
+def test_a_shell_led_to_one_cloud_does_not_make_another_trust_it(
+    home: Home, tmp_path: Path
+) -> None:
+    trust.write(home, {})
+    other = Home(tmp_path / "other")
+    other.make()
+    certificates.ensure(other)
+
+    trust.write(other, {"SSL_CERT_FILE": str(home.trust)})
+
+    assert home.ca.read_text().strip() not in other.trust.read_text()

@@ -1,0 +1,248 @@
+"""What a restored ledger needs, case by case."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.tuning_job import tuning_job_name
+from hpoq.repair.decision import Facts, Kind, Letter, Repair, TaggedJob, decide
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+KEY = ("fraud", "a")
+NAME = tuning_job_name(*KEY)
+ENDED = [Status.STOPPED, Status.COMPLETED, Status.FAILED]
+ALL_OF_A_JOB = [Status.IN_PROGRESS, Status.STOPPING, *ENDED]
+
+
+def entry(status: Status, **fields: Any) -> Entry:
+    started = status not in (Status.QUEUED, Status.CANCELLED, Status.REJECTED)
+    defaults: dict[str, Any] = {
+        "team": KEY[0],
+        "request_id": KEY[1],
+        "status": status,
+        "accepted_at": NOON - timedelta(hours=2),
+        "instances": {"ml.m5.large": 5},
+        "tuning_job_name": NAME if started else "",
+        "started_at": NOON - timedelta(hours=1) if started else None,
+        "ended_at": NOON if status.ended else None,
+        "template": "smoke",
+    }
+    return Entry(**(defaults | fields))
+
+
+def job(status: Status) -> TaggedJob:
+    return TaggedJob(
+        name=NAME,
+        team=KEY[0],
+        request_id=KEY[1],
+        status=status,
+        created_at=NOON - timedelta(minutes=30),
+        ended_at=NOON if status.ended else None,
+        failure_reason="no luck" if status is Status.FAILED else "",
+        counters={"Completed": 3},
+        best=None,
+        instances={"ml.m5.large": 5},
+        max_training_jobs=20,
+        max_parallel=5,
+    )
+
+
+def facts(
+    was: Entry | None = None,
+    there: TaggedJob | None = None,
+    letter: Letter | None = None,
+    **more: Any,
+) -> Facts:
+    """Consistent rows, unless said otherwise."""
+    rows: dict[str, Any] = {
+        "active": {NAME} if was and was.status.active else set(),
+        "blocked": {KEY} if was and was.blocked else set(),
+        "untouchable": set(),
+    }
+    return Facts(
+        now=NOON,
+        entries={KEY: was} if was else {},
+        jobs={KEY: there} if there else {},
+        letters={KEY: letter} if letter else {},
+        **(rows | more),
+    )
+
+
+def only(repairs: list[Repair]) -> Repair:
+    (repair,) = repairs
+    return repair
+
+
+@pytest.mark.parametrize("status", ALL_OF_A_JOB)
+def test_a_tuning_job_without_an_entry_gets_one(status: Status) -> None:
+    repair = only(decide(facts(None, job(status))))
+
+    assert (repair.kind, repair.was) == (Kind.RESTORE, None)
+    became = repair.entry
+    assert became is not None
+    assert (became.key, became.status, became.tuning_job_name) == (KEY, status, NAME)
+    assert became.instances == {"ml.m5.large": 5}
+    assert (became.ended_at is not None) == status.ended
+    assert (became.counters == {"Completed": 3}) == status.ended
+
+
+@pytest.mark.parametrize("status", ALL_OF_A_JOB)
+@pytest.mark.parametrize(
+    "marks", [{}, {"blocked": True}, {"held": True}], ids=["in line", "blocked", "held"]
+)
+def test_a_queued_entry_whose_tuning_job_exists_takes_its_state(
+    status: Status, marks: dict[str, bool]
+) -> None:
+    repair = only(decide(facts(entry(Status.QUEUED, **marks), job(status))))
+
+    assert (repair.kind, repair.was) == (Kind.CORRECT, Status.QUEUED)
+    assert repair.entry is not None
+    assert repair.entry.status is status
+    assert repair.entry.template == "smoke", "what the ledger alone knows stays"
+    assert not (repair.entry.blocked or repair.entry.held)
+
+
+@pytest.mark.parametrize("was", [Status.CANCELLED, Status.REJECTED])
+def test_an_entry_that_ended_unstarted_then_and_was_sent_again_takes_its_jobs_state(
+    was: Status,
+) -> None:
+    repair = only(decide(facts(entry(was), job(Status.IN_PROGRESS))))
+    assert repair.entry is not None
+    assert repair.entry.status is Status.IN_PROGRESS
+    assert repair.entry.ended_at is None
+
+
+@pytest.mark.parametrize("was", [Status.IN_PROGRESS, Status.STOPPING])
+@pytest.mark.parametrize("status", ENDED)
+def test_an_active_entry_whose_job_has_ended_ends(was: Status, status: Status) -> None:
+    repair = only(decide(facts(entry(was), job(status))))
+    assert repair.entry is not None
+    assert (repair.entry.status, repair.entry.ended_at) == (status, NOON)
+
+
+@pytest.mark.parametrize("was", [Status.IN_PROGRESS, Status.STOPPING])
+@pytest.mark.parametrize("status", [Status.IN_PROGRESS, Status.STOPPING])
+def test_what_runs_is_left_to_the_next_cycle_a_cancel_included(was: Status, status: Status) -> None:
+    assert decide(facts(entry(was), job(status))) == []
+
+
+@pytest.mark.parametrize("status", ENDED)
+def test_what_ended_alike_is_right(status: Status) -> None:
+    assert decide(facts(entry(status), job(status))) == []
+
+
+def test_a_promise_that_no_tuning_job_came_of_waits_for_its_turn_again() -> None:
+    repair = only(decide(facts(entry(Status.IN_PROGRESS))))
+    assert repair.kind is Kind.REQUEUE
+    became = repair.entry
+    assert became is not None
+    assert (became.status, became.tuning_job_name, became.started_at) == (Status.QUEUED, "", None)
+
+
+def test_a_cancelled_promise_that_no_tuning_job_came_of_is_cancelled() -> None:
+    repair = only(decide(facts(entry(Status.STOPPING))))
+    assert repair.entry is not None
+    assert repair.entry.status is Status.CANCELLED
+
+
+@pytest.mark.parametrize(
+    "was", [Status.QUEUED, Status.CANCELLED, Status.REJECTED, Status.COMPLETED]
+)
+def test_an_entry_that_needs_no_tuning_job_is_right_without_one(was: Status) -> None:
+    assert decide(facts(entry(was))) == []
+
+
+def test_a_dead_letter_without_an_entry_is_a_rejected_request_again() -> None:
+    repair = only(decide(facts(letter=Letter(team="fraud", request_id="a", reason="lr: no"))))
+    assert repair.entry is not None
+    assert (repair.entry.status, repair.entry.reason) == (Status.REJECTED, "lr: no")
+
+
+def test_a_dead_letter_says_nothing_about_a_request_that_is_there() -> None:
+    old = Letter(team="fraud", request_id="a", reason="mended and sent again since")
+    assert decide(facts(entry(Status.QUEUED), letter=old)) == []
+
+
+def test_missing_rows_of_capacity_and_of_dependencies_are_put_back() -> None:
+    running = facts(entry(Status.IN_PROGRESS), job(Status.IN_PROGRESS), active=set())
+    assert only(decide(running)).kind is Kind.ROWS
+    waiting = facts(entry(Status.QUEUED, blocked=True), blocked=set())
+    assert only(decide(waiting)).kind is Kind.ROWS
+
+
+def test_rows_that_belong_to_no_entry_go() -> None:
+    stray = facts(entry(Status.COMPLETED), job(Status.COMPLETED), active={NAME}, blocked={KEY})
+    assert [each.key for each in decide(stray)] == [("#active", NAME), ("#blocked", "fraud/a")]
+    assert all(each.entry is None for each in decide(stray))
+
+
+def test_what_this_version_cannot_read_is_left_alone_with_its_rows() -> None:
+    untouched = facts(None, job(Status.COMPLETED), active={NAME}, blocked={KEY}, untouchable={KEY})
+    assert decide(untouched) == []
+
+
+# Whatever was restored: the repaired ledger is right, and needs no second repair.
+
+entries = st.sampled_from([None, *Status]).flatmap(
+    lambda status: (
+        st.none()
+        if status is None
+        else st.builds(
+            entry,
+            st.just(status),
+            blocked=st.booleans() if status is Status.QUEUED else st.just(False),
+        )
+    )
+)
+
+
+@given(
+    was=entries,
+    there=st.sampled_from([None, *ALL_OF_A_JOB]),
+    letter=st.booleans(),
+    active=st.booleans(),
+    blocked=st.booleans(),
+)
+def test_one_repair_is_enough_and_agrees_with_sagemaker(
+    was: Entry | None, there: Status | None, letter: bool, active: bool, blocked: bool
+) -> None:
+    before = facts(
+        was,
+        job(there) if there else None,
+        Letter(team="fraud", request_id="a", reason="no") if letter else None,
+        active={NAME} if active else set(),
+        blocked={KEY} if blocked else set(),
+    )
+    after = repaired(before)
+
+    assert decide(after) == []
+    became = after.entries.get(KEY)
+    if there:
+        assert became is not None
+        assert became.status is there or (became.status.active and there.active)
+    else:
+        assert became is None or not became.status.active
+    assert (NAME in after.active) == bool(became and became.status.active)
+
+
+def repaired(before: Facts) -> Facts:
+    """What the table holds afterwards, by what a repair promises of its rows."""
+    entries, active, blocked = dict(before.entries), set(before.active), set(before.blocked)
+    for repair in decide(before):
+        if repair.entry is None:
+            active.discard(repair.key[1])
+            blocked.discard(tuple(repair.key[1].split("/")))  # type: ignore[arg-type]
+            continue
+        entries[repair.key] = repair.entry
+        name = tuning_job_name(*repair.key)
+        active = active | {name} if repair.entry.status.active else active - {name}
+        waits = repair.entry.status is Status.QUEUED and repair.entry.blocked
+        blocked = blocked | {repair.key} if waits else blocked - {repair.key}
+    return replace(before, entries=entries, active=active, blocked=blocked)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks.fabricated import REQUEST, trials
+from hpoq.campaign.model import Plan
+from hpoq.campaign.planning import campaign_of, planned
+from hpoq.campaign.results import frame
+from hpoq.report import series, svg, write
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def plan_of(count: int, strategy: Any = "narrowing", **request: Any) -> Plan:
+    campaign = campaign_of(
+        name="credit", trials=count, minutes_per_trial=5, limits={"instances": 20},
+        request={**REQUEST, **request},
+    )  # fmt: skip
+    return planned(campaign, strategy)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    plan = plan_of(1_000)
+    path = tmp_path_factory.mktemp("report") / "credit.html"
+    return write(plan, frame(plan, trials(plan)), path)
+
+
+def test_the_report_has_every_section(report: Path) -> None:
+    text = report.read_text()
+    titles = re.findall(r"<h2>(.*?)</h2>", text)
+    assert titles == [
+        "Best so far over time", "Best so far over cost", "Best trials", "What mattered", "Slices",
+        "Together", "Waves", "Use of the account", "Failures",
+    ]  # fmt: skip
+    assert "CUDA out of memory" in text
+    assert "aws s3 cp" in text
+
+
+def test_the_report_needs_no_other_file(report: Path) -> None:
+    text = report.read_text()
+    tags = re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=[\"']?([^\"'> ]+)", text)
+    assert [tag for tag in tags if tag.startswith("http")] == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_the_report_draws_its_figures_in_a_browser(report: Path) -> None:
+    command = [
+        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
+        "--virtual-time-budget=15000", f"file://{report}",
+    ]  # fmt: skip
+    drawn = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert drawn.count('class="main-svg"') >= 8
+
+
+def test_twenty_thousand_trials_make_a_small_report_in_seconds(tmp_path: Path) -> None:
+    plan = plan_of(20_000)
+    table = frame(plan, trials(plan))
+    began = time.perf_counter()
+    path = write(plan, table, tmp_path / "credit.html")
+    assert time.perf_counter() - began < 20
+    assert path.stat().st_size <= 10_000_000
+
+
+def test_names_and_reasons_cannot_inject_markup(tmp_path: Path) -> None:
+    plan = plan_of(100, "single")
+    bad = [
+        replace(t, reason="<script>alert(1)</script>", objective=None, status="Failed")
+        for t in trials(plan)
+    ]
+    text = write(plan, frame(plan, bad[:50]), tmp_path / "r.html").read_text()
+    assert "<script>alert" not in text
+    assert "No trial has a finite objective yet" in text
+
+
+def test_the_best_so_far_never_gets_worse() -> None:
+    for goal in ("Maximize", "Minimize"):
+        plan = plan_of(400, objective={"metric": "validation:auc", "type": goal})
+        found = series.best_so_far(frame(plan, trials(plan)), plan.campaign)
+        steps = found["so_far"].diff().dropna()
+        assert (steps >= 0).all() if goal == "Maximize" else (steps <= 0).all()
+
+
+def test_what_decides_the_objective_matters_most() -> None:
+    plan = plan_of(1_000)
+    found = series.importances(frame(plan, trials(plan)), series.searched(plan))
+    assert sum(found.values()) == pytest.approx(1)
+    assert next(iter(found)) == "lr"
+    assert found["batch-size"] < 0.1
+
+
+def test_parallelism_counts_what_runs_at_once() -> None:
+    plan = plan_of(400)
+    table = frame(plan, trials(plan))
+    assert series.parallelism(table)["at_once"].max() == plan.slots
+    assert 0.8 < series.utilisation(table, plan.slots) <= 1
+
+
+def test_failures_are_grouped_by_reason() -> None:
+    plan = plan_of(1_000)
+    groups = {reason: count for reason, count, _ in series.failures(frame(plan, trials(plan)))}
+    found = list(trials(plan))
+    assert groups["AlgorithmError: CUDA out of memory"] == sum(t.status == "Failed" for t in found)
+    nan = sum(t.objective is not None and math.isnan(t.objective) for t in found)
+    assert groups["no finite objective"] == nan
+
+
+def test_still_pictures_are_well_formed_and_show_every_usable_trial() -> None:
+    plan = plan_of(200)
+    table = frame(plan, trials(plan))
+    usable = int(table["usable"].sum())
+    for picture, dots in (
+        (svg.best_so_far(plan, table), usable),
+        (svg.slices(plan, table), 3 * usable),
+    ):
+        root = ElementTree.fromstring(picture)
+        assert len(root.findall("{http://www.w3.org/2000/svg}circle")) == dots

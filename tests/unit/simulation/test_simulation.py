@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from hpoq.simulation.simulate import Report, Simulation
+from hpoq.simulation.workload import WORKLOADS
+
+
+def run(name: str, requests: int, *, on_events: bool = True) -> Report:
+    return Simulation(WORKLOADS[name](requests, 1), on_events=on_events).run()
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_every_workload_ends_with_nothing_lost_nothing_doubled_and_no_limit_passed(
+    name: str,
+) -> None:
+    report = run(name, 150)
+    assert report.completed == report.requests
+    assert (report.lost, report.doubled, report.over_a_limit) == (0, 0, 0)
+    assert report.peak <= report.slots
+
+
+def test_events_keep_a_backlogged_account_full_and_polling_does_not() -> None:
+    assert run("burst", 400).utilisation >= 0.99
+    assert run("burst", 400, on_events=False).utilisation < 0.9
+
+
+def test_a_noisy_neighbour_delays_nobody_by_more_than_a_job_end_beyond_its_share() -> None:
+    report = run("noisy-neighbour", 400)
+    assert waited_job_ends(report) <= 1
+
+
+def waited_job_ends(report: Report) -> int:
+    """How many job ends, beyond its place in team b's own line, a request of b waited for."""
+    starts = sorted(at for at, team, _ in report.starts if team == "b")
+    beyond = 0
+    for place, start in enumerate(starts):
+        arrived = 3600.0 + place
+        ends = sum(arrived < end <= start - 1 for end in report.ends)
+        beyond = max(beyond, ends - place - 1)
+    return beyond
+
+
+def test_a_big_request_starts_within_the_stated_bound() -> None:
+    report = run("big-and-small", 300)
+    bound = 30 * 60 + 15 * 60 + 60  # the reservation, the longest job, a minute of events
+    assert report.waits["big"]["p100"] <= bound
+
+
+def test_links_of_a_chain_run_one_after_another() -> None:
+    report = run("chain", 30)
+    starts = {request_id: at for at, _, request_id in report.starts}
+    for number in range(3):
+        order = [starts[f"c{number}-{link}"] for link in range(10)]
+        assert order == sorted(order)
