@@ -30,6 +30,7 @@ class Books:
         self._kept: dict[Key, Amounts] = {}
         self._before: dict[Key, Counter[str]] = {}  # kept by earlier reservations
         self._kept_in_all: Counter[str] = Counter()
+        self._kept_for_team: dict[str, Counter[str]] = {}
         self._shares: dict[str | None, float] = {}
         self._lacking: dict[tuple[Shape, Key | None, str | None], list[str]] = {}
         self.unlendable = {team: self._never_lent(each) for team, each in teams.items()}
@@ -53,6 +54,7 @@ class Books:
             self._kept[head.key] = head.needs
             self._before[head.key] = self._kept_in_all.copy()
             self._kept_in_all.update(head.needs)
+            self._kept_for_team.setdefault(head.team, Counter()).update(head.needs)
             self._guard(head.team)
             self._lacking.clear()
 
@@ -102,17 +104,18 @@ class Books:
             self._shares[team] = self._dominant(self.held.get(team, _NOTHING))
         return self._shares[team]
 
-    def share_with(self, head: Head) -> float:
-        """The dominant share its team would have once the head has started."""
-        held, added = self.held.get(head.team, _NOTHING), head.needs
-        return self._dominant(
-            {r: held[r] + n for r, n in added.items()}
-            | {r: n for r, n in held.items() if r not in added}
-        )
-
     def within_ceiling(self, head: Head) -> bool:
-        """Whether its team may hold it, too."""
-        return self.share_with(head) <= self.settings(head.team).most + ROUNDING
+        """Whether its team may hold it, too, beside what is kept for the team's others first."""
+        would_hold = self.held.get(head.team, _NOTHING) + Counter(head.needs)
+        if head.key not in self._kept:
+            would_hold += self._kept_for_team.get(head.team, _NOTHING)
+        else:
+            for key, amounts in self._kept.items():
+                if key == head.key:
+                    break
+                if key[0] == head.team:
+                    would_hold.update(amounts)
+        return self._dominant(would_hold) <= self.settings(head.team).most + ROUNDING
 
     def owed(self, head: Head, besides: Amounts) -> bool:
         """Whether its team's guarantee covers the head, besides other heads of that team."""
@@ -156,7 +159,9 @@ class Books:
             if later:
                 before.subtract(self._kept[key])
             later = later or other == key
-        self._kept_in_all.subtract(self._kept.pop(key))
+        amounts = self._kept.pop(key)
+        self._kept_in_all.subtract(amounts)
+        self._kept_for_team[key[0]].subtract(amounts)
         del self._before[key]
 
     def _never_lent(self, of: TeamSettings) -> Counter[str]:

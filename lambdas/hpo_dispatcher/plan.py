@@ -110,7 +110,7 @@ class _Admission:
         self._stuck = {
             team: line[0]
             for team, line in self._lines.items()
-            if line and self._nominees.get(team) is not line[0] and _may_start(line[0], books)
+            if line and self._nominees.get(team) is not line[0] and not books.impossible(line[0])
         }
         self.passed: set[Key] = set()
 
@@ -158,8 +158,13 @@ class _Admission:
             return
         turn, wanted = _turn(chosen, self._books), chosen.needs.keys()
         for team, front in list(self._stuck.items()):
-            before = team == chosen.team or _turn(front, self._books) < turn
-            if before and not wanted.isdisjoint(self._books.lacking(front)):
+            own = team == chosen.team
+            if not self._books.within_ceiling(front):
+                passed = own  # what other teams start is not what it waits for
+            else:
+                before = own or _turn(front, self._books) < turn
+                passed = before and not wanted.isdisjoint(self._books.lacking(front))
+            if passed:
                 self.passed.add(front.key)
                 del self._stuck[team]
 
@@ -170,11 +175,6 @@ def _turn(head: Head, books: Books) -> Turn:
     share = books.share(head.team)
     satisfied = share >= settings.guaranteed_share
     return satisfied, share / settings.weight, head.accepted_at, head.team
-
-
-def _may_start(head: Head, books: Books) -> bool:
-    """Whether it is for lack of capacity alone that a head waits."""
-    return books.within_ceiling(head) and not books.impossible(head)
 
 
 def _fronts(snapshot: Snapshot) -> dict[Key, Front]:
@@ -192,12 +192,15 @@ def _overdue(snapshot: Snapshot, fronts: Mapping[Key, Front], books: Books) -> l
     """The first of a line that has waited longest beyond its bound; none, or one.
 
     One at a time keeps little capacity idle. It is the first of its line, so no team, however
-    long its line, can delay another's by more than one request.
+    long its line, can delay another's by more than one request. At its team's ceiling it is due
+    all the same: else the requests behind it could keep the team there for ever.
     """
     due = [
         (at, line[0])
         for line in snapshot.lines.values()
-        if line and (at := _due(fronts[line[0].key])) <= snapshot.now and _may_start(line[0], books)
+        if line
+        and (at := _due(fronts[line[0].key])) <= snapshot.now
+        and not books.impossible(line[0])
     ]
     return [min(due, key=lambda each: (each[0], each[1].key))[1]] if due else []
 

@@ -113,13 +113,24 @@ def test_capacity_is_kept_for_one_request_at_a_time_the_one_that_waited_longest(
     assert "kept" not in kept["vision"]
 
 
-def test_nothing_is_kept_for_a_team_that_is_at_its_ceiling() -> None:
-    heads = [queued(*BIG, 99, {M5: 10}), queued("vision", "small", 4, {M5: 1})]
+def test_a_team_at_its_ceiling_is_not_passed_by_other_teams_but_by_its_own_later_requests() -> None:
+    big, small = queued(*BIG, 99, {M5: 10}), queued("fraud", "small", 98, {M5: 1})
+    others = queued("vision", "small", 4, {M5: 1})
     holders = running("fraud", 1, {M5: 5}) + running("vision", 1, {M5: 7})
+    for behind, passed_at in ((others, None), (small, NOON)):
+        decided = decide(big, behind, holders=holders, instances={M5: 20}, fraud={"ceiling": 0.5})
+        assert started(decided) == [behind.key]
+        assert decided.fronts[BIG].passed_at == passed_at
+
+
+def test_after_the_bound_a_team_at_its_ceiling_starts_nothing_that_keeps_it_there() -> None:
+    heads = [queued(*BIG, 99, {M5: 10}), queued("fraud", "small", 98, {M5: 1})]
+    holders = running("fraud", 1, {M5: 5})
     decided = decide(
-        *heads, holders=holders, instances={M5: 20}, fronts={BIG: OVERDUE}, fraud={"ceiling": 0.5}
+        *heads, holders=holders, instances={M5: 40}, fronts={BIG: OVERDUE}, fraud={"ceiling": 0.25}
     )
-    assert started(decided) == [("vision", "small")]
+    assert started(decided) == []
+    assert reason(decided, "small") == "team fraud is at its ceiling of 25%"
 
 
 @pytest.mark.parametrize(("hours", "first"), [(23, "vision"), (24, "fraud")])
