@@ -38,7 +38,7 @@ def best_so_far(plan: Plan, table: pd.DataFrame, over: str, title: str) -> Any:
         x=[*steps[over], *ends[over]], y=[*steps["so_far"], *ends["so_far"]],
         mode="lines", line={"shape": "hv", "color": BLUE, "width": 2.5}, name="best so far",
     )  # fmt: skip
-    _focus(figure, found["objective"])
+    figure.update_yaxes(range=_shown_range(plan, found["objective"]))
     return _titled(figure, title, _metric(plan))
 
 
@@ -68,7 +68,7 @@ def slices(plan: Plan, table: pd.DataFrame, names: list[str]) -> Any:
         if not isinstance(each, CategoricalRange) and scaling(each) == "Logarithmic":
             kind = "log"
         figure.update_xaxes(type=kind, dtick=1 if kind == "log" else None, row=row, col=column)
-    _focus(figure, usable["objective"])
+    figure.update_yaxes(range=_shown_range(plan, usable["objective"]))
     figure.update_layout(height=260 * rows + 60)
     return _styled(figure)
 
@@ -197,14 +197,10 @@ def _small(column: Any) -> Any:
     return column.astype("float32").to_numpy()
 
 
-def _focus(figure: Any, objective: Any) -> None:
-    """A few diverged trials must not flatten the picture."""
-    low, high = objective.quantile(0.02), objective.quantile(0.98)
-    low, high = min(low, objective.median()), max(high, objective.median())
-    best_low, best_high = objective.min(), objective.max()
-    span = (high - low) or 1.0
-    near = [max(best_low, low - 0.5 * span), min(best_high, high + 0.5 * span)]
-    figure.update_yaxes(range=[near[0] - 0.05 * span, near[1] + 0.05 * span])
+def _shown_range(plan: Plan, objective: pd.Series[Any]) -> list[float]:
+    low, high = series.focus(objective, maximize=plan.campaign.maximize)
+    room = 0.04 * ((high - low) or 1.0)
+    return [low - room, high + room]
 
 
 def _metric(plan: Plan) -> str:

@@ -38,6 +38,17 @@ def best_so_far(table: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:
     return found.assign(so_far=so_far)
 
 
+def focus(objective: pd.Series[Any], *, maximize: bool) -> tuple[float, float]:
+    """The part of the objective worth showing: a few diverged trials must not flatten the rest.
+
+    The best trial is always in it.
+    """
+    low, high = float(objective.quantile(0.02)), float(objective.quantile(0.98))
+    room = 0.5 * ((high - low) or 1.0)
+    worst, best = float(objective.min()), float(objective.max())
+    return (max(worst, low - room), best) if maximize else (worst, min(best, high + room))
+
+
 def parallelism(table: pd.DataFrame) -> pd.DataFrame:
     """Trials at once: a row for each change, with hours since the start."""
     import pandas as pd

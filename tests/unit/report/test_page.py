@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 
 from benchmarks.fabricated import REQUEST, trials
@@ -121,7 +122,24 @@ def test_still_pictures_are_well_formed_and_show_every_usable_trial() -> None:
     usable = int(table["usable"].sum())
     for picture, dots in (
         (svg.best_so_far(plan, table), usable),
-        (svg.slices(plan, table), 3 * usable),
+        (svg.slices(plan, table), len(series.searched(plan)) * usable),
     ):
         root = ElementTree.fromstring(picture)
         assert len(root.findall("{http://www.w3.org/2000/svg}circle")) == dots
+
+
+def test_still_pictures_show_campaigns_of_any_shape() -> None:
+    """Few trials, equal objectives, one wave, logarithmic and narrow ranges."""
+    for count in (1, 2, 60):
+        plan = plan_of(count, "single")
+        table = frame(plan, trials(plan, seed=3))
+        for same in (False, True):
+            shown = table.assign(objective=0.5) if same else table
+            ElementTree.fromstring(svg.best_so_far(plan, shown))
+            ElementTree.fromstring(svg.slices(plan, shown))
+
+
+def test_one_diverged_trial_does_not_flatten_the_figures_and_the_best_is_in_them() -> None:
+    values = pd.Series([0.7 + i / 1000 for i in range(200)] + [-1e6, 0.95])
+    assert series.focus(values, maximize=True) == pytest.approx((0.605, 0.95), abs=0.01)
+    assert series.focus(-values, maximize=False) == pytest.approx((-0.95, -0.605), abs=0.01)

@@ -1,0 +1,166 @@
+"""Still pictures of a campaign: drawn where no script runs, in a notebook on GitHub for one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from hpo_dispatcher.request import CategoricalRange
+from hpoq.campaign.model import Plan
+from hpoq.campaign.narrow import scaling
+from hpoq.campaign.results import SEARCHED
+from hpoq.report import series
+from hpoq.report.figures import BLUE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WIDTH = 760  # pixels, as all lengths here
+PANEL_HEIGHT = 210
+COLUMNS = 3
+LEFT, RIGHT, TOP, BOTTOM = 56, 22, 30, 46  # room around a plot, for its labels
+TICKS = 4
+FIRST_WAVE, LAST_WAVE = (147, 197, 253), (30, 58, 138)  # red, green, blue
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where values lie between two ends, in pixels."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    labels: tuple[tuple[float, str], ...]
+
+    def at(self, value: float) -> float:
+        """In pixels; what lies outside is drawn on the edge."""
+        share = (value - self.low) / ((self.high - self.low) or 1.0)
+        return self.start + min(1.0, max(0.0, share)) * (self.end - self.start)
+
+
+def best_so_far(plan: Plan, table: pd.DataFrame) -> str:
+    """Each usable trial a dot when it ended, the best until then a line."""
+    found = series.best_so_far(table, plan.campaign)
+    unit, seconds = _unit(float(found["hours"].max()) * 3600)
+    times = found["hours"] * 3600 / seconds
+    x = _linear(0.0, float(times.max()), LEFT, WIDTH - RIGHT)
+    y = _objective_axis(plan, table, TOP, TOP + PANEL_HEIGHT)
+    dots = _dots(zip(times, found["objective"], found["wave"], strict=True), x, y, plan.waves)
+    stairs = [f"M{x.at(times.iloc[0]):.1f} {y.at(found['so_far'].iloc[0]):.1f}"]
+    steps = found["so_far"].diff().fillna(0.0) != 0
+    for time, value in zip(times[steps], found["so_far"][steps], strict=True):
+        stairs.append(f"H{x.at(time):.1f}V{y.at(value):.1f}")
+    line = f'<path d="{"".join(stairs)}H{x.end:.1f}" fill="none" stroke="{BLUE}" stroke-width="2"/>'
+    title = f"{_metric(plan)}: trials and the best so far"
+    drawing = _frame(x, y, title, f"{unit} since the start")
+    return _picture(TOP + PANEL_HEIGHT + BOTTOM, drawing + dots + line)
+
+
+def slices(plan: Plan, table: pd.DataFrame) -> str:
+    """The objective against each hyperparameter; later waves are darker."""
+    usable = table[table["usable"]]
+    names = series.searched(plan)
+    columns = min(COLUMNS, len(names))
+    width, height = WIDTH / columns, TOP + PANEL_HEIGHT + BOTTOM
+    parts = []
+    for index, name in enumerate(names):
+        left, top = index % columns * width, index // columns * height
+        x, values = _searched_axis(plan, name, usable[SEARCHED + name], left, left + width)
+        y = _objective_axis(plan, table, top + TOP, top + TOP + PANEL_HEIGHT)
+        points = zip(values, usable["objective"], usable["wave"], strict=True)
+        parts.append(_frame(x, y, _metric(plan) if index == 0 else "", name))
+        parts.append(_dots(points, x, y, plan.waves))
+    return _picture(-(-len(names) // columns) * height, "".join(parts))
+
+
+def _objective_axis(plan: Plan, table: pd.DataFrame, top: float, bottom: float) -> Axis:
+    low, high = series.focus(table["objective"][table["usable"]], maximize=plan.campaign.maximize)
+    return _linear(low, high, bottom, top)
+
+
+def _searched_axis(
+    plan: Plan, name: str, column: pd.Series[Any], left: float, right: float
+) -> tuple[Axis, Iterable[float]]:
+    """Also the column as places on it."""
+    start, end = left + LEFT, right - RIGHT
+    each = plan.campaign.template_request.hyperparameter_ranges[name]
+    if isinstance(each, CategoricalRange):
+        texts = [str(value) for value in each.values]
+        labels = tuple((float(place), text[:12]) for place, text in enumerate(texts))
+        places = column.astype(str).map({text: float(place) for place, text in enumerate(texts)})
+        return Axis(-0.5, len(texts) - 0.5, start, end, labels), places
+    low, high = float(each.min), float(each.max)
+    values = column.astype("float64")
+    if scaling(each) != "Logarithmic":
+        return _linear(low, high, start, end), values
+    low, high = math.log10(low), math.log10(high)
+    decades = [float(power) for power in range(math.ceil(low), math.floor(high) + 1)]
+    ticks = decades if len(decades) > 1 else [low, (low + high) / 2, high]
+    labels = tuple((tick, f"{10**tick:.3g}") for tick in ticks)
+    return Axis(low, high, start, end, labels), values.map(math.log10)
+
+
+def _linear(low: float, high: float, start: float, end: float) -> Axis:
+    """With labels at round numbers."""
+    span = (high - low) or abs(low) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / TICKS))
+    step = next(step * power for step in (1, 2, 5, 10) if span / (step * power) <= TICKS)
+    digits = max(0, -math.floor(math.log10(step)))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    ticks = [number * step for number in range(first, last + 1)]
+    return Axis(low, high, start, end, tuple((tick, f"{tick:.{digits}f}") for tick in ticks))
+
+
+def _unit(seconds: float) -> tuple[str, int]:
+    """What to count time in, and its seconds."""
+    units = (("hours", 3600), ("minutes", 60), ("seconds", 1))
+    return next((each for each in units if seconds >= 2 * each[1]), units[-1])
+
+
+def _shade(wave: int, waves: int) -> str:
+    """Later waves are darker."""
+    share = (wave - 1) / (waves - 1) if waves > 1 else 0.5
+    mixed = (round(a + share * (b - a)) for a, b in zip(FIRST_WAVE, LAST_WAVE, strict=True))
+    return "#" + "".join(f"{part:02x}" for part in mixed)
+
+
+def _dots(points: Iterable[tuple[float, float, int]], x: Axis, y: Axis, waves: int) -> str:
+    return "".join(
+        f'<circle cx="{x.at(across):.1f}" cy="{y.at(up):.1f}" r="2.5" '
+        f'fill="{_shade(wave, waves)}"/>'
+        for across, up, wave in points
+    )
+
+
+def _frame(x: Axis, y: Axis, title: str, below: str) -> str:
+    """Both axes, their labels and faint lines across."""
+    lines = [f'<text x="{x.start}" y="{y.end - 12}" font-weight="600">{escape(title)}</text>']
+    for value, label in y.labels:
+        at = y.at(value)
+        lines.append(f'<path d="M{x.start} {at:.1f}H{x.end}" stroke="#e5e7eb"/>')
+        lines.append(_label(x.start - 6, at + 4, label, "end"))
+    lines += [_label(x.at(value), y.start + 16, label) for value, label in x.labels]
+    lines.append(f'<path d="M{x.start} {y.start}H{x.end}" stroke="#9ca3af"/>')
+    lines.append(_label((x.start + x.end) / 2, y.start + 36, below))
+    return "".join(lines)
+
+
+def _label(x: float, y: float, text: str, anchor: str = "middle") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _picture(height: float, content: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+        f'font-family="system-ui, sans-serif" font-size="11" fill="#374151">'
+        f'<rect width="100%" height="100%" fill="white"/>{content}</svg>'
+    )
+
+
+def _metric(plan: Plan) -> str:
+    objective = plan.campaign.template_request.objective
+    return objective.metric if objective else "objective"
