@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hpo_dispatcher.plan import (
@@ -229,6 +229,7 @@ class _Moment:
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), teams_of)
+@example(0, {"a": {}, "b": {"guaranteed_share": 0.33, "lend": 0.0}, "c": {}})
 def test_the_first_of_a_line_starts_within_the_stated_bound(
     seed: int, teams: dict[str, dict[str, Any]]
 ) -> None:
