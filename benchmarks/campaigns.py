@@ -5,6 +5,7 @@ python -m benchmarks.campaigns
 
 from __future__ import annotations
 
+import functools
 import heapq
 import math
 import os
@@ -27,7 +28,7 @@ from hpo_dispatcher.tuning_job import tuning_job_name
 from hpoq.campaign.model import Campaign, Plan, PlannedJob
 from hpoq.campaign.planning import campaign_of, plan, planned
 from hpoq.campaign.results import frame
-from hpoq.campaign.schedule import JobState, due
+from hpoq.campaign.schedule import JobState, due, predecessors
 from hpoq.campaign.shapes import divided
 from hpoq.campaign.tuning_jobs import TuningJobs
 from hpoq.report import write
@@ -61,6 +62,8 @@ def makespans() -> Iterable[Measure]:
             case = f"{trials:,} trials, sigma {sigma}"
             made = planned(campaign(trials, sigma), "independent")
             yield at_most(NAME, f"makespan independent, {case}", median(made, sigma, due), goal)
+            left = median(made, sigma, left_to_the_queue)
+            yield shown(NAME, f"makespan independent with --detach, {case}", left)
             usual = fixed(campaign(trials, sigma))
             yield shown(NAME, f"makespan fixed 500, {case}", median(usual, sigma, by_maximum))
             best = statistics.median(list_schedule(trials, sigma, seed) for seed in range(SEEDS))
@@ -175,6 +178,19 @@ def by_maximum(of: Plan, states: dict[int, JobState]) -> list[PlannedJob]:
     running = sum(not state.status.ended for state in states.values())
     left = [job for job in of.jobs if job.number not in states]
     return left[: SLOTS // 10 - running]
+
+
+def left_to_the_queue(of: Plan, states: dict[int, JobState]) -> list[PlannedJob]:
+    """``--detach``: each job after those whose slots it takes over."""
+    ended = {number for number, state in states.items() if state.status.ended}
+    after = handed_over(of.campaign.trials, of.campaign.spread)
+    return [job for job in of.jobs if job.number not in states and after[job.number] <= ended]
+
+
+@functools.cache
+def handed_over(trials: int, sigma: float) -> dict[int, set[int]]:
+    of = planned(campaign(trials, sigma), "independent")
+    return {number: set(jobs) for number, jobs in predecessors(of, 1).items()}
 
 
 def median(of: Plan, sigma: float, start: Next) -> float:

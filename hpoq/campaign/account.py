@@ -16,7 +16,7 @@ Message = Mapping[str, Any]
 class Account(Protocol):
     """Where tuning jobs run. Everything may be repeated."""
 
-    takes_whole_waves: bool  # it starts what it is sent as capacity allows
+    queues: bool  # what is sent may wait there for others, and starts by itself
 
     @property
     def jobs(self) -> TuningJobs:

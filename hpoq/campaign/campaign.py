@@ -96,6 +96,14 @@ class RunningCampaign:
         """As ``run``, a progress at a time."""
         return Runner(self.plan, self.account, self.file).run(every)
 
+    def detach(self) -> int:
+        """Send the rest of the present wave to the queue, and leave it there.
+
+        Returns:
+            How many tuning jobs were sent.
+        """
+        return Runner(self.plan, self.account, self.file).send_wave()
+
     def pause(self) -> None:
         """Start nothing more; what runs goes on to its end."""
         Control(self.file).say("pause")

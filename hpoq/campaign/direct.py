@@ -44,7 +44,7 @@ class DirectAccount:
         target: template, image, role and bucket; None: what runs is only looked at or stopped.
     """
 
-    takes_whole_waves = False
+    queues = False
 
     def __init__(self, sagemaker: SageMakerClient, target: Target | None = None) -> None:
         self._tuning = SageMakerTuning(sagemaker)

@@ -32,7 +32,7 @@ class QueuedAccount:
         sagemaker: client, for progress while jobs run and for the trials.
     """
 
-    takes_whole_waves = True
+    queues = True
 
     def __init__(self, client: Client, team: str, sagemaker: SageMakerClient) -> None:
         self._client = client

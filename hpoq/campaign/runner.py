@@ -11,6 +11,7 @@ from pathlib import Path
 from hpo_dispatcher.entry import Status
 from hpoq.campaign.account import Account, Message
 from hpoq.campaign.control import Control
+from hpoq.campaign.errors import InvalidPlan
 from hpoq.campaign.messages import message
 from hpoq.campaign.model import Plan, PlannedJob
 from hpoq.campaign.narrow import Ranges, narrowed
@@ -50,6 +51,17 @@ class Progress:
         return max(sent, default=1)
 
     @property
+    def active(self) -> int:
+        """Tuning jobs that were sent and have not ended."""
+        return sum(not state.status.ended for state in self.states.values())
+
+    @property
+    def hopeless(self) -> bool:
+        """A tuning job has failed and no trial of any has completed: more would only cost."""
+        failed = (Status.FAILED, Status.REJECTED)
+        return not self.done and any(state.status in failed for state in self.states.values())
+
+    @property
     def ended(self) -> bool:
         """Nothing runs, and nothing is left to start."""
         return len(self.states) == len(self.plan.jobs) and all(
@@ -86,7 +98,7 @@ class Runner:
         self.control = Control(self.file)
 
     def run(self, every: float = 30.0) -> Iterator[Progress]:
-        """Work until all is done or cancelled; one progress a look.
+        """Work until all is done, cancelled or hopeless; one progress a look.
 
         Args:
             every: seconds between looks.
@@ -107,18 +119,43 @@ class Runner:
                     return
             elif word == "pause":
                 self._hold(states)
+            elif progress.hopeless:
+                if not progress.active:
+                    return
             else:
                 self._release()
                 self._stopped.clear()
                 self._start(states)
             self.wait(every)
 
+    def send_wave(self) -> int:
+        """Send all that is left of the wave that is due, and leave it to the queue.
+
+        In what order slots go from job to job is settled beforehand, so this is slower than
+        ``run`` (docs/decisions/0033), but nobody needs to stay.
+
+        Returns:
+            How many tuning jobs were sent.
+
+        Raises:
+            InvalidPlan: there is no queue.
+        """
+        if not self.account.queues:
+            raise InvalidPlan("a direct campaign cannot be left to a queue. Run it through one")
+        self.account.follow(self.plan)
+        states = self.account.look()
+        jobs = self._whole_wave(states)
+        if jobs:
+            self._send(jobs, predecessors(self.plan, jobs[0].wave))
+        return len(jobs)
+
     def _start(self, states: Mapping[int, JobState]) -> None:
-        whole = self.account.takes_whole_waves
-        jobs = self._whole_wave(states) if whole else due(self.plan, states)
-        if not jobs:
-            return
-        after = predecessors(self.plan, jobs[0].wave) if whole else {}
+        jobs = due(self.plan, states)
+        if jobs:
+            self._send(jobs, {})
+
+    def _send(self, jobs: Sequence[PlannedJob], after: Mapping[int, Sequence[int]]) -> None:
+        """Jobs of one wave."""
         parents = self._parents(jobs[0])
         ranges = self._ranges(jobs[0].wave) if any(not job.explores for job in jobs) else None
         messages: dict[int, Message] = {

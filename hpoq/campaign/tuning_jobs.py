@@ -35,7 +35,7 @@ class TuningJobs:
         self._team = team
         self._numbers: dict[str, int] = {}
         self._states: dict[int, JobState] = {}
-        self._best: dict[int, float] = {}
+        self._best: dict[int, float | None] = {}  # of those described after their end
         self._began: datetime | None = None
         self._complete = False  # the states hold everything there is
 
@@ -153,8 +153,8 @@ class TuningJobs:
         self._states[number] = state_from(
             number, detail.status, detail.counters, detail.failure_reason
         )
-        if detail.best is not None:
-            self._best[number] = detail.best.objective
+        if detail.status.ended:
+            self._best[number] = detail.best.objective if detail.best else None
 
     def _shared(self) -> str:
         """What all names begin with; names of other campaigns with it are passed over."""

@@ -84,6 +84,7 @@ def plan_campaign(
     as_json: AsJson = False,
 ) -> None:
     """Compare strategies, recommend one, and save its plan."""
+    from hpoq.campaign.control import Control
     from hpoq.campaign.errors import InvalidPlan
     from hpoq.campaign.planning import campaign_of, compare
 
@@ -114,6 +115,7 @@ def plan_campaign(
         say(f"recommended: {comparison.recommended}; {comparison.why}")
         _say_why_not(comparison)
     made.save(file)
+    Control(file).say("run")  # a pause or cancel was meant for the plan before
     say(f"{chosen}: {len(made.jobs)} tuning jobs saved as {file}. Run it: hpoq campaign run {file}")
 
 
@@ -129,10 +131,18 @@ def run(
     image: Image = None,
     template_file: TemplateFile = None,
     every: Every = 30.0,
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "--detach",
+            help="Leave the wave to the queue and return. Slower: the order is fixed beforehand.",
+        ),
+    ] = False,
 ) -> None:
     """See a campaign through. Kill it at any time and run it again: no trial is lost or repeated.
 
-    Exit status 3 if a tuning job did not complete.
+    Exit status 3 if a tuning job did not complete, or if none of the trials so far did: then the
+    rest is not started.
     """
     own = {"role_arn": role_arn, "bucket": bucket, "source": source}
     running = (
@@ -140,11 +150,16 @@ def run(
         if direct
         else _queued(plan, team, deployment)
     )
+    if detach:
+        sent = running.detach()
+        say(f"{sent} tuning jobs sent. For what comes after them: hpoq campaign run {plan}")
+        return
     last = _follow(running, every)
     for state in last.problems:
         request_id = last.plan.request_id(last.plan.jobs[state.number - 1])
         say(f"{request_id} {state.status} {state.reason}".rstrip())
-    if last.problems:
+    _say_what_is_left(last, plan)
+    if last.problems or not last.ended:
         raise typer.Exit(ExitStatus.NOT_COMPLETED)
 
 
@@ -343,6 +358,22 @@ def _follow(running: RunningCampaign, every: float) -> Progress:
     with Live(console=screen, auto_refresh=False) as live:
         return running.run(
             every, lambda progress: live.update(panel(progress, running.began), refresh=True)
+        )
+
+
+def _say_what_is_left(last: Progress, plan: Path) -> None:
+    """A runner that ended before the campaign did says why."""
+    from hpoq.campaign.control import Control
+
+    left = len(last.plan.jobs) - len(last.states)
+    if not left:
+        return
+    if Control(plan).word == "cancel":
+        say(f"cancelled, {left} tuning jobs not started. Go on: hpoq campaign resume {plan}")
+    else:
+        say(
+            f"no trial has completed, so {left} tuning jobs were not started. Mend the cause, and "
+            "plan the campaign under another name"
         )
 
 

@@ -288,7 +288,9 @@ class Dispatcher:
         gone = {job.tuning_job_name for job, _ in seen.ended}
         names = (set(seen.listed) | set(ours)) - gone
         others = self._others(names - set(ours))
-        holders = [_holder(name, ours.get(name), others) for name in sorted(names)]
+        holders = [
+            _holder(name, ours.get(name), others, seen.listed.get(name)) for name in sorted(names)
+        ]
         count = max(0, deployment.limits.tuning_jobs - len(holders)) + EXPLAINED_HEADS
         held = held_teams(self.ledger)
         going = [team for team in deployment.teams if team not in held]
@@ -573,11 +575,17 @@ class Dispatcher:
         )
 
 
-def _holder(name: str, ours: ActiveJob | None, others: Mapping[str, Mapping[str, int]]) -> Holder:
+def _holder(
+    name: str,
+    ours: ActiveJob | None,
+    others: Mapping[str, Mapping[str, int]],
+    listed: TuningJob | None,
+) -> Holder:
+    instances = ours.instances if ours else others.get(name, {})
     return Holder(
         tuning_job_name=name,
         team=ours.team if ours else None,
-        demand=Demand(tuning_jobs=1, instances=ours.instances if ours else others.get(name, {})),
+        demand=Demand(tuning_jobs=1, instances=listed.held(instances) if listed else instances),
     )
 
 

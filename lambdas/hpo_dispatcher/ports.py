@@ -196,6 +196,17 @@ class TuningJob:
 
     name: str
     status: Status  # InProgress or Stopping
+    parallel: int = 1  # training jobs at once, at most
+    left: int | None = None  # training jobs that have not ended yet; None: not told
+
+    def held(self, instances: Mapping[str, int]) -> Mapping[str, int]:
+        """Of the instances at full parallelism, those it can still use (docs/decisions/0033).
+
+        Once fewer training jobs are left than may run at once, the others are never taken again.
+        """
+        if self.left is None or self.left >= self.parallel:
+            return instances
+        return {each: -(-n * self.left // self.parallel) for each, n in instances.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -119,15 +119,11 @@ def test_a_paused_campaign_starts_nothing_more_until_it_is_resumed(desk: Desk) -
 
     desk.hpoq("pause", plan.name)
     assert wait_until(
-        lambda: not any(e.status.active for e in desk.entries("paused"))
-        and any(e.held for e in desk.entries("paused")),
-        PATIENCE, step=0.2,
-    )  # fmt: skip
-    ended = [e for e in desk.entries("paused") if e.status is Status.COMPLETED]
-    waiting = [e for e in desk.entries("paused") if e.status is Status.QUEUED]
-    assert ended
-    assert waiting
-    assert all(e.held for e in waiting)
+        lambda: not any(e.status.active for e in desk.entries("paused")), PATIENCE, step=0.2
+    )
+    sent = desk.entries("paused")
+    assert any(entry.status is Status.COMPLETED for entry in sent)
+    assert len(sent) < len(Plan.load(plan).jobs)
 
     desk.hpoq("resume", plan.name)
     _, said = runner.communicate(timeout=PATIENCE)
@@ -159,8 +155,23 @@ def test_a_cancelled_campaign_stops_what_runs_and_never_starts_the_rest(desk: De
 
     _, said = runner.communicate(timeout=PATIENCE)
     assert runner.returncode == 3, said
-    statuses = {entry.status for entry in desk.entries("cancelled")}
-    assert statuses == {Status.STOPPED, Status.CANCELLED}
+    assert "tuning jobs not started" in said
+    entries = desk.entries("cancelled")
+    assert {entry.status for entry in entries} == {Status.STOPPED}
+    assert len(entries) < len(Plan.load(plan).jobs)
+
+
+def test_a_wave_left_to_the_queue_ends_without_a_runner(desk: Desk) -> None:
+    plan, _ = desk.plan("left", *SMALL_JOBS, "--minutes", "0.02")
+    jobs = len(Plan.load(plan).jobs)
+    _, said = desk.hpoq("run", plan.name, "--detach")
+    assert f"{jobs} tuning jobs sent" in said
+    assert wait_until(
+        lambda: sum(e.status is Status.COMPLETED for e in desk.entries("left")) == jobs,
+        PATIENCE, step=0.5,
+    )  # fmt: skip
+    _, said = desk.hpoq("run", plan.name, "--every", "0.5")
+    assert "24/24 trials" in said
 
 
 def test_a_hyperband_campaign_runs_through_the_queue(desk: Desk) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import (
         DescribeHyperParameterTuningJobResponseTypeDef,
         HyperParameterTrainingJobSummaryTypeDef,
+        HyperParameterTuningJobSummaryTypeDef,
     )
 
 PAGE = 100
@@ -48,7 +49,7 @@ class SageMakerTuning:
         pages = self._sagemaker.get_paginator("list_hyper_parameter_tuning_jobs")
         with unavailable("sagemaker:ListHyperParameterTuningJobs"):
             return [
-                TuningJob(name=summary["HyperParameterTuningJobName"], status=Status(status))
+                _listed(summary)
                 for status in _HOLDING
                 for page in pages.paginate(StatusEquals=status, PaginationConfig={"PageSize": PAGE})
                 for summary in page["HyperParameterTuningJobSummaries"]
@@ -124,6 +125,25 @@ class SageMakerTuning:
                 if code(error) in NOT_FOUND:
                     return None
                 raise
+
+
+def _listed(summary: HyperParameterTuningJobSummaryTypeDef) -> TuningJob:
+    limits, counters = summary.get("ResourceLimits"), summary.get("TrainingJobStatusCounters")
+    most = limits.get("MaxNumberOfTrainingJobs") if limits else None
+    # A retryable error may run again, so it is not an end.
+    ended = (
+        counters.get("Completed", 0)
+        + counters.get("NonRetryableError", 0)
+        + counters.get("Stopped", 0)
+        if counters
+        else 0
+    )
+    return TuningJob(
+        name=summary["HyperParameterTuningJobName"],
+        status=Status(summary["HyperParameterTuningJobStatus"]),
+        parallel=limits["MaxParallelTrainingJobs"] if limits else 1,
+        left=None if most is None else max(0, most - ended),
+    )
 
 
 def detail_from(answer: DescribeHyperParameterTuningJobResponseTypeDef) -> TuningJobDetail:

@@ -207,7 +207,7 @@ def test_a_cancelled_campaign_stops_what_runs_and_starts_nothing(
     last = list(looks)[-1]
     made = Counter(calls.names)
     assert made["StopHyperParameterTuningJob"] <= len(last.states)
-    assert made["DescribeHyperParameterTuningJob"] <= len(last.states)
+    assert made["DescribeHyperParameterTuningJob"] <= len(last.states)  # also without a best
     assert all(state.status.ended for state in last.states.values())
     assert len(last.states) < len(last.plan.jobs)
     pages = sagemaker.list_hyper_parameter_tuning_jobs(StatusEquals="InProgress")

@@ -20,6 +20,7 @@ class Running:
     def __init__(self, account: Account) -> None:
         self._real = account.dispatcher().tuning
         self.running: list[str] = []
+        self.left: dict[str, int] = {}  # training jobs that have not ended, of those that drain
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -29,7 +30,10 @@ class Running:
         return self._real.create(api_request)
 
     def in_progress(self) -> list[TuningJob]:
-        return [TuningJob(name=name, status=Status.IN_PROGRESS) for name in self.running]
+        return [
+            TuningJob(name=name, status=Status.IN_PROGRESS, parallel=5, left=self.left.get(name))
+            for name in self.running
+        ]
 
     def stop(self, name: str) -> bool:
         self.running.remove(name)

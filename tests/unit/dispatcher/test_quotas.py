@@ -95,3 +95,58 @@ def test_instances_bind_in_a_cycle_and_jobs_of_others_count(account: Account) ->
     assert capacity["waiting"][0]["reason"] == (
         "ml.m5.large 10/11 in use, 5 needed; held by: fraud 5, others 5"
     )
+
+
+def test_a_draining_tuning_job_holds_only_what_it_can_still_use(account: Account) -> None:
+    """docs/decisions/0033: five at once each; two that are left hold two instances."""
+    from dataclasses import replace
+
+    from tests.unit.dispatcher.conftest import ample_time
+    from tests.unit.dispatcher.test_dependencies import Running
+
+    account.configure(limits={"instances": {"ml.m5.large": 7}})
+    sagemaker = Running(account)
+    dispatcher = replace(account.dispatcher(), tuning=sagemaker)  # type: ignore[arg-type]
+    for request_id in ("a", "b"):
+        account.request("fraud", request_id)
+    dispatcher.cycle(ample_time())
+    assert len(sagemaker.running) == 1
+    for left in (9, 5, 3):  # more than two free instances take these to end
+        sagemaker.left[sagemaker.running[0]] = left
+        dispatcher.cycle(ample_time())
+        assert len(sagemaker.running) == 1
+    sagemaker.left[sagemaker.running[0]] = 2
+    dispatcher.cycle(ample_time())
+    assert len(sagemaker.running) == 2
+
+
+def test_what_is_left_is_read_from_the_list() -> None:
+    from hpo_dispatcher.aws.tuning import SageMakerTuning
+
+    client = boto3.Session("x", "x", region_name="eu-central-1").client("sagemaker")
+    common: dict[str, Any] = {
+        "HyperParameterTuningJobArn": "arn:aws:sagemaker:eu-central-1:1:x/y",
+        "Strategy": "Bayesian",
+        "HyperParameterTuningJobStatus": "InProgress", "CreationTime": NOON,
+        "ObjectiveStatusCounters": {},
+    }  # fmt: skip
+    counters = {"Completed": 80, "InProgress": 4, "RetryableError": 1, "NonRetryableError": 10,
+                "Stopped": 5}  # fmt: skip
+    limited = {"MaxNumberOfTrainingJobs": 100, "MaxParallelTrainingJobs": 10}
+    drains = {**common, "HyperParameterTuningJobName": "drains", "ResourceLimits": limited,
+              "TrainingJobStatusCounters": counters}  # fmt: skip
+    open_ended = {**common, "HyperParameterTuningJobName": "open-ended",
+                  "ResourceLimits": {"MaxParallelTrainingJobs": 10},
+                  "TrainingJobStatusCounters": counters}  # fmt: skip
+    with Stubber(client) as stub:
+        for page in ([drains, open_ended], []):
+            stub.add_response(
+                "list_hyper_parameter_tuning_jobs", {"HyperParameterTuningJobSummaries": page}
+            )
+        first, second = SageMakerTuning(client).in_progress()
+    assert (first.parallel, first.left) == (10, 5)  # one that may be retried has not ended
+    assert first.held({"ml.m5.large": 20, "ml.g5.xlarge": 10}) == {
+        "ml.m5.large": 10, "ml.g5.xlarge": 5,
+    }  # fmt: skip
+    assert second.left is None
+    assert second.held({"ml.m5.large": 10}) == {"ml.m5.large": 10}
