@@ -48,6 +48,14 @@ class Books:
         self._enter(head.team, head.needs)
         self._guard(head.team)
 
+    def release(self, holder: Holder) -> None:
+        """What a tuning job holds is free again, or soon will be."""
+        self._change(holder, -1)
+
+    def restore(self, holder: Holder) -> None:
+        """It holds it after all."""
+        self._change(holder, 1)
+
     def keep(self, head: Head) -> None:
         """From now on, what the head needs is free for it and for earlier reservations only."""
         if head.key not in self._kept:
@@ -152,6 +160,11 @@ class Books:
         self.in_use.update(amounts)
         self._shares.pop(team, None)
         self._lacking.clear()
+
+    def _change(self, holder: Holder, sign: int) -> None:
+        self._enter(holder.team, {r: sign * n for r, n in holder.needs.items()})
+        if holder.team:
+            self._guard(holder.team)
 
     def _no_longer_keep(self, key: Key) -> None:
         later = False

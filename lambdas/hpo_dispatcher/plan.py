@@ -10,17 +10,20 @@ allows. The rules, each a function here or in ``books`` and a paragraph in docs/
    given back first: what a head within its team's guarantee lacks is kept for it at once
    (``_owed``);
 4. within a team higher priority goes first, then older; what does not fit lets others pass, for
-   a bounded time: then what it needs is kept for it (``_overdue``).
+   a bounded time: then what it needs is kept for it (``_overdue``);
+5. for an owed head, or for one of a higher priority, what may be preempted is stopped
+   (``preemption``), and what that frees is kept for it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from hpo_dispatcher.books import Books
+from hpo_dispatcher.preemption import Preemption, Stop, preempt
 from hpo_dispatcher.settings import TeamSettings
 from hpo_dispatcher.snapshot import (
     SLOTS,
@@ -37,7 +40,7 @@ from hpo_dispatcher.snapshot import (
 
 __all__ = [
     "RESERVE_AFTER", "RESERVE_AT_LAST", "SLOTS", "Amounts", "Capacity", "Front", "Head", "Holder",
-    "Plan", "Snapshot", "Wait", "needs", "plan",
+    "Plan", "Snapshot", "Stop", "Wait", "needs", "plan",
 ]  # fmt: skip
 
 # How long others may pass the first of a line out of turn because it does not fit.
@@ -64,6 +67,8 @@ class Plan:
     waits: tuple[Wait, ...]
     # For the next snapshot, less what has really started.
     fronts: Mapping[Key, Front] = field(default_factory=dict)
+    # Tuning jobs that make room for heads that wait; what they free is kept for these.
+    stops: tuple[Stop, ...] = ()
 
 
 def plan(snapshot: Snapshot, capacity: Capacity, teams: Mapping[str, TeamSettings]) -> Plan:
@@ -75,24 +80,33 @@ def plan(snapshot: Snapshot, capacity: Capacity, teams: Mapping[str, TeamSetting
         teams: weights, guaranteed shares, what they lend and borrow, and ceilings.
 
     Returns:
-        Starts in admission order, and one reason per waiting head.
+        Starts in admission order, one reason per waiting head, and what is stopped for them.
     """
     books = Books(capacity.limits, teams, snapshot.holders)
     fronts = _fronts(snapshot)
     for head in _overdue(snapshot, fronts, books):
         books.keep(head)
-    for head in _owed(snapshot, books):
+    owed = [*_owed(snapshot, books)]
+    for head in [*_promised(snapshot), *owed]:
         books.keep(head)
     admission = _Admission(snapshot, books)
     starts = admission.run()
     started = {head.key for head in starts}
     waiting = [h for line in snapshot.lines.values() for h in line if h.key not in started]
     reasons = _Reasons(books)
+    waits = [Wait(head=head, reason=reasons.of(head)) for head in waiting]
+    preemption = preempt(snapshot, books, _in_turn(owed, waiting), [head.key for head in owed])
     return Plan(
         starts=tuple(starts),
-        waits=tuple(Wait(head=head, reason=reasons.of(head)) for head in waiting),
+        waits=tuple(_with_note(wait, preemption) for wait in waits),
         fronts=_left(snapshot, fronts, started, admission.passed),
+        stops=preemption.stops,
     )
+
+
+def _with_note(wait: Wait, preemption: Preemption) -> Wait:
+    note = preemption.notes.get(wait.head.key)
+    return replace(wait, reason=f"{wait.reason}; {note}") if note else wait
 
 
 class _Admission:
@@ -219,6 +233,18 @@ def _owed(snapshot: Snapshot, books: Books) -> Iterator[Head]:
             if books.owed(head, besides):
                 besides.update(head.needs)
                 yield head
+
+
+def _promised(snapshot: Snapshot) -> list[Head]:
+    """Heads for whom something was stopped: what it held is theirs, whoever's turn it is."""
+    lines = snapshot.lines.values() if snapshot.promised else ()
+    return [head for line in lines for head in line if head.key in snapshot.promised]
+
+
+def _in_turn(owed: Sequence[Head], waiting: Sequence[Head]) -> list[Head]:
+    """Those that wait: owed ones in their order, then the others line by line."""
+    left = {head.key: head for head in waiting}
+    return [left.pop(head.key) for head in owed if head.key in left] + list(left.values())
 
 
 def _left(

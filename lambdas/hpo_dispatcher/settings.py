@@ -44,6 +44,9 @@ class TeamSettings(_Settings):
     # Of each resource, how far beyond the guaranteed share the team may go; up to the ceiling
     # unless set.
     borrow: Annotated[float, Field(ge=0, le=1)] | None = None
+    # Whether running requests may be stopped to make room, and go on later from what they finished:
+    # for another team whose guarantee covers what it asks for, or for a higher priority of its own.
+    preemptible: bool = False
     # The highest priority a request can have; a message that asks for more gets this one.
     priority_cap: Annotated[int, Field(ge=-1000, le=1000)] | None = None
     # An SNS topic of the team's own, told of each change of state of its requests.

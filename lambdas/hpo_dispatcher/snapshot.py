@@ -48,6 +48,24 @@ class Holder:
     tuning_job_name: str
     team: str | None  # None: not created by this deployment
     demand: Demand
+    # Of ours only; they decide whether it may be stopped to make room (``preemption``).
+    request_id: str = ""
+    priority: int = 0
+    started_at: datetime | None = None
+    obstacle: str = "nothing is known of it"  # why it could not go on later; empty: it could
+    resumed: bool = False  # it has been stopped before, and goes on
+    stopping: bool = False  # what it holds is about to be free
+    stopped_for: Key | None = None  # the head that gets what it holds
+
+    @property
+    def key(self) -> Key | None:
+        """Of its request; None for what is not ours."""
+        return (self.team, self.request_id) if self.team else None
+
+    @property
+    def needs(self) -> dict[str, int]:
+        """What it holds, by resource."""
+        return needs(self.demand)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +84,7 @@ class Snapshot:
     holders: Sequence[Holder]
     lines: Mapping[str, Sequence[Head]]  # team -> heads, next to start first
     fronts: Mapping[Key, Front] = field(default_factory=dict)  # as the last plan left them
+    promised: frozenset[Key] = frozenset()  # heads for whom something was stopped
 
 
 @dataclass(frozen=True, kw_only=True)
