@@ -221,23 +221,36 @@ SCRIPT_MODE = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(400)
-def test_the_aws_command_tunes(place: Place, aws: Aws) -> None:
-    of_job = ("--hyper-parameter-tuning-job-name", "by-the-command")
+def where(name: str, value: str) -> tuple[str, str]:
+    """A search for what has this value."""
+    return "--search-expression", json.dumps({"Filters": [{"Name": name, "Value": value}]})
+
+
+def tune(place: Place, aws: Aws, name: str, static: dict[str, str]) -> str:
+    """Create a tuning job of three training jobs; its ARN."""
     lr = {"Name": "lr", "MinValue": "0.01", "MaxValue": "1"}
     created = aws(
         "create-hyper-parameter-tuning-job",
-        HyperParameterTuningJobName="by-the-command",
+        HyperParameterTuningJobName=name,
         HyperParameterTuningJobConfig={
             "Strategy": "Bayesian",
             "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "auc"},
             "ResourceLimits": {"MaxNumberOfTrainingJobs": 3, "MaxParallelTrainingJobs": 2},
             "ParameterRanges": {"ContinuousParameterRanges": [lr]},
         },
-        TrainingJobDefinition={**definition(place), "StaticHyperParameters": SCRIPT_MODE},
+        TrainingJobDefinition={**definition(place), "StaticHyperParameters": static},
     )
-    arn = created["HyperParameterTuningJobArn"]
+    return str(created["HyperParameterTuningJobArn"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_aws_command_tunes(place: Place, aws: Aws) -> None:
+    of_job = ("--hyper-parameter-tuning-job-name", "by-the-command")
+    arn = tune(place, aws, "by-the-command", SCRIPT_MODE)
+    tune(place, aws, "cut-short", {**SCRIPT_MODE, "seconds": "300"})
+    aws("stop-hyper-parameter-tuning-job", "--hyper-parameter-tuning-job-name", "cut-short")
+    assert wait_until(lambda: status(place, "cut-short") == "Stopped", 60)
     assert wait_until(lambda: status(place, "by-the-command") == "Completed", 60)
 
     described = aws("describe-hyper-parameter-tuning-job", *of_job)
@@ -248,7 +261,20 @@ def test_the_aws_command_tunes(place: Place, aws: Aws) -> None:
     names = {
         j["HyperParameterTuningJobName"] for j in everything["HyperParameterTuningJobSummaries"]
     }
-    assert {"by-the-command", "by-sdk-three"} <= names
+    assert {"by-the-command", "cut-short"} <= names
+    ended_well = where("HyperParameterTuningJobStatus", "Completed")
+    found = aws("search", "--resource", "HyperParameterTuningJob", *ended_well, "--page-size", "1")
+    names = {
+        each["HyperParameterTuningJob"]["HyperParameterTuningJobName"] for each in found["Results"]
+    }
+    assert "by-the-command" in names
+    assert "cut-short" not in names
+    best = described["BestTrainingJob"]["TrainingJobName"]
+    one = json.dumps(
+        {"Filters": [{"Name": "TrainingJobName", "Operator": "Equals", "Value": best}]}
+    )
+    trained = aws("search", "--resource", "TrainingJob", "--search-expression", one)["Results"]
+    assert [each["TrainingJob"]["TrainingJobName"] for each in trained] == [best]
 
     aws("add-tags", "--resource-arn", arn, "--tags", "Key=a,Value=b", "Key=c,Value=d")
     aws("delete-tags", "--resource-arn", arn, "--tag-keys", "a")
