@@ -46,11 +46,11 @@ demo: setup
 
 test: setup
 	@rm -f .coverage .coverage.*
-	@python -m pytest tests --ignore=tests/soak -q -n $(WORKERS) --dist loadgroup --cov --cov-report=
+	@python -m pytest tests --ignore=tests/soak -q -n $(WORKERS) --cov --cov-report=
 	@python -m coverage report --skip-covered --fail-under=90
 
 unit: setup
-	@python -m pytest tests/unit -q -n auto --dist loadgroup
+	@python -m pytest tests/unit -q -n auto
 
 cloud-test: setup
 	@python -m pytest tests/cloud -q
