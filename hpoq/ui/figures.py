@@ -30,6 +30,7 @@ FEWEST = 4
 # The best so many are lines; more are no picture, and slow to draw.
 LINES = 200
 FEW = 60  # points that can be told apart
+CLOSEST = 0.07  # of an axis, between a label and those at its ends
 
 
 def of_study(study: optuna.Study) -> dict[str, Any]:
@@ -119,8 +120,17 @@ def _parallel(study: optuna.Study, done: Sequence[FrozenTrial], metric: str) -> 
         shown = optuna.create_study(direction=study.direction)
         shown.add_trials(best[:LINES])
     figure = plot_parallel_coordinate(shown, target_name=metric)
-    figure.update_layout(height=380)
+    labels = [each for each in figure.layout.annotations if _apart(each.y)]
+    for label in labels:
+        if "e+0" in label.text:
+            label.text = f"{float(label.text):.0f}"
+    figure.update_layout(height=380, annotations=labels)
     return figure
+
+
+def _apart(height: float) -> bool:
+    """Whether a label on an axis from 0 to 1 covers neither end's."""
+    return height in (0, 1) or CLOSEST <= height <= 1 - CLOSEST
 
 
 def _slices(study: optuna.Study, metric: str) -> go.Figure:

@@ -93,6 +93,16 @@ def test_of_many_training_jobs_the_best_are_drawn_as_lines() -> None:
     assert min(values) == pytest.approx(0.5)
 
 
+def test_labels_of_an_axis_neither_cover_each_other_nor_count_in_powers() -> None:
+    trials = [trial(n, n / 10, lr=str(lr)) for n, lr in enumerate((0.0095, 0.011, 0.9, 1.0))]
+    drawn = figures.of_study(study_of(*trials))["parallel"]["layout"]["annotations"]
+    axis = next(each["x"] for each in drawn if each["text"] == "0.0095")
+    assert [each["text"] for each in drawn if each["x"] == axis] == ["0.0095", "0.1", "1"]
+    losses = [trial(n, 1000.0 * n) for n in range(1, 6)]
+    drawn = figures.of_study(study_of(*losses))["parallel"]["layout"]["annotations"]
+    assert [each["text"] for each in drawn if "e+" in each["text"]] == []
+
+
 def test_no_importance_where_nothing_differs() -> None:
     assert "importances" not in figures.of_study(study_of(*several([0.5] * 9)))
 
