@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Points a figure shows; all of the best ones, and a sample of the rest.
 SHOWN = 4_000
-SHOWN_LINES = 1_500
+SHOWN_LINES = 500
 SLICES = 12
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#9ca3af"
 COLOURS = [[0, "#dbeafe"], [1, "#1e3a8a"]]
@@ -39,6 +39,7 @@ def best_so_far(plan: Plan, table: pd.DataFrame, over: str, title: str) -> Any:
         mode="lines", line={"shape": "hv", "color": BLUE, "width": 2.5}, name="best so far",
     )  # fmt: skip
     figure.update_yaxes(range=_shown_range(plan, found["objective"]))
+    figure.update_xaxes(range=[0, float(found[over].max()) * 1.01])
     return _titled(figure, title, _metric(plan))
 
 
@@ -56,18 +57,20 @@ def slices(plan: Plan, table: pd.DataFrame, names: list[str]) -> Any:
         row, column = index // columns + 1, index % columns + 1
         values = shown[SEARCHED + name]
         each = plan.campaign.template_request.hyperparameter_ranges[name]
-        discrete = isinstance(each, CategoricalRange)
+        if isinstance(each, CategoricalRange):
+            places, labels = series.places(values, each)
+            ticks = {"tickvals": list(range(len(labels))), "ticktext": labels}
+            figure.update_xaxes(**ticks, row=row, col=column)
+            values = places
+        elif scaling(each) == "Logarithmic":
+            figure.update_xaxes(type="log", dtick=1, row=row, col=column)
         figure.add_scattergl(
-            x=values.astype(str) if discrete else _small(values), y=_small(shown["objective"]),
+            x=_small(values), y=_small(shown["objective"]),
             mode="markers", showlegend=False, text=shown["trial"],
             marker={"size": 4, "opacity": 0.6, "color": shown["wave"], "colorscale": COLOURS,
                     "cmin": 0, "cmax": plan.waves},
             row=row, col=column,
         )  # fmt: skip
-        kind = "category" if discrete else "linear"
-        if not isinstance(each, CategoricalRange) and scaling(each) == "Logarithmic":
-            kind = "log"
-        figure.update_xaxes(type=kind, dtick=1 if kind == "log" else None, row=row, col=column)
     figure.update_yaxes(range=_shown_range(plan, usable["objective"]))
     figure.update_layout(height=260 * rows + 60)
     return _styled(figure)
@@ -87,12 +90,13 @@ def parallel_coordinates(plan: Plan, table: pd.DataFrame, names: list[str]) -> A
             labels = [str(value) for value in each.values]
             codes = column.astype(str).map({label: i for i, label in enumerate(labels)})
             ticks = {"tickvals": list(range(len(labels))), "ticktext": labels}
-            dimensions.append({"label": name, "values": codes.fillna(0), **ticks})
+            around = [-0.5, len(labels) - 0.5]
+            dimensions.append({"label": name, "values": codes.fillna(0), "range": around, **ticks})
         elif scaling(each) == "Logarithmic":
             logarithms = np.log10(column.astype("float64"))
             low, high = np.log10(float(each.min)), np.log10(float(each.max))
-            at = np.linspace(low, high, 5)
-            ticks = {"tickvals": at, "ticktext": [f"{10**v:.2g}" for v in at]}
+            at = series.decades(low, high)
+            ticks = {"tickvals": at, "ticktext": [f"{10**v:.3g}" for v in at]}
             dimensions.append({"label": name, "values": logarithms, "range": [low, high], **ticks})
         else:
             bounds = [float(each.min), float(each.max)]

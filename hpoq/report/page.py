@@ -20,10 +20,11 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #111827; margin: 0 auto; max
        padding: 2rem 1.25rem 4rem }
 h1 { font-size: 1.7rem; margin: 0 0 .25rem } h2 { font-size: 1.15rem; margin: 2.5rem 0 .25rem }
 p { color: #4b5563; margin: .25rem 0 .75rem; max-width: 70ch }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: .75rem;
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); gap: .75rem;
          margin: 1.25rem 0 }
 .tile { border: 1px solid #e5e7eb; border-radius: 8px; padding: .6rem .9rem }
-.tile b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums }
+.tile b { display: block; font-size: 1.15rem; font-variant-numeric: tabular-nums;
+          white-space: nowrap }
 .tile span { color: #6b7280; font-size: .85rem }
 table { border-collapse: collapse; width: 100%; font-size: .92rem }
 th.n { text-align: right }
@@ -118,7 +119,7 @@ def _heading(plan: Plan, table: pd.DataFrame) -> str:
     span = (table["ended_at"].max() - table["created_at"].min()).total_seconds() / 3600
     tiles = [
         ("best objective", f"{top['objective']:.6g}" if top else "none yet"),
-        ("trials ended / planned", f"{_ended(table):,} / {plan.campaign.trials:,}"),
+        ("trials ended", f"{_ended(table):,} of {plan.campaign.trials:,}"),
         ("without result", f"{_without_result(table):,}"),
         ("tuning jobs", f"{table['job'].nunique():,} of {len(plan.jobs):,}"),
         ("wall clock", f"{span:.2f} h" if span == span else "-"),  # noqa: PLR0124  NaN

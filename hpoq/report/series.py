@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.request import CategoricalRange
@@ -38,6 +39,21 @@ def best_so_far(table: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:
     return found.assign(so_far=so_far)
 
 
+def places(column: pd.Series[Any], each: CategoricalRange) -> tuple[pd.Series[Any], list[str]]:
+    """Values without an order beside each other, spread a little; and what is written there."""
+    labels = [str(value) for value in each.values]
+    middles = column.astype(str).map({label: float(at) for at, label in enumerate(labels)})
+    # the golden ratio's multiples fill an interval evenly, and the same way each time
+    spread = [(number * 0.618034) % 1 - 0.5 for number in range(len(column))]
+    return middles.astype("float64") + [0.5 * each for each in spread], labels
+
+
+def decades(low: float, high: float) -> list[float]:
+    """Where a logarithmic axis is labelled, as logarithms: powers of ten, or else its ends."""
+    powers = [float(power) for power in range(math.ceil(low), math.floor(high) + 1)]
+    return powers if len(powers) > 1 else [low, (low + high) / 2, high]
+
+
 def focus(objective: pd.Series[Any], *, maximize: bool) -> tuple[float, float]:
     """The part of the objective worth showing: a few diverged trials must not flatten the rest.
 
@@ -63,7 +79,8 @@ def parallelism(table: pd.DataFrame) -> pd.DataFrame:
         ]
     ).sort_values(["at", "change"])
     hours = (changes["at"] - table["created_at"].min()).dt.total_seconds() / 3600
-    return pd.DataFrame({"hours": hours, "at_once": changes["change"].cumsum()})
+    found = pd.DataFrame({"hours": hours, "at_once": changes["change"].cumsum()})
+    return found.drop_duplicates("hours", keep="last")
 
 
 def utilisation(table: pd.DataFrame, slots: int) -> float:

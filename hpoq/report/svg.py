@@ -89,18 +89,15 @@ def _searched_axis(
     start, end = left + LEFT, right - RIGHT
     each = plan.campaign.template_request.hyperparameter_ranges[name]
     if isinstance(each, CategoricalRange):
-        texts = [str(value) for value in each.values]
+        places, texts = series.places(column, each)
         labels = tuple((float(place), text[:12]) for place, text in enumerate(texts))
-        places = column.astype(str).map({text: float(place) for place, text in enumerate(texts)})
         return Axis(-0.5, len(texts) - 0.5, start, end, labels), places
     low, high = float(each.min), float(each.max)
     values = column.astype("float64")
     if scaling(each) != "Logarithmic":
         return _linear(low, high, start, end), values
     low, high = math.log10(low), math.log10(high)
-    decades = [float(power) for power in range(math.ceil(low), math.floor(high) + 1)]
-    ticks = decades if len(decades) > 1 else [low, (low + high) / 2, high]
-    labels = tuple((tick, f"{10**tick:.3g}") for tick in ticks)
+    labels = tuple((tick, f"{10**tick:.3g}") for tick in series.decades(low, high))
     return Axis(low, high, start, end, labels), values.map(math.log10)
 
 

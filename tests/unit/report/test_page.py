@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.fabricated import REQUEST, trials
+from hpo_dispatcher.request import CategoricalRange
 from hpoq.campaign.model import Plan
 from hpoq.campaign.planning import campaign_of, planned
 from hpoq.campaign.results import frame
@@ -143,3 +144,25 @@ def test_one_diverged_trial_does_not_flatten_the_figures_and_the_best_is_in_them
     values = pd.Series([0.7 + i / 1000 for i in range(200)] + [-1e6, 0.95])
     assert series.focus(values, maximize=True) == pytest.approx((0.605, 0.95), abs=0.01)
     assert series.focus(-values, maximize=False) == pytest.approx((-0.95, -0.605), abs=0.01)
+
+
+def test_values_without_an_order_stand_beside_each_other_each_in_its_own_place() -> None:
+    plan = plan_of(200)
+    table = frame(plan, trials(plan))
+    optimizer = plan.campaign.template_request.hyperparameter_ranges["optimizer"]
+    assert isinstance(optimizer, CategoricalRange)
+    column = table["hp.optimizer"]
+    places, labels = series.places(column, optimizer)
+    assert labels == ["adam", "sgd"]
+    assert [labels[round(place)] for place in places] == list(column)
+    assert places.nunique() > 190
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labelled"),
+    [(-4.0, -1.0, [-4, -3, -2, -1]), (-3.7, -1.0, [-3, -2, -1]), (-3.7, -2.9, [-3.7, -3.3, -2.9])],
+)
+def test_logarithmic_axes_are_labelled_at_powers_of_ten(
+    low: float, high: float, labelled: list[float]
+) -> None:
+    assert series.decades(low, high) == pytest.approx(labelled)
