@@ -10,6 +10,7 @@ from hpo_dispatcher.settings import (
     Environment,
     FrameworkImage,
     Template,
+    read_template,
     read_templates,
 )
 from hpo_dispatcher.tuning_job import definitions
@@ -54,11 +55,7 @@ def own_target(
         template: a YAML file as in the deployment's templates.
         image: URI of the training image; default: the template's.
     """
-    name = template.stem if template else plan.campaign.request.get("template", "")
-    found = read_templates(template.parent) if template else read_templates()
-    if name not in found:
-        known = ", ".join(sorted(found))
-        raise InvalidPlan(f"template {name!r} is unknown. Use one of {known}, or give a file")
+    chosen = read_template(template) if template else _bundled(plan)
     environment = Environment(
         deployment="direct",
         ledger_table="none",
@@ -67,8 +64,16 @@ def own_target(
         training_source=source,
         region=region,
     )
-    uri = image or image_uri(found[name], region)
-    return Target(template=found[name], environment=environment, image=uri)
+    uri = image or image_uri(chosen, region)
+    return Target(template=chosen, environment=environment, image=uri)
+
+
+def _bundled(plan: Plan) -> Template:
+    name, found = plan.campaign.request.get("template", ""), read_templates()
+    if name not in found:
+        known = ", ".join(sorted(found))
+        raise InvalidPlan(f"template {name!r} is unknown. Use one of {known}, or give a file")
+    return found[name]
 
 
 def image_uri(template: Template, region: str) -> str:

@@ -386,40 +386,39 @@ def _say_to(plan: Path, word: Any) -> None:
 
 
 def _table(comparison: Comparison) -> Table:
+    """A column a strategy: narrow terminals have room for that."""
     from hpoq.cli.tables import table
 
-    made = table(
-        "strategy", ">tuning jobs", ">trials each", ">at once", ">waves", ">instances",
-        ">wall clock", ">10-90 %", ">cost", "learns", "bound by",
-    )  # fmt: skip
-    for option in comparison.options:
-        if option.estimate:
-            made.add_row(*_row(option, recommended=option.strategy == comparison.recommended))
+    possible = [option for option in comparison.options if option.estimate]
+    marks = {comparison.recommended: " *"}
+    made = table("", *(f"{each.strategy}{marks.get(each.strategy, '')}" for each in possible))
+    columns = [_column(option) for option in possible]
+    for fact in columns[0]:
+        made.add_row(fact, *(column[fact] for column in columns))
     return made
 
 
-def _row(option: Option, recommended: bool) -> list[str]:
+def _column(option: Option) -> dict[str, str]:
     from hpoq.campaign.strategies import LEARNING
 
-    name = f"{option.strategy} *" if recommended else option.strategy
     taken = option.estimate
     if taken is None:
-        return [name]
+        return {}
     low, high = duration(taken.hours_low * 3600), duration(taken.hours_high * 3600)
-    sizes = {taken.smallest, taken.largest}
-    return [
-        name,
-        f"{taken.tuning_jobs:,}",
-        "-".join(f"{size}" for size in sorted(sizes)),
-        str(taken.at_once),
-        str(taken.waves),
-        str(taken.instances),
-        duration(taken.hours * 3600),
-        f"{low} - {high}",
-        "" if taken.cost is None else f"${taken.cost:,.2f}",
-        LEARNING[option.strategy],
-        taken.bound_by,
-    ]
+    sizes = sorted({taken.smallest, taken.largest})
+    return {
+        "tuning jobs": f"{taken.tuning_jobs:,}",
+        "trials each": " to ".join(f"{size:,}" for size in sizes),
+        "tuning jobs at once": f"{taken.at_once:,}",
+        "waves": f"{taken.waves:,}",
+        "instances": f"{taken.instances:,}",
+        "wall clock": duration(taken.hours * 3600),
+        "eight times in ten": low if low == high else f"{low} to {high}",
+        "instance-hours": f"{taken.instance_hours:,.1f}",
+        "cost": "price unknown" if taken.cost is None else f"${taken.cost:,.2f}",
+        "learns": LEARNING[option.strategy],
+        "bound by": taken.bound_by,
+    }
 
 
 def _say_why_not(comparison: Comparison) -> None:

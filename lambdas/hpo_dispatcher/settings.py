@@ -225,7 +225,7 @@ def read_templates(directory: Path = TEMPLATES_DIRECTORY) -> dict[str, Template]
     Raises:
         InvalidSettings: for the first file that is no template.
     """
-    return {path.stem: _read_template(path) for path in sorted(directory.glob("*.yaml"))}
+    return {path.stem: read_template(path) for path in sorted(directory.glob("*.yaml"))}
 
 
 def parse_template(name: str, fields: Mapping[str, Any]) -> Template:
@@ -233,9 +233,16 @@ def parse_template(name: str, fields: Mapping[str, Any]) -> Template:
     return _parse(Template, fields, f"template {name}")
 
 
-def _read_template(path: Path) -> Template:
+def read_template(path: Path) -> Template:
+    """One template, of the file's name without the ending.
+
+    Raises:
+        InvalidSettings: it cannot be read, or is no template.
+    """
     try:
         fields = yaml.load(path.read_text(), Loader=_LOADER)  # noqa: S506  a safe one
+    except OSError as error:
+        raise InvalidSettings(path.name, str(error.strerror), "Give a template's file") from None
     except yaml.YAMLError as error:
         raise InvalidSettings(path.name, f"not YAML ({error})", "Mend the file") from None
     if not isinstance(fields, dict):

@@ -5,16 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
+from hpo_dispatcher.entry import Status
 from hpo_dispatcher.errors import HpoqError
 from hpoq.campaign.campaign import RunningCampaign
 from hpoq.campaign.control import Control
 from hpoq.campaign.direct import DirectAccount
 from hpoq.campaign.model import Plan
+from hpoq.campaign.queued import QueuedAccount
 from hpoq.cli import campaign as command
 from hpoq.cli.campaign import app
 from hpoq.errors import NotReachable
+from tests.unit.campaign.conftest import TEMPLATE
+from tests.unit.campaign.test_queued import NotAllowed, Queue
 
 REQUEST = """
 strategy: Bayesian
@@ -47,8 +52,34 @@ def test_plan_compares_strategies_and_saves_the_recommended_one() -> None:
     ended = planned()
     assert ended.exit_code == 0, ended.output
     assert "single *" in ended.stdout
+    for fact in (
+        "wall clock",
+        "eight times in ten",
+        "instance-hours",
+        "cost",
+        "learns",
+        "bound by",
+    ):
+        assert fact in ended.stdout
     assert "recommended: single" in ended.stderr
     assert Plan.load(Path("credit.plan.json")).campaign.trials == 40
+
+
+def test_a_missed_goal_is_told_for_each_strategy_with_what_would_meet_it() -> None:
+    said = planned("--deadline", "0.1", "--budget", "0.01").stderr
+    assert "single takes up to" in said
+    assert "h over the deadline of 0.1 h" in said
+    assert "would meet it" in said
+    assert "over the budget of $0.01" in said
+    assert "would keep to it" in said
+    assert "recommended: independent; none meets the goals" in said
+
+
+def test_planning_anew_forgets_the_pause_of_the_plan_before() -> None:
+    planned()
+    hpoq("pause", "credit.plan.json")
+    planned()
+    assert Control(Path("credit.plan.json")).word == "run"
 
 
 def test_plan_takes_the_strategy_and_the_file_it_is_told() -> None:
@@ -113,6 +144,56 @@ def test_a_direct_campaign_is_read_without_any_deployment(
     RunningCampaign(Path("alone.plan.json"), account).run(every=0.05)
     assert len(json.loads(hpoq("results", "alone.plan.json", "--direct", "--json").stdout)) == 4
     assert hpoq("report", "alone.plan.json", "--direct").stdout.strip() == "alone.html"
+
+
+def test_a_direct_campaign_runs_without_any_deployment(
+    sagemaker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpoq.campaign.campaign.sagemaker", lambda _: sagemaker)
+    Path("tiny.yaml").write_text(yaml.safe_dump(TEMPLATE))
+    planned(name="ours", trials=8)
+    direct = (
+        "run", "ours.plan.json", "--every", "0.5", "--direct",
+        "--role-arn", "arn:aws:iam::123456789012:role/training", "--bucket", "bucket",
+        "--source", "s3://bucket/source.tar.gz",
+    )  # fmt: skip
+    ran = hpoq(*direct, "--template-file", "tiny.yaml")
+    assert ran.exit_code == 0, ran.output
+    assert len(json.loads(hpoq("results", "ours.plan.json", "--direct", "--json").stdout)) == 8
+    missing = hpoq(*direct, "--template-file", "none.yaml")
+    assert isinstance(missing.exception, HpoqError)
+    assert "none.yaml" in str(missing.exception)
+
+
+def test_a_cancelled_run_says_what_was_not_started(
+    account: DirectAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_queued", lambda plan, *_: RunningCampaign(plan, account))
+    planned("--strategy", "independent", name="never")
+    hpoq("cancel", "never.plan.json")
+    ran = hpoq("run", "never.plan.json", "--every", "0.5")
+    assert ran.exit_code == 3
+    assert "tuning jobs not started. Go on: hpoq campaign resume never.plan.json" in ran.stderr
+
+
+def test_a_campaign_that_only_fails_is_left_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = QueuedAccount(Queue(Status.FAILED), "fraud", NotAllowed())  # type: ignore[arg-type]
+    monkeypatch.setattr(command, "_queued", lambda plan, *_: RunningCampaign(plan, account))
+    planned("--strategy", "independent", name="bad")
+    ran = hpoq("run", "bad.plan.json", "--every", "0.5")
+    assert ran.exit_code == 3
+    assert "bad-00001 Failed" in ran.stderr
+    assert "no trial has completed" in ran.stderr
+
+
+def test_a_campaign_is_left_to_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue()
+    account = QueuedAccount(queue, "fraud", NotAllowed())  # type: ignore[arg-type]
+    monkeypatch.setattr(command, "_queued", lambda plan, *_: RunningCampaign(plan, account))
+    planned("--strategy", "independent", name="left")
+    jobs = len(Plan.load(Path("left.plan.json")).jobs)
+    assert f"{jobs} tuning jobs sent" in hpoq("run", "left.plan.json", "--detach").stderr
+    assert len(queue.ledger) == jobs
 
 
 def test_pause_resume_and_cancel_are_words_beside_the_plan() -> None:
