@@ -1,4 +1,4 @@
-"""A model of SageMaker in virtual time: jobs that take as long as their workload says."""
+"""A model of SageMaker in virtual time: jobs that go as their workload says."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hpo_dispatcher.ports import (
     AtLimit,
     Created,
     Creation,
+    NameTaken,
     TuningJob,
     TuningJobDetail,
 )
@@ -23,6 +24,17 @@ from hpo_dispatcher.tuning_job import TAG_REQUEST_ID, TAG_TEAM, demand
 
 PAGE = 100
 COUNTED_LISTS = 2  # one list per status that holds capacity
+STOPPING_TAKES = timedelta(minutes=1)
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a tuning job will go."""
+
+    seconds: float
+    fails: bool = False
 
 
 @dataclass
@@ -30,10 +42,11 @@ class SimulatedJob:
     """A tuning job of the model."""
 
     name: str
-    key: tuple[str, str]
+    key: Key | None  # None: nobody queued it
     began: datetime
     ends: datetime
     instances: Mapping[str, int]
+    ends_as: Status = Status.COMPLETED
     status: Status = Status.IN_PROGRESS
 
 
@@ -42,43 +55,89 @@ class SimulatedSageMaker:
 
     Args:
         clock: virtual time.
-        seconds: how long the tuning job of a team's request runs.
+        course: how the tuning job of a team's request will go.
         limit: tuning jobs at once; one more is refused, as SageMaker does.
+        quotas: instances at once by type. SageMaker would let the training jobs of one more
+            wait or fail; here it is only counted, in ``beyond_quota``.
+        before_read: called before each list and describe call; spends what the API's rate costs.
     """
 
     def __init__(
         self,
         clock: Callable[[], datetime],
-        seconds: Callable[[tuple[str, str]], float],
+        course: Callable[[Key], Course],
         limit: int,
+        quotas: Mapping[str, int],
+        before_read: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock
-        self._seconds = seconds
+        self._course = course
         self._limit = limit
+        self._quotas = quotas
+        self._before_read = before_read
         self._lock = threading.Lock()
         self.running: dict[str, SimulatedJob] = {}
         self.ended: dict[str, SimulatedJob] = {}
+        self.held: Counter[str] = Counter()  # instances in use, by type
         self._ends: list[tuple[datetime, str]] = []
         self.peak = 0
+        self.beyond_quota = 0
         self.calls: Counter[str] = Counter()
 
     def next_end(self) -> datetime | None:
         """When the next job ends."""
+        while self._ends and not self._is_so(*self._ends[0]):
+            heapq.heappop(self._ends)
         return self._ends[0][0] if self._ends else None
 
     def end_due(self) -> list[SimulatedJob]:
         """End every job whose time has come."""
         now, over = self._clock(), []
-        while self._ends and self._ends[0][0] <= now:
-            _, name = heapq.heappop(self._ends)
-            job = self.running.pop(name)
-            job.status = Status.COMPLETED
-            self.ended[name] = job
-            over.append(job)
+        while (end := self.next_end()) and end <= now:
+            over.append(self.end(self._ends[0][1]))
         return over
+
+    def end(self, name: str, status: Status | None = None) -> SimulatedJob:
+        """End a job, whenever its time would have come."""
+        with self._lock:
+            job = self.running.pop(name)
+            job.ends = min(job.ends, self._clock())
+            job.status = status or job.ends_as
+            self.ended[name] = job
+            self.held.subtract(job.instances)
+        return job
+
+    def start_of_others(self, name: str, instances: Mapping[str, int], seconds: float) -> bool:
+        """Somebody creates a tuning job past the queue. False: the account is full."""
+        with self._lock:
+            if len(self.running) >= self._limit:
+                return False
+            self._begin(name, None, instances, Course(seconds=seconds))
+        return True
+
+    def _is_so(self, end: datetime, name: str) -> bool:
+        return name in self.running and self.running[name].ends == end
+
+    def _begin(
+        self, name: str, key: Key | None, instances: Mapping[str, int], course: Course
+    ) -> None:
+        now = self._clock()
+        job = SimulatedJob(
+            name=name,
+            key=key,
+            began=now,
+            ends=now + timedelta(seconds=course.seconds),
+            instances=instances,
+            ends_as=Status.FAILED if course.fails else Status.COMPLETED,
+        )
+        self.running[name] = job
+        heapq.heappush(self._ends, (job.ends, name))
+        self.held.update(instances)
+        self.peak = max(self.peak, len(self.running))
 
     def in_progress(self) -> Sequence[TuningJob]:
         """See ``TuningService``."""
+        self._before_read()
         with self._lock:
             pages = max(1, -(-len(self.running) // PAGE))
             self.calls["sagemaker:List"] += pages + COUNTED_LISTS - 1
@@ -86,6 +145,7 @@ class SimulatedSageMaker:
 
     def describe(self, name: str) -> TuningJobDetail | None:
         """See ``TuningService``."""
+        self._before_read()
         with self._lock:
             self.calls["sagemaker:Describe"] += 1
             job = self.running.get(name) or self.ended.get(name)
@@ -94,14 +154,15 @@ class SimulatedSageMaker:
         return TuningJobDetail(
             name=name,
             status=job.status,
-            counters={"Completed": 1} if job.status.ended else {},
+            counters={"Completed": 1} if job.status is Status.COMPLETED else {},
             best=None,
             ended_at=job.ends if job.status.ended else None,
-            failure_reason="",
+            failure_reason="it failed" if job.status is Status.FAILED else "",
         )
 
     def instances(self, name: str) -> Mapping[str, int]:
         """See ``TuningService``."""
+        self._before_read()
         with self._lock:
             self.calls["sagemaker:Describe"] += 1
             return self.running[name].instances if name in self.running else {}
@@ -113,25 +174,25 @@ class SimulatedSageMaker:
         key = tags[TAG_TEAM], tags[TAG_REQUEST_ID]
         with self._lock:
             self.calls["sagemaker:Create"] += 1
-            if name in self.running or name in self.ended:
-                return AlreadyOurs()
+            there = self.running.get(name) or self.ended.get(name)
+            if there:
+                return AlreadyOurs() if there.key == key else NameTaken("a job not of hpoq")
             if len(self.running) >= self._limit:
                 return AtLimit(f"{self._limit} tuning jobs are running")
-            now = self._clock()
-            job = SimulatedJob(
-                name=name,
-                key=key,
-                began=now,
-                ends=now + timedelta(seconds=self._seconds(key)),
-                instances=demand(dict(api_request)).instances,
+            instances = demand(dict(api_request)).instances
+            self._begin(name, key, instances, self._course(key))
+            self.beyond_quota += any(
+                self.held[each] > self._quotas.get(each, self.held[each]) for each in instances
             )
-            self.running[name] = job
-            heapq.heappush(self._ends, (job.ends, name))
-            self.peak = max(self.peak, len(self.running))
         return Created()
 
     def stop(self, name: str) -> bool:
         """See ``TuningService``."""
         with self._lock:
             self.calls["sagemaker:Stop"] += 1
-            return name in self.running
+            job = self.running.get(name)
+            if job and job.status is Status.IN_PROGRESS:
+                job.status, job.ends_as = Status.STOPPING, Status.STOPPED
+                job.ends = min(job.ends, self._clock() + STOPPING_TAKES)
+                heapq.heappush(self._ends, (job.ends, name))
+            return job is not None

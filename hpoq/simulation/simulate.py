@@ -15,7 +15,7 @@ from hpo_dispatcher.job_builder import JobBuilder
 from hpo_dispatcher.pace import Deadline, TokenBucket
 from hpo_dispatcher.settings import Deployment, Environment, FrameworkImage, Template
 from hpoq.simulation.memory import MemoryEvents, MemoryLedger, MemoryQueues
-from hpoq.simulation.sagemaker import SimulatedSageMaker
+from hpoq.simulation.sagemaker import Course, SimulatedSageMaker
 from hpoq.simulation.workload import Arrival, Workload
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -94,12 +94,15 @@ class Simulation:
         self.workload = workload
         self._on_events = on_events
         self.clock = Clock()
-        self._seconds = {(a.team, a.request_id): a.seconds for a in workload.arrivals}
+        self._courses = {
+            (a.team, a.request_id): Course(seconds=a.seconds, fails=a.fails)
+            for a in workload.arrivals
+        }
         self.queues = MemoryQueues(self.clock)
         self.ledger = MemoryLedger(self.clock)
         self.events = MemoryEvents()
         self.sagemaker = SimulatedSageMaker(
-            self.clock, lambda key: self._seconds[key], workload.slots
+            self.clock, self._courses.__getitem__, workload.slots, workload.instances
         )
         self.dispatcher = self._dispatcher()
         self._busy = self._backlogged = 0.0

@@ -18,6 +18,7 @@ class Arrival:
     team: str
     request_id: str
     seconds: float  # how long its tuning job runs
+    fails: bool = False
     parallel: int = 1  # training jobs at once, one instance each
     instance_type: str = "ml.m5.large"
     after: tuple[str, ...] = ()

@@ -1,0 +1,438 @@
+"""Two dispatchers run the real cycle call by call, while Hypothesis lets everything happen.
+
+Between any two calls messages come, again and out of order, jobs end, others start theirs, time
+passes, reads are stale, calls fail before or after they took effect, a process dies, the lease is
+lost. design.md's invariants are checked after every call.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cache, partial
+from typing import Any
+from unittest.mock import patch
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.pace import Deadline
+from hpo_dispatcher.ports import AlreadyOurs, AtLimit, Creation, Envelope, TuningJob, Unavailable
+from hpo_dispatcher.request import request_id_of
+from hpo_dispatcher.tuning_job import tuning_job_name as name_of
+from hpoq.simulation.sagemaker import Course
+from hpoq.simulation.simulate import Simulation
+from hpoq.simulation.workload import Workload
+from tests.faults.invocation import WELL, Fate, Invocation
+
+SLOTS = 2
+M5 = "ml.m5.large"
+QUOTA = 4
+TEAMS: dict[str, dict[str, Any]] = {"a": {}, "b": {"weight": 2.0}}
+IDS = [f"r{number}" for number in range(8)]
+TIMEOUT = 300.0  # of an invocation, seconds
+# Calls at which a dispatcher may be left standing, or fail; where it hurts most, most often.
+INTAKE = ("receive", "add", "delete", "reject", "get", "stopping", "hold", "release", "unblock")
+STARTING = ("active", "in_progress", "heads", "start", "create", "create", "describe", "instances")
+ENDING = ("requeue", "finish", "put_document", "release_lease", "the end")
+ENDS = (Status.COMPLETED, Status.FAILED, Status.STOPPED)
+STALE = ("heads", "in_progress")
+RECENT = 12  # calls that a stale read may lag behind
+
+Key = tuple[str, str]
+tuning_job_name = cache(name_of)
+LEGAL = {
+    Status.QUEUED: {Status.IN_PROGRESS, Status.CANCELLED},
+    Status.IN_PROGRESS: {
+        Status.STOPPING, Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.QUEUED,
+        Status.REJECTED,
+    },
+    Status.STOPPING: {
+        Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.REJECTED,
+    },
+    Status.REJECTED: {Status.QUEUED, Status.CANCELLED},  # sent again, mended; or cancelled
+}  # fmt: skip
+
+teams = st.sampled_from(sorted(TEAMS))
+ids = st.sampled_from(IDS)
+numbers = st.integers(0, 1)
+events = st.none() | st.integers(1, 6)
+lags = st.sampled_from([0, 0, 0, 1, 3, 8])
+fates = st.sampled_from(["well", "well", "throttled", "answer lost", "no capacity"])
+
+
+def throttled() -> BaseException:
+    return Unavailable("ThrottlingException: injected")
+
+
+def timed_out() -> BaseException:
+    return Unavailable("ReadTimeoutError: injected")
+
+
+class World:
+    """The account, and what must hold of it at every moment."""
+
+    def __init__(self) -> None:
+        workload = Workload(
+            name="machine", arrivals=[], teams=TEAMS, slots=SLOTS, instances={M5: QUOTA}
+        )
+        self.account = Simulation(workload)
+        self.account.sagemaker._course = lambda key: Course(seconds=600, fails=key[1] == "r4")
+        self.clock, self.ledger = self.account.clock, self.account.ledger
+        self.queues, self.sagemaker = self.account.queues, self.account.sagemaker
+        self.sent: list[Envelope] = []
+        self.overlapped = False  # two cycles have been at work at once
+        self._wanted: dict[str, Key] = {}  # requests by the message that brings them
+        self._before: dict[Key, Entry] = {}
+        self._recent: deque[tuple[dict[str, list[Entry]], list[TuningJob]]] = deque(maxlen=RECENT)
+
+    def send(self, team: str, message: object) -> None:
+        body = message if isinstance(message, str) else json.dumps(message)
+        message_id = self.queues.send(team, body)
+        self.sent.append(self.queues._visible[team][-1])
+        if not (isinstance(message, dict) and "action" in message):
+            self._wanted[message_id] = team, request_id_of(body, message_id)
+
+    def deliver_again(self, envelope: Envelope) -> None:
+        self.queues._visible[envelope.team].append(envelope)
+
+    def reorder(self, team: str, by: int) -> None:
+        self.queues._visible.get(team, deque()).rotate(by)
+
+    def forget_recent(self) -> None:
+        """Indexes and lists lag by seconds only."""
+        self._recent.clear()
+
+    def stale(self, call: str, lag: int, *args: Any) -> Any:
+        """What an index or a list shows that lags some calls behind."""
+        if len(self._recent) < lag:
+            real = {"heads": self.ledger.heads, "in_progress": self.sagemaker.in_progress}[call]
+            return real(*args)
+        lines, listed = self._recent[-lag]
+        return listed if call == "in_progress" else lines[args[0]][: args[1]]
+
+    def no_capacity(self, api_request: Any) -> Creation:
+        """As SageMaker answers that counts jobs we cannot see."""
+        if api_request["HyperParameterTuningJobName"] in self.sagemaker.running:
+            return AlreadyOurs()
+        return AtLimit("ResourceLimitExceeded")
+
+    def called(self, by: Invocation, call: str, args: Sequence[Any], answer: Any) -> None:
+        """A call took effect."""
+        if call == "in_progress":
+            by.listed = {job.name for job in answer}
+        if call == "start":
+            self._limits_hold(by)
+        self._all_is_accounted_for()
+        self._each_request_is_one_tuning_job()
+        self._changes_are_legal()
+        self._books_agree()
+        lines = {team: list(self.ledger.heads(team, 99)) for team in TEAMS}
+        self._recent.append((lines, list(self.sagemaker.in_progress())))
+
+    def _limits_hold(self, by: Invocation) -> None:
+        """What is promised, and what it could know of others, is within the limits."""
+        active = {job.tuning_job_name: job for job in self.ledger.active()}
+        promised = [job for name, job in active.items() if name not in self.sagemaker.ended]
+        others = [
+            job
+            for name, job in self.sagemaker.running.items()
+            if name in by.listed and name not in active
+        ]
+        assert len(promised) + len(others) <= SLOTS
+        held = sum(job.instances.get(M5, 0) for job in [*promised, *others])
+        assert held <= QUOTA
+
+    def _all_is_accounted_for(self) -> None:
+        """Each message is in its queue, in the ledger or in the dead-letter queue."""
+        waiting = {each.message_id for line in self.queues._visible.values() for each in line}
+        waiting |= {each.message_id for each in self.queues._received.values()}
+        letters = {(team, body) for team, body, _ in self.queues.dead_letters}
+        for each in self.sent:
+            if each.message_id in waiting or (each.team, each.body) in letters:
+                continue
+            key = self._wanted.get(each.message_id)
+            assert key is None or key in self.ledger.entries, f"lost: {each}"
+
+    def _each_request_is_one_tuning_job(self) -> None:
+        jobs = self.sagemaker.running | self.sagemaker.ended
+        keys = [job.key for job in jobs.values() if job.key]
+        assert len(keys) == len(set(keys)), "doubled"
+        assert len(self.sagemaker.running) <= SLOTS
+        for name, job in jobs.items():
+            if job.key is None:
+                continue
+            assert name == tuning_job_name(*job.key)
+            entry = self.ledger.entries[job.key]
+            if self.overlapped:  # then a promise may be withdrawn while it is being kept
+                continue
+            assert entry.status.active or name in self.sagemaker.ended, "runs, and nobody knows"
+            assert entry.status not in (Status.QUEUED, Status.CANCELLED, Status.REJECTED)
+
+    def _changes_are_legal(self) -> None:
+        for key, entry in self.ledger.entries.items():
+            was = self._before.get(key)
+            if was and was.status is not entry.status:
+                assert entry.status in LEGAL.get(was.status, ()), f"{was.status} -> {entry.status}"
+            if was and was.status is Status.QUEUED and entry.status is Status.IN_PROGRESS:
+                assert not was.held, "held"
+                assert not was.blocked, "parents have not ended"
+                assert self._parents_ended(entry)
+            if entry.status in (Status.COMPLETED, Status.FAILED, Status.STOPPED):
+                job = self.sagemaker.ended[tuning_job_name(*key)]
+                assert job.status is entry.status
+        assert self._before.keys() <= self.ledger.entries.keys()
+        self._before = dict(self.ledger.entries)
+
+    def _parents_ended(self, entry: Entry) -> bool:
+        parents = entry.request.after if entry.request else ()
+        return all(self.ledger.entries[entry.team, each].status.ended for each in parents)
+
+    def _books_agree(self) -> None:
+        """Who is queued is in line, or kept out of it for a reason; who is active is counted."""
+        entries = self.ledger.entries
+        in_line = {(team, id_) for team, line in self.ledger._lines.items() for _, id_ in line}
+        assert in_line == {
+            key
+            for key, entry in entries.items()
+            if entry.status is Status.QUEUED and not (entry.held or entry.blocked)
+        }
+        active = {(job.team, job.request_id) for job in self.ledger.active()}
+        assert active == {key for key, entry in entries.items() if entry.status.active}
+
+
+class Cycles(RuleBasedStateMachine):
+    """What can happen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # One thread in each pool: then a dispatcher is always before one call, a known one.
+        self._patches = [
+            patch("hpo_dispatcher.intake.THREADS", 1),
+            patch("hpo_dispatcher.dispatch.CREATE_THREADS", 1),
+            patch("hpo_dispatcher.dispatch.START_BATCH", 2),
+        ]
+        for each in self._patches:
+            each.start()
+        self.world = World()
+        self.invocations: dict[int, Invocation] = {}
+        self.holders = {0: "x0", 1: "y0"}
+        self.moments: list[datetime] = [self.world.clock.now]
+
+    # What teams do
+
+    @rule(
+        team=teams,
+        request_id=ids,
+        parallel=st.sampled_from([1, 1, 1, 2, 4, 5]),
+        after=st.just([]) | st.just([]) | st.lists(ids, max_size=2, unique=True),
+        priority=st.integers(0, 3),
+    )
+    def a_request(
+        self, team: str, request_id: str, parallel: int, after: list[str], priority: int
+    ) -> None:
+        body: dict[str, Any] = {
+            "request_id": request_id,
+            "hyperparameter_ranges": {"lr": {"type": "continuous", "min": 0.1, "max": 1}},
+            "strategy": "Random",
+            "priority": priority,
+            "resource_limits": {
+                "max_training_jobs": parallel,
+                "max_parallel_training_jobs": parallel,
+            },
+        }
+        if after and request_id not in after:
+            body["after"] = after
+        self._send(team, body)
+
+    @rule(
+        team=teams, request_id=ids | st.none(), priority=st.integers(0, 5),
+        action=st.sampled_from(["cancel", "hold", "release", "release", "priority", "bad"]),
+    )  # fmt: skip
+    def action(self, team: str, request_id: str | None, action: str, priority: int) -> None:
+        """On a request, or on the whole team; some make no sense and are rejected."""
+        fields: dict[str, Any] = {"priority": priority} if action == "priority" else {}
+        self._send(team, {"action": action, "request_id": request_id, **fields})
+
+    def _send(self, team: str, message: object) -> None:
+        self.world.send(team, message)
+        self.moments.append(self.world.clock.now)
+
+    # What SQS does
+
+    @precondition(lambda self: self.world.sent)
+    @rule(team=teams, which=st.integers(0, 99), by=st.integers(0, 5), again=st.booleans())
+    def messages_come_again_and_in_another_order(
+        self, team: str, which: int, by: int, again: bool
+    ) -> None:
+        if again:
+            self.world.deliver_again(self.world.sent[-1 - which % len(self.world.sent)])
+        else:
+            self.world.queues.reappear()
+        self.world.reorder(team, by)
+
+    # What SageMaker, its other users and time do
+
+    @rule(instances=st.integers(1, 3))
+    def somebody_else_starts_a_job(self, instances: int) -> None:
+        name = f"other-{len(self.world.sagemaker.running) + len(self.world.sagemaker.ended)}"
+        self.world.sagemaker.start_of_others(name, {M5: instances}, seconds=200)
+
+    @precondition(lambda self: self.world.sagemaker.running)
+    @rule(data=st.data(), status=st.sampled_from([Status.COMPLETED, Status.FAILED, Status.STOPPED]))
+    def a_job_ends(self, data: st.DataObject, status: Status) -> None:
+        self.world.sagemaker.end(
+            data.draw(st.sampled_from(sorted(self.world.sagemaker.running))), status
+        )
+        self.moments.append(self.world.clock.now)
+
+    @rule(seconds=st.sampled_from([1, 20, 120, 400, 1500]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.clock.now += timedelta(seconds=seconds)
+        self.world.forget_recent()
+        if self.world.sagemaker.end_due():
+            self.moments.append(self.world.clock.now)
+        for number, each in list(self.invocations.items()):
+            if each.deadline.remaining() <= 0:  # Lambda ends it
+                self._kill(number)
+
+    # What dispatchers do
+
+    @initialize()
+    def requests_are_there(self) -> None:
+        for request_id in IDS[:3]:
+            for team in TEAMS:
+                self.a_request(team, request_id, 1, [], 0)
+
+    @rule(number=numbers, event=events, until=st.sampled_from(INTAKE), how=fates, lag=lags)
+    def a_dispatcher_takes_in(self, **how: Any) -> None:
+        self._goes_on(**how)
+
+    @rule(number=numbers, event=events, until=st.sampled_from(STARTING), how=fates, lag=lags)
+    def a_dispatcher_starts(self, **how: Any) -> None:
+        self._goes_on(**how)
+
+    @rule(number=numbers, event=events, until=st.sampled_from(STARTING), how=fates, lag=lags)
+    def a_dispatcher_starts_more(self, **how: Any) -> None:
+        self._goes_on(**how)
+
+    @rule(number=numbers, event=events, until=st.sampled_from(ENDING), how=fates, lag=lags)
+    def a_dispatcher_comes_to_its_end(self, **how: Any) -> None:
+        self._goes_on(**how)
+
+    def _goes_on(self, number: int, event: int | None, until: str, how: str, lag: int) -> None:
+        """Until a certain call, which may fail, with stale reads on the way.
+
+        One that is not at work is invoked first: by the heartbeat, or by an event of any age, in
+        any order, again and again.
+        """
+        if number not in self.invocations:
+            asked_at = self.moments[-min(event, len(self.moments))] if event else None
+            self.invocations[number] = self._invocation(self.holders[number], asked_at)
+        invocation = self.invocations[number]
+        for call in invocation.calls():
+            if call == until:
+                invocation.step(self._fate(how, call))
+                break
+            invocation.step(self._read(call, lag))
+        if not invocation.next_call:
+            del self.invocations[number]
+
+    def _invocation(self, holder: str, asked_at: datetime | None) -> Invocation:
+        clock, until = self.world.clock, self.world.clock.now + timedelta(seconds=TIMEOUT)
+
+        def remaining() -> float:
+            return (until - clock.now).total_seconds()
+
+        deadline = Deadline(remaining=remaining, total=TIMEOUT)
+        dispatcher = replace(self.world.account.dispatcher, holder=holder)
+        return Invocation(dispatcher, deadline, asked_at, self.world.called)
+
+    @precondition(lambda self: self.invocations)
+    @rule(number=numbers)
+    def a_dispatcher_is_killed(self, number: int) -> None:
+        if number in self.invocations:
+            self._kill(number)
+
+    @rule(
+        number=numbers,
+        until=st.sampled_from(STARTING),
+        the_others=st.sampled_from([*STARTING, *ENDING]),
+        how=fates,
+    )
+    def the_lease_is_lost_at_work(self, number: int, until: str, the_others: str, how: str) -> None:
+        """Clocks differ, or somebody deletes the row: two are at work at once."""
+        self._goes_on(number, None, until, "well", 0)
+        self.world.ledger._holder = None
+        self.world.overlapped = True
+        self._goes_on(1 - number, None, the_others, how, 0)
+
+    def _fate(self, how: str, call: str) -> Fate:
+        if how == "no capacity" and call == "create":
+            return Fate(instead=self.world.no_capacity)
+        if how in ("well", "no capacity"):
+            return WELL
+        return Fate(before=throttled) if how == "throttled" else Fate(after=timed_out)
+
+    def _read(self, call: str, lag: int) -> Fate:
+        return Fate(instead=partial(self.world.stale, call, lag)) if call in STALE and lag else WELL
+
+    def _kill(self, number: int) -> None:
+        self.invocations.pop(number).kill()
+        self.holders[number] += "'"  # the next process has another name
+
+    # What must come of it
+
+    def teardown(self) -> None:
+        try:
+            for number in list(self.invocations):
+                self._kill(number)
+            self._converge()
+        finally:
+            for each in self._patches:
+                each.stop()
+
+    def _converge(self) -> None:
+        """Once nothing fails any more, everything ends."""
+        world = self.world
+        self._clean_cycles(2)  # a hold that is still on its way would come after its release
+        for team in TEAMS:
+            for request_id in IDS:
+                world.send(team, {"action": "release", "request_id": request_id})
+            world.send(team, {"action": "release"})
+        self._clean_cycles()
+        left = [entry for entry in world.ledger.entries.values() if not entry.status.ended]
+        for entry in left:
+            assert entry.status is Status.QUEUED, entry
+            assert not entry.held
+            assert entry.blocked or entry.instances[M5] > QUOTA, f"could have run: {entry}"
+            world.send(entry.team, {"action": "cancel", "request_id": entry.request_id})
+        self._clean_cycles()
+        assert all(entry.status.ended for entry in world.ledger.entries.values())
+        assert world.queues.waiting() == 0
+        assert not world.sagemaker.running
+
+    def _clean_cycles(self, most: int = 20) -> None:
+        for number in range(most):
+            if number > 2 and not (self.world.ledger.unended() or self.world.queues.waiting()):
+                break
+            self.world.queues.reappear()
+            self.world.clock.now += timedelta(seconds=1200)
+            self.world.sagemaker.end_due()
+            invocation = self._invocation(f"clean{number}", None)
+            for _ in invocation.calls():
+                invocation.step()
+
+
+TestCycles = Cycles.TestCase
+TestCycles.settings = settings(
+    max_examples=150,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
