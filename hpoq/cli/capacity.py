@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from hpoq.cli.options import AsJson, DeploymentName, client
 from hpoq.cli.output import print_json, say, show
+
+if TYPE_CHECKING:
+    from hpoq.client import Client
+    from hpoq.outlook import Outlook
 
 
 def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> None:
     """What is in use, by whom, and what each team's first requests wait for."""
-    seen = client(deployment).capacity()
+    of = client(deployment)
+    seen = of.capacity()
+    outlooks = _outlooks(of, seen)
     if as_json:
+        for each, outlook in zip(seen.get("waiting", []), outlooks, strict=True):
+            each["outlook"] = outlook
         print_json(seen)
         return
     if not seen:
         say("the dispatcher has not completed a cycle yet")
         return
-    from hpoq.cli.tables import table
+    from hpoq.cli.tables import expected, place, table
 
     made = table("resource", ">in use", ">limit", "held by")
     for name, use in [("tuning jobs", seen["tuning_jobs"]), *seen.get("instances", {}).items()]:
@@ -33,9 +43,23 @@ def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> No
         show(spent)
     waiting = seen.get("waiting", [])
     if waiting:
-        line = table("waiting", "team", ">position", "for")
-        for each in waiting:
-            position = str(each.get("position", ""))
-            line.add_row(each["request_id"], each["team"], position, each["reason"])
+        line = table("waiting", "team", "place", "starts", "for")
+        for each, outlook in zip(waiting, outlooks, strict=True):
+            line.add_row(
+                each["request_id"], each["team"], place(outlook), expected(outlook), each["reason"]
+            )
         show(line)
     say(f"as of {seen['at']}")
+
+
+def _outlooks(of: Client, seen: dict[str, Any]) -> list[Outlook]:
+    """Of the waiting ones, in their order."""
+    waiting = seen.get("waiting", [])
+    if not waiting:
+        return []
+    from datetime import UTC, datetime
+
+    from hpoq.outlook import Forecast
+
+    found = Forecast(seen, of.settings.deployment.teams).of_listed(datetime.now(UTC))
+    return [found[each["team"], each["request_id"]] for each in waiting]

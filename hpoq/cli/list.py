@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hpoq.cli.options import AllTeams, AsJson, DeploymentName, Team, client, one_team
 from hpoq.cli.output import entry_fields, print_json, say, show
+
+if TYPE_CHECKING:
+    from hpo_dispatcher.entry import Entry
+    from hpoq.outlook import Outlook
 
 Statuses = Annotated[
     list[str] | None,
@@ -24,21 +29,39 @@ def list_requests(
     deployment: DeploymentName = "hpoq",
     as_json: AsJson = False,
 ) -> None:
-    """Requests, the newest first."""
+    """Requests, the newest first; of those that wait, their place and when they may start."""
+    from datetime import UTC, datetime
+
+    from hpo_dispatcher.entry import Status
+    from hpoq.outlook import Forecast, why
+
     of = client(deployment)
     teams = of.teams() if all_teams else [one_team(team, of)]
     wanted = [_status(each) for each in status or []]
     found = [entry for each in teams for entry in of.entries(each, wanted)]
     found.sort(key=lambda entry: entry.accepted_at, reverse=True)
     entries = [of.live(entry) for entry in found[:limit]]
+    seen = of.capacity() if any(entry.status is Status.QUEUED for entry in entries) else {}
+    forecast, now = Forecast(seen, of.settings.deployment.teams), datetime.now(UTC)
+    outlooks = {
+        entry.key: forecast.of(entry, now) for entry in entries if entry.status is Status.QUEUED
+    }
     if as_json:
-        print_json([entry_fields(entry) for entry in entries])
+        print_json([_fields(entry, seen, outlooks.get(entry.key)) for entry in entries])
         return
     from hpoq.cli.tables import requests_table
 
     if entries:
-        show(requests_table(entries, teams=len(teams) > 1))
+        whys = {entry.key: why(entry, seen) for entry in entries}
+        show(requests_table(entries, whys, outlooks, teams=len(teams) > 1))
     say(f"{len(entries)} of {len(found)} requests")
+
+
+def _fields(entry: Entry, seen: dict[str, Any], outlook: Outlook | None) -> dict[str, Any]:
+    from hpoq.outlook import why
+
+    waiting = {"waiting": {"reason": why(entry, seen), **asdict(outlook)}} if outlook else {}
+    return entry_fields(entry) | waiting
 
 
 def _status(name: str):  # type: ignore[no-untyped-def]  # Status; its import costs time

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from hpoq.cli.options import AsJson, DeploymentName, RequestId, Team, client, one_team
 from hpoq.cli.output import entry_fields, print_json, show
 
@@ -13,31 +15,43 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """One request: where it stands, what it waits for, what it has found."""
+    from datetime import UTC, datetime
+
+    from hpo_dispatcher.entry import Status
+    from hpoq.outlook import Forecast, why
+
     of = client(deployment)
     entry = of.live(of.get(one_team(team, of), request_id))
-    wait = next(
-        (
-            each
-            for each in of.capacity().get("waiting", [])
-            if (each["team"], each["request_id"]) == entry.key
-        ),
-        None,
-    )
+    queued = entry.status is Status.QUEUED
+    seen = of.capacity() if queued else {}
+    outlook = Forecast(seen, of.settings.deployment.teams).of(entry, datetime.now(UTC))
     if as_json:
-        print_json(entry_fields(entry) | ({"waiting": wait} if wait else {}))
+        wait = {"reason": why(entry, seen), **asdict(outlook)}
+        print_json(entry_fields(entry) | ({"waiting": wait} if queued else {}))
         return
     from rich.table import Table
+    from rich.text import Text
 
     from hpoq.cli.output import short
-    from hpoq.cli.tables import instance_hours, objective, ran, status_text, training_jobs, waited
+    from hpoq.cli.tables import (
+        expected,
+        instance_hours,
+        objective,
+        place,
+        ran,
+        status_text,
+        training_jobs,
+        waited,
+    )  # fmt: skip
 
     made = Table.grid(padding=(0, 2))
-    reason = entry.reason or (wait or {}).get("reason", "")
     best = entry.best
-    rows = {
+    rows: dict[str, str | Text] = {
         "request": f"{entry.request_id} (team {entry.team})",
         "status": status_text(entry.status),
-        "why": reason,
+        "why": why(entry, seen),
+        "place": place(outlook),
+        "starts": expected(outlook),
         "template": entry.template,
         "tuning job": entry.tuning_job_name,
         "training jobs": training_jobs(entry),

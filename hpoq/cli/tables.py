@@ -12,6 +12,9 @@ from hpo_dispatcher.budget import used_until
 from hpo_dispatcher.entry import Entry, Status
 from hpo_dispatcher.usage import HOUR
 from hpoq.cli.output import duration, short
+from hpoq.outlook import Outlook
+
+Key = tuple[str, str]
 
 COLOURS = {
     Status.QUEUED: "yellow",
@@ -39,10 +42,32 @@ def status_text(status: Status) -> Text:
     return Text(str(status), style=COLOURS[status])
 
 
-def requests_table(entries: Sequence[Entry], teams: bool) -> Table:
+def place(of: Outlook) -> str:
+    """Where a request stands in its team's line, and of all."""
+    if of.place is None:
+        return ""
+    text = f"{'' if of.exact else 'about '}{of.place} of {of.of_team}"
+    return f"{text}, {of.overall} of all teams'" if of.overall else text
+
+
+def expected(of: Outlook) -> str:
+    """When it may start, with the error of that."""
+    if of.starts_in is None or of.earliest is None or of.latest is None:
+        return ""
+    spread = f"{duration(of.earliest)} to {duration(of.latest)}"
+    return f"in about {duration(of.starts_in)} ({spread}, by {of.run_times} run times)"
+
+
+def requests_table(
+    entries: Sequence[Entry],
+    whys: Mapping[Key, str],
+    outlooks: Mapping[Key, Outlook],
+    teams: bool,
+) -> Table:
     """What ``hpoq list`` shows."""
     team = ["team"] if teams else []
-    made = table("request", *team, "status", ">age", ">training jobs", ">best", "note")
+    columns = ("status", ">age", "place", "starts", ">training jobs", ">best", "note")
+    made = table("request", *team, *columns)
     now = datetime.now(UTC)
     for entry in entries:
         made.add_row(
@@ -50,9 +75,11 @@ def requests_table(entries: Sequence[Entry], teams: bool) -> Table:
             *([entry.team] if teams else []),
             status_text(entry.status),
             duration((now - entry.accepted_at).total_seconds()),
+            place(outlooks.get(entry.key, Outlook())),
+            expected(outlooks.get(entry.key, Outlook())),
             training_jobs(entry),
             objective(entry),
-            entry.reason or (short(entry.best.hyperparameters) if entry.best else ""),
+            whys.get(entry.key) or (short(entry.best.hyperparameters) if entry.best else ""),
         )
     return made
 

@@ -8,11 +8,11 @@ from typing import Any
 from hpo_dispatcher.entry import Entry, Status
 from hpoq.cli import tables
 from hpoq.cli.output import entry_fields
+from hpoq.outlook import why
 from hpoq.ui import render
 from hpoq.ui.account import RUNNING, Account, Requests
 
 SHOWN = 100  # requests; all are in `hpoq list`
-UNSEEN = "in line; the next dispatch cycle says what for"
 
 
 def overview(account: Account, _: Mapping[str, str]) -> str:
@@ -47,20 +47,6 @@ def request(account: Account, _: Mapping[str, str], team: str, request_id: str) 
         tables=tables,
         sent=entry_fields(entry).get("request"),
     )
-
-
-def why(entry: Entry, capacity: Mapping[str, Any]) -> str:
-    """Why a request waits, failed or was refused, in the dispatcher's words."""
-    if entry.status is not Status.QUEUED or entry.reason:
-        return entry.reason
-    for each in capacity.get("waiting", ()):
-        if (each["team"], each["request_id"]) == entry.key:
-            return str(each["reason"])
-    if entry.held:
-        return "held by its team; `hpoq release` lets it go on"
-    if entry.blocked:
-        return "waits for the requests that it comes after"
-    return UNSEEN
 
 
 def _row(entry: Entry, requests: Requests) -> dict[str, Any]:

@@ -393,3 +393,33 @@ def test_a_deployment_that_has_not_run_yet_says_so(
     with patch("sys.argv", ["hpoq", "template", "list"]), pytest.raises(SystemExit):
         main()
     assert "has not run yet" in capsys.readouterr().err
+
+
+def test_status_list_and_capacity_show_place_reason_and_estimate(
+    hpoq: Run, account: Account
+) -> None:
+    account.request("fraud", "first")
+    account.cycle()
+    account.cycle()  # moto's tuning jobs end at once: now a run time is known
+    account.configure(limits={"tuning_jobs": 1})
+    for request_id in ("a", "b", "c"):
+        account.request("fraud", request_id)
+    account.cycle()
+    waiting = json.loads(hpoq("capacity", "--json")[1])["waiting"]
+    last = waiting[-1]["request_id"]
+    assert [each["outlook"]["place"] for each in waiting] == [1, 2]
+    assert waiting[-1]["outlook"]["overall"] == 2
+
+    status = hpoq("status", last)[1]
+    assert "1/1 in use, 1 needed; held by: fraud 1" in status
+    assert "2 of 2, 2 of all teams'" in status
+    assert "by 1 run times" in status
+    told = json.loads(hpoq("status", last, "--json")[1])["waiting"]
+    assert (told["place"], told["run_times"]) == (2, 1)
+    assert told["earliest"] <= told["starts_in"] <= told["latest"]
+
+    listed = {each["request_id"]: each for each in json.loads(hpoq("list", "--json")[1])}
+    assert listed[last]["waiting"]["place"] == 2
+    assert "waiting" not in listed["first"]
+    for command in ("list", "capacity"):
+        assert "2 of 2, 2 of all teams'" in " ".join(hpoq(command)[1].split())

@@ -1,0 +1,180 @@
+"""Place, reason and estimate, on an account whose next hours can be worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from hpo_dispatcher.entry import Entry, Status, timestamp
+from hpo_dispatcher.settings import TeamSettings
+from hpoq.cli import tables
+from hpoq.outlook import UNSEEN, Forecast, Outlook, why
+from hpoq.simulation.simulate import START, Simulation
+from hpoq.simulation.workload import Arrival, Workload
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+TEAMS = {"fraud": TeamSettings(), "vision": TeamSettings()}
+
+
+def waiting(team: str, request_id: str, position: int, reason: str = "next in line") -> Any:
+    accepted_at = timestamp(NOON - timedelta(minutes=30 - position))
+    return {
+        "team": team, "request_id": request_id, "position": position, "reason": reason,
+        "priority": 0, "accepted_at": accepted_at, "instances": {}, "template": "cpu", "rounds": 1,
+    }  # fmt: skip
+
+
+def running(team: str | None, minutes: float | None, rounds: int = 1) -> Any:
+    began = {} if minutes is None else {"started_at": timestamp(NOON - timedelta(minutes=minutes))}
+    return {"team": team, "instances": {}, "template": "cpu", "rounds": rounds, **began}
+
+
+def document(*heads: Any, runs: list[Any], slots: int, seconds: list[float], **more: Any) -> Any:
+    """One slot of two is fraud's for 4 of its 10 minutes, and so on."""
+    return {
+        "at": NOON.isoformat(),
+        "tuning_jobs": {"limit": slots},
+        "waiting": list(heads),
+        "running": runs,
+        "run_times": [{"team": "fraud", "template": "cpu", "seconds_per_round": seconds}],
+        **more,
+    }
+
+
+def outlook(of: Any, team: str, request_id: str) -> Outlook:
+    return Forecast(of, TEAMS).of_listed(NOON)[team, request_id]
+
+
+# Two slots; every job has taken 10 minutes. fraud's runs for 4 minutes, vision's for 1: a slot is
+# free in 6 minutes and the next in 9. At 6 nobody but vision holds anything, so fraud's first
+# starts; at 9 nobody but fraud, so vision's; then again ten minutes later.
+STATED = document(
+    waiting("fraud", "f1", 1), waiting("fraud", "f2", 2), waiting("vision", "v1", 1),
+    runs=[running("fraud", 4), running("vision", 1)], slots=2, seconds=[600.0] * 5,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("team", "request_id", "place", "overall", "minutes"),
+    [("fraud", "f1", 1, 1, 6), ("vision", "v1", 1, 2, 9), ("fraud", "f2", 2, 3, 16)],
+)
+def test_place_and_start_are_as_worked_out_by_hand(
+    team: str, request_id: str, place: int, overall: int, minutes: int
+) -> None:
+    found = outlook(STATED, team, request_id)
+    assert (found.place, found.overall) == (place, overall)
+    assert (found.earliest, found.starts_in, found.latest) == (minutes * 60,) * 3
+    assert found.run_times == 5
+
+
+def test_the_estimate_counts_from_now_not_from_the_last_cycle() -> None:
+    later = Forecast(STATED, TEAMS).of_listed(NOON + timedelta(minutes=2))
+    assert later["fraud", "f1"].starts_in == 4 * 60
+    past = Forecast(STATED, TEAMS).of_listed(NOON + timedelta(hours=2))
+    assert past["fraud", "f1"].starts_in == 0
+
+
+def test_a_job_of_twice_the_rounds_is_waited_for_twice_as_long() -> None:
+    of = document(
+        waiting("fraud", "f", 1), runs=[running("fraud", 4, rounds=2)], slots=1, seconds=[600.0] * 5
+    )
+    assert outlook(of, "fraud", "f").starts_in == 16 * 60
+
+
+def test_run_times_that_differ_make_the_error() -> None:
+    draw = random.Random(1)
+    seconds = [draw.uniform(300, 900) for _ in range(20)]
+    of = document(waiting("fraud", "f", 1), runs=[running("fraud", 0)], slots=1, seconds=seconds)
+    found = outlook(of, "fraud", "f")
+    assert found.earliest is not None and found.starts_in is not None and found.latest is not None
+    assert 300 <= found.earliest < found.starts_in < found.latest <= 900
+
+
+def test_nothing_is_estimated_before_anything_has_ended() -> None:
+    of = document(waiting("fraud", "f", 1), runs=[running("fraud", 0)], slots=1, seconds=[])
+    assert outlook(of, "fraud", "f") == Outlook(place=1, of_team=1)
+
+
+@pytest.mark.parametrize(
+    "reason", ["needs 9 tuning jobs, the limit is 1: never fits", "the budget of team fraud is 1"]
+)
+def test_what_no_end_lets_start_has_no_estimate(reason: str) -> None:
+    of = document(
+        waiting("fraud", "f", 1, reason), runs=[running("vision", 1)], slots=1, seconds=[600.0] * 5
+    )
+    assert outlook(of, "fraud", "f").starts_in is None
+
+
+def test_what_others_started_past_the_queue_is_not_expected_to_end() -> None:
+    of = document(waiting("fraud", "f", 1), runs=[running(None, None)], slots=1, seconds=[600.0])
+    assert outlook(of, "fraud", "f").starts_in is None
+
+
+def test_farther_back_than_a_cycle_looks_it_is_reckoned_on() -> None:
+    lines = {"fraud": {"queued": 40, "complete": True, "marks": [["0000", 40]]}}
+    of = STATED | {"lines": lines}
+    deep = Entry(team="fraud", request_id="f39", status=Status.QUEUED, accepted_at=NOON)
+    found = Forecast(of, TEAMS).of(deep, NOON)
+    assert (found.place, found.exact, found.of_team) == (21, False, 40)
+    assert found.starts_in == 16 * 60 * 21 / 2
+    assert tables.place(found) == "about 21 of 40, 32 of all teams'"
+
+
+def test_who_is_held_or_blocked_has_no_place_but_a_reason() -> None:
+    entry = Entry(team="fraud", request_id="f1", status=Status.QUEUED, accepted_at=NOON, held=True)
+    assert Forecast(STATED, TEAMS).of(entry, NOON) == Outlook()
+    assert why(entry, STATED).startswith("held by its team")
+    ready = Entry(team="fraud", request_id="f1", status=Status.QUEUED, accepted_at=NOON)
+    assert why(ready, STATED) == "next in line"
+    assert why(ready, STATED | {"held_teams": ["fraud"]}).startswith("team fraud is on hold")
+    assert why(ready, {}) == UNSEEN
+
+
+def test_the_estimate_is_said_with_its_error() -> None:
+    said = Outlook(
+        place=3, of_team=12, overall=9, starts_in=1500, earliest=900, latest=2400, run_times=14
+    )
+    assert tables.place(said) == "3 of 12, 9 of all teams'"
+    assert tables.expected(said) == (
+        "in about 25 min 00 s (15 min 00 s to 40 min 00 s, by 14 run times)"
+    )
+
+
+def test_most_requests_start_within_the_error_that_was_stated() -> None:
+    """The queue itself, in virtual time: three hours in, everybody is told; then it is watched."""
+    draw = random.Random(7)
+    arrivals = [
+        Arrival(
+            at=0, team=("fraud", "vision")[n % 2], request_id=f"r{n}",
+            seconds=draw.uniform(20, 40) * 60,
+        )
+        for n in range(100)
+    ]  # fmt: skip
+    queue = Simulation(
+        Workload(name="told", arrivals=arrivals, teams={"fraud": {}, "vision": {}}, slots=5)
+    )
+    told: dict[tuple[str, str], Outlook] = {}
+    moment = START + timedelta(hours=3)
+
+    def listen(*_: Any) -> None:
+        if not told and queue.clock.now >= moment:
+            seen = json.loads(queue.ledger.document("capacity") or "{}")
+            told.update(Forecast(seen, TEAMS).of_listed(queue.clock.now))
+            told.update({("at", ""): Outlook(starts_in=queue.clock.now.timestamp())})
+
+    queue.dispatcher = replace(queue.dispatcher, watch=listen)
+    report = queue.run()
+    at = told.pop(("at", "")).starts_in or 0.0
+    began = {(team, id_): START.timestamp() + start for start, team, id_ in report.starts}
+    within = [
+        each.earliest - 60 <= began[key] - at <= each.latest + 60
+        for key, each in told.items()
+        if each.earliest is not None and each.latest is not None
+    ]
+    assert len(within) >= 20
+    assert sum(within) >= 0.6 * len(within)
