@@ -95,8 +95,8 @@ def parallel_coordinates(plan: Plan, table: pd.DataFrame, names: list[str]) -> A
         elif scaling(each) == "Logarithmic":
             logarithms = np.log10(column.astype("float64"))
             low, high = np.log10(float(each.min)), np.log10(float(each.max))
-            at = series.decades(low, high)
-            ticks = {"tickvals": at, "ticktext": [f"{10**v:.3g}" for v in at]}
+            at, texts = zip(*series.decades(low, high), strict=True)
+            ticks = {"tickvals": at, "ticktext": texts}
             dimensions.append({"label": name, "values": logarithms, "range": [low, high], **ticks})
         else:
             bounds = [float(each.min), float(each.max)]

@@ -48,10 +48,12 @@ def places(column: pd.Series[Any], each: CategoricalRange) -> tuple[pd.Series[An
     return middles.astype("float64") + [0.5 * each for each in spread], labels
 
 
-def decades(low: float, high: float) -> list[float]:
-    """Where a logarithmic axis is labelled, as logarithms: powers of ten, or else its ends."""
+def decades(low: float, high: float) -> list[tuple[float, str]]:
+    """Labels of a logarithmic axis, by logarithm: powers of ten, or else both ends and middle."""
     powers = [float(power) for power in range(math.ceil(low), math.floor(high) + 1)]
-    return powers if len(powers) > 1 else [low, (low + high) / 2, high]
+    found = powers if len(powers) > 1 else [low, (low + high) / 2, high]
+    values = [(at, 10**at) for at in found]
+    return [(at, f"{n:,.0f}" if n >= 1_000 else f"{n:.3g}") for at, n in values]
 
 
 def focus(objective: pd.Series[Any], *, maximize: bool) -> tuple[float, float]:

@@ -77,6 +77,29 @@ def slices(plan: Plan, table: pd.DataFrame) -> str:
     return _picture(-(-len(names) // columns) * height, "".join(parts))
 
 
+def lines(table: pd.DataFrame, title: str, below: str) -> str:
+    """A line for each column over the index, which is numbers.
+
+    Args:
+        table: at least two rows.
+        title: above the picture.
+        below: what the index is.
+    """
+    x = _linear(float(table.index.min()), float(table.index.max()), LEFT, WIDTH - RIGHT)
+    y = _linear(0.0, float(table.to_numpy().max()), TOP + PANEL_HEIGHT, TOP)
+    parts, at = [_frame(x, y, title, below)], WIDTH - RIGHT
+    for number, (name, column) in reversed(list(enumerate(table.items(), 1))):
+        colour = _shade(number, len(table.columns))
+        points = " ".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in column.items())
+        parts.append(
+            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        )
+        label = f'<text x="{at}" y="{TOP - 12}" text-anchor="end" font-weight="600"'
+        parts.append(f'{label} fill="{colour}">{escape(str(name))}</text>')
+        at -= 8 * len(str(name)) + 16
+    return _picture(TOP + PANEL_HEIGHT + BOTTOM, "".join(parts))
+
+
 def _objective_axis(plan: Plan, table: pd.DataFrame, top: float, bottom: float) -> Axis:
     low, high = series.focus(table["objective"][table["usable"]], maximize=plan.campaign.maximize)
     return _linear(low, high, bottom, top)
@@ -97,7 +120,7 @@ def _searched_axis(
     if scaling(each) != "Logarithmic":
         return _linear(low, high, start, end), values
     low, high = math.log10(low), math.log10(high)
-    labels = tuple((tick, f"{10**tick:.3g}") for tick in series.decades(low, high))
+    labels = tuple(series.decades(low, high))
     return Axis(low, high, start, end, labels), values.map(math.log10)
 
 

@@ -160,9 +160,26 @@ def test_values_without_an_order_stand_beside_each_other_each_in_its_own_place()
 
 @pytest.mark.parametrize(
     ("low", "high", "labelled"),
-    [(-4.0, -1.0, [-4, -3, -2, -1]), (-3.7, -1.0, [-3, -2, -1]), (-3.7, -2.9, [-3.7, -3.3, -2.9])],
+    [
+        (1e-4, 0.1, ["0.0001", "0.001", "0.01", "0.1"]),
+        (2e-4, 0.1, ["0.001", "0.01", "0.1"]),
+        (128, 2048, ["128", "512", "2,048"]),
+    ],
 )
 def test_logarithmic_axes_are_labelled_at_powers_of_ten(
-    low: float, high: float, labelled: list[float]
+    low: float, high: float, labelled: list[str]
 ) -> None:
-    assert series.decades(low, high) == pytest.approx(labelled)
+    found = series.decades(math.log10(low), math.log10(high))
+    assert [label for _, label in found] == labelled
+
+
+def test_lines_are_drawn_one_for_each_column() -> None:
+    table = pd.DataFrame({"Queued": [9, 4, 0], "<Completed>": [0, 5, 9]}, index=[0.0, 2.0, 4.0])
+    root = ElementTree.fromstring(svg.lines(table, "requests", "seconds"))
+    drawn = root.findall("{http://www.w3.org/2000/svg}polyline")
+    assert [len((line.get("points") or "").split()) for line in drawn] == [3, 3]
+    rising, falling = ([float(p.split(",")[1]) for p in (line.get("points") or "").split()]
+                       for line in drawn)  # fmt: skip
+    assert rising == sorted(rising, reverse=True)  # pixels count downwards
+    assert falling == sorted(falling)
+    assert "<Completed>" in [text.text for text in root.iter() if text.tag.endswith("text")]
