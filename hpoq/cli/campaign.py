@@ -13,6 +13,7 @@ from hpoq.cli.options import AsJson, DeploymentName, Team, client, one_team
 from hpoq.cli.output import console, duration, print_json, say, show
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.table import Table
 
     from hpoq.campaign.campaign import RunningCampaign
@@ -277,17 +278,15 @@ def _measured(
     wanted: dict[str, Any], trials: int, guess: float, team: str | None, deployment: str
 ) -> tuple[float, float]:
     """Minutes per trial and their spread, by running a few."""
-    import tempfile
+    from hpoq.campaign.pilot import measured
 
-    from hpoq.campaign.pilot import measure, pilot_of
-
-    small = pilot_of(wanted, trials, guess)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "pilot.json"
-        small.save(file)
+    def run(file: Path) -> pd.DataFrame:
         running = _queued(file, team, deployment)
         _follow(running, every=5.0)
-        minutes, spread = measure(running.results())
+        return running.results()
+
+    found = measured(wanted, trials, run, guess=guess)
+    minutes, spread = found["minutes_per_trial"], found["spread"]
     say(f"measured: {minutes:.2f} minutes per trial, spread {spread:.2f}")
     return minutes, spread
 
