@@ -9,7 +9,7 @@ running.run(show=lambda progress: print(campaign.line(progress)))
 running.results()
 """
 
-from hpoq.campaign.account_limits import account_limits
+from hpoq.campaign.account_limits import limits_of
 from hpoq.campaign.campaign import RunningCampaign
 from hpoq.campaign.model import Plan
 from hpoq.campaign.pilot import measured
@@ -17,5 +17,5 @@ from hpoq.campaign.planning import Comparison, plan
 from hpoq.campaign.progress import line, panel
 
 __all__ = [
-    "Comparison", "Plan", "RunningCampaign", "account_limits", "line", "measured", "panel", "plan",
+    "Comparison", "Plan", "RunningCampaign", "limits_of", "line", "measured", "panel", "plan",
 ]  # fmt: skip

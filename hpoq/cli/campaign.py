@@ -258,10 +258,10 @@ def _limits(given: list[str], instance_type: str, deployment: str) -> dict[str, 
     """What the account says, and over it what the user says."""
     import boto3
 
-    from hpoq.campaign.account_limits import account_limits
+    from hpoq.campaign.account_limits import limits_of
     from hpoq.campaign.errors import InvalidPlan
 
-    limits = account_limits(boto3.Session(), instance_type, client(deployment))
+    limits = limits_of(boto3.Session(), instance_type, client(deployment))
     for name, value in limits.items():
         say(f"limit read from the account: {name}={value}")
     for each in given:
