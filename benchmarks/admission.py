@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from benchmarks.measure import Measure, at_least, at_most, print_table, shown
 from hpo_dispatcher.plan import Capacity, Head, Snapshot, plan
 from hpo_dispatcher.tuning_job import Demand
-from hpoq.simulation.simulate import Report, Simulation
+from hpoq.simulation.simulate import Conditions, Report, Simulation
 from hpoq.simulation.workload import WORKLOADS
 from tests.unit.simulation.test_simulation import waited_job_ends
 
@@ -24,7 +24,7 @@ def results() -> Iterable[Measure]:
     reports = {name: _run(name, 1000) for name in WORKLOADS}
     burst = reports["burst"]
     yield at_least(NAME, "utilisation, always backlogged, 30 min jobs", burst.utilisation, 0.99)
-    poller = Simulation(WORKLOADS["burst"](1000, 1), on_events=False).run()
+    poller = Simulation(WORKLOADS["burst"](1000, 1), Conditions(on_events=False)).run()
     yield shown(NAME, "  the plain ten-minute poller's", poller.utilisation)
     noisy = _run("noisy-neighbour", 10_000)
     yield at_most(NAME, "job ends b waits beyond its share", waited_job_ends(noisy), 1)

@@ -166,6 +166,14 @@ class MemoryLedger:
         """Requests in line, of all teams."""
         return sum(map(len, self._lines.values()))
 
+    def in_line(self, team: str) -> int:
+        """Requests in a team's line."""
+        return len(self._lines.get(team, ()))
+
+    def first_in_line(self, team: str, count: int) -> list[Entry]:
+        """As ``heads``, and no call of the API."""
+        return [self.entries[team, each] for _, each in self._lines.get(team, [])[:count]]
+
     def get(self, team: str, request_id: str) -> Entry | None:
         """See ``Ledger``."""
         with self._called("GetItem"):

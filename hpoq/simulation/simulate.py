@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,13 +16,13 @@ from hpo_dispatcher.entry import Status
 from hpo_dispatcher.job_builder import JobBuilder
 from hpo_dispatcher.pace import Deadline, TokenBucket
 from hpo_dispatcher.settings import Deployment, Environment, FrameworkImage, Template
+from hpoq.simulation.fairness import Shares
 from hpoq.simulation.memory import MemoryEvents, MemoryLedger, MemoryQueues
 from hpoq.simulation.sagemaker import Course, SimulatedSageMaker
 from hpoq.simulation.workload import Arrival, Workload
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HEARTBEAT = timedelta(minutes=10)
-EVENT_DELAY = timedelta(seconds=1)  # from a job's end to the dispatcher's invocation
 CYCLE = timedelta(seconds=2)  # what a cycle takes; events that come meanwhile wait for its end
 TEMPLATE = Template(
     description="simulated",
@@ -30,15 +32,52 @@ TEMPLATE = Template(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What the services around the dispatcher are like."""
+
+    on_events: bool = True  # False: only the heartbeat wakes it, as in the plain poller
+    event_delay: float = 1.0  # seconds from a job's end to the dispatcher's invocation
+    # Calls a second; None costs no time. A cycle that makes more of them takes longer.
+    creates_per_second: float | None = None
+    reads_per_second: float | None = None  # SageMaker's lists and descriptions
+    failing: float = 0.0  # share of the tuning jobs that end as Failed, besides the workload's
+    seed: int = 1  # decides which
+
+
+WELL = Conditions()
+
+
 class Clock:
     """Virtual time."""
 
     def __init__(self) -> None:
         self.now = START
 
+    def wait(self, seconds: float) -> None:
+        """Time passes in a cycle, too."""
+        self.now += timedelta(seconds=seconds)
+
+    def seconds(self) -> float:
+        """Since the start."""
+        return (self.now - START).total_seconds()
+
     def __call__(self) -> datetime:
         """The present moment of the simulation."""
         return self.now
+
+
+class _Rate(TokenBucket):
+    """One caller after the other: in virtual time two waits at once would add up."""
+
+    def __init__(self, per_second: float | None, clock: Clock) -> None:
+        rate = per_second or 1e9
+        super().__init__(rate=rate, burst=max(1.0, rate), clock=clock.seconds, sleep=clock.wait)
+        self._turn = threading.Lock()
+
+    def take(self) -> None:
+        with self._turn:
+            super().take()
 
 
 class _NoImages:
@@ -55,31 +94,48 @@ class _Quotas:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Moment:
+    """What runs and what waits after a cycle, by team."""
+
+    hours: float
+    running: dict[str, int]
+    queued: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """What came of a workload."""
 
     workload: str
     requests: int
     completed: int
+    failed: int
+    cancelled: int  # such as those whose parents failed
     lost: int
     doubled: int  # tuning jobs created beyond one per request
     peak: int
     slots: int
     hours: float
-    utilisation: float  # of the slots, while more was queued than could start
+    utilisation: float  # of the slots, while something was queued
+    instance_utilisation: dict[str, float]  # of each quota, while something was queued
+    # Largest mean shortfall of a team, as a part of the account, while it had requests queued.
+    fairness_gap: float
     cycles: int
     calls: dict[str, int]
     calls_per_job: float
     sagemaker_calls_per_job: float
-    over_a_limit: int  # moments at which more was held than an instance quota allows
+    over_a_limit: int  # tuning jobs that were started beyond a quota
     waits: dict[str, dict[str, float]] = field(default_factory=dict)  # team -> percentile -> s
     starts: Sequence[tuple[float, str, str]] = ()  # (seconds, team, request id)
     ends: Sequence[float] = ()
+    course: Sequence[Moment] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``--json``; without the single starts and ends."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: value for name, value in fields.items() if name not in ("starts", "ends")}
+        """For ``--json``; without the single starts, ends and moments."""
+        single = ("starts", "ends", "course")
+        return {
+            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in single
+        }
 
 
 class Simulation:
@@ -87,28 +143,39 @@ class Simulation:
 
     Args:
         workload: what is asked for.
-        on_events: False: only the heartbeat wakes the dispatcher, as in the plain poller.
+        conditions: what the services around it are like.
+        record: keep what runs and waits after every cycle, for a plot.
     """
 
-    def __init__(self, workload: Workload, *, on_events: bool = True) -> None:
+    def __init__(
+        self, workload: Workload, conditions: Conditions = WELL, *, record: bool = False
+    ) -> None:
         self.workload = workload
-        self._on_events = on_events
+        self._conditions = conditions
         self.clock = Clock()
+        draw = random.Random(conditions.seed)
         self._courses = {
-            (a.team, a.request_id): Course(seconds=a.seconds, fails=a.fails)
+            (a.team, a.request_id): Course(
+                seconds=a.seconds, fails=a.fails or draw.random() < conditions.failing
+            )
             for a in workload.arrivals
         }
         self.queues = MemoryQueues(self.clock)
         self.ledger = MemoryLedger(self.clock)
         self.events = MemoryEvents()
         self.sagemaker = SimulatedSageMaker(
-            self.clock, self._courses.__getitem__, workload.slots, workload.instances
+            self.clock,
+            self._courses.__getitem__,
+            workload.slots,
+            workload.instances,
+            before_read=_Rate(conditions.reads_per_second, self.clock).take,
         )
         self.dispatcher = self._dispatcher()
-        self._busy = self._backlogged = 0.0
-        self._over_a_limit = 0
+        self._shares = Shares(workload, self.ledger, self.queues, self.sagemaker)
+        self._accounted = self.clock.now
         self._cycles = 0
         self._ends: list[float] = []
+        self._course: list[Moment] | None = [] if record else None
 
     def run(self) -> Report:
         """Send everything when its time comes, and go on until all has ended."""
@@ -138,10 +205,11 @@ class Simulation:
                 woken = True
             ended = self.sagemaker.end_due()
             self._ends += [(job.ends - START).total_seconds() for job in ended]
-            if (woken or ended) and self._on_events and wake <= self.clock.now:
-                wake = max(self.clock.now + EVENT_DELAY, free_at)
+            if (woken or ended) and self._conditions.on_events and wake <= self.clock.now:
+                delay = timedelta(seconds=self._conditions.event_delay)
+                wake = max(self.clock.now + delay, free_at)
             if self.clock.now >= heartbeat or self.clock.now == wake:
-                if self.clock.now >= heartbeat:
+                while self.clock.now >= heartbeat:
                     heartbeat += HEARTBEAT
                 self._cycle()
                 free_at = self.clock.now + CYCLE
@@ -155,15 +223,13 @@ class Simulation:
         return bool(self.queues.waiting() or self.ledger.unended())
 
     def _pass_until(self, moment: datetime) -> None:
-        seconds = (moment - self.clock.now).total_seconds()
-        if self.queues.waiting() or self.ledger.queued():
-            self._busy += seconds * len(self.sagemaker.running)
-            self._backlogged += seconds * self.workload.slots
-        self.clock.now = moment
+        """To a later moment, or to the present one after a cycle that took its time."""
+        self._shares.pass_for((moment - self._accounted).total_seconds())
+        self.clock.now = self._accounted = moment
 
     def send(self, arrival: Arrival) -> None:
         """Put an arrival's message into its team's queue."""
-        body = {
+        body: dict[str, Any] = {
             "request_id": arrival.request_id,
             "hyperparameter_ranges": {"lr": {"type": "continuous", "min": 0.1, "max": 1}},
             "strategy": "Random",
@@ -177,6 +243,8 @@ class Simulation:
                 }
             },
         }
+        if arrival.priority:
+            body["priority"] = arrival.priority
         if arrival.after:
             body["after"] = list(arrival.after)
         self.queues.send(arrival.team, json.dumps(body))
@@ -188,11 +256,12 @@ class Simulation:
         except CycleIncomplete as error:
             raise AssertionError(f"a simulated service failed: {error}") from error
         self._cycles += 1
-        held: Counter[str] = Counter()
-        for job in self.sagemaker.running.values():
-            held.update(job.instances)
-        quotas = self.workload.instances
-        self._over_a_limit += any(held[each] > limit for each, limit in quotas.items())
+        self._pass_until(self.clock.now)
+        if self._course is not None:
+            running = Counter(job.key[0] for job in self.sagemaker.running.values() if job.key)
+            queued = {team: self.ledger.in_line(team) for team in self.workload.teams}
+            hours = self.clock.seconds() / 3600
+            self._course.append(Moment(hours=hours, running=dict(running), queued=queued))
 
     def _dispatcher(self) -> Dispatcher:
         deployment = Deployment.model_validate(
@@ -223,7 +292,7 @@ class Simulation:
             events=self.events,
             quotas=_Quotas(self.workload.instances),
             clock=self.clock,
-            bucket=TokenBucket(rate=1e9, burst=1e9, clock=lambda: 0.0, sleep=lambda _: None),
+            bucket=_Rate(self._conditions.creates_per_second, self.clock),
         )
 
     def _report(self) -> Report:
@@ -243,6 +312,8 @@ class Simulation:
             workload=self.workload.name,
             requests=len(self.workload.arrivals),
             completed=sum(entry.status is Status.COMPLETED for entry in entries),
+            failed=sum(entry.status is Status.FAILED for entry in entries),
+            cancelled=sum(entry.status is Status.CANCELLED for entry in entries),
             lost=sum(
                 (a.team, a.request_id) not in self.ledger.entries for a in self.workload.arrivals
             ),
@@ -250,12 +321,14 @@ class Simulation:
             peak=self.sagemaker.peak,
             slots=self.workload.slots,
             hours=(self.clock.now - START).total_seconds() / 3600,
-            utilisation=self._busy / self._backlogged if self._backlogged else 0.0,
+            utilisation=self._shares.slots_used(),
+            instance_utilisation=self._shares.instances_used(),
+            fairness_gap=self._shares.largest_gap(),
             cycles=self._cycles,
             calls=dict(calls),
             calls_per_job=calls.total() / jobs,
             sagemaker_calls_per_job=sagemaker / jobs,
-            over_a_limit=self._over_a_limit,
+            over_a_limit=self.sagemaker.beyond_quota,
             waits={team: _percentiles(values) for team, values in sorted(waits.items())},
             starts=[
                 ((entry.started_at - START).total_seconds(), entry.team, entry.request_id)
@@ -263,6 +336,7 @@ class Simulation:
                 if entry.started_at
             ],
             ends=self._ends,
+            course=self._course or (),
         )
 
 

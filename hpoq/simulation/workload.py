@@ -22,6 +22,7 @@ class Arrival:
     parallel: int = 1  # training jobs at once, one instance each
     instance_type: str = "ml.m5.large"
     after: tuple[str, ...] = ()
+    priority: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,15 +35,21 @@ class Hopeless:
 Verdict = Ready | Waiting | Hopeless
 
 
-def judge(
-    blocked: Blocked, parents: Mapping[str, Entry], others: Iterable[Blocked] = ()
-) -> Verdict:
+Graph = Mapping[tuple[str, str], tuple[str, ...]]  # (team, request id) -> its parents
+
+
+def graph_of(blocked: Iterable[Blocked]) -> Graph:
+    """Who waits for whom; built once for all that are judged."""
+    return {(each.team, each.request_id): each.parents for each in blocked}
+
+
+def judge(blocked: Blocked, parents: Mapping[str, Entry], others: Graph) -> Verdict:
     """Whether a request may join its team's line.
 
     Args:
         blocked: the request and the ids it waits for.
         parents: entries of its team, by request id; those that exist.
-        others: all blocked requests, to find cycles.
+        others: of all blocked requests, this one included, to find cycles.
     """
     loop = _cycle(blocked, others)
     if loop:
@@ -69,15 +75,13 @@ def _told(request_id: str, parent: Entry | None) -> str:
     return "" if parent.status.ended else f"{request_id} ({parent.status})"
 
 
-def _cycle(blocked: Blocked, others: Iterable[Blocked]) -> list[str]:
+def _cycle(blocked: Blocked, others: Graph) -> list[str]:
     """A way from the request back to itself, or nothing."""
-    graph = {each.request_id: each.parents for each in others if each.team == blocked.team}
-    graph[blocked.request_id] = blocked.parents
     paths = [[blocked.request_id]]
     seen: set[str] = set()
     while paths:
         path = paths.pop()
-        for parent in graph.get(path[-1], ()):
+        for parent in others.get((blocked.team, path[-1]), ()):
             if parent == blocked.request_id:
                 return [*path, parent]
             if parent not in seen:

@@ -22,7 +22,7 @@ from typing import Any, assert_never
 from hpo_dispatcher.budget import Budget, budgets, over_budget, spent_by, with_held
 from hpo_dispatcher.bulletin import DOCUMENT, State, bulletin, counted, fronts_from, timed
 from hpo_dispatcher.census import Census
-from hpo_dispatcher.dependencies import Hopeless, Ready, Waiting, judge, parents_in_order
+from hpo_dispatcher.dependencies import Hopeless, Ready, Waiting, graph_of, judge, parents_in_order
 from hpo_dispatcher.entry import ActiveJob, Entry, Spent, Status, month_of
 from hpo_dispatcher.errors import HpoqError, InvalidRequest
 from hpo_dispatcher.intake import Intake, Move, held_teams, intake
@@ -235,13 +235,14 @@ class Dispatcher:
         entries = self.ledger.get_all(keys) if keys else {}
         freed: list[Entry] = []
         endings: list[Ending] = []
+        graph = graph_of(blocked)
         for each in blocked:
             entry = entries.get((each.team, each.request_id))
             if entry is None or entry.status is not Status.QUEUED:
                 continue
             found = (entries.get((each.team, parent)) for parent in each.parents)
             parents = {parent.request_id: parent for parent in found if parent}
-            match judge(replace(each, request=entry.request), parents, blocked):
+            match judge(replace(each, request=entry.request), parents, graph):
                 case Ready():
                     if self.ledger.unblock(*entry.key) and not entry.held:
                         freed.append(replace(entry, blocked=False, reason=""))

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from hpoq.simulation.simulate import Report, Simulation
+from hpoq.simulation.simulate import Conditions, Report, Simulation
 from hpoq.simulation.workload import WORKLOADS
 
 
-def run(name: str, requests: int, *, on_events: bool = True) -> Report:
-    return Simulation(WORKLOADS[name](requests, 1), on_events=on_events).run()
+def run(name: str, requests: int, **conditions: Any) -> Report:
+    return Simulation(WORKLOADS[name](requests, 1), Conditions(**conditions)).run()
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -53,3 +55,22 @@ def test_links_of_a_chain_run_one_after_another() -> None:
     for number in range(3):
         order = [starts[f"c{number}-{link}"] for link in range(10)]
         assert order == sorted(order)
+
+
+def test_a_slow_api_and_late_events_cost_utilisation_and_nothing_else() -> None:
+    good, bad = run("burst", 300), run("burst", 300, creates_per_second=0.5, event_delay=60.0)
+    assert bad.utilisation < good.utilisation - 0.01
+    assert bad.completed == 300
+    assert bad.over_a_limit == bad.lost == bad.doubled == 0
+
+
+def test_what_fails_is_counted_and_cancels_what_comes_after_it() -> None:
+    report = run("chain", 100, failing=0.2)
+    assert report.failed > 0
+    assert report.cancelled > 0
+    assert report.completed + report.failed + report.cancelled == 100
+
+
+def test_weights_are_met_so_no_team_falls_far_short_of_its_share() -> None:
+    assert run("multi-quota", 300).fairness_gap < 0.05
+    assert run("multi-quota", 300).instance_utilisation["ml.g5.xlarge"] > 0.9
