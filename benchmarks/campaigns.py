@@ -10,6 +10,7 @@ import heapq
 import math
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import fabricated
-from benchmarks.measure import Measure, at_most, print_table, shown
+from benchmarks.measure import Measure, at_least, at_most, print_table, shown
 from hpo_dispatcher.entry import Status
 from hpo_dispatcher.tuning_job import tuning_job_name
 from hpoq.campaign.model import Campaign, Plan, PlannedJob
@@ -88,6 +89,19 @@ def understanding() -> Iterable[Measure]:
         path = write(made, table, Path(folder) / "report.html")
         yield at_most(NAME, "report of 20,000 trials", time.perf_counter() - began, 20, "s")
         yield at_most(NAME, "report of 20,000 trials, size", path.stat().st_size / 1e6, 10, "MB")
+        if browser := shutil.which("chromium") or shutil.which("chromium-browser"):
+            drawn = figures_drawn(browser, path)
+            yield at_least(NAME, "figures of it that a browser draws", drawn, FIGURES)
+
+
+def figures_drawn(browser: str, page: Path) -> int:
+    """How many figures are there once the page's scripts have run."""
+    command = [
+        browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
+        "--virtual-time-budget=20000", f"file://{page}",
+    ]  # fmt: skip
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return dom.count('class="plotly-graph-div js-plotly-plot"')
 
 
 def polling() -> Iterable[Measure]:
@@ -154,6 +168,7 @@ class CountedClient:
 
 ROOT = Path(__file__).parents[1]
 REAL_TRIALS = 2_000
+FIGURES = 7  # of a narrowing campaign with a price
 LIMITS = {"instances": SLOTS}
 
 

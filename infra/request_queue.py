@@ -9,7 +9,9 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 RETENTION = Duration.days(14)  # the longest SQS offers
-# Messages the dispatcher could not even dead-letter itself (near 1 MiB) end up there anyway.
+# Of SQS's 1 MiB: room for the attributes that say in the dead-letter queue what was wrong.
+LARGEST_BYTES = 1024 * 1024 - 16 * 1024
+# A message of which the dispatcher never came to say what is wrong ends up there anyway.
 MAX_RECEIVES = 10
 
 
@@ -38,6 +40,7 @@ class RequestQueue(Construct):
             encryption_master_key=key,
             enforce_ssl=True,
             retention_period=RETENTION,
+            max_message_size_bytes=LARGEST_BYTES,
             visibility_timeout=Duration.minutes(2),
             dead_letter_queue=sqs.DeadLetterQueue(
                 max_receive_count=MAX_RECEIVES, queue=self.dead_letter_queue

@@ -9,9 +9,13 @@ running.run(show=lambda progress: print(campaign.line(progress)))
 running.results()
 """
 
+from hpoq.campaign.account_limits import limits_of
 from hpoq.campaign.campaign import RunningCampaign
 from hpoq.campaign.model import Plan
+from hpoq.campaign.pilot import measured
 from hpoq.campaign.planning import Comparison, plan
 from hpoq.campaign.progress import line, panel
 
-__all__ = ["Comparison", "Plan", "RunningCampaign", "line", "panel", "plan"]
+__all__ = [
+    "Comparison", "Plan", "RunningCampaign", "limits_of", "line", "measured", "panel", "plan",
+]  # fmt: skip

@@ -42,7 +42,7 @@ def tuning_job_limit(client: Client) -> int | None:
         return None
 
 
-def account_limits(
+def limits_of(
     session: boto3.Session, instance_type: str, client: Client | None = None
 ) -> dict[str, Any]:
     """Fields of ``Limits`` that the account tells; the others keep their documented defaults."""

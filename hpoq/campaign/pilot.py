@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpoq.campaign.errors import InvalidPlan
@@ -26,6 +28,34 @@ def pilot_of(wanted: Mapping[str, Any], trials: int, guess: float) -> Plan:
     name = wanted["name"][: _ROOM - len(_SUFFIX)].rstrip("-") + _SUFFIX
     fields = {**wanted, "request": request, "name": name}
     return planned(campaign_of(**fields, trials=trials, minutes_per_trial=guess), "single")
+
+
+def measured(
+    wanted: Mapping[str, Any],
+    trials: int,
+    run: Callable[[Path], pd.DataFrame],
+    *,
+    guess: float = 1.0,
+) -> dict[str, float]:
+    """Run a few trials now, to plan with what they take.
+
+    Args:
+        wanted: of the campaign: name, request, and what else decides where a trial runs.
+        trials: how many.
+        run: sees the campaign of a plan file through and gives its results.
+        guess: minutes per trial, if anything is known.
+
+    Returns:
+        Fields of the campaign: ``minutes_per_trial`` and ``spread``.
+
+    Raises:
+        InvalidPlan: no trial completed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pilot.json"
+        pilot_of(wanted, trials, guess).save(file)
+        minutes, spread = measure(run(file))
+    return {"minutes_per_trial": minutes, "spread": spread}
 
 
 def measure(table: pd.DataFrame) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from hpoq.cli.options import AsJson, DeploymentName, Team, client, one_team
 from hpoq.cli.output import console, duration, print_json, say, show
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.table import Table
 
     from hpoq.campaign.campaign import RunningCampaign
@@ -257,10 +258,10 @@ def _limits(given: list[str], instance_type: str, deployment: str) -> dict[str, 
     """What the account says, and over it what the user says."""
     import boto3
 
-    from hpoq.campaign.account_limits import account_limits
+    from hpoq.campaign.account_limits import limits_of
     from hpoq.campaign.errors import InvalidPlan
 
-    limits = account_limits(boto3.Session(), instance_type, client(deployment))
+    limits = limits_of(boto3.Session(), instance_type, client(deployment))
     for name, value in limits.items():
         say(f"limit read from the account: {name}={value}")
     for each in given:
@@ -277,17 +278,15 @@ def _measured(
     wanted: dict[str, Any], trials: int, guess: float, team: str | None, deployment: str
 ) -> tuple[float, float]:
     """Minutes per trial and their spread, by running a few."""
-    import tempfile
+    from hpoq.campaign.pilot import measured
 
-    from hpoq.campaign.pilot import measure, pilot_of
-
-    small = pilot_of(wanted, trials, guess)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "pilot.json"
-        small.save(file)
+    def run(file: Path) -> pd.DataFrame:
         running = _queued(file, team, deployment)
         _follow(running, every=5.0)
-        minutes, spread = measure(running.results())
+        return running.results()
+
+    found = measured(wanted, trials, run, guess=guess)
+    minutes, spread = found["minutes_per_trial"], found["spread"]
     say(f"measured: {minutes:.2f} minutes per trial, spread {spread:.2f}")
     return minutes, spread
 

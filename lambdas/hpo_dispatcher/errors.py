@@ -5,10 +5,16 @@ class HpoqError(Exception):
     """Base of every expected error: one line that says what is wrong and how to mend it."""
 
 
+# Of each part of an error: a message may name a field of 256 KB, and the words go into the ledger,
+# an event, a log line and a message attribute.
+LONGEST = 1000
+
+
 class InvalidRequest(HpoqError):
     """The message can never become a tuning job; retrying will not help."""
 
     def __init__(self, field: str, problem: str, fix: str) -> None:
+        field, problem, fix = _short(field), _short(problem), _short(fix)
         super().__init__(f"{field}: {problem}. {fix}")
         self.field = field
         self.problem = problem
@@ -35,3 +41,7 @@ class InvalidSettings(HpoqError):
         self.key = key
         self.problem = problem
         self.fix = fix
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

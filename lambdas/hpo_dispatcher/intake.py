@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from hpo_dispatcher.entry import Entry, Status
-from hpo_dispatcher.errors import DuplicateRequest, InvalidRequest, Unreadable
+from hpo_dispatcher.errors import DuplicateRequest, HpoqError, InvalidRequest, Unreadable
 from hpo_dispatcher.job_builder import JobBuilder
 from hpo_dispatcher.ports import (
     Added,
@@ -152,6 +152,10 @@ class _Desk:
                     actions.append((envelope, message))
             except InvalidRequest as error:
                 rejections.append(_Rejection(envelope, error))
+            except HpoqError:  # not the message's fault: it stays in the queue
+                raise
+            except Exception as error:
+                rejections.append(_Rejection(envelope, _our_mistake(error)))
         rejections += self._add(entries)
         for envelope, action in actions:  # they may mean what has come with them
             try:
@@ -310,4 +314,13 @@ def _taken(request_id: str) -> DuplicateRequest:
         "request_id",
         f"{request_id!r} was used before, with other content",
         "Send it under a new request id",
+    )
+
+
+def _our_mistake(error: Exception) -> InvalidRequest:
+    """Without the error's own words: they may quote what is secret."""
+    return InvalidRequest(
+        "body",
+        f"hpoq failed on it ({type(error).__name__})",
+        "Report it with this message; redrive it once that is mended",
     )

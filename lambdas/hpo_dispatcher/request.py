@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -257,7 +258,7 @@ def parse_message(body: str, message_id: str) -> Message:
     Raises:
         InvalidRequest: with the first field that is wrong, the problem and the fix.
     """
-    size = len(body.encode())
+    size = len(body.encode(errors="surrogatepass"))
     if size > MAX_BODY_BYTES:
         raise InvalidRequest(
             "body",
@@ -321,8 +322,8 @@ def _read_json(body: str) -> dict[str, Any]:
     def refuse_twice(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
         if len(fields) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+            counts = Counter(name for name, _ in pairs)
+            twice = next(name for name, count in counts.items() if count > 1)
             raise InvalidRequest(twice, "the field is given twice", "Give it once")
         return fields
 
@@ -330,9 +331,20 @@ def _read_json(body: str) -> dict[str, Any]:
         value = json.loads(body, parse_constant=refuse_constant, object_pairs_hook=refuse_twice)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest("body", f"not JSON ({error})", "Send one JSON object") from None
+    _check_characters(value)
     if not isinstance(value, dict):
         raise InvalidRequest("body", "not a JSON object", 'Send {"hyperparameter_ranges": ...}')
     return value
+
+
+def _check_characters(value: object) -> None:
+    """JSON can spell half a character, which neither DynamoDB nor SageMaker can store."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        problem = f"{half} alone is no character"
+        raise InvalidRequest("body", problem, "Send both halves of a pair, or UTF-8") from None
 
 
 def _parse_action(fields: Mapping[str, Any]) -> Action:

@@ -30,6 +30,8 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "map": (dict,),
     "list": (list, tuple),
 }
+# What the service's own integers hold; botocore writes any number that Python has.
+_WIDTHS = {"integer": 31, "long": 63}
 # Java's Unicode classes, which Python's re does not know.
 _JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d"}
 
@@ -97,6 +99,10 @@ def _bounds(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     measured = isinstance(value, (str, list, tuple, dict))
     size = len(value) if measured else value
+    bits = _WIDTHS.get(shape.type_name)
+    if bits and not -(1 << bits) <= size < 1 << bits:
+        yield path, f"a number of more than {bits} bits", "Use a smaller number"
+        return
     unit = (" characters" if isinstance(value, str) else " entries") if measured else ""
     if low is not None and size < low:
         yield path, f"{size}{unit} is less than {low}", f"Use at least {low}"

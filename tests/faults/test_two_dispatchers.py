@@ -1,8 +1,7 @@
-"""Two dispatchers at once, every call liable to fail, and many bad messages among good ones."""
+"""Two dispatchers at once, every call liable to fail."""
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.dispatch import CycleIncomplete, Dispatcher
-from hpo_dispatcher.entry import Status
 from hpo_dispatcher.pace import Deadline
 from hpo_dispatcher.ports import Unavailable
 from hpoq.simulation.simulate import Simulation
@@ -105,52 +103,3 @@ def test_two_failing_dispatchers_at_once_lose_nothing_double_nothing_and_keep_th
     assert (report.lost, report.doubled) == (0, 0)
     assert report.peak <= LIMIT
     assert report.completed == REQUESTS
-
-
-def bad_message(draw: random.Random, number: int) -> str:
-    """What a broken client might send."""
-    lr = {"type": "continuous", "min": 0.1, "max": 1.0}
-    ranges = {"lr": lr}
-    kinds: list[Callable[[], object]] = [
-        lambda: "not JSON" * draw.randint(1, 50),
-        lambda: draw.choice([[], 1, None, "text", True]),
-        lambda: {"hyperparameter_ranges": {}},
-        lambda: {"hyperparameter_ranges": ranges, f"field{number}": 1},
-        lambda: {"hyperparameter_ranges": {"lr": {**lr, "min": 1 + draw.random()}}},
-        lambda: {"hyperparameter_ranges": {f"p{i}": lr for i in range(31)}},
-        lambda: {"hyperparameter_ranges": ranges, "hyperparameters": {"lr": 1}},
-        lambda: {"hyperparameter_ranges": ranges, "template": f"t{number}"},
-        lambda: {"hyperparameter_ranges": ranges, "request_id": "a b"},
-        lambda: {"hyperparameter_ranges": ranges, "resource_limits": {"max_training_jobs": 751}},
-        lambda: {"hyperparameter_ranges": ranges, "overrides": {"TrainingJobDefinition": number}},
-        lambda: {"action": "cancel"},
-        lambda: {"request_id": "r0", "hyperparameter_ranges": ranges, "priority": 1},
-    ]
-    made = draw.choice(kinds)()
-    return made if isinstance(made, str) else json.dumps(made)
-
-
-def test_many_bad_messages_among_good_ones_stop_none_of_them() -> None:
-    good, bad = 100, 1000
-    account = world(good)
-    draw = random.Random(1)
-    account.send(account.workload.arrivals[0])
-    account.dispatcher.cycle(ample())
-    messages = [bad_message(draw, number) for number in range(bad)]
-    places = sorted(draw.sample(range(bad), good - 1))
-    rest = iter(account.workload.arrivals[1:])
-    for number, body in enumerate(messages):
-        if places and places[0] == number:
-            places.pop(0)
-            account.send(next(rest))
-        account.queues.send("a", body)
-
-    report = account.run_to_the_end()
-
-    assert report.completed == good
-    letters = account.queues.dead_letters
-    assert len(letters) == bad
-    assert sorted(body for _, body, _ in letters) == sorted(messages)
-    assert all(error.field and error.problem and error.fix for _, _, error in letters)
-    ledger = account.ledger.entries.values()
-    assert sum(entry.status is Status.COMPLETED for entry in ledger) == good

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ WAIT_SECONDS = 1
 # a second receiver does no harm, the ledger tells a repeated message.
 VISIBILITY_SECONDS = 120
 _ATTRIBUTE_CHARACTERS = 1000
+# SQS takes what XML can hold; JSON can spell these, and the ledger keeps them as they are.
+_NOT_IN_SQS = re.compile("[\ufffe\uffff]")
 
 
 class SqsQueues:
@@ -69,7 +72,7 @@ class SqsQueues:
         with unavailable("sqs:SendMessage"):
             self._sqs.send_message(
                 QueueUrl=self._url(f"{self._deployment}-{team}-dead-letter"),
-                MessageBody=body or "{}",
+                MessageBody=_NOT_IN_SQS.sub(lambda found: f"\\u{ord(found[0]):04x}", body or "{}"),
                 MessageAttributes={name: _text(value) for name, value in attributes.items()},
             )
 

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from hpo_dispatcher.errors import InvalidRequest
-from hpoq.campaign.account_limits import account_limits
+from hpoq.campaign.account_limits import limits_of
 from hpoq.campaign.direct import DirectAccount
 from hpoq.campaign.errors import InvalidPlan, OtherCampaign
 from hpoq.campaign.messages import message
@@ -64,13 +64,13 @@ def test_the_instance_quota_is_read_by_name_over_all_pages() -> None:
         ("ml.m5.large for spot training job usage", 9.0),
         ("ml.m5.large for training job usage", 40.0),
     )
-    assert account_limits(session, "ml.m5.large") == {"instances": 40}
-    assert account_limits(session, "ml.g5.xlarge") == {}
+    assert limits_of(session, "ml.m5.large") == {"instances": 40}
+    assert limits_of(session, "ml.g5.xlarge") == {}
 
 
 def test_an_account_out_of_reach_leaves_the_documented_limits() -> None:
     session: Any = Quotas(reachable=False)
-    assert account_limits(session, "ml.m5.large") == {}
+    assert limits_of(session, "ml.m5.large") == {}
 
 
 def test_messages_have_seeds_tags_and_limits_of_their_own() -> None:

@@ -32,7 +32,7 @@ hyperparameter_ranges:
 @pytest.fixture(autouse=True)
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hpoq.campaign.account_limits.account_limits", lambda *_: {})
+    monkeypatch.setattr("hpoq.campaign.account_limits.limits_of", lambda *_: {})
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.setenv("COLUMNS", "200")
     Path("request.yaml").write_text(REQUEST)

@@ -5,9 +5,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from botocore.exceptions import ClientError
 
+from hpoq import campaign
 from hpoq.campaign.campaign import RunningCampaign
 from hpoq.campaign.direct import DirectAccount
 from hpoq.campaign.errors import InvalidPlan, OtherCampaign
@@ -260,3 +262,17 @@ def test_progress_says_what_people_ask(account: DirectAccount, file: Path) -> No
 def test_the_tail_of_an_extension_is_checked_like_a_plan() -> None:
     longer = extended(small("warm-waves"), 10)
     assert sum(job.trials for job in longer.jobs) == 34
+
+
+def test_a_pilot_run_from_python_gives_the_plan_its_minutes(account: DirectAccount) -> None:
+    wanted = {"name": f"piloted{next(NUMBERS)}", "request": small("single").campaign.request}
+
+    def run(file: Path) -> pd.DataFrame:
+        running = RunningCampaign(file, account)
+        running.run(EVERY)
+        return running.results()
+
+    found = campaign.measured(wanted, 4, run)
+    assert 0 < found["minutes_per_trial"] < 1
+    made = campaign.plan(**wanted, trials=1_000, **found)
+    assert made.campaign.minutes_per_trial == found["minutes_per_trial"]

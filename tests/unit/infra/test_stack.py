@@ -24,6 +24,8 @@ from infra.settings import Settings, read_settings
 from infra.source import ROOT, write_function, write_training_archive
 
 TEAMS = {"fraud": {}, "vision-2": {"weight": 2.0}}
+SQS_LARGEST = 1_048_576  # bytes, attributes included
+ROOM_FOR_A_REASON = 16_384  # three texts of 1000 characters, four bytes each at most, and ids
 
 
 def synthesise(**settings: Any) -> Template:
@@ -48,6 +50,7 @@ def test_each_team_has_an_encrypted_queue_that_keeps_messages_14_days(template: 
         {
             "QueueName": "hpoq-fraud-requests",
             "RedrivePolicy": {"deadLetterTargetArn": Match.any_value(), "maxReceiveCount": 10},
+            "MaximumMessageSize": SQS_LARGEST - ROOM_FOR_A_REASON,
         },
     )
 
@@ -79,6 +82,19 @@ def test_the_ledger_is_on_demand_and_can_be_restored(template: Template) -> None
             },
         },
     )
+
+
+KEPT = ("AWS::DynamoDB::Table", "AWS::S3::Bucket")
+
+
+@pytest.mark.parametrize(("retain", "policy"), [(True, "Retain"), (False, "Delete")])
+def test_destroy_and_a_replacement_keep_ledger_and_artifacts_unless_told_otherwise(
+    retain: bool, policy: str
+) -> None:
+    template = synthesise() if retain else synthesise(retain_data=False)
+    for kind in KEPT:
+        (resource,) = template.find_resources(kind).values()
+        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == policy
 
 
 def test_the_dispatcher_runs_as_designed(template: Template) -> None:
