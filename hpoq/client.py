@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from hpo_dispatcher.aws import queues
 from hpo_dispatcher.aws.items import DEPLOYMENT, entry_from, from_wire, to_wire
 from hpo_dispatcher.aws.tuning import detail_from
+from hpo_dispatcher.continuation import better, with_earlier
 from hpo_dispatcher.entry import Entry, Status
 from hpo_dispatcher.request import parse_fields
 from hpo_dispatcher.settings import (
@@ -242,7 +243,11 @@ class Client:
         except (BotoCoreError, ClientError):
             return entry
         detail = detail_from(answer)
-        return replace(entry, counters=detail.counters, best=detail.best)
+        return replace(
+            entry,
+            counters=with_earlier(entry.earlier, detail.counters),
+            best=better(entry.best, detail.best, minimise=detail.minimise),
+        )
 
     def model_uri(self, entry: Entry) -> str | None:
         """Where the best training job left its model; None without permission to ask."""

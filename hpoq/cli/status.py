@@ -54,6 +54,7 @@ def status(
         "starts": expected(outlook),
         "template": entry.template,
         "tuning job": entry.tuning_job_name,
+        "earlier": ", ".join(job.tuning_job_name for job in entry.earlier),
         "training jobs": training_jobs(entry),
         "costs": instance_hours(entry, of.settings.deployment.prices),
         "best": f"{objective(entry)} {best.metric} by {best.name}" if best else "",

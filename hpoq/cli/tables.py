@@ -150,9 +150,11 @@ def instance_hours(entry: Entry, prices: Mapping[str, float]) -> str:
     """What it can use at most, once it has ended what it has used; priced if of one type."""
     if not entry.most_instance_seconds:
         return ""
-    text = f"at most {_priced(entry, entry.most_instance_seconds, prices)}"
+    before = sum(job.instance_seconds for job in entry.earlier)
+    text = f"at most {_priced(entry, before + entry.most_instance_seconds, prices)}"
     if entry.started_at and entry.ended_at:
-        text = f"{_priced(entry, used_until(entry, entry.ended_at), prices)} used, {text}"
+        used = before + used_until(entry, entry.ended_at)
+        text = f"{_priced(entry, used, prices)} used, {text}"
     return text
 
 

@@ -11,8 +11,16 @@ from datetime import datetime
 
 from hpo_dispatcher.entry import ActiveJob, Blocked, Entry, Status
 from hpo_dispatcher.errors import InvalidRequest
-from hpo_dispatcher.ports import Added, Backlog, Ending, Envelope, Lease, LeaseLost, StateChange
-from hpo_dispatcher.tuning_job import tuning_job_name
+from hpo_dispatcher.ports import (
+    Added,
+    Backlog,
+    Ending,
+    Envelope,
+    Lease,
+    LeaseLost,
+    MakesRoom,
+    StateChange,
+)
 
 Key = tuple[str, str]
 Clock = Callable[[], datetime]
@@ -219,7 +227,7 @@ class MemoryLedger:
         if entry.status is not Status.QUEUED or entry.held or entry.blocked:
             return False
         self._leave(entry)
-        name = tuning_job_name(*key)
+        name = entry.job_name
         self.entries[key] = replace(
             entry, status=Status.IN_PROGRESS, started_at=at, tuning_job_name=name, reason=""
         )
@@ -233,15 +241,22 @@ class MemoryLedger:
             template=entry.template,
             rounds=entry.rounds,
             most_instance_seconds=entry.most_instance_seconds,
+            priority=entry.priority,
+            obstacle=entry.obstacle,
+            resumed=bool(entry.earlier),
         )
         return True
 
-    def requeue(self, team: str, request_id: str, reason: str) -> bool:
+    def requeue(self, entry: Entry, reason: str) -> bool:
         """See ``Ledger``."""
+        name = entry.job_name
         with self._called("TransactWriteItems"):
-            entry = self.entries.get((team, request_id))
-            if entry is None or entry.status is not Status.IN_PROGRESS:
+            there = self.entries.get(entry.key)
+            if there is None or there.status is not Status.IN_PROGRESS:
                 return False
+            if there.tuning_job_name != name:
+                return False
+            entry = there
             queued = replace(
                 entry, status=Status.QUEUED, reason=reason, started_at=None, tuning_job_name=""
             )
@@ -250,16 +265,38 @@ class MemoryLedger:
             self._join(queued)
             return True
 
-    def stopping(self, team: str, request_id: str) -> bool:
+    def stopping(self, entry: Entry) -> bool:
         """See ``Ledger``."""
         with self._called("TransactWriteItems"):
-            entry = self.entries.get((team, request_id))
-            if entry is None or entry.status is not Status.IN_PROGRESS:
-                return False
-            self.entries[entry.key] = replace(entry, status=Status.STOPPING)
-            name = entry.tuning_job_name
-            self._active[name] = replace(self._active[name], status=Status.STOPPING)
-            return True
+            return self._stop(entry.key, entry.job_name, None, 0)
+
+    def make_room(self, jobs: Sequence[MakesRoom], holder: str) -> Sequence[Key]:
+        """See ``Ledger``."""
+        with self._called("TransactWriteItems"):
+            if self._holder is None or self._holder[0] != holder:
+                raise LeaseLost("another dispatcher has taken over")
+            return [
+                job.key
+                for job in jobs
+                if self._stop(job.key, job.tuning_job_name, job.room_for, job.stopped)
+            ]
+
+    def _stop(self, key: Key, name: str, room_for: Key | None, stopped: int) -> bool:
+        entry = self.entries.get(key)
+        if entry is None or entry.tuning_job_name != name or name not in self._active:
+            return False
+        if entry.status is not Status.IN_PROGRESS and not entry.stopped_for:
+            return False
+        self.entries[key] = replace(
+            entry, status=Status.STOPPING, stopped_for=room_for, stopped_before=stopped
+        )
+        self._active[name] = replace(
+            self._active[name],
+            status=Status.STOPPING,
+            stopped_for=room_for,
+            stopped_before=stopped,
+        )
+        return True
 
     def finish(self, endings: Sequence[Ending]) -> Sequence[Key]:
         """See ``Ledger``."""
@@ -270,6 +307,10 @@ class MemoryLedger:
         entry = self.entries.get(ending.key)
         if entry is None or entry.status not in ending.was:
             return False
+        if ending.tuning_job_name:
+            same = entry.tuning_job_name == ending.tuning_job_name
+            if not same or bool(entry.stopped_for) is not ending.made_room:
+                return False
         if entry.status is Status.QUEUED:
             self._leave(entry)
         self._blocked.pop(entry.key, None)
@@ -277,6 +318,10 @@ class MemoryLedger:
         if ending.spent:
             spent = self._spent.setdefault(ending.spent.month, Counter())
             spent[ending.spent.team] += ending.spent.instance_seconds
+        if ending.goes_on:
+            self.entries[entry.key] = ending.goes_on
+            self._join(ending.goes_on)
+            return True
         self.entries[entry.key] = replace(
             entry,
             status=ending.status,
@@ -286,6 +331,8 @@ class MemoryLedger:
             best=ending.best,
             blocked=False,
             held=False,
+            stopped_for=None,
+            stopped_before=0,
         )
         return True
 

@@ -6,11 +6,11 @@ import heapq
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from hpo_dispatcher.entry import Status
+from hpo_dispatcher.entry import BestTrainingJob, Status
 from hpo_dispatcher.ports import (
     AlreadyOurs,
     AtLimit,
@@ -48,6 +48,16 @@ class SimulatedJob:
     instances: Mapping[str, int]
     ends_as: Status = Status.COMPLETED
     status: Status = Status.IN_PROGRESS
+    training_jobs: int = 1
+    parallel: int = 1
+    counters: Mapping[str, int] = field(default_factory=dict)  # once it stops or has ended
+
+    def completed(self, now: datetime) -> int:
+        """Training jobs that have run to their end; they run in rounds of the same length."""
+        rounds = -(-self.training_jobs // self.parallel)
+        length = (self.ends - self.began) / rounds
+        done = int((now - self.began) / length) if length else rounds
+        return min(self.training_jobs, done * self.parallel)
 
 
 class SimulatedSageMaker:
@@ -78,6 +88,7 @@ class SimulatedSageMaker:
         self._lock = threading.Lock()
         self.running: dict[str, SimulatedJob] = {}
         self.ended: dict[str, SimulatedJob] = {}
+        self.created: dict[str, Mapping[str, Any]] = {}  # as asked for, by name
         self.held: Counter[str] = Counter()  # instances in use, by type
         self._ends: list[tuple[datetime, str]] = []
         self.peak = 0
@@ -103,6 +114,8 @@ class SimulatedSageMaker:
             job = self.running.pop(name)
             job.ends = min(job.ends, self._clock())
             job.status = status or job.ends_as
+            if job.status is Status.COMPLETED and not job.counters:
+                job.counters = {"Completed": job.training_jobs}
             self.ended[name] = job
             self.held.subtract(job.instances)
         return job
@@ -154,8 +167,8 @@ class SimulatedSageMaker:
         return TuningJobDetail(
             name=name,
             status=job.status,
-            counters={"Completed": 1} if job.status is Status.COMPLETED else {},
-            best=None,
+            counters=job.counters,
+            best=_best(job) if job.counters.get("Completed") else None,
             ended_at=job.ends if job.status.ended else None,
             failure_reason="it failed" if job.status is Status.FAILED else "",
         )
@@ -181,6 +194,10 @@ class SimulatedSageMaker:
                 return AtLimit(f"{self._limit} tuning jobs are running")
             instances = demand(dict(api_request)).instances
             self._begin(name, key, instances, self._course(key))
+            limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
+            self.running[name].training_jobs = limits["MaxNumberOfTrainingJobs"]
+            self.running[name].parallel = limits["MaxParallelTrainingJobs"]
+            self.created[name] = api_request
             self.beyond_quota += any(
                 self.held[each] > self._quotas.get(each, self.held[each]) for each in instances
             )
@@ -192,7 +209,19 @@ class SimulatedSageMaker:
             self.calls["sagemaker:Stop"] += 1
             job = self.running.get(name)
             if job and job.status is Status.IN_PROGRESS:
+                completed = job.completed(self._clock())
+                interrupted = min(job.parallel, job.training_jobs - completed)
+                job.counters = {"Completed": completed, "Stopped": interrupted}
                 job.status, job.ends_as = Status.STOPPING, Status.STOPPED
                 job.ends = min(job.ends, self._clock() + STOPPING_TAKES)
                 heapq.heappush(self._ends, (job.ends, name))
             return job is not None
+
+
+def _best(job: SimulatedJob) -> BestTrainingJob:
+    return BestTrainingJob(
+        name=f"{job.name}-001",
+        objective=float(job.counters["Completed"]),
+        metric="m",
+        hyperparameters={},
+    )

@@ -19,7 +19,7 @@ from hpo_dispatcher.settings import Deployment, Environment, FrameworkImage, Tem
 from hpoq.simulation.fairness import Shares
 from hpoq.simulation.memory import MemoryEvents, MemoryLedger, MemoryQueues
 from hpoq.simulation.sagemaker import Course, SimulatedSageMaker
-from hpoq.simulation.workload import Arrival, Workload, message
+from hpoq.simulation.workload import Arrival, Workload
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HEARTBEAT = timedelta(minutes=10)
@@ -229,7 +229,25 @@ class Simulation:
 
     def send(self, arrival: Arrival) -> None:
         """Put an arrival's message into its team's queue."""
-        self.queues.send(arrival.team, json.dumps(message(arrival)))
+        body: dict[str, Any] = {
+            "request_id": arrival.request_id,
+            "hyperparameter_ranges": {"lr": {"type": "continuous", "min": 0.1, "max": 1}},
+            "strategy": "Random",
+            "resource_limits": {
+                "max_training_jobs": arrival.parallel,
+                "max_parallel_training_jobs": arrival.parallel,
+            },
+            "overrides": {
+                "TrainingJobDefinition": {
+                    "ResourceConfig": {"InstanceType": arrival.instance_type, "InstanceCount": 1}
+                }
+            },
+        }
+        if arrival.priority:
+            body["priority"] = arrival.priority
+        if arrival.after:
+            body["after"] = list(arrival.after)
+        self.queues.send(arrival.team, json.dumps(body))
 
     def _cycle(self) -> None:
         deadline = Deadline(remaining=lambda: 900.0, total=900.0)
@@ -277,6 +295,12 @@ class Simulation:
             bucket=_Rate(self._conditions.creates_per_second, self.clock),
         )
 
+    def _doubled(self) -> int:
+        """Tuning jobs beyond one for each request and one more for each stop that made room."""
+        jobs = [job.key for job in self.sagemaker.ended.values() if job.key]
+        stops = sum(len(self.ledger.entries[key].earlier) for key in set(jobs))
+        return len(jobs) - len(set(jobs)) - stops
+
     def _report(self) -> Report:
         entries = self.ledger.entries.values()
         started = [entry for entry in entries if entry.started_at]
@@ -299,7 +323,7 @@ class Simulation:
             lost=sum(
                 (a.team, a.request_id) not in self.ledger.entries for a in self.workload.arrivals
             ),
-            doubled=len(self.sagemaker.ended) - len({j.key for j in self.sagemaker.ended.values()}),
+            doubled=self._doubled(),
             peak=self.sagemaker.peak,
             slots=self.workload.slots,
             hours=(self.clock.now - START).total_seconds() / 3600,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hpo_dispatcher.continuation import earlier_parents
 from hpo_dispatcher.entry import Blocked, Entry, Status
 from hpo_dispatcher.request import TuningRequest
 from hpo_dispatcher.tuning_job import Parent
@@ -110,15 +111,21 @@ def warm_start_problem(child: TuningRequest, parent: TuningRequest) -> str:
     return ""
 
 
-def parent_of(entry: Entry) -> Parent:
-    """An ended entry as a warm start parent; its training jobs count towards the child's."""
-    return Parent(
-        tuning_job_name=entry.tuning_job_name,
-        template=entry.template,
-        training_jobs=sum(entry.counters.values()) or entry.max_training_jobs,
-    )
+def parents_of(entry: Entry) -> list[Parent]:
+    """The tuning jobs of an ended entry as warm start parents, the one that counts most first."""
+    before = earlier_parents(entry)
+    if entry.tuning_job_name:
+        ended = sum(entry.counters.values()) - sum(job.ended for job in entry.earlier)
+        last = Parent(
+            tuning_job_name=entry.tuning_job_name,
+            template=entry.template,
+            training_jobs=ended or entry.training_jobs_left,
+        )
+        return [last, *before]
+    # Cancelled while it waited to go on: the newest of what it had stands for it.
+    return [replace(before[0], earlier=False), *before[1:]] if before else []
 
 
 def parents_in_order(ids: Sequence[str], entries: Mapping[str, Entry]) -> list[Parent]:
     """The warm start parents of a request, as it named them."""
-    return [parent_of(entries[each]) for each in ids if each in entries]
+    return [parent for each in ids if each in entries for parent in parents_of(entries[each])]

@@ -5,7 +5,9 @@ A cycle may be killed at any line and run twice at once. What keeps it right:
 - a message is deleted after its ledger entry exists (``intake``);
 - an entry is InProgress, under a lease that is still held, before its tuning job is created,
   so capacity that may have been taken is always counted;
-- the tuning job's name follows from team and request id, so creating it again is harmless.
+- the tuning job's name follows from team and request id, so creating it again is harmless;
+- an entry says for whom it makes room, under the lease, before its tuning job is stopped, so
+  whoever sees the end knows that the request goes on, and counts what had ended once.
 """
 
 from __future__ import annotations
@@ -22,6 +24,13 @@ from typing import Any, assert_never
 from hpo_dispatcher.budget import Budget, budgets, over_budget, spent_by, with_held
 from hpo_dispatcher.bulletin import DOCUMENT, State, bulletin, counted, fronts_from, timed
 from hpo_dispatcher.census import Census
+from hpo_dispatcher.continuation import (
+    after_stop,
+    better,
+    continuation,
+    earlier_job,
+    with_earlier,
+)
 from hpo_dispatcher.dependencies import Hopeless, Ready, Waiting, graph_of, judge, parents_in_order
 from hpo_dispatcher.entry import ActiveJob, Entry, Spent, Status, month_of
 from hpo_dispatcher.errors import HpoqError, InvalidRequest
@@ -39,6 +48,7 @@ from hpo_dispatcher.ports import (
     LeaseLost,
     Ledger,
     LedgerMissing,
+    MakesRoom,
     NameTaken,
     Quotas,
     Refused,
@@ -87,6 +97,7 @@ class Summary:
     limit: int = 0
     started: int = 0
     requeued: int = 0
+    stopped: int = 0  # to make room; they go on later
     waiting: int = 0  # heads that were looked at and did not start
     finished: int = 0
     problems: tuple[str, ...] = ()
@@ -134,6 +145,8 @@ class _Deeds:
     started: list[Key] = field(default_factory=list)
     requeued: list[Key] = field(default_factory=list)
     rejected: list[Key] = field(default_factory=list)
+    stopped: list[Key] = field(default_factory=list)
+    went_on: list[Entry] = field(default_factory=list)  # in line again after a stop
     changes: list[StateChange] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -217,7 +230,7 @@ class Dispatcher:
         decided = self.decide(seen, [*in_line, *freed], fronts_from(before.get("fronts", [])))
         deeds = self.act(seen, decided, deadline)
         self.events.publish(deeds.changes)
-        finished = self.reconcile(seen)
+        finished, deeds.went_on = self.reconcile(seen)
         self.events.publish(finished)
         if finished and self.unblock():
             self.ledger.ask_for_cycle(self.clock())  # what it freed may start at once
@@ -308,7 +321,10 @@ class Dispatcher:
                 whole |= {team} if len(lines[team]) < deeper else set()
         heads = {team: [_head(entry) for entry in line] for team, line in lines.items()}
         free = {t: [head for head in line if head.key not in over] for t, line in heads.items()}
-        snapshot = Snapshot(now=self.clock(), holders=holders, lines=free, fronts=fronts)
+        promised = frozenset(job.stopped_for for job in seen.active if job.stopped_for)
+        snapshot = Snapshot(
+            now=self.clock(), holders=holders, lines=free, fronts=fronts, promised=promised
+        )
         capacity = self._capacity()
         return Decision(
             plan=with_held(plan(snapshot, capacity, deployment.teams), heads, over),
@@ -368,9 +384,13 @@ class Dispatcher:
     def act(self, seen: Observation, decided: Decision, deadline: Deadline) -> _Deeds:
         """Stop what is to stop, finish half-done starts, start what was planned."""
         deeds = _Deeds()
-        for job in seen.active:
-            listed = seen.listed.get(job.tuning_job_name)
-            if job.status is Status.STOPPING and listed and listed.status is Status.IN_PROGRESS:
+        unstopped = [
+            job
+            for job in seen.active
+            if job.status is Status.STOPPING and _listed(job, seen) is Status.IN_PROGRESS
+        ]
+        for job in unstopped:
+            if not job.stopped_for:
                 self.tuning.stop(job.tuning_job_name)
         self._end_before_creation(seen, deeds)
         self._create_all(self._half_done(seen), deeds)
@@ -379,7 +399,49 @@ class Dispatcher:
             if deadline.passed() or deeds.requeued:
                 break
             self._start(starts[first : first + START_BATCH], deeds)
+        promised = [(job, job.stopped_for) for job in unstopped if job.stopped_for]
+        ours = {job.tuning_job_name: job for job in seen.active}
+        planned = [
+            (ours[stop.holder.tuning_job_name], stop.head.key) for stop in decided.plan.stops
+        ]
+        if (promised or planned) and not deadline.passed():
+            self._make_room([*promised, *planned], deeds)
         return deeds
+
+    def _make_room(self, wanted: Sequence[tuple[ActiveJob, Key]], deeds: _Deeds) -> None:
+        """Say so in the ledger, then stop; what one of the two missed is the next cycle's."""
+        try:
+            with ThreadPoolExecutor(CREATE_THREADS) as pool:
+                names = [job.tuning_job_name for job, _ in wanted]
+                details = list(pool.map(self.tuning.describe, names))
+            rooms = [
+                MakesRoom(
+                    team=job.team,
+                    request_id=job.request_id,
+                    tuning_job_name=job.tuning_job_name,
+                    room_for=room_for,
+                    stopped=detail.counters.get("Stopped", 0),
+                )
+                for (job, room_for), detail in zip(wanted, details, strict=True)
+                if detail and detail.status is Status.IN_PROGRESS
+            ]
+            marked = set(self.ledger.make_room(rooms, self.holder)) if rooms else set()
+            new = {job.key for job, _ in wanted if job.status is Status.IN_PROGRESS}
+            for room in rooms:
+                if room.key in marked & new:
+                    deeds.stopped.append(room.key)
+                    deeds.changes.append(self._makes_room(room))
+            for room in rooms:
+                if room.key in marked:
+                    self.tuning.stop(room.tuning_job_name)
+        except (LeaseLost, Unavailable) as error:
+            deeds.problems.append(f"making room: {error}")
+
+    def _makes_room(self, room: MakesRoom) -> StateChange:
+        reason = f"makes room for {'/'.join(room.room_for)}, goes on later"
+        return self._change(
+            room.key, Status.STOPPING, Status.IN_PROGRESS, reason, room.tuning_job_name
+        )
 
     def _half_done(self, seen: Observation) -> list[Entry]:
         """Promised by a cycle that ended before it could create them."""
@@ -401,7 +463,7 @@ class Dispatcher:
                 reason="cancelled before its tuning job was created",
             )
             for job in seen.missing
-            if job.status is Status.STOPPING
+            if job.status is Status.STOPPING and not job.stopped_for
         ]
         deeds.changes += self._finish(endings)
 
@@ -412,7 +474,11 @@ class Dispatcher:
             deeds.problems.append(str(error))
             return
         deeds.promised |= started
-        deeds.changes += [self._change(key, Status.IN_PROGRESS, Status.QUEUED) for key in started]
+        deeds.changes += [
+            self._change(entry.key, Status.IN_PROGRESS, Status.QUEUED, job_name=entry.job_name)
+            for entry in entries
+            if entry.key in started
+        ]
         self._create_all([entry for entry in entries if entry.key in started], deeds)
 
     def _create_all(self, entries: Sequence[Entry], deeds: _Deeds) -> None:
@@ -430,7 +496,9 @@ class Dispatcher:
             found = self.ledger.get_all([(entry.team, each) for each in named]) if named else {}
             by_id = {parent.request_id: parent for parent in found.values()}
             parents = parents_in_order(named, by_id)
-            api_request = self.builder.api_request(entry.team, entry.request, parents)
+            api_request = self.builder.api_request(
+                entry.team, entry.request, parents, continuation(entry)
+            )
             self.bucket.take()
             return self.tuning.create(api_request)
         except (InvalidRequest, Unavailable) as error:
@@ -444,14 +512,15 @@ class Dispatcher:
             case Created() | AlreadyOurs():
                 deeds.started.append(key)
             case AtLimit(message=message):
-                if self.ledger.requeue(*key, reason=message):
+                if self.ledger.requeue(entry, reason=message):
                     deeds.requeued.append(key)
                     deeds.changes.append(
-                        self._change(key, Status.QUEUED, Status.IN_PROGRESS, message)
+                        self._change(
+                            key, Status.QUEUED, Status.IN_PROGRESS, message, entry.job_name
+                        )
                     )
             case NameTaken(owner=owner):
-                name = tuning_job_name(*key)
-                problem = f"the tuning job name {name} belongs to {owner}"
+                problem = f"the tuning job name {entry.job_name} belongs to {owner}"
                 error = InvalidRequest("request_id", problem, "Send it under a new request id")
                 self._reject(entry, error, deeds)
             case Refused(message=message):
@@ -465,56 +534,126 @@ class Dispatcher:
                 assert_never(outcome)
 
     def _reject(self, entry: Entry, error: InvalidRequest, deeds: _Deeds) -> None:
-        """Dead-letter queue first: a crash after it rejects again, and loses nothing."""
+        """Dead-letter queue first: a crash after it rejects again, and loses nothing.
+
+        What has had a tuning job before is no message to mend and send again: that would run
+        what has ended once more. It keeps what it found.
+        """
         body = entry.request.to_json() if entry.request else ""
         error = self.builder.redactor.error(error, body)
-        self.queues.reject(entry.team, entry.request_id, body, error)
+        if not entry.earlier:
+            self.queues.reject(entry.team, entry.request_id, body, error)
         ending = Ending(
             team=entry.team,
             request_id=entry.request_id,
             was=(Status.IN_PROGRESS, Status.STOPPING),
-            status=Status.REJECTED,
+            status=Status.STOPPED if entry.earlier else Status.REJECTED,
             ended_at=self.clock(),
-            tuning_job_name=tuning_job_name(*entry.key),
-            reason=str(error),
+            tuning_job_name=entry.job_name,
+            reason=f"it could not go on: {error}" if entry.earlier else str(error),
+            counters=entry.counters,
+            best=entry.best,
         )
         deeds.changes += self._finish([ending])
         deeds.rejected.append(entry.key)
 
-    def reconcile(self, seen: Observation) -> list[StateChange]:
-        """Give the entries whose tuning jobs have ended their final state."""
+    def reconcile(self, seen: Observation) -> tuple[list[StateChange], list[Entry]]:
+        """Give the entries whose tuning jobs have ended their final state, or let them go on.
+
+        Returns:
+            What changed, and the entries that are in line again.
+        """
+        ended = [*seen.ended, *((job, _nothing(job)) for job in seen.missing if job.stopped_for)]
+        several = [job.key for job, _ in ended if job.resumed or job.stopped_for]
+        entries = self.ledger.get_all(several) if several else {}
         endings = [
-            Ending(
-                team=job.team,
-                request_id=job.request_id,
-                was=(Status.IN_PROGRESS, Status.STOPPING),
-                status=detail.status,
-                ended_at=detail.ended_at or self.clock(),
-                tuning_job_name=job.tuning_job_name,
-                reason=detail.failure_reason,
-                counters=detail.counters,
-                best=detail.best,
-                spent=self._spent(job, detail),
-            )
-            for job, detail in seen.ended
+            self._ending(job, detail, entries.get(job.key))
+            for job, detail in ended
+            if job.key in entries or not (job.resumed or job.stopped_for)
         ]
-        return self._finish(endings)
+        changes = self._finish(endings)
+        written = {change.request_id: change.team for change in changes}
+        on = [ending.goes_on for ending in endings if ending.goes_on]
+        return changes, [entry for entry in on if written.get(entry.request_id) == entry.team]
+
+    def _ending(self, job: ActiveJob, detail: TuningJobDetail, entry: Entry | None) -> Ending:
+        """What the end of a tuning job is for its request.
+
+        Args:
+            job: the tuning job.
+            detail: how it ended.
+            entry: of its request; needed only if it has had others, or was stopped to make room.
+        """
+        spent = self._spent(job, detail)
+        plain = Ending(
+            team=job.team,
+            request_id=job.request_id,
+            was=(Status.IN_PROGRESS, Status.STOPPING),
+            status=detail.status,
+            ended_at=detail.ended_at or self.clock(),
+            tuning_job_name=job.tuning_job_name,
+            reason=detail.failure_reason,
+            counters=detail.counters,
+            best=detail.best,
+            spent=spent,
+            made_room=job.stopped_for is not None,
+        )
+        if entry is None:
+            return plain
+        best = better(entry.best, detail.best, minimise=detail.minimise)
+        counters = with_earlier(entry.earlier, detail.counters)
+        plain = replace(plain, best=best, counters=counters)
+        if not job.stopped_for or detail.status is not Status.STOPPED:
+            return plain
+        seconds = round(((detail.ended_at or self.clock()) - job.started_at).total_seconds())
+        stopped = earlier_job(
+            job.tuning_job_name,
+            detail.counters,
+            job.stopped_before,
+            seconds=max(0, seconds),
+            instance_seconds=spent.instance_seconds,
+            found=detail.best is not None,
+        )
+        after = after_stop(replace(entry, stopped_for=job.stopped_for), stopped, best)
+        plain = replace(plain, counters=after.counters, reason=after.reason)
+        if after.status is not Status.QUEUED:
+            return replace(plain, status=after.status, reason="")
+        try:
+            after = self.builder.resumed(after)
+        except InvalidRequest as error:
+            body = entry.request.to_json() if entry.request else ""
+            told = self.builder.redactor.error(error, body)
+            return replace(plain, reason=f"it could not go on: {told}")
+        return replace(plain, status=Status.QUEUED, goes_on=after)
 
     def _finish(self, endings: Sequence[Ending]) -> list[StateChange]:
         written = set(self.ledger.finish(endings)) if endings else set()
         return [
-            self._change(ending.key, ending.status, ending.was[0], ending.reason)
+            self._change(
+                ending.key,
+                ending.status,
+                Status.STOPPING if ending.made_room else ending.was[0],
+                ending.reason,
+                ending.tuning_job_name or tuning_job_name(*ending.key),
+            )
             for ending in endings
             if ending.key in written
         ]
 
-    def _change(self, key: Key, status: Status, previous: Status, reason: str = "") -> StateChange:
+    def _change(
+        self,
+        key: Key,
+        status: Status,
+        previous: Status,
+        reason: str = "",
+        job_name: str = "",
+    ) -> StateChange:
         return StateChange(
             team=key[0],
             request_id=key[1],
             status=status,
             previous_status=previous,
-            tuning_job_name=tuning_job_name(*key),
+            tuning_job_name=job_name,
             reason=reason,
             at=self.clock(),
         )
@@ -541,6 +680,8 @@ class Dispatcher:
         )
         for key in away:
             census.of(key[0]).leave(decided.entries[key].position)
+        for entry in deeds.went_on:
+            census.of(entry.team).join(entry.position)
         state = State(
             at=self.clock(),
             capacity=decided.capacity,
@@ -570,6 +711,7 @@ class Dispatcher:
             limit=self.builder.deployment.limits.tuning_jobs,
             started=len(deeds.started),
             requeued=len(deeds.requeued),
+            stopped=len(deeds.stopped),
             waiting=len(decided.plan.waits),
             finished=finished,
             problems=(*taken.problems, *deeds.problems, *self.ledger.unreadable()),
@@ -583,10 +725,38 @@ def _holder(
     listed: TuningJob | None,
 ) -> Holder:
     instances = ours.instances if ours else others.get(name, {})
+    demand = Demand(tuning_jobs=1, instances=listed.held(instances) if listed else instances)
+    stopping = listed is not None and listed.status is Status.STOPPING
+    if ours is None:
+        return Holder(tuning_job_name=name, team=None, demand=demand, stopping=stopping)
     return Holder(
         tuning_job_name=name,
-        team=ours.team if ours else None,
-        demand=Demand(tuning_jobs=1, instances=listed.held(instances) if listed else instances),
+        team=ours.team,
+        demand=demand,
+        request_id=ours.request_id,
+        priority=ours.priority,
+        started_at=ours.started_at,
+        obstacle=ours.obstacle if listed else "it is about to be created",
+        resumed=ours.resumed,
+        stopping=stopping or ours.status is Status.STOPPING,
+        stopped_for=ours.stopped_for,
+    )
+
+
+def _listed(job: ActiveJob, seen: Observation) -> Status | None:
+    listed = seen.listed.get(job.tuning_job_name)
+    return listed.status if listed else None
+
+
+def _nothing(job: ActiveJob) -> TuningJobDetail:
+    """It was to be stopped, and SageMaker knows of no such tuning job: nothing of it has ended."""
+    return TuningJobDetail(
+        name=job.tuning_job_name,
+        status=Status.STOPPED,
+        counters={},
+        best=None,
+        ended_at=job.started_at,
+        failure_reason="",
     )
 
 

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from hpo_dispatcher.request import TuningRequest
+from hpo_dispatcher.tuning_job import tuning_job_name
 
 _HIGHEST_PRIORITY = 1000
+UNKNOWN = "an earlier hpoq started it"
 
 
 class Status(StrEnum):
@@ -46,6 +48,28 @@ class BestTrainingJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EarlierJob:
+    """A tuning job of a request that was stopped to make room, and how far it had come."""
+
+    tuning_job_name: str
+    counters: Mapping[str, int]  # training jobs that ended by themselves: not run again
+    interrupted: int  # by the stop: run again
+    seconds: int  # it ran
+    instance_seconds: int  # it used
+    found: bool  # an objective, so that others can start warm from it
+
+    @property
+    def ended(self) -> int:
+        """Training jobs that are not run again."""
+        return sum(self.counters.values())
+
+    @property
+    def launched(self) -> int:
+        """What SageMaker counts of it where it is a warm start parent."""
+        return self.ended + self.interrupted
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One request in the ledger."""
 
@@ -68,6 +92,10 @@ class Entry:
     best: BestTrainingJob | None = None
     blocked: bool = False  # queued, but not in line: parents have not ended
     held: bool = False  # queued, but not in line: its team wants it to wait
+    obstacle: str = UNKNOWN  # why it could not go on after a stop; empty: it could
+    earlier: tuple[EarlierJob, ...] = ()  # its tuning jobs before, stopped to make room
+    stopped_for: tuple[str, str] | None = None  # stopping to make room for this one, then goes on
+    stopped_before: int = 0  # its training jobs that were Stopped when that began
 
     @property
     def key(self) -> tuple[str, str]:
@@ -75,9 +103,19 @@ class Entry:
         return self.team, self.request_id
 
     @property
+    def job_name(self) -> str:
+        """The name of the tuning job it has, or is to have next."""
+        return tuning_job_name(self.team, self.request_id, len(self.earlier))
+
+    @property
+    def training_jobs_left(self) -> int:
+        """What its present or next tuning job runs at most."""
+        return self.max_training_jobs - sum(job.ended for job in self.earlier)
+
+    @property
     def rounds(self) -> int:
         """How often it takes as many training jobs as run at once."""
-        return -(-self.max_training_jobs // max(1, self.max_parallel)) or 1
+        return -(-self.training_jobs_left // max(1, self.max_parallel)) or 1
 
     @property
     def position(self) -> str:
@@ -114,6 +152,16 @@ class ActiveJob:
     template: str = ""
     rounds: int = 1  # as of its entry
     most_instance_seconds: int = 0  # as of its entry
+    priority: int = 0  # as of its entry
+    obstacle: str = UNKNOWN  # as of its entry
+    resumed: bool = False  # not the first tuning job of its entry
+    stopped_for: tuple[str, str] | None = None  # as of its entry
+    stopped_before: int = 0  # as of its entry
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Of its entry."""
+        return self.team, self.request_id
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -248,8 +248,8 @@ class _Desk:
             elif entry.status is Status.QUEUED:
                 if self._cancel_queued(entry):
                     return
-            elif entry.status is Status.IN_PROGRESS:
-                if self.ledger.stopping(entry.team, entry.request_id):
+            elif entry.status is Status.IN_PROGRESS or entry.stopped_for:
+                if self.ledger.stopping(entry):
                     self._changed(replace(entry, status=Status.STOPPING), entry.status)
                     return
             else:
@@ -271,14 +271,17 @@ class _Desk:
             team=entry.team,
             request_id=entry.request_id,
             was=(Status.QUEUED,),
-            status=Status.CANCELLED,
+            # What was to go on has started, and keeps what it found.
+            status=Status.STOPPED if entry.earlier else Status.CANCELLED,
             ended_at=self.clock(),
             reason="cancelled by its team",
+            counters=entry.counters,
+            best=entry.best,
         )
         finished = bool(self.ledger.finish([ending]))
         if finished:
             self._moved(entry, joined=False)
-            self._changed(replace(entry, status=Status.CANCELLED), entry.status)
+            self._changed(replace(entry, status=ending.status), entry.status)
         return finished
 
     def _count(self, what: str, number: int = 1) -> None:

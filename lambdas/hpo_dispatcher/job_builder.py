@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
+from hpo_dispatcher.continuation import continuation, obstacle
 from hpo_dispatcher.entry import Entry, Status
 from hpo_dispatcher.errors import InvalidRequest
 from hpo_dispatcher.ports import Images
@@ -19,7 +20,14 @@ from hpo_dispatcher.settings import (
     TeamSettings,
     Template,
 )
-from hpo_dispatcher.tuning_job import ApiRequest, Parent, build, definitions, demand
+from hpo_dispatcher.tuning_job import (
+    ApiRequest,
+    Continuation,
+    Parent,
+    build,
+    definitions,
+    demand,
+)
 from hpo_dispatcher.usage import most_instance_seconds
 
 
@@ -65,10 +73,32 @@ class JobBuilder:
             most_instance_seconds=most_instance_seconds(api_request),
             blocked=bool(request.after or request.warm_start_from),
             reason=_waits_for(request),
+            obstacle=obstacle(api_request, self._template(request)),
+        )
+
+    def resumed(self, entry: Entry) -> Entry:
+        """An entry that goes on, with what its next tuning job holds and can use.
+
+        Raises:
+            InvalidRequest: it no longer can become a tuning job.
+        """
+        assert entry.request  # noqa: S101  it had a tuning job that was created from it
+        api_request = self.api_request(entry.team, entry.request, (), continuation(entry))
+        limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
+        return replace(
+            entry,
+            instances=demand(api_request).instances,
+            max_parallel=limits["MaxParallelTrainingJobs"],
+            most_instance_seconds=most_instance_seconds(api_request),
+            obstacle=obstacle(api_request, self._template(entry.request), entry.earlier),
         )
 
     def api_request(
-        self, team: str, request: TuningRequest, parents: Sequence[Parent] = ()
+        self,
+        team: str,
+        request: TuningRequest,
+        parents: Sequence[Parent] = (),
+        goes_on: Continuation | None = None,
     ) -> ApiRequest:
         """The CreateHyperParameterTuningJob request.
 
@@ -84,6 +114,7 @@ class JobBuilder:
             self.environment,
             image=self._image(template),
             parents=parents,
+            continuation=goes_on,
         )
 
     def capped(self, team: str, priority: int) -> int:

@@ -68,6 +68,24 @@ class Ending:
     counters: Mapping[str, int] = field(default_factory=dict)
     best: BestTrainingJob | None = None
     spent: Spent | None = None  # counted with it, and once only
+    made_room: bool = False  # it was stopping for another one, which the entry must still say
+    goes_on: Entry | None = None  # no final state after all: the entry as it is queued again
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Team and request id."""
+        return self.team, self.request_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakesRoom:
+    """A running tuning job that is about to be stopped, so that another request can start."""
+
+    team: str
+    request_id: str
+    tuning_job_name: str
+    room_for: tuple[str, str]  # team and request id
+    stopped: int  # of its training jobs; they have ended, those stopped from now on have not
 
     @property
     def key(self) -> tuple[str, str]:
@@ -164,14 +182,32 @@ class Ledger(Protocol):
             LeaseLost: ``holder`` no longer has the lease; nothing more was started.
         """
 
-    def requeue(self, team: str, request_id: str, reason: str) -> bool:
+    def requeue(self, entry: Entry, reason: str) -> bool:
         """InProgress -> Queued: no tuning job came of it. False: it was no longer so."""
 
-    def stopping(self, team: str, request_id: str) -> bool:
-        """InProgress -> Stopping. False: it was no longer so."""
+    def stopping(self, entry: Entry) -> bool:
+        """InProgress -> Stopping; what is stopping to make room does not go on after it.
+
+        False: it was no longer so.
+        """
+
+    def make_room(self, jobs: Sequence[MakesRoom], holder: str) -> Sequence[tuple[str, str]]:
+        """InProgress -> Stopping, before the tuning jobs are stopped; repeating renews it.
+
+        Returns:
+            The keys of those whose tuning jobs ran, or were stopping for this reason already.
+
+        Raises:
+            LeaseLost: ``holder`` no longer has the lease; nothing more was written.
+        """
 
     def finish(self, endings: Sequence[Ending]) -> Sequence[tuple[str, str]]:
-        """Write final states. Returns the keys of those that were still in ``was``."""
+        """Write final states, and what goes on after all.
+
+        Returns:
+            The keys of those that were still in ``was``, with the same tuning job, and as
+            ``made_room`` says.
+        """
 
     def spent(self, month: str) -> Mapping[str, int]:
         """Instance-seconds that the ended requests started in a month have used, by team.
@@ -219,6 +255,7 @@ class TuningJobDetail:
     best: BestTrainingJob | None
     ended_at: datetime | None
     failure_reason: str
+    minimise: bool = False  # the objective
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from enum import StrEnum
 from hpo_dispatcher.budget import HELD
 from hpo_dispatcher.dispatch import Decision, Observation, Summary
 from hpo_dispatcher.plan import SLOTS, Wait, needs
-from hpo_dispatcher.tuning_job import tuning_job_name
 
 # A slot that nobody has filled for so long was not waited for.
 STILL_FREED = timedelta(hours=1)
@@ -160,7 +159,7 @@ def filled_by(decided: Decision, created: Mapping[str, datetime]) -> list[Filled
         decided: what was to start.
         created: tuning job name -> when it was created.
     """
-    heads = ((tuning_job_name(h.team, h.request_id), h) for h in decided.plan.starts)
+    heads = ((decided.entries[h.key].job_name, h) for h in decided.plan.starts)
     return [
         Filled(at=created[name], accepted_at=head.accepted_at)
         for name, head in heads

@@ -19,6 +19,7 @@ from hpo_dispatcher.errors import InvalidRequest
 from hpo_dispatcher.guardrails import Owned, check_guardrails, with_enforced
 from hpo_dispatcher.own_search import as_one_training_job
 from hpo_dispatcher.request import (
+    MAX_PARENTS,
     CategoricalRange,
     ContinuousRange,
     IntegerRange,
@@ -40,6 +41,7 @@ NAME_ENDING = rf"-[a-z2-7]{{{_HASH_LENGTH}}}$"
 # Documented limits the service model does not carry (SageMaker developer guide, quotas).
 MAX_TRAINING_JOBS = 750
 MAX_TRAINING_JOBS_RANDOM = 10_000
+MIN_RUNTIME_SECONDS = 120  # ResourceLimits.MaxRuntimeInSeconds
 
 TAG_REQUEST_ID = "hpoq:request-id"
 TAG_TEAM = "hpoq:team"
@@ -63,18 +65,37 @@ class Parent:
     tuning_job_name: str
     template: str
     training_jobs: int  # SageMaker counts them towards the child's limit
+    # Its request went on with another tuning job: left out where there are too many parents.
+    earlier: bool = False
 
 
-def tuning_job_name(team: str, request_id: str) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Continuation:
+    """What a request goes on with after its tuning job was stopped to make room."""
+
+    number: int  # tuning jobs it had before
+    training_jobs: int  # that have not ended
+    seconds: int  # its tuning jobs before have run
+    parents: tuple[Parent, ...]  # those of them that found something
+
+
+def tuning_job_name(team: str, request_id: str, before: int = 0) -> str:
     """The one name a request's tuning job can have: readable, unique ignoring case.
 
     Team and id are cut to fit; a hash of both keeps the name apart from any other request's.
+
+    Args:
+        team: of the request.
+        request_id: of the request.
+        before: tuning jobs of the request that were stopped to make room; it goes on under
+            another name.
     """
-    digest = hashlib.sha256(f"{team}/{request_id}".encode()).digest()
+    number = f"-{before + 1}" if before else ""
+    digest = hashlib.sha256(f"{team}/{request_id}{number and '/'}{number}".encode()).digest()
     suffix = base64.b32encode(digest).decode().lower()[:_HASH_LENGTH]
     named = request_id if request_id.startswith(f"{team}-") else f"{team}-{request_id}"
-    readable = _slug(named)[: NAME_LENGTH - _HASH_LENGTH - 1].rstrip("-")
-    return f"{readable}-{suffix}"
+    readable = _slug(named)[: NAME_LENGTH - _HASH_LENGTH - 1 - len(number)].rstrip("-")
+    return f"{readable}{number}-{suffix}"
 
 
 def _slug(text: str) -> str:
@@ -157,6 +178,7 @@ def build(
     *,
     image: str,
     parents: Sequence[Parent] = (),
+    continuation: Continuation | None = None,
 ) -> ApiRequest:
     """The finished CreateHyperParameterTuningJob request.
 
@@ -168,6 +190,7 @@ def build(
         environment: bucket, role, training source and Region of the deployment.
         image: URI of the training image, resolved from the template.
         parents: the tuning jobs of ``warm_start_from``, in that order.
+        continuation: what its earlier tuning jobs leave to this one, if it had any.
 
     Raises:
         InvalidRequest: for what SageMaker would refuse.
@@ -176,12 +199,16 @@ def build(
     request = as_one_training_job(with_template_defaults(request, template), template)
     _check_reserved(request)
     merged = _merge(_base(template, team, request, environment, image), _fields(request))
-    merged = _merge(merged, _warm_start(request, parents))
     merged = _spread_definitions(_merge(merged, request.overrides), request)
     merged = with_enforced(merged, guardrails, role_arn=environment.training_role_arn)
-    merged["HyperParameterTuningJobName"] = tuning_job_name(team, request.request_id)
+    before = continuation.number if continuation else 0
+    merged["HyperParameterTuningJobName"] = tuning_job_name(team, request.request_id, before)
     merged["Tags"] = _tags(request, team, environment.deployment)
-    check_api_request(merged)
+    check_api_request(merged)  # what is computed below relies on it
+    if continuation:
+        merged = _continued(merged, continuation)
+    parents = _within_limits(parents, continuation, merged)
+    merged |= _warm_start(request, parents)
     owned = Owned(
         team=team,
         bucket=environment.artifact_bucket,
@@ -332,6 +359,47 @@ def _warm_start(request: TuningRequest, parents: Sequence[Parent]) -> ApiRequest
     }
 
 
+def _continued(api_request: ApiRequest, continuation: Continuation) -> ApiRequest:
+    """Only what is left; and not from the same random numbers, which would repeat what was."""
+    config = dict(api_request["HyperParameterTuningJobConfig"])
+    limits = config["ResourceLimits"] | {"MaxNumberOfTrainingJobs": continuation.training_jobs}
+    parallel = limits["MaxParallelTrainingJobs"]
+    limits["MaxParallelTrainingJobs"] = min(parallel, continuation.training_jobs)
+    if "MaxRuntimeInSeconds" in limits:
+        left = limits["MaxRuntimeInSeconds"] - continuation.seconds
+        limits["MaxRuntimeInSeconds"] = max(MIN_RUNTIME_SECONDS, left)
+    if "RandomSeed" in config:
+        config["RandomSeed"] = (config["RandomSeed"] + continuation.number) % 2**31
+    config["ResourceLimits"] = limits
+    return api_request | {"HyperParameterTuningJobConfig": config}
+
+
+def _within_limits(
+    parents: Sequence[Parent], continuation: Continuation | None, api_request: ApiRequest
+) -> list[Parent]:
+    """The parents that SageMaker's limits leave room for.
+
+    A request's own earlier tuning jobs come first. Then the tuning jobs named in its message;
+    these are left out only where it goes on, because what it has found builds on them already.
+    """
+    config = api_request["HyperParameterTuningJobConfig"]
+    total = config["ResourceLimits"].get("MaxNumberOfTrainingJobs", 0)
+    chosen = list(continuation.parents) if continuation else []
+    room = most_training_jobs(config["Strategy"]) - total
+    room -= sum(parent.training_jobs for parent in chosen)
+    for parent in sorted(parents, key=lambda each: each.earlier):
+        fits = len(chosen) < MAX_PARENTS and parent.training_jobs <= room
+        if fits or not (parent.earlier or continuation):
+            chosen.append(parent)
+            room -= parent.training_jobs
+    return chosen
+
+
+def most_training_jobs(strategy: str) -> int:
+    """Of one tuning job; those of its warm start parents count, too."""
+    return MAX_TRAINING_JOBS_RANDOM if strategy == "Random" else MAX_TRAINING_JOBS
+
+
 def _spread_definitions(api_request: ApiRequest, request: TuningRequest) -> ApiRequest:
     """Several definitions under ``overrides`` each stand on the template's single one."""
     several = api_request.get("TrainingJobDefinitions")
@@ -376,7 +444,7 @@ def _check_documented_limits(api_request: ApiRequest, parents: Sequence[Parent])
     config = api_request["HyperParameterTuningJobConfig"]
     limits, strategy = config["ResourceLimits"], config["Strategy"]
     total = limits.get("MaxNumberOfTrainingJobs")
-    most = MAX_TRAINING_JOBS_RANDOM if strategy == "Random" else MAX_TRAINING_JOBS
+    most = most_training_jobs(strategy)
     inherited = sum(parent.training_jobs for parent in parents)
     field = "resource_limits.max_training_jobs"
     if total is not None and total + inherited > most:

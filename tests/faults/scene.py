@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from hpo_dispatcher.aws.quotas import ServiceQuotas
 from hpo_dispatcher.entry import Status
+from hpo_dispatcher.ports import MakesRoom
 from hpo_dispatcher.request import TuningRequest
 from tests.unit.dispatcher.conftest import RANGES, Account
 from tests.upgrade.record import take_in
@@ -23,6 +24,7 @@ EXPECTED = {
     ("fraud", "after-ended"): Status.COMPLETED,
     ("fraud", "child"): Status.COMPLETED,
     ("fraud", "cancelled"): Status.STOPPED,
+    ("fraud", "goes-on"): Status.COMPLETED,
     ("fraud", "repeated"): Status.COMPLETED,
     ("fraud", "new"): Status.COMPLETED,
     ("fraud", "crowded"): Status.COMPLETED,
@@ -85,11 +87,14 @@ def prepare(account: Account, sagemaker: SageMaker) -> None:
     account.request("fraud", "after-ended", after=["ended"])
     account.request("fraud", "parked", after=["ended"])
     account.request("fraud", "cancelled")
+    account.request("fraud", "goes-on")
     account.cycle()
     account.send("fraud", {"action": "hold", "request_id": "after-ended"})
     take_in(account)
     jobs = {name.rsplit("-", 1)[0]: name for name in account.tuning_jobs()}
     sagemaker.runs_on(jobs["fraud-cancelled"])
+    sagemaker.runs_on(jobs["fraud-goes-on"])
+    make_room(account)
     create(account, "repeated")
     create(account, FOREIGN, HyperParameterTuningJobName=FOREIGN, Tags=[])
     sagemaker.runs_on(FOREIGN)
@@ -101,6 +106,24 @@ def prepare(account: Account, sagemaker: SageMaker) -> None:
         verb, request_id = action.split()
         account.send("fraud", {"action": verb, "request_id": request_id})
     account.send("fraud", {"action": "priority", "request_id": "child", "priority": 5})
+
+
+def make_room(account: Account) -> None:
+    """As a cycle leaves it that was killed before it stopped the tuning job."""
+    dispatcher = account.dispatcher()
+    ledger, now = dispatcher.ledger, dispatcher.clock()
+    entry = ledger.get("fraud", "goes-on")
+    assert entry
+    room = MakesRoom(
+        team=entry.team,
+        request_id=entry.request_id,
+        tuning_job_name=entry.tuning_job_name,
+        room_for=("vision", "new"),
+        stopped=0,
+    )
+    assert ledger.acquire_lease("killed", now, now)
+    assert ledger.make_room([room], "killed")
+    ledger.release_lease("killed", None)
 
 
 def create(account: Account, request_id: str, **changed: Any) -> None:

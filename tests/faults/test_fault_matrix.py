@@ -54,8 +54,9 @@ ROWS: list[Row] = [
         ("ledger.hold", "dynamodb", "GetItem TransactWriteItems"),
         ("ledger.release", "dynamodb", "GetItem TransactWriteItems"),
         ("ledger.start", "dynamodb", "TransactWriteItems"),
-        ("ledger.requeue", "dynamodb", "GetItem TransactWriteItems"),
+        ("ledger.requeue", "dynamodb", "TransactWriteItems"),
         ("ledger.stopping", "dynamodb", "TransactWriteItems"),
+        ("ledger.make_room", "dynamodb", "TransactWriteItems"),
         ("ledger.finish", "dynamodb", "TransactWriteItems"),
         ("ledger.spent", "dynamodb", "Query"),
         ("ledger.document", "dynamodb", "GetItem"),
@@ -210,7 +211,9 @@ def test_whatever_fails_nothing_is_lost_or_doubled_and_the_next_cycles_converge(
 
     assert {key: entry.status for key, entry in entries.items()} == EXPECTED
     started = sum(status in (Status.COMPLETED, Status.STOPPED) for status in EXPECTED.values())
-    assert len(stage.account.tuning_jobs()) == started + 1, "one each, and the foreign one"
+    jobs = stage.account.tuning_jobs()
+    assert len(jobs) == started + 2, "one each, the foreign one, and one that made room"
+    assert len(entries["fraud", "goes-on"].earlier) == 1
     assert entries["fraud", "parked"].held
     assert entries["fraud", "child"].priority == 5
     assert stage.account.waiting("fraud") == stage.account.waiting("vision") == 0

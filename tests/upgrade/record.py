@@ -16,8 +16,10 @@ from typing import Any
 from boto3 import Session
 
 from hpo_dispatcher.aws.items import VERSION
-from hpo_dispatcher.entry import Entry
+from hpo_dispatcher.continuation import after_stop, earlier_job
+from hpo_dispatcher.entry import Entry, Status
 from hpo_dispatcher.intake import intake
+from hpo_dispatcher.ports import Ending, MakesRoom
 from tests.unit.dispatcher.conftest import RANGES, REGION, Account, deployment_in_moto
 
 FULL = {
@@ -68,7 +70,7 @@ def leave_behind(account: Account) -> list[str]:
     for request_id in ("waiting", "held", "unwanted", "cancelled"):
         account.request("fraud", request_id)
     account.request("fraud", "blocked", after=["waiting"])
-    for request_id in ("running", "stopping", "promised"):
+    for request_id in ("running", "stopping", "promised", "makes-room", "goes-on"):
         account.request("vision", request_id)
     take_in(account)
     account.send("fraud", {"action": "hold", "request_id": "held"})
@@ -78,10 +80,45 @@ def leave_behind(account: Account) -> list[str]:
     ledger = dispatcher.ledger
     now = dispatcher.clock()
     assert ledger.acquire_lease("one", now, now)
-    ledger.start([entry(account, each) for each in ("running", "stopping", "promised")], "one", now)
+    started = ("running", "stopping", "promised", "makes-room", "goes-on")
+    ledger.start([entry(account, each) for each in started], "one", now)
+    make_room(account)
     account.send("vision", {"action": "cancel", "request_id": "stopping"})
     take_in(account)
-    return [entry(account, each).tuning_job_name for each in ("running", "stopping")]
+    return [entry(account, each).tuning_job_name for each in ("running", "stopping", "makes-room")]
+
+
+def make_room(account: Account) -> None:
+    """One tuning job is to be stopped for another request; one was, and its request goes on."""
+    dispatcher = account.dispatcher()
+    ledger, now = dispatcher.ledger, dispatcher.clock()
+    rooms = [
+        MakesRoom(
+            team="vision",
+            request_id=each,
+            tuning_job_name=entry(account, each).tuning_job_name,
+            room_for=("fraud", "waiting"),
+            stopped=1,
+        )
+        for each in ("makes-room", "goes-on")
+    ]
+    assert len(ledger.make_room(rooms, "one")) == len(rooms)
+    stopped = entry(account, "goes-on")
+    counters = {"Completed": 3, "Stopped": 3}
+    job = earlier_job(
+        stopped.tuning_job_name, counters, 1, seconds=60, instance_seconds=300, found=True
+    )
+    ending = Ending(
+        team="vision",
+        request_id="goes-on",
+        was=(Status.STOPPING,),
+        status=Status.QUEUED,
+        ended_at=now,
+        tuning_job_name=stopped.tuning_job_name,
+        made_room=True,
+        goes_on=dispatcher.builder.resumed(after_stop(stopped, job, None)),
+    )
+    assert ledger.finish([ending])
 
 
 def take_in(account: Account) -> None:

@@ -9,19 +9,22 @@ from typing import Any
 
 from hpo_dispatcher.aws.wire import read, typed
 from hpo_dispatcher.entry import (
+    UNKNOWN,
     ActiveJob,
     BestTrainingJob,
     Blocked,
+    EarlierJob,
     Entry,
     Status,
     timestamp,
 )
 from hpo_dispatcher.errors import Unreadable
 from hpo_dispatcher.request import TuningRequest
-from hpo_dispatcher.tuning_job import tuning_job_name
 
 # Of a row; raised when an older hpoq could no longer read it: docs/decisions/0056.
-VERSION = 1
+VERSION = 2
+# Of rows without what version 2 is about: stops that make room.
+PLAIN = 1
 LEASE_KEY = {"team": "#dispatcher", "id": "lease"}
 ACTIVE = "#active"
 BLOCKED = "#blocked"
@@ -51,7 +54,7 @@ def entry_item(entry: Entry, now: datetime) -> Item:
     item: Item = {
         "team": entry.team,
         "id": entry.request_id,
-        "version": VERSION,
+        "version": VERSION if entry.earlier or entry.stopped_for else PLAIN,
         "status": str(entry.status),
         "template": entry.template,
         "priority": entry.priority,
@@ -61,7 +64,13 @@ def entry_item(entry: Entry, now: datetime) -> Item:
         "max_training_jobs": entry.max_training_jobs,
         "max_parallel": entry.max_parallel,
         "most_instance_seconds": entry.most_instance_seconds,
+        "obstacle": entry.obstacle,
     }
+    if entry.earlier:
+        item["earlier"] = earlier_items(entry)
+    if entry.stopped_for:
+        item["stopped_for"] = "/".join(entry.stopped_for)
+        item["stopped_before"] = entry.stopped_before
     if entry.request:
         item |= {"request": entry.request.to_json(), "digest": entry.request.digest()}
     if entry.reason:
@@ -87,7 +96,7 @@ def blocked_item(entry: Entry) -> Item:
     request = entry.request
     return {
         "team": BLOCKED,
-        "version": VERSION,
+        "version": PLAIN,
         "id": f"{entry.team}/{entry.request_id}",
         "of_team": entry.team,
         "of_id": entry.request_id,
@@ -168,15 +177,50 @@ def _entry_from(item: Item) -> Entry:
         best=_best(best) if best else None,
         blocked=bool(item.get("blocked", False)),
         held=bool(item.get("held", False)),
+        obstacle=item.get("obstacle", UNKNOWN),
+        earlier=tuple(map(_earlier, item.get("earlier", ()))),
+        stopped_for=_key(item.get("stopped_for")),
+        stopped_before=int(item.get("stopped_before", 0)),
     )
+
+
+def earlier_items(entry: Entry) -> list[Item]:
+    """An entry's earlier tuning jobs as an attribute."""
+    return [
+        {
+            "tuning_job_name": job.tuning_job_name,
+            "counters": dict(job.counters),
+            "interrupted": job.interrupted,
+            "seconds": job.seconds,
+            "instance_seconds": job.instance_seconds,
+            "found": job.found,
+        }
+        for job in entry.earlier
+    ]
+
+
+def _earlier(item: Item) -> EarlierJob:
+    return EarlierJob(
+        tuning_job_name=item["tuning_job_name"],
+        counters=_integers(item["counters"]),
+        interrupted=int(item["interrupted"]),
+        seconds=int(item["seconds"]),
+        instance_seconds=int(item["instance_seconds"]),
+        found=bool(item["found"]),
+    )
+
+
+def _key(text: str | None) -> tuple[str, str] | None:
+    team, _, request_id = (text or "").partition("/")
+    return (team, request_id) if text else None
 
 
 def active_item(entry: Entry, at: datetime) -> Item:
     """The row that holds an entry's capacity while its tuning job runs."""
-    return {
+    item: Item = {
         "team": ACTIVE,
-        "version": VERSION,
-        "id": tuning_job_name(*entry.key),
+        "version": VERSION if entry.earlier or entry.stopped_for else PLAIN,
+        "id": entry.job_name,
         "of_team": entry.team,
         "of_id": entry.request_id,
         "status": str(Status.IN_PROGRESS),
@@ -185,7 +229,14 @@ def active_item(entry: Entry, at: datetime) -> Item:
         "template": entry.template,
         "rounds": entry.rounds,
         "most_instance_seconds": entry.most_instance_seconds,
+        "priority": entry.priority,
+        "obstacle": entry.obstacle,
+        "resumed": bool(entry.earlier),
     }
+    if entry.stopped_for:
+        item["stopped_for"] = "/".join(entry.stopped_for)
+        item["stopped_before"] = entry.stopped_before
+    return item
 
 
 def active_from(item: Item) -> ActiveJob:
@@ -203,6 +254,11 @@ def active_from(item: Item) -> ActiveJob:
         template=item.get("template", ""),
         rounds=int(item.get("rounds", 1)),
         most_instance_seconds=int(item.get("most_instance_seconds", 0)),
+        priority=int(item.get("priority", 0)),
+        obstacle=item.get("obstacle", UNKNOWN),
+        resumed=bool(item.get("resumed", False)),
+        stopped_for=_key(item.get("stopped_for")),
+        stopped_before=int(item.get("stopped_before", 0)),
     )
 
 

@@ -18,6 +18,7 @@ from hpo_dispatcher.aws.items import (
     BLOCKED,
     DEPLOYMENT,
     LEASE_KEY,
+    PLAIN,
     SPENT,
     VERSION,
     Item,
@@ -26,6 +27,7 @@ from hpo_dispatcher.aws.items import (
     best_item,
     blocked_from,
     blocked_item,
+    earlier_items,
     entry_from,
     entry_item,
     from_wire,
@@ -44,9 +46,9 @@ from hpo_dispatcher.ports import (
     Lease,
     LeaseLost,
     LedgerMissing,
+    MakesRoom,
     Unavailable,
 )
-from hpo_dispatcher.tuning_job import tuning_job_name
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -285,13 +287,7 @@ class DynamoDBLedger:
 
     def start(self, entries: Sequence[Entry], holder: str, at: datetime) -> Sequence[Key]:
         """See ``Ledger``."""
-        lease: Write = {
-            "ConditionCheck": {
-                "Key": to_wire(LEASE_KEY),
-                "ConditionExpression": "holder = :holder",
-                "ExpressionAttributeValues": to_wire({":holder": holder}),
-            }
-        }
+        lease = _lease(holder)
         started: list[Key] = []
         for batch in _batches(list(entries), lambda _: 0, rows=ROWS // 2):
             writes = {_name(entry.key): self._start_writes(entry, at) for entry in batch}
@@ -303,7 +299,7 @@ class DynamoDBLedger:
         change = "SET #status = :to, tuning_job_name = :name, started_at = :at, updated_at = :at"
         values = {
             ":to": str(Status.IN_PROGRESS),
-            ":name": tuning_job_name(*entry.key),
+            ":name": entry.job_name,
             ":at": timestamp(at),
         }
         gone = "REMOVE line, line_position, reason"
@@ -315,11 +311,8 @@ class DynamoDBLedger:
             {"Put": {"Item": to_wire(active_item(entry, at))}},
         ]
 
-    def requeue(self, team: str, request_id: str, reason: str) -> bool:
+    def requeue(self, entry: Entry, reason: str) -> bool:
         """See ``Ledger``."""
-        entry = self.get(team, request_id)
-        if entry is None:
-            return False
         line = line_attributes(entry)
         values = {
             ":to": str(Status.QUEUED),
@@ -333,27 +326,58 @@ class DynamoDBLedger:
             "updated_at = :at REMOVE started_at, tuning_job_name"
         )
         writes = [
-            _transition(entry.key, change, values, (Status.IN_PROGRESS,)),
-            {"Delete": {"Key": to_wire({"team": ACTIVE, "id": tuning_job_name(*entry.key)})}},
+            _of_job(_transition(entry.key, change, values, (Status.IN_PROGRESS,)), entry.job_name),
+            {"Delete": {"Key": to_wire({"team": ACTIVE, "id": entry.job_name})}},
         ]
         return bool(self._write_those_that_can({"requeue": writes}))
 
-    def stopping(self, team: str, request_id: str) -> bool:
+    def stopping(self, entry: Entry) -> bool:
         """See ``Ledger``."""
-        values = {":to": str(Status.STOPPING), ":at": timestamp(self._clock())}
-        change = "SET #status = :to, updated_at = :at"
-        name = tuning_job_name(team, request_id)
+        change = "REMOVE stopped_for, stopped_before"
+        return bool(self._write_those_that_can({"stopping": self._stop(entry, change, {})}))
+
+    def make_room(self, jobs: Sequence[MakesRoom], holder: str) -> Sequence[Key]:
+        """See ``Ledger``."""
+        lease = _lease(holder)
+        marked: list[Key] = []
+        for batch in _batches(list(jobs), lambda _: 0, rows=ROWS // 2):
+            writes = {_name(job.key): self._room_writes(job) for job in batch}
+            written = self._write_those_that_can(writes, lambda _: [lease])
+            marked += [job.key for job in batch if _name(job.key) in written]
+        return marked
+
+    def _room_writes(self, job: MakesRoom) -> list[Write]:
+        values = {
+            ":for": "/".join(job.room_for),
+            ":stopped": job.stopped,
+            ":version": VERSION,
+        }
+        change = ", stopped_for = :for, stopped_before = :stopped, version = :version"
+        return self._stop(job, change, values)
+
+    def _stop(self, job: Entry | MakesRoom, change: str, values: Item) -> list[Write]:
+        """Both rows of what runs, or is stopping to make room."""
+        name = job.job_name if isinstance(job, Entry) else job.tuning_job_name
+        to = {":to": str(Status.STOPPING)}
+        also = {":at": timestamp(self._clock())}
+        running = (Status.IN_PROGRESS, Status.STOPPING)
+        entry = _transition(
+            job.key, f"SET #status = :to, updated_at = :at {change}", to | also | values, running
+        )
+        _of_job(entry, name)
+        entry["Update"]["ConditionExpression"] += (
+            " AND (#status = :was0 OR attribute_exists(stopped_for))"
+        )
         pointer: Write = {
             "Update": {
                 "Key": to_wire({"team": ACTIVE, "id": name}),
-                "UpdateExpression": "SET #status = :to",
+                "UpdateExpression": f"SET #status = :to {change}",
                 "ExpressionAttributeNames": {"#status": "status"},
-                "ExpressionAttributeValues": to_wire({":to": str(Status.STOPPING)}),
+                "ExpressionAttributeValues": to_wire(to | values),
                 "ConditionExpression": "attribute_exists(id)",
             }
         }
-        entry = _transition((team, request_id), change, values, (Status.IN_PROGRESS,))
-        return bool(self._write_those_that_can({"stopping": [entry, pointer]}))
+        return [entry, pointer]
 
     def finish(self, endings: Sequence[Ending]) -> Sequence[Key]:
         """See ``Ledger``."""
@@ -365,6 +389,8 @@ class DynamoDBLedger:
         return finished
 
     def _finish_writes(self, ending: Ending) -> list[Write]:
+        if ending.goes_on:
+            return self._goes_on_writes(ending, ending.goes_on)
         fields: Item = {
             "ended_at": timestamp(ending.ended_at),
             "updated_at": timestamp(self._clock()),
@@ -375,9 +401,10 @@ class DynamoDBLedger:
             fields["best"] = best_item(ending.best)
         values = {f":{name}": value for name, value in fields.items()}
         sets = ", ".join(["#status = :to", *(f"{name} = :{name}" for name in fields)])
-        change = f"SET {sets} REMOVE line, line_position, held, blocked"
+        gone = "line, line_position, held, blocked, stopped_for, stopped_before"
+        change = f"SET {sets} REMOVE {gone}"
         values[":to"] = str(ending.status)
-        writes = [_transition(ending.key, change, values, ending.was)]
+        writes = [_ended(ending, _transition(ending.key, change, values, ending.was))]
         if ending.tuning_job_name:
             key = to_wire({"team": ACTIVE, "id": ending.tuning_job_name})
             writes.append({"Delete": {"Key": key}})
@@ -385,6 +412,29 @@ class DynamoDBLedger:
             key = to_wire({"team": BLOCKED, "id": f"{ending.team}/{ending.request_id}"})
             writes.append({"Delete": {"Key": key}})
         return writes
+
+    def _goes_on_writes(self, ending: Ending, entry: Entry) -> list[Write]:
+        fields: Item = {
+            "updated_at": timestamp(self._clock()),
+            "version": VERSION,
+            "reason": entry.reason,
+            "instances": dict(entry.instances),
+            "max_parallel": entry.max_parallel,
+            "most_instance_seconds": entry.most_instance_seconds,
+            "obstacle": entry.obstacle,
+            "earlier": earlier_items(entry),
+            "counters": dict(entry.counters),
+            **line_attributes(entry),
+        }
+        if entry.best:
+            fields["best"] = best_item(entry.best)
+        values = {f":{name}": value for name, value in fields.items()}
+        sets = ", ".join(["#status = :to", *(f"{name} = :{name}" for name in fields)])
+        gone = "started_at, tuning_job_name, stopped_for, stopped_before"
+        values[":to"] = str(Status.QUEUED)
+        write = _transition(ending.key, f"SET {sets} REMOVE {gone}", values, ending.was)
+        capacity = to_wire({"team": ACTIVE, "id": ending.tuning_job_name})
+        return [_ended(ending, write), {"Delete": {"Key": capacity}}]
 
     def spent(self, month: str) -> Mapping[str, int]:
         """See ``Ledger``."""
@@ -559,6 +609,33 @@ def _transition(key: Key, change: str, values: Item, was: Iterable[Status]) -> W
     }
 
 
+def _of_job(write: Write, tuning_job_name: str) -> Write:
+    """The entry must still have this very tuning job: it may have gone on with another."""
+    update = write["Update"]
+    update["ConditionExpression"] += " AND tuning_job_name = :of_job"
+    update["ExpressionAttributeValues"] |= to_wire({":of_job": tuning_job_name})
+    return write
+
+
+def _ended(ending: Ending, write: Write) -> Write:
+    """An end seen before its tuning job was stopped to make room is not the end of its request."""
+    if ending.tuning_job_name:
+        _of_job(write, ending.tuning_job_name)
+        is_there = "attribute_exists" if ending.made_room else "attribute_not_exists"
+        write["Update"]["ConditionExpression"] += f" AND {is_there}(stopped_for)"
+    return write
+
+
+def _lease(holder: str) -> Write:
+    return {
+        "ConditionCheck": {
+            "Key": to_wire(LEASE_KEY),
+            "ConditionExpression": "holder = :holder",
+            "ExpressionAttributeValues": to_wire({":holder": holder}),
+        }
+    }
+
+
 def _spending(endings: Sequence[Ending]) -> Shared:
     """One sum for each team and month: a transaction takes each row once."""
     spent = {_name(ending.key): ending.spent for ending in endings if ending.spent}
@@ -577,7 +654,7 @@ def _added(month: str, team: str, instance_seconds: int) -> Write:
         "Update": {
             "Key": to_wire(spent_key(month, team)),
             "UpdateExpression": "ADD instance_seconds :more SET version = :version",
-            "ExpressionAttributeValues": to_wire({":more": instance_seconds, ":version": VERSION}),
+            "ExpressionAttributeValues": to_wire({":more": instance_seconds, ":version": PLAIN}),
         }
     }
 

@@ -149,6 +149,7 @@ def _listed(summary: HyperParameterTuningJobSummaryTypeDef) -> TuningJob:
 def detail_from(answer: DescribeHyperParameterTuningJobResponseTypeDef) -> TuningJobDetail:
     """What Describe answers, as the dispatcher and clients use it."""
     counters = answer.get("TrainingJobStatusCounters", {})
+    objective = answer["HyperParameterTuningJobConfig"].get("HyperParameterTuningJobObjective")
     best = answer.get("BestTrainingJob")
     return TuningJobDetail(
         name=answer["HyperParameterTuningJobName"],
@@ -157,6 +158,7 @@ def detail_from(answer: DescribeHyperParameterTuningJobResponseTypeDef) -> Tunin
         best=_best(best) if best else None,
         ended_at=answer.get("HyperParameterTuningEndTime"),
         failure_reason=answer.get("FailureReason", ""),
+        minimise=bool(objective and objective["Type"] == "Minimize"),
     )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.entry import BestTrainingJob, Entry, Spent, Status
-from hpo_dispatcher.ports import Added, Backlog, Ending, LeaseLost, Ledger
+from hpo_dispatcher.entry import BestTrainingJob, EarlierJob, Entry, Spent, Status
+from hpo_dispatcher.ports import Added, Backlog, Ending, LeaseLost, Ledger, MakesRoom
 from hpo_dispatcher.request import TuningRequest, parse_message
 from hpo_dispatcher.tuning_job import tuning_job_name
 from hpoq.simulation.memory import MemoryLedger
@@ -160,11 +160,11 @@ def test_who_asks_during_a_cycle_gets_another(ledger: Ledger) -> None:
 def test_a_requeued_entry_is_where_it_was(ledger: Ledger) -> None:
     ledger.add([entry("a", 0), entry("b", 1)])
     started(ledger, entry("a"))
-    assert ledger.requeue("fraud", "a", "no room")
+    assert ledger.requeue(entry("a"), "no room")
     assert heads(ledger) == ["a", "b"]
     assert ledger.active() == []
     assert state(ledger, "a").reason == "no room"
-    assert not ledger.requeue("fraud", "a", "again")
+    assert not ledger.requeue(entry("a"), "again")
 
 
 def test_an_end_is_written_once(ledger: Ledger) -> None:
@@ -215,11 +215,11 @@ def test_what_it_can_use_is_set_aside_with_the_start(ledger: Ledger) -> None:
 
 def test_stopping_is_seen_by_the_next_cycle(ledger: Ledger) -> None:
     ledger.add([entry("a")])
-    assert not ledger.stopping("fraud", "a")
+    assert not ledger.stopping(state(ledger, "a"))
     started(ledger, entry("a"))
-    assert ledger.stopping("fraud", "a")
+    assert ledger.stopping(state(ledger, "a"))
     assert [job.status for job in ledger.active()] == [Status.STOPPING]
-    assert not ledger.requeue("fraud", "a", "too late")
+    assert not ledger.requeue(entry("a"), "too late")
 
 
 def test_a_blocked_entry_is_not_in_line_until_it_is_unblocked(ledger: Ledger) -> None:
@@ -296,3 +296,94 @@ def test_what_is_not_in_line_does_not_start_whatever_a_cycle_remembers(
     assert started(ledger, remembered) == []
     assert state(ledger, "a").status is Status.QUEUED
     assert ledger.active() == []
+
+
+def making_room(of: Entry, stopped: int = 0) -> MakesRoom:
+    return MakesRoom(
+        team=of.team, request_id=of.request_id, tuning_job_name=of.job_name,
+        room_for=("vision", "v"), stopped=stopped,
+    )  # fmt: skip
+
+
+def going_on(of: Entry) -> Ending:
+    """Its tuning job was stopped after three of five."""
+    earlier = EarlierJob(
+        tuning_job_name=of.job_name, counters={"Completed": 3}, interrupted=2, seconds=60,
+        instance_seconds=300, found=True,
+    )  # fmt: skip
+    queued = replace(
+        of, status=Status.QUEUED, earlier=(earlier,), counters={"Completed": 3}, max_parallel=2,
+        instances={"ml.m5.large": 2}, reason="goes on", obstacle="",
+    )  # fmt: skip
+    spent = Spent(team=of.team, month="2026-11", instance_seconds=300)
+    return ending(of, status=Status.QUEUED, made_room=True, goes_on=queued, spent=spent)
+
+
+def test_what_makes_room_is_said_before_it_is_stopped_and_may_be_said_again(
+    ledger: Ledger,
+) -> None:
+    ledger.add([replace(entry("a", priority=4), obstacle=""), entry("b")])
+    started(ledger, state(ledger, "a"))
+    assert list(ledger.make_room([making_room(entry("a")), making_room(entry("b"))], "me")) == [
+        ("fraud", "a")
+    ], "b does not run"
+    (job,) = ledger.active()
+    assert (job.status, job.stopped_for, job.priority) == (Status.STOPPING, ("vision", "v"), 4)
+    assert list(ledger.make_room([making_room(entry("a"), stopped=2)], "me")) == [("fraud", "a")]
+    assert (ledger.active()[0].stopped_before, state(ledger, "a").stopped_before) == (2, 2)
+    assert state(ledger, "a").stopped_for == ("vision", "v")
+
+
+def test_nothing_makes_room_without_the_lease_nor_once_it_was_cancelled(ledger: Ledger) -> None:
+    ledger.add([entry("a")])
+    started(ledger, entry("a"))
+    with pytest.raises(LeaseLost):
+        ledger.make_room([making_room(entry("a"))], "other")
+    assert state(ledger, "a").status is Status.IN_PROGRESS
+    assert ledger.stopping(state(ledger, "a"))
+    assert list(ledger.make_room([making_room(entry("a"))], "me")) == []
+
+
+def test_a_request_that_made_room_goes_on_in_its_place_with_what_is_left(ledger: Ledger) -> None:
+    ledger.add([entry("a", 0), entry("b", 1)])
+    started(ledger, entry("a"))
+    on = going_on(entry("a"))
+    assert list(ledger.finish([on])) == [], "it runs"
+    ledger.make_room([making_room(entry("a"))], "me")
+    assert list(ledger.finish([on])) == [("fraud", "a")]
+    assert list(ledger.finish([on])) == [], "once only"
+
+    assert heads(ledger) == ["a", "b"]
+    assert ledger.active() == []
+    assert ledger.spent("2026-11") == {"fraud": 300}
+    assert state(ledger, "a") == on.goes_on
+    first = state(ledger, "a").earlier[0].tuning_job_name
+    assert started(ledger, state(ledger, "a")) == [("fraud", "a")]
+    (job,) = ledger.active()
+    assert job.tuning_job_name != first
+    assert (job.resumed, dict(job.instances), job.stopped_for) == (True, {"ml.m5.large": 2}, None)
+
+
+def test_an_end_seen_before_it_was_to_make_room_is_not_its_requests_end(ledger: Ledger) -> None:
+    ledger.add([entry("a")])
+    started(ledger, entry("a"))
+    ledger.make_room([making_room(entry("a"))], "me")
+    stale = ending(entry("a"), status=Status.STOPPED)
+    assert list(ledger.finish([stale])) == []
+    ledger.finish([going_on(entry("a"))])
+    started(ledger, state(ledger, "a"))
+    late = ending(entry("a"), status=Status.STOPPED)
+    assert list(ledger.finish([late])) == [], "it has gone on with another tuning job"
+    assert not ledger.requeue(entry("a"), "of its first tuning job")
+    assert state(ledger, "a").status is Status.IN_PROGRESS
+
+
+def test_a_cancel_of_what_makes_room_is_final(ledger: Ledger) -> None:
+    ledger.add([entry("a")])
+    started(ledger, entry("a"))
+    ledger.make_room([making_room(entry("a"))], "me")
+    assert ledger.stopping(state(ledger, "a"))
+    assert not ledger.stopping(state(ledger, "a"))
+    assert (ledger.active()[0].stopped_for, state(ledger, "a").stopped_for) == (None, None)
+    assert list(ledger.finish([going_on(entry("a"))])) == []
+    assert list(ledger.finish([ending(entry("a"), status=Status.STOPPED)])) == [("fraud", "a")]
