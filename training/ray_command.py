@@ -70,6 +70,7 @@ def _parser(description: str, *, gpu: bool) -> OneLineParser:
     add("--grace-epochs", type=number(int, 1, 10**5), default=2, help="before ASHA may stop one")
     add("--checkpoint-epochs", type=number(int, 0, 10**5), default=0, help="between a trial's")
     add("--failures", type=number(int, 0, 1000), default=3, help="of a trial that are forgiven")
+    add("--progress-seconds", type=number(float, 0, 86400), default=5.0, help="between its lines")
     add("--search-seed", type=number(int, 0, 2**31 - 1), default=0, help="of the sets tried")
     add("--space", type=space, default=SPACE, help="JSON, as a request's hyperparameter_ranges")
     add("--storage", help="folder or s3:// URI of the search's state (default: the checkpoints)")
@@ -106,6 +107,7 @@ def _wanted(args: argparse.Namespace, *, gpu: bool) -> "Search":
                 "grace_epochs",
                 "checkpoint_epochs",
                 "failures",
+                "progress_seconds",
                 "cpus_per_trial",
                 "gpus_per_trial",
             )

@@ -17,19 +17,21 @@ _REASONS = 10  # of failed trials that are shown
 class Progress(tune.Callback):
     """A line when something has moved: a better best, or one more trial in a hundred ended.
 
-    At most one line in EVERY_SECONDS, and one at least in QUIET_SECONDS while trials report.
+    At most one line in `every_seconds`, and one at least in QUIET_SECONDS while trials report.
     """
 
-    EVERY_SECONDS = 5.0
     QUIET_SECONDS = 60.0
 
     def __init__(
         self,
         trials: int,
+        every_seconds: float = 5.0,
+        *,
         now: Callable[[], float] = time.monotonic,
         nodes: Callable[[], int] = alive,
     ) -> None:
-        self.trials, self.now, self.nodes = trials, now, nodes
+        self.trials, self.every_seconds = trials, every_seconds
+        self.now, self.nodes = now, nodes
         self.ended = self.failed = self.told = 0
         self.best = self.told_best = float("-inf")
         self.most_nodes = 1
@@ -76,7 +78,7 @@ class Progress(tune.Callback):
     def _speak(self) -> None:
         silent = self.now() - self.spoken
         moved = self.best > self.told_best or self.ended - self.told >= self.trials / 100
-        if silent >= (self.EVERY_SECONDS if moved else self.QUIET_SECONDS):
+        if silent >= (self.every_seconds if moved else self.QUIET_SECONDS):
             self._say()
 
     def _say(self) -> None:

@@ -53,6 +53,7 @@ class Search:
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
     failures: int = 3
+    progress_seconds: float = 5.0
     seed: int = 0
     storage: str = ""
 
@@ -143,7 +144,7 @@ def _tuner(wanted: Search, trainable: Any) -> tune.Tuner:
             name=wanted.name,
             storage_path=wanted.storage,
             verbose=0,
-            callbacks=[Progress(wanted.trials)],
+            callbacks=[Progress(wanted.trials, wanted.progress_seconds)],
             failure_config=tune.FailureConfig(max_failures=wanted.failures),
             checkpoint_config=tune.CheckpointConfig(
                 num_to_keep=1, checkpoint_frequency=wanted.checkpoint_epochs

@@ -19,7 +19,7 @@ from hpo_dispatcher.settings import Deployment, Environment, FrameworkImage, Tem
 from hpoq.simulation.fairness import Shares
 from hpoq.simulation.memory import MemoryEvents, MemoryLedger, MemoryQueues
 from hpoq.simulation.sagemaker import Course, SimulatedSageMaker
-from hpoq.simulation.workload import Arrival, Workload
+from hpoq.simulation.workload import Arrival, Workload, message
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HEARTBEAT = timedelta(minutes=10)
@@ -229,25 +229,7 @@ class Simulation:
 
     def send(self, arrival: Arrival) -> None:
         """Put an arrival's message into its team's queue."""
-        body: dict[str, Any] = {
-            "request_id": arrival.request_id,
-            "hyperparameter_ranges": {"lr": {"type": "continuous", "min": 0.1, "max": 1}},
-            "strategy": "Random",
-            "resource_limits": {
-                "max_training_jobs": arrival.parallel,
-                "max_parallel_training_jobs": arrival.parallel,
-            },
-            "overrides": {
-                "TrainingJobDefinition": {
-                    "ResourceConfig": {"InstanceType": arrival.instance_type, "InstanceCount": 1}
-                }
-            },
-        }
-        if arrival.priority:
-            body["priority"] = arrival.priority
-        if arrival.after:
-            body["after"] = list(arrival.after)
-        self.queues.send(arrival.team, json.dumps(body))
+        self.queues.send(arrival.team, json.dumps(message(arrival)))
 
     def _cycle(self) -> None:
         deadline = Deadline(remaining=lambda: 900.0, total=900.0)

@@ -25,6 +25,29 @@ class Arrival:
     priority: int = 0
 
 
+def message(arrival: Arrival) -> dict[str, Any]:
+    """What its team sends."""
+    body: dict[str, Any] = {
+        "request_id": arrival.request_id,
+        "hyperparameter_ranges": {"lr": {"type": "continuous", "min": 0.1, "max": 1}},
+        "strategy": "Random",
+        "resource_limits": {
+            "max_training_jobs": arrival.parallel,
+            "max_parallel_training_jobs": arrival.parallel,
+        },
+        "overrides": {
+            "TrainingJobDefinition": {
+                "ResourceConfig": {"InstanceType": arrival.instance_type, "InstanceCount": 1}
+            }
+        },
+    }
+    if arrival.priority:
+        body["priority"] = arrival.priority
+    if arrival.after:
+        body["after"] = list(arrival.after)
+    return body
+
+
 @dataclass(frozen=True, kw_only=True)
 class Workload:
     """Arrivals, and the account they meet."""

@@ -106,7 +106,7 @@ def watched(
         teams=tuple(deployment.teams),
         clock=_now,
     )
-    rate = deployment.limits.creates_per_second
+    limits = deployment.limits
     wired = Dispatcher(
         builder=builder,
         queues=queues,
@@ -115,7 +115,12 @@ def watched(
         events=LoggedEvents(events=bus, log=logger),
         quotas=ServiceQuotas(lambda: clients.client("service-quotas", config=CONFIG), ledger, _now),
         clock=_now,
-        bucket=TokenBucket(rate=rate, burst=rate, clock=time.monotonic, sleep=time.sleep),
+        bucket=TokenBucket(
+            rate=limits.creates_per_second,
+            burst=limits.creates_at_once,
+            clock=time.monotonic,
+            sleep=time.sleep,
+        ),
         watch=telemetry.cycle,
     )
     return wired, telemetry

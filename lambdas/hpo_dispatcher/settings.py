@@ -89,6 +89,8 @@ class Limits(_Settings):
 
     tuning_jobs: Annotated[int, Field(ge=1, le=ACCOUNT_TUNING_JOBS)] = ACCOUNT_TUNING_JOBS
     creates_per_second: Annotated[float, Field(gt=0, le=100)] = 5.0
+    # Before that rate applies: an empty account fills at once, and botocore waits if throttled.
+    creates_at_once: Annotated[int, Field(ge=1, le=ACCOUNT_TUNING_JOBS)] = ACCOUNT_TUNING_JOBS
     # Training instances per type, in place of what Service Quotas says.
     instances: dict[str, Annotated[int, Field(ge=0)]] = {}
     # Training instances per type that are left to others in the account.

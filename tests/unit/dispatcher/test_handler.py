@@ -154,3 +154,15 @@ def test_unreadable_settings_are_one_line(account: Account) -> None:
 def test_a_template_with_an_unknown_default_is_refused() -> None:
     with pytest.raises(InvalidSettings, match="priority cannot have a default"):
         parse_template("t", {"description": "", "image": "i", "request": {"priority": 1}})
+
+
+def test_an_empty_account_fills_at_once_and_then_at_the_rate_that_was_set(account: Account) -> None:
+    account.configure(limits={"creates_per_second": 7, "creates_at_once": 30})
+    bucket = account.dispatcher().bucket
+    slept: list[float] = []
+    bucket.clock, bucket.sleep = (lambda: bucket._filled_at), slept.append
+    for _ in range(30):
+        bucket.take()
+    assert slept == []
+    bucket.take()
+    assert slept == [pytest.approx(1 / 7)]

@@ -1,72 +1,98 @@
-"""A Ray Tune search as SageMaker runs it on one host."""
+"""Ray Tune searches on one host: what they leave, how they go on, what they say when all fails."""
 
 from __future__ import annotations
 
 import csv
+import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / "training" / "train_ray_cpu.py"
+pytestmark = pytest.mark.slow
+
+ALGORITHMS = ("random", "optuna", "hyperopt")
+TRIALS = 4
 FINAL = re.compile(r"best_epoch=\d+ validation:auc=([0-9.]+) .* test:auc=([0-9.]+)")
 
-pytestmark = pytest.mark.slow
+# All searches in one process and on one cluster, whose start is what takes long.
+SEARCHES = """
+import json, os, sys
+from contextlib import suppress
+from pathlib import Path
+from container import Folders, reasons_reported
+from ray_cluster import cluster
+from ray_node import Offer
+
+data, out, searches = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+parts = {name: data / name for name in ("train", "validation", "test")}
+with cluster(Offer(cpus=1)):
+    from ray_search import Search, search
+    from ray_space import SPACE
+
+    for name, where, told in searches:
+        streams = [os.open(out / f"{name}.{stream}", os.O_CREAT | os.O_WRONLY) for stream in "12"]
+        for number, stream in enumerate(streams, start=1):
+            os.dup2(stream, number)
+        folders = Folders(**parts, model=out / where / "model", checkpoints=None)
+        with suppress(SystemExit), reasons_reported():
+            search(Search(space=SPACE, storage=str(out / where), **told), folders)
+        sys.stdout.flush()
+"""
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("credit-default")
-    preparing = [sys.executable, "-m", "training.prepare_data", "--synthetic", "--out", str(out)]
-    subprocess.run(preparing, cwd=ROOT, check=True, capture_output=True)
-    return out
+def searched(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("searches")
+    quick = {"trials": TRIALS, "fixed": {"epochs": 2, "hidden": "16", "batch-size": 512}}
+    diverging = {"lr": 1000, "optimizer": "sgd", "weight-decay": 1000, "batch-size": 16}
+    searches: list[tuple[str, str, dict[str, object]]] = [
+        *((name, name, quick | {"algorithm": name}) for name in ALGORITHMS),
+        *((f"{name}-again", name, quick | {"algorithm": name}) for name in ALGORITHMS),
+        ("diverging", "diverging", {"trials": 1, "failures": 0, "fixed": diverging}),
+    ]
+    command = [sys.executable, "-c", SEARCHES, str(small), str(folder), json.dumps(searches)]
+    environ = os.environ | {"PYTHONPATH": str(ROOT / "training")}
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return folder
 
 
-def command(data: Path, folder: Path, *more: str) -> list[str]:
-    folders = ["--data-dir", str(data), "--model-dir", str(folder / "model")]
-    kept = ["--checkpoint-dir", str(folder / "kept"), "--hidden", "16", "--batch-size", "2048"]
-    return [sys.executable, str(SCRIPT), *folders, *kept, *more]
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "model" / "results.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-@pytest.mark.parametrize("algorithm", ["random", "optuna", "hyperopt"])
-def test_a_search_leaves_its_table_and_its_best_model_and_is_not_run_twice(
-    algorithm: str, data: Path, tmp_path: Path
-) -> None:
-    wanted = command(data, tmp_path, "--trials", "4", "--epochs", "2", "--cpus", "2")
-    wanted += ["--algorithm", algorithm]
-    first = subprocess.run(wanted, capture_output=True, text=True, check=False)
-    assert first.returncode == 0, first.stderr
-    found = FINAL.search(first.stdout)
-    assert found is not None
-    assert (tmp_path / "model" / "model.pt").is_file()
-    assert (tmp_path / "model" / "results.parquet").is_file()
-    table = rows(tmp_path)
-    assert len(table) == 4
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_search_leaves_its_table_and_its_best_model(algorithm: str, searched: Path) -> None:
+    found = FINAL.search((searched / f"{algorithm}.1").read_text())
+    assert found is not None, (searched / f"{algorithm}.2").read_text()
+    model = searched / algorithm / "model"
+    assert {path.name for path in model.iterdir()} == {"model.pt", "results.csv", "results.parquet"}
+    with (model / "results.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == TRIALS
     assert float(found[1]) == pytest.approx(max(float(row["validation_auc"]) for row in table))
+    columns = pyarrow.parquet.read_table(model / "results.parquet").to_pydict()
+    assert [f"{auc:.6f}" for auc in columns["validation_auc"]] == [
+        f"{float(row['validation_auc']):.6f}" for row in table
+    ]
 
-    again = subprocess.run(wanted, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    assert "resuming the search" in again.stderr
-    assert FINAL.search(again.stdout)[0] == found[0]  # type: ignore[index]
 
-
-def test_a_search_of_which_no_trial_succeeds_says_why_in_one_line(
-    data: Path, tmp_path: Path
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_search_that_has_ended_is_restored_and_not_run_twice(
+    algorithm: str, searched: Path
 ) -> None:
-    diverging = ["--lr", "1000", "--optimizer", "sgd", "--weight-decay", "1000"]
-    wanted = command(data, tmp_path, "--trials", "1", "--cpus", "1", "--failures", "0", *diverging)
-    ended = subprocess.run(wanted, capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert "Traceback" not in ended.stderr
-    assert ended.stderr.splitlines()[-1] == (
+    said = (searched / f"{algorithm}-again.2").read_text()
+    assert "resuming the search" in said
+    first = (searched / f"{algorithm}.1").read_text()
+    assert (searched / f"{algorithm}-again.1").read_text() == first
+
+
+def test_a_search_of_which_no_trial_succeeds_says_why_in_one_line(searched: Path) -> None:
+    said = (searched / "diverging.2").read_text()
+    assert "Traceback" not in said
+    assert said.splitlines()[-1] == (
         "error: none of 1 trials has succeeded: "
         "all that have reported have diverged; lower lr or set gradient-clip"
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.unit.training.scripts import CSV, command, prepare, run
+from tests.unit.training.scripts import CSV, METRIC, command, prepare, run
 
 
 def test_the_parts_are_stratified_disjoint_and_described(data: Path) -> None:
@@ -45,6 +47,37 @@ def test_a_run_that_was_killed_ends_where_an_undisturbed_one_does(
     resumed = run("train_cpu.py", data, tmp_path / "killed", **saved)
     for name, value in whole.items():
         assert resumed[name] == pytest.approx(value, abs=1e-6), name
+
+
+def test_sigterm_within_an_epoch_saves_and_the_resumed_run_ends_as_an_undisturbed_one(
+    data: Path, tmp_path: Path
+) -> None:
+    chosen: dict[str, object] = {"epochs": 2, "batch_size": 16, "hidden": 16}
+    whole = run("train_cpu.py", data, tmp_path / "whole", **chosen)
+    chosen["checkpoint_dir"] = tmp_path / "checkpoints"
+    arguments = command("train_cpu.py", data, tmp_path / "cut", **chosen)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch=1"):
+                while not (tmp_path / "checkpoints" / "checkpoint.pt").exists():
+                    time.sleep(0.01)
+                time.sleep(0.3)  # into the second of the two epochs
+                process.send_signal(signal.SIGTERM)
+                break
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "SIGTERM: saving a checkpoint" in said
+    assert (tmp_path / "cut" / "model.pt").is_file(), "the best so far is kept"
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    resumed_at = re.search(r"resuming after 1 epochs and (\d+) steps", ended.stderr)
+    assert resumed_at is not None, ended.stderr
+    rows = json.loads((data / "manifest.json").read_text())["parts"]["train"]["rows"]
+    assert int(resumed_at[1]) % (rows // 16) > 0, "within an epoch"
+    resumed = {name: float(value) for name, value in METRIC.findall(ended.stdout)}
+    for name in whole:
+        assert resumed[name] == pytest.approx(whole[name], abs=1e-6), name
 
 
 def test_two_processes_compute_what_one_does_with_the_doubled_batch(

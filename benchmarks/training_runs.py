@@ -1,0 +1,220 @@
+"""What benchmarks/training.py measures in a process of its own: ``python -m … RUN ARGUMENTS``.
+
+Each run prints one JSON object as its last line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+TRAINING = Path(__file__).parents[1] / "training"
+sys.path.insert(0, str(TRAINING))
+
+EPOCHS_OF_SAMPLE = 10
+EPOCHS_TIMED = 3
+ALONE = 5  # trials timed without Ray
+PLAIN_TRIALS = 12
+
+
+def first_step(script: str, *arguments: str) -> dict[str, Any]:
+    """Run a training script up to the end of its first optimizer step."""
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    register_optimizer_step_post_hook(lambda *_: os._exit(0))
+    sys.argv = [script, *arguments]
+    runpy.run_path(str(TRAINING / script), run_name="__main__")
+    raise RuntimeError("the script has taken no step")
+
+
+def bare_step() -> dict[str, Any]:
+    """Import torch and take one step of one optimizer."""
+    import torch
+
+    weight = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.AdamW([weight], fused=True)
+    weight.sum().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    os._exit(0)
+
+
+def defaults(*arguments: str) -> dict[str, Any]:
+    """train_cpu.py; its CPU seconds without those of its imports."""
+    import torch._dynamo  # noqa: F401  which the first optimizer of a process imports
+
+    import train_cpu
+
+    began = time.process_time()
+    train_cpu.main(arguments)
+    return {"cpu_seconds": time.process_time() - began}
+
+
+def throughput(data: str) -> dict[str, Any]:
+    """The sample's loop, then ours with its network and batch, in one process."""
+    import torch
+
+    from benchmarks import usual_sample
+    from metrics import auc
+
+    folder = Path(data)
+    usual = list(usual_sample.epochs(folder, EPOCHS_OF_SAMPLE))
+    torch.set_num_threads(1)
+    return {
+        "sample_auc": statistics.median(auc(each.scores, each.targets) for each in usual),
+        "sample_cpu_seconds": sum(each.cpu_seconds for each in usual),
+        "sample": statistics.median(each.rows / each.cpu_seconds for each in usual),
+        "sample_one_thread": statistics.median(
+            each.rows / each.cpu_seconds for each in usual_sample.epochs(folder, EPOCHS_TIMED)
+        ),
+        "ours": _rows_per_cpu_second(folder, torch.float32),
+        "ours_bfloat16": _rows_per_cpu_second(folder, torch.bfloat16),
+    }
+
+
+def _rows_per_cpu_second(folder: Path, precision: Any) -> float:
+    """Of whole epochs, the validation at their end included."""
+    from benchmarks.usual_sample import BATCH_SIZE, HIDDEN
+    from data import load
+    from fit import Fit
+    from hyperparameters import Hyperparameters
+
+    # The sample has no dropout either.
+    chosen = Hyperparameters(
+        hidden=HIDDEN, batch_size=BATCH_SIZE, dropout=0.0, epochs=EPOCHS_TIMED + 1
+    )
+    train = load(folder / "train")
+    fit = Fit(chosen, train, load(folder / "validation"), precision=precision)
+    return statistics.median(train.rows / each for each in _timed(fit.epochs(), time.process_time))
+
+
+def _timed(epochs: Iterator[Any], clock: Callable[[], float]) -> Iterator[float]:
+    """Seconds of each epoch after the first, which warms up."""
+    next(epochs)
+    began = clock()
+    for _ in epochs:
+        yield clock() - began
+        began = clock()
+
+
+def ray_trials(data: str, trials: str) -> dict[str, Any]:
+    """So many equal trials of train_ray_cpu.py's search on two CPUs, once the cluster is up."""
+    from ray_cluster import cluster
+    from ray_node import Offer
+
+    folder = Path(data)
+    alone = _trial_seconds(folder)
+    with cluster(Offer(cpus=2)), tempfile.TemporaryDirectory() as scratch:
+        ours = _wall(lambda: _search(folder, int(trials), Path(scratch)))
+        plain = _wall(lambda: _plain_tune(folder, Path(scratch)))
+    return {
+        "trial_seconds": alone,
+        "wall_over_ideal": ours / (int(trials) * alone / 2),
+        "plain_wall_over_ideal": plain / (PLAIN_TRIALS * alone / 2),
+    }
+
+
+def _trial_seconds(folder: Path) -> float:
+    """One trial by itself on one thread."""
+    import torch
+
+    from data import load
+    from fit import Fit
+    from hyperparameters import Hyperparameters
+
+    torch.set_num_threads(1)
+    train, validation = load(folder / "train"), load(folder / "validation")
+
+    def trial() -> None:
+        for _ in Fit(Hyperparameters(), train, validation).epochs():
+            pass
+
+    trial()
+    return statistics.median(_wall(trial) for _ in range(ALONE))
+
+
+def _search(folder: Path, trials: int, scratch: Path) -> None:
+    from container import Folders
+    from ray_search import Search, search
+
+    space = {"lr": {"type": "continuous", "min": 1e-3, "max": 1e-2}}
+    parts = {name: folder / name for name in ("train", "validation", "test")}
+    wanted = Search(
+        space=space, fixed={}, trials=trials, scheduler="none", storage=str(scratch / "ours")
+    )
+    search(wanted, Folders(**parts, model=scratch / "model", checkpoints=None))
+
+
+def _plain_tune(folder: Path, scratch: Path) -> None:
+    """The same trials as Tune runs them if told nothing: an actor for each."""
+    from ray import tune
+
+    from data import load
+    from ray_trial import METRIC, Trial
+
+    parts = {name: load(folder / name) for name in ("train", "validation")}
+    tune.Tuner(
+        tune.with_parameters(Trial, **parts),
+        param_space={"lr": tune.uniform(1e-3, 1e-2)},
+        tune_config=tune.TuneConfig(metric=METRIC, mode="max", num_samples=PLAIN_TRIALS),
+        run_config=tune.RunConfig(storage_path=str(scratch / "plain"), verbose=0),
+    ).fit()
+
+
+def bare_loop(data: str, device_name: str, batch_size: str) -> dict[str, Any]:
+    """Samples a second of the default network on data that lie on the device already."""
+    import torch
+
+    from data import load
+    from features import Features
+    from hyperparameters import Hyperparameters
+    from model import perceptron
+
+    device, chosen = torch.device(device_name), Hyperparameters()
+    torch.set_float32_matmul_precision("high")
+    part = load(Path(data) / "train")
+    (rows,) = part
+    features = Features().fit(part)(rows.raw).to(device)
+    target = rows.target.to(device)
+    network = perceptron(chosen.hidden, chosen.dropout).to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+    size = min(int(batch_size), len(target))
+    steps = len(target) // size
+
+    def epoch() -> None:
+        order = torch.randperm(len(target), device=device)
+        for batch in torch.split(order[: steps * size], size):
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                logit = network(features[batch]).squeeze(1)
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(
+                logit.float(), target[batch]
+            )
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            optimizer.zero_grad()
+        loss.item()  # waits for the device
+
+    epoch()
+    return {"rows_per_second": steps * size / statistics.median(_wall(epoch) for _ in range(20))}
+
+
+def _wall(measured: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    measured()
+    return time.perf_counter() - began
+
+
+RUNS = {
+    each.__name__: each
+    for each in (first_step, bare_step, defaults, throughput, ray_trials, bare_loop)
+}
+
+if __name__ == "__main__":
+    print(json.dumps(RUNS[sys.argv[1]](*sys.argv[2:])))
