@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -12,7 +14,7 @@ from botocore.exceptions import ClientError
 from hpo_dispatcher.aws.calls import code
 from hpo_dispatcher.aws.tuning import NOT_FOUND, detail_from
 from hpo_dispatcher.entry import Entry, Status
-from hpo_dispatcher.request import request_id_of
+from hpo_dispatcher.request import MAX_PARENTS, request_id_of
 from hpo_dispatcher.tuning_job import (
     NAME_ENDING,
     TAG_DEPLOYMENT,
@@ -22,7 +24,7 @@ from hpo_dispatcher.tuning_job import (
     tuning_job_name,
 )
 from hpo_dispatcher.usage import most_instance_seconds
-from hpoq.repair.decision import Key, Letter, TaggedJob
+from hpoq.repair.decision import Key, Letter, TaggedJob, stopped
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -46,16 +48,31 @@ def tagged_jobs(
     Looked at closely, two calls each: every tuning job whose name could be ours, and that of
     every active entry, listed or not, because a list may lag behind.
     """
-    known = {tuning_job_name(*key): entry.status for key, entry in entries.items()}
+    known = {entry.job_name: entry.status for entry in entries.values()}
+    # Stopped to make room, and its request went on: told by the entry.
+    past = {job.tuning_job_name for entry in entries.values() for job in entry.earlier}
     listed = dict(_listed(sagemaker))
     settled = {
-        name for name, status in listed.items() if status == known.get(name) and status.ended
+        name
+        for name, status in listed.items()
+        if status.ended and (status == known.get(name) or name in past)
     }
     active = {name for name, status in known.items() if status.active}
     names = sorted(({name for name in listed if _OURS.search(name)} | active) - settled)
     with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(lambda name: _tagged(sagemaker, deployment, name), names))
-    return {(job.team, job.request_id): job for job in found if job}
+    return _newest(job for job in found if job)
+
+
+def _newest(jobs: Iterable[TaggedJob]) -> dict[Key, TaggedJob]:
+    """Of each request its last tuning job, those before that it went on from with it."""
+    of: dict[Key, list[TaggedJob]] = {}
+    for job in sorted(jobs, key=lambda job: job.number):
+        of.setdefault((job.team, job.request_id), []).append(job)
+    return {
+        key: replace(last, before=[stopped(*pair) for pair in pairwise([*before, last])])
+        for key, (*before, last) in of.items()
+    }
 
 
 def letters(dead_letters: Iterable[DeadLetter]) -> dict[Key, Letter]:
@@ -96,11 +113,13 @@ def _tagged(sagemaker: SageMakerClient, deployment: str, name: str) -> TaggedJob
         for tag in page["Tags"]
     }
     team, request_id = tags.get(TAG_TEAM, ""), tags.get(TAG_REQUEST_ID, "")
-    if tags.get(TAG_DEPLOYMENT) != deployment or name != tuning_job_name(team, request_id):
+    names = [tuning_job_name(team, request_id, before) for before in range(MAX_PARENTS + 1)]
+    if tags.get(TAG_DEPLOYMENT) != deployment or name not in names:
         return None
     detail, limits = detail_from(there), _limits(there)
     return TaggedJob(
         name=name,
+        number=names.index(name),
         team=team,
         request_id=request_id,
         status=detail.status,

@@ -8,13 +8,15 @@ follow from the entries. docs/decisions/0055.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from hpo_dispatcher.entry import BestTrainingJob, Entry, Status
+from hpo_dispatcher.continuation import earlier_job, with_earlier
+from hpo_dispatcher.entry import BestTrainingJob, EarlierJob, Entry, Status
+from hpo_dispatcher.request import MAX_PARENTS
 from hpo_dispatcher.tuning_job import tuning_job_name
 
 Key = tuple[str, str]  # team and request id
@@ -37,6 +39,25 @@ class TaggedJob:
     max_training_jobs: int
     max_parallel: int
     most_instance_seconds: int = 0
+    number: int = 0  # tuning jobs that its request had before
+    before: Sequence[EarlierJob] = ()  # those of them that were looked at, oldest first
+
+
+def stopped(job: TaggedJob, following: TaggedJob) -> EarlierJob:
+    """A tuning job whose request went on with another, which runs what had not ended of it."""
+    ended = max(0, job.max_training_jobs - following.max_training_jobs)
+    others = sum(n for kind, n in job.counters.items() if kind not in ("Stopped", "InProgress"))
+    early = max(0, ended - others)
+    end = job.ended_at or following.created_at
+    seconds = max(0, round((end - job.created_at).total_seconds()))
+    return earlier_job(
+        job.name,
+        job.counters,
+        early,
+        seconds=seconds,
+        instance_seconds=min(sum(job.instances.values()) * seconds, job.most_instance_seconds),
+        found=job.best is not None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +125,13 @@ def _repair(key: Key, facts: Facts) -> Repair | None:
         )
     if entry is None:
         return _rejected(facts.letters[key], facts.now)
-    if job and not _agree(entry.status, job.status):
+    if job and job.number < len(entry.earlier):
+        job = None  # it made room, and its request goes on
+    if job and not (_agree(entry.status, job.status) or _goes_on(entry, job)):
         why = f"{job.name} is {job.status}"
         return _change(Kind.CORRECT, entry, _with_job(entry, job), why)
+    if job and job.number > len(entry.earlier):
+        return _change(Kind.CORRECT, entry, _with_job(entry, job), f"it went on as {job.name}")
     if job is None and entry.status.active:
         return _not_created(entry, facts.now)
     return _missing_rows(entry, facts)
@@ -115,6 +140,11 @@ def _repair(key: Key, facts: Facts) -> Repair | None:
 def _agree(ours: Status, sagemakers: Status) -> bool:
     """A cancel not yet carried out, and a stop by other hands, are both the next cycle's."""
     return ours is sagemakers or (ours.active and sagemakers.active)
+
+
+def _goes_on(entry: Entry, job: TaggedJob) -> bool:
+    """Its tuning job made room and has ended: what that means is the next cycle's, too."""
+    return entry.stopped_for is not None and job.number == len(entry.earlier)
 
 
 def _change(kind: Kind, entry: Entry, becomes: Entry, why: str) -> Repair:
@@ -129,7 +159,7 @@ def _from_job(job: TaggedJob) -> Entry:
         status=job.status,
         accepted_at=job.created_at,  # at the latest
         instances=job.instances,
-        max_training_jobs=job.max_training_jobs,
+        max_training_jobs=job.max_training_jobs + sum(each.ended for each in job.before),
         max_parallel=job.max_parallel,
         most_instance_seconds=job.most_instance_seconds,
     )
@@ -137,15 +167,24 @@ def _from_job(job: TaggedJob) -> Entry:
 
 
 def _with_job(entry: Entry, job: TaggedJob) -> Entry:
+    known = {each.tuning_job_name for each in entry.earlier}
+    new = tuple(each for each in job.before if each.tuning_job_name not in known)
+    earlier = (*entry.earlier, *new)
     return replace(
         entry,
+        earlier=earlier,
+        stopped_for=None,
+        stopped_before=0,
+        instances=job.instances,
+        max_parallel=job.max_parallel,
+        most_instance_seconds=job.most_instance_seconds,
         status=job.status,
         tuning_job_name=job.name,
         started_at=job.created_at,
         ended_at=job.ended_at if job.status.ended else None,
         reason=job.failure_reason,
-        counters=job.counters if job.status.ended else {},
-        best=job.best if job.status.ended else None,
+        counters=with_earlier(earlier, job.counters if job.status.ended else {}),
+        best=job.best if job.status.ended else entry.best,
         blocked=False,
         held=False,
     )
@@ -172,13 +211,18 @@ def _not_created(entry: Entry, now: datetime) -> Repair:
         gone = replace(entry, status=Status.CANCELLED, ended_at=now, reason=reason)
         return _change(Kind.CORRECT, entry, gone, why)
     queued = replace(
-        entry, status=Status.QUEUED, tuning_job_name="", started_at=None, reason="", counters={}
+        entry,
+        status=Status.QUEUED,
+        tuning_job_name="",
+        started_at=None,
+        reason="",
+        counters=with_earlier(entry.earlier, {}),
     )
     return _change(Kind.REQUEUE, entry, queued, why)
 
 
 def _missing_rows(entry: Entry, facts: Facts) -> Repair | None:
-    uncounted = entry.status.active and tuning_job_name(*entry.key) not in facts.active
+    uncounted = entry.status.active and entry.job_name not in facts.active
     forgotten = _waits(entry) and entry.key not in facts.blocked
     if uncounted or forgotten:
         what = "the capacity it holds" if uncounted else "what it waits for"
@@ -193,9 +237,13 @@ def _waits(entry: Entry) -> bool:
 def _orphans(facts: Facts, repairs: list[Repair]) -> Iterator[Repair]:
     """Rows that no entry, as it will be, accounts for."""
     become = dict(facts.entries) | {each.key: each.entry for each in repairs if each.entry}
-    counted = {tuning_job_name(*key) for key, entry in become.items() if entry.status.active}
-    kept = {tuning_job_name(*key) for key in facts.untouchable}
-    handled = {tuning_job_name(*each.key) for each in repairs}
+    counted = {entry.job_name for entry in become.values() if entry.status.active}
+    kept = {
+        tuning_job_name(*key, before)
+        for key in facts.untouchable
+        for before in range(MAX_PARENTS + 1)
+    }
+    handled = {each.entry.job_name for each in repairs if each.entry}
     for name in sorted(facts.active - counted - kept - handled):
         why = "a row of capacity without an active request"
         yield Repair(kind=Kind.REMOVE, key=("#active", name), was=None, entry=None, why=why)

@@ -25,7 +25,6 @@ from hpo_dispatcher.aws.items import (
 )
 from hpo_dispatcher.entry import Entry, Status
 from hpo_dispatcher.errors import HpoqError, Unreadable
-from hpo_dispatcher.tuning_job import tuning_job_name
 from hpoq.repair.decision import Key, Kind, Repair
 
 if TYPE_CHECKING:
@@ -34,7 +33,8 @@ if TYPE_CHECKING:
 # What an entry may have or not have; all else is always there, or is not ours to remove.
 OPTIONAL = (
     "request", "digest", "reason", "ended_at", "blocked", "held", "line", "line_position",
-    "tuning_job_name", "started_at", "counters", "best",
+    "tuning_job_name", "started_at", "counters", "best", "earlier", "stopped_for",
+    "stopped_before",
 )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def _gone(repair: Repair) -> dict[str, Any]:
 def _entry_writes(repair: Repair, now: datetime) -> list[dict[str, Any]]:
     entry = repair.entry
     assert entry is not None  # noqa: S101  the caller has looked
-    capacity = to_wire({"team": ACTIVE, "id": tuning_job_name(*entry.key)})
+    capacity = to_wire({"team": ACTIVE, "id": entry.job_name})
     waiting = to_wire({"team": BLOCKED, "id": "/".join(entry.key)})
     writes = [] if repair.kind is Kind.ROWS else [_update(entry, repair.was, now)]
     if entry.status.active:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hpo_dispatcher.entry import Entry, Status
 from hpo_dispatcher.tuning_job import tuning_job_name
-from hpoq.repair.decision import Facts, Kind, Letter, Repair, TaggedJob, decide
+from hpoq.repair.decision import Facts, Kind, Letter, Repair, TaggedJob, decide, stopped
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KEY = ("fraud", "a")
@@ -246,3 +246,69 @@ def repaired(before: Facts) -> Facts:
         waits = repair.entry.status is Status.QUEUED and repair.entry.blocked
         blocked = blocked | {repair.key} if waits else blocked - {repair.key}
     return replace(before, entries=entries, active=active, blocked=blocked)
+
+
+# A request whose tuning job made room has several
+
+
+def second(status: Status, **fields: Any) -> TaggedJob:
+    """Goes on from the first, of whose twenty training jobs seven had ended."""
+    first = replace(job(Status.STOPPED), counters={"Completed": 6, "Stopped": 4})
+    on = replace(
+        job(status), name=tuning_job_name(*KEY, 1), number=1, max_training_jobs=13, **fields
+    )
+    return replace(on, before=[stopped(first, on)])
+
+
+def gone_on(status: Status) -> Entry:
+    (earlier,) = second(Status.IN_PROGRESS).before
+    name = "" if status is Status.QUEUED else tuning_job_name(*KEY, 1)
+    return entry(status, earlier=(earlier,), tuning_job_name=name, max_training_jobs=20)
+
+
+def test_what_had_ended_of_an_earlier_tuning_job_follows_from_what_the_next_one_runs() -> None:
+    (earlier,) = second(Status.IN_PROGRESS).before
+    assert (earlier.tuning_job_name, earlier.ended, earlier.interrupted) == (NAME, 7, 3)
+    assert dict(earlier.counters) == {"Completed": 6, "Stopped": 1}
+
+
+@pytest.mark.parametrize("was", [Status.QUEUED, Status.IN_PROGRESS, Status.STOPPING])
+@pytest.mark.parametrize("is_", ALL_OF_A_JOB)
+def test_an_entry_from_before_the_stop_takes_the_state_of_the_tuning_job_it_went_on_with(
+    was: Status, is_: Status
+) -> None:
+    repaired, *orphan = decide(facts(entry(was, max_training_jobs=20), second(is_)))
+    assert repaired.kind is Kind.CORRECT
+    assert repaired.entry
+    assert (repaired.entry.status, repaired.entry.job_name) == (is_, tuning_job_name(*KEY, 1))
+    assert repaired.entry.training_jobs_left == 13
+    removed = [(each.kind, each.key) for each in orphan]
+    expected = [(Kind.REMOVE, ("#active", NAME))] if was.active else []
+    assert removed == expected, "the row of capacity of the first one"
+
+
+def test_a_lost_entry_of_several_tuning_jobs_is_made_of_all_of_them() -> None:
+    restored = only(decide(facts(None, second(Status.COMPLETED, counters={"Completed": 13}))))
+    assert restored.entry
+    assert restored.entry.max_training_jobs == 20
+    assert dict(restored.entry.counters) == {"Completed": 19, "Stopped": 1}
+
+
+def test_a_request_that_waits_to_go_on_is_not_ended_by_its_stopped_tuning_job() -> None:
+    assert decide(facts(gone_on(Status.QUEUED), job(Status.STOPPED))) == []
+
+
+def test_one_that_was_to_go_on_and_was_not_created_waits_again() -> None:
+    active = {tuning_job_name(*KEY, 1)}
+    was = gone_on(Status.IN_PROGRESS)
+    repaired = only(decide(facts(was, job(Status.STOPPED), active=active)))
+    assert repaired.kind is Kind.REQUEUE
+    assert repaired.entry
+    assert repaired.entry.earlier == was.earlier
+    assert dict(repaired.entry.counters) == {"Completed": 6, "Stopped": 1}
+
+
+def test_what_makes_room_is_left_to_the_next_cycle_however_its_tuning_job_stands() -> None:
+    was = entry(Status.STOPPING, stopped_for=("vision", "v"))
+    for status in ALL_OF_A_JOB:
+        assert decide(facts(was, job(status))) == []
