@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from hpo_dispatcher.books import Books
-from hpo_dispatcher.preemption import Preemption, Stop, preempt
+from hpo_dispatcher.preemption import Stop, preempt
 from hpo_dispatcher.settings import TeamSettings
 from hpo_dispatcher.snapshot import (
     SLOTS,
@@ -98,15 +98,21 @@ def plan(snapshot: Snapshot, capacity: Capacity, teams: Mapping[str, TeamSetting
     preemption = preempt(snapshot, books, _in_turn(owed, waiting), [head.key for head in owed])
     return Plan(
         starts=tuple(starts),
-        waits=tuple(_with_note(wait, preemption) for wait in waits),
+        waits=tuple(_with_notes(waits, preemption.notes)),
         fronts=_left(snapshot, fronts, started, admission.passed),
         stops=preemption.stops,
     )
 
 
-def _with_note(wait: Wait, preemption: Preemption) -> Wait:
-    note = preemption.notes.get(wait.head.key)
-    return replace(wait, reason=f"{wait.reason}; {note}") if note else wait
+def _with_notes(waits: list[Wait], notes: Mapping[Key, str]) -> list[Wait]:
+    if not notes:
+        return waits
+    return [
+        replace(wait, reason=f"{wait.reason}; {notes[wait.head.key]}")
+        if notes.get(wait.head.key)
+        else wait
+        for wait in waits
+    ]
 
 
 class _Admission:

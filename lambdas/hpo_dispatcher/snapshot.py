@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from hpo_dispatcher.tuning_job import Demand
 
@@ -25,7 +26,7 @@ class Head:
     accepted_at: datetime
     demand: Demand
 
-    @property
+    @cached_property  # asked for several times of each of ten thousand
     def key(self) -> Key:
         """Unique in a deployment."""
         return self.team, self.request_id
@@ -35,7 +36,7 @@ class Head:
         """What it would hold, by resource."""
         return needs(self.demand)
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """Heads of the same shape need the same."""
         return self.demand.tuning_jobs, *self.demand.instances.items()
