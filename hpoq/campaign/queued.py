@@ -59,7 +59,9 @@ class QueuedAccount:
         states = {number: _state(entry, number) for number, entry in self._entries.items()}
         if any(entry.status.active for entry in self._entries.values()):
             for number, state in self._running().items():
-                if number in states and not states[number].status.ended:
+                if number not in states or self._entries[number].earlier:
+                    continue  # what made room has several tuning jobs: the ledger adds them up
+                if not states[number].status.ended:
                     # an end counts once the ledger has it: only then do dependants start
                     status = states[number].status if state.status.ended else state.status
                     states[number] = replace(state, status=status)
@@ -80,7 +82,10 @@ class QueuedAccount:
     def trials(self, number: int) -> Sequence[Trial]:
         """See ``Account``."""
         entry = self._entries.get(number)
-        return self.jobs.trials(number) if entry and entry.tuning_job_name else []
+        if entry is None:
+            return []
+        names = [*(job.tuning_job_name for job in entry.earlier), entry.tuning_job_name]
+        return [trial for name in names if name for trial in self.jobs.trials(number, name)]
 
     def stop(self, numbers: Sequence[int]) -> None:
         """See ``Account``."""

@@ -93,12 +93,17 @@ class TuningJobs:
         pages = self.sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
-    def trials(self, number: int) -> list[Trial]:
-        """All of one tuning job, by creation."""
+    def trials(self, number: int, name: str = "") -> list[Trial]:
+        """All of one tuning job, by creation.
+
+        Args:
+            number: of the job in the plan.
+            name: of its tuning job, where it is not the one that follows from the plan.
+        """
         pages = self.sagemaker.get_paginator(
             "list_training_jobs_for_hyper_parameter_tuning_job"
         ).paginate(
-            HyperParameterTuningJobName=self.name(number),
+            HyperParameterTuningJobName=name or self.name(number),
             SortBy="CreationTime",
             SortOrder="Ascending",
             PaginationConfig={"PageSize": PAGE},

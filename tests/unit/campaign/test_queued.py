@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.entry import EarlierJob, Entry, Status
 from hpo_dispatcher.request import TuningRequest, parse_fields
 from hpoq.campaign.campaign import RunningCampaign
 from hpoq.campaign.direct import DirectAccount
@@ -152,3 +152,37 @@ def test_another_plan_of_the_name_is_refused(file: Path) -> None:
     other = planned(plan.campaign.model_copy(update={"seed": 5}), "independent")
     with pytest.raises(OtherCampaign, match="another plan"):
         running(queue, file, other).run(EVERY)
+
+
+class Listed:
+    """Training jobs by tuning job; everything else is not allowed."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def get_paginator(self, operation: str) -> Listed:
+        assert operation == "list_training_jobs_for_hyper_parameter_tuning_job"
+        return self
+
+    def paginate(self, **fields: Any) -> Any:
+        name = fields["HyperParameterTuningJobName"]
+        self.asked.append(name)
+        job = {"TrainingJobName": f"{name}-001", "TrainingJobStatus": "Completed"}
+        return [{"TrainingJobSummaries": [job]}]
+
+
+def test_trials_of_a_request_that_made_room_are_those_of_all_its_tuning_jobs() -> None:
+    plan, queue, sagemaker = small("independent"), Queue(), Listed()
+    account = QueuedAccount(queue, "fraud", sagemaker)  # type: ignore[arg-type]
+    request_id = plan.request_id(plan.jobs[0])
+    earlier = EarlierJob(
+        tuning_job_name="first", counters={"Completed": 1}, interrupted=1, seconds=9,
+        instance_seconds=9, found=True,
+    )  # fmt: skip
+    queue.ledger[request_id] = Entry(
+        team="fraud", request_id=request_id, status=Status.COMPLETED, accepted_at=NOON,
+        earlier=(earlier,), tuning_job_name="second",
+    )  # fmt: skip
+    account.follow(plan)
+    trials = account.trials(plan.jobs[0].number)
+    assert [trial.name for trial in trials] == ["first-001", "second-001"]
