@@ -43,7 +43,7 @@ def prepare_environment(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def _token(environ: Mapping[str, str]) -> str:
-    """What all hosts of a training job know and other clusters do not; docs/ray.md on secrecy."""
+    """What all hosts of a training job know and other clusters do not; no secret, see ADR 0065."""
     job = environ.get("TRAINING_JOB_ARN") or environ.get("TRAINING_JOB_NAME")
     shared = job or environ.get("SM_HOSTS") or str(os.getpid())
     return hashlib.sha256(shared.encode()).hexdigest()
