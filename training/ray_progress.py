@@ -69,11 +69,11 @@ class Progress(tune.Callback):
 
     def get_state(self) -> dict[str, Any]:
         """What a resumed search goes on counting from."""
-        return {"ended": self.ended, "failed": self.failed, "best": self.best}
+        return {"ended": self.ended, "best": self.best}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.ended, self.failed, self.best = state["ended"], state["failed"], state["best"]
+        """Go on from there; what had failed is tried again."""
+        self.ended, self.best = state["ended"], state["best"]
 
     def _speak(self) -> None:
         silent = self.now() - self.spoken

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from ray import tune
+from ray.exceptions import RayActorError
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import SearchAlgorithm, Searcher
 
@@ -87,6 +88,9 @@ def search(wanted: Search, folders: Folders) -> None:
     logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
     with _ended_by_sigterm() as interruption:
         results = tuner.fit()
+        if wanted.failures and not interruption() and _lost_with_a_host(results):
+            print("trying again what was lost with a host", file=sys.stderr, flush=True)
+            results = tune.Tuner.restore(place, trainable=trainable, restart_errored=True).fit()
     write_table(results, folders.model)
     best = _best(results)
     # Training the winner again takes seconds, ends as its trial did, all randomness being
@@ -100,6 +104,15 @@ def search(wanted: Search, folders: Folders) -> None:
     finish(fit, folders)
     if interruption():
         raise SystemExit(INTERRUPTED)
+
+
+def _lost_with_a_host(results: tune.ResultGrid) -> bool:
+    """Whether a trial ended for want of its actor.
+
+    Tune forgives that while a trial runs. Where two calls to the actor fail at once, the second
+    finds the trial waiting to be tried again, and ends it for good.
+    """
+    return any(isinstance(error, RayActorError) for error in results.errors)
 
 
 @contextmanager

@@ -98,10 +98,22 @@ def test_ten_thousand_trials_leave_a_log_that_can_be_read(
     assert lines[-1] == last
 
 
-def test_a_resumed_search_counts_on() -> None:
+def test_a_resumed_search_counts_on_and_tries_again_what_had_failed() -> None:
     from ray_progress import Progress
 
     before, after = (Progress(10, now=lambda: 0.0, nodes=lambda: 1) for _ in range(2))
     before.ended, before.failed, before.best = 7, 1, 0.78
     after.set_state(before.get_state())
-    assert (after.ended, after.failed, after.best) == (7, 1, 0.78)
+    assert (after.ended, after.failed, after.best) == (7, 0, 0.78)
+
+
+def test_only_trials_that_were_lost_with_their_actor_are_tried_once_more() -> None:
+    from types import SimpleNamespace
+
+    from ray.exceptions import ActorUnavailableError
+
+    from ray_search import _lost_with_a_host
+
+    lost = ActorUnavailableError("gone", actor_id=None)
+    grids: list[Any] = [SimpleNamespace(errors=each) for each in ([], [ValueError()], [lost])]
+    assert [_lost_with_a_host(grid) for grid in grids] == [False, False, True]
