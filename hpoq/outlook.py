@@ -221,7 +221,8 @@ class Forecast:
 
 def why(entry: Entry, capacity: Mapping[str, Any]) -> str:
     """Why a request waits, failed or was refused, in the dispatcher's words."""
-    if entry.status is not Status.QUEUED or entry.reason:
+    goes_on = bool(entry.earlier)  # then its own reason says so, besides what it waits for
+    if entry.status is not Status.QUEUED or (entry.reason and not goes_on):
         return entry.reason
     if entry.held:
         return "held by its team; `hpoq release` lets it go on"
@@ -231,8 +232,8 @@ def why(entry: Entry, capacity: Mapping[str, Any]) -> str:
         return f"team {entry.team} is on hold; `hpoq release` lets it go on"
     for each in capacity.get("waiting", ()):
         if _key(each) == entry.key:
-            return str(each["reason"])
-    return UNSEEN
+            return "; ".join(filter(None, [str(each["reason"]), entry.reason]))
+    return entry.reason or UNSEEN
 
 
 def _parents(entry: Entry) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.entry import Entry, Status, timestamp
+from hpo_dispatcher.entry import EarlierJob, Entry, Status, timestamp
 from hpo_dispatcher.settings import TeamSettings
 from hpoq.cli import tables
 from hpoq.outlook import UNSEEN, Forecast, Outlook, why
@@ -178,3 +178,15 @@ def test_most_requests_start_within_the_error_that_was_stated() -> None:
     ]
     assert len(within) >= 20
     assert sum(within) >= 0.6 * len(within)
+
+
+def test_what_made_room_says_both_what_it_waits_for_and_that_it_goes_on() -> None:
+    job = EarlierJob(
+        tuning_job_name="j", counters={}, interrupted=1, seconds=1, instance_seconds=1, found=False
+    )
+    entry = Entry(
+        team="fraud", request_id="f1", status=Status.QUEUED, accepted_at=NOON,
+        reason="stopped to make room for vision/v", earlier=(job,),
+    )  # fmt: skip
+    assert why(entry, STATED) == "next in line; stopped to make room for vision/v"
+    assert why(replace(entry, request_id="new"), STATED) == "stopped to make room for vision/v"
