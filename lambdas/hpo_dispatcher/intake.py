@@ -34,8 +34,9 @@ from hpo_dispatcher.request import (
     request_id_of,
 )
 
-# Messages gathered before one ledger transaction (100 items at most) and their deletion.
-BATCH = 50
+# Messages gathered before they are written and deleted: whole receives, and no more than one
+# ledger transaction takes (100 items at most, two for each).
+BATCH = 40
 THREADS = 8
 # Messages sent later than this after the beginning are the next cycle's, if no older ones came
 # with them: a team that never stops sending must not keep the cycle from starting jobs. Also
