@@ -41,10 +41,7 @@ _OWN_COMMANDS = "starts a list of arguments that we build, never a shell"
 # (test, file as a pattern) -> reason
 BANDIT = {
     ("B101", "*"): "asserts tell the type checker what holds; no decision rests on one",
-    (
-        "B311",
-        "hpoq/outlook.py",
-    ): "possible ends of running tuning jobs, drawn by seed; nothing is secret",
+    ("B311", "hpoq/outlook.py"): "possible ends of tuning jobs, drawn by seed; nothing is secret",
     ("B311", "hpoq/simulation/*"): "made-up workloads, drawn by seed; nothing is secret",
     ("B404", "*"): _OWN_COMMANDS,
     ("B603", "*"): _OWN_COMMANDS,
