@@ -130,7 +130,7 @@ CALLS: dict[str, dict[str, Any]] = {
 def stored() -> Iterator[Measure]:
     """Describe and List where ten thousand jobs are stored."""
     with tempfile.TemporaryDirectory() as folder, engine(NO_OP, Path(folder), PARALLEL) as ours:
-        tune(ours, "first", 1, PARALLEL)
+        tune(ours, "first", PARALLEL, PARALLEL)
         store = ours._engine.store
         job, training_job = store.tuning_jobs()[0], store.training_jobs()[0]
         for number in range(STORED):
@@ -163,7 +163,7 @@ def _train_once(cloud: Cloud) -> None:
     s3, sagemaker = cloud.session().client("s3"), cloud.session().client("sagemaker")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_object(Bucket=BUCKET, Key=SOURCE, Body=packed(NO_OP))
-    sagemaker.create_hyper_parameter_tuning_job(**request("once", 1, PARALLEL))
+    sagemaker.create_hyper_parameter_tuning_job(**request("once", PARALLEL, PARALLEL))
 
     def ended() -> bool:
         job = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="once")
