@@ -4,7 +4,8 @@ python -m tests.soak.faulty_dispatcher FOLDER TEMPLATES SEED SHARE
 
 FOLDER holds deployment.json, TEMPLATES the job templates; HPOQ_* and AWS_* lead it to a
 deployment. SHARE of its calls fail.
-It ends when its standard input does, in the middle of nothing. Prints a line a cycle.
+It ends when its standard input does, in the middle of nothing. Prints a line a cycle; what the
+function would log goes to standard error.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ class Fate:
 
 def main(folder: str, templates: str, seed: str, share: str) -> None:
     """Cycle until there is no more input."""
+    outcomes = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     session = boto3.Session()
     fate = Fate(random.Random(int(seed)), float(share))
     session.events.register("before-parameter-build", fate.before)
@@ -93,8 +96,8 @@ def main(folder: str, templates: str, seed: str, share: str) -> None:
                 outcome |= {"started": summary.started, "skipped": bool(summary.skipped)}
             except HpoqError as error:
                 outcome |= {"error": f"{type(error).__name__}: {error}"[:300]}
-            sys.stdout.write(json.dumps(outcome) + "\n")
-            sys.stdout.flush()
+            outcomes.write(json.dumps(outcome) + "\n")
+            outcomes.flush()
 
 
 if __name__ == "__main__":
