@@ -46,7 +46,7 @@ SECONDS = float(os.environ.get("HPOQ_SOAK_SECONDS", "600"))
 LIMIT = 8
 SHARE = 0.02  # of all calls fail
 SENDS_PER_SECOND = 2.0
-SETTLE_SECONDS = 300
+SETTLE_SECONDS = 600
 SETTINGS: dict[str, Any] = {
     "teams": {team: {} for team in TEAMS},
     "limits": {"tuning_jobs": LIMIT, "creates_per_second": 50},
