@@ -65,7 +65,8 @@ def upload_data(cloud: Cloud, bucket: str) -> None:
     """Prepare the three channels and put them where the job template looks."""
     folder = cloud.home.path / "data"
     command = [sys.executable, "-m", "training.prepare_data", "--out", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
+    if subprocess.run(command, cwd=ROOT, check=False, stdout=sys.stderr).returncode:
+        sys.exit(1)  # it has said what is wrong, in one line
     s3 = cloud.session().client("s3")
     for path in sorted(folder.rglob("*.npz")):
         s3.upload_file(str(path), bucket, f"{PREFIX}/{path.relative_to(folder).as_posix()}")
