@@ -156,6 +156,7 @@ class Dispatcher(Construct):
             iam.PolicyStatement(
                 actions=[
                     "sagemaker:ListHyperParameterTuningJobs",
+                    "sagemaker:Search",
                     "servicequotas:ListServiceQuotas",
                 ],
                 resources=["*"],

@@ -49,6 +49,9 @@ ReadRate = Annotated[
         help="SageMaker's lists and descriptions.",
     ),
 ]
+SearchDelay = Annotated[
+    float, typer.Option("--search-delay", min=0, help="Seconds that SageMaker's Search is behind.")
+]
 Failing = Annotated[
     float, typer.Option("--failing", min=0, max=1, help="Share of tuning jobs that fail.")
 ]
@@ -67,6 +70,7 @@ def simulate(
     event_delay: EventDelay = 1.0,
     creates_per_second: CreateRate = None,
     reads_per_second: ReadRate = None,
+    search_delay: SearchDelay = 0.0,
     failing: Failing = 0.0,
     plot: Plot = None,
     as_json: AsJson = False,
@@ -82,6 +86,7 @@ def simulate(
         event_delay=event_delay,
         creates_per_second=creates_per_second,
         reads_per_second=reads_per_second,
+        search_delay=search_delay,
         failing=failing,
         seed=seed,
     )

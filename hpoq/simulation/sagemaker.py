@@ -23,6 +23,7 @@ from hpo_dispatcher.ports import (
 from hpo_dispatcher.tuning_job import TAG_REQUEST_ID, TAG_TEAM, demand
 
 PAGE = 100
+SEARCHED_AT_ONCE = 31
 COUNTED_LISTS = 2  # one list per status that holds capacity
 STOPPING_TAKES = timedelta(minutes=1)
 
@@ -70,6 +71,7 @@ class SimulatedSageMaker:
         quotas: instances at once by type. SageMaker would let the training jobs of one more
             wait or fail; here it is only counted, in ``beyond_quota``.
         before_read: called before each list and describe call; spends what the API's rate costs.
+        search_delay: how far Search is behind what happens.
     """
 
     def __init__(
@@ -78,13 +80,16 @@ class SimulatedSageMaker:
         course: Callable[[Key], Course],
         limit: int,
         quotas: Mapping[str, int],
+        *,
         before_read: Callable[[], None] = lambda: None,
+        search_delay: timedelta = timedelta(0),
     ) -> None:
         self._clock = clock
         self._course = course
         self._limit = limit
         self._quotas = quotas
         self._before_read = before_read
+        self._search_delay = search_delay
         self._lock = threading.Lock()
         self.running: dict[str, SimulatedJob] = {}
         self.ended: dict[str, SimulatedJob] = {}
@@ -164,14 +169,18 @@ class SimulatedSageMaker:
             job = self.running.get(name) or self.ended.get(name)
         if job is None:
             return None
-        return TuningJobDetail(
-            name=name,
-            status=job.status,
-            counters=job.counters,
-            best=_best(job) if job.counters.get("Completed") else None,
-            ended_at=job.ends if job.status.ended else None,
-            failure_reason="it failed" if job.status is Status.FAILED else "",
-        )
+        return _detail(job)
+
+    def search_ended(self, names: Sequence[str]) -> Mapping[str, TuningJobDetail]:
+        """See ``TuningService``."""
+        calls = -(-len(names) // SEARCHED_AT_ONCE)
+        for _ in range(calls):
+            self._before_read()
+        with self._lock:
+            self.calls["sagemaker:Search"] += calls
+            indexed = self._clock() - self._search_delay
+            ended = [self.ended[name] for name in names if name in self.ended]
+        return {job.name: _detail(job) for job in ended if job.ends <= indexed}
 
     def instances(self, name: str) -> Mapping[str, int]:
         """See ``TuningService``."""
@@ -216,6 +225,17 @@ class SimulatedSageMaker:
                 job.ends = min(job.ends, self._clock() + STOPPING_TAKES)
                 heapq.heappush(self._ends, (job.ends, name))
             return job is not None
+
+
+def _detail(job: SimulatedJob) -> TuningJobDetail:
+    return TuningJobDetail(
+        name=job.name,
+        status=job.status,
+        counters=job.counters,
+        best=_best(job) if job.counters.get("Completed") else None,
+        ended_at=job.ends if job.status.ended else None,
+        failure_reason="it failed" if job.status is Status.FAILED else "",
+    )
 
 
 def _best(job: SimulatedJob) -> BestTrainingJob:

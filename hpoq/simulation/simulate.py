@@ -41,6 +41,7 @@ class Conditions:
     # Calls a second; None costs no time. A cycle that makes more of them takes longer.
     creates_per_second: float | None = None
     reads_per_second: float | None = None  # SageMaker's lists and descriptions
+    search_delay: float = 0.0  # seconds that SageMaker's Search is behind
     failing: float = 0.0  # share of the tuning jobs that end as Failed, besides the workload's
     seed: int = 1  # decides which
 
@@ -169,6 +170,7 @@ class Simulation:
             workload.slots,
             workload.instances,
             before_read=_Rate(conditions.reads_per_second, self.clock).take,
+            search_delay=timedelta(seconds=conditions.search_delay),
         )
         self.dispatcher = self._dispatcher()
         self._shares = Shares(workload, self.ledger, self.queues, self.sagemaker)

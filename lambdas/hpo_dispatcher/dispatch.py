@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
@@ -282,9 +283,9 @@ class Dispatcher:
         listed = {job.name: job for job in self.tuning.in_progress()}
         unlisted = [job for job in active if job.tuning_job_name not in listed]
         ended, missing = [], []
-        with ThreadPoolExecutor(CREATE_THREADS) as pool:
-            details = list(pool.map(self.tuning.describe, (j.tuning_job_name for j in unlisted)))
-        for job, detail in zip(unlisted, details, strict=True):
+        details = self._details([job.tuning_job_name for job in unlisted])
+        for job in unlisted:
+            detail = details[job.tuning_job_name]
             if detail is None:
                 missing.append(job)
             elif detail.status.ended:
@@ -292,6 +293,16 @@ class Dispatcher:
             else:  # created so recently that the list lags behind
                 listed[job.tuning_job_name] = TuningJob(name=detail.name, status=detail.status)
         return Observation(listed=listed, active=active, ended=ended, missing=missing)
+
+    def _details(self, names: Sequence[str]) -> Mapping[str, TuningJobDetail | None]:
+        """Of jobs that mostly have ended: many at a call, and one by one what that misses."""
+        found: dict[str, TuningJobDetail | None] = {}
+        if len(names) > 1:
+            with suppress(Unavailable):
+                found.update(self.tuning.search_ended(names))
+        left = [name for name in names if name not in found]
+        with ThreadPoolExecutor(CREATE_THREADS) as pool:
+            return found | dict(zip(left, pool.map(self.tuning.describe, left), strict=True))
 
     def decide(
         self, seen: Observation, accepted: Sequence[Entry], fronts: Mapping[Key, Front]

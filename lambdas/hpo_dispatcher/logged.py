@@ -112,6 +112,14 @@ class LoggedTuning:
         """See ``TuningService``."""
         return self.tuning.describe(name)
 
+    def search_ended(self, names: Sequence[str]) -> Mapping[str, TuningJobDetail]:
+        """See ``TuningService``."""
+        try:
+            return self.tuning.search_ended(names)
+        except Unavailable as error:  # each is described instead
+            self.log.warning("tuning jobs not searched", extra={"reason": str(error)})
+            raise
+
     def instances(self, name: str) -> Mapping[str, int]:
         """See ``TuningService``."""
         return self.tuning.instances(name)

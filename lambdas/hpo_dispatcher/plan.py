@@ -247,10 +247,11 @@ def _promised(snapshot: Snapshot) -> list[Head]:
     return [head for line in lines for head in line if head.key in snapshot.promised]
 
 
-def _in_turn(owed: Sequence[Head], waiting: Sequence[Head]) -> list[Head]:
+def _in_turn(owed: Sequence[Head], waiting: Sequence[Head]) -> Iterator[Head]:
     """Those that wait: owed ones in their order, then the others line by line."""
     left = {head.key: head for head in waiting}
-    return [left.pop(head.key) for head in owed if head.key in left] + list(left.values())
+    yield from [left.pop(head.key) for head in owed if head.key in left]
+    yield from left.values()
 
 
 def _left(

@@ -305,6 +305,12 @@ class TuningService(Protocol):
     def describe(self, name: str) -> TuningJobDetail | None:
         """One tuning job; None if there is none of that name."""
 
+    def search_ended(self, names: Sequence[str]) -> Mapping[str, TuningJobDetail]:
+        """Those of these tuning jobs that are known to have ended, by name, in few calls.
+
+        What ended a moment ago may be missing: ``describe`` knows.
+        """
+
     def instances(self, name: str) -> Mapping[str, int]:
         """What a tuning job may hold at once, by instance type; empty if it is gone."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 
 from hpo_dispatcher.tuning_job import Demand
 
@@ -25,21 +24,19 @@ class Head:
     priority: int
     accepted_at: datetime
     demand: Demand
+    # Made once: a plan asks for them several times of each of ten thousand.
+    key: Key = field(init=False, repr=False, compare=False)  # unique in a deployment
+    shape: Shape = field(init=False, repr=False, compare=False)  # of the same: need the same
 
-    @cached_property  # asked for several times of each of ten thousand
-    def key(self) -> Key:
-        """Unique in a deployment."""
-        return self.team, self.request_id
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.team, self.request_id))
+        shape = self.demand.tuning_jobs, *self.demand.instances.items()
+        object.__setattr__(self, "shape", shape)
 
     @property
     def needs(self) -> dict[str, int]:
         """What it would hold, by resource."""
         return needs(self.demand)
-
-    @cached_property
-    def shape(self) -> Shape:
-        """Heads of the same shape need the same."""
-        return self.demand.tuning_jobs, *self.demand.instances.items()
 
 
 @dataclass(frozen=True, kw_only=True)

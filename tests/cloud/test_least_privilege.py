@@ -17,6 +17,7 @@ from hpo_dispatcher.dispatch import Dispatcher, Summary
 from hpo_dispatcher.entry import Status
 from hpo_dispatcher.pace import Deadline
 from hpo_dispatcher.request import TuningRequest
+from hpo_dispatcher.tuning_job import tuning_job_name
 from hpoq.local.processes import wait_until
 from hpoq.local.session import CloudSession
 from infra.source import write_function
@@ -142,13 +143,31 @@ def test_a_dispatcher_uses_every_action_it_is_granted_and_needs_no_other(
         return entry is not None and entry.status.ended
 
     assert wait_until(ended, 60, step=1)
-    deployed.client("sagemaker").stop_hyper_parameter_tuning_job(
-        HyperParameterTuningJobName=api_request["HyperParameterTuningJobName"]
-    )
+    sagemaker = deployed.client("sagemaker")
+    _stop(sagemaker, api_request["HyperParameterTuningJobName"])
+    together = [f"{name}-b", f"{name}-c"]
+    for request_id in together:
+        send(_wanted(request_id))
+    cycle(dispatcher)
+    for request_id in together:
+        _stop(sagemaker, tuning_job_name("fraud", request_id))
+    cycle(dispatcher)
+    assert [_status(dispatcher, each) for each in together] == [Status.STOPPED] * 2
     assert _status(dispatcher, f"{name}-a") is Status.STOPPED
     assert _status(dispatcher, f"{name}-taken") is Status.REJECTED
     assert actions - used - LAMBDA_ITSELF == set()
     assert used - actions == set()
+
+
+def _stop(sagemaker: Any, name: str) -> None:
+    """Past the queue, and until it has stopped."""
+
+    def stopped() -> bool:
+        job = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+        return bool(job["HyperParameterTuningJobStatus"] == "Stopped")
+
+    sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    assert wait_until(stopped, 60, step=0.2)
 
 
 def _status(dispatcher: Dispatcher, request_id: str) -> Status:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ QUOTA = {"QuotaName": "ml.m5.large for training job usage", "Value": 500.0}
 # What is asked for, and what it comes to once everything has settled.
 EXPECTED = {
     ("fraud", "ended"): Status.COMPLETED,
+    ("fraud", "indexed"): Status.COMPLETED,
     ("fraud", "after-ended"): Status.COMPLETED,
     ("fraud", "child"): Status.COMPLETED,
     ("fraud", "cancelled"): Status.STOPPED,
@@ -36,7 +38,7 @@ FOREIGN = "not-of-hpoq"
 
 
 class SageMaker:
-    """What moto lacks: tuning jobs that run on, their stop, a full account, quotas."""
+    """What moto lacks: tuning jobs that run on, their stop and search, a full account, quotas."""
 
     def __init__(self, account: Account) -> None:
         from moto.backends import get_backend
@@ -46,6 +48,7 @@ class SageMaker:
         events = account.session.events
         self._hooks = [
             ("before-call.sagemaker.StopHyperParameterTuningJob", self._stop),
+            ("before-call.sagemaker.Search", self._search),
             ("before-call.service-quotas.ListServiceQuotas", self._quotas),
             ("before-call.sagemaker.CreateHyperParameterTuningJob", self._create),
         ]
@@ -68,6 +71,26 @@ class SageMaker:
         self.ends(json.loads(params["body"])["HyperParameterTuningJobName"], "Stopped")
         return SimpleNamespace(status_code=200), {}
 
+    def _search(self, params: Any, **_: Any) -> Answer:
+        """The index knows of one job and not yet of the others."""
+        [named] = json.loads(params["body"])["SearchExpression"]["Filters"]
+        jobs = self._backend.hyper_parameter_tuning_jobs
+        found = [jobs[name] for name in named["Value"].split(",") if "indexed" in name]
+        records = [
+            {
+                "HyperParameterTuningJobName": job.hyper_parameter_tuning_job_name,
+                "HyperParameterTuningJobConfig": job.hyper_parameter_tuning_job_config,
+                "HyperParameterTuningJobStatus": job.hyper_parameter_tuning_job_status,
+                "HyperParameterTuningEndTime": job.hyper_parameter_tuning_end_time.replace(
+                    tzinfo=UTC
+                ),
+                "TrainingJobStatusCounters": job.training_job_status_counters,
+            }
+            for job in found
+        ]
+        results = [{"HyperParameterTuningJob": record} for record in records]
+        return SimpleNamespace(status_code=200), {"Results": results}
+
     def _quotas(self, **_: Any) -> Answer:
         return SimpleNamespace(status_code=200), {"Quotas": [QUOTA]}
 
@@ -83,6 +106,7 @@ class SageMaker:
 def prepare(account: Account, sagemaker: SageMaker) -> None:
     """Everything is set for the one cycle: nothing of it has happened yet."""
     account.request("fraud", "ended")
+    account.request("fraud", "indexed")
     account.request("fraud", "child", after=["ended", "new"])
     account.request("fraud", "after-ended", after=["ended"])
     account.request("fraud", "parked", after=["ended"])

@@ -38,7 +38,10 @@ IDS = [f"r{number}" for number in range(8)]
 TIMEOUT = 300.0  # of an invocation, seconds
 # Calls at which a dispatcher may be left standing, or fail; where it hurts most, most often.
 INTAKE = ("receive", "add", "delete", "reject", "get", "stopping", "hold", "release", "unblock")
-STARTING = ("active", "in_progress", "heads", "start", "create", "create", "describe", "instances")
+STARTING = (
+    "active", "in_progress", "search_ended", "describe", "instances", "heads", "start", "create",
+    "create",
+)  # fmt: skip
 ENDING = ("requeue", "finish", "put_document", "release_lease", "the end")
 ENDS = (Status.COMPLETED, Status.FAILED, Status.STOPPED)
 STALE = ("heads", "in_progress")
@@ -83,6 +86,7 @@ class World:
         )
         self.account = Simulation(workload)
         self.account.sagemaker._course = lambda key: Course(seconds=600, fails=key[1] == "r4")
+        self.account.sagemaker._search_delay = timedelta(seconds=60)  # a moment of the machine
         self.clock, self.ledger = self.account.clock, self.account.ledger
         self.queues, self.sagemaker = self.account.queues, self.account.sagemaker
         self.sent: list[Envelope] = []

@@ -63,6 +63,7 @@ ROWS: list[Row] = [
         ("ledger.put_document", "dynamodb", "PutItem"),
         ("tuning.in_progress", "sagemaker", "ListHyperParameterTuningJobs"),
         ("tuning.describe", "sagemaker", "DescribeHyperParameterTuningJob"),
+        ("tuning.search_ended", "sagemaker", "Search"),
         ("tuning.instances", "sagemaker", "DescribeHyperParameterTuningJob"),
         (
             "tuning.create",

@@ -28,11 +28,19 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import HyperParameterTuningJobStatusType
     from mypy_boto3_sagemaker.type_defs import (
         DescribeHyperParameterTuningJobResponseTypeDef,
+        FilterTypeDef,
         HyperParameterTrainingJobSummaryTypeDef,
+        HyperParameterTuningJobSearchEntityTypeDef,
         HyperParameterTuningJobSummaryTypeDef,
     )
 
+    _Described = (
+        DescribeHyperParameterTuningJobResponseTypeDef | HyperParameterTuningJobSearchEntityTypeDef
+    )
+
 PAGE = 100
+# Filter.Value holds 1,024 characters, a name at most 32 and a comma.
+SEARCHED_AT_ONCE = 31
 _HOLDING: tuple[HyperParameterTuningJobStatusType, ...] = ("InProgress", "Stopping")
 NOT_FOUND = ("ResourceNotFound", "ResourceNotFoundException")
 
@@ -58,8 +66,28 @@ class SageMakerTuning:
     def describe(self, name: str) -> TuningJobDetail | None:
         """See ``TuningService``."""
         answer = self._describe(name)
-        if answer is None:
-            return None
+        return self._detail(answer) if answer else None
+
+    def search_ended(self, names: Sequence[str]) -> Mapping[str, TuningJobDetail]:
+        """See ``TuningService``; the index of Search follows what happens some time later."""
+        found: list[TuningJobDetail] = []
+        for first in range(0, len(names), SEARCHED_AT_ONCE):
+            named: FilterTypeDef = {
+                "Name": "HyperParameterTuningJobName",
+                "Operator": "In",
+                "Value": ",".join(names[first : first + SEARCHED_AT_ONCE]),
+            }
+            with unavailable("sagemaker:Search"):
+                answer = self._sagemaker.search(
+                    Resource="HyperParameterTuningJob",
+                    SearchExpression={"Filters": [named]},
+                    MaxResults=PAGE,
+                )
+            records = (each.get("HyperParameterTuningJob") for each in answer["Results"])
+            found += [self._detail(record) for record in records if record]
+        return {detail.name: detail for detail in found if detail.status.ended}
+
+    def _detail(self, answer: _Described) -> TuningJobDetail:
         detail = detail_from(answer)
         # A script's own words, or its command line with every hyperparameter in it.
         reason = self._redactor.text(detail.failure_reason, answer)
@@ -146,8 +174,8 @@ def _listed(summary: HyperParameterTuningJobSummaryTypeDef) -> TuningJob:
     )
 
 
-def detail_from(answer: DescribeHyperParameterTuningJobResponseTypeDef) -> TuningJobDetail:
-    """What Describe answers, as the dispatcher and clients use it."""
+def detail_from(answer: _Described) -> TuningJobDetail:
+    """What Describe answers or Search finds, as the dispatcher and clients use it."""
     counters = answer.get("TrainingJobStatusCounters", {})
     objective = answer["HyperParameterTuningJobConfig"].get("HyperParameterTuningJobObjective")
     best = answer.get("BestTrainingJob")

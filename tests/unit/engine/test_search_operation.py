@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from hpo_dispatcher.aws.tuning import SEARCHED_AT_ONCE, SageMakerTuning
 from tests.unit.engine.conftest import Memory, tuning_job
 
 
@@ -123,3 +124,25 @@ def test_what_cannot_be_searched_is_refused(
     with pytest.raises(ClientError, match=problem) as caught:
         sagemaker.search(**request_)
     assert caught.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_the_dispatcher_finds_what_has_ended_as_describe_tells_it(
+    tuned: Any, memory: Memory
+) -> None:
+    failing = tuning_job("failing", jobs=1, static={"fail": "no such column"})
+    running = tuning_job("running", jobs=1, static={"sleep": "600"})
+    for job in (failing, running):
+        tuned.create_hyper_parameter_tuning_job(**job)
+    memory.await_status("failing", "Failed")
+    searches: list[str] = []
+    tuned.meta.events.register("before-call.sagemaker.Search", lambda **_: searches.append(""))
+    tuning = SageMakerTuning(tuned)
+    asked = ["first", "running", "second", "failing", "nobody"]
+
+    found = tuning.search_ended(asked)
+
+    assert found == {name: tuning.describe(name) for name in ("first", "second", "failing")}
+    assert found["failing"].failure_reason.startswith("No training job succeeded.")
+    assert found["first"].best
+    tuning.search_ended([f"fraud-{number:026}" for number in range(SEARCHED_AT_ONCE + 1)])
+    assert len(searches) == 1 + 2, "a filter's value is at most 1,024 characters long"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hpoq.simulation.simulate import Conditions, Report, Simulation
-from hpoq.simulation.workload import WORKLOADS
+from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
 
 
 def run(name: str, requests: int, **conditions: Any) -> Report:
@@ -74,3 +74,19 @@ def test_what_fails_is_counted_and_cancels_what_comes_after_it() -> None:
 def test_weights_are_met_so_no_team_falls_far_short_of_its_share() -> None:
     assert run("multi-quota", 300).fairness_gap < 0.05
     assert run("multi-quota", 300).instance_utilisation["ml.g5.xlarge"] > 0.9
+
+
+@pytest.mark.parametrize(("search_delay", "described"), [(0.0, 0), (60.0, 200)])
+def test_ends_that_come_together_cost_few_searches_and_a_describe_each_only_behind_a_late_index(
+    search_delay: float, described: int
+) -> None:
+    arrivals = [
+        Arrival(at=0, team="fraud", request_id=f"r{number}", seconds=590) for number in range(200)
+    ]
+    workload = Workload(name="waves", arrivals=arrivals, teams={"fraud": {}})
+
+    report = Simulation(workload, Conditions(search_delay=search_delay)).run()
+
+    assert report.completed == 200
+    assert report.calls.get("sagemaker:Describe", 0) == described
+    assert report.calls["sagemaker:Search"] == 2 * -(-100 // 31)
