@@ -1,9 +1,10 @@
-"""How deployed functions run: ministack's workers, closer to AWS in three ways.
+"""How deployed functions run: ministack's workers, closer to AWS in four ways.
 
 - Each runs in an empty environment of the interpreter its runtime names.
 - ``ReservedConcurrentExecutions`` of a template counts; asynchronous events wait for their
   turn, as in Lambda's own queue, instead of being thrown away after three attempts.
 - A layer is unpacked once for all of a function's processes, not once for each.
+- An invocation that runs while its function is updated or deleted runs to its end.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def run_with(interpreters: Mapping[str, Path], unpacked: Path) -> None:
     _use_reserved_concurrency()
     _Turns().take_over()
     _unpack_layers_once(unpacked)
+    _let_invocations_end()
 
 
 def _use_interpreters(interpreters: Mapping[str, Path]) -> None:
@@ -137,6 +139,28 @@ def _as_event(payload: str) -> Any:
         return json.loads(payload)
     except (ValueError, TypeError):
         return {"body": payload}
+
+
+def _let_invocations_end() -> None:
+    """What replaces or deletes a function ends its idle workers at once, busy ones afterwards."""
+    invalidate, release = lambda_runtime.invalidate_worker, lambda_runtime.release_worker
+
+    def invalidating(name: str, *scope: Any, **scopes: Any) -> None:
+        with lambda_runtime._lock:
+            for pool in lambda_runtime._workers.values():
+                # Locked while it is at work: one that failed is not, and is ended with the idle.
+                pool[:] = [w for w in pool if w.func_name != name or not w._lock.locked()]
+        invalidate(name, *scope, **scopes)
+
+    def releasing(worker: Any) -> None:
+        release(worker)
+        with lambda_runtime._lock:
+            kept = any(worker is each for pool in lambda_runtime._workers.values() for each in pool)
+        if worker is not None and not kept:
+            lambda_runtime.kill_workers([worker])
+
+    for module in (lambda_runtime, lambda_svc):
+        module.invalidate_worker, module.release_worker = invalidating, releasing
 
 
 def _unpack_layers_once(unpacked: Path) -> None:

@@ -1,8 +1,10 @@
-"""Events reach a function that is busy, and one that fails."""
+"""Events reach a function that is busy, and one that fails; an update waits for what runs."""
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from typing import Any
 
 import pytest
@@ -64,23 +66,28 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
+GOES_ON = """
+import pathlib, time
+
+folder = pathlib.Path({folder!r})
+
+
+def handler(event, context):
+    (folder / "began-{version}").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.05)
+    (folder / "ended-{version}").touch()
+"""
+
+
 @pytest.mark.timeout(120)
 def test_every_event_arrives_though_the_function_is_busy_or_fails(
     cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     tried = tmp_path_factory.mktemp("tried")
-    template = json.loads(json.dumps(TEMPLATE))
-    function = template["Resources"]["Function"]["Properties"]
-    function["Runtime"] = sorted(cloud.running.function_interpreters)[-1]
-    function["Code"] = {"ZipFile": FAILS_TWICE.format(folder=str(tried))}
+    code = FAILS_TWICE.format(folder=str(tried))
     session = cloud.session()
-    stacks = session.client("cloudformation")
-    stacks.create_stack(
-        StackName="busy", TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"]
-    )
-    stacks.get_waiter("stack_create_complete").wait(
-        StackName="busy", WaiterConfig={"Delay": 1, "MaxAttempts": 30}
-    )
+    create("one-at-a-time", code, cloud)
     for number in range(EVENTS):
         event = {
             "Source": "tests.functions",
@@ -95,3 +102,48 @@ def test_every_event_arrives_though_the_function_is_busy_or_fails(
 
     expected = [3 if number % 3 == 0 else 1 for number in range(EVENTS)]
     assert wait_until(lambda: tries() == expected, 60, step=0.2), tries()
+
+
+@pytest.mark.timeout(120)
+def test_an_invocation_that_runs_during_an_update_ends_and_the_next_runs_the_new_code(
+    cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("updated")
+    create("updated", GOES_ON.format(folder=str(folder), version=1), cloud)
+    function = cloud.session().client("lambda")
+    function.invoke(FunctionName="updated", InvocationType="Event")
+    assert wait_until((folder / "began-1").exists, 60, step=0.1)
+
+    function.update_function_code(
+        FunctionName="updated", ZipFile=zipped(GOES_ON.format(folder=str(folder), version=2))
+    )
+    function.invoke(FunctionName="updated", InvocationType="Event")
+    assert not (folder / "began-2").exists(), "one at a time, also across versions"
+    (folder / "go").touch()
+
+    assert wait_until((folder / "ended-2").exists, 60, step=0.1)
+    assert (folder / "ended-1").exists()
+
+
+def create(name: str, code: str, cloud: Cloud) -> None:
+    """A stack of the function, its role and its rule."""
+    template = json.loads(json.dumps(TEMPLATE))
+    function = template["Resources"]["Function"]["Properties"]
+    function["FunctionName"] = name
+    function["Runtime"] = sorted(cloud.running.function_interpreters)[-1]
+    function["Code"] = {"ZipFile": code}
+    stacks = cloud.session().client("cloudformation")
+    stacks.create_stack(
+        StackName=name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"]
+    )
+    stacks.get_waiter("stack_create_complete").wait(
+        StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )
+
+
+def zipped(code: str) -> bytes:
+    """As CloudFormation packages inline code."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("index.py", code)
+    return buffer.getvalue()
