@@ -7,4 +7,4 @@ them into one folder. Importing them as a package therefore puts that folder on 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,13 +1,14 @@
 """Split the credit-default set into the three channels that the training scripts read.
 
-    python -m training.prepare_data --data UCI_Credit_Card.csv --out data/credit-default
-
-Without --data (or $HPOQ_DATA) the set is fetched from UCI (id 350) and cached; offline, a
-synthetic stand-in of the same columns takes its place, and says so. Writes
-
+On a laptop:   python training/prepare_data.py --data UCI_Credit_Card.csv --out data/credit-default
+On SageMaker:  unchanged, in a processing job whose source is this folder, with
+               --data /opt/ml/processing/input/UCI_Credit_Card.csv --out /opt/ml/processing/output
+Writes, and prints what is in each part:
     OUT/{train,validation,test}/*.npz   one array per column; more files above --shard-rows
     OUT/manifest.json                   rows, positives and sha256 of each, seed, source
 
+Without --data (or $HPOQ_DATA) the set is fetched from UCI (id 350) and cached; offline, a
+synthetic stand-in of the same columns takes its place, and says so.
 The split is stratified and depends on the rows and the seed alone. Two passes over the input
 keep the memory in use at about one shard, however large the input is.
 """
@@ -26,12 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-if __package__:  # run as `python -m training.prepare_data`
-    sys.path.insert(0, str(Path(__file__).parent))
-
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperparameters import number
 from schema import COLUMNS, FEATURES, TARGET, DataError
 from sources import Source, find_source
 from tables import Table
@@ -178,11 +177,11 @@ def _write_part(
     shutil.rmtree(folder, ignore_errors=True)  # shards of an earlier run must not mix in
     folder.mkdir(parents=True)
     files: list[dict[str, Any]] = []
-    for number, spool in enumerate(spools):
+    for index, spool in enumerate(spools):
         spool.seek(0)
         values = np.frombuffer(spool.read(), "<f4").reshape(-1, len(COLUMNS))
         shuffled = dict(zip(COLUMNS, values[rng.permutation(len(values))].T, strict=True))
-        suffix = f"-{number:05d}-of-{len(spools):05d}" if len(spools) > 1 else ""
+        suffix = f"-{index:05d}-of-{len(spools):05d}" if len(spools) > 1 else ""
         path = folder / f"{part}{suffix}.npz"
         _write_columns(path, shuffled)
         positives = int(shuffled[TARGET].sum())
@@ -232,9 +231,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = os.environ.get("HPOQ_DATA")
     parser.add_argument("--data", type=Path, default=given, help="CSV, or UCI's .xls")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--seed", type=int, default=Split.seed, help="of the split")
+    parser.add_argument(
+        "--seed", type=number(int, 0, 2**31 - 1), default=Split.seed, help="of the split"
+    )
     parser.add_argument("--upsample", action="store_true", help="balance the training part")
-    parser.add_argument("--shard-rows", type=int, default=SHARD_ROWS, help="rows per file")
+    parser.add_argument(
+        "--shard-rows", type=number(int, 1, 10**9), default=SHARD_ROWS, help="rows per file"
+    )
     parser.add_argument("--synthetic", action="store_true", help="use the stand-in at once")
     args = parser.parse_args(argv)
     split = Split(seed=args.seed, upsample=args.upsample, shard_rows=args.shard_rows)

@@ -62,6 +62,7 @@ def node(role: str, *more: str, host: str, offer: Offer) -> Iterator[subprocess.
     command = [str(Path(sys.executable).with_name("ray")), "start", role, *more, "--block"]
     command += [f"--node-ip-address={socket.gethostbyname(host)}"]
     command += [f"--num-cpus={offer.cpus}", f"--num-gpus={offer.gpus}", "--disable-usage-stats"]
+    command += ["--include-log-monitor=false"]  # what it would send, ray_cluster shows nobody
     # Any free port: Ray's usual range is shared by all nodes of a machine that rehearses a cluster.
     command += ["--min-worker-port=0", "--max-worker-port=0"]
     started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

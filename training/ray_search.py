@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count, takewhile
 from typing import Any
 
 import torch
@@ -23,11 +24,12 @@ from fit import Fit
 from hyperparameters import Hyperparameters
 from ray_progress import Progress
 from ray_results import write_table
-from ray_space import Space, domain
+from ray_space import Space, domain, extremes
 from ray_trial import METRIC, Trial, device_of
 from run import INTERRUPTED, finish
 
 MODE = "max"
+_EPOCHS = Hyperparameters.epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,8 @@ class Search:
     Attributes:
         algorithm: random, optuna or hyperopt.
         scheduler: asha, or none, which trains every trial to its end.
-        grace_epochs: that ASHA gives every trial.
+        grace_epochs: that ASHA gives every trial; after them, and again each time a trial has
+            come reduction_factor times as far, one trial in reduction_factor goes on.
         checkpoint_epochs: between a trial's checkpoints; 0 begins an interrupted trial anew.
         storage: folder or URI that all hosts reach.
     """
@@ -48,8 +51,8 @@ class Search:
     parallel: int = 0  # as many as there are resources for
     algorithm: str = "random"
     scheduler: str = "asha"
-    grace_epochs: int = 2
-    reduction_factor: int = 3
+    grace_epochs: int = 1
+    reduction_factor: int = 4
     checkpoint_epochs: int = 0
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
@@ -62,8 +65,23 @@ class Search:
     def name(self) -> str:
         """One for each search: a folder with the state of another is never gone on with."""
         what = [self.space, self.fixed, self.trials, self.algorithm, self.scheduler, self.seed]
+        what += [self.rungs]
         digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode())
         return f"search-{digest.hexdigest()[:8]}"
+
+    @property
+    def epochs(self) -> int:
+        """Of the longest trial."""
+        searched = extremes(self.space["epochs"]) if "epochs" in self.space else []
+        return max(int(each) for each in searched or [self.fixed.get("epochs", _EPOCHS)])
+
+    @property
+    def rungs(self) -> list[int]:
+        """Epochs after which ASHA looks at a trial; between them it need not hear of it."""
+        if self.scheduler == "none":
+            return []
+        rungs = (self.grace_epochs * self.reduction_factor**rung for rung in count())
+        return list(takewhile(lambda epoch: epoch < self.epochs, rungs))
 
 
 def search(wanted: Search, folders: Folders) -> None:
@@ -75,7 +93,14 @@ def search(wanted: Search, folders: Folders) -> None:
     """
     train, validation = load(folders.train), load(folders.validation)
     trainable = tune.with_resources(
-        tune.with_parameters(Trial, train=train, validation=validation),
+        tune.with_parameters(
+            Trial,
+            train=train,
+            validation=validation,
+            rungs=wanted.rungs,
+            checkpoint_epochs=wanted.checkpoint_epochs,
+            gpu=wanted.gpus_per_trial > 0,
+        ),
         {"cpu": wanted.cpus_per_trial, "gpu": wanted.gpus_per_trial},
     )
     place = f"{wanted.storage}/{wanted.name}"
@@ -133,24 +158,21 @@ def _best(results: tune.ResultGrid) -> Hyperparameters:
         if results.errors:
             why = str(results.errors[0]).strip().splitlines()[-1]
         raise Failure(f"none of {len(reported)} trials has succeeded: {why}")
-    config = results.get_best_result(METRIC, MODE, scope="all").config or {}
-    return Hyperparameters.of({name: value for name, value in config.items() if name != "gpu"})
+    return Hyperparameters.of(results.get_best_result(METRIC, MODE, scope="all").config or {})
 
 
 def _tuner(wanted: Search, trainable: Any) -> tune.Tuner:
-    gpu = {"gpu": True} if wanted.gpus_per_trial else {}
     space = {name: domain(each) for name, each in wanted.space.items()}
-    epochs = int(wanted.fixed.get("epochs", Hyperparameters.epochs))
     return tune.Tuner(
         trainable,
-        param_space={**space, **wanted.fixed, **gpu},
+        param_space={**space, **wanted.fixed},
         tune_config=tune.TuneConfig(
             metric=METRIC,
             mode=MODE,
             num_samples=wanted.trials,
             max_concurrent_trials=wanted.parallel or None,
             search_alg=_algorithm(wanted),
-            scheduler=_scheduler(wanted, epochs),
+            scheduler=_scheduler(wanted),
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -159,20 +181,18 @@ def _tuner(wanted: Search, trainable: Any) -> tune.Tuner:
             verbose=0,
             callbacks=[Progress(wanted.trials, wanted.progress_seconds)],
             failure_config=tune.FailureConfig(max_failures=wanted.failures),
-            checkpoint_config=tune.CheckpointConfig(
-                num_to_keep=1, checkpoint_frequency=wanted.checkpoint_epochs
-            ),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
         ),
     )
 
 
-def _scheduler(wanted: Search, epochs: int) -> TrialScheduler:
+def _scheduler(wanted: Search) -> TrialScheduler:
     if wanted.scheduler == "none":
         return FIFOScheduler()  # type: ignore[no-untyped-call]
     return ASHAScheduler(
-        time_attr="training_iteration",
-        max_t=epochs,
-        grace_period=min(wanted.grace_epochs, epochs),
+        time_attr="epoch",
+        max_t=wanted.epochs,
+        grace_period=min(wanted.grace_epochs, wanted.epochs),
         reduction_factor=wanted.reduction_factor,
     )
 

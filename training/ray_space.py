@@ -34,7 +34,7 @@ def space(text: str) -> Space:
         raise argparse.ArgumentTypeError("no JSON object of hyperparameters and their ranges")
     for name, each in wanted.items():
         try:
-            for value in _extremes(each):
+            for value in extremes(each):
                 Hyperparameters.of({name: value})
         except ValueError as error:
             problem = str(error).removeprefix(f"{name}: ")
@@ -42,7 +42,7 @@ def space(text: str) -> Space:
     return wanted
 
 
-def _extremes(each: object) -> list[Any]:
+def extremes(each: object) -> list[Any]:
     """The values that have to do for all others to do."""
     kind = each.get("type") if isinstance(each, dict) else None
     if kind not in ("categorical", "integer", "continuous"):

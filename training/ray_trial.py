@@ -1,7 +1,8 @@
-"""One trial of a Ray Tune search: one epoch of training a step."""
+"""One trial of a Ray Tune search: some epochs of training a step."""
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hyperparameters import Hyperparameters
 FILE = "trial.pt"
 METRIC = "validation_auc"
 DIVERGED = 0.0  # an AUC that no other trial can fall below
+REPORT_SECONDS = 1.0  # a report keeps the head busy for some hundredths of one
 
 
 class Trial(tune.Trainable):
@@ -26,10 +28,24 @@ class Trial(tune.Trainable):
     last: dict[str, float]
 
     def setup(  # type: ignore[override]
-        self, config: Mapping[str, Any], train: Part, validation: Part
+        self,
+        config: Mapping[str, Any],
+        train: Part,
+        validation: Part,
+        *,
+        rungs: Collection[int] = (),
+        checkpoint_epochs: int = 0,
+        gpu: bool = False,
     ) -> None:
-        """Called once an actor, with its first configuration; the parts, by with_parameters."""
+        """Called once an actor, with its first configuration; the rest, by with_parameters.
+
+        Args:
+            rungs: epochs after which the scheduler may stop a trial.
+            checkpoint_epochs: between checkpoints; 0 is none.
+        """
         self.train_part, self.validation_part = train, validation
+        self.rungs, self.checkpoint_epochs = rungs, checkpoint_epochs
+        self.device, self.precision = device_of(gpu=gpu)
         torch.set_num_threads(1)
         self._begin(config)
 
@@ -39,21 +55,26 @@ class Trial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch. The last one, of the configuration or of its patience, says done.
+        """Train until somebody waits for it: a rung, a checkpoint, the log, or the end.
 
-        So does one whose metrics are no numbers any more: a set that diverges is a result,
-        the worst there can be, and no failure to be tried again.
+        A trial whose metrics are no numbers any more is done as well: a set that diverges is a
+        result, the worst there can be, and no failure to be tried again.
         """
-        line = next(self.epochs, None)
-        if line is not None:
+        until = time.monotonic() + REPORT_SECONDS
+        done = True
+        for line in self.epochs:
             self.last = _flat(line)
-        diverged = not all(map(math.isfinite, self.last.values()))
-        out_of_epochs = self.fit.epoch >= self.fit.chosen.epochs
+            if not all(map(math.isfinite, self.last.values())):
+                break
+            if self._is_awaited() or time.monotonic() >= until:
+                done = self.fit.epoch == self.fit.chosen.epochs
+                break
         return {
             **self.last,
             METRIC: max(self.fit.best["auc"], DIVERGED),
             "best_epoch": self.fit.best_epoch,
-            "done": line is None or out_of_epochs or diverged,
+            "should_checkpoint": self._is_kept() and not done,
+            "done": done,
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -66,17 +87,21 @@ class Trial(tune.Trainable):
         self.fit.load_state_dict(state)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
-        device, precision = device_of(gpu=config.get("gpu", False))
-        chosen = {name: value for name, value in config.items() if name != "gpu"}
         self.fit = Fit(
-            Hyperparameters.of(chosen),
+            Hyperparameters.of(config),
             self.train_part,
             self.validation_part,
-            device=device,
-            precision=precision,
+            device=self.device,
+            precision=self.precision,
         )
         self.epochs = self.fit.epochs()
         self.last = {}
+
+    def _is_awaited(self) -> bool:
+        return self.fit.epoch in self.rungs or self._is_kept()
+
+    def _is_kept(self) -> bool:
+        return self.checkpoint_epochs > 0 and self.fit.epoch % self.checkpoint_epochs == 0
 
 
 def device_of(*, gpu: bool) -> tuple[torch.device, torch.dtype]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +20,9 @@ from hyperparameters import Hyperparameters
 from prepare_data import Split, main, prepare
 from schema import COLUMNS, FEATURES, TARGET, DataError
 from sources import Source, synthesise, write_csv
+from tests.unit.training.scripts import ROOT
 
+ENTRY_POINTS = ("train_cpu", "train", "train_ray_cpu", "train_ray")
 GOOD = ["1"] * len(FEATURES)
 
 
@@ -152,3 +158,26 @@ def test_the_same_rows_and_seed_are_split_alike_to_the_byte(tmp_path: Path) -> N
     )
     assert first == again
     assert first != other
+
+
+def test_it_runs_from_a_folder_of_its_own_as_a_processing_job_has_it(tmp_path: Path) -> None:
+    write_csv(tmp_path / "input.csv", synthesise(500, np.random.default_rng(2)))
+    shutil.copytree(ROOT / "training", tmp_path / "code")
+    command = [sys.executable, str(tmp_path / "code" / "prepare_data.py")]
+    command += ["--data", str(tmp_path / "input.csv"), "--out", str(tmp_path / "output")]
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    said = subprocess.run(
+        command, cwd="/", env=environ, check=True, capture_output=True, text=True
+    ).stdout
+    names = [line.split()[0] for line in said.splitlines()]
+    assert names == ["source", "train", "validation", "test"]
+    assert load(tmp_path / "output" / "train").rows == 320
+
+
+@pytest.mark.parametrize("name", ["prepare_data", *ENTRY_POINTS])
+def test_each_script_starts_with_the_commands_that_run_it(name: str) -> None:
+    head = (ROOT / "training" / f"{name}.py").read_text().split('"""')[1]
+    _, blank, laptop, *more = head.splitlines()
+    assert not blank
+    assert laptop.startswith(f"On a laptop:   python training/{name}.py --data")
+    assert any(line.startswith("On SageMaker:  unchanged") for line in more)

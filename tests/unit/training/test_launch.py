@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
+import torch
 
 import launch
-from distributed import hosts
+import train
+from distributed import World, hosts
 from launch import backend, torchrun
+from tests.unit.training.scripts import command
 
 TWO_HOSTS = {"SM_HOSTS": json.dumps(["algo-1", "algo-2"]), "SM_CURRENT_HOST": "algo-2"}
 FITTING = {"SM_CURRENT_INSTANCE_TYPE": launch.SMDDP_INSTANCES[0]}
@@ -48,26 +53,65 @@ def test_processes_on_cpu_or_on_one_device_talk_over_gloo() -> None:
     assert backend("cuda", 2, FITTING)[0] == "gloo"
 
 
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two processes on GPUs, as torchrun starts them; the backend that they have joined over."""
+    over: list[str] = []
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", **FITTING}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    monkeypatch.setattr(train, "join", lambda name: over.append(name) or World(0, 2))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(train, "run", lambda *_, **__: None)
+    return over
+
+
+@pytest.mark.usefixtures("smddp")
+def test_train_says_in_one_line_that_it_uses_what_sagemaker_has(
+    joined: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train.main(["--data-dir", "nowhere"])
+    said = "2 processes over smddp: SageMaker's library for this instance type\n"
+    assert (joined, capsys.readouterr().err) == (["smddp"], said)
+
+
+def test_train_says_in_one_line_that_nccl_takes_its_place(
+    joined: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train.main(["--data-dir", "nowhere"])
+    said = "2 processes over nccl: smddp is not at hand\n"
+    assert (joined, capsys.readouterr().err) == (["nccl"], said)
+
+
+def test_processes_on_cpu_say_in_one_line_that_they_use_gloo(small: Path, tmp_path: Path) -> None:
+    chosen = {"device": "cpu", "processes": 2, "epochs": 1, "precision": "float32"}
+    ended = subprocess.run(
+        command("train.py", small, tmp_path, **chosen), capture_output=True, text=True, check=True
+    )
+    said = [line for line in ended.stderr.splitlines() if " over " in line]
+    assert said == ["2 processes over gloo: the processes are on CPU"]
+
+
 def test_one_process_starts_no_other() -> None:
     assert torchrun("train.py", [], {}, 1) is None
 
 
 def test_one_process_a_gpu_meets_on_one_host() -> None:
-    command = torchrun("train.py", ["--lr", "1"], {}, 4)
-    assert command is not None
-    assert command[1:3] == ["-m", "torch.distributed.run"]
-    assert command[3:] == ["--nproc-per-node=4", "--standalone", "train.py", "--lr", "1"]
+    started = torchrun("train.py", ["--lr", "1"], {}, 4)
+    assert started is not None
+    assert started[1:3] == ["-m", "torch.distributed.run"]
+    assert started[3:] == ["--nproc-per-node=4", "--standalone", "train.py", "--lr", "1"]
 
 
 def test_each_host_starts_its_own_and_meets_at_the_first() -> None:
-    command = torchrun("train.py", [], TWO_HOSTS, 8)
-    assert command is not None
+    started = torchrun("train.py", [], TWO_HOSTS, 8)
+    assert started is not None
     assert {
         "--nproc-per-node=8",
         "--nnodes=2",
         "--node-rank=1",
         "--master-addr=algo-1",
-    } < set(command)
+    } < set(started)
 
 
 def test_hosts_are_ordered_by_their_number() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from data import load
 from ray_space import SPACE, space
 
 ROOT = Path(__file__).parents[3]
@@ -105,6 +108,75 @@ def test_a_resumed_search_counts_on_and_tries_again_what_had_failed() -> None:
     before.ended, before.failed, before.best = 7, 1, 0.78
     after.set_state(before.get_state())
     assert (after.ended, after.failed, after.best) == (7, 0, 0.78)
+
+
+def reports(small: Path, **told: Any) -> list[dict[str, Any]]:
+    """What a trial of 10 epochs reports to the search, up to its end."""
+    from ray_trial import Trial
+
+    trial = Trial.__new__(Trial)  # without Ray's own set-up
+    config = {"epochs": 10, "hidden": "8", "batch-size": 512} | told.pop("config", {})
+    trial.setup(config, load(small / "train"), load(small / "validation"), **told)
+    heard = [trial.step()]
+    while not heard[-1]["done"]:
+        heard.append(trial.step())
+    return heard
+
+
+def test_a_trial_reports_where_somebody_waits_for_it_and_not_after_every_epoch(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray_trial.REPORT_SECONDS", math.inf)
+    assert [each["epoch"] for each in reports(small)] == [10]
+    at_rungs = reports(small, rungs=[1, 4], checkpoint_epochs=5)
+    assert [each["epoch"] for each in at_rungs] == [1, 4, 5, 10]
+    assert [each["epoch"] for each in at_rungs if each["should_checkpoint"]] == [5]
+    assert [each["epoch"] for each in at_rungs if each["done"]] == [10]
+    impatient = reports(small, config={"epochs": 500, "patience": 2, "lr": 0.1})
+    assert [each["epoch"] - each["best_epoch"] for each in impatient] == [2]
+
+
+def test_a_trial_of_long_epochs_reports_every_one_of_them(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray_trial.REPORT_SECONDS", 0)
+    assert [each["epoch"] for each in reports(small)] == list(range(1, 11))
+
+
+def test_asha_stops_the_same_trials_whether_it_hears_of_each_epoch_or_of_its_rungs() -> None:
+    from types import SimpleNamespace
+
+    from ray_search import Search, _scheduler
+
+    wanted = Search(space=SPACE, fixed={"epochs": 30})
+    aucs = random.Random(0)
+    curves = [sorted(aucs.random() for _ in range(30)) for _ in range(50)]
+
+    def stopped(epochs: Any) -> list[int]:
+        asha: Any = _scheduler(wanted)
+        asha.set_search_properties("validation_auc", "max")
+        ends = []
+        for number, curve in enumerate(curves):
+            trial = SimpleNamespace(trial_id=str(number))
+            asha.on_trial_add(None, trial)
+            results = ({"epoch": e, "validation_auc": curve[e - 1]} for e in epochs)
+            said = (asha.on_trial_result(None, trial, each) for each in results)
+            ends.append(next(e for e, each in zip(epochs, said, strict=True) if each == "STOP"))
+        return ends
+
+    ends = stopped([*wanted.rungs, 30])
+    assert stopped(range(1, 31)) == ends
+    assert set(ends) == {*wanted.rungs, 30}
+
+
+def test_the_rungs_reach_up_to_the_longest_trial_of_the_space() -> None:
+    from ray_search import Search
+
+    space = {"epochs": {"type": "integer", "min": 5, "max": 40}}
+    assert Search(space=space, fixed={}).epochs == 40
+    assert Search(space={}, fixed={"epochs": "20"}).epochs == 20
+    assert max(Search(space=space, fixed={}).rungs) > 10
+    assert not Search(space=space, fixed={}, scheduler="none").rungs
 
 
 def test_only_trials_that_were_lost_with_their_actor_are_tried_once_more() -> None:
