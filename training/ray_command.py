@@ -68,7 +68,7 @@ def _parser(description: str, *, gpu: bool) -> OneLineParser:
     add("--algorithm", type=one_of("random", "optuna", "hyperopt"), default="random")
     add("--scheduler", type=one_of("asha", "none"), default="asha")
     add("--grace-epochs", type=number(int, 1, 10**5), default=1, help="before ASHA may stop one")
-    add("--reduction-factor", type=number(int, 2, 100), default=4, help="one in so many goes on")
+    add("--reduction-factor", type=number(int, 2, 100), default=4, help="of which one goes on")
     add("--checkpoint-epochs", type=number(int, 0, 10**5), default=0, help="between a trial's")
     add("--failures", type=number(int, 0, 1000), default=3, help="of a trial that are forgiven")
     add("--progress-seconds", type=number(float, 0, 86400), default=5.0, help="between its lines")
