@@ -49,9 +49,10 @@ def results() -> Iterable[Measure]:
     yield at_most(NAME, "100 free slots to 100 started, 100 ms calls", _filled(), 3, "s")
     yield from _planning()
     yield from _million()
-    ours, bare = intake.seconds(MESSAGES)
+    ours, bare, storing = intake.seconds(MESSAGES)
     yield shown(NAME, f"bare receive+delete of {MESSAGES:,} messages", bare, "s")
     yield at_most(NAME, f"intake of {MESSAGES:,} messages, over the bare loop", ours / bare, 1.3)
+    yield shown(NAME, "  the loop that only stores what it receives, over it", storing / bare)
 
 
 def _run(name: str, requests: int, conditions: Conditions | None = None) -> Report:

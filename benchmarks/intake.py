@@ -1,7 +1,9 @@
 """Intake on the embedded cloud beside a bare loop of receive and delete; part of ``admission``.
 
 The loop has the same threads, the same batches and the same queue, and does nothing with what it
-receives: what SQS and the network cost. Both in turn, several rounds; the medians are compared.
+receives: what SQS and the network cost. A second one also stores each body, unread, as a row of the
+ledger in the cheapest call that DynamoDB has: less than that, no intake can do that loses nothing.
+All in turn, several rounds; the medians are compared.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Any
 from hpo_dispatcher.aws.ledger import DynamoDBLedger
 from hpo_dispatcher.aws.queues import SqsQueues
 from hpo_dispatcher.intake import THREADS, intake
-from hpo_dispatcher.ports import RequestQueues
+from hpo_dispatcher.ports import Envelope, RequestQueues
 from hpoq.local import cloud as clouds
 from hpoq.local.cloud import Cloud
 from hpoq.simulation.simulate import Simulation
@@ -32,23 +34,20 @@ KEYS = [("team", "HASH"), ("id", "RANGE")]
 LINE = [("line", "HASH"), ("line_position", "RANGE")]
 
 
-def seconds(messages: int) -> tuple[float, float]:
-    """Medians: of our intake, and of the bare loop."""
-    ours, bare = [], []
+def seconds(messages: int) -> tuple[float, float, float]:
+    """Medians: of our intake, of the bare loop, and of the loop that stores what it receives."""
+    ways: list[Callable[[Cloud], int]] = [_intake, _loop, lambda cloud: _loop(cloud, _Rows(cloud))]
+    took: list[list[float]] = [[] for _ in ways]
     with tempfile.TemporaryDirectory() as folder, clouds.start(Path(folder) / ".hpoq") as cloud:
         _create(cloud)
-        for number in range(ROUNDS):
-            _send(cloud, messages, f"a{number}-")
-            ours.append(_timed(lambda: _intake(cloud)))
-            _send(cloud, messages, f"b{number}-")
-            bare.append(_timed(lambda: _loop(cloud)))
-    return statistics.median(ours), statistics.median(bare)
-
-
-def _timed(what: Callable[[], int]) -> float:
-    began = time.perf_counter()
-    what()
-    return time.perf_counter() - began
+        for number, (way, taken) in enumerate(list(zip(ways, took, strict=True)) * ROUNDS):
+            _send(cloud, messages, f"r{number}-")
+            began = time.perf_counter()
+            count = way(cloud)
+            taken.append(time.perf_counter() - began)
+            assert count == messages, f"{count} of {messages} were taken in"
+    ours, bare, storing = map(statistics.median, took)
+    return ours, bare, storing
 
 
 def _intake(cloud: Cloud) -> int:
@@ -59,15 +58,31 @@ def _intake(cloud: Cloud) -> int:
     return taken.counts["new"]
 
 
-def _loop(cloud: Cloud) -> int:
+class _Rows:
+    def __init__(self, cloud: Cloud) -> None:
+        self._dynamodb = cloud.session().client("dynamodb")
+
+    def store(self, envelopes: Sequence[Envelope]) -> None:
+        items: list[dict[str, Any]] = [
+            {"team": {"S": TEAM}, "id": {"S": each.message_id}, "body": {"S": each.body}}
+            for each in envelopes
+        ]
+        puts: Any = [{"PutRequest": {"Item": item}} for item in items]
+        answer = self._dynamodb.batch_write_item(RequestItems={f"{DEPLOYMENT}-ledger": puts})
+        assert not answer["UnprocessedItems"]
+
+
+def _loop(cloud: Cloud, rows: _Rows | None = None) -> int:
     queues = _queues(cloud)
     with ThreadPoolExecutor(THREADS) as pool:
-        return sum(pool.map(lambda _: _drain(queues), range(THREADS)))
+        return sum(pool.map(lambda _: _drain(queues, rows), range(THREADS)))
 
 
-def _drain(queues: RequestQueues) -> int:
+def _drain(queues: RequestQueues, rows: _Rows | None) -> int:
     taken = 0
     while envelopes := queues.receive(TEAM):
+        if rows:
+            rows.store(envelopes)
         queues.delete(envelopes)
         taken += len(envelopes)
     return taken

@@ -64,6 +64,13 @@ ROWS = 96
 BATCH_GET = 100  # BatchGetItem: keys per call
 BYTES = 3_000_000
 CONFLICT_RETRIES = 8
+# What a new entry may replace: nothing, as nearly always, or what was rejected.
+_NEW: Write = {"ConditionExpression": "attribute_not_exists(id)"}
+_REJECTED: Write = {
+    "ConditionExpression": "#status = :rejected AND version <= :known",
+    "ExpressionAttributeNames": {"#status": "status"},
+    "ExpressionAttributeValues": to_wire({":rejected": str(Status.REJECTED), ":known": VERSION}),
+}
 
 
 class DynamoDBLedger:
@@ -130,31 +137,29 @@ class DynamoDBLedger:
         return [outcomes[index] for index in range(len(entries))]
 
     def _add_batch(self, batch: Sequence[tuple[int, Entry]]) -> dict[int, Added]:
-        puts = {str(index): self._add_writes(entry) for index, entry in batch}
+        puts = {str(index): self._add_writes(entry, _NEW) for index, entry in batch}
         written = self._write_those_that_can(puts)
         return {
-            index: Added.NEW if str(index) in written else self._already(entry)
+            index: Added.NEW if str(index) in written else self._add_over(entry)
             for index, entry in batch
         }
 
-    def _add_writes(self, entry: Entry) -> list[Write]:
-        put: Write = {
-            "Put": {
-                "Item": to_wire(entry_item(entry, self._clock())),
-                "ConditionExpression": (
-                    "attribute_not_exists(id) OR (#status = :rejected AND version <= :known)"
-                ),
-                "ExpressionAttributeNames": {"#status": "status"},
-                "ExpressionAttributeValues": to_wire(
-                    {":rejected": str(Status.REJECTED), ":known": VERSION}
-                ),
-            }
-        }
+    def _add_over(self, entry: Entry) -> Added:
+        """Its id is taken: by a rejected request, which it may replace, or for good."""
+        there = self._item({"team": entry.team, "id": entry.request_id}) or {}
+        if there.get("status") == Status.REJECTED:
+            put = self._add_writes(entry, _REJECTED)
+            if self._write_those_that_can({"over": put}):
+                return Added.NEW
+            there = self._item({"team": entry.team, "id": entry.request_id}) or {}
+        return self._already(entry, there)
+
+    def _add_writes(self, entry: Entry, condition: Write) -> list[Write]:
+        put: Write = {"Put": {"Item": to_wire(entry_item(entry, self._clock())), **condition}}
         blocked: Write = {"Put": {"Item": to_wire(blocked_item(entry))}}
         return [put, blocked] if entry.blocked else [put]
 
-    def _already(self, entry: Entry) -> Added:
-        there = self._item({"team": entry.team, "id": entry.request_id}) or {}
+    def _already(self, entry: Entry, there: Item) -> Added:
         if entry.request and there.get("digest") == entry.request.digest():
             return Added.REPEATED
         if "digest" not in there and "tuning_job_name" in there:
