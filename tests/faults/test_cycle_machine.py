@@ -8,7 +8,7 @@ lost. design.md's invariants are checked after every call.
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -34,6 +34,8 @@ SLOTS = 2
 M5 = "ml.m5.large"
 QUOTA = 4
 TEAMS: dict[str, dict[str, Any]] = {"a": {}, "b": {"weight": 2.0}}
+# Both may be stopped, for a higher priority of their own or for what b is guaranteed.
+PREEMPTIBLE = {"a": {"preemptible": True}, "b": {"preemptible": True, "guaranteed_share": 0.5}}
 IDS = [f"r{number}" for number in range(8)]
 TIMEOUT = 300.0  # of an invocation, seconds
 # Calls at which a dispatcher may be left standing, or fail; where it hurts most, most often.
@@ -42,7 +44,7 @@ STARTING = (
     "active", "in_progress", "search_ended", "describe", "instances", "heads", "start", "create",
     "create",
 )  # fmt: skip
-ENDING = ("requeue", "finish", "put_document", "release_lease", "the end")
+ENDING = ("requeue", "make_room", "stop", "finish", "put_document", "release_lease", "the end")
 ENDS = (Status.COMPLETED, Status.FAILED, Status.STOPPED)
 STALE = ("heads", "in_progress")
 RECENT = 12  # calls that a stale read may lag behind
@@ -50,7 +52,7 @@ RECENT = 12  # calls that a stale read may lag behind
 Key = tuple[str, str]
 tuning_job_name = cache(name_of)
 LEGAL = {
-    Status.QUEUED: {Status.IN_PROGRESS, Status.CANCELLED},
+    Status.QUEUED: {Status.IN_PROGRESS, Status.CANCELLED},  # Stopped, too, if it has run before
     Status.IN_PROGRESS: {
         Status.STOPPING, Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.QUEUED,
         Status.REJECTED,
@@ -80,9 +82,9 @@ def timed_out() -> BaseException:
 class World:
     """The account, and what must hold of it at every moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, of_teams: dict[str, dict[str, Any]]) -> None:
         workload = Workload(
-            name="machine", arrivals=[], teams=TEAMS, slots=SLOTS, instances={M5: QUOTA}
+            name="machine", arrivals=[], teams=of_teams, slots=SLOTS, instances={M5: QUOTA}
         )
         self.account = Simulation(workload)
         self.account.sagemaker._course = lambda key: Course(seconds=600, fails=key[1] == "r4")
@@ -133,7 +135,8 @@ class World:
         if call == "start":
             self._limits_hold(by)
         self._all_is_accounted_for()
-        self._each_request_is_one_tuning_job()
+        self._each_request_is_one_tuning_job_and_one_for_each_stop()
+        self._nothing_that_ended_is_run_again()
         self._changes_are_legal()
         self._books_agree()
         lines = {team: list(self.ledger.heads(team, 99)) for team in TEAMS}
@@ -163,31 +166,45 @@ class World:
             key = self._wanted.get(each.message_id)
             assert key is None or key in self.ledger.entries, f"lost: {each}"
 
-    def _each_request_is_one_tuning_job(self) -> None:
+    def _each_request_is_one_tuning_job_and_one_for_each_stop(self) -> None:
         jobs = self.sagemaker.running | self.sagemaker.ended
-        keys = [job.key for job in jobs.values() if job.key]
-        assert len(keys) == len(set(keys)), "doubled"
         assert len(self.sagemaker.running) <= SLOTS
         for name, job in jobs.items():
             if job.key is None:
                 continue
-            assert name == tuning_job_name(*job.key)
             entry = self.ledger.entries[job.key]
+            if any(name == each.tuning_job_name for each in entry.earlier):
+                assert name in self.sagemaker.ended, "goes on while it still runs"
+                continue
+            assert name == tuning_job_name(*job.key, len(entry.earlier)), "doubled"
             if self.overlapped:  # then a promise may be withdrawn while it is being kept
                 continue
             assert entry.status.active or name in self.sagemaker.ended, "runs, and nobody knows"
             assert entry.status not in (Status.QUEUED, Status.CANCELLED, Status.REJECTED)
 
+    def _nothing_that_ended_is_run_again(self) -> None:
+        runs: Counter[Key] = Counter()  # training jobs that have ended, or may still
+        for job in (self.sagemaker.running | self.sagemaker.ended).values():
+            if job.key:
+                ended = job.name in self.sagemaker.ended
+                runs[job.key] += job.counters.get("Completed", 0) if ended else job.training_jobs
+        for key, count in runs.items():
+            assert count <= self.ledger.entries[key].max_training_jobs, "runs again"
+
     def _changes_are_legal(self) -> None:
         for key, entry in self.ledger.entries.items():
             was = self._before.get(key)
             if was and was.status is not entry.status:
-                assert entry.status in LEGAL.get(was.status, ()), f"{was.status} -> {entry.status}"
+                legal = set(LEGAL.get(was.status, ()))
+                legal |= {Status.STOPPED} if was.earlier else set()
+                legal |= {Status.QUEUED} if len(entry.earlier) > len(was.earlier) else set()
+                assert entry.status in legal, f"{was.status} -> {entry.status}"
             if was and was.status is Status.QUEUED and entry.status is Status.IN_PROGRESS:
                 assert not was.held, "held"
                 assert not was.blocked, "parents have not ended"
                 assert self._parents_ended(entry)
-            if entry.status in (Status.COMPLETED, Status.FAILED, Status.STOPPED):
+            ended = entry.status in (Status.COMPLETED, Status.FAILED, Status.STOPPED)
+            if ended and not entry.earlier:
                 job = self.sagemaker.ended[tuning_job_name(*key)]
                 assert job.status is entry.status
         assert self._before.keys() <= self.ledger.entries.keys()
@@ -213,6 +230,9 @@ class World:
 class Cycles(RuleBasedStateMachine):
     """What can happen."""
 
+    of_teams = TEAMS
+    rounds = 1  # of training jobs, in each tuning job
+
     def __init__(self) -> None:
         super().__init__()
         # One thread in each pool: then a dispatcher is always before one call, a known one.
@@ -223,7 +243,7 @@ class Cycles(RuleBasedStateMachine):
         ]
         for each in self._patches:
             each.start()
-        self.world = World()
+        self.world = World(self.of_teams)
         self.invocations: dict[int, Invocation] = {}
         self.holders = {0: "x0", 1: "y0"}
         self.moments: list[datetime] = [self.world.clock.now]
@@ -246,7 +266,7 @@ class Cycles(RuleBasedStateMachine):
             "strategy": "Random",
             "priority": priority,
             "resource_limits": {
-                "max_training_jobs": parallel,
+                "max_training_jobs": parallel * self.rounds,
                 "max_parallel_training_jobs": parallel,
             },
         }
@@ -421,7 +441,7 @@ class Cycles(RuleBasedStateMachine):
         assert world.queues.waiting() == 0
         assert not world.sagemaker.running
 
-    def _clean_cycles(self, most: int = 20) -> None:
+    def _clean_cycles(self, most: int = 60) -> None:
         for number in range(most):
             if number > 2 and not (self.world.ledger.unended() or self.world.queues.waiting()):
                 break
@@ -433,10 +453,30 @@ class Cycles(RuleBasedStateMachine):
                 invocation.step()
 
 
-TestCycles = Cycles.TestCase
-TestCycles.settings = settings(
-    max_examples=150,
+class PreemptingCycles(Cycles):
+    """The same where tuning jobs are stopped to make room, and their requests go on."""
+
+    of_teams = PREEMPTIBLE
+    rounds = 4
+
+    @initialize()
+    def requests_are_there(self) -> None:
+        """One team has the account to itself before the other one asks for its part."""
+        for request_id in IDS[:3]:
+            self.a_request("a", request_id, 1, [], 0)
+        self._goes_on(0, None, "the end", "well", 0)
+        self.a_request("a", "r3", 1, [], 3)
+        for request_id in IDS[:2]:
+            self.a_request("b", request_id, 1, [], 0)
+
+
+THOROUGHLY = settings(
+    max_examples=100,
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+TestCycles = Cycles.TestCase
+TestCycles.settings = THOROUGHLY
+TestPreemptingCycles = PreemptingCycles.TestCase
+TestPreemptingCycles.settings = THOROUGHLY
