@@ -116,7 +116,7 @@ def _loop(places: Places) -> Iterator[Measure]:
         ("sample", "usual sample"),
         ("sample_one_thread", "usual sample, held to 1 thread"),
         ("ours", "ours, 500-250-100"),
-        ("ours_bfloat16", "ours, 500-250-100, bfloat16"),
+        ("ours_float32", "ours, 500-250-100, --precision float32"),
     ):
         yield shown(NAME, f"rows per CPU second: {label}", run[name], "/s")
     ratio = run["ours"] / run["sample"]

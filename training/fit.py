@@ -18,7 +18,7 @@ from features import Features
 from hyperparameters import Hyperparameters
 from metrics import best_threshold, evaluate
 from model import Classifier, perceptron
-from optimisation import learning_rate, optimizer, training_loss
+from optimisation import learning_rate, optimizer, products_in, training_loss
 
 _ASK_EVERY = 16  # steps; asking all processes at every one would slow small networks down
 _CPU = torch.device("cpu")
@@ -52,6 +52,9 @@ class Fit:
         self.network = perceptron(chosen.hidden, chosen.dropout).to(device)
         self.averaged = perceptron(chosen.hidden, 0.0).to(device).requires_grad_(False).eval()
         self.averaged.load_state_dict(self.network.state_dict())
+        # Listed once: walking through the modules at each step takes as long as averaging them.
+        self.weights = list(self.network.parameters())
+        self.averages = list(self.averaged.parameters())
         self.parallel = self.world.wrapped(self.network, device)
         self.optimizer = optimizer(chosen, self.network)
         self.weight = _positive_weight(chosen, train)
@@ -69,8 +72,9 @@ class Fit:
         """
         chosen = self.chosen
         while self.epoch < chosen.epochs and not self._out_of_patience():
-            for features, target in self._batches():
-                self._learn(features, target)
+            with products_in(self.precision):
+                for features, target in self._batches():
+                    self._learn(features, target)
             train_loss = self.world.mean(float(self.loss_sum) / self.steps_per_epoch, self.device)
             self.loss_sum.zero_()
             self.epoch += 1
@@ -168,14 +172,15 @@ class Fit:
                 self._backward(*piece, share=len(piece[1]) / len(target))
         self._backward(*pieces[-1], share=len(pieces[-1][1]) / len(target))
         if self.chosen.gradient_clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.chosen.gradient_clip)
+            nn.utils.clip_grad_norm_(self.weights, self.chosen.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
         self._average()
 
     def _backward(self, features: Tensor, target: Tensor, share: float) -> None:
-        lowered = self.precision != torch.float32
+        # On CPU, casting each matrix to and fro would cost more than it saves.
+        lowered = self.device.type == "cuda" and self.precision != torch.float32
         with torch.autocast(self.device.type, dtype=self.precision, enabled=lowered):
             logit = self.parallel(features).squeeze(1)
         loss = training_loss(logit.float(), target, self.weight, self.chosen.focal_gamma) * share
@@ -187,7 +192,7 @@ class Fit:
         decay = min(self.chosen.ema_decay, self.step / (self.step + 9))
         with torch.no_grad():
             get_ema_multi_avg_fn(decay)(  # type: ignore[no-untyped-call]
-                list(self.averaged.parameters()), list(self.network.parameters()), 0
+                self.averages, self.weights, 0
             )
 
     def _validate(self) -> dict[str, float]:

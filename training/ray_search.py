@@ -25,7 +25,7 @@ from hyperparameters import Hyperparameters
 from ray_progress import Progress
 from ray_results import write_table
 from ray_space import Space, domain, extremes
-from ray_trial import METRIC, Trial, device_of
+from ray_trial import METRIC, PRECISION, Trial, device_of
 from run import INTERRUPTED, finish
 
 MODE = "max"
@@ -122,8 +122,8 @@ def search(wanted: Search, folders: Folders) -> None:
     # seeded, and spares every trial from shipping its weights here.
     print(f"training the best again: {json.dumps(best.on_the_wire())}", file=sys.stderr)
     torch.set_num_threads(1)
-    device, precision = device_of(gpu=wanted.gpus_per_trial > 0)
-    fit = Fit(best, train, validation, device=device, precision=precision)
+    device = device_of(gpu=wanted.gpus_per_trial > 0)
+    fit = Fit(best, train, validation, device=device, precision=PRECISION)
     for _ in fit.epochs():
         pass
     finish(fit, folders)

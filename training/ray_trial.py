@@ -14,6 +14,7 @@ from fit import Fit
 from hyperparameters import Hyperparameters
 
 FILE = "trial.pt"
+PRECISION = torch.bfloat16  # of matrix products
 METRIC = "validation_auc"
 DIVERGED = 0.0  # an AUC that no other trial can fall below
 REPORT_SECONDS = 1.0  # a report keeps the head busy for some hundredths of one
@@ -45,7 +46,7 @@ class Trial(tune.Trainable):
         """
         self.train_part, self.validation_part = train, validation
         self.rungs, self.checkpoint_epochs = rungs, checkpoint_epochs
-        self.device, self.precision = device_of(gpu=gpu)
+        self.device = device_of(gpu=gpu)
         torch.set_num_threads(1)
         self._begin(config)
 
@@ -92,7 +93,7 @@ class Trial(tune.Trainable):
             self.train_part,
             self.validation_part,
             device=self.device,
-            precision=self.precision,
+            precision=PRECISION,
         )
         self.epochs = self.fit.epochs()
         self.last = {}
@@ -104,11 +105,9 @@ class Trial(tune.Trainable):
         return self.checkpoint_epochs > 0 and self.fit.epoch % self.checkpoint_epochs == 0
 
 
-def device_of(*, gpu: bool) -> tuple[torch.device, torch.dtype]:
-    """The device a trial trains on, and its precision; Ray has hidden all others from it."""
-    if gpu and torch.cuda.is_available():
-        return torch.device("cuda", 0), torch.bfloat16
-    return torch.device("cpu"), torch.float32
+def device_of(*, gpu: bool) -> torch.device:
+    """The device a trial trains on; Ray has hidden all others from it."""
+    return torch.device("cuda", 0) if gpu and torch.cuda.is_available() else torch.device("cpu")
 
 
 def _flat(line: Mapping[str, Any]) -> dict[str, float]:

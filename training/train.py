@@ -16,9 +16,8 @@ from container import Folders, OneLineParser, reasons_reported, write_reason
 from distributed import World, join
 from hyperparameters import Hyperparameters, number, one_of
 from launch import backend, launched, torchrun
+from optimisation import PRECISIONS
 from run import run
-
-PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

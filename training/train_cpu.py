@@ -13,7 +13,8 @@ import torch
 
 from container import Folders, OneLineParser, reasons_reported
 from distributed import join
-from hyperparameters import Hyperparameters, number
+from hyperparameters import Hyperparameters, number, one_of
+from optimisation import PRECISIONS
 from run import run
 
 
@@ -23,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     Folders.add_to(parser)
     Hyperparameters.add_to(parser)
     parser.add_argument("--threads", type=number(int, 1, 1024), default=1, help="CPU threads")
+    parser.add_argument(
+        "--precision", type=one_of(*PRECISIONS), default="bfloat16", help="at least, of products"
+    )
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     with reasons_reported():
@@ -31,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             Folders.from_args(args, parser),
             device=torch.device("cpu"),
             world=join("gloo"),
+            precision=PRECISIONS[args.precision],
         )
 
 

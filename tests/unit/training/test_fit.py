@@ -12,7 +12,7 @@ from data import load
 from fit import Fit, Interrupted
 from hyperparameters import Hyperparameters
 from metrics import auc, best_threshold, f1
-from optimisation import learning_rate, training_loss
+from optimisation import PRECISIONS, learning_rate, training_loss
 
 LOGIT = torch.tensor([-2.0, 0.0, 1.0, 3.0])
 TARGET = torch.tensor([0.0, 1.0, 0.0, 1.0])
@@ -126,3 +126,12 @@ def test_the_threshold_is_the_cut_of_the_best_f1() -> None:
     target = (score + torch.randn(50, generator=generator) > 0).float()
     best = f1(score, target, best_threshold(score, target))
     assert best == pytest.approx(max(f1(score, target, float(cut)) for cut in score))
+
+
+def test_faster_products_teach_the_same_and_are_left_again_for_validation(small: Path) -> None:
+    parts = load(small / "train"), load(small / "validation")
+    told = Hyperparameters.of({"hidden": "64-32", "epochs": 2})
+    exact, faster = (Fit(told, *parts, precision=each) for each in PRECISIONS.values())
+    for one, other in zip(exact.epochs(), faster.epochs(), strict=True):
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert one["train"]["loss"] == pytest.approx(other["train"]["loss"], abs=2e-3)  # type: ignore[index]
