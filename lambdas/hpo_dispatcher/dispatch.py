@@ -18,27 +18,23 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from hpo_dispatcher.budget import Budget, budgets, over_budget, spent_by, with_held
 from hpo_dispatcher.bulletin import DOCUMENT, State, bulletin, counted, fronts_from, timed
 from hpo_dispatcher.census import Census
-from hpo_dispatcher.continuation import (
-    after_stop,
-    better,
-    continuation,
-    earlier_job,
-    with_earlier,
-)
+from hpo_dispatcher.continuation import continuation
+from hpo_dispatcher.cycle import Decision, Observation, Summary, Watch
 from hpo_dispatcher.dependencies import Hopeless, Ready, Waiting, graph_of, judge, parents_in_order
-from hpo_dispatcher.entry import ActiveJob, Entry, Spent, Status, month_of
+from hpo_dispatcher.ending import ending_of, never_created
+from hpo_dispatcher.entry import ActiveJob, Entry, Status, month_of
 from hpo_dispatcher.errors import HpoqError, InvalidRequest
 from hpo_dispatcher.intake import Intake, Move, held_teams, intake
 from hpo_dispatcher.job_builder import JobBuilder
 from hpo_dispatcher.pace import Deadline, TokenBucket
-from hpo_dispatcher.plan import Capacity, Front, Head, Holder, Plan, Snapshot, Wait, plan
+from hpo_dispatcher.plan import Capacity, Front, Head, Holder, Snapshot, Wait, plan
 from hpo_dispatcher.ports import (
     AlreadyOurs,
     AtLimit,
@@ -82,58 +78,6 @@ Key = tuple[str, str]
 
 class CycleIncomplete(HpoqError):
     """Part of a cycle could not be done; what was done is kept and the next one goes on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """One cycle in numbers."""
-
-    skipped: str = ""  # why there was no cycle
-    received: int = 0
-    accepted: int = 0
-    repeated: int = 0
-    rejected: int = 0
-    actions: int = 0
-    in_progress: int = 0  # tuning jobs holding capacity after the cycle, anybody's
-    limit: int = 0
-    started: int = 0
-    requeued: int = 0
-    stopped: int = 0  # to make room; they go on later
-    waiting: int = 0  # heads that were looked at and did not start
-    finished: int = 0
-    problems: tuple[str, ...] = ()
-    seconds: float = 0.0  # the cycle took
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the log line and the function's result."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observation:
-    """The account as it is, ours and others'."""
-
-    listed: Mapping[str, TuningJob]
-    active: Sequence[ActiveJob]
-    ended: Sequence[tuple[ActiveJob, TuningJobDetail]]
-    missing: Sequence[ActiveJob]  # written ahead, but SageMaker has never seen them
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """The plan, and the entries of the heads it speaks of."""
-
-    plan: Plan
-    entries: Mapping[Key, Entry]
-    lines: Mapping[str, Sequence[Entry]]  # of the teams that are not held
-    whole: AbstractSet[str]  # teams whose line is no longer than what was read of it
-    held_teams: AbstractSet[str]
-    holders: Sequence[Holder]
-    capacity: Capacity
-    budgets: Mapping[str, Budget]  # of the teams that have one
-
-
-Watch = Callable[[Summary, Observation, Decision], None]
 
 
 def _nobody(summary: Summary, seen: Observation, decided: Decision) -> None:
@@ -358,12 +302,9 @@ class Dispatcher:
             teams,
             self.ledger.spent(month_of(now)),
             [job for job in seen.active if job.tuning_job_name not in ended],
-            [self._spent(job, detail) for job, detail in seen.ended],
+            [spent_by(job, detail.ended_at or now) for job, detail in seen.ended],
             now,
         )
-
-    def _spent(self, job: ActiveJob, detail: TuningJobDetail) -> Spent:
-        return spent_by(job, detail.ended_at or self.clock())
 
     def _capacity(self) -> Capacity:
         """Quotas, unless the settings say otherwise, less what is left to others."""
@@ -574,68 +515,21 @@ class Dispatcher:
         Returns:
             What changed, and the entries that are in line again.
         """
-        ended = [*seen.ended, *((job, _nothing(job)) for job in seen.missing if job.stopped_for)]
+        ended = [
+            *seen.ended,
+            *((job, never_created(job)) for job in seen.missing if job.stopped_for),
+        ]
         several = [job.key for job, _ in ended if job.resumed or job.stopped_for]
         entries = self.ledger.get_all(several) if several else {}
         endings = [
-            self._ending(job, detail, entries.get(job.key))
+            ending_of(job, detail, entries.get(job.key), builder=self.builder, now=self.clock())
             for job, detail in ended
             if job.key in entries or not (job.resumed or job.stopped_for)
         ]
         changes = self._finish(endings)
-        written = {change.request_id: change.team for change in changes}
+        written = {(change.team, change.request_id) for change in changes}
         on = [ending.goes_on for ending in endings if ending.goes_on]
-        return changes, [entry for entry in on if written.get(entry.request_id) == entry.team]
-
-    def _ending(self, job: ActiveJob, detail: TuningJobDetail, entry: Entry | None) -> Ending:
-        """What the end of a tuning job is for its request.
-
-        Args:
-            job: the tuning job.
-            detail: how it ended.
-            entry: of its request; needed only if it has had others, or was stopped to make room.
-        """
-        spent = self._spent(job, detail)
-        plain = Ending(
-            team=job.team,
-            request_id=job.request_id,
-            was=(Status.IN_PROGRESS, Status.STOPPING),
-            status=detail.status,
-            ended_at=detail.ended_at or self.clock(),
-            tuning_job_name=job.tuning_job_name,
-            reason=detail.failure_reason,
-            counters=detail.counters,
-            best=detail.best,
-            spent=spent,
-            made_room=job.stopped_for is not None,
-        )
-        if entry is None:
-            return plain
-        best = better(entry.best, detail.best, minimise=detail.minimise)
-        counters = with_earlier(entry.earlier, detail.counters)
-        plain = replace(plain, best=best, counters=counters)
-        if not job.stopped_for or detail.status is not Status.STOPPED:
-            return plain
-        seconds = round(((detail.ended_at or self.clock()) - job.started_at).total_seconds())
-        stopped = earlier_job(
-            job.tuning_job_name,
-            detail.counters,
-            job.stopped_before,
-            seconds=max(0, seconds),
-            instance_seconds=spent.instance_seconds,
-            found=detail.best is not None,
-        )
-        after = after_stop(replace(entry, stopped_for=job.stopped_for), stopped, best)
-        plain = replace(plain, counters=after.counters, reason=after.reason)
-        if after.status is not Status.QUEUED:
-            return replace(plain, status=after.status, reason="")
-        try:
-            after = self.builder.resumed(after)
-        except InvalidRequest as error:
-            body = entry.request.to_json() if entry.request else ""
-            told = self.builder.redactor.error(error, body)
-            return replace(plain, reason=f"it could not go on: {told}")
-        return replace(plain, status=Status.QUEUED, goes_on=after)
+        return changes, [entry for entry in on if entry.key in written]
 
     def _finish(self, endings: Sequence[Ending]) -> list[StateChange]:
         written = set(self.ledger.finish(endings)) if endings else set()
@@ -757,18 +651,6 @@ def _holder(
 def _listed(job: ActiveJob, seen: Observation) -> Status | None:
     listed = seen.listed.get(job.tuning_job_name)
     return listed.status if listed else None
-
-
-def _nothing(job: ActiveJob) -> TuningJobDetail:
-    """It was to be stopped, and SageMaker knows of no such tuning job: nothing of it has ended."""
-    return TuningJobDetail(
-        name=job.tuning_job_name,
-        status=Status.STOPPED,
-        counters={},
-        best=None,
-        ended_at=job.started_at,
-        failure_reason="",
-    )
 
 
 def _joined(entry: Entry) -> Move:

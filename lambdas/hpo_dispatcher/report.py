@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from hpo_dispatcher.budget import HELD
-from hpo_dispatcher.dispatch import Decision, Observation, Summary
+from hpo_dispatcher.cycle import Decision, Observation, Summary
 from hpo_dispatcher.plan import SLOTS, Wait, needs
 
 # A slot that nobody has filled for so long was not waited for.

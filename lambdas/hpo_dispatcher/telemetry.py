@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from hpo_dispatcher.dispatch import Decision, Observation, Summary
+from hpo_dispatcher.cycle import Decision, Observation, Summary
 from hpo_dispatcher.errors import HpoqError
 from hpo_dispatcher.logged import Log, LoggedQueues, LoggedTuning
 from hpo_dispatcher.ports import Ledger, Unavailable

@@ -15,7 +15,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from hpo_dispatcher.dispatch import Dispatcher, Summary
+from hpo_dispatcher.cycle import Summary
+from hpo_dispatcher.dispatch import Dispatcher
 from hpo_dispatcher.pace import Deadline
 from hpo_dispatcher.telemetry import Telemetry
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.dispatch import Dispatcher, Summary
+from hpo_dispatcher.cycle import Summary
+from hpo_dispatcher.dispatch import Dispatcher
 from hpo_dispatcher.entry import Status
 from hpo_dispatcher.pace import Deadline
 from tests.unit.dispatcher.conftest import Account, ample_time

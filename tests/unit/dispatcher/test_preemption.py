@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.dispatch import CycleIncomplete, Dispatcher, Summary
+from hpo_dispatcher.cycle import Summary
+from hpo_dispatcher.dispatch import CycleIncomplete, Dispatcher
 from hpo_dispatcher.entry import Entry, Status
 from hpo_dispatcher.ports import Unavailable
 from hpoq.simulation.sagemaker import STOPPING_TAKES, Course, SimulatedJob
@@ -373,3 +374,26 @@ def test_two_failing_dispatchers_stop_and_go_on_and_every_request_gets_its_train
         assert len(world.jobs(request_id)) == 1 + len(entry.earlier) <= 6
     assert world.sagemaker.calls["sagemaker:Stop"] > 0
     assert world.ledger.active() == []
+
+
+def test_two_teams_requests_of_one_id_are_both_counted_in_line_again() -> None:
+    teams = {
+        "fraud": {"preemptible": True},
+        "vision": {"preemptible": True},
+        "risk": {"guaranteed_share": 1},
+    }
+    world = World(slots=2, teams=teams)
+    for team in ("fraud", "vision"):
+        world.request(team, "same")
+    world.cycle()
+    world.passes(60)
+    for request_id in ("one", "two"):
+        world.request("risk", request_id)
+    world.cycle()
+    world.passes(120)
+    world.cycle()
+
+    lines = json.loads(world.ledger.document("capacity") or "")["lines"]
+    for team in ("fraud", "vision"):
+        assert world.entry("same", team).status is Status.QUEUED
+        assert lines[team]["queued"] == 1
