@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from hpo_dispatcher.entry import Entry
 from hpoq.client import Client
 from hpoq.errors import NotDeployed, NotFound, NotReachable
+from hpoq.outlook import Forecast
 from hpoq.ui.log import Log
 from hpoq.ui.recall import Recall
 
@@ -34,6 +35,7 @@ class Requests:
 
     entries: Sequence[Entry]  # the newest first
     capacity: Record  # as published by the last cycle
+    forecast: Forecast  # made of it
     note: str = ""  # why there is nothing, or not all
 
 
@@ -167,8 +169,9 @@ class Account:
         try:
             teams = [self._team] if self._team else self._client.teams()
             capacity = self._client.capacity()
+            forecast = Forecast(capacity, self._client.settings.deployment.teams)
         except (NotDeployed, NotReachable) as error:
-            return Requests(entries=[], capacity={}, note=str(error))
+            return Requests(entries=[], capacity={}, forecast=Forecast({}, {}), note=str(error))
         entries, notes = [], []
         for team in teams:
             try:
@@ -176,7 +179,9 @@ class Account:
             except (NotDeployed, NotReachable) as error:
                 notes.append(str(error))
         entries.sort(key=lambda entry: entry.accepted_at, reverse=True)
-        return Requests(entries=entries, capacity=capacity, note="; ".join(notes))
+        return Requests(
+            entries=entries, capacity=capacity, forecast=forecast, note="; ".join(notes)
+        )
 
     def _asked(
         self,

@@ -1,8 +1,9 @@
-"""The first page and that of a request: what waits, why, and what runs."""
+"""The first page and that of a request: what waits, why and how long, and what runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from hpo_dispatcher.entry import Entry, Status
@@ -20,13 +21,15 @@ def overview(account: Account, _: Mapping[str, str]) -> str:
     requests = account.requests()
     listed = account.tuning_jobs()
     ordered = sorted(requests.entries, key=lambda entry: entry.status.ended)
+    rows = [_row(entry, requests) for entry in ordered[:SHOWN]]
     return render.page(
         "overview.html",
         account=account.name,
         note=requests.note,
         counts=_counts(requests.entries),
-        rows=[_row(entry, requests) for entry in ordered[:SHOWN]],
+        rows=rows,
         left_out=max(0, len(ordered) - SHOWN),
+        in_line=any(row["place"] for row in rows),
         several_teams=len({entry.team for entry in requests.entries}) > 1,
         uses=_uses(requests.capacity),
         as_of=requests.capacity.get("at", ""),
@@ -42,17 +45,18 @@ def request(account: Account, _: Mapping[str, str], team: str, request_id: str) 
     return render.page(
         "request.html",
         account=account.name,
-        entry=entry,
-        why=why(entry, account.requests().capacity),
-        tables=tables,
+        **_row(entry, account.requests()),
         sent=entry_fields(entry).get("request"),
     )
 
 
 def _row(entry: Entry, requests: Requests) -> dict[str, Any]:
+    outlook = requests.forecast.of(entry, datetime.now(UTC))
     return {
         "entry": entry,
         "why": why(entry, requests.capacity),
+        "place": tables.place(outlook),
+        "starts": tables.expected(outlook),
         "training_jobs": tables.training_jobs(entry),
         "best": tables.objective(entry),
         "waited": tables.waited(entry),

@@ -178,3 +178,30 @@ def test_the_overview_says_why_a_request_waits(deployed: Deployed, browser: Brow
         assert why in browser.get("document.body.innerText")
         client.act("vision", "cancel", request_id="shown-as-waiting")
         browser.wait_for(f'{STATUS} === "Cancelled"')
+
+
+@pytest.mark.timeout(120)
+def test_the_overview_shows_a_request_s_place_in_its_team_s_line(
+    deployed: Deployed, browser: Browser
+) -> None:
+    client = Client("hpoq", deployed.session)
+    lr = {"type": "continuous", "min": 0.001, "max": 0.1}
+    client.act("vision", "hold")
+    try:
+        names = ("shown-first", "shown-second")
+        client.submit(
+            "vision",
+            [
+                {"version": 1, "request_id": name, "hyperparameter_ranges": {"lr": lr}}
+                for name in names
+            ],
+        )
+        with serving(Account(deployed.session)) as address:
+            browser.open(address)
+            browser.wait_for("document.getElementById('requests').innerText.includes('2 of 2')", 60)
+            browser.open(f"{address}requests/vision/shown-first")
+            browser.wait_for("document.getElementById('request').innerText.includes('of 2')")
+        for name in names:
+            client.act("vision", "cancel", request_id=name)
+    finally:
+        client.act("vision", "release")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -10,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from werkzeug.test import Client as Visitor
 
+from hpoq.client import Client
 from hpoq.ui.account import Account
 from hpoq.ui.app import Application
 from hpoq.ui.server import PortTaken, listen, serving
@@ -213,6 +215,27 @@ def test_the_overview_says_why_requests_wait(account: MotoAccount, sagemaker: Sa
     assert text.index("second") < text.index("first")  # the newest first
     assert "1 needed" in read(visitor, "/requests/vision/second")
     read(visitor, "/requests/vision/third", 404)
+
+
+def test_requests_in_line_show_their_place_and_when_they_may_start(account: MotoAccount) -> None:
+    account.request("fraud", "first")
+    account.cycle()
+    account.cycle()  # moto's tuning jobs end at once: now a run time is known
+    account.configure(limits={"tuning_jobs": 1})
+    visitor = Visitor(Application(Account(account.session), ["127.0.0.1"]))
+    assert "<th>place</th>" not in read(visitor, "/")  # nothing waits
+    for request_id in ("a", "b", "c"):
+        account.request("fraud", request_id)
+    account.cycle()
+    last = Client("hpoq", account.session).capacity()["waiting"][-1]["request_id"]
+
+    visitor = Visitor(Application(Account(account.session), ["127.0.0.1"]))
+    for page in ("/", f"/requests/fraud/{last}"):
+        text = html.unescape(read(visitor, page))
+        assert "2 of 2, 2 of all teams'" in text
+        assert "in about " in text
+        assert "by 1 run times" in text
+    assert "<dt>place</dt>" not in read(visitor, "/requests/fraud/first")
 
 
 def test_a_port_that_is_taken_is_said_in_a_line(visitor: Visitor) -> None:
