@@ -27,6 +27,12 @@ child = subprocess.Popen(["sleep", "300"])
 kept = tempfile.TemporaryDirectory()
 print("child", child.pid, kept.name)
 """
+STEPS = """
+import resource, torch
+for _ in range(100):
+    torch.ones(1 << 20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
 
 
 @pytest.fixture
@@ -86,6 +92,15 @@ def test_trials_share_neither_chance_nor_state_and_end_whole(
         while is_running(pid) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not is_running(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have another malloc")
+def test_a_trial_keeps_the_memory_that_its_tensors_free(
+    parent: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(STEPS)
+    (faults,) = ran(parent, tmp_path, 1)
+    assert int(faults) < 5_000  # 100 steps of 4 MB are 100,000 pages
 
 
 @pytest.mark.parametrize("fresh", [False, True])
