@@ -100,7 +100,7 @@ def test_a_trial_keeps_the_memory_that_its_tensors_free(
 ) -> None:
     (tmp_path / "script.py").write_text(STEPS)
     (faults,) = ran(parent, tmp_path, 1)
-    assert int(faults) < 5_000  # 100 steps of 4 MB are 100,000 pages
+    assert int(faults) < 20_000  # 100 steps of 4 MB are 100,000 pages
 
 
 @pytest.mark.parametrize("fresh", [False, True])
