@@ -53,8 +53,8 @@ def preload_torch() -> None:
     optimizer = torch.optim.AdamW([weight])
     weight.grad = torch.zeros(1)
     optimizer.step()
-    # glibc takes large buffers from the system, and gives them back, until it has seen one of the
-    # size freed. Each trial would learn that anew: a fifth of its time.
+    # Memory that tensors free goes back to the system, to be taken anew at the next step, where it
+    # is more than twice glibc's largest freed buffer so far: a fifth of a small network's time.
     torch.empty(8 * HUGE, dtype=torch.uint8)
 
 
