@@ -115,8 +115,13 @@ def plan_campaign(
         show(_table(comparison))
         say(f"recommended: {comparison.recommended}; {comparison.why}")
         _say_why_not(comparison)
+    before = file.read_bytes() if file.exists() else None
     made.save(file)
     Control(file).say("run")  # a pause or cancel was meant for the plan before
+    if before not in (None, file.read_bytes()):
+        kept = file.with_name(f"{file.name}.bak")
+        kept.write_bytes(before or b"")
+        say(f"the plan that was there is kept as {kept}")
     say(f"{chosen}: {len(made.jobs)} tuning jobs saved as {file}. Run it: hpoq campaign run {file}")
 
 

@@ -82,6 +82,17 @@ def test_planning_anew_forgets_the_pause_of_the_plan_before() -> None:
     assert Control(Path("credit.plan.json")).word == "run"
 
 
+def test_planning_anew_keeps_another_plan_that_was_there() -> None:
+    planned()
+    before = Path("credit.plan.json").read_bytes()
+    assert "kept" not in planned().stderr
+    assert not Path("credit.plan.json.bak").exists()
+
+    assert "the plan that was there is kept as credit.plan.json.bak" in planned(trials=50).stderr
+    assert Path("credit.plan.json.bak").read_bytes() == before
+    assert Plan.load(Path("credit.plan.json")).campaign.trials == 50
+
+
 def test_plan_takes_the_strategy_and_the_file_it_is_told() -> None:
     assert planned("--strategy", "narrowing", "--out", "other.json").exit_code == 0
     assert Plan.load(Path("other.json")).strategy == "narrowing"
