@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from botocore.exceptions import ClientError
-
-from hpo_dispatcher.aws.calls import code, unavailable
 from hpo_dispatcher.aws.items import (
     ACTIVE,
     BLOCKED,
@@ -30,13 +26,13 @@ from hpo_dispatcher.aws.items import (
     earlier_items,
     entry_from,
     entry_item,
-    from_wire,
     line_attributes,
     moment,
     spent_from,
     spent_key,
     to_wire,
 )
+from hpo_dispatcher.aws.table import ROWS, ConditionFailed, Shared, Table, Write, batches
 from hpo_dispatcher.entry import ActiveJob, Blocked, Entry, Status, timestamp
 from hpo_dispatcher.errors import Unreadable
 from hpo_dispatcher.ports import (
@@ -44,10 +40,7 @@ from hpo_dispatcher.ports import (
     Backlog,
     Ending,
     Lease,
-    LeaseLost,
-    LedgerMissing,
     MakesRoom,
-    Unavailable,
 )
 
 if TYPE_CHECKING:
@@ -55,15 +48,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 Key = tuple[str, str]
-Write = dict[str, Any]  # one element of TransactItems
-# Writes that go with whichever groups of a transaction are left, by their names.
-Shared = Callable[[Collection[str]], list[Write]]
-
-# TransactWriteItems: 100 items and 4 MB; a start writes two rows, and one checks the lease.
-ROWS = 96
-BATCH_GET = 100  # BatchGetItem: keys per call
-BYTES = 3_000_000
-CONFLICT_RETRIES = 8
 # What a new entry may replace: nothing, as nearly always, or what was rejected.
 _NEW: Write = {"ConditionExpression": "attribute_not_exists(id)"}
 _REJECTED: Write = {
@@ -83,10 +67,8 @@ class DynamoDBLedger:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table, sleep)
         self._clock = clock
-        self._sleep = sleep
         self._unreadable: dict[str, None] = {}  # lines, in the order they were met
 
     # The lease
@@ -94,13 +76,13 @@ class DynamoDBLedger:
     def acquire_lease(self, holder: str, now: datetime, until: datetime) -> Lease | None:
         """See ``Ledger``."""
         try:
-            row = self._update(
+            row = self._table.update(
                 LEASE_KEY,
                 "SET holder = :holder, held_until = :until",
                 "attribute_not_exists(holder) OR holder = :holder OR held_until < :now",
                 {":holder": holder, ":until": timestamp(until), ":now": timestamp(now)},
             )
-        except _ConditionFailed:
+        except ConditionFailed:
             return None
         return Lease(holder=holder, until=until, last_cycle=moment(row.get("last_cycle")))
 
@@ -112,15 +94,15 @@ class DynamoDBLedger:
             values[":began"] = timestamp(cycle_began)
             change = f"SET last_cycle = :began {change}"
         try:
-            row = self._update(LEASE_KEY, change, "holder = :holder", values)
-        except _ConditionFailed:
+            row = self._table.update(LEASE_KEY, change, "holder = :holder", values)
+        except ConditionFailed:
             return False
         asked_at = moment(row.get("asked_at"))
         return bool(cycle_began and asked_at and asked_at > cycle_began)
 
     def ask_for_cycle(self, now: datetime) -> None:
         """See ``Ledger``."""
-        self._update(LEASE_KEY, "SET asked_at = :now", None, {":now": timestamp(now)})
+        self._table.update(LEASE_KEY, "SET asked_at = :now", None, {":now": timestamp(now)})
 
     # Entries
 
@@ -131,14 +113,14 @@ class DynamoDBLedger:
         while rest:  # a transaction takes each row once: what repeats an id waits its turn
             first = {entry.key: (index, entry) for index, entry in reversed(rest)}
             pairs = list(first.values())
-            for batch in _batches(pairs, lambda pair: _size(pair[1]), rows=ROWS // 2):
+            for batch in batches(pairs, lambda pair: _size(pair[1]), rows=ROWS // 2):
                 outcomes |= self._add_batch(batch)
             rest = [(i, e) for i, e in rest if i not in outcomes]
         return [outcomes[index] for index in range(len(entries))]
 
     def _add_batch(self, batch: Sequence[tuple[int, Entry]]) -> dict[int, Added]:
         puts = {str(index): self._add_writes(entry, _NEW) for index, entry in batch}
-        written = self._write_those_that_can(puts)
+        written = self._table.write_those_that_can(puts)
         return {
             index: Added.NEW if str(index) in written else self._add_over(entry)
             for index, entry in batch
@@ -146,12 +128,12 @@ class DynamoDBLedger:
 
     def _add_over(self, entry: Entry) -> Added:
         """Its id is taken: by a rejected request, which it may replace, or for good."""
-        there = self._item({"team": entry.team, "id": entry.request_id}) or {}
+        there = self._table.item({"team": entry.team, "id": entry.request_id}) or {}
         if there.get("status") == Status.REJECTED:
             put = self._add_writes(entry, _REJECTED)
-            if self._write_those_that_can({"over": put}):
+            if self._table.write_those_that_can({"over": put}):
                 return Added.NEW
-            there = self._item({"team": entry.team, "id": entry.request_id}) or {}
+            there = self._table.item({"team": entry.team, "id": entry.request_id}) or {}
         return self._already(entry, there)
 
     def _add_writes(self, entry: Entry, condition: Write) -> list[Write]:
@@ -169,13 +151,13 @@ class DynamoDBLedger:
 
     def get(self, team: str, request_id: str) -> Entry | None:
         """See ``Ledger``."""
-        item = self._item({"team": team, "id": request_id})
+        item = self._table.item({"team": team, "id": request_id})
         return entry_from(item) if item else None
 
     def heads(self, team: str, count: int) -> Sequence[Entry]:
         """See ``Ledger``."""
-        return self._query(
-            entry_from,
+        return self._table.rows(
+            self._readable(entry_from),
             count,
             IndexName="line",
             KeyConditionExpression="line = :team",
@@ -184,7 +166,7 @@ class DynamoDBLedger:
 
     def backlog(self, team: str) -> Backlog:
         """See ``Ledger``."""
-        accepted: list[str] = self._query(
+        accepted: list[str] = self._table.rows(
             lambda row: str(row.get("accepted_at", "")),  # a broken row counts, and has no age
             None,
             IndexName="line",
@@ -198,19 +180,9 @@ class DynamoDBLedger:
 
     def get_all(self, keys: Sequence[Key]) -> Mapping[Key, Entry]:
         """See ``Ledger``."""
-        wanted = [to_wire({"team": team, "id": id_}) for team, id_ in dict.fromkeys(keys)]
-        found: dict[Key, Entry] = {}
-        while wanted:
-            batch, wanted = wanted[:BATCH_GET], wanted[BATCH_GET:]
-            request: Any = {self._table: {"Keys": batch, "ConsistentRead": True}}
-            with self._calling("BatchGetItem"):
-                answer = self._dynamodb.batch_get_item(RequestItems=request)
-            for item in answer["Responses"].get(self._table, []):
-                for entry in self._read(entry_from, [item]):
-                    found[entry.key] = entry
-            left: Any = answer.get("UnprocessedKeys", {}).get(self._table)
-            wanted += left["Keys"] if left else []
-        return found
+        wanted = [{"team": team, "id": id_} for team, id_ in dict.fromkeys(keys)]
+        found = map(self._readable(entry_from), self._table.items(wanted))
+        return {entry.key: entry for entry in found if entry}
 
     def blocked(self) -> Sequence[Blocked]:
         """See ``Ledger``."""
@@ -241,7 +213,7 @@ class DynamoDBLedger:
             )
         write = _transition(entry.key, change, values, (Status.QUEUED,))
         write["Update"]["ConditionExpression"] += f" AND {mark} = :marked"
-        return entry if self._write_those_that_can({mark: [write, *also]}) else None
+        return entry if self._table.write_those_that_can({mark: [write, *also]}) else None
 
     def hold(self, team: str, request_id: str) -> Entry | None:
         """See ``Ledger``."""
@@ -255,7 +227,7 @@ class DynamoDBLedger:
         }
         change = "SET held = :held, reason = :reason, updated_at = :at REMOVE line, line_position"
         write = _transition((team, request_id), change, values, (Status.QUEUED,))
-        return entry if self._write_those_that_can({"hold": [write]}) else None
+        return entry if self._table.write_those_that_can({"hold": [write]}) else None
 
     def set_priority(self, team: str, request_id: str, priority: int) -> Entry | None:
         """See ``Ledger``."""
@@ -269,7 +241,7 @@ class DynamoDBLedger:
             values[":position"] = moved["line_position"]
             change += ", line_position = :position"
         write = _transition(entry.key, change, values, (Status.QUEUED,))
-        return entry if self._write_those_that_can({"priority": [write]}) else None
+        return entry if self._table.write_those_that_can({"priority": [write]}) else None
 
     def active(self) -> Sequence[ActiveJob]:
         """See ``Ledger``."""
@@ -280,10 +252,22 @@ class DynamoDBLedger:
         met, self._unreadable = self._unreadable, {}
         return list(met)
 
+    def _readable(self, read: Callable[[Item], _T]) -> Callable[[Item], _T | None]:
+        """None for what cannot be read, which is noted for ``unreadable``."""
+
+        def reading(item: Item) -> _T | None:
+            try:
+                return read(item)
+            except Unreadable as error:
+                self._unreadable[str(error)] = None
+                return None
+
+        return reading
+
     def _partition(self, name: str, read: Callable[[Item], _T]) -> list[_T]:
         """All rows of a system partition, read consistently."""
-        return self._query(
-            read,
+        return self._table.rows(
+            self._readable(read),
             None,
             KeyConditionExpression="team = :partition",
             ExpressionAttributeValues=to_wire({":partition": name}),
@@ -294,9 +278,9 @@ class DynamoDBLedger:
         """See ``Ledger``."""
         lease = _lease(holder)
         started: list[Key] = []
-        for batch in _batches(list(entries), lambda _: 0, rows=ROWS // 2):
+        for batch in batches(list(entries), lambda _: 0, rows=ROWS // 2):
             writes = {_name(entry.key): self._start_writes(entry, at) for entry in batch}
-            written = self._write_those_that_can(writes, lambda _: [lease])
+            written = self._table.write_those_that_can(writes, lambda _: [lease])
             started += [entry.key for entry in batch if _name(entry.key) in written]
         return started
 
@@ -334,20 +318,20 @@ class DynamoDBLedger:
             _of_job(_transition(entry.key, change, values, (Status.IN_PROGRESS,)), entry.job_name),
             {"Delete": {"Key": to_wire({"team": ACTIVE, "id": entry.job_name})}},
         ]
-        return bool(self._write_those_that_can({"requeue": writes}))
+        return bool(self._table.write_those_that_can({"requeue": writes}))
 
     def stopping(self, entry: Entry) -> bool:
         """See ``Ledger``."""
         change = "REMOVE stopped_for, stopped_before"
-        return bool(self._write_those_that_can({"stopping": self._stop(entry, change, {})}))
+        return bool(self._table.write_those_that_can({"stopping": self._stop(entry, change, {})}))
 
     def make_room(self, jobs: Sequence[MakesRoom], holder: str) -> Sequence[Key]:
         """See ``Ledger``."""
         lease = _lease(holder)
         marked: list[Key] = []
-        for batch in _batches(list(jobs), lambda _: 0, rows=ROWS // 2):
+        for batch in batches(list(jobs), lambda _: 0, rows=ROWS // 2):
             writes = {_name(job.key): self._room_writes(job) for job in batch}
-            written = self._write_those_that_can(writes, lambda _: [lease])
+            written = self._table.write_those_that_can(writes, lambda _: [lease])
             marked += [job.key for job in batch if _name(job.key) in written]
         return marked
 
@@ -387,9 +371,9 @@ class DynamoDBLedger:
     def finish(self, endings: Sequence[Ending]) -> Sequence[Key]:
         """See ``Ledger``."""
         finished: list[Key] = []
-        for batch in _batches(list(endings), lambda _: 0, rows=ROWS // 3):
+        for batch in batches(list(endings), lambda _: 0, rows=ROWS // 3):
             writes = {_name(ending.key): self._finish_writes(ending) for ending in batch}
-            written = self._write_those_that_can(writes, _spending(batch))
+            written = self._table.write_those_that_can(writes, _spending(batch))
             finished += [ending.key for ending in batch if _name(ending.key) in written]
         return finished
 
@@ -444,8 +428,8 @@ class DynamoDBLedger:
     def spent(self, month: str) -> Mapping[str, int]:
         """See ``Ledger``."""
         return dict(
-            self._query(
-                spent_from,
+            self._table.rows(
+                self._readable(spent_from),
                 None,
                 KeyConditionExpression="team = :partition AND begins_with(id, :month)",
                 ExpressionAttributeValues=to_wire({":partition": SPENT, ":month": f"{month}/"}),
@@ -457,7 +441,7 @@ class DynamoDBLedger:
 
     def document(self, name: str) -> str | None:
         """See ``Ledger``."""
-        item = self._item({"team": DEPLOYMENT, "id": name})
+        item = self._table.item({"team": DEPLOYMENT, "id": name})
         return str(item["document"]) if item else None
 
     def put_document(self, name: str, content: str) -> None:
@@ -468,137 +452,7 @@ class DynamoDBLedger:
             "document": content,
             "updated_at": timestamp(self._clock()),
         }
-        with self._calling("PutItem"):
-            self._dynamodb.put_item(TableName=self._table, Item=to_wire(item))
-
-    # Calls
-
-    @contextmanager
-    def _calling(self, operation: str) -> Iterator[None]:
-        with unavailable(f"dynamodb:{operation}"):
-            try:
-                yield
-            except ClientError as error:
-                if code(error) != "ResourceNotFoundException":
-                    raise
-                raise LedgerMissing(
-                    f"the ledger's table {self._table} does not exist. Nothing more is started, "
-                    "messages stay in their queues; docs/runbook.md says how to bring it back"
-                ) from None
-
-    def _item(self, key: Mapping[str, str]) -> Item | None:
-        with self._calling("GetItem"):
-            answer = self._dynamodb.get_item(
-                TableName=self._table, Key=to_wire(key), ConsistentRead=True
-            )
-        return from_wire(answer["Item"]) if "Item" in answer else None
-
-    def _query(self, read: Callable[[Item], _T], count: int | None, **query: Any) -> list[_T]:
-        rows: list[_T] = []
-        start: dict[str, Any] = {}
-        while True:
-            limit: dict[str, Any] = {"Limit": count - len(rows)} if count else {}
-            with self._calling("Query"):
-                answer = self._dynamodb.query(TableName=self._table, **query, **limit, **start)
-            rows += self._read(read, answer["Items"])
-            if "LastEvaluatedKey" not in answer or (count and len(rows) >= count):
-                return rows
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
-
-    def _read(self, read: Callable[[Item], _T], items: Iterable[Mapping[str, Any]]) -> list[_T]:
-        """What can be read; the rest is noted for ``unreadable``."""
-        rows: list[_T] = []
-        for item in items:
-            try:
-                rows.append(read(from_wire(item)))
-            except Unreadable as error:
-                self._unreadable[str(error)] = None
-        return rows
-
-    def _update(
-        self, key: Mapping[str, str], change: str, condition: str | None, values: Item
-    ) -> Item:
-        conditional = {"ConditionExpression": condition} if condition else {}
-        with self._calling("UpdateItem"):
-            try:
-                answer = self._dynamodb.update_item(
-                    TableName=self._table,
-                    Key=to_wire(key),
-                    UpdateExpression=change,
-                    ExpressionAttributeValues=to_wire(values),
-                    ReturnValues="ALL_NEW",
-                    **conditional,  # type: ignore[arg-type]
-                )
-            except ClientError as error:
-                if code(error) == "ConditionalCheckFailedException":
-                    raise _ConditionFailed from None
-                raise
-        return from_wire(answer["Attributes"])
-
-    def _write_those_that_can(
-        self, groups: Mapping[str, list[Write]], shared: Shared = lambda _: []
-    ) -> set[str]:
-        """One transaction of all groups whose conditions hold; the others are left out.
-
-        Args:
-            groups: writes that belong together, by a name.
-            shared: what is written once for those that are left; of its conditions there is
-                only the lease's.
-
-        Raises:
-            LeaseLost: the lease check failed; nothing was written.
-        """
-        groups = dict(groups)
-        conflicts = 0
-        while groups:
-            failed = self._transact(groups, shared(groups.keys()))
-            if failed is None:
-                return set(groups)
-            if not failed:  # somebody else wrote the same rows at this moment
-                conflicts += 1
-                if conflicts > CONFLICT_RETRIES:
-                    raise Unavailable("dynamodb:TransactWriteItems: too many conflicts")
-                self._sleep(0.02 * 2**conflicts)
-            for name in failed:
-                del groups[name]
-        return set()
-
-    def _transact(
-        self, groups: Mapping[str, list[Write]], shared: Sequence[Write]
-    ) -> set[str] | None:
-        """None: written. Else the groups whose conditions fail; empty for a mere conflict."""
-        owners = [""] * len(shared) + [name for name, writes in groups.items() for _ in writes]
-        writes = [*shared, *(write for group in groups.values() for write in group)]
-        with self._calling("TransactWriteItems"):
-            try:
-                self._dynamodb.transact_write_items(
-                    TransactItems=[self._in_table(write) for write in writes]  # type: ignore[misc]
-                )
-            except ClientError as error:
-                if code(error) == "TransactionConflictException":
-                    return set()
-                if code(error) != "TransactionCanceledException":
-                    raise
-                reasons = error.response.get("CancellationReasons", [])
-                codes = [reason.get("Code") for reason in reasons]
-                failed = {
-                    owner
-                    for owner, why in zip(owners, codes, strict=False)
-                    if why == "ConditionalCheckFailed"
-                }
-                if "" in failed:
-                    raise LeaseLost("another dispatcher has taken over") from None
-                if not failed and "TransactionConflict" not in codes:
-                    raise
-                return failed
-        return None
-
-    def _in_table(self, write: Write) -> Write:
-        return {kind: {"TableName": self._table, **fields} for kind, fields in write.items()}
-
-
-class _ConditionFailed(Exception):
-    """The condition of a single write did not hold."""
+        self._table.put(item)
 
 
 def _transition(key: Key, change: str, values: Item, was: Iterable[Status]) -> Write:
@@ -670,16 +524,3 @@ def _name(key: Key) -> str:
 
 def _size(entry: Entry) -> int:
     return len(entry.request.to_json()) if entry.request else 0
-
-
-def _batches(items: Sequence[_T], size: Callable[[_T], int], rows: int = ROWS) -> list[list[_T]]:
-    """Split by number of rows and by bytes."""
-    batches: list[list[_T]] = []
-    room = 0
-    for item in items:
-        if not batches or len(batches[-1]) == rows or size(item) > room:
-            batches.append([])
-            room = BYTES
-        batches[-1].append(item)
-        room -= size(item)
-    return batches
