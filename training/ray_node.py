@@ -28,6 +28,8 @@ def prepare_environment(environ: Mapping[str, str] = os.environ) -> None:
     for name, value in {
         "RAY_worker_niceness": "0",  # 15 by default, which starves trials
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Else there is one more process per CPU, started before the trials' own and never used.
+        "RAY_prestart_worker_first_driver": "0",
         # Progress and results are ray_search's own: Tune's grow with the trials.
         "RAY_AIR_NEW_OUTPUT": "0",
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",

@@ -32,6 +32,7 @@ from ray_node import Offer
 data, out, searches = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 parts = {name: data / name for name in ("train", "validation", "test")}
 with cluster(Offer(cpus=1)):
+    import ray
     from ray_search import Search, search
     from ray_space import SPACE
 
@@ -43,6 +44,9 @@ with cluster(Offer(cpus=1)):
         with suppress(SystemExit), reasons_reported():
             search(Search(space=SPACE, storage=str(out / where), **told), folders)
         sys.stdout.flush()
+    session = ray.get_runtime_context().get_session_name()
+    logs = Path("/tmp/ray", session, "logs").glob("worker-*.out")
+    (out / "workers").write_text(" ".join(each.name for each in logs))
 """
 
 
@@ -87,6 +91,11 @@ def test_a_search_that_has_ended_is_restored_and_not_run_twice(
     assert "resuming the search" in said
     first = (searched / f"{algorithm}.1").read_text()
     assert (searched / f"{algorithm}-again.1").read_text() == first
+
+
+def test_no_process_is_started_that_runs_no_trial(searched: Path) -> None:
+    jobs = {name.split("-")[2] for name in (searched / "workers").read_text().split()}
+    assert jobs == {"01000000"}, "all have worked for the search's own driver"
 
 
 def test_a_search_of_which_no_trial_succeeds_says_why_in_one_line(searched: Path) -> None:
