@@ -30,6 +30,11 @@ class Folders:
     model: Path
     checkpoints: Path | None
 
+    @property
+    def parts(self) -> tuple[Path, Path, Path]:
+        """Of the data: train, validation, test."""
+        return self.train, self.validation, self.test
+
     @staticmethod
     def add_to(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os.environ) -> None:
         """A flag for each; on SageMaker their defaults are the container's folders."""

@@ -91,7 +91,7 @@ def search(wanted: Search, folders: Folders) -> None:
         Failure: there is no model to write.
         SystemExit: SIGTERM came; the search can be resumed, the best so far is written.
     """
-    train, validation = load(folders.train), load(folders.validation)
+    train, validation, test = (load(each) for each in folders.parts)
     trainable = tune.with_resources(
         tune.with_parameters(
             Trial,
@@ -118,15 +118,15 @@ def search(wanted: Search, folders: Folders) -> None:
             results = tune.Tuner.restore(place, trainable=trainable, restart_errored=True).fit()
     write_table(results, folders.model)
     best = _best(results)
-    # Training the winner again takes seconds, ends as its trial did, all randomness being
-    # seeded, and spares every trial from shipping its weights here.
+    # Training the winner again takes seconds, ends no worse than its trial did, all randomness
+    # being seeded, and spares every trial from shipping its weights here.
     print(f"training the best again: {json.dumps(best.on_the_wire())}", file=sys.stderr)
     torch.set_num_threads(1)
     device = device_of(gpu=wanted.gpus_per_trial > 0)
     fit = Fit(best, train, validation, device=device, precision=PRECISION)
     for _ in fit.epochs():
         pass
-    finish(fit, folders)
+    finish(fit, test, folders.model)
     if interruption():
         raise SystemExit(INTERRUPTED)
 

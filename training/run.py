@@ -1,13 +1,14 @@
 """One training run from its folders to its saved model, whatever the device."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from checkpoint import Checkpoint, Interruption
 from container import Folders
-from data import load
+from data import Part, load
 from distributed import World
 from fit import Fit, Interrupted
 from hyperparameters import Hyperparameters
@@ -32,10 +33,12 @@ def run(
         SystemExit: SIGTERM came; a checkpoint and the best model so far are saved.
     """
     interruption = Interruption()
+    # The test part, too: that it is missing had better not come out after hours of training.
+    train, validation, test = (load(each) for each in folders.parts)
     fit = Fit(
         chosen,
-        load(folders.train),
-        load(folders.validation),
+        train,
+        validation,
         device=device,
         world=world,
         precision=precision,
@@ -56,7 +59,7 @@ def run(
         world.leave()
         raise SystemExit(INTERRUPTED) from None
     if world.leads:
-        finish(fit, folders)
+        finish(fit, test, folders.model)
     world.leave()
 
 
@@ -71,15 +74,13 @@ def _resume(fit: Fit, state: dict[str, Any] | None) -> None:
         print(f"resuming after {fit.epoch} epochs and {fit.step} steps", file=sys.stderr)
 
 
-def finish(fit: Fit, folders: Folders) -> None:
-    """Look at the test part, for the first and only time, and save the model."""
+def finish(fit: Fit, test: Part, folder: Path) -> None:
+    """Score the test part, for the first and only time, and save the model."""
     model = fit.classifier()
-    logits, targets = zip(
-        *((model.logits(rows.raw), rows.target) for rows in load(folders.test)), strict=True
-    )
-    test = evaluate(torch.cat(logits), torch.cat(targets), model.threshold)
-    report(best_epoch=fit.best_epoch, validation=fit.best, test=test)
-    model.save(folders.model, _about(fit) | {"test": test})
+    logits, targets = zip(*((model.logits(rows.raw), rows.target) for rows in test), strict=True)
+    metrics = evaluate(torch.cat(logits), torch.cat(targets), model.threshold)
+    report(best_epoch=fit.best_epoch, validation=fit.best, test=metrics)
+    model.save(folder, _about(fit) | {"test": metrics})
 
 
 def _about(fit: Fit) -> dict[str, Any]:

@@ -25,7 +25,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = OneLineParser(description="Train the credit-default classifier on GPU.")
     Folders.add_to(parser)
     Hyperparameters.add_to(parser)
-    parser.add_argument("--precision", type=one_of(*PRECISIONS), default="bfloat16")
+    parser.add_argument(
+        "--precision",
+        type=one_of(*PRECISIONS),
+        default="bfloat16",
+        help="lowest, of matrix products",
+    )
     parser.add_argument("--device", type=one_of("cuda", "cpu"), default="cuda")
     parser.add_argument(
         "--processes",

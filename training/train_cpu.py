@@ -25,7 +25,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     Hyperparameters.add_to(parser)
     parser.add_argument("--threads", type=number(int, 1, 1024), default=1, help="CPU threads")
     parser.add_argument(
-        "--precision", type=one_of(*PRECISIONS), default="bfloat16", help="at least, of products"
+        "--precision",
+        type=one_of(*PRECISIONS),
+        default="bfloat16",
+        help="lowest, of matrix products",
     )
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)

@@ -105,6 +105,14 @@ def test_an_unknown_hyperparameter_is_one_line(data: Path, tmp_path: Path) -> No
     assert "learning-speed" in ended.stderr
 
 
+def test_a_test_part_that_is_missing_is_told_before_any_epoch(small: Path, tmp_path: Path) -> None:
+    arguments = command("train_cpu.py", small, tmp_path, test_dir=tmp_path / "nowhere")
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert not ended.stdout
+    assert ended.stderr.startswith(f"error: {tmp_path / 'nowhere'}: holds no .npz file")
+
+
 def test_a_file_without_a_column_is_one_line_that_names_it(tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text("ID,LIMIT_BAL\n1,2\n")
