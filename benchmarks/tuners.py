@@ -59,6 +59,7 @@ TWICE = """
 LOOPS = f"""
 import os
 import torch._dynamo  # torch.optim would import it in each child
+torch.empty(16 << 20, dtype=torch.uint8)  # glibc then keeps what each step frees, as in ours
 def search():
     children = []
     for _ in range({PARALLEL}):
