@@ -189,7 +189,9 @@ done = int(kept.read_text()) if kept.exists() else 0
 print(f"begins at {done}", flush=True)
 for step in range(done, 12):
     time.sleep(0.1)
-    kept.write_text(str(step + 1))
+    written = kept.with_suffix(".sagemaker-uploading")
+    written.write_text(str(step + 1))
+    written.replace(kept)  # it may be ended, or its folder be stored, at any moment
 """
 
 
