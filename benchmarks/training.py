@@ -214,13 +214,15 @@ def _epoch_seconds(places: Places, chosen: Sequence[str]) -> float:
     """Median time between the lines that train.py prints of its epochs."""
     command = [sys.executable, str(ROOT / "training" / "train.py"), *chosen]
     command += _folders(places, places.upsampled)
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as started:
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True) as started,
+    ):
         assert started.stdout is not None
         times = [time.perf_counter() for line in started.stdout if line.startswith("epoch=")]
-    if started.returncode:
-        raise RuntimeError(f"train.py has ended with status {started.returncode}")
+        if started.wait():
+            said.seek(0)
+            raise RuntimeError(f"train.py has ended with {started.returncode}: {said.read()}")
     return statistics.median(after - before for before, after in itertools.pairwise(times))
 
 
