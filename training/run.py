@@ -56,7 +56,7 @@ def run(
             checkpoint.save(fit.state_dict())
             if fit.best_epoch:
                 fit.classifier().save(folders.model, _about(fit))
-        world.leave()
+        world.leave(INTERRUPTED)
         raise SystemExit(INTERRUPTED) from None
     if world.leads:
         finish(fit, test, folders.model)
