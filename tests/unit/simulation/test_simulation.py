@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from hpo_dispatcher.pace import Deadline
 from hpoq.simulation.simulate import Conditions, Report, Simulation
 from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
 
@@ -74,6 +75,18 @@ def test_what_fails_is_counted_and_cancels_what_comes_after_it() -> None:
 def test_weights_are_met_so_no_team_falls_far_short_of_its_share() -> None:
     assert run("multi-quota", 300).fairness_gap < 0.05
     assert run("multi-quota", 300).instance_utilisation["ml.g5.xlarge"] > 0.9
+
+
+def test_a_cycle_that_took_messages_finds_their_queue_empty_only_once() -> None:
+    """Each time is a long poll of a second."""
+    arrivals = [Arrival(at=0, team="fraud", request_id=f"r{n}", seconds=60) for n in range(5)]
+    account = Simulation(Workload(name="few", arrivals=arrivals, teams={"fraud": {}}))
+    for arrival in arrivals:
+        account.send(arrival)
+
+    account.dispatcher.cycle(Deadline(remaining=lambda: 900.0, total=900.0))
+
+    assert account.queues.calls["sqs:ReceiveMessage"] == 2
 
 
 @pytest.mark.parametrize(("search_delay", "described"), [(0.0, 0), (60.0, 200)])
