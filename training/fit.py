@@ -53,7 +53,7 @@ class Fit:
         self.averaged = perceptron(chosen.hidden, 0.0).to(device).requires_grad_(False).eval()
         self.averaged.load_state_dict(self.network.state_dict())
         # Listed once: walking through the modules at each step takes as long as averaging them.
-        self.weights = list(self.network.parameters())
+        self.parameters = list(self.network.parameters())
         self.averages = list(self.averaged.parameters())
         self.parallel = self.world.wrapped(self.network, device)
         self.optimizer = optimizer(chosen, self.network)
@@ -172,7 +172,7 @@ class Fit:
                 self._backward(*piece, share=len(piece[1]) / len(target))
         self._backward(*pieces[-1], share=len(pieces[-1][1]) / len(target))
         if self.chosen.gradient_clip:
-            nn.utils.clip_grad_norm_(self.weights, self.chosen.gradient_clip)
+            nn.utils.clip_grad_norm_(self.parameters, self.chosen.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
@@ -192,7 +192,7 @@ class Fit:
         decay = min(self.chosen.ema_decay, self.step / (self.step + 9))
         with torch.no_grad():
             get_ema_multi_avg_fn(decay)(  # type: ignore[no-untyped-call]
-                self.averages, self.weights, 0
+                self.averages, self.parameters, 0
             )
 
     def _validate(self) -> dict[str, float]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from hpo_dispatcher.aws.tuning import PAGE, SEARCHED_AT_ONCE
 from hpo_dispatcher.entry import BestTrainingJob, Status
 from hpo_dispatcher.ports import (
     AlreadyOurs,
@@ -22,8 +23,6 @@ from hpo_dispatcher.ports import (
 )
 from hpo_dispatcher.tuning_job import TAG_REQUEST_ID, TAG_TEAM, demand
 
-PAGE = 100
-SEARCHED_AT_ONCE = 31
 COUNTED_LISTS = 2  # one list per status that holds capacity
 STOPPING_TAKES = timedelta(minutes=1)
 

@@ -105,7 +105,7 @@ class Table:
         Raises:
             ConditionFailed: the condition did not hold.
         """
-        conditional = {"ConditionExpression": condition} if condition else {}
+        conditional: Any = {"ConditionExpression": condition} if condition else {}
         with self._calling("UpdateItem"):
             try:
                 answer = self._dynamodb.update_item(
@@ -114,7 +114,7 @@ class Table:
                     UpdateExpression=change,
                     ExpressionAttributeValues=to_wire(values),
                     ReturnValues="ALL_NEW",
-                    **conditional,  # type: ignore[arg-type]
+                    **conditional,
                 )
             except ClientError as error:
                 if code(error) == "ConditionalCheckFailedException":
@@ -156,11 +156,10 @@ class Table:
         """None: written. Else the groups whose conditions fail; empty for a mere conflict."""
         owners = [""] * len(shared) + [name for name, writes in groups.items() for _ in writes]
         writes = [*shared, *(write for group in groups.values() for write in group)]
+        items: Any = [self._in_table(write) for write in writes]
         with self._calling("TransactWriteItems"):
             try:
-                self._dynamodb.transact_write_items(
-                    TransactItems=[self._in_table(write) for write in writes]  # type: ignore[misc]
-                )
+                self._dynamodb.transact_write_items(TransactItems=items)
             except ClientError as error:
                 if code(error) == "TransactionConflictException":
                     return set()

@@ -57,11 +57,16 @@ def test_processes_on_cpu_or_on_one_device_talk_over_gloo() -> None:
 def joined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Two processes on GPUs, as torchrun starts them; the backend that they have joined over."""
     over: list[str] = []
+
+    def join(name: str) -> World:
+        over.append(name)
+        return World(0, 2)
+
     for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", **FITTING}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
-    monkeypatch.setattr(train, "join", lambda name: over.append(name) or World(0, 2))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(train, "join", join)
     monkeypatch.setattr(train, "run", lambda *_, **__: None)
     return over
 
