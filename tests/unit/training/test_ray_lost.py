@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import subprocess
 import time
@@ -51,10 +52,12 @@ def kill_the_trial(started: subprocess.Popen[str], folder: Path) -> None:
 
 
 def _last_saved(folder: Path) -> float:
+    """When, by the clock of files. Ray deletes the folders of old checkpoints meanwhile."""
     times = [0.0]
-    for each in folder.rglob("trial.pt"):
-        with suppress(FileNotFoundError):  # the next one has taken its place
-            times.append(each.stat().st_mtime)
+    for place, _, names in os.walk(folder):  # which, unlike rglob, passes over what is gone
+        if "trial.pt" in names:
+            with suppress(FileNotFoundError):
+                times.append((Path(place) / "trial.pt").stat().st_mtime)
     return max(times)
 
 
