@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ministack.core import lambda_runtime
 
-from hpoq.local import alarms, batch_actions, condition_keys, encryption, functions
+from hpoq.local import alarms, batch_actions, condition_keys, encryption, functions, speed
 from hpoq.local.authorization import trust_no_other_root
 from hpoq.local.front import Front
 from hpoq.local.home import Home
@@ -53,6 +53,7 @@ def assemble(home: Home, settings: ServerSettings, tell_ready: Callable[[], None
     encryption.use_the_default_key()
     batch_actions.use_the_single_actions()
     condition_keys.know_more_keys()
+    speed.quicken()
     interpreters = {name: Path(path) for name, path in settings.function_interpreters.items()}
     functions.run_with(interpreters, Path(tempfile.gettempdir()) / "layers")
     endpoint = _endpoint(home, settings)

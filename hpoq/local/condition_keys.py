@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonev
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -34,7 +33,7 @@ def _keys(service: str, body: bytes) -> Keys:
     if service not in ("dynamodb", "events"):
         return {}
     try:
-        request = json.loads(body or b"{}")
+        request = iam_actions.json.loads(body or b"{}")  # which has just read it
     except ValueError:
         return {}
     if service == "events":

@@ -62,7 +62,7 @@ class MemoryQueues:
         with self._lock:
             return len(self._received) + sum(map(len, self._visible.values()))
 
-    def receive(self, team: str) -> Sequence[Envelope]:
+    def receive(self, team: str, *, wait: bool = True) -> Sequence[Envelope]:
         """See ``RequestQueues``."""
         with self._lock:
             self.calls["sqs:ReceiveMessage"] += 1

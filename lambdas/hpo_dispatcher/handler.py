@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from hpo_dispatcher.aws.calls import CONFIG
+from hpo_dispatcher.aws.calls import CONFIG, UNCHECKED
 from hpo_dispatcher.aws.clients import BotocoreClients, Clients
 from hpo_dispatcher.aws.counting import CallCounter
 from hpo_dispatcher.aws.emf import NAMESPACE, EmfGauge
@@ -25,6 +25,7 @@ from hpo_dispatcher.aws.lines import RedactingFormatter, redact, redacted
 from hpo_dispatcher.aws.queues import SqsQueues
 from hpo_dispatcher.aws.quotas import ServiceQuotas
 from hpo_dispatcher.aws.tuning import SageMakerTuning
+from hpo_dispatcher.collector import settle
 from hpo_dispatcher.dispatch import Dispatcher
 from hpo_dispatcher.errors import HpoqError
 from hpo_dispatcher.job_builder import JobBuilder
@@ -82,7 +83,8 @@ def watched(
     clients = session or BotocoreClients(environment.region)
     calls = CallCounter()
     calls.listen(clients.events)
-    ledger = DynamoDBLedger(clients.client("dynamodb", config=CONFIG), environment.ledger_table)
+    dynamodb = clients.client("dynamodb", config=UNCHECKED)
+    ledger = DynamoDBLedger(dynamodb, environment.ledger_table)
     builder = JobBuilder(
         deployment=deployment,
         environment=environment,
@@ -91,7 +93,8 @@ def watched(
     )
     redact(logger, builder.redactor)
     queues = LoggedQueues(
-        queues=SqsQueues(clients.client("sqs", config=CONFIG), environment.deployment), log=logger
+        queues=SqsQueues(clients.client("sqs", config=UNCHECKED), environment.deployment),
+        log=logger,
     )
     sagemaker = SageMakerTuning(clients.client("sagemaker", config=CONFIG), builder.redactor)
     tuning = LoggedTuning(tuning=sagemaker, log=logger, clock=_now)
@@ -158,6 +161,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             fresh = watched(os.environ, Path(os.environ.get("LAMBDA_TASK_ROOT", ".")))
             publish_settings(fresh[0])
             _warm = fresh
+            settle()
         cycles, telemetry = _warm
         summary = cycles.cycle(deadline_of(context), asked_at(event))
     except Exception as error:

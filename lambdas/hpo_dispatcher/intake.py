@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -38,6 +39,7 @@ from hpo_dispatcher.request import (
 # ledger transaction takes (100 items at most, two for each).
 BATCH = 40
 THREADS = 8
+RECEIVED = 10  # as many as SQS gives at once
 # Messages sent later than this after the beginning are the next cycle's, if no older ones came
 # with them: a team that never stops sending must not keep the cycle from starting jobs. Also
 # covers the difference between SQS's clock and ours.
@@ -90,13 +92,19 @@ def intake(
         queues=queues, ledger=ledger, builder=builder, clock=clock, result=result,
         late=clock() + LATE,
     )  # fmt: skip
-    teams = list(builder.deployment.teams)
+    teams = builder.deployment.teams
     with ThreadPoolExecutor(THREADS) as pool:
-        looks = {team: pool.submit(desk.drain, team, out_of_time, BATCH) for team in teams}
+        looks = {team: pool.submit(desk.look, team, out_of_time) for team in teams}
+        found = {team: look.result() for team, look in looks.items()}
+        drains = [
+            pool.submit(desk.drain, team, out_of_time, envelopes)
+            for team, envelopes in found.items()
+            if envelopes
+        ]
         # An empty queue costs one receive; only a full one is worth several drains at once.
-        busy = [team for team, look in looks.items() if look.result() >= BATCH]
-        per_team = max(1, THREADS // max(1, len(busy)))
-        drains = [pool.submit(desk.drain, team, out_of_time) for team in busy * per_team]
+        busy = [team for team, envelopes in found.items() if len(envelopes) >= BATCH]
+        more = THREADS // max(1, len(busy)) - 1
+        drains += [pool.submit(desk.drain, team, out_of_time) for team in busy * more]
         for drain in drains:
             drain.result()
     return result
@@ -112,31 +120,44 @@ class _Desk:
     late: datetime  # what was sent after it may wait for the next cycle
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def drain(self, team: str, out_of_time: Callable[[], bool], most: int | None = None) -> int:
-        """Take messages until there are none or only late ones, or ``most`` are taken; how many."""
-        taken = 0
-        try:
-            while not out_of_time() and (most is None or taken < most):
-                envelopes, emptied = self._gather(team, out_of_time)
-                if envelopes:
-                    self._take(envelopes)
-                taken += len(envelopes)
-                # To find it empty once more would take another second.
-                if emptied or all(envelope.sent_at > self.late for envelope in envelopes):
-                    break
-        except Unavailable as error:  # the messages stay in the queue
-            self.result.problems.append(f"intake of {team}: {error}")
-        return taken
+    def look(self, team: str, out_of_time: Callable[[], bool]) -> list[Envelope]:
+        """The first messages of a team."""
+        with self._noting(team):
+            return self._gather(team, out_of_time)
+        return []
 
-    def _gather(self, team: str, out_of_time: Callable[[], bool]) -> tuple[list[Envelope], bool]:
-        """Messages to account for together, and whether there were no more."""
+    def drain(
+        self, team: str, out_of_time: Callable[[], bool], envelopes: Sequence[Envelope] = ()
+    ) -> None:
+        """Take these messages, and others until there are none or only late ones."""
+        with self._noting(team):
+            envelopes = envelopes or self._gather(team, out_of_time)
+            while envelopes:
+                self._take(envelopes)
+                if all(envelope.sent_at > self.late for envelope in envelopes):
+                    break
+                envelopes = self._gather(team, out_of_time)
+
+    @contextmanager
+    def _noting(self, team: str) -> Iterator[None]:
+        """What is not available now is a problem of this cycle: the messages stay in the queue."""
+        try:
+            yield
+        except Unavailable as error:
+            self.result.problems.append(f"intake of {team}: {error}")
+
+    def _gather(self, team: str, out_of_time: Callable[[], bool]) -> list[Envelope]:
+        """Messages to account for together; none if the queue is empty.
+
+        What is there waits for no more: to find a queue empty for sure takes a second.
+        """
         envelopes: list[Envelope] = []
         while len(envelopes) < BATCH and not out_of_time():
-            received = self.queues.receive(team)
-            if not received:
-                return envelopes, True
+            received = self.queues.receive(team, wait=not envelopes)
             envelopes += received
-        return envelopes, False
+            if len(received) < RECEIVED:
+                break
+        return envelopes
 
     def _take(self, envelopes: Sequence[Envelope]) -> None:
         """Account for every message, then delete them together."""

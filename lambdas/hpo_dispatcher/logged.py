@@ -69,9 +69,9 @@ class LoggedQueues:
     log: Log
     rejected: list[str] = field(default_factory=list)
 
-    def receive(self, team: str) -> Sequence[Envelope]:
+    def receive(self, team: str, *, wait: bool = True) -> Sequence[Envelope]:
         """See ``RequestQueues``."""
-        return self.queues.receive(team)
+        return self.queues.receive(team, wait=wait)
 
     def delete(self, envelopes: Sequence[Envelope]) -> None:
         """See ``RequestQueues``."""

@@ -27,8 +27,14 @@ class Envelope:
 class RequestQueues(Protocol):
     """The teams' queues and the dead-letter queue behind each."""
 
-    def receive(self, team: str) -> Sequence[Envelope]:
-        """The next messages, ten at most; empty only if the queue has none to give."""
+    def receive(self, team: str, *, wait: bool = True) -> Sequence[Envelope]:
+        """The next messages, ten at most.
+
+        Args:
+            team: whose queue.
+            wait: be sure: then the answer is empty only if the queue has none to give. Without,
+                it comes at once, and what SQS has elsewhere is not in it.
+        """
 
     def delete(self, envelopes: Sequence[Envelope]) -> None:
         """Forget messages of one team; repeating is harmless."""

@@ -181,7 +181,12 @@ class TuningRequest(_Model):
 
     def digest(self) -> str:
         """SHA-256 of the canonical JSON; tells a repeated request from another of the same id."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        return digest(self.to_json())
+
+
+def digest(canonical: str) -> str:
+    """See ``TuningRequest.digest``; for who has the canonical JSON already."""
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _check_names(static: Mapping[str, object], ranges: Mapping[str, object]) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Any, cast
 
 from botocore.loaders import Loader
@@ -42,87 +42,136 @@ def check_api_request(api_request: dict[str, Any]) -> None:
     Raises:
         InvalidRequest: for the first member that the service would refuse, by its path.
     """
-    for path, problem, fix in _problems(_input_shape(), api_request, ""):
-        raise InvalidRequest(path, problem, fix)
+    found = _problem(_input_rule(), api_request, "")
+    if found:
+        raise InvalidRequest(*found)
 
 
 @lru_cache(maxsize=1)
-def _input_shape() -> Shape:
+def _input_rule() -> _Rule:
     description = Loader().load_service_model("sagemaker", "service-2")
     operation = ServiceModel(description, "sagemaker").operation_model(OPERATION)
-    return cast(Shape, operation.input_shape)
+    return _Rule(cast(Shape, operation.input_shape))
 
 
-Problem = tuple[str, str, str]
+Problem = tuple[str, str, str]  # where, what, and the fix
 
 
-def _problems(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
-    if not _has_type(shape, value):
-        yield path, f"{value!r} is no {shape.type_name}", "Use the API's own types"
-        return
-    yield from _bounds(shape, value, path)
-    match shape:
-        case StructureShape():
-            yield from _structure(shape, value, path)
-        case ListShape():
-            for index, item in enumerate(value):
-                yield from _problems(shape.member, item, f"{path}.{index}")
-        case MapShape():
-            for key, item in value.items():
-                yield from _problems(shape.key, key, f"{path}.{key}")
-                yield from _problems(shape.value, item, f"{path}.{key}")
-        case _ if shape.type_name == "string":
-            yield from _text(shape, value, path)
+class _Rule:
+    """What one shape asks of its values; read once, because every message is checked."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self.type_name: str = shape.type_name
+        self.types = _PYTHON_TYPES.get(shape.type_name, (object,))
+        self.bits = _WIDTHS.get(shape.type_name)
+        self.low, self.high = shape.metadata.get("min"), shape.metadata.get("max")
+        self.bounded = not (self.low is None and self.high is None and self.bits is None)
+        self.required: Sequence[str] = getattr(shape, "required_members", ())
+        self.allowed: Sequence[str] = shape.metadata.get("enum", ())
+        self.pattern: str = shape.metadata.get("pattern", "")
+
+    # Of structures, lists and maps; read when first met.
+
+    @cached_property
+    def members(self) -> Mapping[str, _Rule]:
+        shapes = cast(StructureShape, self._shape).members
+        return {name: _Rule(shape) for name, shape in shapes.items()}
+
+    @cached_property
+    def member(self) -> _Rule:
+        return _Rule(cast(ListShape, self._shape).member)
+
+    @cached_property
+    def key(self) -> _Rule:
+        return _Rule(cast(MapShape, self._shape).key)
+
+    @cached_property
+    def value(self) -> _Rule:
+        return _Rule(cast(MapShape, self._shape).value)
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        pattern = self.pattern
+        for java, python in _JAVA_CLASSES.items():
+            pattern = pattern.replace(java, python)
+        return re.compile(pattern, re.DOTALL)
 
 
-def _has_type(shape: Shape, value: Any) -> bool:
-    if isinstance(value, bool) and shape.type_name != "boolean":
-        return False
-    return isinstance(value, _PYTHON_TYPES.get(shape.type_name, (object,)))
+def _problem(rule: _Rule, value: Any, path: str) -> Problem | None:
+    if type(value) not in rule.types and not _has_type(rule, value):
+        return path, f"{value!r} is no {rule.type_name}", "Use the API's own types"
+    found = _out_of_bounds(rule, value, path) if rule.bounded else None
+    inside = _INSIDE.get(rule.type_name)
+    return found or (inside(rule, value, path) if inside else None)
 
 
-def _structure(shape: StructureShape, value: dict[str, Any], path: str) -> Iterator[Problem]:
-    prefix = f"{path}." if path else ""
-    for name in shape.required_members:
-        if name not in value:
-            yield f"{prefix}{name}", "missing", "Add it under overrides or in the template"
-    for name, item in value.items():
-        if name in shape.members:
-            yield from _problems(shape.members[name], item, f"{prefix}{name}")
-        else:
-            near = difflib.get_close_matches(str(name), shape.members, n=1)
-            fix = f"Did you mean {near[0]}?" if near else f"Use {', '.join(shape.members)}"
-            yield f"{prefix}{name}", "no such field in the API", fix
+def _has_type(rule: _Rule, value: Any) -> bool:
+    """A bool is an int only to Python."""
+    return isinstance(value, rule.types) and not isinstance(value, bool)
 
 
-def _bounds(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
-    low, high = shape.metadata.get("min"), shape.metadata.get("max")
+def _out_of_bounds(rule: _Rule, value: Any, path: str) -> Problem | None:
+    low, high, bits = rule.low, rule.high, rule.bits
     measured = isinstance(value, (str, list, tuple, dict))
     size = len(value) if measured else value
-    bits = _WIDTHS.get(shape.type_name)
     if bits and not -(1 << bits) <= size < 1 << bits:
-        yield path, f"a number of more than {bits} bits", "Use a smaller number"
-        return
+        return path, f"a number of more than {bits} bits", "Use a smaller number"
     unit = (" characters" if isinstance(value, str) else " entries") if measured else ""
     if low is not None and size < low:
-        yield path, f"{size}{unit} is less than {low}", f"Use at least {low}"
+        return path, f"{size}{unit} is less than {low}", f"Use at least {low}"
     if high is not None and size > high:
-        yield path, f"{size}{unit} is more than {high}", f"Use at most {high}"
+        return path, f"{size}{unit} is more than {high}", f"Use at most {high}"
+    return None
 
 
-def _text(shape: Shape, value: str, path: str) -> Iterator[Problem]:
-    allowed = shape.metadata.get("enum")
-    if allowed and value not in allowed:
-        near = difflib.get_close_matches(value, allowed, n=1)
-        choice = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(allowed[:8])}"
-        yield path, f"{value!r} is unknown to the API", choice
-    pattern = shape.metadata.get("pattern")
-    if pattern and not _regex(pattern).fullmatch(value):
-        yield path, f"{value!r} is not allowed", f"It must match {pattern}"
+def _in_structure(rule: _Rule, value: dict[str, Any], path: str) -> Problem | None:
+    prefix = f"{path}." if path else ""
+    for name in rule.required:
+        if name not in value:
+            return f"{prefix}{name}", "missing", "Add it under overrides or in the template"
+    for name, item in value.items():
+        member = rule.members.get(name)
+        if member is None:
+            near = difflib.get_close_matches(str(name), rule.members, n=1)
+            fix = f"Did you mean {near[0]}?" if near else f"Use {', '.join(rule.members)}"
+            return f"{prefix}{name}", "no such field in the API", fix
+        found = _problem(member, item, f"{prefix}{name}")
+        if found:
+            return found
+    return None
 
 
-@lru_cache(maxsize=256)
-def _regex(pattern: str) -> re.Pattern[str]:
-    for java, python in _JAVA_CLASSES.items():
-        pattern = pattern.replace(java, python)
-    return re.compile(pattern, re.DOTALL)
+def _in_list(rule: _Rule, value: Sequence[Any], path: str) -> Problem | None:
+    for index, item in enumerate(value):
+        found = _problem(rule.member, item, f"{path}.{index}")
+        if found:
+            return found
+    return None
+
+
+def _in_map(rule: _Rule, value: dict[str, Any], path: str) -> Problem | None:
+    for key, item in value.items():
+        where = f"{path}.{key}"
+        found = _problem(rule.key, key, where) or _problem(rule.value, item, where)
+        if found:
+            return found
+    return None
+
+
+def _in_text(rule: _Rule, value: str, path: str) -> Problem | None:
+    if rule.allowed and value not in rule.allowed:
+        near = difflib.get_close_matches(value, rule.allowed, n=1)
+        choice = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(rule.allowed[:8])}"
+        return path, f"{value!r} is unknown to the API", choice
+    if rule.pattern and not rule.regex.fullmatch(value):
+        return path, f"{value!r} is not allowed", f"It must match {rule.pattern}"
+    return None
+
+
+_INSIDE: Mapping[str, Callable[[_Rule, Any, str], Problem | None]] = {
+    "structure": _in_structure,
+    "list": _in_list,
+    "map": _in_map,
+    "string": _in_text,
+}

@@ -35,7 +35,7 @@ from hpo_dispatcher.service_model import check_api_request
 from hpo_dispatcher.settings import Environment, Guardrails, Template
 
 NAME_LENGTH = 32  # CreateHyperParameterTuningJob: HyperParameterTuningJobName
-_HASH_LENGTH = 8  # 40 bits: a clash is improbable, and the tags would tell
+_HASH_BYTES, _HASH_LENGTH = 5, 8  # 40 bits: a clash is improbable, and the tags would tell
 # How every such name ends; one that ends otherwise is somebody else's.
 NAME_ENDING = rf"-[a-z2-7]{{{_HASH_LENGTH}}}$"
 # Documented limits the service model does not carry (SageMaker developer guide, quotas).
@@ -92,7 +92,7 @@ def tuning_job_name(team: str, request_id: str, before: int = 0) -> str:
     """
     number = f"-{before + 1}" if before else ""
     digest = hashlib.sha256(f"{team}/{request_id}{number and '/'}{number}".encode()).digest()
-    suffix = base64.b32encode(digest).decode().lower()[:_HASH_LENGTH]
+    suffix = base64.b32encode(digest[:_HASH_BYTES]).decode().lower()
     named = request_id if request_id.startswith(f"{team}-") else f"{team}-{request_id}"
     readable = _slug(named)[: NAME_LENGTH - _HASH_LENGTH - 1 - len(number)].rstrip("-")
     return f"{readable}{number}-{suffix}"

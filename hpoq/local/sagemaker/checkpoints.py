@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +59,7 @@ class Checkpoints:
             return
         self._next = time.monotonic() + EVERY
         bucket, prefix = place(self._uri + "/")
-        for file in sorted(self._folder.rglob("*")):
+        for file in _files(self._folder):
             if not file.is_file() or UPLOADING in file.name:
                 continue
             try:
@@ -73,6 +74,11 @@ class Checkpoints:
                     raise ContainerError(f"ClientError: {self._uri}: {error}") from None
             except PermissionError as error:
                 raise ContainerError(f"ClientError: {self._uri}: {error}") from None
+
+
+def _files(folder: Path) -> list[Path]:
+    """In order; unlike ``rglob`` it passes over folders that the script takes away meanwhile."""
+    return sorted(Path(place) / name for place, _, names in os.walk(folder) for name in names)
 
 
 def _version(file: Path) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -27,12 +28,17 @@ def _family(pid: int) -> list[int]:
     while waiting:
         pid = waiting.pop()
         found.append(pid)
-        for children in (PROC / str(pid) / "task").glob("*/children"):
-            try:
-                waiting += map(int, children.read_text().split())
-            except OSError:  # ended meanwhile
-                continue
+        for thread in _threads(pid):
+            with suppress(OSError):  # ended meanwhile
+                waiting += map(int, (thread / "children").read_text().split())
     return found
+
+
+def _threads(pid: int) -> list[Path]:
+    try:
+        return list((PROC / str(pid) / "task").iterdir())
+    except OSError:
+        return []
 
 
 def _of(pid: int) -> int:

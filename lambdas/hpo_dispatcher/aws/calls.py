@@ -20,6 +20,9 @@ CONFIG = Config(
     max_pool_connections=50,
     user_agent_extra="hpoq",
 )
+# For the ledger and the queues, whose requests hold nothing that was not built here: botocore's
+# check of each member costs as much as writing them out (docs/decisions/0077).
+UNCHECKED = CONFIG.merge(Config(parameter_validation=False))
 
 
 _NOTHING_SECRET = Redactor()

@@ -19,7 +19,7 @@ from hpo_dispatcher.entry import (
     timestamp,
 )
 from hpo_dispatcher.errors import Unreadable
-from hpo_dispatcher.request import TuningRequest
+from hpo_dispatcher.request import TuningRequest, digest
 
 # Of a row; raised when an older hpoq could no longer read it: docs/decisions/0056.
 VERSION = 2
@@ -72,7 +72,8 @@ def entry_item(entry: Entry, now: datetime) -> Item:
         item["stopped_for"] = "/".join(entry.stopped_for)
         item["stopped_before"] = entry.stopped_before
     if entry.request:
-        item |= {"request": entry.request.to_json(), "digest": entry.request.digest()}
+        written = entry.request.to_json()
+        item |= {"request": written, "digest": digest(written)}
     if entry.reason:
         item["reason"] = entry.reason
     if entry.ended_at:

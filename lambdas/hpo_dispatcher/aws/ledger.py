@@ -112,18 +112,17 @@ class DynamoDBLedger:
         rest = list(enumerate(entries))
         while rest:  # a transaction takes each row once: what repeats an id waits its turn
             first = {entry.key: (index, entry) for index, entry in reversed(rest)}
-            pairs = list(first.values())
-            for batch in batches(pairs, lambda pair: _size(pair[1]), rows=ROWS // 2):
+            puts = [(at, entry, self._add_writes(entry, _NEW)) for at, entry in first.values()]
+            for batch in batches(puts, lambda put: _size(put[2]), rows=ROWS // 2):
                 outcomes |= self._add_batch(batch)
             rest = [(i, e) for i, e in rest if i not in outcomes]
         return [outcomes[index] for index in range(len(entries))]
 
-    def _add_batch(self, batch: Sequence[tuple[int, Entry]]) -> dict[int, Added]:
-        puts = {str(index): self._add_writes(entry, _NEW) for index, entry in batch}
-        written = self._table.write_those_that_can(puts)
+    def _add_batch(self, batch: Sequence[tuple[int, Entry, list[Write]]]) -> dict[int, Added]:
+        written = self._table.write_those_that_can({str(index): put for index, _, put in batch})
         return {
             index: Added.NEW if str(index) in written else self._add_over(entry)
-            for index, entry in batch
+            for index, entry, _ in batch
         }
 
     def _add_over(self, entry: Entry) -> Added:
@@ -522,5 +521,7 @@ def _name(key: Key) -> str:
     return "/".join(key)
 
 
-def _size(entry: Entry) -> int:
-    return len(entry.request.to_json()) if entry.request else 0
+def _size(put: list[Write]) -> int:
+    """Bytes of the one attribute that may be large."""
+    request = put[0]["Put"]["Item"].get("request", {"S": ""})
+    return len(request["S"].encode())

@@ -34,13 +34,13 @@ class SqsQueues:
         self._deployment = deployment
         self._urls: dict[str, str] = {}
 
-    def receive(self, team: str) -> Sequence[Envelope]:
+    def receive(self, team: str, *, wait: bool = True) -> Sequence[Envelope]:
         """See ``RequestQueues``."""
         with unavailable("sqs:ReceiveMessage"):
             answer = self._sqs.receive_message(
                 QueueUrl=self._url(f"{self._deployment}-{team}-requests"),
                 MaxNumberOfMessages=BATCH,
-                WaitTimeSeconds=WAIT_SECONDS,
+                WaitTimeSeconds=WAIT_SECONDS if wait else 0,
                 VisibilityTimeout=VISIBILITY_SECONDS,
                 MessageSystemAttributeNames=["SentTimestamp"],
             )

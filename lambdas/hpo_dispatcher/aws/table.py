@@ -24,7 +24,8 @@ Shared = Callable[[Collection[str]], list[Write]]
 # TransactWriteItems: 100 items and 4 MB; a start writes two rows, and one checks the lease.
 ROWS = 96
 BATCH_GET = 100  # BatchGetItem: keys per call
-BYTES = 3_000_000
+# A third of that: on its way a character outside ASCII takes up to three times its bytes.
+BYTES = 1_300_000
 CONFLICT_RETRIES = 8
 
 
@@ -188,9 +189,10 @@ def batches(items: Sequence[_T], size: Callable[[_T], int], rows: int = ROWS) ->
     split: list[list[_T]] = []
     room = 0
     for item in items:
-        if not split or len(split[-1]) == rows or size(item) > room:
+        needed = size(item)
+        if not split or len(split[-1]) == rows or needed > room:
             split.append([])
             room = BYTES
         split[-1].append(item)
-        room -= size(item)
+        room -= needed
     return split

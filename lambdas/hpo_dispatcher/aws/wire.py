@@ -6,7 +6,7 @@ manager along: a tenth of a second of each cold start (docs/decisions/0061).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal, Inexact, Overflow, Rounded, Underflow
 from typing import Any
 
@@ -27,28 +27,47 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def typed(value: Any) -> dict[str, Any]:  # noqa: PLR0911  one for each of its types
+def typed(value: Any) -> dict[str, Any]:
     """A plain value as DynamoDB takes it; floats become exact decimals.
 
     Raises:
         TypeError: it has no counterpart.
     """
-    match value:
-        case None:
-            return {"NULL": True}
-        case bool():
-            return {"BOOL": value}
-        case str():
-            return {"S": value}
-        case int() | Decimal():
-            return {"N": str(_NUMBERS.create_decimal(value))}
-        case float():
-            return {"N": str(_NUMBERS.create_decimal(repr(value)))}
-        case Mapping():
-            return {"M": {str(key): typed(each) for key, each in value.items()}}
-        case list() | tuple():
-            return {"L": [typed(each) for each in value]}
+    write = _WRITE.get(type(value)) or _write_of_base(value)
+    return write(value)
+
+
+def _write_of_base(value: Any) -> Callable[[Any], dict[str, Any]]:
+    for kind, write in _WRITE.items():
+        if isinstance(value, kind):
+            return write
     raise TypeError(f"no DynamoDB type for {type(value).__name__}")
+
+
+def _number(value: int | Decimal) -> dict[str, Any]:
+    return {"N": str(_NUMBERS.create_decimal(value))}
+
+
+def _fields(value: Mapping[Any, Any]) -> dict[str, Any]:
+    return {"M": {str(key): typed(each) for key, each in value.items()}}
+
+
+def _items(value: Sequence[Any]) -> dict[str, Any]:
+    return {"L": [typed(each) for each in value]}
+
+
+_WRITE: Mapping[type, Callable[[Any], dict[str, Any]]] = {
+    str: lambda value: {"S": str(value)},
+    bool: lambda value: {"BOOL": value},  # before int, which it is to Python
+    int: _number,
+    Decimal: _number,
+    float: lambda value: {"N": str(_NUMBERS.create_decimal(repr(value)))},
+    dict: _fields,
+    list: _items,
+    tuple: _items,
+    type(None): lambda _: {"NULL": True},
+    Mapping: _fields,
+}
 
 
 def read(value: Mapping[str, Any]) -> Any:

@@ -168,10 +168,10 @@ def test_a_team_that_never_stops_sending_keeps_nobody_from_starting(
     dispatcher = account.dispatcher()
     queues: Any = dispatcher.queues
 
-    def receive_while_fraud_sends(team: str) -> Any:
+    def receive_while_fraud_sends(team: str, *, wait: bool = True) -> Any:
         if team == "fraud":
             account.send("fraud", {"action": "cancel", "request_id": "a"})
-        return queues.receive(team)
+        return queues.receive(team, wait=wait)
 
     never_empty: Any = SimpleNamespace(
         receive=receive_while_fraud_sends, delete=queues.delete, reject=queues.reject
@@ -181,3 +181,24 @@ def test_a_team_that_never_stops_sending_keeps_nobody_from_starting(
 
     assert dispatcher.cycle(ample_time()).started == 1
     assert account.waiting("fraud") < 10  # and what had been sent was taken
+
+
+def test_what_has_come_is_accounted_for_without_waiting_for_more(account: Account) -> None:
+    """To be sure that SQS has no more takes a second; one look at the end is enough."""
+    dispatcher = account.dispatcher()
+    queues: Any = dispatcher.queues
+    looks: list[tuple[bool, int, int]] = []
+
+    def receive(team: str, *, wait: bool = True) -> Any:
+        received = queues.receive(team, wait=wait)
+        if team == "fraud":
+            accounted = len(dispatcher.ledger.heads("fraud", 100))
+            looks.append((wait, len(received), accounted))
+        return received
+
+    watched: Any = SimpleNamespace(receive=receive, delete=queues.delete, reject=queues.reject)
+    for number in range(13):
+        account.request("fraud", f"r{number}")
+
+    replace(dispatcher, queues=watched).cycle(ample_time())
+    assert looks == [(True, 10, 0), (False, 3, 0), (True, 0, 13)]
