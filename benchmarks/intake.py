@@ -3,7 +3,7 @@
 The loop has the same threads, the same batches and the same queue, and does nothing with what it
 receives: what SQS and the network cost. A second one also stores each body, unread, as a row of the
 ledger in the cheapest call that DynamoDB has: less than that, no intake can do that loses nothing.
-All in turn, several rounds; the medians are compared.
+All in turn, five rounds; the medians are compared.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ONLY_TLS = {
     "Resource": "*",
     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
 }
-ROUNDS = 3
+ROUNDS = 5
 KEYS = [("team", "HASH"), ("id", "RANGE")]
 Way = Callable[[], int]  # takes in all messages; how many
 LINE = [("line", "HASH"), ("line_position", "RANGE")]

@@ -1,7 +1,7 @@
 """Keeping the account's state on disk while it runs, so that a kill loses a moment at most.
 
 ministack writes its state when it stops, and S3 objects at once. Here the rest is written
-soon after each change, too, in proportion: never more than a twentieth of the time.
+soon after each change, too, in proportion: never more than a fiftieth of the time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ministack.services import lambda_svc
 logger = logging.getLogger(__name__)
 
 SOON = 1.0  # seconds from a change to the first write
-SHARE = 20  # seconds of peace for each second of writing
+SHARE = 50  # seconds of peace for each second of writing
 State = Callable[[], Mapping[str, object] | None]
 
 
