@@ -16,6 +16,7 @@ from hpo_dispatcher.entry import Entry, Status
 from hpo_dispatcher.errors import DuplicateRequest, HpoqError, InvalidRequest, Unreadable
 from hpo_dispatcher.job_builder import JobBuilder
 from hpo_dispatcher.ports import (
+    MESSAGES_AT_ONCE,
     Added,
     Ending,
     Envelope,
@@ -39,7 +40,6 @@ from hpo_dispatcher.request import (
 # ledger transaction takes (100 items at most, two for each).
 BATCH = 40
 THREADS = 8
-RECEIVED = 10  # as many as SQS gives at once
 # Messages sent later than this after the beginning are the next cycle's, if no older ones came
 # with them: a team that never stops sending must not keep the cycle from starting jobs. Also
 # covers the difference between SQS's clock and ours.
@@ -155,7 +155,7 @@ class _Desk:
         while len(envelopes) < BATCH and not out_of_time():
             received = self.queues.receive(team, wait=not envelopes)
             envelopes += received
-            if len(received) < RECEIVED:
+            if len(received) < MESSAGES_AT_ONCE:
                 break
         return envelopes
 

@@ -24,11 +24,14 @@ class Envelope:
     sent_at: datetime  # when SQS accepted it; UTC
 
 
+MESSAGES_AT_ONCE = 10  # SQS: per receive and per batch delete
+
+
 class RequestQueues(Protocol):
     """The teams' queues and the dead-letter queue behind each."""
 
     def receive(self, team: str, *, wait: bool = True) -> Sequence[Envelope]:
-        """The next messages, ten at most.
+        """The next messages, ``MESSAGES_AT_ONCE`` at most.
 
         Args:
             team: whose queue.

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from hpo_dispatcher.aws.calls import unavailable
 from hpo_dispatcher.errors import InvalidRequest
-from hpo_dispatcher.ports import Envelope
+from hpo_dispatcher.ports import MESSAGES_AT_ONCE, Envelope
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef, MessageTypeDef
 
-BATCH = 10  # SQS: messages per receive and per batch delete
 # Long polling asks every SQS server; a short poll may come back empty on a filled queue.
 WAIT_SECONDS = 1
 # Ample for accounting for one batch, short enough that a killed cycle delays nobody for long;
@@ -39,7 +38,7 @@ class SqsQueues:
         with unavailable("sqs:ReceiveMessage"):
             answer = self._sqs.receive_message(
                 QueueUrl=self._url(f"{self._deployment}-{team}-requests"),
-                MaxNumberOfMessages=BATCH,
+                MaxNumberOfMessages=MESSAGES_AT_ONCE,
                 WaitTimeSeconds=WAIT_SECONDS if wait else 0,
                 VisibilityTimeout=VISIBILITY_SECONDS,
                 MessageSystemAttributeNames=["SentTimestamp"],
@@ -48,8 +47,8 @@ class SqsQueues:
 
     def delete(self, envelopes: Sequence[Envelope]) -> None:
         """See ``RequestQueues``."""
-        for first in range(0, len(envelopes), BATCH):
-            batch = envelopes[first : first + BATCH]
+        for first in range(0, len(envelopes), MESSAGES_AT_ONCE):
+            batch = envelopes[first : first + MESSAGES_AT_ONCE]
             with unavailable("sqs:DeleteMessageBatch"):
                 self._sqs.delete_message_batch(
                     QueueUrl=self._url(f"{self._deployment}-{batch[0].team}-requests"),

@@ -1,0 +1,18 @@
+"""What the garbage collector is told once the function is warm."""
+
+from __future__ import annotations
+
+import gc
+
+from hpo_dispatcher.collector import THRESHOLDS, settle
+
+
+def test_what_is_there_is_never_looked_at_again_and_new_objects_less() -> None:
+    before = gc.get_threshold()
+    try:
+        settle()
+        assert gc.get_freeze_count() > 1000
+        assert gc.get_threshold() == THRESHOLDS
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
