@@ -20,7 +20,6 @@ TRAINING = Path(__file__).parents[1] / "training"
 sys.path.insert(0, str(TRAINING))
 
 EPOCHS_OF_SAMPLE = 10
-EPOCHS_TIMED = 3
 ALONE = 5  # trials timed without Ray
 PLAIN_TRIALS = 12
 
@@ -58,50 +57,68 @@ def defaults(*arguments: str) -> dict[str, Any]:
 
 
 def throughput(data: str) -> dict[str, Any]:
-    """The sample's loop, then ours with its network and batch, in one process."""
+    """The sample's loop and ours with its network and batch, in one process.
+
+    Epoch by epoch in turn, so that a slow minute of the machine falls on all of them.
+    """
     import torch
 
     from benchmarks import usual_sample
     from metrics import auc
 
     folder = Path(data)
-    usual = list(usual_sample.epochs(folder, EPOCHS_OF_SAMPLE))
-    torch.set_num_threads(1)
+    threads = torch.get_num_threads()
+    usual = usual_sample.epochs(folder, EPOCHS_OF_SAMPLE)
+    alike = usual_sample.epochs(folder, EPOCHS_OF_SAMPLE)
+    lowered = _epochs_like_the_sample(folder, torch.bfloat16)  # as train_cpu.py does by default
+    exact = _epochs_like_the_sample(folder, torch.float32)
+    rounds: list[dict[str, float]] = []
+    aucs, seconds = [], 0.0
+    for _ in range(EPOCHS_OF_SAMPLE):
+        torch.set_num_threads(threads)
+        sample = next(usual)
+        torch.set_num_threads(1)
+        one_thread = next(alike)
+        rounds.append(
+            {
+                "sample": sample.rows / sample.cpu_seconds,
+                "sample_one_thread": one_thread.rows / one_thread.cpu_seconds,
+                "ours": next(lowered),
+                "ours_float32": next(exact),
+            }
+        )
+        aucs.append(auc(sample.scores, sample.targets))
+        seconds += sample.cpu_seconds
+    rounds = rounds[1:]  # the first warms up
     return {
-        "sample_auc": statistics.median(auc(each.scores, each.targets) for each in usual),
-        "sample_cpu_seconds": sum(each.cpu_seconds for each in usual),
-        "sample": statistics.median(each.rows / each.cpu_seconds for each in usual),
-        "sample_one_thread": statistics.median(
-            each.rows / each.cpu_seconds for each in usual_sample.epochs(folder, EPOCHS_TIMED)
-        ),
-        "ours": _rows_per_cpu_second(folder, torch.bfloat16),  # as train_cpu.py does by default
-        "ours_float32": _rows_per_cpu_second(folder, torch.float32),
+        "sample_auc": statistics.median(aucs),
+        "sample_cpu_seconds": seconds,
+        "ratio": statistics.median(each["ours"] / each["sample"] for each in rounds),
+        **{name: statistics.median(each[name] for each in rounds) for name in rounds[0]},
     }
 
 
-def _rows_per_cpu_second(folder: Path, precision: Any) -> float:
-    """Of whole epochs, the validation at their end included."""
+def _epochs_like_the_sample(folder: Path, precision: Any) -> Iterator[float]:
+    """Rows per CPU second of whole epochs, the validation at their end included."""
     from benchmarks.usual_sample import BATCH_SIZE, HIDDEN
     from data import load
     from fit import Fit
     from hyperparameters import Hyperparameters
 
-    # The sample has no dropout either.
     chosen = Hyperparameters(
-        hidden=HIDDEN, batch_size=BATCH_SIZE, dropout=0.0, epochs=EPOCHS_TIMED + 1
+        hidden=HIDDEN,
+        activation="relu",
+        dropout=0.0,
+        gradient_clip=0.0,
+        batch_size=BATCH_SIZE,
+        epochs=EPOCHS_OF_SAMPLE,
     )
     train = load(folder / "train")
-    fit = Fit(chosen, train, load(folder / "validation"), precision=precision)
-    return statistics.median(train.rows / each for each in _timed(fit.epochs(), time.process_time))
-
-
-def _timed(epochs: Iterator[Any], clock: Callable[[], float]) -> Iterator[float]:
-    """Seconds of each epoch after the first, which warms up."""
-    next(epochs)
-    began = clock()
-    for _ in epochs:
-        yield clock() - began
-        began = clock()
+    epochs = Fit(chosen, train, load(folder / "validation"), precision=precision).epochs()
+    while True:
+        began = time.process_time()
+        next(epochs)
+        yield train.rows / (time.process_time() - began)
 
 
 def ray_trials(data: str, trials: str) -> dict[str, Any]:
@@ -183,7 +200,7 @@ def bare_loop(data: str, device_name: str, batch_size: str) -> dict[str, Any]:
     (rows,) = part
     features = Features().fit(part)(rows.raw).to(device)
     target = rows.target.to(device)
-    network = perceptron(chosen.hidden, chosen.dropout).to(device)
+    network = perceptron(chosen.hidden, chosen.activation, chosen.dropout).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
     size = min(int(batch_size), len(target))
     steps = len(target) // size

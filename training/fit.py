@@ -18,7 +18,7 @@ from features import Features
 from hyperparameters import Hyperparameters
 from metrics import best_threshold, evaluate
 from model import Classifier, perceptron
-from optimisation import learning_rate, optimizer, products_in, training_loss
+from optimisation import learning_rate, lowered, optimizer, training_loss
 
 _ASK_EVERY = 16  # steps; asking all processes at every one would slow small networks down
 _CPU = torch.device("cpu")
@@ -49,12 +49,14 @@ class Fit:
         self.validation = _Derived(validation, self.features, device)
         self.shards = _Derived(train, self.features, device)
         torch.manual_seed(chosen.seed)
-        self.network = perceptron(chosen.hidden, chosen.dropout).to(device)
-        self.averaged = perceptron(chosen.hidden, 0.0).to(device).requires_grad_(False).eval()
+        self.network = perceptron(chosen.hidden, chosen.activation, chosen.dropout).to(device)
+        averaged = perceptron(chosen.hidden, chosen.activation).to(device)
+        self.averaged = averaged.requires_grad_(False).eval()
         self.averaged.load_state_dict(self.network.state_dict())
         # Listed once: walking through the modules at each step takes as long as averaging them.
         self.parameters = list(self.network.parameters())
         self.averages = list(self.averaged.parameters())
+        self.weights = sum(weight.numel() for weight in self.parameters)
         self.parallel = self.world.wrapped(self.network, device)
         self.optimizer = optimizer(chosen, self.network)
         self.weight = _positive_weight(chosen, train)
@@ -72,9 +74,8 @@ class Fit:
         """
         chosen = self.chosen
         while self.epoch < chosen.epochs and not self._out_of_patience():
-            with products_in(self.precision):
-                for features, target in self._batches():
-                    self._learn(features, target)
+            for features, target in self._batches():
+                self._learn(features, target)
             train_loss = self.world.mean(float(self.loss_sum) / self.steps_per_epoch, self.device)
             self.loss_sum.zero_()
             self.epoch += 1
@@ -86,11 +87,12 @@ class Fit:
 
     def classifier(self) -> Classifier:
         """The model of the best epoch, on the CPU, its threshold the one of the best F1."""
-        network = perceptron(self.chosen.hidden, 0.0)
+        hidden, activation = self.chosen.hidden, self.chosen.activation
+        network = perceptron(hidden, activation)
         network.load_state_dict(self.best_state)
         features = Features()
         features.load_state_dict(self.features.state_dict())
-        model = Classifier(features, network, self.chosen.hidden)
+        model = Classifier(features, network, hidden, activation)
         logit, target = _scored(self.validation, network.to(self.device).eval())
         network.cpu()
         model.threshold = best_threshold(logit, target)
@@ -179,9 +181,8 @@ class Fit:
         self._average()
 
     def _backward(self, features: Tensor, target: Tensor, share: float) -> None:
-        # On CPU, casting each matrix to and fro would cost more than it saves.
-        lowered = self.device.type == "cuda" and self.precision != torch.float32
-        with torch.autocast(self.device.type, dtype=self.precision, enabled=lowered):
+        lower = lowered(self.precision, self.device, self.weights, len(target))
+        with torch.autocast(self.device.type, dtype=self.precision, enabled=lower):
             logit = self.parallel(features).squeeze(1)
         loss = training_loss(logit.float(), target, self.weight, self.chosen.focal_gamma) * share
         loss.backward()  # type: ignore[no-untyped-call]

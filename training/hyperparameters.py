@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+ACTIVATIONS = ("silu", "relu", "gelu")
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("onecycle", "cosine", "step", "constant")
 BALANCED = "balanced"
@@ -69,6 +70,7 @@ class Hyperparameters:
     momentum: float = _value(0.9, number(float, 0, 0.9999), "of sgd; beta1 of the others")
     weight_decay: float = _value(1e-2, number(float, 0, 1e3), "decoupled in adamw")
     hidden: tuple[int, ...] = _value((64, 32), sizes, 'layer sizes, such as "128-64"')
+    activation: str = _value("silu", one_of(*ACTIVATIONS), "silu, relu or gelu")
     dropout: float = _value(0.3, number(float, 0, 0.99), "share of units left out")
     positive_weight: float | None = _value(
         1.0, weight, 'negatives one positive counts for, or "balanced"'

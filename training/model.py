@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from features import WIDTH, Features
 
 FILE = "model.pt"
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU}
 
 
-def perceptron(hidden: Sequence[int], dropout: float) -> nn.Sequential:
+def perceptron(hidden: Sequence[int], activation: str, dropout: float = 0.0) -> nn.Sequential:
     """[rows, 87] standardised features to [rows, 1] logits."""
     layers: list[nn.Module] = []
     width = WIDTH
     for size in hidden:
-        layers += [nn.Linear(width, size), nn.SiLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(width, size), _ACTIVATIONS[activation](), nn.Dropout(dropout)]
         width = size
     return nn.Sequential(*layers, nn.Linear(width, 1))
 
@@ -30,6 +31,7 @@ class Classifier:
     features: Features
     network: nn.Sequential
     hidden: Sequence[int]
+    activation: str
     threshold: float = 0.0  # the logit from which on a default is predicted
 
     @torch.inference_mode()
@@ -46,6 +48,7 @@ class Classifier:
             "features": self.features.state_dict(),
             "network": self.network.state_dict(),
             "hidden": list(self.hidden),
+            "activation": self.activation,
             "threshold": self.threshold,
             "about": about,
         }
@@ -57,7 +60,8 @@ class Classifier:
     def load(cls, folder: Path) -> "Classifier":
         """The model that `save` wrote, on the CPU."""
         content = torch.load(folder / FILE, map_location="cpu", weights_only=True)
-        features, network = Features(), perceptron(content["hidden"], dropout=0.0)
+        hidden, activation = content["hidden"], content["activation"]
+        features, network = Features(), perceptron(hidden, activation)
         features.load_state_dict(content["features"])
         network.load_state_dict(content["network"])
-        return cls(features, network, content["hidden"], content["threshold"])
+        return cls(features, network, hidden, activation, content["threshold"])

@@ -1,8 +1,6 @@
 """Loss, optimizer and learning rate, as the hyperparameters choose them."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +11,9 @@ from hyperparameters import Hyperparameters
 PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 _WARM_UP = 0.2  # of all steps
 _STEPS_DOWN = (0.5, 0.75)  # where "step" divides the rate by ten
+# Multiplications and additions of a step: forward, and twice as many backward. With 0.6e8 a step
+# in bfloat16 took as long as one in float32, with 1.5e8 nine tenths, with 6e8 seven tenths.
+_WORTH_CASTING = 1e8
 
 
 def training_loss(logit: Tensor, target: Tensor, positive_weight: float, gamma: float) -> Tensor:
@@ -62,17 +63,12 @@ def optimizer(chosen: Hyperparameters, network: nn.Module) -> torch.optim.Optimi
     )
 
 
-@contextmanager
-def products_in(precision: torch.dtype) -> Iterator[None]:
-    """Within it, and if bfloat16 is allowed, float32 matrices are multiplied as fast as can be.
+def lowered(precision: torch.dtype, device: torch.device, weights: int, rows: int) -> bool:
+    """Whether a step of so many rows had better multiply its matrices in bfloat16, if it may.
 
-    On CPU that leaves them to oneDNN: in bfloat16 where there are units for it (AMX), else in
-    float32 with AVX-512, which on AMD is twice as fast as what MKL does. Sums stay float32.
+    A CPU has to be made for it, and casting has to take less than the products save.
     """
-    before = torch.get_float32_matmul_precision()
-    if precision == torch.bfloat16:
-        torch.set_float32_matmul_precision("medium")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+    if precision == torch.float32 or device.type != "cpu":
+        return precision != torch.float32
+    made_for_it: bool = torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return made_for_it and 6 * weights * rows >= _WORTH_CASTING

@@ -10,9 +10,10 @@ import torch
 
 from data import load
 from fit import Fit, Interrupted
-from hyperparameters import Hyperparameters
+from hyperparameters import ACTIVATIONS, Hyperparameters
 from metrics import auc, best_threshold, f1
-from optimisation import PRECISIONS, learning_rate, training_loss
+from model import Classifier
+from optimisation import PRECISIONS, learning_rate, lowered, training_loss
 
 LOGIT = torch.tensor([-2.0, 0.0, 1.0, 3.0])
 TARGET = torch.tensor([0.0, 1.0, 0.0, 1.0])
@@ -128,21 +129,67 @@ def test_the_threshold_is_the_cut_of_the_best_f1() -> None:
     assert best == pytest.approx(max(f1(score, target, float(cut)) for cut in score))
 
 
-def test_faster_products_teach_the_same_and_are_left_again_for_validation(small: Path) -> None:
+@pytest.mark.parametrize(
+    ("precision", "device", "made_for_it", "weights", "rows", "expected"),
+    [
+        ("bfloat16", "cpu", True, 200_000, 128, True),
+        ("bfloat16", "cpu", True, 10_000, 512, False),  # casting would take longer than it saves
+        ("bfloat16", "cpu", False, 200_000, 128, False),  # a CPU that would have to emulate it
+        ("float32", "cpu", True, 200_000, 128, False),
+        ("bfloat16", "cuda", False, 10, 1, True),
+        ("float32", "cuda", True, 200_000, 128, False),
+    ],
+)
+def test_a_step_is_lowered_where_it_may_and_where_it_pays(
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+    device: str,
+    made_for_it: bool,
+    weights: int,
+    rows: int,
+    expected: bool,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": made_for_it})
+    assert lowered(PRECISIONS[precision], torch.device(device), weights, rows) is expected
+
+
+def test_a_cpu_that_says_nothing_of_bfloat16_is_not_asked_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "arm64"})
+    assert not lowered(torch.bfloat16, torch.device("cpu"), 10**6, 10**6)
+
+
+def test_lowered_steps_teach_the_same_and_validation_is_exact(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fit.lowered", lambda precision, *_: precision == torch.bfloat16)
     parts = load(small / "train"), load(small / "validation")
     told = Hyperparameters.of({"hidden": "64-32", "epochs": 2})
-    exact, faster = (
+    exact, lower = (
         Fit(told, *parts, precision=PRECISIONS[name]) for name in ("float32", "bfloat16")
     )
-    in_use: dict[str, set[str]] = {"exact": set(), "faster": set(), "validation": set()}
+    in_use: dict[str, set[torch.dtype]] = {"exact": set(), "lower": set(), "validation": set()}
     for name, network in (
-        ("exact", exact.network), ("faster", faster.network), ("validation", faster.averaged)
+        ("exact", exact.network), ("lower", lower.network), ("validation", lower.averaged)
     ):  # fmt: skip
         seen = in_use[name]
-        network.register_forward_hook(
-            lambda *_, seen=seen: seen.add(torch.get_float32_matmul_precision())
-        )
-    for one, other in zip(exact.epochs(), faster.epochs(), strict=True):
-        assert torch.get_float32_matmul_precision() == "highest"
+        network.register_forward_hook(lambda *given, seen=seen: seen.add(given[2].dtype))
+    for one, other in zip(exact.epochs(), lower.epochs(), strict=True):
         assert one["train"] == pytest.approx(other["train"], abs=2e-3)
-    assert in_use == {"exact": {"highest"}, "faster": {"medium"}, "validation": {"highest"}}
+    assert in_use == {
+        "exact": {torch.float32},
+        "lower": {torch.bfloat16},
+        "validation": {torch.float32},
+    }
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_model_is_kept_with_its_activation(small: Path, tmp_path: Path, activation: str) -> None:
+    run = fit(small, activation=activation)
+    best = max(line["validation"]["auc"] for line in run.epochs())  # type: ignore[index]
+    run.classifier().save(tmp_path, {})
+    (rows,) = load(small / "validation")
+    read = Classifier.load(tmp_path)
+    assert type(read.network[1]).__name__.lower() == activation
+    assert auc(read.logits(rows.raw), rows.target) == pytest.approx(best)
