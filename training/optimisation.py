@@ -70,5 +70,6 @@ def lowered(precision: torch.dtype, device: torch.device, weights: int, rows: in
     """
     if precision == torch.float32 or device.type != "cpu":
         return precision != torch.float32
-    made_for_it: bool = torch.cpu.get_capabilities().get("avx512_bf16", False)
+    # PyTorch's public word for it, get_capabilities, is younger than SageMaker's containers.
+    made_for_it = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
     return made_for_it and 6 * weights * rows >= _WORTH_CASTING

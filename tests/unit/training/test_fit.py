@@ -149,14 +149,12 @@ def test_a_step_is_lowered_where_it_may_and_where_it_pays(
     rows: int,
     expected: bool,
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": made_for_it})
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: made_for_it)
     assert lowered(PRECISIONS[precision], torch.device(device), weights, rows) is expected
 
 
-def test_a_cpu_that_says_nothing_of_bfloat16_is_not_asked_for_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "arm64"})
+def test_an_older_pytorch_is_not_asked_for_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
     assert not lowered(torch.bfloat16, torch.device("cpu"), 10**6, 10**6)
 
 
