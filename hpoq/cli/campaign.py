@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hpoq.cli.campaign_tables import best_trials, say_why_not, strategies_table, values_of
 from hpoq.cli.exit_status import ExitStatus
 from hpoq.cli.options import AsJson, DeploymentName, Team, client, one_team
-from hpoq.cli.output import console, duration, print_json, say, show
+from hpoq.cli.output import console, print_json, say, show
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
     from hpoq.campaign.campaign import RunningCampaign
-    from hpoq.campaign.planning import Comparison, Option
     from hpoq.campaign.runner import Progress
 
 app = typer.Typer(
@@ -110,11 +109,11 @@ def plan_campaign(
     file = out or Path(f"{name}.plan.json")
     made = comparison.plan(chosen)
     if as_json:
-        print_json(_comparison(comparison))
+        print_json(values_of(comparison))
     else:
-        show(_table(comparison))
+        show(strategies_table(comparison))
         say(f"recommended: {comparison.recommended}; {comparison.why}")
-        _say_why_not(comparison)
+        say_why_not(comparison)
     before = file.read_bytes() if file.exists() else None
     made.save(file)
     Control(file).say("run")  # a pause or cancel was meant for the plan before
@@ -232,7 +231,7 @@ def results(
     if as_json:
         sys.stdout.write(table.to_json(orient="records", date_format="iso", indent=2) + "\n")
     elif not out and not optuna:
-        show(_best(table, top))
+        show(best_trials(table, top))
 
 
 @app.command()
@@ -387,84 +386,3 @@ def _say_to(plan: Path, word: Any) -> None:
 
     Plan.load(plan)
     Control(plan).say(word)
-
-
-def _table(comparison: Comparison) -> Table:
-    """A column a strategy: narrow terminals have room for that."""
-    from hpoq.cli.tables import table
-
-    possible = [option for option in comparison.options if option.estimate]
-    marks = {comparison.recommended: " *"}
-    made = table("", *(f"{each.strategy}{marks.get(each.strategy, '')}" for each in possible))
-    columns = [_column(option) for option in possible]
-    for fact in columns[0]:
-        made.add_row(fact, *(column[fact] for column in columns))
-    return made
-
-
-def _column(option: Option) -> dict[str, str]:
-    from hpoq.campaign.strategies import LEARNING
-
-    taken = option.estimate
-    if taken is None:
-        return {}
-    low, high = duration(taken.hours_low * 3600), duration(taken.hours_high * 3600)
-    sizes = sorted({taken.smallest, taken.largest})
-    return {
-        "tuning jobs": f"{taken.tuning_jobs:,}",
-        "trials each": " to ".join(f"{size:,}" for size in sizes),
-        "tuning jobs at once": f"{taken.at_once:,}",
-        "waves": f"{taken.waves:,}",
-        "instances": f"{taken.instances:,}",
-        "wall clock": duration(taken.hours * 3600),
-        "eight times in ten": low if low == high else f"{low} to {high}",
-        "instance-hours": f"{taken.instance_hours:,.1f}",
-        "cost": "price unknown" if taken.cost is None else f"${taken.cost:,.2f}",
-        "learns": LEARNING[option.strategy],
-        "bound by": taken.bound_by,
-    }
-
-
-def _say_why_not(comparison: Comparison) -> None:
-    for option in comparison.options:
-        if option.why_not:
-            say(f"not {option.strategy}: {option.why_not}")
-        for shortfall in option.shortfalls:
-            say(f"{option.strategy} {shortfall}")
-
-
-def _comparison(comparison: Comparison) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {
-        "recommended": comparison.recommended,
-        "why": comparison.why,
-        "strategies": [
-            {
-                "strategy": option.strategy,
-                "why_not": option.why_not,
-                "shortfalls": list(option.shortfalls),
-                "estimate": asdict(option.estimate) if option.estimate else None,
-            }
-            for option in comparison.options
-        ],
-    }
-
-
-def _best(table: Any, top: int) -> Table:
-    from hpoq.campaign.results import SEARCHED
-    from hpoq.cli.tables import table as empty
-
-    names = [name for name in table.columns if name.startswith(SEARCHED)]
-    made = empty(
-        ">rank", "trial", ">wave", ">objective", ">minutes",
-        *(f">{name.removeprefix(SEARCHED)}" for name in names),
-    )  # fmt: skip
-    for row in table[table["usable"]].nsmallest(top, "rank").to_dict("records"):
-        values = [row[name] for name in names]
-        made.add_row(
-            str(row["rank"]), row["trial"], str(row["wave"]), f"{row['objective']:.5f}",
-            f"{row['minutes']:.1f}",
-            *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values),
-        )  # fmt: skip
-    return made
