@@ -1,6 +1,8 @@
-"""How the tests are spread over processes, and where Hypothesis draws its examples from."""
+"""Which tests come first, how they are spread over processes, and what Hypothesis tries."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,6 +14,14 @@ from xdist.scheduler import LoadScopeScheduling
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("explore", max_examples=500)
 settings.load_profile("repeatable")
+
+
+HERE = Path(__file__).parent
+# The longest units of work: what starts last ends last.
+FIRST = ("cloud/", "faults/test_fault_matrix.py")
+# Slow ones that come again and again to lines that the unit tests have covered: following each
+# line would take half of their time.
+UNCOVERED = ("faults/", "upgrade/")
 
 
 class ByFile(LoadScopeScheduling):
@@ -27,5 +37,25 @@ class ByFile(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
-    """Whatever ``--dist`` says."""
+    """Whatever ``--dist`` says; files are taken in the order of their collection."""
+    config.option.loadscopereorder = False
     return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, then those with slow tests."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+
+    def rank(item: pytest.Item) -> int:
+        if (name := _name(item)).startswith(FIRST):
+            return [name.startswith(each) for each in FIRST].index(True)
+        return len(FIRST) + (item.path not in slow)
+
+    items.sort(key=rank)
+    for item in items:
+        if _name(item).startswith(UNCOVERED):
+            item.add_marker("no_cover")
+
+
+def _name(item: pytest.Item) -> str:
+    return item.path.relative_to(HERE).as_posix()

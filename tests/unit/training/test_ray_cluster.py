@@ -90,14 +90,15 @@ def wait_for(line: str, started: subprocess.Popen[str]) -> str:
 
 
 def wait_for_a_trial_on(started: subprocess.Popen[str]) -> None:
-    """Until a process below this host's script is at a trial's step."""
+    """Until a process below this host's script, which runs on, is at a trial's step."""
     script = psutil.Process(started.pid)
-    while True:
+    while started.poll() is None:
         for each in script.children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 if re.match(r"ray::\w+\.train", " ".join(each.cmdline())):
                     return
         time.sleep(0.05)
+    raise AssertionError("it has left, and no trial was seen on it")
 
 
 def wait_for_another_to_end(head: subprocess.Popen[str]) -> str:
@@ -112,7 +113,7 @@ def wait_for_another_to_end(head: subprocess.Popen[str]) -> str:
 def test_two_hosts_share_the_trials_and_the_loss_of_one_is_survived(
     small: Path, tmp_path: Path, port: int
 ) -> None:
-    wanted = ["--trials", "24", "--scheduler", "none", *QUICK]
+    wanted = ["--trials", "40", "--scheduler", "none", *QUICK]
     with ExitStack() as hosts:
         worker = hosts.enter_context(host(WORKER, small, tmp_path, port, *wanted))
         head = hosts.enter_context(host(HEAD, small, tmp_path, port, *wanted))
@@ -125,11 +126,11 @@ def test_two_hosts_share_the_trials_and_the_loss_of_one_is_survived(
     assert ", 2 of 2 hosts" in log
     assert head.returncode == 0, err
     assert ", 1 of 2 hosts" in err, err
-    assert "24/24 trials ended" in err
+    assert "40/40 trials ended" in err
     assert FINAL.search(out)
     with (tmp_path / "model" / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 24
+    assert len(rows) == 40
     assert not any(row["error"] for row in rows)
     assert {row["node_ip"] for row in rows} == {HEAD, WORKER}
     assert (tmp_path / "model" / "model.pt").is_file()
