@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks import fabricated
 from benchmarks.measure import Measure, at_least, at_most, print_table, shown
 from hpo_dispatcher.entry import Status
-from hpo_dispatcher.tuning_job import tuning_job_name
+from hpo_dispatcher.naming import tuning_job_name
 from hpoq.campaign.model import Campaign, Plan, PlannedJob
 from hpoq.campaign.planning import campaign_of, plan, planned
 from hpoq.campaign.results import frame

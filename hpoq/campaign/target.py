@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo_dispatcher.api_request import definitions
 from hpo_dispatcher.errors import InvalidSettings
 from hpo_dispatcher.settings import (
     Environment,
@@ -13,7 +14,6 @@ from hpo_dispatcher.settings import (
     read_template,
     read_templates,
 )
-from hpo_dispatcher.tuning_job import definitions
 from hpoq.campaign.direct import Target
 from hpoq.campaign.errors import InvalidPlan
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.aws.tuning import detail_from
 from hpo_dispatcher.entry import Status
-from hpo_dispatcher.tuning_job import tuning_job_name
+from hpo_dispatcher.naming import tuning_job_name
 from hpoq.campaign.model import Plan
 from hpoq.campaign.schedule import JobState
 from hpoq.campaign.trial import Trial

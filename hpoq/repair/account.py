@@ -14,15 +14,15 @@ from botocore.exceptions import ClientError
 from hpo_dispatcher.aws.calls import code
 from hpo_dispatcher.aws.tuning import NOT_FOUND, detail_from
 from hpo_dispatcher.entry import Entry, Status
-from hpo_dispatcher.request import MAX_PARENTS, request_id_of
-from hpo_dispatcher.tuning_job import (
+from hpo_dispatcher.naming import (
     NAME_ENDING,
     TAG_DEPLOYMENT,
     TAG_REQUEST_ID,
     TAG_TEAM,
-    demand,
     tuning_job_name,
 )
+from hpo_dispatcher.request import MAX_PARENTS, request_id_of
+from hpo_dispatcher.tuning_job import demand
 from hpo_dispatcher.usage import most_instance_seconds
 from hpoq.repair.decision import Key, Letter, TaggedJob, stopped
 

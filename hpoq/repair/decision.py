@@ -16,8 +16,8 @@ from enum import StrEnum
 
 from hpo_dispatcher.continuation import earlier_job, with_earlier
 from hpo_dispatcher.entry import BestTrainingJob, EarlierJob, Entry, Status
+from hpo_dispatcher.naming import tuning_job_name
 from hpo_dispatcher.request import MAX_PARENTS
-from hpo_dispatcher.tuning_job import tuning_job_name
 
 Key = tuple[str, str]  # team and request id
 

@@ -12,15 +12,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from hpo_dispatcher.api_request import ApiRequest
+from hpo_dispatcher.documented_limits import most_training_jobs
 from hpo_dispatcher.entry import BestTrainingJob, EarlierJob, Entry, Status
 from hpo_dispatcher.request import MAX_PARENTS
 from hpo_dispatcher.settings import Template
-from hpo_dispatcher.tuning_job import (
-    ApiRequest,
-    Continuation,
-    Parent,
-    most_training_jobs,
-)
+from hpo_dispatcher.tuning_job import Continuation, Parent
 
 CONTINUABLE = ("Bayesian", "Random")  # strategies that warm starts know
 HAS_ENDED = ("Completed", "NonRetryableError", "RetryableError", "Stopped")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from hpo_dispatcher.naming import tuning_job_name
 from hpo_dispatcher.request import TuningRequest
-from hpo_dispatcher.tuning_job import tuning_job_name
 
 _HIGHEST_PRIORITY = 1000
 UNKNOWN = "an earlier hpoq started it"

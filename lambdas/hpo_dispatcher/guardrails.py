@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
+from hpo_dispatcher.api_request import ApiRequest
 from hpo_dispatcher.errors import NotAllowed
 from hpo_dispatcher.settings import Guardrails
 
-ApiRequest = dict[str, Any]
 Definition = dict[str, Any]
 
 

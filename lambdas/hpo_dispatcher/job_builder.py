@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
+from hpo_dispatcher.api_request import ApiRequest, definitions
 from hpo_dispatcher.continuation import continuation, obstacle
 from hpo_dispatcher.entry import Entry, Status
 from hpo_dispatcher.errors import InvalidRequest
@@ -20,14 +21,7 @@ from hpo_dispatcher.settings import (
     TeamSettings,
     Template,
 )
-from hpo_dispatcher.tuning_job import (
-    ApiRequest,
-    Continuation,
-    Parent,
-    build,
-    definitions,
-    demand,
-)
+from hpo_dispatcher.tuning_job import Continuation, Parent, build, demand
 from hpo_dispatcher.usage import most_instance_seconds
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from hpo_dispatcher.errors import InvalidRequest
+from hpo_dispatcher.naming import TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
 from hpo_dispatcher.ports import (
     AlreadyOurs,
     Created,
@@ -26,7 +27,6 @@ from hpo_dispatcher.ports import (
     Unavailable,
 )
 from hpo_dispatcher.request import request_id_of
-from hpo_dispatcher.tuning_job import TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
 
 
 class Log(Protocol):

@@ -1,10 +1,17 @@
-"""Time limits of a cycle: how long it may go on, and how fast it may call."""
+"""Limits of a cycle: how long it may go on, how fast it may call, and how often at once."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+THREADS = 20
+
+_V = TypeVar("_V")
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +53,9 @@ class TokenBucket:
             wait = -self._tokens / self.rate
         if wait > 0:
             self.sleep(wait)
+
+
+def at_once(call: Callable[[_V], _R], values: Iterable[_V]) -> list[_R]:
+    """What ``call`` returns for each value, in their order; THREADS of them at a time."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(call, values))

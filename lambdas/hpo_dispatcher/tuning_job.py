@@ -7,16 +7,21 @@ documented limits and botocore's service model.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpo_dispatcher.api_request import ApiRequest, definitions
+from hpo_dispatcher.documented_limits import (
+    MAX_TRAINING_JOBS,
+    MIN_RUNTIME_SECONDS,
+    check_documented_limits,
+    most_training_jobs,
+)
 from hpo_dispatcher.errors import InvalidRequest
 from hpo_dispatcher.guardrails import Owned, check_guardrails, with_enforced
+from hpo_dispatcher.naming import TAG_DEPLOYMENT, TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
 from hpo_dispatcher.own_search import as_one_training_job
 from hpo_dispatcher.request import (
     MAX_PARENTS,
@@ -33,21 +38,6 @@ from hpo_dispatcher.request import (
 )
 from hpo_dispatcher.service_model import check_api_request
 from hpo_dispatcher.settings import Environment, Guardrails, Template
-
-NAME_LENGTH = 32  # CreateHyperParameterTuningJob: HyperParameterTuningJobName
-_HASH_BYTES, _HASH_LENGTH = 5, 8  # 40 bits: a clash is improbable, and the tags would tell
-# How every such name ends; one that ends otherwise is somebody else's.
-NAME_ENDING = rf"-[a-z2-7]{{{_HASH_LENGTH}}}$"
-# Documented limits the service model does not carry (SageMaker developer guide, quotas).
-MAX_TRAINING_JOBS = 750
-MAX_TRAINING_JOBS_RANDOM = 10_000
-MIN_RUNTIME_SECONDS = 120  # ResourceLimits.MaxRuntimeInSeconds
-
-TAG_REQUEST_ID = "hpoq:request-id"
-TAG_TEAM = "hpoq:team"
-TAG_DEPLOYMENT = "hpoq:deployment"
-
-ApiRequest = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,29 +67,6 @@ class Continuation:
     training_jobs: int  # that have not ended
     seconds: int  # its tuning jobs before have run
     parents: tuple[Parent, ...]  # those of them that found something
-
-
-def tuning_job_name(team: str, request_id: str, before: int = 0) -> str:
-    """The one name a request's tuning job can have: readable, unique ignoring case.
-
-    Team and id are cut to fit; a hash of both keeps the name apart from any other request's.
-
-    Args:
-        team: of the request.
-        request_id: of the request.
-        before: tuning jobs of the request that were stopped to make room; it goes on under
-            another name.
-    """
-    number = f"-{before + 1}" if before else ""
-    digest = hashlib.sha256(f"{team}/{request_id}{number and '/'}{number}".encode()).digest()
-    suffix = base64.b32encode(digest[:_HASH_BYTES]).decode().lower()
-    named = request_id if request_id.startswith(f"{team}-") else f"{team}-{request_id}"
-    readable = _slug(named)[: NAME_LENGTH - _HASH_LENGTH - 1 - len(number)].rstrip("-")
-    return f"{readable}{number}-{suffix}"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def with_template_defaults(request: TuningRequest, template: Template) -> TuningRequest:
@@ -215,7 +182,7 @@ def build(
         training_source=environment.training_source,
     )
     check_guardrails(merged, guardrails, owned)
-    _check_documented_limits(merged, parents)
+    check_documented_limits(merged, sum(parent.training_jobs for parent in parents))
     return merged
 
 
@@ -232,13 +199,6 @@ def demand(api_request: ApiRequest) -> Demand:
         for instance_type, count in _instances(definition):
             instances[instance_type] = max(instances.get(instance_type, 0), parallel * count)
     return Demand(tuning_jobs=1, instances=instances)
-
-
-def definitions(api_request: ApiRequest) -> list[dict[str, Any]]:
-    """The training job definitions, whichever of the two fields carries them."""
-    if "TrainingJobDefinitions" in api_request:
-        return list(api_request["TrainingJobDefinitions"])
-    return [api_request["TrainingJobDefinition"]] if "TrainingJobDefinition" in api_request else []
 
 
 def _instances(definition: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
@@ -395,11 +355,6 @@ def _within_limits(
     return chosen
 
 
-def most_training_jobs(strategy: str) -> int:
-    """Of one tuning job; those of its warm start parents count, too."""
-    return MAX_TRAINING_JOBS_RANDOM if strategy == "Random" else MAX_TRAINING_JOBS
-
-
 def _spread_definitions(api_request: ApiRequest, request: TuningRequest) -> ApiRequest:
     """Several definitions under ``overrides`` each stand on the template's single one."""
     several = api_request.get("TrainingJobDefinitions")
@@ -438,87 +393,3 @@ def _check_reserved(request: TuningRequest) -> None:
     for field, fix in remedies.items():
         if field in request.overrides:
             raise InvalidRequest(f"overrides.{field}", "cannot be overridden", fix)
-
-
-def _check_documented_limits(api_request: ApiRequest, parents: Sequence[Parent]) -> None:
-    config = api_request["HyperParameterTuningJobConfig"]
-    limits, strategy = config["ResourceLimits"], config["Strategy"]
-    total = limits.get("MaxNumberOfTrainingJobs")
-    most = most_training_jobs(strategy)
-    inherited = sum(parent.training_jobs for parent in parents)
-    field = "resource_limits.max_training_jobs"
-    if total is not None and total + inherited > most:
-        of_parents = f" and {inherited} of its parents" if inherited else ""
-        raise InvalidRequest(
-            field,
-            f"{total} training jobs{of_parents}, {most} at most with strategy {strategy}",
-            "Split it over several requests; `hpoq campaign plan` does",
-        )
-    if total is not None and limits["MaxParallelTrainingJobs"] > total:
-        raise InvalidRequest(
-            "resource_limits.max_parallel_training_jobs",
-            f"{limits['MaxParallelTrainingJobs']} in parallel, but only {total} in all",
-            "Lower it or raise max_training_jobs",
-        )
-    _check_strategy(config, definitions(api_request))
-    for definition in definitions(api_request):
-        _check_definition(config, definition)
-
-
-def _check_strategy(config: Mapping[str, Any], of_definitions: Sequence[Mapping[str, Any]]) -> None:
-    strategy = config["Strategy"]
-    if strategy == "Hyperband" and config.get("TrainingJobEarlyStoppingType", "Off") != "Off":
-        raise InvalidRequest(
-            "overrides.HyperParameterTuningJobConfig.TrainingJobEarlyStoppingType",
-            "Hyperband stops training jobs itself",
-            "Set it to Off",
-        )
-    ranges = [config.get("ParameterRanges", {})]
-    ranges += [definition.get("HyperParameterRanges", {}) for definition in of_definitions]
-    numeric = ("ContinuousParameterRanges", "IntegerParameterRanges")
-    if strategy == "Grid" and any(each.get(kind) for each in ranges for kind in numeric):
-        raise InvalidRequest(
-            "hyperparameter_ranges",
-            "Grid searches categorical ranges only",
-            "List the values, or use Random",
-        )
-
-
-def _check_definition(config: Mapping[str, Any], definition: Mapping[str, Any]) -> None:
-    ranges = definition.get("HyperParameterRanges") or config.get("ParameterRanges", {})
-    searched = [each["Name"] for kind in ranges.values() for each in kind]
-    static = definition.get("StaticHyperParameters", {})
-    for name in searched:
-        if searched.count(name) > 1 or name in static:
-            raise InvalidRequest(
-                f"hyperparameter_ranges.{name}", "given twice", "Search it or fix it, not both"
-            )
-        if name.startswith("sagemaker_"):
-            raise InvalidRequest(
-                f"hyperparameter_ranges.{name}",
-                "names that start with sagemaker_ steer the container",
-                "Rename the hyperparameter",
-            )
-    if not definition.get("ResourceConfig") and not definition.get(
-        "HyperParameterTuningResourceConfig"
-    ):
-        raise InvalidRequest(
-            "overrides.TrainingJobDefinition.ResourceConfig",
-            "no instance type",
-            "Set it there or in the template",
-        )
-    objective = definition.get("TuningObjective") or config.get("HyperParameterTuningJobObjective")
-    if not objective:
-        raise InvalidRequest("objective", "missing", "Name the metric to optimise")
-    _check_metric(definition["AlgorithmSpecification"], objective["MetricName"])
-
-
-def _check_metric(algorithm: Mapping[str, Any], metric: str) -> None:
-    """A custom image reports only what its metric definitions can find in its log."""
-    defined = [each["Name"] for each in algorithm.get("MetricDefinitions", ())]
-    if defined and metric not in defined:
-        raise InvalidRequest(
-            "objective.metric",
-            f"{metric!r} is none of the template's metrics",
-            f"Use one of {', '.join(defined)}",
-        )

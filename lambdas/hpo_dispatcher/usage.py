@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hpo_dispatcher.tuning_job import MAX_TRAINING_JOBS, ApiRequest, definitions
+from hpo_dispatcher.api_request import ApiRequest, definitions
+from hpo_dispatcher.documented_limits import MAX_TRAINING_JOBS
 
 # StoppingCondition: a training job's time where nothing else is said.
 DEFAULT_RUN_SECONDS = 24 * 3600

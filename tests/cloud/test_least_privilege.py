@@ -16,9 +16,9 @@ from hpo_dispatcher import handler
 from hpo_dispatcher.cycle import Summary
 from hpo_dispatcher.dispatch import Dispatcher
 from hpo_dispatcher.entry import Status
+from hpo_dispatcher.naming import tuning_job_name
 from hpo_dispatcher.pace import Deadline
 from hpo_dispatcher.request import TuningRequest
-from hpo_dispatcher.tuning_job import tuning_job_name
 from hpoq.local.processes import wait_until
 from hpoq.local.session import CloudSession
 from infra.source import write_function

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from boto3 import Session
 
-from hpo_dispatcher.tuning_job import tuning_job_name
+from hpo_dispatcher.naming import tuning_job_name
 from hpoq.local.processes import wait_until
 from hpoq.local.session import CloudSession
 from tests.cloud.conftest import Deployed

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.naming import tuning_job_name as name_of
 from hpo_dispatcher.pace import Deadline
 from hpo_dispatcher.ports import AlreadyOurs, AtLimit, Creation, Envelope, TuningJob, Unavailable
 from hpo_dispatcher.request import request_id_of
-from hpo_dispatcher.tuning_job import tuning_job_name as name_of
 from hpoq.simulation.sagemaker import Course
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Workload
@@ -238,8 +238,8 @@ class Cycles(RuleBasedStateMachine):
         # One thread in each pool: then a dispatcher is always before one call, a known one.
         self._patches = [
             patch("hpo_dispatcher.intake.THREADS", 1),
-            patch("hpo_dispatcher.dispatch.CREATE_THREADS", 1),
-            patch("hpo_dispatcher.dispatch.START_BATCH", 2),
+            patch("hpo_dispatcher.pace.THREADS", 1),
+            patch("hpo_dispatcher.act.START_BATCH", 2),
         ]
         for each in self._patches:
             each.start()

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from hpo_dispatcher.aws.calls import code, message, unavailable
 from hpo_dispatcher.entry import BestTrainingJob, Status
+from hpo_dispatcher.naming import TAG_REQUEST_ID, TAG_TEAM
 from hpo_dispatcher.ports import (
     AlreadyOurs,
     AtLimit,
@@ -21,7 +22,7 @@ from hpo_dispatcher.ports import (
     TuningJobDetail,
 )
 from hpo_dispatcher.redaction import Redactor
-from hpo_dispatcher.tuning_job import TAG_REQUEST_ID, TAG_TEAM, demand
+from hpo_dispatcher.tuning_job import demand
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient

@@ -98,7 +98,7 @@ def test_the_same_id_of_two_teams_is_two_requests(account: Account) -> None:
 
 
 def test_a_name_taken_by_somebody_else_rejects_the_request(account: Account) -> None:
-    from hpo_dispatcher.tuning_job import tuning_job_name
+    from hpo_dispatcher.naming import tuning_job_name
 
     foreign = account.dispatcher().builder.api_request("fraud", queued_request())
     foreign["HyperParameterTuningJobName"] = tuning_job_name("fraud", "a")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.entry import BestTrainingJob, EarlierJob, Entry, Spent, Status
+from hpo_dispatcher.naming import tuning_job_name
 from hpo_dispatcher.ports import Added, Backlog, Ending, LeaseLost, Ledger, MakesRoom
 from hpo_dispatcher.request import TuningRequest, parse_message
-from hpo_dispatcher.tuning_job import tuning_job_name
 from hpoq.simulation.memory import MemoryLedger
 from tests.unit.dispatcher.conftest import RANGES, Account, account, session
 
