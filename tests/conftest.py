@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -52,9 +55,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return len(FIRST) + (item.path not in slow)
 
     items.sort(key=rank)
-    for item in items:
-        if _name(item).startswith(UNCOVERED):
-            item.add_marker("no_cover")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Without coverage for UNCOVERED; pytest-cov's own mark has no effect in xdist's processes."""
+    if not _name(item).startswith(UNCOVERED):
+        return (yield)
+    tracing, in_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)  # type: ignore[arg-type]
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracing)
+        threading.settrace(in_threads)  # type: ignore[arg-type]
 
 
 def _name(item: pytest.Item) -> str:
