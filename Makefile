@@ -89,5 +89,5 @@ lock: setup
 
 clean:
 	@test ! -x $(BIN)/hpoq || $(BIN)/hpoq local down || true
-	@rm -rf .hpoq cdk.out node_modules $(VENV) layers/sagemaker_sdk/.cache .coverage .coverage.* htmlcov
+	@rm -rf .hpoq cdk.out node_modules $(VENV) layers/sagemaker_sdk/.cache* .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -20,23 +20,25 @@ settings.load_profile("repeatable")
 
 
 HERE = Path(__file__).parent
+NOTEBOOKS = "cloud/test_campaign_notebooks.py"
 # The longest units of work: what starts last ends last.
-FIRST = ("cloud/", "faults/test_fault_matrix.py")
+FIRST = (NOTEBOOKS, "cloud/", "faults/test_fault_matrix.py")
 # Slow ones that come again and again to lines that the unit tests have covered: following each
 # line would take half of their time.
 UNCOVERED = ("faults/", "upgrade/")
 
 
 class ByFile(LoadScopeScheduling):
-    """A file stays in one process, and the embedded clouds share one.
+    """A file stays in one process, and the embedded clouds share one but for the notebooks'.
 
-    Two clouds at once on two cores only wait for each other. Marks of ``xdist_group`` would say
-    the same, but pytest 9.2 takes no notice of them (pytest-xdist issue 1386).
+    More clouds at once on two cores would only wait for each other. Marks of ``xdist_group`` would
+    say the same, but pytest 9.2 takes no notice of them (pytest-xdist issue 1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "cloud" if file.startswith("tests/cloud/") else file
+        shared = file.startswith("tests/cloud/") and not file.endswith(NOTEBOOKS)
+        return "cloud" if shared else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:

@@ -17,6 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,14 +66,24 @@ def build(out: Path | str, arch: str = "x86_64", python: str = "3.13") -> int:
     cached = CACHE / f"{fingerprint(arch, python)[:20]}-{python}-{arch}"
     if not cached.exists():
         CACHE.mkdir(exist_ok=True)
-        fresh = CACHE / f"{cached.name}.{os.getpid()}"
-        shutil.rmtree(fresh, ignore_errors=True)
-        _build(fresh, arch, python)
-        fresh.rename(cached)
+        # Beside the cache, which at any time holds whole layers only.
+        with tempfile.TemporaryDirectory(prefix=f"{CACHE.name}.", dir=CACHE.parent) as scratch:
+            fresh = Path(scratch, "layer")
+            _build(fresh, arch, python)
+            _keep(fresh, cached)
     shutil.copytree(cached, out, dirs_exist_ok=True)
     size = _size(Path(out))
     print(f"layer: {size / 1e6:.0f} MB of {LIMIT_BYTES / 1e6:.0f} MB", file=sys.stderr)
     return size
+
+
+def _keep(fresh: Path, cached: Path) -> None:
+    """Unless another build was quicker: it made the same."""
+    try:
+        fresh.rename(cached)
+    except OSError:
+        if not cached.exists():
+            raise
 
 
 def _build(out: Path, arch: str, python: str) -> None:

@@ -23,7 +23,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The checkout under another path, with a home of its own, so that nothing is shared."""
     folder = tmp_path_factory.mktemp("notebooks")
     for name in ("infra", "lambdas", "layers", "training", "hpoq", "notebooks"):
-        ignored = shutil.ignore_patterns("__pycache__", ".hpoq", ".cache")
+        ignored = shutil.ignore_patterns("__pycache__", ".hpoq", ".cache*")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     cache = ROOT / "layers" / "sagemaker_sdk" / ".cache"
     if cache.exists():  # the layer was built before; it is the same

@@ -54,6 +54,29 @@ def test_two_builds_are_identical_and_carry_unchecked_bytecode(
     assert bytecode[4:8] == b"\x01\0\0\0"  # PEP 552: hash-based, unchecked
 
 
+def test_of_two_builds_at_once_the_slower_takes_what_the_quicker_has_kept(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    seen: list[list[str]] = []
+
+    def install(site: Path, *_: str) -> None:
+        _write(site)
+        if not seen:  # while the first builds, a second one begins and ends
+            seen.append([path.name for path in (tmp_path / "cache").iterdir()])
+            build.build(tmp_path / "second", "x86_64", own)
+
+    monkeypatch.setattr(build, "_install", install)
+    build.build(tmp_path / "first", "x86_64", own)
+
+    assert seen == [[]], "the cache holds whole layers only"
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert (tmp_path / "first/python/module.py").exists()
+    assert (tmp_path / "second/python/module.py").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "first", "second"]
+
+
 def _write(site: Path) -> None:
     site.mkdir(parents=True)
     (site / "module.py").write_text("x = 1\n")
