@@ -1,4 +1,4 @@
-"""Limits of a cycle: how long it may go on, how fast it may call, and how often at once."""
+"""Limits of a cycle: how long it may go on, how fast and how many at once it may call."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -161,9 +162,15 @@ def test_an_older_pytorch_is_not_asked_for_bfloat16(monkeypatch: pytest.MonkeyPa
 def test_lowered_steps_teach_the_same_and_validation_is_exact(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fit.lowered", lambda precision, *_: precision == torch.bfloat16)
+    asked: set[tuple[torch.device, int, int]] = set()
+
+    def whenever_it_may(precision: torch.dtype, *about: Any) -> bool:
+        asked.add(about)
+        return precision == torch.bfloat16
+
+    monkeypatch.setattr("fit.lowered", whenever_it_may)
     parts = load(small / "train"), load(small / "validation")
-    told = Hyperparameters.of({"hidden": "64-32", "epochs": 2})
+    told = Hyperparameters.of({"hidden": "64-32", "epochs": 2, "batch-size": 128, "accumulate": 2})
     exact, lower = (
         Fit(told, *parts, precision=PRECISIONS[name]) for name in ("float32", "bfloat16")
     )
@@ -180,6 +187,8 @@ def test_lowered_steps_teach_the_same_and_validation_is_exact(
         "lower": {torch.bfloat16},
         "validation": {torch.float32},
     }
+    weights = (87 + 1) * 64 + (64 + 1) * 32 + (32 + 1)
+    assert asked == {(torch.device("cpu"), weights, 64)}, "of one piece of a step"
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
