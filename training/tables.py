@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,11 @@ class Table:
         """The names of all columns in the file, as this package spells them.
 
         Raises:
-            DataError: there is no such file.
+            DataError: there is no such file, or it is no Excel file though named so.
         """
         if not self.path.is_file():
             raise DataError(self.path, "there is no such file")
-        rows = _excel_header(self.path) if self._is_excel else _csv_header(self.path)
+        rows = _excel_header(_excel_sheet(self.path)) if self._is_excel else _csv_header(self.path)
         return [canonical(name) for name in rows[_header_rows(rows) - 1]] if rows else []
 
     @property
@@ -58,11 +59,20 @@ def _csv_header(path: Path) -> list[list[str]]:
         return list(islice((row for row in csv.reader(file) if row), 2))
 
 
-def _excel_header(path: Path) -> list[list[str]]:
-    import xlrd  # type: ignore[import-untyped]
-
-    sheet = xlrd.open_workbook(str(path)).sheet_by_index(0)
+def _excel_header(sheet: Any) -> list[list[str]]:
     return [[str(cell) for cell in sheet.row_values(n)] for n in range(min(2, sheet.nrows))]
+
+
+def _excel_sheet(path: Path) -> Any:
+    try:
+        import xlrd  # type: ignore[import-untyped]
+    except ImportError:
+        problem = "xlrd is not installed, which reads .xls; install it, or save the table as CSV"
+        raise DataError(path, problem) from None
+    try:
+        return xlrd.open_workbook(str(path)).sheet_by_index(0)
+    except (xlrd.XLRDError, xlrd.compdoc.CompDocError) as error:
+        raise DataError(path, f"cannot be read ({error})") from None
 
 
 def _csv_chunks(table: Table) -> Iterator[tuple[Chunk, Sequence[int]]]:
@@ -113,10 +123,8 @@ def _explain_row(table: Table, number: int, cells: Sequence[str], wanted: Sequen
 
 
 def _excel_chunks(table: Table) -> Iterator[tuple[Chunk, Sequence[int]]]:
-    import xlrd
-
-    sheet = xlrd.open_workbook(str(table.path)).sheet_by_index(0)
-    headers = _excel_header(table.path)
+    sheet = _excel_sheet(table.path)
+    headers = _excel_header(sheet)
     skip = _header_rows(headers)
     wanted = positions(table.path, headers[skip - 1] if headers else [], table.columns)
     for start in range(skip, sheet.nrows, table.chunk_rows):

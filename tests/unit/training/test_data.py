@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -101,6 +102,61 @@ def test_a_table_that_cannot_be_split_is_one_line_that_names_the_place(
     assert len(lines) == 1
     assert lines[0].startswith(f"error: {bad}, {said}")
     assert not (tmp_path / "out").exists()
+
+
+def excel(path: Path, *rows: list[str | float]) -> Path:
+    """The one sheet of an .xls, in the oldest form of it (Excel 2.0), which is the shortest."""
+
+    def record(kind: int, content: bytes) -> bytes:
+        return struct.pack("<HH", kind, len(content)) + content
+
+    def cell(row: int, column: int, value: str | float) -> bytes:
+        place = struct.pack("<HH3x", row, column)
+        if isinstance(value, str):
+            return record(4, place + bytes([len(value)]) + value.encode())
+        return record(3, place + struct.pack("<d", value))
+
+    cells = [cell(n, m, value) for n, row in enumerate(rows) for m, value in enumerate(row)]
+    path.write_bytes(record(9, struct.pack("<HH", 2, 0x10)) + b"".join(cells) + record(10, b""))
+    return path
+
+
+# As UCI has them: numbered names above the names proper, and an ID before the features.
+UCI_HEADER: list[list[str | float]] = [
+    ["", *(f"X{number}" for number in range(1, 24)), "Y"],
+    ["ID", *FEATURES, "default payment next month"],
+]
+
+
+def test_ucis_excel_file_is_split_as_the_same_rows_in_a_csv_are(tmp_path: Path) -> None:
+    rows = synthesise(200, np.random.default_rng(1))
+    write_csv(tmp_path / "rows.csv", rows)
+    written = [line.split(",") for line in (tmp_path / "rows.csv").read_text().split()]
+    places = [written[0].index(name) for name in COLUMNS]
+    numbered = [[n, *(float(row[at]) for at in places)] for n, row in enumerate(written[1:])]
+    excel(tmp_path / "rows.xls", *UCI_HEADER, *numbered)
+    for kind in ("csv", "xls"):
+        prepare(Source(tmp_path / f"rows.{kind}"), tmp_path / kind, Split())
+    for part in ("train", "validation", "test"):
+        (ours,), (theirs,) = load(tmp_path / "xls" / part), load(tmp_path / "csv" / part)
+        assert torch.equal(ours.raw, theirs.raw)
+        assert torch.equal(ours.target, theirs.target)
+
+
+def test_an_excel_file_that_cannot_be_read_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wordy = [0.0, *([1.0] * 22), "much", 1.0]
+    bad = excel(tmp_path / "wordy.xls", *UCI_HEADER, wordy)
+    other = tmp_path / "other.xls"
+    other.write_text("no Excel file")
+    for file, said in ((bad, "column PAY_AMT6, row 3: 'much' is not a number"), (other, "read")):
+        with pytest.raises(SystemExit) as ended:
+            main(["--data", str(file), "--out", str(tmp_path / "out")])
+        assert ended.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: {file}")
+        assert said in line
 
 
 def without(columns: dict[str, np.ndarray]) -> None:  # type: ignore[type-arg]
