@@ -9,7 +9,7 @@ os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from hpo_dispatcher.errors import InvalidSettings
+from hpo_dispatcher.contract.errors import InvalidSettings
 from infra.hpo_stack import HpoStack
 from infra.settings import read_settings
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from benchmarks import intake
 from benchmarks.measure import Measure, at_least, at_most, print_table, shown
-from hpo_dispatcher.pace import Deadline, TokenBucket
-from hpo_dispatcher.plan import RESERVE_AFTER, Capacity, Head, Snapshot, plan
-from hpo_dispatcher.settings import Limits
-from hpo_dispatcher.tuning_job import Demand
+from hpo_dispatcher.contract.settings import Limits
+from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
+from hpo_dispatcher.scheduling.plan import RESERVE_AFTER, Capacity, Head, Snapshot, plan
+from hpo_dispatcher.tuning_job.build import Demand
 from hpoq.simulation.simulate import Conditions, Report, Simulation
 from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
 from tests.unit.simulation.test_simulation import waited_job_ends

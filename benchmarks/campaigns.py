@@ -24,14 +24,14 @@ from typing import Any
 
 from benchmarks import fabricated
 from benchmarks.measure import Measure, at_least, at_most, print_table, shown
-from hpo_dispatcher.entry import Status
-from hpo_dispatcher.naming import tuning_job_name
+from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.names import tuning_job_name
+from hpoq.campaign.backends.tuning_jobs import TuningJobs
 from hpoq.campaign.model import Campaign, Plan, PlannedJob
-from hpoq.campaign.planning import campaign_of, plan, planned
-from hpoq.campaign.results import frame
-from hpoq.campaign.schedule import JobState, due, predecessors
-from hpoq.campaign.shapes import divided
-from hpoq.campaign.tuning_jobs import TuningJobs
+from hpoq.campaign.planning.compare import campaign_of, plan, planned
+from hpoq.campaign.planning.shapes import divided
+from hpoq.campaign.results.table import frame
+from hpoq.campaign.running.schedule import JobState, due, predecessors
 from hpoq.report import write
 
 NAME = "campaigns"

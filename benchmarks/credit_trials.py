@@ -47,9 +47,9 @@ def trials(data: Path, count: int) -> Iterator[dict[str, Any]]:
     sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
     import torch
 
-    from data import load
-    from fit import Fit
-    from hyperparameters import Hyperparameters
+    from credit_default.data import load
+    from credit_default.fit import Fit
+    from credit_default.hyperparameters import Hyperparameters
 
     torch.set_num_threads(1)
     train, validation = load(data / "train"), load(data / "validation")

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpoq.local import interpreters
-from hpoq.local.processes import wait_until
+from hpoq.local.lifecycle import interpreters
+from hpoq.local.lifecycle.processes import wait_until
 
 ROOT = Path(__file__).parents[1]
 SAM_CLI, RUNTIME_CLIENT = "aws-sam-cli==1.170.0", "awslambdaric==4.2.2"

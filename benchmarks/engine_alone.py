@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hpoq.local.processes import wait_until
+from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker import EngineSettings, Quotas, SageMakerEndpoint
 from hpoq.local.sagemaker.ports import Datum, Ports, StoredObject
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hpoq.campaign.model import Plan
-from hpoq.campaign.trial import Trial
+from hpoq.campaign.results.trial import Trial
 
 REQUEST: dict[str, Any] = {
     "strategy": "Bayesian",

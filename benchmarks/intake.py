@@ -20,11 +20,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hpo_dispatcher.aws.calls import UNCHECKED
+from hpo_dispatcher.aws.clients import UNCHECKED
 from hpo_dispatcher.aws.ledger import DynamoDBLedger
-from hpo_dispatcher.aws.queues import SqsQueues
-from hpo_dispatcher.collector import settle
-from hpo_dispatcher.intake import THREADS, intake
+from hpo_dispatcher.aws.sqs import SqsQueues
+from hpo_dispatcher.cycle.intake import THREADS, intake
+from hpo_dispatcher.handler import settle
 from hpo_dispatcher.ports import Envelope, RequestQueues
 from hpoq.local import cloud as clouds
 from hpoq.local.cloud import Cloud

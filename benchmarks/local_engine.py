@@ -28,8 +28,8 @@ from benchmarks.engine_alone import tuning_job as request
 from benchmarks.measure import Measure, at_least, at_most, print_table, shown
 from benchmarks.tuners import PARALLEL, SCRIPT, TRIALS, Seconds
 from hpoq.local import cloud as clouds
-from hpoq.local import processes
 from hpoq.local.cloud import Cloud
+from hpoq.local.lifecycle import processes
 
 NAME = "local engine"
 ROUNDS = 3

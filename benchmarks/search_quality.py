@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import Measure, print_table, shown
-from hpo_dispatcher.request import TuningRequest
-from hpo_dispatcher.tuning_job import _parameter_ranges
-from hpoq.campaign.messages import message
+from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.tuning_job.build import _parameter_ranges
 from hpoq.campaign.model import Plan, PlannedJob, StrategyName
-from hpoq.campaign.narrow import narrowed
-from hpoq.campaign.planning import campaign_of, planned
-from hpoq.campaign.trial import Trial
+from hpoq.campaign.planning.compare import campaign_of, planned
+from hpoq.campaign.results.trial import Trial
+from hpoq.campaign.running.messages import message
+from hpoq.campaign.running.narrowing import narrowed
 
 NAME = "search quality"
 TRIALS, SEEDS = 600, 10
@@ -105,7 +105,7 @@ def search(
     request: TuningRequest, job: PlannedJob, taught: Iterable[Trial], score: Score
 ) -> list[Trial]:
     """One tuning job, ``job.parallel`` trials at a time."""
-    from hpoq.local.sagemaker.search import Search
+    from hpoq.local.sagemaker.tuning.suggest import Search
 
     config = {"Strategy": request.strategy}
     seed = request.overrides["HyperParameterTuningJobConfig"]["RandomSeed"]

@@ -64,7 +64,7 @@ def throughput(data: str) -> dict[str, Any]:
     import torch
 
     from benchmarks import usual_sample
-    from metrics import auc
+    from credit_default.metrics import auc
 
     folder = Path(data)
     threads = torch.get_num_threads()
@@ -101,9 +101,9 @@ def throughput(data: str) -> dict[str, Any]:
 def _epochs_like_the_sample(folder: Path, precision: Any) -> Iterator[float]:
     """Rows per CPU second of whole epochs, the validation at their end included."""
     from benchmarks.usual_sample import BATCH_SIZE, HIDDEN
-    from data import load
-    from fit import Fit
-    from hyperparameters import Hyperparameters
+    from credit_default.data import load
+    from credit_default.fit import Fit
+    from credit_default.hyperparameters import Hyperparameters
 
     chosen = Hyperparameters(
         hidden=HIDDEN,
@@ -123,8 +123,8 @@ def _epochs_like_the_sample(folder: Path, precision: Any) -> Iterator[float]:
 
 def ray_trials(data: str, trials: str) -> dict[str, Any]:
     """So many equal trials of train_ray_cpu.py's search on two CPUs, once the cluster is up."""
-    from ray_cluster import cluster
-    from ray_node import Offer
+    from ray_tune.cluster import cluster
+    from ray_tune.node import Offer
 
     folder = Path(data)
     alone = _trial_seconds(folder)
@@ -142,9 +142,9 @@ def _trial_seconds(folder: Path) -> float:
     """One trial by itself on one thread."""
     import torch
 
-    from data import load
-    from fit import Fit
-    from hyperparameters import Hyperparameters
+    from credit_default.data import load
+    from credit_default.fit import Fit
+    from credit_default.hyperparameters import Hyperparameters
 
     torch.set_num_threads(1)
     train, validation = load(folder / "train"), load(folder / "validation")
@@ -158,8 +158,8 @@ def _trial_seconds(folder: Path) -> float:
 
 
 def _search(folder: Path, trials: int, scratch: Path) -> None:
-    from container import Folders
-    from ray_search import Search, search
+    from credit_default.container import Folders
+    from ray_tune.search import Search, search
 
     space = {"lr": {"type": "continuous", "min": 1e-3, "max": 1e-2}}
     parts = {name: folder / name for name in ("train", "validation", "test")}
@@ -173,8 +173,8 @@ def _plain_tune(folder: Path, scratch: Path) -> None:
     """The same trials as Tune runs them if told nothing: an actor for each."""
     from ray import tune
 
-    from data import load
-    from ray_trial import METRIC, Trial
+    from credit_default.data import load
+    from ray_tune.trial import METRIC, Trial
 
     parts = {name: load(folder / name) for name in ("train", "validation")}
     tune.Tuner(
@@ -189,10 +189,10 @@ def bare_loop(data: str, device_name: str, batch_size: str) -> dict[str, Any]:
     """Samples a second of the default network on data that lie on the device already."""
     import torch
 
-    from data import load
-    from features import Features
-    from hyperparameters import Hyperparameters
-    from model import perceptron
+    from credit_default.data import load
+    from credit_default.features import Features
+    from credit_default.hyperparameters import Hyperparameters
+    from credit_default.model import perceptron
 
     device, chosen = torch.device(device_name), Hyperparameters()
     torch.set_float32_matmul_precision("high")

@@ -18,19 +18,19 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from hpo_dispatcher.aws import queues
-from hpo_dispatcher.aws.items import DEPLOYMENT, entry_from, from_wire, to_wire
-from hpo_dispatcher.aws.tuning import detail_from
-from hpo_dispatcher.continuation import better, with_earlier
-from hpo_dispatcher.entry import Entry, Status
-from hpo_dispatcher.request import parse_fields
-from hpo_dispatcher.settings import (
+from hpo_dispatcher.aws import sqs as queues
+from hpo_dispatcher.aws.sagemaker import detail_from
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.ledger_items import DEPLOYMENT, entry_from, from_wire, to_wire
+from hpo_dispatcher.contract.request import parse_fields
+from hpo_dispatcher.contract.settings import (
     Deployment,
     Environment,
     Template,
     parse_deployment,
     parse_template,
 )
+from hpo_dispatcher.tuning_job.resumption import better, with_earlier
 from hpoq.errors import NotDeployed, NotFound, NotReachable
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """What can go wrong for a client: each says what, where and the fix."""
 
-from hpo_dispatcher.errors import HpoqError
+from hpo_dispatcher.contract.errors import HpoqError
 
 
 class NotDeployed(HpoqError):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpo_dispatcher.job_builder import JobBuilder
-from hpo_dispatcher.request import TuningRequest, parse_fields
-from hpo_dispatcher.settings import FrameworkImage
+from hpo_dispatcher.contract.request import TuningRequest, parse_fields
+from hpo_dispatcher.contract.settings import FrameworkImage
+from hpo_dispatcher.tuning_job.builder import JobBuilder
 from hpoq.client import DeployedSettings
 
 

@@ -14,7 +14,7 @@ def service_name(deployment: str) -> str:
 
 
 class DispatcherMetrics:
-    """Metrics of one deployment; the names are those of ``hpo_dispatcher.report.METRICS``."""
+    """The metrics of one deployment, named as in ``hpo_dispatcher.observability.metrics``."""
 
     def __init__(self, deployment: str) -> None:
         self._dimensions = {"service": service_name(deployment)}

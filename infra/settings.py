@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hpo_dispatcher.errors import InvalidSettings
-from hpo_dispatcher.problems import first_problem
-from hpo_dispatcher.settings import Deployment, Guardrails, Limits, TeamSettings
+from hpo_dispatcher.contract.errors import InvalidSettings
+from hpo_dispatcher.contract.settings import Deployment, Guardrails, Limits, TeamSettings
+from hpo_dispatcher.contract.validation import first_problem
 
 __all__ = ["Guardrails", "Settings", "TeamSettings", "output_name", "read_settings"]
 

@@ -41,18 +41,21 @@ _OWN_COMMANDS = "starts a list of arguments that we build, never a shell"
 # (test, file as a pattern) -> reason
 BANDIT = {
     ("B101", "*"): "asserts tell the type checker what holds; no decision rests on one",
-    ("B311", "hpoq/outlook.py"): "possible ends of tuning jobs, drawn by seed; nothing is secret",
+    ("B311", "hpoq/forecast.py"): "possible ends of tuning jobs, drawn by seed; nothing is secret",
     ("B311", "hpoq/simulation/*"): "made-up workloads, drawn by seed; nothing is secret",
     ("B404", "*"): _OWN_COMMANDS,
     ("B603", "*"): _OWN_COMMANDS,
     ("B606", "training/*"): _OWN_COMMANDS,
-    ("B606", "hpoq/local/sagemaker/warm_parent.py"): _OWN_COMMANDS,
+    ("B606", "hpoq/local/sagemaker/training/warm_parent.py"): _OWN_COMMANDS,
     ("B107", "hpoq/ui/account.py"): "the empty token that means the first page",
     ("B113", "hpoq/ui/overview.py"): "a list of requests of ours, not the HTTP library",
-    ("B506", "lambdas/hpo_dispatcher/settings.py"): "libyaml's CSafeLoader, as safe as safe_load",
+    (
+        "B506",
+        "lambdas/hpo_dispatcher/contract/settings.py",
+    ): "CSafeLoader is as safe as safe_load",
     ("B607", "*"): "npx, node and ps are whatever the user's PATH says",
-    ("B314", "hpoq/local/ministack_ports.py"): "XML of the embedded cloud's own process",
-    ("B405", "hpoq/local/ministack_ports.py"): "XML of the embedded cloud's own process",
+    ("B314", "hpoq/local/server/sagemaker_ports.py"): "XML of the embedded cloud's own process",
+    ("B405", "hpoq/local/server/sagemaker_ports.py"): "XML of the embedded cloud's own process",
     ("B608", "hpoq/local/sagemaker/store.py"): "table and column names of our own, never values",
 }
 

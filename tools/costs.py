@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "lambdas")]
 
-from hpo_dispatcher.report import METRICS  # noqa: E402
+from hpo_dispatcher.observability.metrics import METRICS  # noqa: E402
 
 PAGE = ROOT / "docs" / "operations.md"
 BEGIN, END = "<!-- costs: made by tools/costs.py -->", "<!-- end of costs -->"

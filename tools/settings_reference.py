@@ -23,7 +23,7 @@ from pydantic_core import PydanticUndefined
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "lambdas")]
 
-from hpo_dispatcher.settings import Guardrails, Limits, TeamSettings, Vpc  # noqa: E402
+from hpo_dispatcher.contract.settings import Guardrails, Limits, TeamSettings, Vpc  # noqa: E402
 from infra.settings import Settings  # noqa: E402
 
 PAGE = ROOT / "docs" / "operations.md"

@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from container import OneLineParser
-from data import load
-from metrics import evaluate
-from model import FILE, Classifier
-from schema import COLUMNS, FEATURES, TARGET, DataError
-from tables import Table
+from credit_default.container import OneLineParser
+from credit_default.data import load
+from credit_default.metrics import evaluate
+from credit_default.model import FILE, Classifier
+from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError
+from credit_default.tables import Table
 
 
 @contextmanager

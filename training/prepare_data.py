@@ -30,10 +30,10 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperparameters import number
-from schema import COLUMNS, FEATURES, TARGET, DataError
-from sources import Source, find_source
-from tables import Table
+from credit_default.hyperparameters import number
+from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError
+from credit_default.sources import Source, find_source
+from credit_default.tables import Table
 
 PARTS = ("train", "validation", "test")
 FRACTIONS = (0.64, 0.16, 0.20)

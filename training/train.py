@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import torch
 
-from container import Folders, OneLineParser, reasons_reported, write_reason
-from distributed import World, join
-from hyperparameters import Hyperparameters, number, one_of
-from launch import backend, launched, torchrun
-from optimisation import PRECISIONS
-from run import run
+from credit_default.container import Folders, OneLineParser, reasons_reported, write_reason
+from credit_default.distributed import World, join
+from credit_default.hyperparameters import Hyperparameters, number, one_of
+from credit_default.launch import backend, launched, torchrun
+from credit_default.optimisation import PRECISIONS
+from credit_default.run import run
 
 
 def main(argv: Sequence[str] | None = None) -> None:

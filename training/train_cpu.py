@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import torch
 
-from container import Folders, OneLineParser, reasons_reported
-from distributed import join
-from hyperparameters import Hyperparameters, number, one_of
-from optimisation import PRECISIONS
-from run import run
+from credit_default.container import Folders, OneLineParser, reasons_reported
+from credit_default.distributed import join
+from credit_default.hyperparameters import Hyperparameters, number, one_of
+from credit_default.optimisation import PRECISIONS
+from credit_default.run import run
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -7,7 +7,7 @@ Writes to the model folder the best model, results.parquet and results.csv; prin
 train_cpu.py does, the metrics of the best epoch of the best trial.
 """
 
-from ray_command import main
+from ray_tune.command import main
 
 if __name__ == "__main__":
     main("Search hyperparameters with Ray Tune on CPU.", gpu=False)

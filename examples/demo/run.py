@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.rule import Rule
 
-from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.contract.entry import Entry, Status
 from hpoq.cli.submit import read_requests
 from hpoq.cli.watch import follow
 from hpoq.client import Client

@@ -9,12 +9,12 @@ running.run(show=lambda progress: print(campaign.line(progress)))
 running.results()
 """
 
-from hpoq.campaign.account_limits import limits_of
-from hpoq.campaign.campaign import RunningCampaign
 from hpoq.campaign.model import Plan
-from hpoq.campaign.pilot import measured
-from hpoq.campaign.planning import Comparison, plan
-from hpoq.campaign.progress import line, panel
+from hpoq.campaign.planning.account_limits import limits_of
+from hpoq.campaign.planning.compare import Comparison, plan
+from hpoq.campaign.planning.pilot import measured
+from hpoq.campaign.running.progress import line, panel
+from hpoq.campaign.running_campaign import RunningCampaign
 
 __all__ = [
     "Comparison", "Plan", "RunningCampaign", "limits_of", "line", "measured", "panel", "plan",

@@ -1,6 +1,6 @@
 """What can be wrong with a campaign."""
 
-from hpo_dispatcher.errors import HpoqError
+from hpo_dispatcher.contract.errors import HpoqError
 
 
 class InvalidPlan(HpoqError):

@@ -13,8 +13,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError, model_validator
 
-from hpo_dispatcher.errors import InvalidRequest
-from hpo_dispatcher.request import MAX_PARENTS, CategoricalRange, TuningRequest, parse_fields
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.request import (
+    MAX_PARENTS,
+    CategoricalRange,
+    TuningRequest,
+    parse_fields,
+)
 from hpoq.campaign.errors import InvalidPlan
 
 # Documented quotas (SageMaker developer guide): what an account has unless it says otherwise.

@@ -18,7 +18,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        from hpo_dispatcher.errors import HpoqError
+        from hpo_dispatcher.contract.errors import HpoqError
 
         if not isinstance(error, HpoqError):
             raise

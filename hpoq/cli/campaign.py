@@ -16,8 +16,8 @@ from hpoq.cli.output import console, print_json, say, show
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpoq.campaign.campaign import RunningCampaign
-    from hpoq.campaign.runner import Progress
+    from hpoq.campaign.running.runner import Progress
+    from hpoq.campaign.running_campaign import RunningCampaign
 
 app = typer.Typer(
     help="Campaigns: tens of thousands of trials, planned, run, resumed, understood.",
@@ -84,9 +84,9 @@ def plan_campaign(
     as_json: AsJson = False,
 ) -> None:
     """Compare strategies, recommend one, and save its plan."""
-    from hpoq.campaign.control import Control
     from hpoq.campaign.errors import InvalidPlan
-    from hpoq.campaign.planning import campaign_of, compare
+    from hpoq.campaign.planning.compare import campaign_of, compare
+    from hpoq.campaign.running.control import Control
 
     limits = _limits(limit or [], instance_type, deployment)
     wanted: dict[str, Any] = {
@@ -193,7 +193,7 @@ def cancel(plan: PlanFile) -> None:
 def extend(plan: PlanFile, trials: Annotated[int, typer.Argument(help="How many more.")]) -> None:
     """Add trials. A runner takes them up at its next look."""
     from hpoq.campaign.model import Plan
-    from hpoq.campaign.planning import extended
+    from hpoq.campaign.planning.compare import extended
 
     longer = extended(Plan.load(plan), trials)
     longer.save(plan)
@@ -219,12 +219,12 @@ def results(
     running = _to_read(plan, team, deployment, direct)
     table = running.results()
     if out:
-        from hpoq.campaign.results import save
+        from hpoq.campaign.results.table import save
 
         save(table, out)
         say(f"{len(table):,} trials written to {out}")
     if optuna:
-        from hpoq.campaign.study import export
+        from hpoq.campaign.results.optuna_study import export
 
         study = export(running.plan, table, optuna)
         say(f"study {study.study_name} holds {len(study.trials):,} trials")
@@ -262,8 +262,8 @@ def _limits(given: list[str], instance_type: str, deployment: str) -> dict[str, 
     """What the account says, and over it what the user says."""
     import boto3
 
-    from hpoq.campaign.account_limits import limits_of
     from hpoq.campaign.errors import InvalidPlan
+    from hpoq.campaign.planning.account_limits import limits_of
 
     limits = limits_of(boto3.Session(), instance_type, client(deployment))
     for name, value in limits.items():
@@ -282,7 +282,7 @@ def _measured(
     wanted: dict[str, Any], trials: int, guess: float, team: str | None, deployment: str
 ) -> tuple[float, float]:
     """Minutes per trial and their spread, by running a few."""
-    from hpoq.campaign.pilot import measured
+    from hpoq.campaign.planning.pilot import measured
 
     def run(file: Path) -> pd.DataFrame:
         running = _queued(file, team, deployment)
@@ -296,8 +296,8 @@ def _measured(
 
 
 def _queued(plan: Path, team: str | None, deployment: str) -> RunningCampaign:
-    from hpoq.campaign.campaign import RunningCampaign
     from hpoq.campaign.model import Plan
+    from hpoq.campaign.running_campaign import RunningCampaign
 
     Plan.load(plan)  # what is wrong with the file is told first
     named = one_team(team, client(deployment))
@@ -312,10 +312,10 @@ def _direct(
     template_file: Path | None,
 ) -> RunningCampaign:
     """With the means of a deployment, or with the user's own where some are given."""
-    from hpoq.campaign.campaign import RunningCampaign
+    from hpoq.campaign.backends.target import deployed_target, own_target
     from hpoq.campaign.errors import InvalidPlan
     from hpoq.campaign.model import Plan
-    from hpoq.campaign.target import deployed_target, own_target
+    from hpoq.campaign.running_campaign import RunningCampaign
 
     loaded = Plan.load(plan)
     given = {name: value for name, value in own.items() if value}
@@ -334,7 +334,7 @@ def _direct(
 
 def _to_read(plan: Path, team: str | None, deployment: str, direct: bool) -> RunningCampaign:
     """To look at a direct campaign SageMaker is enough."""
-    from hpoq.campaign.campaign import RunningCampaign
+    from hpoq.campaign.running_campaign import RunningCampaign
 
     if direct:
         return RunningCampaign.direct(plan)
@@ -345,7 +345,7 @@ def _follow(running: RunningCampaign, every: float) -> Progress:
     """Live on a terminal, a line a look in a pipe."""
     from rich.live import Live
 
-    from hpoq.campaign.progress import line, panel
+    from hpoq.campaign.running.progress import line, panel
 
     screen = console()
     if not screen.is_terminal:
@@ -366,7 +366,7 @@ def _follow(running: RunningCampaign, every: float) -> Progress:
 
 def _say_what_is_left(last: Progress, plan: Path) -> None:
     """A runner that ended before the campaign did says why."""
-    from hpoq.campaign.control import Control
+    from hpoq.campaign.running.control import Control
 
     left = len(last.plan.jobs) - len(last.states)
     if not left:
@@ -381,8 +381,8 @@ def _say_what_is_left(last: Progress, plan: Path) -> None:
 
 
 def _say_to(plan: Path, word: Any) -> None:
-    from hpoq.campaign.control import Control
     from hpoq.campaign.model import Plan
+    from hpoq.campaign.running.control import Control
 
     Plan.load(plan)
     Control(plan).say(word)

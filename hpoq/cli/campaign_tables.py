@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from hpoq.campaign.planning import Comparison, Option
+    from hpoq.campaign.planning.compare import Comparison, Option
 
 
 def strategies_table(comparison: Comparison) -> Table:
@@ -27,7 +27,7 @@ def strategies_table(comparison: Comparison) -> Table:
 
 
 def _column(option: Option) -> dict[str, str]:
-    from hpoq.campaign.strategies import LEARNING
+    from hpoq.campaign.planning.strategies import LEARNING
 
     taken = option.estimate
     if taken is None:
@@ -79,7 +79,7 @@ def values_of(comparison: Comparison) -> dict[str, Any]:
 
 def best_trials(table: pd.DataFrame, top: int) -> Table:
     """The first few of the results that hold an objective, best first."""
-    from hpoq.campaign.results import SEARCHED
+    from hpoq.campaign.results.table import SEARCHED
     from hpoq.cli.tables import table as empty
 
     names = [name for name in table.columns if name.startswith(SEARCHED)]

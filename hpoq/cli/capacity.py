@@ -9,7 +9,7 @@ from hpoq.cli.output import print_json, say, show
 
 if TYPE_CHECKING:
     from hpoq.client import Client
-    from hpoq.outlook import Outlook
+    from hpoq.forecast import Outlook
 
 
 def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> None:
@@ -59,7 +59,7 @@ def _outlooks(of: Client, seen: dict[str, Any]) -> list[Outlook]:
         return []
     from datetime import UTC, datetime
 
-    from hpoq.outlook import Forecast
+    from hpoq.forecast import Forecast
 
     found = Forecast(seen, of.settings.deployment.teams).of_listed(datetime.now(UTC))
     return [found[each["team"], each["request_id"]] for each in waiting]

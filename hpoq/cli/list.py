@@ -11,8 +11,8 @@ from hpoq.cli.options import AllTeams, AsJson, DeploymentName, Team, client, one
 from hpoq.cli.output import entry_fields, print_json, say, show
 
 if TYPE_CHECKING:
-    from hpo_dispatcher.entry import Entry
-    from hpoq.outlook import Outlook
+    from hpo_dispatcher.contract.entry import Entry
+    from hpoq.forecast import Outlook
 
 Statuses = Annotated[
     list[str] | None,
@@ -32,8 +32,8 @@ def list_requests(
     """Requests, the newest first; of those that wait, their place and when they may start."""
     from datetime import UTC, datetime
 
-    from hpo_dispatcher.entry import Status
-    from hpoq.outlook import Forecast, why
+    from hpo_dispatcher.contract.entry import Status
+    from hpoq.forecast import Forecast, why
 
     of = client(deployment)
     teams = of.teams() if all_teams else [one_team(team, of)]
@@ -58,14 +58,14 @@ def list_requests(
 
 
 def _fields(entry: Entry, seen: dict[str, Any], outlook: Outlook | None) -> dict[str, Any]:
-    from hpoq.outlook import why
+    from hpoq.forecast import why
 
     waiting = {"waiting": {"reason": why(entry, seen), **asdict(outlook)}} if outlook else {}
     return entry_fields(entry) | waiting
 
 
 def _status(name: str):  # type: ignore[no-untyped-def]  # Status; its import costs time
-    from hpo_dispatcher.entry import Status
+    from hpo_dispatcher.contract.entry import Status
 
     by_name = {str(status).lower(): status for status in Status}
     if name.lower() not in by_name:

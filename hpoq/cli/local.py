@@ -56,7 +56,7 @@ def up(
 ) -> None:
     """Start the cloud, or say that it runs already."""
     from hpoq.local import cloud as clouds
-    from hpoq.local import installation
+    from hpoq.local.lifecycle import installation
 
     quotas = dict(_quota(each) for each in quota or ())
     what = "Starting" if installation.is_installed() else "Installing (once) and starting"
@@ -75,9 +75,9 @@ def up(
 @app.command()
 def down(home: HomeOption = None) -> None:
     """End the cloud and every process it started. Its state stays for the next `up`."""
-    from hpoq.local import launch
     from hpoq.local.cloud import Cloud
-    from hpoq.local.home import Home
+    from hpoq.local.lifecycle import launch
+    from hpoq.local.lifecycle.home import Home
 
     where = Home.find(home)
     last = where.last_run()
@@ -97,7 +97,7 @@ def down(home: HomeOption = None) -> None:
 @app.command()
 def status(home: HomeOption = None, as_json: AsJson = False) -> None:
     """Whether it runs, where, and what is deployed in it. Exit status 1 if it does not run."""
-    from hpoq.local.home import Home
+    from hpoq.local.lifecycle.home import Home
     from hpoq.local.status import read
 
     found = read(Home.find(home))
@@ -113,7 +113,7 @@ def status(home: HomeOption = None, as_json: AsJson = False) -> None:
 def env(home: HomeOption = None, as_json: AsJson = False) -> None:
     """Print the variables that lead AWS clients to it, for `eval` in a shell."""
     from hpoq.local import cloud as clouds
-    from hpoq.local.shell import exports
+    from hpoq.local.cloud import exports
 
     cloud = clouds.find(home)
     if as_json:
@@ -150,7 +150,7 @@ def deploy(
 
 def _stay(cloud: Cloud) -> NoReturn:
     """Until Ctrl-C or SIGTERM, which are a `down`, or until someone else ends the cloud."""
-    from hpoq.local import processes
+    from hpoq.local.lifecycle import processes
 
     stopping = [signal.SIGINT, signal.SIGTERM]
     for number in stopping:
@@ -187,7 +187,7 @@ def _interrupted(*_: object) -> NoReturn:
 
 
 def _quota(text: str) -> tuple[str, int]:
-    from hpoq.local.quotas import SETTINGS
+    from hpoq.local.server.service_quotas import SETTINGS
 
     name, value = _pair(text)
     if name not in SETTINGS and not name.startswith("ml."):

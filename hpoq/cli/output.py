@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from hpo_dispatcher.entry import Entry
+    from hpo_dispatcher.contract.entry import Entry
 
 
 def say(text: str) -> None:

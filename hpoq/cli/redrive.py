@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo_dispatcher.errors import HpoqError
+from hpo_dispatcher.contract.errors import HpoqError
 from hpoq.cli.options import AsJson, DeploymentName, Team, client, one_team
 from hpoq.cli.output import print_json, say, show
 

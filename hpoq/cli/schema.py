@@ -7,6 +7,6 @@ from hpoq.cli.output import print_json
 
 def schema() -> None:
     """The JSON Schema of what a request queue accepts, for any language's validator."""
-    from hpo_dispatcher.request import json_schema
+    from hpo_dispatcher.contract.request import json_schema
 
     print_json(json_schema())

@@ -17,8 +17,8 @@ def status(
     """One request: where it stands, what it waits for, what it has found."""
     from datetime import UTC, datetime
 
-    from hpo_dispatcher.entry import Status
-    from hpoq.outlook import Forecast, why
+    from hpo_dispatcher.contract.entry import Status
+    from hpoq.forecast import Forecast, why
 
     of = client(deployment)
     entry = of.live(of.get(one_team(team, of), request_id))

@@ -15,7 +15,7 @@ from hpoq.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from hpoq.client import Client
-    from hpoq.estimate import Estimate
+    from hpoq.request_cost import Estimate
 
 # Beyond so many requests only their sum is told.
 ESTIMATES_SHOWN = 10
@@ -44,7 +44,7 @@ def submit(
 
     All are checked before the first one is sent; what they can cost at most goes to stderr.
     """
-    from hpo_dispatcher.errors import InvalidRequest
+    from hpo_dispatcher.contract.errors import InvalidRequest
 
     read = [(where, message) for file in files for where, message in read_requests(file)]
     to = client(deployment)
@@ -80,8 +80,8 @@ def _show(to: Client, team: str, messages: list[dict[str, Any]], as_json: bool) 
 
 def _estimates(to: Client, team: str, messages: list[dict[str, Any]]) -> list[Estimate | None]:
     """What the requests can cost at most, told on stderr; one that cannot be told stops nothing."""
-    from hpo_dispatcher.errors import HpoqError
-    from hpoq.estimate import budget_in_words, estimate, in_words, together
+    from hpo_dispatcher.contract.errors import HpoqError
+    from hpoq.request_cost import budget_in_words, estimate, in_words, together
 
     try:
         estimates = [estimate(to.settings, team, message) for message in messages]
@@ -156,6 +156,6 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _check(message: dict[str, Any]) -> None:
-    from hpo_dispatcher.request import parse_fields
+    from hpo_dispatcher.contract.request import parse_fields
 
     parse_fields(message, "message-id")

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from rich.table import Table
 from rich.text import Text
 
-from hpo_dispatcher.budget import used_until
-from hpo_dispatcher.entry import Entry, Status
-from hpo_dispatcher.usage import HOUR
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.scheduling.budget import used_until
+from hpo_dispatcher.tuning_job.usage import HOUR
 from hpoq.cli.output import duration, short
-from hpoq.outlook import Outlook
+from hpoq.forecast import Outlook
 
 Key = tuple[str, str]
 

@@ -14,7 +14,7 @@ from hpoq.cli.options import AllTeams, DeploymentName, Team, client, one_team
 from hpoq.cli.output import say
 
 if TYPE_CHECKING:
-    from hpo_dispatcher.entry import Entry
+    from hpo_dispatcher.contract.entry import Entry
     from hpoq.client import Client
 
 Ids = Annotated[
@@ -32,7 +32,7 @@ def watch(
     deployment: DeploymentName = "hpoq",
 ) -> None:
     """Follow requests until all have ended. Exit status 3 if one is not Completed."""
-    from hpo_dispatcher.entry import Status
+    from hpo_dispatcher.contract.entry import Status
 
     of = client(deployment)
     teams = of.teams() if all_teams else [one_team(team, of)]

@@ -8,16 +8,17 @@ with start(Path(".hpoq")) as cloud:
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from hpoq.local import launch as launching
-from hpoq.local import processes
 from hpoq.local.errors import NotRunning
-from hpoq.local.home import Home, Running
-from hpoq.local.launch import Wishes
+from hpoq.local.lifecycle import launch as launching
+from hpoq.local.lifecycle import processes
+from hpoq.local.lifecycle.home import Home, Running
+from hpoq.local.lifecycle.launch import Wishes
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -91,7 +92,7 @@ class Cloud:
         Raises:
             LocalCloudError: Node is missing, there is no app, or cdk failed.
         """
-        from hpoq.local.deployment import Deployment
+        from hpoq.local.lifecycle.deployment import Deployment
 
         return Deployment(self, app, say).run(context or {})
 
@@ -159,3 +160,10 @@ def _end(home: Home, running: Running) -> None:
 def _without_proxy(host: str) -> str:
     names = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
     return ",".join(dict.fromkeys([*filter(None, names.split(",")), host, "localhost"]))
+
+
+def exports(cloud: Cloud) -> str:
+    """Lines for `eval`."""
+    lines = [f"unset {' '.join(MISLEADING)}"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in cloud.env.items()]
+    return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo_dispatcher.errors import HpoqError
+from hpo_dispatcher.contract.errors import HpoqError
 
 
 class LocalCloudError(HpoqError):

@@ -6,7 +6,7 @@ from typing import Any
 
 import boto3
 
-from hpoq.local.home import Running
+from hpoq.local.lifecycle.home import Running
 
 
 class CloudSession(boto3.Session):

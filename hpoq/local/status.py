@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpoq.local import processes
-from hpoq.local.home import Home, Running
+from hpoq.local.lifecycle import processes
+from hpoq.local.lifecycle.home import Home, Running
 
 
 def read(home: Home) -> dict[str, Any]:

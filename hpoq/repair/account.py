@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from hpo_dispatcher.aws.calls import code
-from hpo_dispatcher.aws.tuning import NOT_FOUND, detail_from
-from hpo_dispatcher.entry import Entry, Status
-from hpo_dispatcher.naming import (
+from hpo_dispatcher.aws.clients import code
+from hpo_dispatcher.aws.sagemaker import NOT_FOUND, detail_from
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.names import (
     NAME_ENDING,
     TAG_DEPLOYMENT,
     TAG_REQUEST_ID,
     TAG_TEAM,
     tuning_job_name,
 )
-from hpo_dispatcher.request import MAX_PARENTS, request_id_of
-from hpo_dispatcher.tuning_job import demand
-from hpo_dispatcher.usage import most_instance_seconds
+from hpo_dispatcher.contract.request import MAX_PARENTS, request_id_of
+from hpo_dispatcher.tuning_job.build import demand
+from hpo_dispatcher.tuning_job.usage import most_instance_seconds
 from hpoq.repair.decision import Key, Letter, TaggedJob, stopped
 
 if TYPE_CHECKING:

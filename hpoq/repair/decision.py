@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from hpo_dispatcher.continuation import earlier_job, with_earlier
-from hpo_dispatcher.entry import BestTrainingJob, EarlierJob, Entry, Status
-from hpo_dispatcher.naming import tuning_job_name
-from hpo_dispatcher.request import MAX_PARENTS
+from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, Status
+from hpo_dispatcher.contract.names import tuning_job_name
+from hpo_dispatcher.contract.request import MAX_PARENTS
+from hpo_dispatcher.tuning_job.resumption import earlier_job, with_earlier
 
 Key = tuple[str, str]  # team and request id
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 
-from hpo_dispatcher.aws.calls import CONFIG
+from hpo_dispatcher.aws.clients import CONFIG
 from hpo_dispatcher.aws.ledger import DynamoDBLedger
-from hpo_dispatcher.errors import HpoqError
+from hpo_dispatcher.contract.errors import HpoqError
 from hpoq.client import Client, DeadLetter
 from hpoq.repair.account import letters, tagged_jobs
 from hpoq.repair.decision import Facts, Repair, decide

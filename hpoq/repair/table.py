@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from hpo_dispatcher.aws.calls import code
-from hpo_dispatcher.aws.items import (
+from hpo_dispatcher.aws.clients import code
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.errors import HpoqError, Unreadable
+from hpo_dispatcher.contract.ledger_items import (
     ACTIVE,
     BLOCKED,
     LEASE_KEY,
@@ -23,8 +25,6 @@ from hpo_dispatcher.aws.items import (
     from_wire,
     to_wire,
 )
-from hpo_dispatcher.entry import Entry, Status
-from hpo_dispatcher.errors import HpoqError, Unreadable
 from hpoq.repair.decision import Key, Kind, Repair
 
 if TYPE_CHECKING:

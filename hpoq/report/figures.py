@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hpo_dispatcher.request import CategoricalRange
+from hpo_dispatcher.contract.request import CategoricalRange
 from hpoq.campaign.model import Plan
-from hpoq.campaign.narrow import scaling
-from hpoq.campaign.results import SEARCHED
+from hpoq.campaign.results.table import SEARCHED
+from hpoq.campaign.running.narrowing import scaling
 from hpoq.report import series
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpoq.campaign.model import Plan
-from hpoq.campaign.results import SEARCHED, best
+from hpoq.campaign.results.table import SEARCHED, best
 from hpoq.report import figures, series
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def write(plan: Plan, table: pd.DataFrame, path: Path) -> Path:
 
     Args:
         plan: of the campaign.
-        table: from ``hpoq.campaign.results.frame``.
+        table: from ``hpoq.campaign.results.table.frame``.
         path: of the HTML file; replaced if there.
 
     Returns:

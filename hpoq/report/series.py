@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from hpo_dispatcher.request import CategoricalRange
+from hpo_dispatcher.contract.request import CategoricalRange
 from hpoq.campaign.model import Campaign, Plan
-from hpoq.campaign.results import SEARCHED
+from hpoq.campaign.results.table import SEARCHED
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from hpo_dispatcher.request import CategoricalRange
+from hpo_dispatcher.contract.request import CategoricalRange
 from hpoq.campaign.model import Plan
-from hpoq.campaign.narrow import scaling
-from hpoq.campaign.results import SEARCHED
+from hpoq.campaign.results.table import SEARCHED
+from hpoq.campaign.running.narrowing import scaling
 from hpoq.report import series
 from hpoq.report.figures import BLUE
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
-from hpo_dispatcher.snapshot import SLOTS
-from hpoq.simulation.memory import MemoryLedger, MemoryQueues
+from hpo_dispatcher.scheduling.snapshot import SLOTS
+from hpoq.simulation.in_memory_ports import MemoryLedger, MemoryQueues
 from hpoq.simulation.sagemaker import SimulatedSageMaker
 from hpoq.simulation.workload import Workload
 

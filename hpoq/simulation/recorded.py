@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from hpo_dispatcher.entry import Status
-from hpo_dispatcher.errors import HpoqError
+from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.errors import HpoqError
 from hpoq.simulation.workload import Arrival, Workload
 
 UNKNOWN = 30 * 60.0  # seconds of a tuning job, where not one of the ledger has ended

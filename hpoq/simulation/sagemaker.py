@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from hpo_dispatcher.aws.tuning import PAGE, SEARCHED_AT_ONCE
-from hpo_dispatcher.entry import BestTrainingJob, Status
-from hpo_dispatcher.naming import TAG_REQUEST_ID, TAG_TEAM
+from hpo_dispatcher.aws.sagemaker import PAGE, SEARCHED_AT_ONCE
+from hpo_dispatcher.contract.entry import BestTrainingJob, Status
+from hpo_dispatcher.contract.names import TAG_REQUEST_ID, TAG_TEAM
 from hpo_dispatcher.ports import (
     AlreadyOurs,
     AtLimit,
@@ -22,7 +22,7 @@ from hpo_dispatcher.ports import (
     TuningJob,
     TuningJobDetail,
 )
-from hpo_dispatcher.tuning_job import demand
+from hpo_dispatcher.tuning_job.build import demand
 
 COUNTED_LISTS = 2  # one list per status that holds capacity
 STOPPING_TAKES = timedelta(minutes=1)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hpo_dispatcher.dispatch import CycleIncomplete, Dispatcher
-from hpo_dispatcher.entry import Status
-from hpo_dispatcher.job_builder import JobBuilder
-from hpo_dispatcher.pace import Deadline, TokenBucket
-from hpo_dispatcher.settings import Deployment, Environment, FrameworkImage, Template
+from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.settings import Deployment, Environment, FrameworkImage, Template
+from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
+from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
+from hpo_dispatcher.tuning_job.builder import JobBuilder
 from hpoq.simulation.fairness import Shares
-from hpoq.simulation.memory import MemoryEvents, MemoryLedger, MemoryQueues
+from hpoq.simulation.in_memory_ports import MemoryEvents, MemoryLedger, MemoryQueues
 from hpoq.simulation.sagemaker import Course, SimulatedSageMaker
 from hpoq.simulation.workload import Arrival, Workload, message
 

@@ -11,10 +11,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hpo_dispatcher.entry import Entry
+from hpo_dispatcher.contract.entry import Entry
 from hpoq.client import Client
 from hpoq.errors import NotDeployed, NotFound, NotReachable
-from hpoq.outlook import Forecast
+from hpoq.forecast import Forecast
 from hpoq.ui.log import Log
 from hpoq.ui.recall import Recall
 

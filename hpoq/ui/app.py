@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound as NoPage
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from hpo_dispatcher.errors import HpoqError
+from hpo_dispatcher.contract.errors import HpoqError
 from hpoq.errors import NotFound
 from hpoq.ui import jobs, overview, render
 from hpoq.ui.account import Account

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.contract.entry import Entry, Status
 from hpoq.cli import tables
 from hpoq.cli.output import entry_fields
-from hpoq.outlook import why
+from hpoq.forecast import why
 from hpoq.ui import render
 from hpoq.ui.account import RUNNING, Account, Requests
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from hpo_dispatcher.errors import HpoqError
+from hpo_dispatcher.contract.errors import HpoqError
 from hpoq.ui.account import Account
 from hpoq.ui.app import Application
 

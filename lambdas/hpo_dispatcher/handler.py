@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import time
@@ -14,36 +15,38 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from hpo_dispatcher.aws.calls import CONFIG, UNCHECKED
-from hpo_dispatcher.aws.clients import BotocoreClients, Clients
-from hpo_dispatcher.aws.counting import CallCounter
-from hpo_dispatcher.aws.emf import NAMESPACE, EmfGauge
-from hpo_dispatcher.aws.events import EventBridge
+from hpo_dispatcher.aws.call_counter import CallCounter
+from hpo_dispatcher.aws.clients import CONFIG, UNCHECKED, BotocoreClients, Clients
+from hpo_dispatcher.aws.eventbridge import EventBridge
 from hpo_dispatcher.aws.images import SdkImages
 from hpo_dispatcher.aws.ledger import DynamoDBLedger
-from hpo_dispatcher.aws.lines import RedactingFormatter, redact, redacted
-from hpo_dispatcher.aws.queues import SqsQueues
-from hpo_dispatcher.aws.quotas import ServiceQuotas
-from hpo_dispatcher.aws.tuning import SageMakerTuning
-from hpo_dispatcher.collector import settle
-from hpo_dispatcher.dispatch import Dispatcher
-from hpo_dispatcher.errors import HpoqError
-from hpo_dispatcher.job_builder import JobBuilder
-from hpo_dispatcher.logged import LoggedEvents, LoggedQueues, LoggedTuning
-from hpo_dispatcher.pace import Deadline, TokenBucket
-from hpo_dispatcher.settings import (
+from hpo_dispatcher.aws.sagemaker import SageMakerTuning
+from hpo_dispatcher.aws.service_quotas import ServiceQuotas
+from hpo_dispatcher.aws.sqs import SqsQueues
+from hpo_dispatcher.contract.errors import HpoqError
+from hpo_dispatcher.contract.settings import (
     DEPLOYMENT_FILE,
     Environment,
     read_deployment,
     read_templates,
 )
-from hpo_dispatcher.telemetry import CycleFailed, Telemetry
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
+from hpo_dispatcher.observability.emf import NAMESPACE, EmfGauge
+from hpo_dispatcher.observability.log_format import RedactingFormatter, redact, redacted
+from hpo_dispatcher.observability.logged_ports import LoggedEvents, LoggedQueues, LoggedTuning
+from hpo_dispatcher.observability.telemetry import CycleFailed, Telemetry
+from hpo_dispatcher.tuning_job.builder import JobBuilder
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = "settings"
 EVENT_TIME_RESOLUTION = timedelta(seconds=1)  # EventBridge cuts the time to whole seconds
+
+# New objects until the young are looked at, and rounds until the old are. Little of a cycle's
+# refers to itself, so nearly all goes without the collector: docs/decisions/0077.
+THRESHOLDS = (50_000, 10, 10)
 
 # Metrics carry it as a dimension; the alarms of a deployment look for their own.
 SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "hpoq-dispatcher")
@@ -199,3 +202,9 @@ def asked_at(event: Mapping[str, Any]) -> datetime | None:
     if event.get("source") in ("aws.sagemaker", "hpoq") and "time" in event:
         return datetime.fromisoformat(str(event["time"])) + EVENT_TIME_RESOLUTION
     return None
+
+
+def settle() -> None:
+    """Once modules are imported and clients made: never look at them again, and at others less."""
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)

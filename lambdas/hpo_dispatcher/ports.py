@@ -8,9 +8,8 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from hpo_dispatcher.entry import ActiveJob, BestTrainingJob, Blocked, Entry, Spent, Status
-from hpo_dispatcher.errors import HpoqError, InvalidRequest
-from hpo_dispatcher.settings import FrameworkImage
+from hpo_dispatcher.contract.entry import ActiveJob, BestTrainingJob, Blocked, Entry, Spent, Status
+from hpo_dispatcher.contract.errors import HpoqError, InvalidRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -335,13 +334,6 @@ class Quotas(Protocol):
 
     def training_instances(self) -> Mapping[str, int]:
         """Instance type to the number of training instances at once; may be a day old."""
-
-
-class Images(Protocol):
-    """Looks up AWS's training images."""
-
-    def uri(self, image: FrameworkImage, instance_type: str) -> str:
-        """The registry URI of a framework image for a kind of instance."""
 
 
 @dataclass(frozen=True, kw_only=True)

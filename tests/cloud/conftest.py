@@ -18,7 +18,7 @@ from boto3 import Session
 
 from hpoq.local import cloud as clouds
 from hpoq.local.cloud import Cloud
-from hpoq.local.launch import STARTUP
+from hpoq.local.lifecycle.launch import STARTUP
 
 ROOT = Path(__file__).parents[2]
 TEAMS = '{"fraud": {"notify": true}, "vision": {}}'

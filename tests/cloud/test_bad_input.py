@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.entry import Status
+from hpo_dispatcher.contract.entry import Status
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
-from hpoq.local.processes import wait_until
+from hpoq.local.lifecycle.processes import wait_until
 from tests.cloud import tiny
 from tests.cloud.conftest import Deployed
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from hpoq.campaign.campaign import RunningCampaign
 from hpoq.campaign.model import Plan, PlannedJob
-from hpoq.campaign.planning import campaign_of
+from hpoq.campaign.planning.compare import campaign_of
+from hpoq.campaign.running_campaign import RunningCampaign
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
-from hpoq.local.processes import wait_until
+from hpoq.local.lifecycle.processes import wait_until
 from tests.cloud import tiny
 from tests.cloud.conftest import ROOT, Deployed
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.contract.entry import Entry, Status
 from hpoq.campaign.model import Plan
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
-from hpoq.local.processes import wait_until
+from hpoq.local.lifecycle.processes import wait_until
 from tests.cloud import tiny
 from tests.cloud.conftest import Deployed
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo_dispatcher.request import json_schema
+from hpo_dispatcher.contract.request import json_schema
 from tests.cloud.conftest import ROOT, Deployed
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

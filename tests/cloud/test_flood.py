@@ -8,10 +8,10 @@ from itertools import accumulate
 
 import pytest
 
-from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.contract.entry import Entry, Status
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
-from hpoq.local.processes import wait_until
+from hpoq.local.lifecycle.processes import wait_until
 from tests.cloud import tiny
 from tests.cloud.conftest import Deployed
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hpoq.local.cloud import Cloud
-from hpoq.local.processes import wait_until
+from hpoq.local.lifecycle.processes import wait_until
 
 EVENTS = 12
 FAILS_TWICE = """

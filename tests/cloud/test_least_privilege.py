@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher import handler
-from hpo_dispatcher.cycle import Summary
-from hpo_dispatcher.dispatch import Dispatcher
-from hpo_dispatcher.entry import Status
-from hpo_dispatcher.naming import tuning_job_name
-from hpo_dispatcher.pace import Deadline
-from hpo_dispatcher.request import TuningRequest
-from hpoq.local.processes import wait_until
+from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.names import tuning_job_name
+from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.cycle.outcome import Summary
+from hpo_dispatcher.cycle.pacing import Deadline
+from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.session import CloudSession
 from infra.source import write_function
 from tests.cloud.conftest import ROOT, Deployed

@@ -21,10 +21,10 @@ from botocore.exceptions import ClientError
 
 from hpoq.cli import main
 from hpoq.local import cloud as clouds
-from hpoq.local import launch, processes
 from hpoq.local.cloud import Cloud
 from hpoq.local.errors import LocalCloudError, NotRunning
-from hpoq.local.home import Home
+from hpoq.local.lifecycle import launch, processes
+from hpoq.local.lifecycle.home import Home
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-from hpoq.local.processes import wait_until
+from hpoq.local.lifecycle.processes import wait_until
 from tests.cloud.conftest import Deployed
 from tests.unit.dispatcher.test_events import check
 

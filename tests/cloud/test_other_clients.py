@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hpoq.local.cloud import Cloud
-from hpoq.local.processes import wait_until
+from hpoq.local.lifecycle.processes import wait_until
 from tests.cloud.conftest import ROOT
 
 # In an environment of their own: the SDK's two versions exclude each other.

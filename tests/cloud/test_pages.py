@@ -16,7 +16,7 @@ import pytest
 
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
-from hpoq.local.processes import wait_until
+from hpoq.local.lifecycle.processes import wait_until
 from hpoq.ui.account import Account
 from hpoq.ui.server import serving
 from tests.cloud.browser import Browser, headless

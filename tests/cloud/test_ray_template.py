@@ -10,9 +10,9 @@ import tarfile
 
 import pytest
 
-from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.contract.entry import Entry, Status
 from hpoq.client import Client
-from hpoq.local.processes import wait_until
+from hpoq.local.lifecycle.processes import wait_until
 from tests.cloud.conftest import ROOT, Deployed
 
 TRIALS = 6

@@ -1,4 +1,4 @@
-"""ministack answers the same with ``hpoq.local.speed`` as without."""
+"""ministack answers the same with ``hpoq.local.ministack_patches.speed`` as without."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpoq.local import installation
+from hpoq.local.lifecycle import installation
 
 pytestmark = pytest.mark.cloud
 
@@ -18,7 +18,7 @@ import json, os
 from pathlib import Path
 from ministack.core import iam_actions, persistence
 from ministack.services import dynamodb
-from hpoq.local import speed
+from hpoq.local.ministack_patches import speed
 
 ROW = {"team": {"S": "fraud"}, "id": {"S": "é"}, "n": {"N": "1.50"}, "b": {"B": "AA=="},
        "deep": {"M": {"l": {"L": [{"NULL": True}, {"BOOL": False}]}}}}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from boto3 import Session
 
-from hpo_dispatcher.naming import tuning_job_name
-from hpoq.local.processes import wait_until
+from hpo_dispatcher.contract.names import tuning_job_name
+from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.session import CloudSession
 from tests.cloud.conftest import Deployed
 from tests.cloud.test_permissions import DENIED, Call, outcome, user_with

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from hpo_dispatcher.dispatch import CycleIncomplete, Dispatcher
-from hpo_dispatcher.pace import Deadline
+from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
+from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.ports import Unavailable
 from tests.unit.dispatcher.test_crashes import Killed
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hpo_dispatcher.aws.quotas import ServiceQuotas
-from hpo_dispatcher.entry import Status
+from hpo_dispatcher.aws.service_quotas import ServiceQuotas
+from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.ports import MakesRoom
-from hpo_dispatcher.request import TuningRequest
 from tests.unit.dispatcher.conftest import RANGES, Account
 from tests.upgrade.record import take_in
 

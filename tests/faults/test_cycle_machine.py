@@ -20,11 +20,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from hpo_dispatcher.entry import Entry, Status
-from hpo_dispatcher.naming import tuning_job_name as name_of
-from hpo_dispatcher.pace import Deadline
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.names import tuning_job_name as name_of
+from hpo_dispatcher.contract.request import request_id_of
+from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.ports import AlreadyOurs, AtLimit, Creation, Envelope, TuningJob, Unavailable
-from hpo_dispatcher.request import request_id_of
 from hpoq.simulation.sagemaker import Course
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Workload
@@ -237,9 +237,9 @@ class Cycles(RuleBasedStateMachine):
         super().__init__()
         # One thread in each pool: then a dispatcher is always before one call, a known one.
         self._patches = [
-            patch("hpo_dispatcher.intake.THREADS", 1),
-            patch("hpo_dispatcher.pace.THREADS", 1),
-            patch("hpo_dispatcher.act.START_BATCH", 2),
+            patch("hpo_dispatcher.cycle.intake.THREADS", 1),
+            patch("hpo_dispatcher.cycle.pacing.THREADS", 1),
+            patch("hpo_dispatcher.cycle.act.START_BATCH", 2),
         ]
         for each in self._patches:
             each.start()

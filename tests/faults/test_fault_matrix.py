@@ -19,9 +19,9 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from hpo_dispatcher import handler, ports
-from hpo_dispatcher.aws.quotas import ServiceQuotas
-from hpo_dispatcher.dispatch import CycleIncomplete, Dispatcher
-from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.aws.service_quotas import ServiceQuotas
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
 from hpo_dispatcher.ports import Unavailable
 from tests.faults.scene import EXPECTED, FOREIGN, READ_QUOTAS, SageMaker, prepare
 from tests.faults.snapshot import Snapshot

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.dispatch import Dispatcher
-from hpo_dispatcher.errors import LONGEST
+from hpo_dispatcher.contract.errors import LONGEST
+from hpo_dispatcher.contract.request import parse_message
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.ports import Refused, TuningService
-from hpo_dispatcher.request import parse_message
 from hpoq.simulation.simulate import TEMPLATE, Simulation
 from hpoq.simulation.workload import Arrival, Workload
 from infra.request_queue import LARGEST_BYTES
@@ -244,7 +244,7 @@ def test_a_message_on_which_hpoq_itself_fails_is_dead_lettered_and_stops_no_othe
             raise ZeroDivisionError("api-key=hush")
         return parse_message(body, message_id)
 
-    monkeypatch.setattr("hpo_dispatcher.intake.parse_message", fails)
+    monkeypatch.setattr("hpo_dispatcher.cycle.intake.parse_message", fails)
     account.request("fraud", "unlucky")
     account.request("fraud", "neighbour")
 

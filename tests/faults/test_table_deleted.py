@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto.backends import get_backend
 
-from hpo_dispatcher.entry import Status
+from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.ports import LedgerMissing
 from tests.unit.dispatcher.conftest import Account, account, session
 from tests.unit.dispatcher.test_crashes import later, make_messages_visible

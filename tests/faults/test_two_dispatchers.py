@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.dispatch import CycleIncomplete, Dispatcher
-from hpo_dispatcher.pace import Deadline
+from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
+from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.ports import Unavailable
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from hpo_dispatcher.dispatch import Dispatcher
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
 
 _now = threading.local()
 START = "start"  # no method: the dispatcher is being made

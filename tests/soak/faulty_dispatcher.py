@@ -24,10 +24,10 @@ from unittest.mock import patch
 import boto3
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from hpo_dispatcher.errors import HpoqError
+from hpo_dispatcher.contract.errors import HpoqError
+from hpo_dispatcher.contract.settings import read_templates
+from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.handler import dispatcher
-from hpo_dispatcher.pace import Deadline
-from hpo_dispatcher.settings import read_templates
 
 # An invocation of Lambda in small: its time, and how long what it held stays held.
 SECONDS = 8.0
@@ -83,7 +83,7 @@ def main(folder: str, templates: str, seed: str, share: str) -> None:
     read = read_templates(Path(templates))
     with (
         patch("hpo_dispatcher.handler.read_templates", lambda: read),
-        patch("hpo_dispatcher.aws.queues.VISIBILITY_SECONDS", VISIBILITY_SECONDS),
+        patch("hpo_dispatcher.aws.sqs.VISIBILITY_SECONDS", VISIBILITY_SECONDS),
     ):
         while not select.select([sys.stdin], [], [], 0.2)[0]:
             end = time.monotonic() + SECONDS
@@ -91,7 +91,7 @@ def main(folder: str, templates: str, seed: str, share: str) -> None:
             outcome: dict[str, Any] = {"failures": fate.failures}
             margin = fate.draw.choice(LEASE_MARGINS)
             try:
-                with patch("hpo_dispatcher.dispatch.LEASE_MARGIN", margin):
+                with patch("hpo_dispatcher.cycle.dispatcher.LEASE_MARGIN", margin):
                     summary = dispatcher(os.environ, Path(folder), session).cycle(deadline)
                 outcome |= {"started": summary.started, "skipped": bool(summary.skipped)}
             except HpoqError as error:

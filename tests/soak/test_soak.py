@@ -23,11 +23,11 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.entry import Entry, Status
-from hpo_dispatcher.errors import HpoqError
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.errors import HpoqError
+from hpo_dispatcher.contract.settings import read_templates
+from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.handler import dispatcher
-from hpo_dispatcher.pace import Deadline
-from hpo_dispatcher.settings import read_templates
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
 from infra.source import write_function

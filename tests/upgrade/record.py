@@ -15,11 +15,11 @@ from typing import Any
 
 from boto3 import Session
 
-from hpo_dispatcher.aws.items import VERSION
-from hpo_dispatcher.continuation import after_stop, earlier_job
-from hpo_dispatcher.entry import Entry, Status
-from hpo_dispatcher.intake import intake
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.ledger_items import VERSION
+from hpo_dispatcher.cycle.intake import intake
 from hpo_dispatcher.ports import Ending, MakesRoom
+from hpo_dispatcher.tuning_job.resumption import after_stop, earlier_job
 from tests.unit.dispatcher.conftest import RANGES, REGION, Account, deployment_in_moto
 
 FULL = {

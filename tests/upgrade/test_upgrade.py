@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.aws.items import VERSION, entry_from, from_wire
-from hpo_dispatcher.dispatch import CycleIncomplete
-from hpo_dispatcher.entry import Status
-from hpo_dispatcher.errors import Unreadable
+from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.errors import Unreadable
+from hpo_dispatcher.contract.ledger_items import VERSION, entry_from, from_wire
+from hpo_dispatcher.cycle.dispatcher import CycleIncomplete
 from tests.unit.dispatcher.conftest import Account, account, session
 from tests.unit.dispatcher.test_crashes import later
 from tests.upgrade.record import MESSAGES, items, leave_behind

@@ -6,8 +6,8 @@ import hashlib
 from collections import Counter
 from typing import Any
 
-from hpoq.local.sagemaker.api_error import invalid
-from hpoq.local.sagemaker.programs import built_in_metrics, is_built_in
+from hpoq.local.sagemaker.errors import invalid
+from hpoq.local.sagemaker.training.programs import built_in_metrics, is_built_in
 
 Record = dict[str, Any]
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hpoq.local.sagemaker.api_error import invalid
+from hpoq.local.sagemaker.errors import invalid
 from hpoq.local.sagemaker.records import (
     definitions_of,
     objective_for,

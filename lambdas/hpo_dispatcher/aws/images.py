@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from hpo_dispatcher.errors import InvalidSettings
+from hpo_dispatcher.contract.errors import InvalidSettings
+from hpo_dispatcher.contract.settings import FrameworkImage
 from hpo_dispatcher.ports import Ledger
-from hpo_dispatcher.settings import FrameworkImage
 
 DOCUMENT = "images"
 

@@ -9,7 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from hpo_dispatcher.aws.items import (
+from hpo_dispatcher.aws.dynamodb_table import ROWS, ConditionFailed, Shared, Table, Write, batches
+from hpo_dispatcher.contract.entry import ActiveJob, Blocked, Entry, Status, timestamp
+from hpo_dispatcher.contract.errors import Unreadable
+from hpo_dispatcher.contract.ledger_items import (
     ACTIVE,
     BLOCKED,
     DEPLOYMENT,
@@ -32,9 +35,6 @@ from hpo_dispatcher.aws.items import (
     spent_key,
     to_wire,
 )
-from hpo_dispatcher.aws.table import ROWS, ConditionFailed, Shared, Table, Write, batches
-from hpo_dispatcher.entry import ActiveJob, Blocked, Entry, Status, timestamp
-from hpo_dispatcher.errors import Unreadable
 from hpo_dispatcher.ports import (
     Added,
     Backlog,

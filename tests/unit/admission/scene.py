@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from hpo_dispatcher.plan import Capacity, Front, Head, Holder, Plan, Snapshot, plan
-from hpo_dispatcher.settings import TeamSettings
-from hpo_dispatcher.tuning_job import Demand
+from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.scheduling.plan import Capacity, Front, Head, Holder, Plan, Snapshot, plan
+from hpo_dispatcher.tuning_job.build import Demand
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 M5 = "ml.m5.xlarge"

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hpo_dispatcher.plan import (
+from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.scheduling.plan import (
     RESERVE_AFTER,
     RESERVE_AT_LAST,
     SLOTS,
@@ -24,8 +25,7 @@ from hpo_dispatcher.plan import (
     needs,
     plan,
 )
-from hpo_dispatcher.settings import TeamSettings
-from hpo_dispatcher.tuning_job import Demand
+from hpo_dispatcher.tuning_job.build import Demand
 from tests.unit.admission.scene import (
     G5,
     M5,

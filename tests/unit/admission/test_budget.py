@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.budget import Budget, budgets, over_budget, spent_by
-from hpo_dispatcher.dispatch import Dispatcher
-from hpo_dispatcher.entry import ActiveJob, Entry, Spent, Status
-from hpo_dispatcher.settings import TeamSettings
-from hpo_dispatcher.usage import HOUR
+from hpo_dispatcher.contract.entry import ActiveJob, Entry, Spent, Status
+from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.scheduling.budget import Budget, budgets, over_budget, spent_by
+from hpo_dispatcher.tuning_job.usage import HOUR
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
 from tests.unit.dispatcher.conftest import Account, account, ample_time, session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpo_dispatcher.entry import Status
+from hpo_dispatcher.contract.entry import Status
 from tests.unit.dispatcher.conftest import Account, account, session
 
 __all__ = ["account", "session"]

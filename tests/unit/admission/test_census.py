@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo_dispatcher.census import MARKS, PER_MARK, Census, Line
-from hpo_dispatcher.entry import line_position
+from hpo_dispatcher.contract.entry import line_position
+from hpo_dispatcher.contract.line_counts import MARKS, PER_MARK, Census, Line
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.errors import InvalidSettings
-from hpo_dispatcher.plan import SLOTS, Front, Head, Holder, needs
-from hpo_dispatcher.settings import parse_deployment
+from hpo_dispatcher.contract.errors import InvalidSettings
+from hpo_dispatcher.contract.settings import parse_deployment
+from hpo_dispatcher.scheduling.plan import SLOTS, Front, Head, Holder, needs
 from tests.unit.admission.scene import (
     M5,
     ago,

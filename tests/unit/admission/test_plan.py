@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.plan import RESERVE_AFTER, SLOTS, Head, Holder, needs
+from hpo_dispatcher.scheduling.plan import RESERVE_AFTER, SLOTS, Head, Holder, needs
 from tests.unit.admission.scene import (
     M5,
     NOON,

@@ -11,9 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo_dispatcher.plan import SLOTS, Capacity, Front, Head, Holder, Plan, Snapshot, plan
-from hpo_dispatcher.preemption import RUNS_FOR
-from hpo_dispatcher.settings import TeamSettings
+from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.scheduling.plan import (
+    SLOTS,
+    Capacity,
+    Front,
+    Head,
+    Holder,
+    Plan,
+    Snapshot,
+    plan,
+)
+from hpo_dispatcher.scheduling.preemption import RUNS_FOR
 from tests.unit.admission.scene import G5, M5, NOON, ago, demand, queued, reason, started
 
 OWNER = {"guaranteed_share": 0.5}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hpo_dispatcher.run_times import KINDS, SAMPLES, RunTimes, Work
+from hpo_dispatcher.contract.run_times import KINDS, SAMPLES, RunTimes, Work
 
 CPU = Work(team="fraud", template="cpu")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.usage import HOUR, most_cost, most_instance_seconds, most_used
+from hpo_dispatcher.tuning_job.usage import HOUR, most_cost, most_instance_seconds, most_used
 
 M5, G5 = "ml.m5.xlarge", "ml.g5.xlarge"
 

@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 
-from hpo_dispatcher.settings import Environment, Template
-from hpoq.campaign.direct import DirectAccount, Target
+from hpo_dispatcher.contract.settings import Environment, Template
+from hpoq.campaign.backends.direct import DirectAccount, Target
 from hpoq.local.sagemaker import EngineSettings, Quotas, SageMakerEndpoint
 from hpoq.local.sagemaker.ports import Ports
 from tests.unit.engine.conftest import Memory, archive, client_of

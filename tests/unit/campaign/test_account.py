@@ -7,14 +7,14 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from hpo_dispatcher.errors import InvalidRequest
-from hpoq.campaign.account_limits import limits_of
-from hpoq.campaign.direct import DirectAccount
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpoq.campaign.backends.direct import DirectAccount
+from hpoq.campaign.backends.target import own_target
 from hpoq.campaign.errors import InvalidPlan, OtherCampaign
-from hpoq.campaign.messages import message
 from hpoq.campaign.model import Plan
-from hpoq.campaign.planning import campaign_of, planned
-from hpoq.campaign.target import own_target
+from hpoq.campaign.planning.account_limits import limits_of
+from hpoq.campaign.planning.compare import campaign_of, planned
+from hpoq.campaign.running.messages import message
 from tests.unit.campaign.conftest import TEMPLATE
 
 REQUEST: dict[str, Any] = {
@@ -126,7 +126,7 @@ def test_what_sagemaker_would_refuse_names_the_job(sagemaker: Any, target: Any) 
 
 
 def test_sessions_of_boto3_serve(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hpoq.campaign.campaign import sagemaker as client_of
+    from hpoq.campaign.running_campaign import sagemaker as client_of
 
     made = client_of(boto3.Session("a", "b", region_name="eu-central-1"))
     assert made.meta.config.retries["mode"] == "adaptive"

@@ -8,13 +8,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from hpo_dispatcher.entry import Status
-from hpo_dispatcher.errors import HpoqError
-from hpoq.campaign.campaign import RunningCampaign
-from hpoq.campaign.control import Control
-from hpoq.campaign.direct import DirectAccount
+from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.errors import HpoqError
+from hpoq.campaign.backends.direct import DirectAccount
+from hpoq.campaign.backends.queued import QueuedAccount
 from hpoq.campaign.model import Plan
-from hpoq.campaign.queued import QueuedAccount
+from hpoq.campaign.running.control import Control
+from hpoq.campaign.running_campaign import RunningCampaign
 from hpoq.cli import campaign as command
 from hpoq.cli.campaign import app
 from hpoq.errors import NotReachable
@@ -32,7 +32,7 @@ hyperparameter_ranges:
 @pytest.fixture(autouse=True)
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hpoq.campaign.account_limits.limits_of", lambda *_: {})
+    monkeypatch.setattr("hpoq.campaign.planning.account_limits.limits_of", lambda *_: {})
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.setenv("COLUMNS", "200")
     Path("request.yaml").write_text(REQUEST)
@@ -150,7 +150,7 @@ def test_a_campaign_is_run_extended_and_read_from_the_shell(
 def test_a_direct_campaign_is_read_without_any_deployment(
     account: DirectAccount, sagemaker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpoq.campaign.campaign.sagemaker", lambda _: sagemaker)
+    monkeypatch.setattr("hpoq.campaign.running_campaign.sagemaker", lambda _: sagemaker)
     planned(name="alone", trials=4)
     RunningCampaign(Path("alone.plan.json"), account).run(every=0.05)
     assert len(json.loads(hpoq("results", "alone.plan.json", "--direct", "--json").stdout)) == 4
@@ -160,7 +160,7 @@ def test_a_direct_campaign_is_read_without_any_deployment(
 def test_a_direct_campaign_runs_without_any_deployment(
     sagemaker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpoq.campaign.campaign.sagemaker", lambda _: sagemaker)
+    monkeypatch.setattr("hpoq.campaign.running_campaign.sagemaker", lambda _: sagemaker)
     Path("tiny.yaml").write_text(yaml.safe_dump(TEMPLATE))
     planned(name="ours", trials=8)
     direct = (

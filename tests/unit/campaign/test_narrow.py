@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from hpo_dispatcher.request import CategoricalRange, ContinuousRange, IntegerRange, Range
-from hpoq.campaign.narrow import narrowed
-from hpoq.campaign.trial import Trial
+from hpo_dispatcher.contract.request import CategoricalRange, ContinuousRange, IntegerRange, Range
+from hpoq.campaign.results.trial import Trial
+from hpoq.campaign.running.narrowing import narrowed
 
 LR: Range = ContinuousRange(type="continuous", min=1e-4, max=1.0, scaling="Logarithmic")
 WIDTH: Range = IntegerRange(type="integer", min=1, max=64)

@@ -11,14 +11,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.campaigns import MINUTES, SLOTS, campaign, list_schedule, makespan
-from hpo_dispatcher.entry import Status
+from hpo_dispatcher.contract.entry import Status
 from hpoq.campaign.errors import InvalidPlan
-from hpoq.campaign.estimate import estimate, longest_residual
 from hpoq.campaign.model import Plan, StrategyName
-from hpoq.campaign.planning import campaign_of, extended, plan, planned
-from hpoq.campaign.schedule import JobState, due, held, predecessors
-from hpoq.campaign.shapes import partition
-from hpoq.campaign.strategies import STRATEGIES
+from hpoq.campaign.planning.compare import campaign_of, extended, plan, planned
+from hpoq.campaign.planning.estimate import estimate, longest_residual
+from hpoq.campaign.planning.shapes import partition
+from hpoq.campaign.planning.strategies import STRATEGIES
+from hpoq.campaign.running.schedule import JobState, due, held, predecessors
 
 OBJECTIVE = {"metric": "auc", "type": "Maximize"}
 RANGES = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}

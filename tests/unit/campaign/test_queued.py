@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from hpo_dispatcher.entry import EarlierJob, Entry, Status
-from hpo_dispatcher.request import TuningRequest, parse_fields
-from hpoq.campaign.campaign import RunningCampaign
-from hpoq.campaign.direct import DirectAccount
+from hpo_dispatcher.contract.entry import EarlierJob, Entry, Status
+from hpo_dispatcher.contract.request import TuningRequest, parse_fields
+from hpoq.campaign.backends.direct import DirectAccount
+from hpoq.campaign.backends.queued import QueuedAccount
 from hpoq.campaign.errors import InvalidPlan, OtherCampaign
 from hpoq.campaign.model import Plan
-from hpoq.campaign.planning import planned
-from hpoq.campaign.queued import QueuedAccount
+from hpoq.campaign.planning.compare import planned
+from hpoq.campaign.running_campaign import RunningCampaign
 from tests.unit.campaign.test_run import small
 
 EVERY = 0.0

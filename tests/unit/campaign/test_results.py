@@ -11,11 +11,11 @@ import pytest
 from benchmarks.fabricated import REQUEST, trials
 from hpoq.campaign.errors import InvalidPlan
 from hpoq.campaign.model import Plan
-from hpoq.campaign.pilot import measure, pilot_of
-from hpoq.campaign.planning import campaign_of, planned
-from hpoq.campaign.results import best, frame, save
-from hpoq.campaign.study import export
-from hpoq.campaign.trial import Trial
+from hpoq.campaign.planning.compare import campaign_of, planned
+from hpoq.campaign.planning.pilot import measure, pilot_of
+from hpoq.campaign.results.optuna_study import export
+from hpoq.campaign.results.table import best, frame, save
+from hpoq.campaign.results.trial import Trial
 
 AT = datetime(2026, 11, 23, 9, tzinfo=UTC)
 

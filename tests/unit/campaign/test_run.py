@@ -10,14 +10,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hpoq import campaign
-from hpoq.campaign.campaign import RunningCampaign
-from hpoq.campaign.direct import DirectAccount
+from hpoq.campaign.backends.direct import DirectAccount
 from hpoq.campaign.errors import InvalidPlan, OtherCampaign
 from hpoq.campaign.model import Plan, PlannedJob, StrategyName
-from hpoq.campaign.planning import campaign_of, extended, planned
-from hpoq.campaign.progress import line, panel
-from hpoq.campaign.runner import Runner
-from hpoq.campaign.schedule import held
+from hpoq.campaign.planning.compare import campaign_of, extended, planned
+from hpoq.campaign.running.progress import line, panel
+from hpoq.campaign.running.runner import Runner
+from hpoq.campaign.running.schedule import held
+from hpoq.campaign.running_campaign import RunningCampaign
 from tests.unit.campaign.conftest import Calls
 
 EVERY = 0.05

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import jsonschema
 import pytest
 
-from hpo_dispatcher.entry import BestTrainingJob, Status
+from hpo_dispatcher.contract.entry import BestTrainingJob, Status
 from hpo_dispatcher.ports import Ending
 from tests.unit.cli.conftest import Run
 from tests.unit.dispatcher.conftest import RANGES, Account

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.entry import EarlierJob, Entry, Status, timestamp
-from hpo_dispatcher.settings import TeamSettings
+from hpo_dispatcher.contract.entry import EarlierJob, Entry, Status, timestamp
+from hpo_dispatcher.contract.settings import TeamSettings
 from hpoq.cli import tables
-from hpoq.outlook import UNSEEN, Forecast, Outlook, why
+from hpoq.forecast import UNSEEN, Forecast, Outlook, why
 from hpoq.simulation.simulate import START, Simulation
 from hpoq.simulation.workload import Arrival, Workload
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpo_dispatcher.errors import InvalidRequest
+from hpo_dispatcher.contract.errors import InvalidRequest
 from hpoq.client import Client
 from tests.unit.dispatcher.conftest import RANGES, Account, account, session
 

@@ -16,10 +16,10 @@ import pytest
 from moto import mock_aws
 
 from hpo_dispatcher import handler
-from hpo_dispatcher.cycle import Summary
-from hpo_dispatcher.dispatch import Dispatcher
-from hpo_dispatcher.pace import Deadline
-from hpo_dispatcher.telemetry import Telemetry
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.cycle.outcome import Summary
+from hpo_dispatcher.cycle.pacing import Deadline
+from hpo_dispatcher.observability.telemetry import Telemetry
 
 REGION = "eu-central-1"
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/train:1"
@@ -142,12 +142,12 @@ def session() -> boto3.Session:
 @contextmanager
 def deployment_in_moto(folder: Path, session: boto3.Session) -> Iterator[Account]:
     # moto sleeps out WaitTimeSeconds on an empty queue; here nobody else is sending.
-    no_wait = patch("hpo_dispatcher.aws.queues.WAIT_SECONDS", 0)
+    no_wait = patch("hpo_dispatcher.aws.sqs.WAIT_SECONDS", 0)
     known_image = patch("hpo_dispatcher.aws.images.SdkImages._look_up", lambda *_: IMAGE)
     # moto has no quotas of SageMaker's.
-    quotas = patch("hpo_dispatcher.aws.quotas.ServiceQuotas._read", lambda _: QUOTAS)
+    quotas = patch("hpo_dispatcher.aws.service_quotas.ServiceQuotas._read", lambda _: QUOTAS)
     # Two threads at one of moto's queues may get the same message.
-    one_thread = patch("hpo_dispatcher.intake.THREADS", 1)
+    one_thread = patch("hpo_dispatcher.cycle.intake.THREADS", 1)
     with (
         patch.dict(os.environ, ENVIRONMENT),
         mock_aws(),

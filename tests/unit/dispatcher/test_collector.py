@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from hpo_dispatcher.collector import THRESHOLDS, settle
+from hpo_dispatcher.handler import THRESHOLDS, settle
 
 
 def test_what_is_there_is_never_looked_at_again_and_new_objects_less() -> None:

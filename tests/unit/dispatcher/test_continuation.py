@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.continuation import better, earlier_job, obstacle
-from hpo_dispatcher.entry import BestTrainingJob
-from hpo_dispatcher.naming import NAME_ENDING, tuning_job_name
-from hpo_dispatcher.settings import Guardrails, Template
-from hpo_dispatcher.tuning_job import Continuation, Parent, build
+from hpo_dispatcher.contract.entry import BestTrainingJob
+from hpo_dispatcher.contract.names import NAME_ENDING, tuning_job_name
+from hpo_dispatcher.contract.settings import Guardrails, Template
+from hpo_dispatcher.tuning_job.build import Continuation, Parent, build
+from hpo_dispatcher.tuning_job.resumption import better, earlier_job, obstacle
 from tests.unit.dispatcher.test_tuning_job import ENVIRONMENT, IMAGE, TEMPLATE, request
 
 PLAIN = Template(description="d", image="i")

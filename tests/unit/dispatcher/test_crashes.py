@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.cycle import Summary
-from hpo_dispatcher.dispatch import Dispatcher
-from hpo_dispatcher.entry import Status
-from hpo_dispatcher.pace import Deadline
+from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.cycle.outcome import Summary
+from hpo_dispatcher.cycle.pacing import Deadline
 from tests.unit.dispatcher.conftest import Account, ample_time
 
 REQUESTS = [("fraud", "a"), ("fraud", "b"), ("vision", "a")]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hpo_dispatcher.entry import Status
+from hpo_dispatcher.contract.entry import Status
 
 from .conftest import Account
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.dispatch import Dispatcher
-from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.ports import TuningJob
 from tests.unit.dispatcher.conftest import RANGES, Account, ample_time
 
@@ -275,7 +275,7 @@ def test_sagemakers_own_limit_means_wait(account: Account, sagemaker: Running) -
 def test_an_unanswered_create_is_resolved_by_the_next_cycle(
     account: Account, sagemaker: Running
 ) -> None:
-    from hpo_dispatcher.dispatch import CycleIncomplete
+    from hpo_dispatcher.cycle.dispatcher import CycleIncomplete
     from hpo_dispatcher.ports import Unavailable
 
     class TimesOut(Running):

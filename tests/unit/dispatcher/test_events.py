@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 from botocore.client import BaseClient
 
-from hpo_dispatcher.aws.events import DETAIL_TYPE, SOURCE
-from hpo_dispatcher.entry import Status
+from hpo_dispatcher.aws.eventbridge import DETAIL_TYPE, SOURCE
+from hpo_dispatcher.contract.entry import Status
 from tests.unit.dispatcher.conftest import Account
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "events.schema.json").read_text())

@@ -18,9 +18,9 @@ from botocore.model import ServiceModel, Shape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hpo_dispatcher.errors import InvalidRequest
-from hpo_dispatcher.request import TuningRequest, parse_message
-from hpo_dispatcher.tuning_job import build
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.request import TuningRequest, parse_message
+from hpo_dispatcher.tuning_job.build import build
 from tests.unit.dispatcher.test_tuning_job import ENVIRONMENT, IMAGE, RANGES, STRICT, TEMPLATE
 
 # Values an attacker, or a hopeful user, would try; and some that are allowed.

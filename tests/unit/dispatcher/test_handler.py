@@ -10,9 +10,14 @@ from unittest.mock import patch
 import pytest
 
 from hpo_dispatcher import handler as function
-from hpo_dispatcher.dispatch import CycleIncomplete
-from hpo_dispatcher.errors import InvalidSettings
-from hpo_dispatcher.settings import Environment, parse_deployment, parse_template, read_deployment
+from hpo_dispatcher.contract.errors import InvalidSettings
+from hpo_dispatcher.contract.settings import (
+    Environment,
+    parse_deployment,
+    parse_template,
+    read_deployment,
+)
+from hpo_dispatcher.cycle.dispatcher import CycleIncomplete
 from tests.unit.dispatcher.conftest import Account, ample_time
 
 

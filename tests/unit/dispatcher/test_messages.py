@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.contract.entry import Entry, Status
 from tests.unit.dispatcher.conftest import RANGES, Account, ample_time
 
 LR = RANGES["lr"]
@@ -98,7 +98,7 @@ def test_the_same_id_of_two_teams_is_two_requests(account: Account) -> None:
 
 
 def test_a_name_taken_by_somebody_else_rejects_the_request(account: Account) -> None:
-    from hpo_dispatcher.naming import tuning_job_name
+    from hpo_dispatcher.contract.names import tuning_job_name
 
     foreign = account.dispatcher().builder.api_request("fraud", queued_request())
     foreign["HyperParameterTuningJobName"] = tuning_job_name("fraud", "a")
@@ -115,7 +115,7 @@ def test_a_name_taken_by_somebody_else_rejects_the_request(account: Account) -> 
 
 
 def queued_request() -> Any:
-    from hpo_dispatcher.request import parse_message
+    from hpo_dispatcher.contract.request import parse_message
 
     return parse_message(json.dumps({"hyperparameter_ranges": RANGES}), "foreign")
 
@@ -148,7 +148,7 @@ def test_a_team_cannot_cancel_anothers_request(account: Account) -> None:
 
 
 def test_a_missing_queue_delays_no_other_team(account: Account) -> None:
-    from hpo_dispatcher.dispatch import CycleIncomplete
+    from hpo_dispatcher.cycle.dispatcher import CycleIncomplete
 
     account.request("vision", "a")
     url = account.sqs.get_queue_url(QueueName="hpoq-fraud-requests")["QueueUrl"]
@@ -162,7 +162,7 @@ def test_a_missing_queue_delays_no_other_team(account: Account) -> None:
 def test_a_team_that_never_stops_sending_keeps_nobody_from_starting(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hpo_dispatcher import intake
+    from hpo_dispatcher.cycle import intake
 
     monkeypatch.setattr(intake, "LATE", timedelta(0))
     dispatcher = account.dispatcher()

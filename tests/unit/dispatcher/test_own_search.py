@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.errors import InvalidRequest, NotAllowed
-from hpo_dispatcher.own_search import SEED, as_one_training_job
-from hpo_dispatcher.request import TuningRequest, parse_message
-from hpo_dispatcher.settings import Guardrails, read_templates
-from hpo_dispatcher.tuning_job import demand
-from ray_space import space
+from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
+from hpo_dispatcher.contract.request import TuningRequest, parse_message
+from hpo_dispatcher.contract.settings import Guardrails, read_templates
+from hpo_dispatcher.tuning_job.build import demand
+from hpo_dispatcher.tuning_job.script_search import SEED, as_one_training_job
+from ray_tune.space import space
 from tests.unit.dispatcher.test_tuning_job import TEMPLATE, job
 
 RAY = read_templates()["credit-default-ray"]

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.cycle import Summary
-from hpo_dispatcher.dispatch import CycleIncomplete, Dispatcher
-from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
+from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.ports import Unavailable
 from hpoq.simulation.sagemaker import STOPPING_TAKES, Course, SimulatedJob
 from hpoq.simulation.simulate import Simulation

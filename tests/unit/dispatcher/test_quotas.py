@@ -8,7 +8,7 @@ import boto3
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from hpo_dispatcher.aws.quotas import ServiceQuotas
+from hpo_dispatcher.aws.service_quotas import ServiceQuotas
 from tests.unit.dispatcher.conftest import Account
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -121,7 +121,7 @@ def test_a_draining_tuning_job_holds_only_what_it_can_still_use(account: Account
 
 
 def test_what_is_left_is_read_from_the_list() -> None:
-    from hpo_dispatcher.aws.tuning import SageMakerTuning
+    from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 
     client = boto3.Session("x", "x", region_name="eu-central-1").client("sagemaker")
     common: dict[str, Any] = {

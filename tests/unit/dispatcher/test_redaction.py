@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError, ParamValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.errors import InvalidRequest, NotAllowed
-from hpo_dispatcher.redaction import HIDDEN, SIGNATURE, Redactor
-from hpo_dispatcher.request import parse_message
+from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
+from hpo_dispatcher.contract.redaction import HIDDEN, SIGNATURE, Redactor
+from hpo_dispatcher.contract.request import parse_message
 
 SECRET = "hunter2-hunter2-Zx81"
 REDACTOR = Redactor(["api-key"])
@@ -192,7 +192,7 @@ def test_any_text_and_any_body_can_be_looked_at(text: str, body: str) -> None:
 
 
 def test_what_aws_answers_is_redacted_before_it_becomes_an_error() -> None:
-    from hpo_dispatcher.aws.calls import unavailable
+    from hpo_dispatcher.aws.clients import unavailable
     from hpo_dispatcher.ports import Unavailable
 
     answer = {"Error": {"Code": "InternalFailure", "Message": f"cannot read {V4}"}}

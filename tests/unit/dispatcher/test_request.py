@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.errors import InvalidRequest
-from hpo_dispatcher.request import (
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.request import (
     Cancel,
     Hold,
     Release,

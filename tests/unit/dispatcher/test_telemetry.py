@@ -19,10 +19,10 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher import handler as function
-from hpo_dispatcher.plan import Capacity, Snapshot, Wait, plan
+from hpo_dispatcher.contract.settings import TeamSettings, parse_template, read_templates
+from hpo_dispatcher.observability.metrics import METRICS, Filled, Freed, fill_times, why
 from hpo_dispatcher.ports import Unavailable
-from hpo_dispatcher.report import METRICS, Filled, Freed, fill_times, why
-from hpo_dispatcher.settings import TeamSettings, parse_template, read_templates
+from hpo_dispatcher.scheduling.plan import Capacity, Snapshot, Wait, plan
 from tests.unit.admission.test_plan import queued, running
 from tests.unit.dispatcher.conftest import Account
 from tests.unit.dispatcher.test_handler import Context
@@ -230,7 +230,7 @@ def test_a_bug_keeps_its_traceback_and_the_secret_stays_out_of_it(
     cycle()
     account.request("fraud", "b", **secretly())
     with (
-        patch("hpo_dispatcher.decide.plan", side_effect=KeyError(SECRET)),
+        patch("hpo_dispatcher.cycle.decide.plan", side_effect=KeyError(SECRET)),
         pytest.raises(function.CycleFailed) as caught,
     ):
         function.handler({}, Context())
@@ -368,7 +368,7 @@ def test_a_metric_that_cannot_be_written_fails_no_cycle(
     account: Account, cycle: Callable[[], Told]
 ) -> None:
     account.request("fraud", "a")
-    with patch("hpo_dispatcher.telemetry.of_cycle", side_effect=RuntimeError("no")):
+    with patch("hpo_dispatcher.observability.telemetry.of_cycle", side_effect=RuntimeError("no")):
         told = cycle()
     assert len(account.tuning_jobs()) == 1
     assert "metrics were not written" in {line["message"] for line in logged(told)}

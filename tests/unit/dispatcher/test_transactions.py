@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.aws.ledger import DynamoDBLedger
-from hpo_dispatcher.entry import Entry, Status
-from hpo_dispatcher.request import TuningRequest
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.request import TuningRequest
 
 MOST_BYTES = 4_000_000  # TransactWriteItems
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.errors import InvalidRequest, NotAllowed
-from hpo_dispatcher.naming import tuning_job_name
-from hpo_dispatcher.request import TuningRequest, parse_message
-from hpo_dispatcher.settings import Environment, Guardrails, Template, Vpc, read_templates
-from hpo_dispatcher.tuning_job import Parent, build, demand
+from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
+from hpo_dispatcher.contract.names import tuning_job_name
+from hpo_dispatcher.contract.request import TuningRequest, parse_message
+from hpo_dispatcher.contract.settings import Environment, Guardrails, Template, Vpc, read_templates
+from hpo_dispatcher.tuning_job.build import Parent, build, demand
 
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/train:1"
 ROLE = "arn:aws:iam::123456789012:role/training"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from hpoq.local.sagemaker import programs
-from hpoq.local.sagemaker.checkpoints import Checkpoints
+from hpoq.local.sagemaker.training import programs
+from hpoq.local.sagemaker.training.checkpoints import Checkpoints
 
 
 def test_a_folder_that_the_script_takes_away_meanwhile_fails_nothing(

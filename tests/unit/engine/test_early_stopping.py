@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from hpoq.local.processes import wait_until
-from hpoq.local.sagemaker.api_error import ApiError
-from hpoq.local.sagemaker.early_stopping import Hyperband, MedianRule, Referee, referee
+from hpoq.local.lifecycle.processes import wait_until
+from hpoq.local.sagemaker.errors import ApiError
+from hpoq.local.sagemaker.tuning.early_stopping import Hyperband, MedianRule, Referee, referee
 from tests.unit.engine.conftest import Memory, archive, tuning_job
 
 STEPS = """

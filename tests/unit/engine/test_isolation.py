@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from hpoq.local.sagemaker import gpus
-from hpoq.local.sagemaker.processes import WARM_PARENT
+from hpoq.local.sagemaker.training import gpus
+from hpoq.local.sagemaker.training.processes import WARM_PARENT
 
 SCRIPT = """
 import atexit, os, random, subprocess, sys, tempfile, threading, time

@@ -9,9 +9,9 @@ import pytest
 from boto3 import Session
 from botocore.exceptions import ClientError
 
-from hpoq.local.processes import wait_until
-from hpoq.local.sagemaker.completion import Criteria
+from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker.store import Store
+from hpoq.local.sagemaker.tuning.completion import Criteria
 from tests.unit.engine.conftest import Memory, Start, client_of, tuning_job
 
 

@@ -10,8 +10,8 @@ import pytest
 from boto3 import Session
 from botocore.exceptions import ClientError
 
-from hpoq.local.sagemaker.api_error import ApiError
-from hpoq.local.sagemaker.throttle import Throttle
+from hpoq.local.sagemaker.api.rate_limit import Throttle
+from hpoq.local.sagemaker.errors import ApiError
 from tests.unit.engine.conftest import Memory, Start, client_of, tuning_job
 from tests.unit.engine.test_limits_of_a_job import describe, ended, training_job
 

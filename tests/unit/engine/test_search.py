@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hpoq.local.sagemaker.search import Search
+from hpoq.local.sagemaker.tuning.suggest import Search
 
 
 def lr(low: str, high: str, scaling: str = "Auto") -> dict[str, Any]:

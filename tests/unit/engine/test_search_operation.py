@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from hpo_dispatcher.aws.tuning import SEARCHED_AT_ONCE, SageMakerTuning
+from hpo_dispatcher.aws.sagemaker import SEARCHED_AT_ONCE, SageMakerTuning
 from tests.unit.engine.conftest import Memory, tuning_job
 
 

@@ -14,9 +14,9 @@ from boto3 import Session
 from sagemaker.train import container_drivers
 from sagemaker.train.templates import EXECUTE_BASIC_SCRIPT_DRIVER, TRAIN_SCRIPT_TEMPLATE
 
-from hpoq.local.sagemaker import programs
-from hpoq.local.sagemaker.channels import Inputs
-from hpoq.local.sagemaker.container import Container, prepare
+from hpoq.local.sagemaker.training import programs
+from hpoq.local.sagemaker.training.channels import Inputs
+from hpoq.local.sagemaker.training.container import Container, prepare
 from tests.unit.engine.conftest import Memory, Start, archive, client_of, tuning_job
 from tests.unit.engine.test_limits_of_a_job import ended, training_job
 
@@ -298,7 +298,7 @@ def test_output_data_is_kept_beside_the_model(sagemaker: Any, memory: Memory) ->
 
 
 def test_a_description_follows_a_running_job(sagemaker: Any, memory: Memory) -> None:
-    from hpoq.local.processes import wait_until
+    from hpoq.local.lifecycle.processes import wait_until
 
     sagemaker.create_training_job(**training_job("watched", sleep="60"))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from hpoq.local.processes import wait_until
+from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker.store import Store
 from tests.unit.engine.conftest import Memory, client_of, tuning_job
 

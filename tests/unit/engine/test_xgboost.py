@@ -16,10 +16,10 @@ import xgboost
 from boto3 import Session
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
-from hpoq.local.processes import wait_until
-from hpoq.local.sagemaker import xgboost_algorithm as algorithm
-from hpoq.local.sagemaker.programs import built_in_metrics
-from hpoq.local.sagemaker.xgboost_algorithm import CustomerError
+from hpoq.local.lifecycle.processes import wait_until
+from hpoq.local.sagemaker.training import xgboost_algorithm as algorithm
+from hpoq.local.sagemaker.training.programs import built_in_metrics
+from hpoq.local.sagemaker.training.xgboost_algorithm import CustomerError
 from tests.unit.engine.conftest import Memory, Start, client_of
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"

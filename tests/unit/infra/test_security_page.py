@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from hpo_dispatcher.request import TuningRequest, parse_message
-from hpo_dispatcher.tuning_job import build
+from hpo_dispatcher.contract.request import TuningRequest, parse_message
+from hpo_dispatcher.tuning_job.build import build
 from infra.settings import Settings
 from infra.source import ROOT
 from tests.unit.dispatcher.test_tuning_job import ENVIRONMENT, IMAGE, RANGES, TEMPLATE

@@ -15,9 +15,9 @@ import pytest
 from aws_cdk.assertions import Match, Template
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
-from hpo_dispatcher.errors import InvalidSettings
-from hpo_dispatcher.report import METRICS
-from hpo_dispatcher.settings import parse_deployment
+from hpo_dispatcher.contract.errors import InvalidSettings
+from hpo_dispatcher.contract.settings import parse_deployment
+from hpo_dispatcher.observability.metrics import METRICS
 from infra.hpo_stack import HpoStack
 from infra.nist import acknowledge_nist
 from infra.settings import Settings, read_settings

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hpoq.local import certificates, trust
-from hpoq.local.home import Home
+from hpoq.local.lifecycle import certificates, trust
+from hpoq.local.lifecycle.home import Home
 
 
 @pytest.fixture

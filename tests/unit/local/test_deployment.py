@@ -10,10 +10,11 @@ import pytest
 from boto3 import Session
 
 from hpoq.local import cloud as clouds
-from hpoq.local import deployment, interpreters, shell
+from hpoq.local.cloud import exports
 from hpoq.local.cloud import Cloud
 from hpoq.local.errors import DeploymentFailed, LocalCloudError
-from hpoq.local.home import Home
+from hpoq.local.lifecycle import deployment, interpreters
+from hpoq.local.lifecycle.home import Home
 from tests.unit.local.test_home import RUNNING
 
 CDK = """#!/bin/sh
@@ -139,7 +140,7 @@ def test_exports_quote_values_and_unset_what_misleads(
     monkeypatch.setenv("NO_PROXY", "example.com")
     cloud = Cloud(Home(tmp_path / "it's here"), RUNNING)
 
-    lines = shell.exports(cloud).splitlines()
+    lines = exports(cloud).splitlines()
 
     assert lines[0].startswith("unset AWS_PROFILE")
     assert f"export HPOQ_HOME='{tmp_path}/it'\"'\"'s here'" in lines

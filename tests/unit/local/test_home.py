@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hpoq.local.home import Account, Home, Running
+from hpoq.local.lifecycle.home import Account, Home, Running
 
 ACCOUNT = Account(
     account="123456789012",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hpoq.local import installation, interpreters
 from hpoq.local.errors import LocalCloudError
+from hpoq.local.lifecycle import installation, interpreters
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hpoq.local import processes
+from hpoq.local.lifecycle import processes
 
 SLEEP = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
 

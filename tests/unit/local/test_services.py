@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hpoq.local.quotas import INSTANCES, TUNING_JOBS, ServiceQuotas, named
-from hpoq.local.sagemaker_service import SageMaker
-from hpoq.local.service import Check
+from hpoq.local.server.sagemaker_service import SageMaker
+from hpoq.local.server.service import Check
+from hpoq.local.server.service_quotas import INSTANCES, TUNING_JOBS, ServiceQuotas, named
 
 PREFIX = ServiceQuotas.prefix
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.entry import Entry, Status
-from hpo_dispatcher.naming import tuning_job_name
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.names import tuning_job_name
 from hpoq.repair.decision import Facts, Kind, Letter, Repair, TaggedJob, decide, stopped
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -11,8 +11,8 @@ from unittest.mock import patch
 
 import pytest
 
-from hpo_dispatcher.entry import Status
-from hpo_dispatcher.request import TuningRequest
+from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.request import TuningRequest
 from hpoq.repair.run import DispatcherAtWork, Report, repair
 from tests.unit.dispatcher.conftest import RANGES, Account, account, session
 from tests.unit.dispatcher.test_crashes import later

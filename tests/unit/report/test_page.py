@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from benchmarks.fabricated import REQUEST, trials
-from hpo_dispatcher.request import CategoricalRange
+from hpo_dispatcher.contract.request import CategoricalRange
 from hpoq.campaign.model import Plan
-from hpoq.campaign.planning import campaign_of, planned
-from hpoq.campaign.results import frame
+from hpoq.campaign.planning.compare import campaign_of, planned
+from hpoq.campaign.results.table import frame
 from hpoq.report import series, svg, write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hpo_dispatcher.entry import Entry, Status
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.handler import asked_at
-from hpo_dispatcher.pace import Deadline
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.entry import BestTrainingJob, EarlierJob, Entry, Spent, Status
-from hpo_dispatcher.naming import tuning_job_name
+from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, Spent, Status
+from hpo_dispatcher.contract.names import tuning_job_name
+from hpo_dispatcher.contract.request import TuningRequest, parse_message
 from hpo_dispatcher.ports import Added, Backlog, Ending, LeaseLost, Ledger, MakesRoom
-from hpo_dispatcher.request import TuningRequest, parse_message
-from hpoq.simulation.memory import MemoryLedger
+from hpoq.simulation.in_memory_ports import MemoryLedger
 from tests.unit.dispatcher.conftest import RANGES, Account, account, session
 
 __all__ = ["account", "session"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.pace import Deadline
+from hpo_dispatcher.cycle.pacing import Deadline
 from hpoq.simulation.simulate import Conditions, Report, Simulation
 from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
 

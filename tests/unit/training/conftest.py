@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from credit_default.sources import Source, synthesise, write_csv
 from prepare_data import prepare as split
-from sources import Source, synthesise, write_csv
 from tests.unit.training.scripts import CSV, prepare
 
 SMALL_ROWS = 2_000

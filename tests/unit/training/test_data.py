@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from data import load
-from features import Features
-from fit import Fit, Interrupted
-from hyperparameters import Hyperparameters
+from credit_default.data import load
+from credit_default.features import Features
+from credit_default.fit import Fit, Interrupted
+from credit_default.hyperparameters import Hyperparameters
+from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError
+from credit_default.sources import Source, synthesise, write_csv
 from prepare_data import Split, main, prepare
-from schema import COLUMNS, FEATURES, TARGET, DataError
-from sources import Source, synthesise, write_csv
 from tests.unit.training.scripts import ROOT
 
 ENTRY_POINTS = ("train_cpu", "train", "train_ray_cpu", "train_ray")

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from data import load
-from fit import Fit, Interrupted
-from hyperparameters import ACTIVATIONS, Hyperparameters
-from metrics import auc, best_threshold, f1
-from model import Classifier
-from optimisation import PRECISIONS, learning_rate, lowered, training_loss
+from credit_default.data import load
+from credit_default.fit import Fit, Interrupted
+from credit_default.hyperparameters import ACTIVATIONS, Hyperparameters
+from credit_default.metrics import auc, best_threshold, f1
+from credit_default.model import Classifier
+from credit_default.optimisation import PRECISIONS, learning_rate, lowered, training_loss
 
 LOGIT = torch.tensor([-2.0, 0.0, 1.0, 3.0])
 TARGET = torch.tensor([0.0, 1.0, 0.0, 1.0])
@@ -168,7 +168,7 @@ def test_lowered_steps_teach_the_same_and_validation_is_exact(
         asked.add(about)
         return precision == torch.bfloat16
 
-    monkeypatch.setattr("fit.lowered", whenever_it_may)
+    monkeypatch.setattr("credit_default.fit.lowered", whenever_it_may)
     parts = load(small / "train"), load(small / "validation")
     told = Hyperparameters.of({"hidden": "64-32", "epochs": 2, "batch-size": 128, "accumulate": 2})
     exact, lower = (

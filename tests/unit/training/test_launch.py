@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import launch
 import train
-from distributed import World, hosts
-from launch import backend, torchrun
+from credit_default import launch
+from credit_default.distributed import World, hosts
+from credit_default.launch import backend, torchrun
 from tests.unit.training.scripts import command
 
 TWO_HOSTS = {"SM_HOSTS": json.dumps(["algo-1", "algo-2"]), "SM_CURRENT_HOST": "algo-2"}

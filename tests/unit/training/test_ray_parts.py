@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from data import load
-from ray_space import SPACE, space
+from credit_default.data import load
+from ray_tune.space import SPACE, space
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "training" / "train_ray_cpu.py"
@@ -81,7 +81,7 @@ def test_without_a_gpu_the_gpu_search_says_so_and_exits_2() -> None:
 def test_ten_thousand_trials_leave_a_log_that_can_be_read(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from ray_progress import Progress
+    from ray_tune.progress import Progress
 
     clock = [0.0]
     progress = Progress(10_000, now=lambda: clock[0], nodes=lambda: 2)
@@ -102,7 +102,7 @@ def test_ten_thousand_trials_leave_a_log_that_can_be_read(
 
 
 def test_a_resumed_search_counts_on_and_tries_again_what_had_failed() -> None:
-    from ray_progress import Progress
+    from ray_tune.progress import Progress
 
     before, after = (Progress(10, now=lambda: 0.0, nodes=lambda: 1) for _ in range(2))
     before.ended, before.failed, before.best = 7, 1, 0.78
@@ -112,7 +112,7 @@ def test_a_resumed_search_counts_on_and_tries_again_what_had_failed() -> None:
 
 def reports(small: Path, **told: Any) -> list[dict[str, Any]]:
     """What a trial of 10 epochs reports to the search, up to its end."""
-    from ray_trial import Trial
+    from ray_tune.trial import Trial
 
     trial = Trial.__new__(Trial)  # without Ray's own set-up
     config = {"epochs": 10, "hidden": "8", "batch-size": 512} | told.pop("config", {})
@@ -126,7 +126,7 @@ def reports(small: Path, **told: Any) -> list[dict[str, Any]]:
 def test_a_trial_reports_where_somebody_waits_for_it_and_not_after_every_epoch(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ray_trial.REPORT_SECONDS", math.inf)
+    monkeypatch.setattr("ray_tune.trial.REPORT_SECONDS", math.inf)
     assert [each["epoch"] for each in reports(small)] == [10]
     at_rungs = reports(small, rungs=[1, 4], checkpoint_epochs=5)
     assert [each["epoch"] for each in at_rungs] == [1, 4, 5, 10]
@@ -139,14 +139,14 @@ def test_a_trial_reports_where_somebody_waits_for_it_and_not_after_every_epoch(
 def test_a_trial_of_long_epochs_reports_every_one_of_them(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ray_trial.REPORT_SECONDS", 0)
+    monkeypatch.setattr("ray_tune.trial.REPORT_SECONDS", 0)
     assert [each["epoch"] for each in reports(small)] == list(range(1, 11))
 
 
 def test_asha_stops_the_same_trials_whether_it_hears_of_each_epoch_or_of_its_rungs() -> None:
     from types import SimpleNamespace
 
-    from ray_search import Search, _scheduler
+    from ray_tune.search import Search, _scheduler
 
     wanted = Search(space=SPACE, fixed={"epochs": 30})
     aucs = random.Random(0)
@@ -170,7 +170,7 @@ def test_asha_stops_the_same_trials_whether_it_hears_of_each_epoch_or_of_its_run
 
 
 def test_the_rungs_reach_up_to_the_longest_trial_of_the_space() -> None:
-    from ray_search import Search
+    from ray_tune.search import Search
 
     space = {"epochs": {"type": "integer", "min": 5, "max": 40}}
     assert Search(space=space, fixed={}).epochs == 40
@@ -184,7 +184,7 @@ def test_only_trials_that_were_lost_with_their_actor_are_tried_once_more() -> No
 
     from ray.exceptions import ActorUnavailableError
 
-    from ray_search import _lost_with_a_host
+    from ray_tune.search import _lost_with_a_host
 
     lost = ActorUnavailableError("gone", actor_id=None)
     grids: list[Any] = [SimpleNamespace(errors=each) for each in ([], [ValueError()], [lost])]

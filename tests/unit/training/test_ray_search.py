@@ -25,16 +25,16 @@ SEARCHES = """
 import json, os, sys
 from contextlib import suppress
 from pathlib import Path
-from container import Folders, reasons_reported
-from ray_cluster import cluster
-from ray_node import Offer
+from credit_default.container import Folders, reasons_reported
+from ray_tune.cluster import cluster
+from ray_tune.node import Offer
 
 data, out, searches = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 parts = {name: data / name for name in ("train", "validation", "test")}
 with cluster(Offer(cpus=1)):
     import ray
-    from ray_search import Search, search
-    from ray_space import SPACE
+    from ray_tune.search import Search, search
+    from ray_tune.space import SPACE
 
     for name, where, told in searches:
         streams = [os.open(out / f"{name}.{stream}", os.O_CREAT | os.O_WRONLY) for stream in "12"]
@@ -72,7 +72,11 @@ def test_a_search_leaves_its_table_and_its_best_model(algorithm: str, searched: 
     found = FINAL.search((searched / f"{algorithm}.1").read_text())
     assert found is not None, (searched / f"{algorithm}.2").read_text()
     model = searched / algorithm / "model"
-    assert {path.name for path in model.iterdir()} == {"model.pt", "results.csv", "results.parquet"}
+    assert {path.name for path in model.iterdir()} == {
+        "model.pt",
+        "results.csv",
+        "results.parquet",
+    }
     with (model / "results.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == TRIALS

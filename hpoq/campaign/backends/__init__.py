@@ -1,0 +1,1 @@
+"""Where a campaign runs: through the queue or directly in SageMaker."""

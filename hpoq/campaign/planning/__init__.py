@@ -1,0 +1,1 @@
+"""How a campaign could be split into tuning jobs, how long that takes and what it costs."""

@@ -1,0 +1,74 @@
+"""A few trials now, to learn how long one takes."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpoq.campaign.errors import InvalidPlan
+from hpoq.campaign.model import Plan
+from hpoq.campaign.planning.compare import campaign_of, planned
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SUFFIX = "-pilot"
+_ROOM = 20  # of a campaign's name, see NAME_PATTERN
+
+
+def pilot_of(wanted: Mapping[str, Any], trials: int, guess: float) -> Plan:
+    """One tuning job of a few trials, named after the campaign.
+
+    Random: what is measured is the time over the whole ranges.
+    """
+    request = {**wanted["request"], "strategy": "Random"}
+    name = wanted["name"][: _ROOM - len(_SUFFIX)].rstrip("-") + _SUFFIX
+    fields = {**wanted, "request": request, "name": name}
+    return planned(campaign_of(**fields, trials=trials, minutes_per_trial=guess), "single")
+
+
+def measured(
+    wanted: Mapping[str, Any],
+    trials: int,
+    run: Callable[[Path], pd.DataFrame],
+    *,
+    guess: float = 1.0,
+) -> dict[str, float]:
+    """Run a few trials now, to plan with what they take.
+
+    Args:
+        wanted: of the campaign: name, request, and what else decides where a trial runs.
+        trials: how many.
+        run: sees the campaign of a plan file through and gives its results.
+        guess: minutes per trial, if anything is known.
+
+    Returns:
+        Fields of the campaign: ``minutes_per_trial`` and ``spread``.
+
+    Raises:
+        InvalidPlan: no trial completed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pilot.json"
+        pilot_of(wanted, trials, guess).save(file)
+        minutes, spread = measure(run(file))
+    return {"minutes_per_trial": minutes, "spread": spread}
+
+
+def measure(table: pd.DataFrame) -> tuple[float, float]:
+    """Mean minutes and the standard deviation of their logarithm.
+
+    Raises:
+        InvalidPlan: no trial completed.
+    """
+    minutes = [m for m in table.loc[table["status"] == "Completed", "minutes"] if m > 0]
+    if not minutes:
+        reasons = ", ".join(sorted(set(table["reason"]) - {""})) or "no reason given"
+        raise InvalidPlan(f"no trial of the pilot completed: {reasons}")
+    logarithms = [math.log(m) for m in minutes]
+    middle = sum(logarithms) / len(logarithms)
+    variance = sum((each - middle) ** 2 for each in logarithms) / max(1, len(logarithms) - 1)
+    return sum(minutes) / len(minutes), math.sqrt(variance)

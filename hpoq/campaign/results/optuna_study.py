@@ -1,0 +1,75 @@
+"""A campaign as an Optuna study, for its dashboard and analyses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hpo_dispatcher.contract.request import CategoricalRange, IntegerRange, Range
+from hpoq.campaign.model import Plan
+from hpoq.campaign.results.table import SEARCHED
+from hpoq.campaign.running.narrowing import scaling
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+_FINISHED = ("Completed", "Stopped", "Failed")
+
+
+def export(plan: Plan, table: pd.DataFrame, storage: str) -> optuna.Study:
+    """Write all ended trials into a study of the campaign's name.
+
+    Running it again adds what has ended since.
+
+    Args:
+        plan: of the campaign.
+        table: from ``results.frame``.
+        storage: such as ``sqlite:///study.db``.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=plan.campaign.name,
+        storage=storage,
+        direction="maximize" if plan.campaign.maximize else "minimize",
+        load_if_exists=True,
+    )
+    there = {trial.user_attrs.get("trial") for trial in study.get_trials(deepcopy=False)}
+    ranges = plan.campaign.template_request.hyperparameter_ranges
+    space = {name: _distribution(each) for name, each in ranges.items()}
+    new = table[table["status"].isin(_FINISHED) & ~table["trial"].isin(there)]
+    study.add_trials([_trial(row, space) for row in new.to_dict("records")])
+    return study
+
+
+def _trial(row: Mapping[Any, Any], space: Mapping[str, Any]) -> optuna.trial.FrozenTrial:
+    import optuna
+    import pandas as pd
+
+    params = {n: row[SEARCHED + n] for n in space if not pd.isna(row[SEARCHED + n])}
+    usable = bool(row["usable"])
+    made = optuna.trial.create_trial(
+        state=optuna.trial.TrialState.COMPLETE if usable else optuna.trial.TrialState.FAIL,
+        value=row["objective"] if usable else None,
+        params=params,
+        distributions={name: space[name] for name in params},
+        user_attrs={"trial": row["trial"], "job": row["job"], "wave": row["wave"]},
+    )
+    if not pd.isna(row["started_at"]):
+        made.datetime_start = row["started_at"].to_pydatetime().replace(tzinfo=None)
+    if not pd.isna(row["ended_at"]):
+        made.datetime_complete = row["ended_at"].to_pydatetime().replace(tzinfo=None)
+    return made
+
+
+def _distribution(each: Range) -> Any:
+    from optuna import distributions
+
+    if isinstance(each, CategoricalRange):
+        return distributions.CategoricalDistribution(each.values)
+    log = scaling(each) == "Logarithmic"
+    if isinstance(each, IntegerRange):
+        return distributions.IntDistribution(each.min, each.max, log=log)
+    return distributions.FloatDistribution(float(each.min), float(each.max), log=log)

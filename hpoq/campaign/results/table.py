@@ -1,0 +1,135 @@
+"""All trials of a campaign as one table."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo_dispatcher.contract.request import CategoricalRange, IntegerRange, Range, wire_value
+from hpoq.campaign.errors import InvalidPlan
+from hpoq.campaign.model import Campaign, Plan
+from hpoq.campaign.results.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpoq.campaign.backends.interface import Account
+
+FACTS = (
+    "trial", "job", "wave", "status", "objective", "usable", "rank", "created_at", "started_at",
+    "ended_at", "minutes", "instance_type", "instances", "cost", "reason",
+)  # fmt: skip
+SEARCHED = "hp."  # hyperparameters are columns of this prefix
+
+
+def fetch(plan: Plan, account: Account) -> pd.DataFrame:
+    """Every trial that was started, ended or not. See ``frame``."""
+    account.follow(plan)
+    numbers = sorted(account.look())
+    return frame(plan, (trial for number in numbers for trial in account.trials(number)))
+
+
+def frame(plan: Plan, trials: Iterable[Trial]) -> pd.DataFrame:
+    """One row a trial, in the order of their creation.
+
+    Columns: trial (training job name), job and wave (numbers in the plan), status, objective,
+    usable (ended with a finite objective), rank (1 is the best; missing unless usable), the
+    three times, minutes, instance_type, instances, cost (USD; missing without a price), reason,
+    and one ``hp.<name>`` column per searched hyperparameter, typed as its range is.
+    """
+    import pandas as pd
+
+    found = list(trials)
+    campaign = plan.campaign
+    ranges = campaign.template_request.hyperparameter_ranges
+    columns: dict[str, Any] = {
+        "trial": [t.name for t in found],
+        "job": [t.job for t in found],
+        "wave": [plan.jobs[t.job - 1].wave for t in found],
+        "status": pd.Categorical([t.status for t in found]),
+        "objective": pd.Series([_number(t.objective) for t in found], dtype="float64"),
+        "usable": [t.usable for t in found],
+        "created_at": _times(t.created_at for t in found),
+        "started_at": _times(t.started_at for t in found),
+        "ended_at": _times(t.ended_at for t in found),
+        "reason": [t.reason for t in found],
+    }
+    for name, each in ranges.items():
+        columns[SEARCHED + name] = _typed([t.hyperparameters.get(name) for t in found], each)
+    table = pd.DataFrame(columns)
+    _add_derived(table, campaign)
+    order = [*FACTS, *(SEARCHED + name for name in ranges)]
+    return table[order].sort_values(["created_at", "trial"], ignore_index=True)
+
+
+def save(table: pd.DataFrame, path: Path) -> None:
+    """As Parquet or CSV, by the ending.
+
+    Raises:
+        InvalidPlan: another ending.
+    """
+    match path.suffix:
+        case ".parquet":
+            table.to_parquet(path, index=False)
+        case ".csv":
+            table.to_csv(path, index=False)
+        case _:
+            raise InvalidPlan(f"{path.name}: end it in .parquet or .csv")
+
+
+def best(table: pd.DataFrame) -> dict[str, Any] | None:
+    """The best trial's row; None if no trial has a finite objective."""
+    first = table[table["rank"] == 1].to_dict("records")
+    return {str(name): value for name, value in first[0].items()} if first else None
+
+
+def _add_derived(table: pd.DataFrame, campaign: Campaign) -> None:
+    seconds = (table["ended_at"] - table["started_at"]).dt.total_seconds()
+    table["minutes"] = seconds / 60
+    table["instance_type"] = campaign.instance_type
+    table["instances"] = campaign.instances_per_trial
+    price = campaign.price_per_hour
+    hours = table["minutes"] / 60 * campaign.instances_per_trial
+    table["cost"] = hours * (math.nan if price is None else price)
+    objective = table["objective"].where(table["usable"])
+    ranks = objective.rank(method="first", ascending=not campaign.maximize)
+    table["rank"] = ranks.astype("Int64")
+
+
+def _times(values: Iterable[Any]) -> Any:
+    import pandas as pd
+
+    return pd.Series(pd.to_datetime(list(values), utc=True))
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _typed(values: Sequence[str | None], each: Range) -> Any:
+    """Wire strings as what the range holds; SDKs may have JSON-encoded strings."""
+    import pandas as pd
+
+    if isinstance(each, CategoricalRange):
+        meant: Mapping[str, Any] = {wire_value(value): value for value in each.values}
+        typed = [None if v is None else meant.get(v, meant.get(_decoded(v), v)) for v in values]
+        return pd.Series(typed, dtype="object") if _mixed(each) else pd.Series(typed)
+    numbers = pd.Series(pd.to_numeric(pd.Series(list(values), dtype="object"), errors="coerce"))
+    if isinstance(each, IntegerRange):
+        return numbers.round().astype("Int64")
+    return numbers.astype("float64")
+
+
+def _mixed(each: CategoricalRange) -> bool:
+    return len({type(value) for value in each.values}) > 1
+
+
+def _decoded(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, str) else text

@@ -1,0 +1,1 @@
+"""The runner that starts a campaign's tuning jobs and follows them."""

@@ -1,0 +1,1 @@
+"""Start, stop and find the embedded cloud."""

@@ -1,0 +1,1 @@
+"""Every change to ministack, and none anywhere else."""

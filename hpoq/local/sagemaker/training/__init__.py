@@ -1,0 +1,1 @@
+"""Training jobs: processes laid out as in SageMaker's container."""

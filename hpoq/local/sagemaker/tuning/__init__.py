@@ -1,0 +1,1 @@
+"""Tuning jobs: search, early stopping, completion."""

@@ -1,0 +1,191 @@
+"""What a tuning job tries next, by Optuna."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
+
+from hpoq.local.sagemaker.errors import invalid
+
+Values = dict[str, str]  # hyperparameters as the API writes them
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+# SageMaker scales "Auto" by the range; three decades is where it pays.
+AUTO_LOGARITHMIC = 1000.0
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A hyperparameter that is searched for, and how the API writes its values."""
+
+    distribution: BaseDistribution
+    low: float = 0.0  # of numbers
+    high: float = 0.0
+    is_reversed: bool = False  # searched as its distance from 1
+
+    def written(self, value: Any) -> str:
+        """As a hyperparameter; never outside its range, whatever rounding does."""
+        if not self.is_reversed:
+            return str(value)
+        return str(min(max(1 - value, self.low), self.high))
+
+    def read(self, text: str) -> Any:
+        """As the search sees it; None outside the range."""
+        value: Any = text
+        if not isinstance(self.distribution, CategoricalDistribution):
+            try:
+                value = float(text)
+            except ValueError:
+                return None
+            if self.is_reversed:
+                value = 1 - value
+            elif isinstance(self.distribution, IntDistribution):
+                value = round(value)
+        try:
+            internal = self.distribution.to_internal_repr(value)
+        except ValueError:
+            return None
+        return value if self.distribution._contains(internal) else None
+
+
+class Search:
+    """Suggests hyperparameters of one tuning job and learns from what became of them.
+
+    The same seed gives the same suggestions: of Random and Hyperband whatever runs in parallel,
+    as each depends on its number alone; of Bayesian where the same results are known.
+
+    Args:
+        config: HyperParameterTuningJobConfig.
+        ranges: ParameterRanges, from there or from the definition.
+        seed: same seed, same suggestions.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], ranges: Mapping[str, Any], maximise: bool, seed: int
+    ) -> None:
+        self._strategy, self._seed = config["Strategy"], seed
+        self._space = parameters(ranges)
+        self._distributions = {name: each.distribution for name, each in self._space.items()}
+        self._grid = _grid(ranges) if self._strategy == "Grid" else None
+        direction = StudyDirection.MAXIMIZE if maximise else StudyDirection.MINIMIZE
+        self._study = optuna.create_study(direction=direction)
+        self._asked: dict[int, int] = {}  # our numbers to Optuna's
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """How many different training jobs there can be."""
+        return len(self._grid) if self._grid is not None else sys.maxsize
+
+    def ask(self, number: int) -> Values:
+        """Hyperparameters for the ``number``-th training job, from 0."""
+        if self._grid is not None:
+            return self._grid[number]
+        with self._lock:
+            self._study.sampler = self._sampler(number)
+            trial = self._study.ask(self._distributions)
+            self._asked[number] = trial.number
+        return {name: each.written(trial.params[name]) for name, each in self._space.items()}
+
+    def tell(self, number: int, objective: float | None) -> None:
+        """The result of a training job; None if it has none."""
+        with self._lock:
+            trial = self._asked.pop(number, None)
+            if trial is None:
+                return
+            if objective is not None and math.isfinite(objective):
+                self._study.tell(trial, objective)
+            else:
+                self._study.tell(trial, state=TrialState.FAIL)
+
+    def learn(self, values: Mapping[str, str], objective: float) -> None:
+        """A result from elsewhere: a parent, or this job before the cloud was restarted."""
+        self._add(values, state=TrialState.COMPLETE, value=objective)
+
+    def expect(self, number: int, values: Mapping[str, str]) -> None:
+        """A training job that was asked for before the cloud was restarted, and runs again."""
+        with self._lock:
+            trial = len(self._study.trials)
+            if self._add(values, state=TrialState.RUNNING):
+                self._asked[number] = trial
+
+    def _add(self, values: Mapping[str, str], **outcome: Any) -> bool:
+        """False if it lies outside these ranges, so that it can teach nothing here."""
+        known = {
+            name: each.read(values[name]) for name, each in self._space.items() if name in values
+        }
+        if len(known) < len(self._space) or None in known.values():
+            return False
+        trial = create_trial(params=known, distributions=self._distributions, **outcome)
+        self._study.add_trial(trial)
+        return True
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        """One of its own for each number: how many were drawn before, and when, has no part."""
+        text = f"{self._seed}/{number}".encode()
+        seed = int.from_bytes(hashlib.sha256(text).digest()[:4])
+        if self._strategy == "Bayesian":
+            # constant_liar: what runs already counts as tried, as parallel searches need it.
+            return optuna.samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True)
+        return optuna.samplers.RandomSampler(seed=seed)
+
+
+def parameters(ranges: Mapping[str, Any]) -> dict[str, Parameter]:
+    """By name.
+
+    Raises:
+        ApiError: a range is empty or cannot be scaled as asked.
+    """
+    found: dict[str, Parameter] = {}
+    for each in ranges.get("CategoricalParameterRanges", ()):
+        found[each["Name"]] = Parameter(CategoricalDistribution(tuple(each["Values"])))
+    for kind, number in (("IntegerParameterRanges", int), ("ContinuousParameterRanges", float)):
+        for each in ranges.get(kind, ()):
+            found[each["Name"]] = _numeric(each, number)
+    return found
+
+
+def _numeric(each: Mapping[str, str], number: type[int] | type[float]) -> Parameter:
+    name, scaling = each["Name"], each.get("ScalingType", "Auto")
+    try:
+        low, high = number(each["MinValue"]), number(each["MaxValue"])
+    except ValueError:
+        raise invalid(f"{name}: the bounds are no {number.__name__}") from None
+    if low > high:
+        raise invalid(f"{name}: MinValue {low} is greater than MaxValue {high}")
+    if scaling == "Auto":
+        wide = low > 0 and high / low >= AUTO_LOGARITHMIC
+        scaling = "Logarithmic" if wide else "Linear"
+    if scaling == "Logarithmic" and low <= 0:
+        raise invalid(f"{name}: logarithmic scaling needs MinValue above 0")
+    if scaling == "ReverseLogarithmic":
+        if number is int or low < 0 or high >= 1:
+            raise invalid(f"{name}: reverse logarithmic scaling needs 0 <= range < 1")
+        distance = FloatDistribution(1 - high, 1 - low, log=True)
+        return Parameter(distance, low, high, is_reversed=True)
+    kind: Any = IntDistribution if number is int else FloatDistribution
+    return Parameter(kind(low, high, log=scaling == "Logarithmic"), low, high)
+
+
+def _grid(ranges: Mapping[str, Any]) -> list[Values]:
+    categorical = ranges.get("CategoricalParameterRanges", ())
+    names = [each["Name"] for each in categorical]
+    points = itertools.product(*(each["Values"] for each in categorical))
+    return [dict(zip(names, point, strict=True)) for point in points]

@@ -1,0 +1,110 @@
+"""AWS Service Quotas for SageMaker, as far as a reader of quotas needs it.
+
+ministack has no such service. The values are the ones the SageMaker endpoint enforces, so
+what a client reads is what it meets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hpoq.local.server.service import Answer, Check
+
+SERVICE_CODE = "sagemaker"
+TUNING_JOBS = "Maximum number of concurrent hyperparameter tuning jobs"
+INSTANCES = "{type} for training job usage"
+ALL_INSTANCES = "Number of instances across all training jobs"
+TRAINING_JOBS = "Total number of training jobs"
+_NAMES = {
+    "tuning_jobs": TUNING_JOBS,
+    "training_jobs": TRAINING_JOBS,
+    "instances": ALL_INSTANCES,
+}
+# Limits of the endpoint that AWS does not list as quotas.
+CALLS, MEMORY = "api_calls_per_second", "memory_mib"
+SETTINGS = (*_NAMES, CALLS, MEMORY)  # besides instance types
+KNOWN_CODES = {
+    INSTANCES.format(type="ml.m5.xlarge"): "L-CCE2AFA6",
+    ALL_INSTANCES: "L-00C91CB5",
+}
+PAGE = 100
+Json = dict[str, Any]
+
+
+class ServiceQuotas:
+    """Answers the reading operations from a mapping of quota names to values."""
+
+    prefix = "ServiceQuotasV20190624."
+    name = "servicequotas"
+
+    def __init__(self, *, region: str, account: str, values: Mapping[str, int]) -> None:
+        self._arn = f"arn:aws:servicequotas:{region}:{account}:{SERVICE_CODE}/"
+        self._quotas = [self._quota(name, value) for name, value in sorted(values.items())]
+
+    def checks(self, target: str, body: bytes) -> Sequence[Check]:
+        """Reading quotas knows no resource."""
+        return [Check(f"servicequotas:{target.removeprefix(self.prefix)}")]
+
+    def handle(self, target: str, body: bytes) -> Answer:
+        """Status, headers and body of the answer to one request."""
+        status, answer = self._answer(target.removeprefix(self.prefix), json.loads(body or b"{}"))
+        headers = [("content-type", "application/x-amz-json-1.1")]
+        return status, headers, json.dumps(answer).encode()
+
+    def _answer(self, operation: str, request: Json) -> tuple[int, Json]:
+        match operation:
+            case "ListServices":
+                name = "Amazon SageMaker"
+                service = {"ServiceCode": SERVICE_CODE, "ServiceName": name}
+                return 200, {"Services": [service]}
+            case "ListServiceQuotas" | "ListAWSDefaultServiceQuotas":
+                return self._page(request)
+            case "GetServiceQuota" | "GetAWSDefaultServiceQuota":
+                return self._one(request.get("QuotaCode", ""))
+        return 400, _error("UnknownOperationException", f"{operation} is not supported here")
+
+    def _page(self, request: Json) -> tuple[int, Json]:
+        if request.get("ServiceCode") != SERVICE_CODE:
+            return 400, _error("NoSuchResourceException", "There are quotas of sagemaker only")
+        first = int(request.get("NextToken") or 0)
+        last = first + int(request.get("MaxResults") or PAGE)
+        answer: Json = {"Quotas": self._quotas[first:last]}
+        return 200, answer | ({"NextToken": str(last)} if last < len(self._quotas) else {})
+
+    def _one(self, code: str) -> tuple[int, Json]:
+        for quota in self._quotas:
+            if quota["QuotaCode"] == code:
+                return 200, {"Quota": quota}
+        return 400, _error("NoSuchResourceException", f"There is no quota {code}")
+
+    def _quota(self, name: str, value: int) -> Json:
+        code = KNOWN_CODES.get(name) or _code(name)
+        return {
+            "ServiceCode": SERVICE_CODE,
+            "ServiceName": "Amazon SageMaker",
+            "QuotaArn": self._arn + code,
+            "QuotaCode": code,
+            "QuotaName": name,
+            "Value": float(value),
+            "Unit": "None",
+            "Adjustable": name != TUNING_JOBS,
+            "GlobalQuota": False,
+        }
+
+
+def named(quotas: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """AWS's names for quotas as settings spell them: ``tuning_jobs``, ``ml.m5.xlarge``."""
+    for key, value in quotas.items():
+        if key not in (CALLS, MEMORY):
+            yield (_NAMES.get(key) or INSTANCES.format(type=key)), value
+
+
+def _code(name: str) -> str:
+    return "L-" + hashlib.sha256(name.encode()).hexdigest()[:8].upper()
+
+
+def _error(code: str, message: str) -> Json:
+    return {"__type": code, "message": message}

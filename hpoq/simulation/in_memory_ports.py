@@ -1,0 +1,423 @@
+"""The dispatcher's ports in memory: for simulation, and for tests of the cycle."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, insort
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from hpo_dispatcher.contract.entry import ActiveJob, Blocked, Entry, Status
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.ports import (
+    Added,
+    Backlog,
+    Ending,
+    Envelope,
+    Lease,
+    LeaseLost,
+    MakesRoom,
+    StateChange,
+)
+
+Key = tuple[str, str]
+Clock = Callable[[], datetime]
+BATCH = 10
+
+
+class MemoryQueues:
+    """``RequestQueues``; a message is invisible from its receipt until ``reappear``."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._visible: dict[str, deque[Envelope]] = {}
+        self._received: dict[str, Envelope] = {}
+        self._sent = 0
+        self.dead_letters: list[tuple[str, str, InvalidRequest]] = []
+        self.calls: Counter[str] = Counter()
+
+    def send(self, team: str, body: str) -> str:
+        """What a team does; the message id."""
+        with self._lock:
+            self._sent += 1
+            id_ = f"message-{self._sent:07}"
+            envelope = Envelope(
+                team=team, message_id=id_, receipt=id_, body=body, sent_at=self._clock()
+            )
+            self._visible.setdefault(team, deque()).append(envelope)
+        return id_
+
+    def reappear(self) -> None:
+        """The visibility timeout of everything received and not deleted."""
+        with self._lock:
+            for envelope in self._received.values():
+                self._visible.setdefault(envelope.team, deque()).append(envelope)
+            self._received.clear()
+
+    def waiting(self) -> int:
+        """Messages not deleted."""
+        with self._lock:
+            return len(self._received) + sum(map(len, self._visible.values()))
+
+    def receive(self, team: str, *, wait: bool = True) -> Sequence[Envelope]:
+        """See ``RequestQueues``."""
+        with self._lock:
+            self.calls["sqs:ReceiveMessage"] += 1
+            queue = self._visible.get(team, deque())
+            taken = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
+            self._received.update({each.receipt: each for each in taken})
+            return taken
+
+    def delete(self, envelopes: Sequence[Envelope]) -> None:
+        """See ``RequestQueues``."""
+        with self._lock:
+            self.calls["sqs:DeleteMessageBatch"] += -(-len(envelopes) // BATCH)
+            for envelope in envelopes:
+                self._received.pop(envelope.receipt, None)
+
+    def reject(self, team: str, message_id: str, body: str, error: InvalidRequest) -> None:
+        """See ``RequestQueues``."""
+        with self._lock:
+            self.calls["sqs:SendMessage"] += 1
+            self.dead_letters.append((team, body, error))
+
+
+class MemoryLedger:
+    """``Ledger``; lines are kept sorted, so a head costs the same in any backlog."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self.entries: dict[Key, Entry] = {}
+        self._lines: dict[str, list[tuple[str, str]]] = {}  # team -> sorted (position, id)
+        self._active: dict[str, ActiveJob] = {}
+        self._blocked: dict[Key, Blocked] = {}
+        self._documents: dict[str, str] = {}
+        self._spent: dict[str, Counter[str]] = {}  # month -> team -> instance-seconds
+        self._holder: tuple[str, datetime] | None = None
+        self._last_cycle: datetime | None = None
+        self._asked_at: datetime | None = None
+        self.calls: Counter[str] = Counter()
+
+    # The lease
+
+    def acquire_lease(self, holder: str, now: datetime, until: datetime) -> Lease | None:
+        """See ``Ledger``."""
+        with self._called("UpdateItem"):
+            if self._holder and self._holder[0] != holder and self._holder[1] >= now:
+                return None
+            self._holder = holder, until
+            return Lease(holder=holder, until=until, last_cycle=self._last_cycle)
+
+    def release_lease(self, holder: str, cycle_began: datetime | None) -> bool:
+        """See ``Ledger``."""
+        with self._called("UpdateItem"):
+            if self._holder is None or self._holder[0] != holder:
+                return False
+            self._holder = None
+            if cycle_began is None:
+                return False
+            self._last_cycle = cycle_began
+            return bool(self._asked_at and self._asked_at > cycle_began)
+
+    def ask_for_cycle(self, now: datetime) -> None:
+        """See ``Ledger``."""
+        with self._called("UpdateItem"):
+            self._asked_at = now
+
+    # Entries
+
+    def add(self, entries: Sequence[Entry]) -> Sequence[Added]:
+        """See ``Ledger``."""
+        with self._called("TransactWriteItems"):
+            return [self._add(entry) for entry in entries]
+
+    def _add(self, entry: Entry) -> Added:
+        there = self.entries.get(entry.key)
+        if there is None or there.status is Status.REJECTED:
+            self.entries[entry.key] = entry
+            if entry.blocked and entry.request:
+                self._blocked[entry.key] = Blocked(
+                    team=entry.team,
+                    request_id=entry.request_id,
+                    after=entry.request.after,
+                    warm_start_from=entry.request.warm_start_from,
+                )
+            elif entry.status is Status.QUEUED:
+                self._join(entry)
+            return Added.NEW
+        if entry.request and there.request and there.request.digest() == entry.request.digest():
+            return Added.REPEATED
+        if there.request is None and there.tuning_job_name:
+            return Added.REPEATED
+        overtaken = there.status is Status.CANCELLED and there.request is None
+        return Added.CANCELLED if overtaken else Added.TAKEN
+
+    def _join(self, entry: Entry) -> None:
+        insort(self._lines.setdefault(entry.team, []), (entry.position, entry.request_id))
+
+    def _leave(self, entry: Entry) -> None:
+        place = entry.position, entry.request_id
+        line = self._lines.get(entry.team, [])
+        index = bisect_left(line, place)
+        if index < len(line) and line[index] == place:
+            del line[index]
+
+    def unended(self) -> int:
+        """Requests that are in line, blocked, or active."""
+        return self.queued() + len(self._blocked) + len(self._active)
+
+    def queued(self) -> int:
+        """Requests in line, of all teams."""
+        return sum(map(len, self._lines.values()))
+
+    def in_line(self, team: str) -> int:
+        """Requests in a team's line."""
+        return len(self._lines.get(team, ()))
+
+    def first_in_line(self, team: str, count: int) -> list[Entry]:
+        """As ``heads``, and no call of the API."""
+        return [self.entries[team, each] for _, each in self._lines.get(team, [])[:count]]
+
+    def get(self, team: str, request_id: str) -> Entry | None:
+        """See ``Ledger``."""
+        with self._called("GetItem"):
+            return self.entries.get((team, request_id))
+
+    def get_all(self, keys: Sequence[Key]) -> Mapping[Key, Entry]:
+        """See ``Ledger``."""
+        with self._called("BatchGetItem"):
+            return {key: self.entries[key] for key in keys if key in self.entries}
+
+    def heads(self, team: str, count: int) -> Sequence[Entry]:
+        """See ``Ledger``."""
+        with self._called("Query"):
+            line = self._lines.get(team, [])[:count]
+            return [self.entries[team, request_id] for _, request_id in line]
+
+    def backlog(self, team: str) -> Backlog:
+        """See ``Ledger``."""
+        with self._called("Query"):
+            line = self._lines.get(team, [])
+            accepted = [self.entries[team, request_id].accepted_at for _, request_id in line]
+            return Backlog(count=len(accepted), oldest=min(accepted, default=None))
+
+    def active(self) -> Sequence[ActiveJob]:
+        """See ``Ledger``."""
+        with self._called("Query"):
+            return list(self._active.values())
+
+    def blocked(self) -> Sequence[Blocked]:
+        """See ``Ledger``."""
+        with self._called("Query"):
+            return list(self._blocked.values())
+
+    def start(self, entries: Sequence[Entry], holder: str, at: datetime) -> Sequence[Key]:
+        """See ``Ledger``."""
+        with self._called("TransactWriteItems"):
+            if self._holder is None or self._holder[0] != holder:
+                raise LeaseLost("another dispatcher has taken over")
+            return [entry.key for entry in entries if self._start(entry.key, at)]
+
+    def _start(self, key: Key, at: datetime) -> bool:
+        entry = self.entries[key]
+        if entry.status is not Status.QUEUED or entry.held or entry.blocked:
+            return False
+        self._leave(entry)
+        name = entry.job_name
+        self.entries[key] = replace(
+            entry, status=Status.IN_PROGRESS, started_at=at, tuning_job_name=name, reason=""
+        )
+        self._active[name] = ActiveJob(
+            tuning_job_name=name,
+            team=key[0],
+            request_id=key[1],
+            status=Status.IN_PROGRESS,
+            instances=entry.instances,
+            started_at=at,
+            template=entry.template,
+            rounds=entry.rounds,
+            most_instance_seconds=entry.most_instance_seconds,
+            priority=entry.priority,
+            obstacle=entry.obstacle,
+            resumed=bool(entry.earlier),
+        )
+        return True
+
+    def requeue(self, entry: Entry, reason: str) -> bool:
+        """See ``Ledger``."""
+        name = entry.job_name
+        with self._called("TransactWriteItems"):
+            there = self.entries.get(entry.key)
+            if there is None or there.status is not Status.IN_PROGRESS:
+                return False
+            if there.tuning_job_name != name:
+                return False
+            entry = there
+            queued = replace(
+                entry, status=Status.QUEUED, reason=reason, started_at=None, tuning_job_name=""
+            )
+            self.entries[entry.key] = queued
+            self._active.pop(entry.tuning_job_name, None)
+            self._join(queued)
+            return True
+
+    def stopping(self, entry: Entry) -> bool:
+        """See ``Ledger``."""
+        with self._called("TransactWriteItems"):
+            return self._stop(entry.key, entry.job_name, None, 0)
+
+    def make_room(self, jobs: Sequence[MakesRoom], holder: str) -> Sequence[Key]:
+        """See ``Ledger``."""
+        with self._called("TransactWriteItems"):
+            if self._holder is None or self._holder[0] != holder:
+                raise LeaseLost("another dispatcher has taken over")
+            return [
+                job.key
+                for job in jobs
+                if self._stop(job.key, job.tuning_job_name, job.room_for, job.stopped)
+            ]
+
+    def _stop(self, key: Key, name: str, room_for: Key | None, stopped: int) -> bool:
+        entry = self.entries.get(key)
+        if entry is None or entry.tuning_job_name != name or name not in self._active:
+            return False
+        if entry.status is not Status.IN_PROGRESS and not entry.stopped_for:
+            return False
+        self.entries[key] = replace(
+            entry, status=Status.STOPPING, stopped_for=room_for, stopped_before=stopped
+        )
+        self._active[name] = replace(
+            self._active[name],
+            status=Status.STOPPING,
+            stopped_for=room_for,
+            stopped_before=stopped,
+        )
+        return True
+
+    def finish(self, endings: Sequence[Ending]) -> Sequence[Key]:
+        """See ``Ledger``."""
+        with self._called("TransactWriteItems"):
+            return [ending.key for ending in endings if self._finish(ending)]
+
+    def _finish(self, ending: Ending) -> bool:
+        entry = self.entries.get(ending.key)
+        if entry is None or entry.status not in ending.was:
+            return False
+        if ending.tuning_job_name:
+            same = entry.tuning_job_name == ending.tuning_job_name
+            if not same or bool(entry.stopped_for) is not ending.made_room:
+                return False
+        if entry.status is Status.QUEUED:
+            self._leave(entry)
+        self._blocked.pop(entry.key, None)
+        self._active.pop(ending.tuning_job_name, None)
+        if ending.spent:
+            spent = self._spent.setdefault(ending.spent.month, Counter())
+            spent[ending.spent.team] += ending.spent.instance_seconds
+        if ending.goes_on:
+            self.entries[entry.key] = ending.goes_on
+            self._join(ending.goes_on)
+            return True
+        self.entries[entry.key] = replace(
+            entry,
+            status=ending.status,
+            ended_at=ending.ended_at,
+            reason=ending.reason,
+            counters=ending.counters,
+            best=ending.best,
+            blocked=False,
+            held=False,
+            stopped_for=None,
+            stopped_before=0,
+        )
+        return True
+
+    def unblock(self, team: str, request_id: str) -> bool:
+        """See ``Ledger``."""
+        with self._called("TransactWriteItems"):
+            freed = self._back(team, request_id, "blocked")
+            if freed:
+                self._blocked.pop((team, request_id), None)
+            return bool(freed)
+
+    def release(self, team: str, request_id: str) -> Entry | None:
+        """See ``Ledger``."""
+        with self._called("TransactWriteItems"):
+            return self._back(team, request_id, "held")
+
+    def _back(self, team: str, request_id: str, mark: str) -> Entry | None:
+        entry = self.entries.get((team, request_id))
+        if entry is None or entry.status is not Status.QUEUED or not getattr(entry, mark):
+            return None
+        blocked = entry.blocked and mark != "blocked"
+        held = entry.held and mark != "held"
+        self.entries[entry.key] = replace(entry, reason="", blocked=blocked, held=held)
+        if not (blocked or held):
+            self._join(entry)
+        return entry
+
+    def hold(self, team: str, request_id: str) -> Entry | None:
+        """See ``Ledger``."""
+        with self._called("TransactWriteItems"):
+            entry = self.entries.get((team, request_id))
+            if entry is None or entry.status is not Status.QUEUED:
+                return None
+            self._leave(entry)
+            reason = "held by its team; release it to let it start"
+            self.entries[entry.key] = replace(entry, held=True, reason=reason)
+            return entry
+
+    def set_priority(self, team: str, request_id: str, priority: int) -> Entry | None:
+        """See ``Ledger``."""
+        with self._called("TransactWriteItems"):
+            entry = self.entries.get((team, request_id))
+            if entry is None or entry.status is not Status.QUEUED:
+                return None
+            self._leave(entry)
+            moved = replace(entry, priority=priority)
+            self.entries[entry.key] = moved
+            if not (entry.held or entry.blocked):
+                self._join(moved)
+            return entry
+
+    def spent(self, month: str) -> Mapping[str, int]:
+        """See ``Ledger``."""
+        with self._called("Query"):
+            return dict(self._spent.get(month, {}))
+
+    def unreadable(self) -> Sequence[str]:
+        """See ``Ledger``."""
+        return ()
+
+    # Documents
+
+    def document(self, name: str) -> str | None:
+        """See ``Ledger``."""
+        with self._called("GetItem"):
+            return self._documents.get(name)
+
+    def put_document(self, name: str, content: str) -> None:
+        """See ``Ledger``."""
+        with self._called("PutItem"):
+            self._documents[name] = content
+
+    def _called(self, operation: str) -> threading.RLock:
+        self.calls[f"dynamodb:{operation}"] += 1
+        return self._lock
+
+
+class MemoryEvents:
+    """``Events``, kept."""
+
+    def __init__(self) -> None:
+        self.published: list[StateChange] = []
+        self.calls: Counter[str] = Counter()
+
+    def publish(self, changes: Sequence[StateChange]) -> None:
+        """See ``Events``."""
+        self.calls["events:PutEvents"] += -(-len(changes) // BATCH)
+        self.published += changes

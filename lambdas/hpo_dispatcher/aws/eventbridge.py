@@ -1,0 +1,69 @@
+"""State changes of requests on EventBridge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from hpo_dispatcher.contract.entry import timestamp
+from hpo_dispatcher.ports import StateChange
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+    from aws_lambda_powertools import Logger as PowertoolsLogger
+    from mypy_boto3_events import EventBridgeClient
+
+BATCH = 10  # EventBridge: entries per PutEvents
+SOURCE = "hpoq"
+DETAIL_TYPE = "Request State Change"
+VERSION = 1
+
+
+class EventBridge:
+    """``Events`` on an event bus."""
+
+    def __init__(
+        self, events: EventBridgeClient, bus: str, logger: Logger | PowertoolsLogger
+    ) -> None:
+        self._events = events
+        self._bus = bus
+        self._logger = logger
+
+    def publish(self, changes: Sequence[StateChange]) -> None:
+        """See ``Events``."""
+        for first in range(0, len(changes), BATCH):
+            batch = changes[first : first + BATCH]
+            try:
+                answer = self._events.put_events(
+                    Entries=[
+                        {
+                            "Source": SOURCE,
+                            "DetailType": DETAIL_TYPE,
+                            "Detail": json.dumps(_detail(change)),
+                            "EventBusName": self._bus,
+                        }
+                        for change in batch
+                    ]
+                )
+            except (BotoCoreError, ClientError) as error:
+                self._logger.warning("events:PutEvents: %s", error)
+                continue
+            if answer["FailedEntryCount"]:
+                self._logger.warning("events:PutEvents: %s not taken", answer["FailedEntryCount"])
+
+
+def _detail(change: StateChange) -> dict[str, object]:
+    return {
+        "version": VERSION,
+        "team": change.team,
+        "request_id": change.request_id,
+        "status": str(change.status),
+        "previous_status": str(change.previous_status) if change.previous_status else None,
+        "tuning_job_name": change.tuning_job_name,
+        "reason": change.reason,
+        "at": timestamp(change.at),
+    }

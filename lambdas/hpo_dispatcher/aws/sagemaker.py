@@ -1,0 +1,203 @@
+"""SageMaker's tuning jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from hpo_dispatcher.aws.clients import code, message, unavailable
+from hpo_dispatcher.contract.entry import BestTrainingJob, Status
+from hpo_dispatcher.contract.names import TAG_REQUEST_ID, TAG_TEAM
+from hpo_dispatcher.contract.redaction import Redactor
+from hpo_dispatcher.ports import (
+    AlreadyOurs,
+    AtLimit,
+    Created,
+    Creation,
+    NameTaken,
+    Refused,
+    TuningJob,
+    TuningJobDetail,
+)
+from hpo_dispatcher.tuning_job.build import demand
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker.literals import HyperParameterTuningJobStatusType
+    from mypy_boto3_sagemaker.type_defs import (
+        DescribeHyperParameterTuningJobResponseTypeDef,
+        FilterTypeDef,
+        HyperParameterTrainingJobSummaryTypeDef,
+        HyperParameterTuningJobSearchEntityTypeDef,
+        HyperParameterTuningJobSummaryTypeDef,
+    )
+
+    _Described = (
+        DescribeHyperParameterTuningJobResponseTypeDef | HyperParameterTuningJobSearchEntityTypeDef
+    )
+
+PAGE = 100
+# Filter.Value holds 1,024 characters, a name at most 32 and a comma.
+SEARCHED_AT_ONCE = 31
+_HOLDING: tuple[HyperParameterTuningJobStatusType, ...] = ("InProgress", "Stopping")
+NOT_FOUND = ("ResourceNotFound", "ResourceNotFoundException")
+
+
+class SageMakerTuning:
+    """``TuningService`` on SageMaker."""
+
+    def __init__(self, sagemaker: SageMakerClient, redactor: Redactor | None = None) -> None:
+        self._sagemaker = sagemaker
+        self._redactor = redactor or Redactor()
+
+    def in_progress(self) -> Sequence[TuningJob]:
+        """See ``TuningService``."""
+        pages = self._sagemaker.get_paginator("list_hyper_parameter_tuning_jobs")
+        with unavailable("sagemaker:ListHyperParameterTuningJobs"):
+            return [
+                _listed(summary)
+                for status in _HOLDING
+                for page in pages.paginate(StatusEquals=status, PaginationConfig={"PageSize": PAGE})
+                for summary in page["HyperParameterTuningJobSummaries"]
+            ]
+
+    def describe(self, name: str) -> TuningJobDetail | None:
+        """See ``TuningService``."""
+        answer = self._describe(name)
+        return self._detail(answer) if answer else None
+
+    def search_ended(self, names: Sequence[str]) -> Mapping[str, TuningJobDetail]:
+        """See ``TuningService``; the index of Search follows what happens some time later."""
+        found: list[TuningJobDetail] = []
+        for first in range(0, len(names), SEARCHED_AT_ONCE):
+            named: FilterTypeDef = {
+                "Name": "HyperParameterTuningJobName",
+                "Operator": "In",
+                "Value": ",".join(names[first : first + SEARCHED_AT_ONCE]),
+            }
+            with unavailable("sagemaker:Search"):
+                answer = self._sagemaker.search(
+                    Resource="HyperParameterTuningJob",
+                    SearchExpression={"Filters": [named]},
+                    MaxResults=PAGE,
+                )
+            records = (each.get("HyperParameterTuningJob") for each in answer["Results"])
+            found += [self._detail(record) for record in records if record]
+        return {detail.name: detail for detail in found if detail.status.ended}
+
+    def _detail(self, answer: _Described) -> TuningJobDetail:
+        detail = detail_from(answer)
+        # A script's own words, or its command line with every hyperparameter in it.
+        reason = self._redactor.text(detail.failure_reason, answer)
+        return replace(detail, failure_reason=reason)
+
+    def instances(self, name: str) -> Mapping[str, int]:
+        """See ``TuningService``."""
+        answer = self._describe(name)
+        return demand(dict(answer)).instances if answer else {}
+
+    def create(self, api_request: Mapping[str, Any]) -> Creation:
+        """See ``TuningService``."""
+
+        def told(text: str) -> str:  # the answer may quote the request
+            return self._redactor.text(text, api_request)
+
+        with unavailable("sagemaker:CreateHyperParameterTuningJob", told):
+            try:
+                self._sagemaker.create_hyper_parameter_tuning_job(**api_request)
+            except ClientError as error:
+                match code(error):
+                    case "ResourceLimitExceeded":
+                        return AtLimit(told(message(error)))
+                    case "ResourceInUse":
+                        return self._whose(api_request)
+                    case "ValidationException":
+                        return Refused(told(message(error)))
+                raise
+        return Created()
+
+    def stop(self, name: str) -> bool:
+        """See ``TuningService``."""
+        with unavailable("sagemaker:StopHyperParameterTuningJob"):
+            try:
+                self._sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+            except ClientError as error:
+                if code(error) in (*NOT_FOUND, "ValidationException"):
+                    return False
+                raise
+        return True
+
+    def _whose(self, api_request: Mapping[str, Any]) -> AlreadyOurs | NameTaken:
+        """The name is taken; the tags say whether by an earlier attempt of ours."""
+        there = self._describe(api_request["HyperParameterTuningJobName"])
+        if there is None:  # names are unique ignoring case, descriptions are not found by it
+            return NameTaken("a tuning job whose name differs in case")
+        arn = there["HyperParameterTuningJobArn"]
+        pages = self._sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
+        tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        asked = {tag["Key"]: tag["Value"] for tag in api_request["Tags"]}
+        ours = (TAG_REQUEST_ID, TAG_TEAM)
+        if all(tags.get(key) == asked[key] for key in ours):
+            return AlreadyOurs()
+        return NameTaken(f"request {tags[ours[0]]}" if ours[0] in tags else "a job not of hpoq")
+
+    def _describe(self, name: str) -> DescribeHyperParameterTuningJobResponseTypeDef | None:
+        with unavailable("sagemaker:DescribeHyperParameterTuningJob"):
+            try:
+                return self._sagemaker.describe_hyper_parameter_tuning_job(
+                    HyperParameterTuningJobName=name
+                )
+            except ClientError as error:
+                if code(error) in NOT_FOUND:
+                    return None
+                raise
+
+
+def _listed(summary: HyperParameterTuningJobSummaryTypeDef) -> TuningJob:
+    limits, counters = summary.get("ResourceLimits"), summary.get("TrainingJobStatusCounters")
+    most = limits.get("MaxNumberOfTrainingJobs") if limits else None
+    # A retryable error may run again, so it is not an end.
+    ended = (
+        counters.get("Completed", 0)
+        + counters.get("NonRetryableError", 0)
+        + counters.get("Stopped", 0)
+        if counters
+        else 0
+    )
+    return TuningJob(
+        name=summary["HyperParameterTuningJobName"],
+        status=Status(summary["HyperParameterTuningJobStatus"]),
+        parallel=limits["MaxParallelTrainingJobs"] if limits else 1,
+        left=None if most is None else max(0, most - ended),
+    )
+
+
+def detail_from(answer: _Described) -> TuningJobDetail:
+    """What Describe answers or Search finds, as the dispatcher and clients use it."""
+    counters = answer.get("TrainingJobStatusCounters", {})
+    objective = answer["HyperParameterTuningJobConfig"].get("HyperParameterTuningJobObjective")
+    best = answer.get("BestTrainingJob")
+    return TuningJobDetail(
+        name=answer["HyperParameterTuningJobName"],
+        status=Status(answer["HyperParameterTuningJobStatus"]),
+        counters={name: count for name, count in counters.items() if isinstance(count, int)},
+        best=_best(best) if best else None,
+        ended_at=answer.get("HyperParameterTuningEndTime"),
+        failure_reason=answer.get("FailureReason", ""),
+        minimise=bool(objective and objective["Type"] == "Minimize"),
+    )
+
+
+def _best(summary: HyperParameterTrainingJobSummaryTypeDef) -> BestTrainingJob | None:
+    metric = summary.get("FinalHyperParameterTuningJobObjectiveMetric")
+    if not metric or "Value" not in metric:
+        return None
+    return BestTrainingJob(
+        name=summary["TrainingJobName"],
+        objective=float(metric["Value"]),
+        metric=metric.get("MetricName", ""),
+        hyperparameters=dict(summary.get("TunedHyperParameters", {})),
+    )

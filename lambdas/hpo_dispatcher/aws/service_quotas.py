@@ -1,0 +1,66 @@
+"""Service Quotas, by the names of the quotas: their codes differ and are not documented."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from hpo_dispatcher.aws.clients import unavailable
+from hpo_dispatcher.ports import Ledger, Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_service_quotas import ServiceQuotasClient
+
+DOCUMENT = "quotas"
+FRESH = timedelta(days=1)
+_TRAINING = re.compile(r"^(ml\.[a-z0-9.-]+) for training job usage$")
+
+
+class ServiceQuotas:
+    """``Quotas``, read once a day and kept in the ledger."""
+
+    def __init__(
+        self,
+        client: Callable[[], ServiceQuotasClient],  # made when it is needed: once a day
+        ledger: Ledger,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._clock = clock
+        self._known: tuple[datetime, dict[str, int]] | None = None
+
+    def training_instances(self) -> Mapping[str, int]:
+        """See ``Quotas``."""
+        if self._known is None:
+            self._known = self._kept()
+        if self._known is None or self._clock() - self._known[0] > FRESH:
+            try:
+                self._known = self._clock(), self._read()
+            except Unavailable:  # SageMaker enforces them all the same; try again next time
+                return self._known[1] if self._known else {}
+            at, quotas = self._known
+            content = {"at": at.isoformat(), "training_instances": quotas}
+            self._ledger.put_document(DOCUMENT, json.dumps(content))
+        return self._known[1]
+
+    def _kept(self) -> tuple[datetime, dict[str, int]] | None:
+        document = self._ledger.document(DOCUMENT)
+        if document is None:
+            return None
+        content = json.loads(document)
+        return datetime.fromisoformat(content["at"]), content["training_instances"]
+
+    def _read(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        with unavailable("servicequotas:ListServiceQuotas"):
+            pages = self._client().get_paginator("list_service_quotas")
+            for page in pages.paginate(ServiceCode="sagemaker"):
+                for quota in page["Quotas"]:
+                    named = _TRAINING.match(quota.get("QuotaName", ""))
+                    if named:
+                        found[named.group(1)] = int(quota["Value"])
+        return found

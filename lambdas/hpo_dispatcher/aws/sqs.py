@@ -1,0 +1,98 @@
+"""The teams' SQS queues."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hpo_dispatcher.aws.clients import unavailable
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.ports import MESSAGES_AT_ONCE, Envelope
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef, MessageTypeDef
+
+# Long polling asks every SQS server; a short poll may come back empty on a filled queue.
+WAIT_SECONDS = 1
+# Ample for accounting for one batch, short enough that a killed cycle delays nobody for long;
+# a second receiver does no harm, the ledger tells a repeated message.
+VISIBILITY_SECONDS = 120
+_ATTRIBUTE_CHARACTERS = 1000
+# SQS takes what XML can hold; JSON can spell these, and the ledger keeps them as they are.
+_NOT_IN_SQS = re.compile("[\ufffe\uffff]")
+
+
+class SqsQueues:
+    """``RequestQueues`` on SQS; queue names follow from deployment and team."""
+
+    def __init__(self, sqs: SQSClient, deployment: str) -> None:
+        self._sqs = sqs
+        self._deployment = deployment
+        self._urls: dict[str, str] = {}
+
+    def receive(self, team: str, *, wait: bool = True) -> Sequence[Envelope]:
+        """See ``RequestQueues``."""
+        with unavailable("sqs:ReceiveMessage"):
+            answer = self._sqs.receive_message(
+                QueueUrl=self._url(f"{self._deployment}-{team}-requests"),
+                MaxNumberOfMessages=MESSAGES_AT_ONCE,
+                WaitTimeSeconds=WAIT_SECONDS if wait else 0,
+                VisibilityTimeout=VISIBILITY_SECONDS,
+                MessageSystemAttributeNames=["SentTimestamp"],
+            )
+        return [_envelope(team, message) for message in answer.get("Messages", [])]
+
+    def delete(self, envelopes: Sequence[Envelope]) -> None:
+        """See ``RequestQueues``."""
+        for first in range(0, len(envelopes), MESSAGES_AT_ONCE):
+            batch = envelopes[first : first + MESSAGES_AT_ONCE]
+            with unavailable("sqs:DeleteMessageBatch"):
+                self._sqs.delete_message_batch(
+                    QueueUrl=self._url(f"{self._deployment}-{batch[0].team}-requests"),
+                    Entries=[
+                        {"Id": str(index), "ReceiptHandle": envelope.receipt}
+                        for index, envelope in enumerate(batch)
+                    ],
+                )
+
+    def reject(self, team: str, message_id: str, body: str, error: InvalidRequest) -> None:
+        """See ``RequestQueues``."""
+        attributes = {
+            "hpoq-error": type(error).__name__,
+            "hpoq-field": error.field,
+            "hpoq-problem": error.problem,
+            "hpoq-fix": error.fix,
+            "hpoq-message-id": message_id,
+            "hpoq-team": team,
+        }
+        with unavailable("sqs:SendMessage"):
+            self._sqs.send_message(
+                QueueUrl=self._url(f"{self._deployment}-{team}-dead-letter"),
+                MessageBody=_NOT_IN_SQS.sub(lambda found: f"\\u{ord(found[0]):04x}", body or "{}"),
+                MessageAttributes={name: _text(value) for name, value in attributes.items()},
+            )
+
+    def _url(self, name: str) -> str:
+        if name not in self._urls:
+            self._urls[name] = self._sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        return self._urls[name]
+
+
+def _envelope(team: str, message: MessageTypeDef) -> Envelope:
+    milliseconds = int(message.get("Attributes", {}).get("SentTimestamp", "0"))
+    return Envelope(
+        team=team,
+        message_id=message["MessageId"],
+        receipt=message["ReceiptHandle"],
+        body=message["Body"],
+        sent_at=datetime.fromtimestamp(milliseconds / 1000, UTC),
+    )
+
+
+def _text(value: str) -> MessageAttributeValueTypeDef:
+    """A message attribute must not be empty, nor hold control characters."""
+    printable = "".join(c if c.isprintable() else " " for c in value)[:_ATTRIBUTE_CHARACTERS]
+    return {"DataType": "String", "StringValue": printable or "-"}

@@ -1,0 +1,1 @@
+"""What another program reads or writes: requests, settings, names, ledger items, documents."""

@@ -1,0 +1,188 @@
+"""A ledger entry: the request as accepted, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from hpo_dispatcher.contract.names import tuning_job_name
+from hpo_dispatcher.contract.request import TuningRequest
+
+_HIGHEST_PRIORITY = 1000
+UNKNOWN = "an earlier hpoq started it"
+
+
+class Status(StrEnum):
+    """Ours before a tuning job exists, SageMaker's own words after."""
+
+    QUEUED = "Queued"
+    IN_PROGRESS = "InProgress"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"  # never started
+    REJECTED = "Rejected"
+
+    @property
+    def ended(self) -> bool:
+        """No later cycle will change it."""
+        return self not in (Status.QUEUED, Status.IN_PROGRESS, Status.STOPPING)
+
+    @property
+    def active(self) -> bool:
+        """A tuning job of this entry holds capacity, or is about to."""
+        return self in (Status.IN_PROGRESS, Status.STOPPING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestTrainingJob:
+    """The best training job of a tuning job, by its objective metric."""
+
+    name: str
+    objective: float
+    metric: str
+    hyperparameters: Mapping[str, str]  # as searched; strings, as the API has them
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierJob:
+    """A tuning job of a request that was stopped to make room, and how far it had come."""
+
+    tuning_job_name: str
+    counters: Mapping[str, int]  # training jobs that ended by themselves: not run again
+    interrupted: int  # by the stop: run again
+    seconds: int  # it ran
+    instance_seconds: int  # it used
+    found: bool  # an objective, so that others can start warm from it
+
+    @property
+    def ended(self) -> int:
+        """Training jobs that are not run again."""
+        return sum(self.counters.values())
+
+    @property
+    def launched(self) -> int:
+        """What SageMaker counts of it where it is a warm start parent."""
+        return self.ended + self.interrupted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One request in the ledger."""
+
+    team: str
+    request_id: str
+    status: Status
+    accepted_at: datetime  # when SQS took the message; UTC
+    request: TuningRequest | None = None  # None: rejected unread, or cancelled before it came
+    template: str = ""
+    priority: int = 0
+    instances: Mapping[str, int] = field(default_factory=dict)  # type -> held while it runs
+    max_training_jobs: int = 0
+    max_parallel: int = 0
+    most_instance_seconds: int = 0  # what its tuning job can use; 0 in entries of old
+    tuning_job_name: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    reason: str = ""  # why it waits, failed or was rejected
+    counters: Mapping[str, int] = field(default_factory=dict)  # TrainingJobStatusCounters
+    best: BestTrainingJob | None = None
+    blocked: bool = False  # queued, but not in line: parents have not ended
+    held: bool = False  # queued, but not in line: its team wants it to wait
+    obstacle: str = UNKNOWN  # why it could not go on after a stop; empty: it could
+    earlier: tuple[EarlierJob, ...] = ()  # its tuning jobs before, stopped to make room
+    stopped_for: tuple[str, str] | None = None  # stopping to make room for this one, then goes on
+    stopped_before: int = 0  # its training jobs that were Stopped when that began
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Team and request id, unique in a deployment."""
+        return self.team, self.request_id
+
+    @property
+    def job_name(self) -> str:
+        """The name of the tuning job it has, or is to have next."""
+        return tuning_job_name(self.team, self.request_id, len(self.earlier))
+
+    @property
+    def training_jobs_left(self) -> int:
+        """What its present or next tuning job runs at most."""
+        return self.max_training_jobs - sum(job.ended for job in self.earlier)
+
+    @property
+    def rounds(self) -> int:
+        """How often it takes as many training jobs as run at once."""
+        return -(-self.training_jobs_left // max(1, self.max_parallel)) or 1
+
+    @property
+    def position(self) -> str:
+        """Where it stands in its team's line."""
+        return line_position(self.priority, self.accepted_at, self.request_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocked:
+    """A queued request that is not in its team's line yet, and what it waits for."""
+
+    team: str
+    request_id: str
+    after: tuple[str, ...]
+    warm_start_from: tuple[str, ...]
+    request: TuningRequest | None = None
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """All requests that have to end first, each once."""
+        return tuple(dict.fromkeys((*self.after, *self.warm_start_from)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActiveJob:
+    """An entry whose tuning job holds capacity, as little of it as planning needs."""
+
+    tuning_job_name: str
+    team: str
+    request_id: str
+    status: Status  # InProgress or Stopping
+    instances: Mapping[str, int]
+    started_at: datetime
+    template: str = ""
+    rounds: int = 1  # as of its entry
+    most_instance_seconds: int = 0  # as of its entry
+    priority: int = 0  # as of its entry
+    obstacle: str = UNKNOWN  # as of its entry
+    resumed: bool = False  # not the first tuning job of its entry
+    stopped_for: tuple[str, str] | None = None  # as of its entry
+    stopped_before: int = 0  # as of its entry
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Of its entry."""
+        return self.team, self.request_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What a tuning job has used, on its team's account."""
+
+    team: str
+    month: str  # in which it started
+    instance_seconds: int
+
+
+def month_of(at: datetime) -> str:
+    """The month of a moment in UTC, as budgets know it: 2026-01."""
+    return f"{at.astimezone(UTC):%Y-%m}"
+
+
+def timestamp(at: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds: sorts as text as it does in time."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def line_position(priority: int, accepted_at: datetime, request_id: str) -> str:
+    """Sort key of a team's line: higher priority first, then older, then by id."""
+    return f"{_HIGHEST_PRIORITY - priority:04d}#{timestamp(accepted_at)}#{request_id}"

@@ -1,0 +1,364 @@
+"""The wire contract: what a team may send, and what is wrong when it cannot be read.
+
+The same models give the published JSON Schema (``json_schema``), so that a client in any
+language can validate before it sends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.validation import first_problem, wrong
+
+VERSION = 1  # of a message; the Literal of every model
+# A ledger item holds 400 KB at most, and the body is only one of its attributes.
+MAX_BODY_BYTES = 256 * 1024
+# CreateHyperParameterTuningJob: at most 30 searched parameters, 30 values of a categorical
+# one, 100 static ones, 50 tags (three of them are ours).
+MAX_RANGES = 30
+MAX_CATEGORICAL_VALUES = 30
+MAX_STATIC_HYPERPARAMETERS = 100
+MAX_TAGS = 50 - 3
+# SageMaker warm start: at most five parents.
+MAX_PARENTS = 5
+MAX_DEPENDENCIES = 100
+
+REQUEST_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+RequestId = Annotated[str, Field(pattern=REQUEST_ID_PATTERN)]
+Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
+Scaling = Literal["Auto", "Linear", "Logarithmic", "ReverseLogarithmic"]
+Strategy = Literal["Bayesian", "Random", "Hyperband", "Grid"]
+
+
+class _Model(BaseModel):
+    """Unknown fields are refused: a typing mistake must not silently change a search."""
+
+    # Values are not repeated in errors nobody has phrased: they may be secret (redaction.py).
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class ContinuousRange(_Model):
+    """A real-valued hyperparameter searched between ``min`` and ``max``."""
+
+    type: Literal["continuous"]
+    min: StrictFloat | StrictInt
+    max: StrictFloat | StrictInt
+    scaling: Scaling = "Auto"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ContinuousRange:
+        _check_bounds(self.min, self.max, self.scaling)
+        if self.scaling == "ReverseLogarithmic" and (self.min < 0 or self.max >= 1):
+            wrong(
+                f"ReverseLogarithmic scaling from {self.min} to {self.max}",
+                "It needs 0 <= min and max < 1; use Auto, Linear or Logarithmic",
+            )
+        return self
+
+
+class IntegerRange(_Model):
+    """A whole-numbered hyperparameter searched between ``min`` and ``max``, both included."""
+
+    type: Literal["integer"]
+    min: StrictInt
+    max: StrictInt
+    scaling: Scaling = "Auto"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> IntegerRange:
+        _check_bounds(self.min, self.max, self.scaling)
+        if self.scaling == "ReverseLogarithmic":
+            wrong(
+                "ReverseLogarithmic scaling of an integer range",
+                "SageMaker offers it for continuous ranges only; use Auto, Linear or Logarithmic",
+            )
+        return self
+
+
+class CategoricalRange(_Model):
+    """A hyperparameter that takes one of the listed values."""
+
+    type: Literal["categorical"]
+    values: Annotated[tuple[Scalar, ...], Field(min_length=1, max_length=MAX_CATEGORICAL_VALUES)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> CategoricalRange:
+        written = [wire_value(value) for value in self.values]
+        twice = sorted({value for value in written if written.count(value) > 1})
+        if twice:
+            wrong(f"{twice[0]!r} is listed twice", "List each value once")
+        return self
+
+
+def _check_bounds(low: float, high: float, scaling: Scaling) -> None:
+    if low > high:
+        wrong(f"min {low} is above max {high}", "Swap them")
+    if low == high:
+        wrong(f"min and max are both {low}", "Give a fixed value under hyperparameters instead")
+    if scaling == "Logarithmic" and low <= 0:
+        wrong(f"Logarithmic scaling from {low}", "It needs min above 0; use Auto or Linear")
+
+
+Range = Annotated[ContinuousRange | IntegerRange | CategoricalRange, Field(discriminator="type")]
+
+
+class Objective(_Model):
+    """The metric a tuning job optimises, as the training script's metric definitions name it."""
+
+    metric: Annotated[str, Field(min_length=1, max_length=255)]
+    type: Literal["Maximize", "Minimize"]
+
+
+class ResourceLimits(_Model):
+    """How much one tuning job may do; SageMaker's ResourceLimits."""
+
+    max_training_jobs: Annotated[StrictInt, Field(ge=1, le=10_000)] | None = None
+    max_parallel_training_jobs: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
+    max_runtime_in_seconds: Annotated[StrictInt, Field(ge=120, le=15_768_000)] | None = None
+
+
+class TuningRequest(_Model):
+    """What a team wants tuned. Only ``hyperparameter_ranges`` is required."""
+
+    version: Literal[1] = 1
+    request_id: RequestId
+    template: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    hyperparameters: Annotated[dict[str, Scalar], Field(max_length=MAX_STATIC_HYPERPARAMETERS)] = {}
+    hyperparameter_ranges: Annotated[dict[str, Range], Field(min_length=1, max_length=MAX_RANGES)]
+    objective: Objective | None = None
+    strategy: Strategy | None = None
+    resource_limits: ResourceLimits = ResourceLimits()
+    priority: Annotated[StrictInt, Field(ge=-1000, le=1000)] = 0
+    after: Annotated[tuple[RequestId, ...], Field(max_length=MAX_DEPENDENCIES)] = ()
+    warm_start_from: Annotated[tuple[RequestId, ...], Field(max_length=MAX_PARENTS)] = ()
+    tags: Annotated[dict[str, str], Field(max_length=MAX_TAGS)] = {}
+    overrides: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TuningRequest:
+        _check_names(self.hyperparameters, self.hyperparameter_ranges)
+        for field in ("after", "warm_start_from"):
+            if self.request_id in getattr(self, field):
+                wrong(
+                    f"{field} names the request itself ({self.request_id})",
+                    "Name requests that end before this one starts",
+                    field=field,
+                )
+        ours = sorted(key for key in self.tags if key.startswith("hpoq:"))
+        if ours:
+            wrong(
+                f"tag {ours[0]!r} is reserved",
+                "Tags that start with hpoq: are set by hpoq",
+                field="tags",
+            )
+        return self
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, defaults left out; equal requests give equal text."""
+        value = self.model_dump(mode="json", exclude_defaults=True)
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON; tells a repeated request from another of the same id."""
+        return digest(self.to_json())
+
+
+def digest(canonical: str) -> str:
+    """See ``TuningRequest.digest``; for who has the canonical JSON already."""
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _check_names(static: Mapping[str, object], ranges: Mapping[str, object]) -> None:
+    for name in (*static, *ranges):
+        if not name or len(name) > 256:
+            wrong(f"a hyperparameter name of {len(name)} characters", "Use 1 to 256")
+        if name.startswith("_"):
+            wrong(f"{name!r} is reserved by SageMaker", "Use a name without leading underscore")
+    both = sorted(set(static) & set(ranges))
+    if both:
+        wrong(
+            f"{both[0]!r} is both in hyperparameters and in hyperparameter_ranges",
+            "Keep it in one of the two",
+            field=f"hyperparameters.{both[0]}",
+        )
+
+
+class Cancel(_Model):
+    """Cancel a queued request or stop a running one; may even overtake its request."""
+
+    version: Literal[1] = 1
+    action: Literal["cancel"]
+    request_id: RequestId
+
+
+class SetPriority(_Model):
+    """Move a queued request within its team's line."""
+
+    version: Literal[1] = 1
+    action: Literal["priority"]
+    request_id: RequestId
+    priority: Annotated[StrictInt, Field(ge=-1000, le=1000)]
+
+
+class Hold(_Model):
+    """Keep a request, or without request id the whole team, from starting."""
+
+    version: Literal[1] = 1
+    action: Literal["hold"]
+    request_id: RequestId | None = None
+
+
+class Release(_Model):
+    """Undo a hold."""
+
+    version: Literal[1] = 1
+    action: Literal["release"]
+    request_id: RequestId | None = None
+
+
+Action = Cancel | SetPriority | Hold | Release
+Message = TuningRequest | Action
+
+_FIELDS = frozenset(
+    field
+    for model in (TuningRequest, ResourceLimits, Objective, IntegerRange, CategoricalRange)
+    for field in model.model_fields
+)
+_ACTIONS: dict[str, type[Action]] = {
+    "cancel": Cancel,
+    "priority": SetPriority,
+    "hold": Hold,
+    "release": Release,
+}
+
+
+def parse_message(body: str, message_id: str) -> Message:
+    """Read one SQS message body.
+
+    Args:
+        body: the message as sent, JSON of at most 256 KB.
+        message_id: becomes the request id where the message names none.
+
+    Raises:
+        InvalidRequest: with the first field that is wrong, the problem and the fix.
+    """
+    size = len(body.encode(errors="surrogatepass"))
+    if size > MAX_BODY_BYTES:
+        raise InvalidRequest(
+            "body",
+            f"{size // 1024} KB is more than the {MAX_BODY_BYTES // 1024} KB a request may have",
+            "Put large content into S3 and name its location",
+        )
+    return parse_fields(_read_json(body), message_id)
+
+
+def parse_fields(fields: Mapping[str, Any], message_id: str) -> Message:
+    """Read a message that is already a mapping; see ``parse_message``."""
+    _check_version(fields.get("version"))
+    if "action" in fields:
+        return _parse_action(fields)
+    try:
+        return TuningRequest.model_validate({"request_id": message_id, **fields})
+    except ValidationError as error:
+        raise first_problem(error, fields, known_fields=_FIELDS) from None
+
+
+def _check_version(version: object) -> None:
+    """Before the fields: a later version may have others, and they are not what is wrong."""
+    if isinstance(version, int) and version > VERSION:
+        problem = f"{version} is not known to this deployment, which reads {VERSION}"
+        raise InvalidRequest("version", problem, "Deploy a later hpoq, then redrive the message")
+
+
+def request_id_of(body: str, message_id: str) -> str:
+    """The id under which a message that may be unreadable is accounted for."""
+    try:
+        fields = _read_json(body) if len(body) <= MAX_BODY_BYTES else {}
+        named = TypeAdapter(RequestId).validate_python(fields.get("request_id"))
+    except (InvalidRequest, ValidationError):
+        return message_id
+    return named
+
+
+def wire_value(value: Scalar) -> str:
+    """A hyperparameter as the API carries it, a string; booleans in JSON's spelling."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else repr(value)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of everything a request queue accepts."""
+    schema = TypeAdapter(Message).json_schema()
+    required = schema["$defs"]["TuningRequest"]["required"]
+    required.remove("request_id")  # the SQS message id stands in for it
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "hpoq message, version 1",
+        **schema,
+    }
+
+
+def _read_json(body: str) -> dict[str, Any]:
+    def refuse_constant(name: str) -> NoReturn:
+        raise InvalidRequest("body", f"{name} is no JSON number", "Use a finite number")
+
+    def refuse_twice(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            counts = Counter(name for name, _ in pairs)
+            twice = next(name for name, count in counts.items() if count > 1)
+            raise InvalidRequest(twice, "the field is given twice", "Give it once")
+        return fields
+
+    try:
+        value = json.loads(body, parse_constant=refuse_constant, object_pairs_hook=refuse_twice)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("body", f"not JSON ({error})", "Send one JSON object") from None
+    _check_characters(value)
+    if not isinstance(value, dict):
+        raise InvalidRequest("body", "not a JSON object", 'Send {"hyperparameter_ranges": ...}')
+    return value
+
+
+def _check_characters(value: object) -> None:
+    """JSON can spell half a character, which neither DynamoDB nor SageMaker can store."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        problem = f"{half} alone is no character"
+        raise InvalidRequest("body", problem, "Send both halves of a pair, or UTF-8") from None
+
+
+def _parse_action(fields: Mapping[str, Any]) -> Action:
+    action = fields["action"]
+    model = _ACTIONS.get(action) if isinstance(action, str) else None
+    if model is None:
+        known = ", ".join(_ACTIONS)
+        raise InvalidRequest("action", f"{action!r} is no action", f"Use one of {known}")
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise first_problem(error, fields, known_fields=_FIELDS) from None

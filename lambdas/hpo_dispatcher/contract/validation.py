@@ -1,0 +1,133 @@
+"""Pydantic's validation errors as one line for the sender: field, problem, fix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from hpo_dispatcher.contract.errors import InvalidRequest
+
+# The branches of a union of plain types, as pydantic names them, in a sender's words.
+_SCALARS = {"str": "string", "float": "number", "int": "whole number", "bool": "boolean"}
+
+
+def wrong(problem: str, fix: str, field: str = "") -> NoReturn:
+    """Refuse a value from within a validator of ours, for ``first_problem`` to phrase.
+
+    Args:
+        problem: what is wrong with it.
+        fix: what to do about it.
+        field: which one, where it is not the one being validated.
+    """
+    context = {"problem": problem, "fix": fix, "field": field}
+    raise PydanticCustomError("hpoq", "{problem}", context)
+
+
+def first_problem(
+    error: ValidationError, fields: Mapping[str, Any], known_fields: Collection[str]
+) -> InvalidRequest:
+    """The one problem worth naming first.
+
+    An unknown field goes before a missing one: it is usually the same, misspelt.
+
+    Args:
+        error: what pydantic found.
+        fields: the message as sent, to tell its field names from pydantic's union branches.
+        known_fields: names to suggest from.
+    """
+    errors = error.errors(include_url=False)
+    details = min(errors, key=lambda each: each["type"] != "extra_forbidden")
+    if _is_scalar_branch(details):
+        problem, fix = _no_scalar(details, errors)
+    else:
+        problem, fix = _phrase(details, known_fields)
+    field = details.get("ctx", {}).get("field") or _path(details, fields) or "request"
+    return InvalidRequest(field, problem, fix)
+
+
+def _is_scalar_branch(details: ErrorDetails) -> bool:
+    return bool(details["loc"]) and details["loc"][-1] in _SCALARS
+
+
+def _no_scalar(details: ErrorDetails, errors: Collection[ErrorDetails]) -> tuple[str, str]:
+    """Every branch of the union failed; name them together."""
+    place = details["loc"][:-1]
+    branches = {str(each["loc"][-1]) for each in errors if each["loc"][:-1] == place}
+    allowed = [word for name, word in _SCALARS.items() if name in branches]
+    return f"{_shown(details['input'])} is no {', '.join(allowed)}", "Give one plain value"
+
+
+def _path(details: ErrorDetails, fields: Mapping[str, Any]) -> str:
+    parts: list[str] = []
+    here: Any = fields
+    for step in details["loc"]:
+        if _holds(here, step):
+            here = here[step]
+        elif details["type"] != "missing" or step != details["loc"][-1]:
+            continue
+        parts.append(str(step))
+    return ".".join(parts)
+
+
+def _holds(container: object, step: int | str) -> bool:
+    if isinstance(container, Mapping):
+        return step in container
+    return isinstance(container, list) and isinstance(step, int) and step < len(container)
+
+
+def _phrase(details: ErrorDetails, known_fields: Collection[str]) -> tuple[str, str]:
+    context = details.get("ctx", {})
+    if "fix" in context:  # one of our own rules
+        return details["msg"], context["fix"]
+    phrase = _PHRASES.get(details["type"])
+    if phrase:
+        return phrase(details)
+    if details["type"] == "extra_forbidden":
+        return "unknown field", _nearest(str(details["loc"][-1]), known_fields)
+    message = details["msg"]
+    return (
+        f"{message[:1].lower()}{message[1:]}, not {_shown(details['input'])}",
+        "`hpoq schema` says what is allowed here",
+    )
+
+
+def _pattern(details: ErrorDetails) -> tuple[str, str]:
+    pattern = details.get("ctx", {}).get("pattern")
+    return f"{_shown(details['input'])} is not allowed", f"It must match {pattern}"
+
+
+def _too_long(details: ErrorDetails) -> tuple[str, str]:
+    most = details.get("ctx", {}).get("max_length")
+    return f"{len(details['input'])} entries, {most} at most", "Leave some out"
+
+
+_PHRASES: dict[str, Callable[[ErrorDetails], tuple[str, str]]] = {
+    "missing": lambda _: ("missing", "Add it"),
+    "union_tag_invalid": lambda details: (
+        f"type {_shown(details['input'].get('type'))} is unknown",
+        "Use continuous, integer or categorical",
+    ),
+    "union_tag_not_found": lambda _: (
+        "the range says no type",
+        "Add type: continuous, integer or categorical",
+    ),
+    "string_pattern_mismatch": _pattern,
+    "too_long": _too_long,
+    "too_short": lambda _: ("empty", "Give at least one entry"),
+}
+
+
+def _nearest(name: str, known_fields: Collection[str]) -> str:
+    import difflib  # only for whom it helps, not at every cold start
+
+    near = difflib.get_close_matches(name, sorted(known_fields), n=1)
+    return f"Did you mean {near[0]}?" if near else "Remove it, or put API fields under overrides"
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."

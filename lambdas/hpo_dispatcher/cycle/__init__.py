@@ -1,0 +1,1 @@
+"""The dispatch cycle: order and effects, through ports."""

@@ -1,0 +1,42 @@
+"""See what holds capacity: what SageMaker lists, and what the ledger has promised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from hpo_dispatcher.cycle.outcome import Observation
+from hpo_dispatcher.cycle.pacing import at_once
+from hpo_dispatcher.ports import Ledger, TuningJob, TuningJobDetail, TuningService, Unavailable
+
+
+def observe(ledger: Ledger, tuning: TuningService) -> Observation:
+    """All that holds capacity in the account, ours and others'.
+
+    Raises:
+        Unavailable: a service did not answer.
+    """
+    active = ledger.active()  # before the list: a job in neither has been ended
+    listed = {job.name: job for job in tuning.in_progress()}
+    unlisted = [job for job in active if job.tuning_job_name not in listed]
+    ended, missing = [], []
+    details = _details(tuning, [job.tuning_job_name for job in unlisted])
+    for job in unlisted:
+        detail = details[job.tuning_job_name]
+        if detail is None:
+            missing.append(job)
+        elif detail.status.ended:
+            ended.append((job, detail))
+        else:  # created so recently that the list lags behind
+            listed[job.tuning_job_name] = TuningJob(name=detail.name, status=detail.status)
+    return Observation(listed=listed, active=active, ended=ended, missing=missing)
+
+
+def _details(tuning: TuningService, names: Sequence[str]) -> Mapping[str, TuningJobDetail | None]:
+    """Of jobs that mostly have ended: many at a call, and one by one what that misses."""
+    found: dict[str, TuningJobDetail | None] = {}
+    if len(names) > 1:
+        with suppress(Unavailable):
+            found.update(tuning.search_ended(names))
+    left = [name for name in names if name not in found]
+    return found | dict(zip(left, at_once(tuning.describe, left), strict=True))

@@ -1,0 +1,68 @@
+"""What one dispatch cycle saw, decided and came to. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hpo_dispatcher.contract.entry import ActiveJob, Entry
+from hpo_dispatcher.ports import TuningJob, TuningJobDetail
+from hpo_dispatcher.scheduling.budget import Budget
+from hpo_dispatcher.scheduling.plan import Capacity, Holder, Plan
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """One cycle in numbers."""
+
+    skipped: str = ""  # why there was no cycle
+    received: int = 0
+    accepted: int = 0
+    repeated: int = 0
+    rejected: int = 0
+    actions: int = 0
+    in_progress: int = 0  # tuning jobs holding capacity after the cycle, anybody's
+    limit: int = 0
+    started: int = 0
+    requeued: int = 0
+    stopped: int = 0  # to make room; they go on later
+    waiting: int = 0  # heads that were looked at and did not start
+    finished: int = 0
+    problems: tuple[str, ...] = ()
+    seconds: float = 0.0  # the cycle took
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the log line and the function's result."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """The account as it is, ours and others'."""
+
+    listed: Mapping[str, TuningJob]
+    active: Sequence[ActiveJob]
+    ended: Sequence[tuple[ActiveJob, TuningJobDetail]]
+    missing: Sequence[ActiveJob]  # written ahead, but SageMaker has never seen them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """The plan, and the entries of the heads it speaks of."""
+
+    plan: Plan
+    entries: Mapping[Key, Entry]
+    lines: Mapping[str, Sequence[Entry]]  # of the teams that are not held
+    whole: AbstractSet[str]  # teams whose line is no longer than what was read of it
+    held_teams: AbstractSet[str]
+    holders: Sequence[Holder]
+    capacity: Capacity
+    budgets: Mapping[str, Budget]  # of the teams that have one
+
+
+# Told of every cycle that came to its end.
+Watch = Callable[[Summary, Observation, Decision], None]

@@ -1,0 +1,152 @@
+"""Ports that tell the log what passes through them: one line for each thing done to a request.
+
+Every such line carries ``request_id``, ``team`` and ``tuning_job``, so one query of the log tells
+a request's whole story.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.names import TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
+from hpo_dispatcher.contract.request import request_id_of
+from hpo_dispatcher.ports import (
+    AlreadyOurs,
+    Created,
+    Creation,
+    Envelope,
+    Events,
+    RequestQueues,
+    StateChange,
+    TuningJob,
+    TuningJobDetail,
+    TuningService,
+    Unavailable,
+)
+
+
+class Log(Protocol):
+    """What is needed of a logger; Powertools' and the standard library's have it."""
+
+    def info(self, message: str, /, *, extra: dict[str, Any]) -> None:
+        """An event as it should be."""
+
+    def warning(self, message: str, /, *, extra: dict[str, Any]) -> None:
+        """One that somebody may want to look into."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedEvents:
+    """``Events``; a line per state change."""
+
+    events: Events
+    log: Log
+
+    def publish(self, changes: Sequence[StateChange]) -> None:
+        """See ``Events``."""
+        for change in changes:
+            fields = {
+                "request_id": change.request_id,
+                "team": change.team,
+                "tuning_job": tuning_job_name(change.team, change.request_id),
+                "status": str(change.status),
+                "previous_status": str(change.previous_status or ""),
+                "reason": change.reason,
+            }
+            self.log.info("request state change", extra=fields)
+        self.events.publish(changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedQueues:
+    """``RequestQueues``; a line per rejection, which is counted by the kind of its error."""
+
+    queues: RequestQueues
+    log: Log
+    rejected: list[str] = field(default_factory=list)
+
+    def receive(self, team: str, *, wait: bool = True) -> Sequence[Envelope]:
+        """See ``RequestQueues``."""
+        return self.queues.receive(team, wait=wait)
+
+    def delete(self, envelopes: Sequence[Envelope]) -> None:
+        """See ``RequestQueues``."""
+        self.queues.delete(envelopes)
+
+    def reject(self, team: str, message_id: str, body: str, error: InvalidRequest) -> None:
+        """See ``RequestQueues``."""
+        self.queues.reject(team, message_id, body, error)
+        kind = type(error).__name__
+        request_id = request_id_of(body, message_id)
+        fields = {
+            "request_id": request_id,
+            "team": team,
+            "tuning_job": tuning_job_name(team, request_id),
+            "message_id": message_id,
+            "error": kind,
+            "field": error.field,
+            "reason": str(error),
+        }
+        self.log.warning("request rejected", extra=fields)
+        self.rejected.append(kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedTuning:
+    """``TuningService``; a line per creation and per stop, and when each job was created."""
+
+    tuning: TuningService
+    log: Log
+    clock: Callable[[], datetime]
+    created: dict[str, datetime] = field(default_factory=dict)  # tuning job -> UTC
+
+    def in_progress(self) -> Sequence[TuningJob]:
+        """See ``TuningService``."""
+        return self.tuning.in_progress()
+
+    def describe(self, name: str) -> TuningJobDetail | None:
+        """See ``TuningService``."""
+        return self.tuning.describe(name)
+
+    def search_ended(self, names: Sequence[str]) -> Mapping[str, TuningJobDetail]:
+        """See ``TuningService``."""
+        try:
+            return self.tuning.search_ended(names)
+        except Unavailable as error:  # each is described instead
+            self.log.warning("tuning jobs not searched", extra={"reason": str(error)})
+            raise
+
+    def instances(self, name: str) -> Mapping[str, int]:
+        """See ``TuningService``."""
+        return self.tuning.instances(name)
+
+    def create(self, api_request: Mapping[str, Any]) -> Creation:
+        """See ``TuningService``."""
+        tags = {tag["Key"]: tag["Value"] for tag in api_request["Tags"]}
+        name = api_request["HyperParameterTuningJobName"]
+        fields = {
+            "request_id": tags.get(TAG_REQUEST_ID, ""),
+            "team": tags.get(TAG_TEAM, ""),
+            "tuning_job": name,
+        }
+        try:
+            outcome = self.tuning.create(api_request)
+        except Unavailable as error:
+            self.log.warning("tuning job not created", extra={**fields, "reason": str(error)})
+            raise
+        said = {**fields, "outcome": type(outcome).__name__}
+        if isinstance(outcome, Created | AlreadyOurs):
+            self.created[name] = self.clock()
+            self.log.info("tuning job created", extra=said)
+        else:
+            reason = getattr(outcome, "message", None) or getattr(outcome, "owner", "")
+            self.log.warning("tuning job not created", extra={**said, "reason": reason})
+        return outcome
+
+    def stop(self, name: str) -> bool:
+        """See ``TuningService``."""
+        return self.tuning.stop(name)

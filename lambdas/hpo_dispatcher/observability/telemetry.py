@@ -1,0 +1,142 @@
+"""Tells the log and CloudWatch about every cycle, complete or not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from hpo_dispatcher.contract.errors import HpoqError
+from hpo_dispatcher.cycle.outcome import Decision, Observation, Summary
+from hpo_dispatcher.observability.logged_ports import Log, LoggedQueues, LoggedTuning
+from hpo_dispatcher.observability.metrics import (
+    STILL_FREED,
+    Freed,
+    Measurement,
+    Unit,
+    fill_times,
+    filled_by,
+    freed_by,
+    of_cycle,
+)
+from hpo_dispatcher.ports import Ledger, Unavailable
+
+# Counting reads whole lines; a heartbeat is ten minutes.
+COUNT_EVERY = timedelta(minutes=5)
+
+
+class Gauge(Protocol):
+    """Where measurements go."""
+
+    def write(self, measurements: Iterable[Measurement]) -> None:
+        """Publish them as they are."""
+
+
+class Calls(Protocol):
+    """AWS calls since they were last asked for."""
+
+    def take(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """Calls and throttled calls by service; counting starts anew."""
+
+
+@dataclass(kw_only=True)
+class Telemetry:
+    """Between a dispatcher and those who look after it. Never fails a cycle."""
+
+    log: Log
+    gauge: Gauge
+    ledger: Ledger
+    queues: LoggedQueues
+    tuning: LoggedTuning
+    calls: Calls
+    teams: Sequence[str]
+    clock: Callable[[], datetime]
+    _freed: list[Freed] = field(default_factory=list)
+    _counted_at: datetime | None = None
+
+    def cycle(self, summary: Summary, seen: Observation, decided: Decision) -> None:
+        """One complete cycle: a ``Watch`` of the dispatcher."""
+        self.log.info("cycle", extra=_line(summary))
+        try:
+            measured = [*of_cycle(summary, decided), *self._fill_times(seen, decided)]
+            measured += [*self._rejections(), *self._backlog(decided), *self._api_calls()]
+            self.gauge.write(measured)
+        except Exception as error:  # the cycle itself is done: it must not be told as failed
+            self.log.warning("metrics were not written", extra={"problem": repr(error)})
+
+    def skipped(self, summary: Summary) -> None:
+        """There was nothing to do, or another dispatcher does it."""
+        self.log.info("cycle", extra=_line(summary))
+        self.gauge.write([Measurement(name="SkippedCycles", value=1), *self._api_calls()])
+
+    def failed(self, problem: str) -> None:
+        """A cycle raised; what it did before is done."""
+        self.log.warning("cycle failed", extra={"problem": problem})
+        failed = Measurement(name="FailedCycles", value=1)
+        self.gauge.write([failed, *self._rejections(), *self._api_calls()])
+
+    def _fill_times(self, seen: Observation, decided: Decision) -> Iterator[Measurement]:
+        recent = self.clock() - STILL_FREED
+        freed = [*self._freed, *freed_by(seen)]
+        seconds, left = fill_times(freed, filled_by(decided, self.tuning.created))
+        self._freed = [slot for slot in left if slot.at > recent]
+        self.tuning.created.clear()
+        for each in seconds:
+            yield Measurement(name="SlotFillSeconds", value=each, unit=Unit.SECONDS)
+
+    def _rejections(self) -> Iterator[Measurement]:
+        kinds = Counter(self.queues.rejected)
+        self.queues.rejected.clear()
+        for kind, count in sorted(kinds.items()):
+            yield Measurement(name="Rejected", value=count, dimension=("reason", kind))
+
+    def _api_calls(self) -> Iterator[Measurement]:
+        calls, throttled = self.calls.take()
+        yield Measurement(name="ApiCalls", value=sum(calls.values()))
+        yield Measurement(name="ApiThrottles", value=sum(throttled.values()))
+        for service, count in sorted(calls.items()):
+            yield Measurement(name="ApiCalls", value=count, dimension=("api", service))
+        for service, count in sorted(throttled.items()):
+            yield Measurement(name="ApiThrottles", value=count, dimension=("api", service))
+
+    def _backlog(self, decided: Decision) -> Sequence[Measurement]:
+        """Requests in line and the age of the oldest; a team that holds its own waits by will."""
+        now = self.clock()
+        if self._counted_at and now - self._counted_at < COUNT_EVERY:
+            return []
+        try:
+            lines = {team: self.ledger.backlog(team) for team in self.teams}
+            blocked = len(self.ledger.blocked())
+        except Unavailable as error:
+            self.log.warning("the backlog could not be counted", extra={"problem": str(error)})
+            return []
+        self._counted_at = now
+        measured: list[Measurement] = [Measurement(name="Blocked", value=blocked)]
+        ages: dict[str, float] = {}
+        for team, line in lines.items():
+            oldest = line.oldest if team not in decided.held_teams else None
+            ages[team] = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
+            dimension = ("team", team)
+            measured += [
+                Measurement(name="Queued", value=line.count, dimension=dimension),
+                Measurement(
+                    name="OldestSeconds", value=ages[team], unit=Unit.SECONDS, dimension=dimension
+                ),
+            ]
+        total = sum(line.count for line in lines.values())
+        oldest_age = max(ages.values(), default=0.0)
+        measured += [
+            Measurement(name="Queued", value=total),
+            Measurement(name="OldestSeconds", value=oldest_age, unit=Unit.SECONDS),
+        ]
+        return measured
+
+
+def _line(summary: Summary) -> dict[str, Any]:
+    return summary.as_dict() | {"seconds": round(summary.seconds, 3)}
+
+
+class CycleFailed(HpoqError):
+    """Something unforeseen; its text has been made fit to be read by anybody."""

@@ -1,0 +1,131 @@
+"""What a request waits for besides capacity: ``after`` and ``warm_start_from``. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from hpo_dispatcher.contract.entry import Blocked, Entry, Status
+from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.tuning_job.build import Parent
+from hpo_dispatcher.tuning_job.resumption import earlier_parents
+
+# A parent that ended so has nothing to build on. One that was stopped has what it finished.
+WITHOUT_RESULT = (Status.FAILED, Status.CANCELLED, Status.REJECTED)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All parents have ended: the request joins its team's line."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Some parent has not ended, or not even come."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Hopeless:
+    """It can never start."""
+
+    reason: str
+
+
+Verdict = Ready | Waiting | Hopeless
+
+
+Graph = Mapping[tuple[str, str], tuple[str, ...]]  # (team, request id) -> its parents
+
+
+def graph_of(blocked: Iterable[Blocked]) -> Graph:
+    """Who waits for whom; built once for all that are judged."""
+    return {(each.team, each.request_id): each.parents for each in blocked}
+
+
+def judge(blocked: Blocked, parents: Mapping[str, Entry], others: Graph) -> Verdict:
+    """Whether a request may join its team's line.
+
+    Args:
+        blocked: the request and the ids it waits for.
+        parents: entries of its team, by request id; those that exist.
+        others: of all blocked requests, this one included, to find cycles.
+    """
+    loop = _cycle(blocked, others)
+    if loop:
+        return Hopeless(f"its dependencies are a cycle: {' -> '.join(loop)}")
+    for request_id in blocked.parents:
+        parent = parents.get(request_id)
+        if parent and parent.status in WITHOUT_RESULT:
+            return Hopeless(f"{request_id}, which it depends on, is {parent.status}")
+    for request_id in blocked.warm_start_from:
+        parent = parents.get(request_id)
+        if parent and blocked.request and parent.request:
+            problem = warm_start_problem(blocked.request, parent.request)
+            if problem:
+                return Hopeless(f"warm start from {request_id}: {problem}")
+    open_ = [_told(each, parents.get(each)) for each in blocked.parents]
+    waiting = [told for told in open_ if told]
+    return Waiting(f"waits for {', '.join(waiting)}") if waiting else Ready()
+
+
+def _told(request_id: str, parent: Entry | None) -> str:
+    if parent is None:
+        return f"{request_id} (not in the ledger yet)"
+    return "" if parent.status.ended else f"{request_id} ({parent.status})"
+
+
+def _cycle(blocked: Blocked, others: Graph) -> list[str]:
+    """A way from the request back to itself, or nothing."""
+    paths = [[blocked.request_id]]
+    seen: set[str] = set()
+    while paths:
+        path = paths.pop()
+        for parent in others.get((blocked.team, path[-1]), ()):
+            if parent == blocked.request_id:
+                return [*path, parent]
+            if parent not in seen:
+                seen.add(parent)
+                paths.append([*path, parent])
+    return []
+
+
+def warm_start_problem(child: TuningRequest, parent: TuningRequest) -> str:
+    """Why a search cannot start warm from another; empty if it can.
+
+    SageMaker: the same objective metric and the same parameter names. What a message leaves to
+    its template is the same where the templates are.
+    """
+    comparable = child.template == parent.template or (child.objective and parent.objective)
+    if comparable and child.objective != parent.objective:
+        return "its objective is another"
+    names = set(child.hyperparameter_ranges) | set(child.hyperparameters)
+    searched = set(parent.hyperparameter_ranges)
+    missing = sorted(searched - names)
+    if missing:
+        return f"it searched {missing[0]}, which this request does not have"
+    new = sorted(set(child.hyperparameter_ranges) - searched - set(parent.hyperparameters))
+    if new:
+        return f"it did not have {new[0]}"
+    return ""
+
+
+def parents_of(entry: Entry) -> list[Parent]:
+    """The tuning jobs of an ended entry as warm start parents, the one that counts most first."""
+    before = earlier_parents(entry)
+    if entry.tuning_job_name:
+        ended = sum(entry.counters.values()) - sum(job.ended for job in entry.earlier)
+        last = Parent(
+            tuning_job_name=entry.tuning_job_name,
+            template=entry.template,
+            training_jobs=ended or entry.training_jobs_left,
+        )
+        return [last, *before]
+    # Cancelled while it waited to go on: the newest of what it had stands for it.
+    return [replace(before[0], earlier=False), *before[1:]] if before else []
+
+
+def parents_in_order(ids: Sequence[str], entries: Mapping[str, Entry]) -> list[Parent]:
+    """The warm start parents of a request, as it named them."""
+    return [parent for each in ids if each in entries for parent in parents_of(entries[each])]

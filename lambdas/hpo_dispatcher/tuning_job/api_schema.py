@@ -1,0 +1,186 @@
+"""A finished API request against botocore's own description of the SageMaker API.
+
+Botocore itself checks types and required members before it sends; enumerations, patterns and
+upper bounds it leaves to the service. Here they are checked too, before anything is created.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import Any, cast
+
+from botocore.loaders import Loader
+from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
+
+from hpo_dispatcher.contract.errors import InvalidRequest
+
+OPERATION = "CreateHyperParameterTuningJob"
+
+ApiRequest = dict[str, Any]
+
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "long": (int,),
+    "float": (int, float),
+    "double": (int, float),
+    "boolean": (bool,),
+    "structure": (dict,),
+    "map": (dict,),
+    "list": (list, tuple),
+}
+# What the service's own integers hold; botocore writes any number that Python has.
+_WIDTHS = {"integer": 31, "long": 63}
+# Java's Unicode classes, which Python's re does not know.
+_JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d"}
+
+
+def check_api_request(api_request: dict[str, Any]) -> None:
+    """Check a CreateHyperParameterTuningJob request.
+
+    Raises:
+        InvalidRequest: for the first member that the service would refuse, by its path.
+    """
+    found = _problem(_input_rule(), api_request, "")
+    if found:
+        raise InvalidRequest(*found)
+
+
+@lru_cache(maxsize=1)
+def _input_rule() -> _Rule:
+    description = Loader().load_service_model("sagemaker", "service-2")
+    operation = ServiceModel(description, "sagemaker").operation_model(OPERATION)
+    return _Rule(cast(Shape, operation.input_shape))
+
+
+Problem = tuple[str, str, str]  # where, what, and the fix
+
+
+class _Rule:
+    """What one shape asks of its values; read once, because every message is checked."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self.type_name: str = shape.type_name
+        self.types = _PYTHON_TYPES.get(shape.type_name, (object,))
+        self.bits = _WIDTHS.get(shape.type_name)
+        self.low, self.high = shape.metadata.get("min"), shape.metadata.get("max")
+        self.bounded = not (self.low is None and self.high is None and self.bits is None)
+        self.required: Sequence[str] = getattr(shape, "required_members", ())
+        self.allowed: Sequence[str] = shape.metadata.get("enum", ())
+        self.pattern: str = shape.metadata.get("pattern", "")
+
+    # Of structures, lists and maps; read when first met.
+
+    @cached_property
+    def members(self) -> Mapping[str, _Rule]:
+        shapes = cast(StructureShape, self._shape).members
+        return {name: _Rule(shape) for name, shape in shapes.items()}
+
+    @cached_property
+    def member(self) -> _Rule:
+        return _Rule(cast(ListShape, self._shape).member)
+
+    @cached_property
+    def key(self) -> _Rule:
+        return _Rule(cast(MapShape, self._shape).key)
+
+    @cached_property
+    def value(self) -> _Rule:
+        return _Rule(cast(MapShape, self._shape).value)
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        pattern = self.pattern
+        for java, python in _JAVA_CLASSES.items():
+            pattern = pattern.replace(java, python)
+        return re.compile(pattern, re.DOTALL)
+
+
+def _problem(rule: _Rule, value: Any, path: str) -> Problem | None:
+    if type(value) not in rule.types and not _has_type(rule, value):
+        return path, f"{value!r} is no {rule.type_name}", "Use the API's own types"
+    found = _out_of_bounds(rule, value, path) if rule.bounded else None
+    inside = _INSIDE.get(rule.type_name)
+    return found or (inside(rule, value, path) if inside else None)
+
+
+def _has_type(rule: _Rule, value: Any) -> bool:
+    """A bool is an int only to Python."""
+    return isinstance(value, rule.types) and not isinstance(value, bool)
+
+
+def _out_of_bounds(rule: _Rule, value: Any, path: str) -> Problem | None:
+    low, high, bits = rule.low, rule.high, rule.bits
+    measured = isinstance(value, (str, list, tuple, dict))
+    size = len(value) if measured else value
+    if bits and not -(1 << bits) <= size < 1 << bits:
+        return path, f"a number of more than {bits} bits", "Use a smaller number"
+    unit = (" characters" if isinstance(value, str) else " entries") if measured else ""
+    if low is not None and size < low:
+        return path, f"{size}{unit} is less than {low}", f"Use at least {low}"
+    if high is not None and size > high:
+        return path, f"{size}{unit} is more than {high}", f"Use at most {high}"
+    return None
+
+
+def _in_structure(rule: _Rule, value: dict[str, Any], path: str) -> Problem | None:
+    prefix = f"{path}." if path else ""
+    for name in rule.required:
+        if name not in value:
+            return f"{prefix}{name}", "missing", "Add it under overrides or in the template"
+    for name, item in value.items():
+        member = rule.members.get(name)
+        if member is None:
+            near = difflib.get_close_matches(str(name), rule.members, n=1)
+            fix = f"Did you mean {near[0]}?" if near else f"Use {', '.join(rule.members)}"
+            return f"{prefix}{name}", "no such field in the API", fix
+        found = _problem(member, item, f"{prefix}{name}")
+        if found:
+            return found
+    return None
+
+
+def _in_list(rule: _Rule, value: Sequence[Any], path: str) -> Problem | None:
+    for index, item in enumerate(value):
+        found = _problem(rule.member, item, f"{path}.{index}")
+        if found:
+            return found
+    return None
+
+
+def _in_map(rule: _Rule, value: dict[str, Any], path: str) -> Problem | None:
+    for key, item in value.items():
+        where = f"{path}.{key}"
+        found = _problem(rule.key, key, where) or _problem(rule.value, item, where)
+        if found:
+            return found
+    return None
+
+
+def _in_text(rule: _Rule, value: str, path: str) -> Problem | None:
+    if rule.allowed and value not in rule.allowed:
+        near = difflib.get_close_matches(value, rule.allowed, n=1)
+        choice = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(rule.allowed[:8])}"
+        return path, f"{value!r} is unknown to the API", choice
+    if rule.pattern and not rule.regex.fullmatch(value):
+        return path, f"{value!r} is not allowed", f"It must match {rule.pattern}"
+    return None
+
+
+_INSIDE: Mapping[str, Callable[[_Rule, Any, str], Problem | None]] = {
+    "structure": _in_structure,
+    "list": _in_list,
+    "map": _in_map,
+    "string": _in_text,
+}
+
+
+def definitions(api_request: ApiRequest) -> list[dict[str, Any]]:
+    """The training job definitions, whichever of the two fields carries them."""
+    if "TrainingJobDefinitions" in api_request:
+        return list(api_request["TrainingJobDefinitions"])
+    return [api_request["TrainingJobDefinition"]] if "TrainingJobDefinition" in api_request else []

@@ -1,0 +1,394 @@
+"""A request, a template and the guardrails become one CreateHyperParameterTuningJob request.
+
+Everything here is a pure function of its arguments. Merged in this order, later wins:
+template, message, ``overrides``, deployment; then checked against the guardrails, the
+documented limits and botocore's service model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.names import TAG_DEPLOYMENT, TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
+from hpo_dispatcher.contract.request import (
+    MAX_PARENTS,
+    CategoricalRange,
+    ContinuousRange,
+    IntegerRange,
+    Objective,
+    Range,
+    ResourceLimits,
+    Scalar,
+    Strategy,
+    TuningRequest,
+    wire_value,
+)
+from hpo_dispatcher.contract.settings import Environment, Guardrails, Template
+from hpo_dispatcher.tuning_job.api_schema import ApiRequest, check_api_request, definitions
+from hpo_dispatcher.tuning_job.guardrails import Owned, check_guardrails, with_enforced
+from hpo_dispatcher.tuning_job.script_search import as_one_training_job
+from hpo_dispatcher.tuning_job.service_limits import (
+    MAX_TRAINING_JOBS,
+    MIN_RUNTIME_SECONDS,
+    check_documented_limits,
+    most_training_jobs,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """What one tuning job holds while it runs."""
+
+    tuning_jobs: int  # always 1
+    instances: Mapping[str, int]  # instance type -> parallel training jobs x instance count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """A tuning job that another one starts warm from."""
+
+    tuning_job_name: str
+    template: str
+    training_jobs: int  # SageMaker counts them towards the child's limit
+    # Its request went on with another tuning job: left out where there are too many parents.
+    earlier: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continuation:
+    """What a request goes on with after its tuning job was stopped to make room."""
+
+    number: int  # tuning jobs it had before
+    training_jobs: int  # that have not ended
+    seconds: int  # its tuning jobs before have run
+    parents: tuple[Parent, ...]  # those of them that found something
+
+
+def with_template_defaults(request: TuningRequest, template: Template) -> TuningRequest:
+    """Fill what the message leaves open from its template.
+
+    Static hyperparameters are joined name by name, one that the message searches drops out;
+    resource limits are joined field by field.
+    """
+    defaults = template.request
+    static = {
+        name: value
+        for name, value in defaults.get("hyperparameters", {}).items()
+        if name not in request.hyperparameter_ranges
+    }
+    objective = defaults.get("objective")
+    strategy = request.strategy or defaults.get("strategy", "Bayesian")
+    update = {
+        "hyperparameters": static | request.hyperparameters,
+        "objective": request.objective
+        or (Objective.model_validate(objective) if objective else None),
+        "strategy": strategy,
+        "resource_limits": _joined_limits(request, strategy, defaults.get("resource_limits", {})),
+        "tags": defaults.get("tags", {}) | request.tags,
+    }
+    return request.model_copy(update=update)
+
+
+def _joined_limits(
+    request: TuningRequest, strategy: Strategy, defaults: Mapping[str, int]
+) -> ResourceLimits:
+    asked = request.resource_limits.model_dump(exclude_none=True)
+    joined = {"max_training_jobs": 20, "max_parallel_training_jobs": 5, **defaults, **asked}
+    if strategy == "Grid":
+        joined["max_training_jobs"] = _grid_size(request)
+    if "max_parallel_training_jobs" not in asked:  # a default must not contradict the message
+        joined["max_parallel_training_jobs"] = min(
+            joined["max_parallel_training_jobs"], joined["max_training_jobs"]
+        )
+    return ResourceLimits(**joined)
+
+
+def _grid_size(request: TuningRequest) -> int:
+    """SageMaker runs the whole grid, and refuses any other number of training jobs."""
+    sizes = []
+    for name, each in request.hyperparameter_ranges.items():
+        if not isinstance(each, CategoricalRange):
+            raise InvalidRequest(
+                f"hyperparameter_ranges.{name}",
+                "Grid searches categorical ranges only",
+                "List the values, or use Random",
+            )
+        sizes.append(len(each.values))
+    size = math.prod(sizes)
+    asked = request.resource_limits.max_training_jobs
+    if asked is not None and asked != size:
+        raise InvalidRequest(
+            "resource_limits.max_training_jobs",
+            f"{asked}, but the grid has {size} points and all of them are run",
+            "Leave it out, or use Random",
+        )
+    if size > MAX_TRAINING_JOBS:
+        raise InvalidRequest(
+            "hyperparameter_ranges",
+            f"a grid of {size} points, {MAX_TRAINING_JOBS} at most",
+            "Split it over several requests; `hpoq campaign plan` does",
+        )
+    return size
+
+
+def build(
+    request: TuningRequest,
+    team: str,
+    template: Template,
+    guardrails: Guardrails,
+    environment: Environment,
+    *,
+    image: str,
+    parents: Sequence[Parent] = (),
+    continuation: Continuation | None = None,
+) -> ApiRequest:
+    """The finished CreateHyperParameterTuningJob request.
+
+    Args:
+        request: as accepted.
+        team: where the message came from.
+        template: the template the request names, or the deployment's default.
+        guardrails: win over everything a message says.
+        environment: bucket, role, training source and Region of the deployment.
+        image: URI of the training image, resolved from the template.
+        parents: the tuning jobs of ``warm_start_from``, in that order.
+        continuation: what its earlier tuning jobs leave to this one, if it had any.
+
+    Raises:
+        InvalidRequest: for what SageMaker would refuse.
+        NotAllowed: for what the guardrails refuse.
+    """
+    request = as_one_training_job(with_template_defaults(request, template), template)
+    _check_reserved(request)
+    merged = _merge(_base(template, team, request, environment, image), _fields(request))
+    merged = _spread_definitions(_merge(merged, request.overrides), request)
+    merged = with_enforced(merged, guardrails, role_arn=environment.training_role_arn)
+    before = continuation.number if continuation else 0
+    merged["HyperParameterTuningJobName"] = tuning_job_name(team, request.request_id, before)
+    merged["Tags"] = _tags(request, team, environment.deployment)
+    check_api_request(merged)  # what is computed below relies on it
+    if continuation:
+        merged = _continued(merged, continuation)
+    parents = _within_limits(parents, continuation, merged)
+    merged |= _warm_start(request, parents)
+    owned = Owned(
+        team=team,
+        bucket=environment.artifact_bucket,
+        training_source=environment.training_source,
+    )
+    check_guardrails(merged, guardrails, owned)
+    check_documented_limits(merged, sum(parent.training_jobs for parent in parents))
+    return merged
+
+
+def demand(api_request: ApiRequest) -> Demand:
+    """Instances per type that the tuning job may hold at once.
+
+    Where several definitions or instance types are possible, each may get all the
+    parallelism, so the most each could take counts.
+    """
+    config = api_request["HyperParameterTuningJobConfig"]
+    parallel = config["ResourceLimits"]["MaxParallelTrainingJobs"]
+    instances: dict[str, int] = {}
+    for definition in definitions(api_request):
+        for instance_type, count in _instances(definition):
+            instances[instance_type] = max(instances.get(instance_type, 0), parallel * count)
+    return Demand(tuning_jobs=1, instances=instances)
+
+
+def _instances(definition: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    for field in ("ResourceConfig", "HyperParameterTuningResourceConfig"):
+        resources = definition.get(field, {})
+        nested = ("InstanceGroups", "InstancePreferences", "InstanceConfigs")
+        for each in (resources, *(group for name in nested for group in resources.get(name, ()))):
+            if "InstanceType" in each:
+                yield each["InstanceType"], each.get("InstanceCount", 1)
+
+
+def _base(
+    template: Template,
+    team: str,
+    request: TuningRequest,
+    environment: Environment,
+    image: str,
+) -> ApiRequest:
+    places = {
+        "{artifact_bucket}": environment.artifact_bucket,
+        "{team}": team,
+        "{request_id}": request.request_id,
+        "{region}": environment.region,
+    }
+    definition: dict[str, Any] = {
+        "AlgorithmSpecification": {"TrainingImage": image, "TrainingInputMode": "File"},
+        "OutputDataConfig": {"S3OutputPath": f"s3://{environment.artifact_bucket}/output/{team}/"},
+        "RoleArn": environment.training_role_arn,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+    }
+    if template.entry_point:  # script mode: the container fetches the source and runs the script
+        definition["StaticHyperParameters"] = {
+            "sagemaker_program": template.entry_point,
+            "sagemaker_submit_directory": environment.training_source,
+            "sagemaker_region": environment.region,
+        }
+    return _merge({"TrainingJobDefinition": definition}, _filled(template.tuning_job, places))
+
+
+def _filled(value: Any, places: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        for place, text in places.items():
+            value = value.replace(place, text)
+        return value
+    if isinstance(value, dict):
+        return {key: _filled(item, places) for key, item in value.items()}
+    return [_filled(item, places) for item in value] if isinstance(value, list) else value
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Objects are joined member by member; anything else of ``above`` replaces."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        both = isinstance(value, Mapping) and isinstance(under, Mapping)
+        merged[key] = _merge(under, value) if both and under is not None else value
+    return merged
+
+
+def _fields(request: TuningRequest) -> ApiRequest:
+    limits = request.resource_limits
+    resource_limits = {
+        "MaxNumberOfTrainingJobs": limits.max_training_jobs,
+        "MaxParallelTrainingJobs": limits.max_parallel_training_jobs,
+        "MaxRuntimeInSeconds": limits.max_runtime_in_seconds,
+    }
+    config: dict[str, Any] = {
+        "Strategy": request.strategy,
+        "ResourceLimits": {name: n for name, n in resource_limits.items() if n is not None},
+        "ParameterRanges": _parameter_ranges(request.hyperparameter_ranges),
+    }
+    if request.objective:
+        config["HyperParameterTuningJobObjective"] = {
+            "MetricName": request.objective.metric,
+            "Type": request.objective.type,
+        }
+    static = _wire_values(request.hyperparameters)
+    return {
+        "HyperParameterTuningJobConfig": config,
+        "TrainingJobDefinition": {"StaticHyperParameters": static},
+    }
+
+
+def _wire_values(values: Mapping[str, Scalar]) -> dict[str, str]:
+    return {name: wire_value(value) for name, value in values.items()}
+
+
+def _parameter_ranges(ranges: Mapping[str, Range]) -> dict[str, list[dict[str, Any]]]:
+    parameter_ranges: dict[str, list[dict[str, Any]]] = {}
+    for name, each in ranges.items():
+        match each:
+            case CategoricalRange(values=values):
+                written = {"Name": name, "Values": [wire_value(value) for value in values]}
+                parameter_ranges.setdefault("CategoricalParameterRanges", []).append(written)
+            case ContinuousRange() | IntegerRange():
+                written = {
+                    "Name": name,
+                    "MinValue": wire_value(each.min),
+                    "MaxValue": wire_value(each.max),
+                    "ScalingType": each.scaling,
+                }
+                kind = "Integer" if isinstance(each, IntegerRange) else "Continuous"
+                parameter_ranges.setdefault(f"{kind}ParameterRanges", []).append(written)
+    return parameter_ranges
+
+
+def _warm_start(request: TuningRequest, parents: Sequence[Parent]) -> ApiRequest:
+    if not parents:
+        return {}
+    alike = all(parent.template == request.template for parent in parents)
+    return {
+        "WarmStartConfig": {
+            "ParentHyperParameterTuningJobs": [
+                {"HyperParameterTuningJobName": parent.tuning_job_name} for parent in parents
+            ],
+            "WarmStartType": "IdenticalDataAndAlgorithm" if alike else "TransferLearning",
+        }
+    }
+
+
+def _continued(api_request: ApiRequest, continuation: Continuation) -> ApiRequest:
+    """Only what is left; and not from the same random numbers, which would repeat what was."""
+    config = dict(api_request["HyperParameterTuningJobConfig"])
+    limits = config["ResourceLimits"] | {"MaxNumberOfTrainingJobs": continuation.training_jobs}
+    parallel = limits["MaxParallelTrainingJobs"]
+    limits["MaxParallelTrainingJobs"] = min(parallel, continuation.training_jobs)
+    if "MaxRuntimeInSeconds" in limits:
+        left = limits["MaxRuntimeInSeconds"] - continuation.seconds
+        limits["MaxRuntimeInSeconds"] = max(MIN_RUNTIME_SECONDS, left)
+    if "RandomSeed" in config:
+        config["RandomSeed"] = (config["RandomSeed"] + continuation.number) % 2**31
+    config["ResourceLimits"] = limits
+    return api_request | {"HyperParameterTuningJobConfig": config}
+
+
+def _within_limits(
+    parents: Sequence[Parent], continuation: Continuation | None, api_request: ApiRequest
+) -> list[Parent]:
+    """The parents that SageMaker's limits leave room for.
+
+    A request's own earlier tuning jobs come first. Then the tuning jobs named in its message;
+    these are left out only where it goes on, because what it has found builds on them already.
+    """
+    config = api_request["HyperParameterTuningJobConfig"]
+    total = config["ResourceLimits"].get("MaxNumberOfTrainingJobs", 0)
+    chosen = list(continuation.parents) if continuation else []
+    room = most_training_jobs(config["Strategy"]) - total
+    room -= sum(parent.training_jobs for parent in chosen)
+    for parent in sorted(parents, key=lambda each: each.earlier):
+        fits = len(chosen) < MAX_PARENTS and parent.training_jobs <= room
+        if fits or not (parent.earlier or continuation):
+            chosen.append(parent)
+            room -= parent.training_jobs
+    return chosen
+
+
+def _spread_definitions(api_request: ApiRequest, request: TuningRequest) -> ApiRequest:
+    """Several definitions under ``overrides`` each stand on the template's single one."""
+    several = api_request.get("TrainingJobDefinitions")
+    if several is None:
+        return api_request
+    if not isinstance(several, list) or not all(isinstance(each, dict) for each in several):
+        raise InvalidRequest("overrides.TrainingJobDefinitions", "no list of objects", "Mend it")
+    spread = dict(api_request)
+    config = dict(spread["HyperParameterTuningJobConfig"])
+    shared = {
+        "HyperParameterRanges": config.pop("ParameterRanges", {}),
+        "TuningObjective": config.pop("HyperParameterTuningJobObjective", None),
+    }
+    base = spread.pop("TrainingJobDefinition") | {k: v for k, v in shared.items() if v}
+    spread["HyperParameterTuningJobConfig"] = config
+    spread["TrainingJobDefinitions"] = [
+        _merge({"DefinitionName": f"definition-{index}"} | base, each)
+        for index, each in enumerate(several)
+    ]
+    return spread
+
+
+def _tags(request: TuningRequest, team: str, deployment: str) -> list[dict[str, str]]:
+    ours = {TAG_REQUEST_ID: request.request_id, TAG_TEAM: team, TAG_DEPLOYMENT: deployment}
+    return [{"Key": key, "Value": value} for key, value in (request.tags | ours).items()]
+
+
+def _check_reserved(request: TuningRequest) -> None:
+    remedies = {
+        "HyperParameterTuningJobName": "The name is derived from team and request_id; remove it",
+        "Tags": "Use the tags field of the message",
+        "RoleArn": "The deployment's role is used; remove it",
+        # A tuning job's name follows from team and request id: anybody could name another team's.
+        "WarmStartConfig": "Name requests of your own team in warm_start_from",
+    }
+    for field, fix in remedies.items():
+        if field in request.overrides:
+            raise InvalidRequest(f"overrides.{field}", "cannot be overridden", fix)

@@ -1,0 +1,146 @@
+"""Turns a team's request into its finished API request, with the deployment's means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Protocol
+
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.redaction import Redactor
+from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.contract.settings import (
+    Deployment,
+    Environment,
+    FrameworkImage,
+    TeamSettings,
+    Template,
+)
+from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
+from hpo_dispatcher.tuning_job.build import Continuation, Parent, build, demand
+from hpo_dispatcher.tuning_job.resumption import continuation, obstacle
+from hpo_dispatcher.tuning_job.usage import most_instance_seconds
+
+
+class Images(Protocol):
+    """A lookup of AWS's training images."""
+
+    def uri(self, image: FrameworkImage, instance_type: str) -> str:
+        """Return the registry URI of a framework image for an instance type."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobBuilder:
+    """Settings, templates and the image lookup behind one method."""
+
+    deployment: Deployment
+    environment: Environment
+    templates: Mapping[str, Template]
+    images: Images
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Hides what the templates mark as secret."""
+        templates = self.templates.values()
+        return Redactor(
+            [name for each in templates for name in each.secret_hyperparameters],
+            [source for each in templates for source in (each.request, each.tuning_job)],
+        )
+
+    def entry(
+        self, team: str, request: TuningRequest, accepted_at: datetime, parents: Sequence[Parent]
+    ) -> Entry:
+        """The ledger entry of a request that has just come in.
+
+        Raises:
+            InvalidRequest: the request can never become a tuning job.
+        """
+        api_request = self.api_request(team, request, parents)
+        limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
+        return Entry(
+            team=team,
+            request_id=request.request_id,
+            status=Status.QUEUED,
+            accepted_at=accepted_at,
+            request=request,
+            template=self.template_name(request),
+            priority=self.capped(team, request.priority),
+            instances=demand(api_request).instances,
+            max_training_jobs=limits.get("MaxNumberOfTrainingJobs", 0),
+            max_parallel=limits["MaxParallelTrainingJobs"],
+            most_instance_seconds=most_instance_seconds(api_request),
+            blocked=bool(request.after or request.warm_start_from),
+            reason=_waits_for(request),
+            obstacle=obstacle(api_request, self._template(request)),
+        )
+
+    def resumed(self, entry: Entry) -> Entry:
+        """An entry that goes on, with what its next tuning job holds and can use.
+
+        Raises:
+            InvalidRequest: it no longer can become a tuning job.
+        """
+        assert entry.request  # noqa: S101  it had a tuning job that was created from it
+        api_request = self.api_request(entry.team, entry.request, (), continuation(entry))
+        limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
+        return replace(
+            entry,
+            instances=demand(api_request).instances,
+            max_parallel=limits["MaxParallelTrainingJobs"],
+            most_instance_seconds=most_instance_seconds(api_request),
+            obstacle=obstacle(api_request, self._template(entry.request), entry.earlier),
+        )
+
+    def api_request(
+        self,
+        team: str,
+        request: TuningRequest,
+        parents: Sequence[Parent] = (),
+        goes_on: Continuation | None = None,
+    ) -> ApiRequest:
+        """The CreateHyperParameterTuningJob request.
+
+        Raises:
+            InvalidRequest: naming the field, the problem and the fix.
+        """
+        template = self._template(request)
+        return build(
+            request.model_copy(update={"template": self.template_name(request)}),
+            team,
+            template,
+            self.deployment.guardrails,
+            self.environment,
+            image=self._image(template),
+            parents=parents,
+            continuation=goes_on,
+        )
+
+    def capped(self, team: str, priority: int) -> int:
+        """What a request of the team can have of the priority it asks for."""
+        return self.deployment.teams.get(team, TeamSettings()).capped(priority)
+
+    def template_name(self, request: TuningRequest) -> str:
+        """The template a request names, or the deployment's default."""
+        return request.template or self.deployment.default_template
+
+    def _template(self, request: TuningRequest) -> Template:
+        name = self.template_name(request)
+        if name not in self.templates:
+            known = ", ".join(sorted(self.templates))
+            raise InvalidRequest("template", f"{name!r} is unknown", f"Use one of {known}")
+        return self.templates[name]
+
+    def _image(self, template: Template) -> str:
+        if not isinstance(template.image, FrameworkImage):
+            return template.image
+        definition = definitions(template.tuning_job)
+        resources = definition[0].get("ResourceConfig", {}) if definition else {}
+        return self.images.uri(template.image, resources.get("InstanceType", "ml.m5.large"))
+
+
+def _waits_for(request: TuningRequest) -> str:
+    parents = dict.fromkeys((*request.after, *request.warm_start_from))
+    return f"waits for {', '.join(parents)} to end" if parents else ""

@@ -1,0 +1,257 @@
+"""What the deployment decides and no message can widen; ``overrides`` included.
+
+Two steps: ``with_enforced`` puts in what is not for a message to choose, and
+``check_guardrails`` looks at the finished request, so that it matters little which way a
+value came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, NoReturn
+
+from hpo_dispatcher.contract.errors import NotAllowed
+from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.tuning_job.api_schema import ApiRequest
+
+Definition = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owned:
+    """S3 places of the deployment, and the team that asks."""
+
+    team: str
+    bucket: str  # artifacts of all teams: output/<team>/ and checkpoints/<team>/ are the team's
+    training_source: str  # the bundled scripts, outside every prefix
+
+
+_RESOURCE_FIELDS = ("ResourceConfig", "HyperParameterTuningResourceConfig")
+
+
+def with_enforced(api_request: ApiRequest, guardrails: Guardrails, *, role_arn: str) -> ApiRequest:
+    """The request with the deployment's role, network, keys and run time filled in.
+
+    Raises:
+        NotAllowed: where the message asks for another value.
+    """
+
+    def enforce(definition: Definition) -> Definition:
+        enforced = dict(definition)
+        for path, value in _enforced_values(guardrails, role_arn):
+            _put(enforced, path, value)
+        for field in _RESOURCE_FIELDS:
+            if guardrails.volume_kms_key and isinstance(enforced.get(field), dict):
+                _put(enforced, (field, "VolumeKmsKeyId"), guardrails.volume_kms_key)
+        if guardrails.spot_only:
+            stopping = dict(enforced.get("StoppingCondition") or {})
+            stopping.setdefault("MaxWaitTimeInSeconds", stopping.get("MaxRuntimeInSeconds", 86_400))
+            enforced["StoppingCondition"] = stopping
+        return enforced
+
+    return _on_definitions(api_request, enforce)
+
+
+def _enforced_values(
+    guardrails: Guardrails, role_arn: str
+) -> Iterator[tuple[tuple[str, ...], object]]:
+    yield ("RoleArn",), role_arn
+    if guardrails.vpc:
+        yield ("VpcConfig", "Subnets"), list(guardrails.vpc.subnets)
+        yield ("VpcConfig", "SecurityGroupIds"), list(guardrails.vpc.security_group_ids)
+    if guardrails.output_kms_key:
+        yield ("OutputDataConfig", "KmsKeyId"), guardrails.output_kms_key
+    if guardrails.network_isolation:
+        yield ("EnableNetworkIsolation",), True
+    if guardrails.inter_container_encryption:
+        yield ("EnableInterContainerTrafficEncryption",), True
+    if guardrails.spot_only:
+        yield ("EnableManagedSpotTraining",), True
+
+
+def _put(definition: Definition, path: tuple[str, ...], value: object) -> None:
+    """Set a member; a message that already asks for another value is refused."""
+    *parents, last = path
+    here = definition
+    for name in parents:
+        inner = here.get(name)
+        here[name] = dict(inner) if isinstance(inner, Mapping) else {}
+        here = here[name]
+    asked = here.get(last)
+    if asked is not None and asked != value:
+        _refuse(".".join(path), f"{asked!r} is not the deployment's {value!r}", "Leave it out")
+    here[last] = value
+
+
+def _on_definitions(
+    api_request: ApiRequest, change: Callable[[Definition], Definition]
+) -> ApiRequest:
+    changed = dict(api_request)
+    if isinstance(changed.get("TrainingJobDefinition"), dict):
+        changed["TrainingJobDefinition"] = change(changed["TrainingJobDefinition"])
+    if "TrainingJobDefinitions" in changed:
+        changed["TrainingJobDefinitions"] = [
+            change(each) for each in changed["TrainingJobDefinitions"]
+        ]
+    return changed
+
+
+def check_guardrails(api_request: ApiRequest, guardrails: Guardrails, owned: Owned) -> None:
+    """Refuse a finished request that goes beyond the guardrails.
+
+    Args:
+        api_request: already valid by the API's own rules.
+        guardrails: of the deployment.
+        owned: what the deployment owns and all teams share.
+
+    Raises:
+        NotAllowed: for the first field that asks for too much.
+    """
+    _check_resource_limits(api_request, guardrails)
+    for tag in guardrails.required_tags:
+        if not any(each["Key"] == tag for each in api_request.get("Tags", ())):
+            _refuse(f"tags.{tag}", "the deployment requires this tag", "Add it")
+    single = api_request.get("TrainingJobDefinition")
+    for definition in [
+        *([single] if single else []),
+        *api_request.get("TrainingJobDefinitions", ()),
+    ]:
+        _check_images(definition, guardrails)
+        _check_resources(definition, guardrails)
+        _check_run_time(definition, guardrails)
+        _check_places(definition, guardrails, owned)
+
+
+def _check_resource_limits(api_request: ApiRequest, guardrails: Guardrails) -> None:
+    limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    _at_most(
+        "resource_limits.max_training_jobs",
+        limits.get("MaxNumberOfTrainingJobs"),
+        guardrails.max_training_jobs,
+        required=True,
+    )
+    _at_most(
+        "resource_limits.max_parallel_training_jobs",
+        limits.get("MaxParallelTrainingJobs"),
+        guardrails.max_parallel_training_jobs,
+    )
+
+
+def _check_images(definition: Definition, guardrails: Guardrails) -> None:
+    algorithm = definition["AlgorithmSpecification"]
+    for field in ("TrainingImage", "AlgorithmName"):
+        if field in algorithm:
+            path = f"TrainingJobDefinition.AlgorithmSpecification.{field}"
+            _one_of(path, algorithm[field], guardrails.images)
+
+
+def _check_resources(definition: Definition, guardrails: Guardrails) -> None:
+    """By the names of the fields, at whatever depth the API nests them."""
+    for field in _RESOURCE_FIELDS:
+        for name, value in _fields_below(definition.get(field, {})):
+            path = f"TrainingJobDefinition.{field}.{name}"
+            match name:
+                case "InstanceType" | "SelectedInstanceType":
+                    _one_of(path, value, guardrails.instance_types)
+                case "InstanceCount" | "SelectedInstanceCount":
+                    _at_most(path, value, guardrails.max_instance_count)
+                case "VolumeSizeInGB":
+                    _at_most(path, value, guardrails.max_volume_gb)
+                case "KeepAlivePeriodInSeconds":
+                    _at_most(path, value, guardrails.max_keep_alive_seconds)
+
+
+def _fields_below(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _fields_below(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _fields_below(item, name)
+    else:
+        yield name, value
+
+
+def _check_run_time(definition: Definition, guardrails: Guardrails) -> None:
+    _at_most(
+        "TrainingJobDefinition.StoppingCondition.MaxRuntimeInSeconds",
+        definition["StoppingCondition"].get("MaxRuntimeInSeconds"),
+        guardrails.max_run_seconds,
+        required=True,
+    )
+
+
+def _check_places(definition: Definition, guardrails: Guardrails, owned: Owned) -> None:
+    path = "TrainingJobDefinition"
+    for index, channel in enumerate(definition.get("InputDataConfig", ())):
+        field = f"{path}.InputDataConfig.{index}.DataSource"
+        source = channel["DataSource"].get("S3DataSource")
+        if source:
+            _check_input(field, source["S3Uri"], guardrails, owned)
+        indirect = not source or source["S3DataType"] != "S3Prefix"
+        if guardrails.input_prefixes and indirect:
+            _refuse(field, "the deployment allows S3 prefixes only", "Use S3DataType S3Prefix")
+    program = definition.get("StaticHyperParameters", {}).get("sagemaker_submit_directory")
+    if program and program != owned.training_source:
+        field = f"{path}.StaticHyperParameters.sagemaker_submit_directory"
+        _check_input(field, program, guardrails, owned)
+    outputs = {
+        f"{path}.OutputDataConfig.S3OutputPath": definition["OutputDataConfig"]["S3OutputPath"],
+        f"{path}.CheckpointConfig.S3Uri": definition.get("CheckpointConfig", {}).get("S3Uri"),
+    }
+    for field, place in outputs.items():
+        if place:
+            _check_output(field, place, guardrails, owned)
+
+
+def _check_input(field: str, place: str, guardrails: Guardrails, owned: Owned) -> None:
+    _below(field, place, guardrails.input_prefixes)
+    for folder in ("output", "checkpoints"):
+        shared, own = (
+            f"s3://{owned.bucket}/{folder}/",
+            f"s3://{owned.bucket}/{folder}/{owned.team}/",
+        )
+        overlaps = place.startswith(shared) or shared.startswith(place)
+        if overlaps and not place.startswith(own):
+            _refuse(field, f"{place} reaches into another team's results", f"Stay below {own}")
+
+
+def _check_output(field: str, place: str, guardrails: Guardrails, owned: Owned) -> None:
+    _below(field, place, guardrails.output_prefixes)
+    own = [f"s3://{owned.bucket}/{folder}/{owned.team}/" for folder in ("output", "checkpoints")]
+    in_bucket = place == f"s3://{owned.bucket}" or place.startswith(f"s3://{owned.bucket}/")
+    if in_bucket and not any(_is_below(place, prefix) for prefix in own):
+        _refuse(field, f"{place} is not the team's", f"Stay below {own[0]}")
+
+
+def _below(field: str, place: str, prefixes: Sequence[str]) -> None:
+    if prefixes and not any(_is_below(place, prefix) for prefix in prefixes):
+        _refuse(field, f"{place} is outside the allowed places", f"Use {_listed(prefixes)}")
+
+
+def _is_below(place: str, prefix: str) -> bool:
+    """A folder contains itself, and nothing that merely begins with its name."""
+    folder = prefix.rstrip("/") + "/"
+    return place.startswith(folder) or place == folder.rstrip("/")
+
+
+def _one_of(field: str, value: str, allowed: Sequence[str]) -> None:
+    if allowed and not any(fnmatchcase(value, pattern) for pattern in allowed):
+        _refuse(field, f"{value} is not allowed", f"Use {_listed(allowed)}")
+
+
+def _at_most(field: str, value: int | None, most: int | None, *, required: bool = False) -> None:
+    if most is None or (value is None and not required):
+        return
+    if value is None or value > most:
+        _refuse(field, f"{'no limit' if value is None else value}, {most} at most", "Lower it")
+
+
+def _listed(allowed: Sequence[str]) -> str:
+    return "one of " + ", ".join(allowed) if len(allowed) > 1 else allowed[0]
+
+
+def _refuse(field: str, problem: str, fix: str) -> NoReturn:
+    raise NotAllowed(field, problem, fix)

@@ -1,0 +1,1 @@
+"""The credit-default model: data, training loop, checkpoints."""

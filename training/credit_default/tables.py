@@ -1,0 +1,153 @@
+"""Read the credit-default table, whatever holds it, in chunks of checked numbers."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError, canonical, positions
+
+CHUNK_ROWS = 200_000  # 38 MB of float64
+
+Chunk = NDArray[np.float64]  # [rows, columns], in the order of the columns asked for
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file with a header line: CSV, or Excel as UCI publishes it."""
+
+    path: Path
+    columns: Sequence[str] = COLUMNS
+    chunk_rows: int = CHUNK_ROWS
+
+    def header(self) -> list[str]:
+        """The names of all columns in the file, as this package spells them.
+
+        Raises:
+            DataError: there is no such file, or it is no Excel file though named so.
+        """
+        if not self.path.is_file():
+            raise DataError(self.path, "there is no such file")
+        rows = _excel_header(_excel_sheet(self.path)) if self._is_excel else _csv_header(self.path)
+        return [canonical(name) for name in rows[_header_rows(rows) - 1]] if rows else []
+
+    @property
+    def _is_excel(self) -> bool:
+        return self.path.suffix.lower() == ".xls"
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Every row, once, in the file's order.
+
+        Raises:
+            DataError: a column is missing, or a cell is no number, not finite, or no label.
+        """
+        if not self.path.is_file():
+            raise DataError(self.path, "there is no such file")
+        read = _excel_chunks if self._is_excel else _csv_chunks
+        for chunk, row_numbers in read(self):
+            _check(self, chunk, row_numbers)
+            yield chunk
+
+
+def _csv_header(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return list(islice((row for row in csv.reader(file) if row), 2))
+
+
+def _excel_header(sheet: Any) -> list[list[str]]:
+    return [[str(cell) for cell in sheet.row_values(n)] for n in range(min(2, sheet.nrows))]
+
+
+def _excel_sheet(path: Path) -> Any:
+    try:
+        import xlrd  # type: ignore[import-untyped]
+    except ImportError:
+        problem = "xlrd is not installed, which reads .xls; install it, or save the table as CSV"
+        raise DataError(path, problem) from None
+    try:
+        return xlrd.open_workbook(str(path)).sheet_by_index(0)
+    except (xlrd.XLRDError, xlrd.compdoc.CompDocError) as error:
+        raise DataError(path, f"cannot be read ({error})") from None
+
+
+def _csv_chunks(table: Table) -> Iterator[tuple[Chunk, Sequence[int]]]:
+    with table.path.open(newline="", encoding="utf-8-sig") as file:
+        numbered = ((n, line) for n, line in enumerate(file, start=1) if line.strip())
+        first = list(islice(numbered, 2))
+        headers = [next(csv.reader([line])) for _, line in first]
+        skip = _header_rows(headers)
+        wanted = positions(table.path, headers[skip - 1] if headers else [], table.columns)
+        pending = first[skip:]
+        while lines := pending + list(islice(numbered, table.chunk_rows - len(pending))):
+            pending = []
+            yield _parse(table, lines, wanted), [number for number, _ in lines]
+
+
+def _header_rows(rows: Sequence[Sequence[str]]) -> int:
+    """How many rows the header takes: UCI's files have X1..X23 above the names proper."""
+    second = {canonical(name) for name in rows[1]} if len(rows) > 1 else set()
+    return 2 if FEATURES[0] in second else 1
+
+
+def _parse(table: Table, lines: Sequence[tuple[int, str]], wanted: Sequence[int]) -> Chunk:
+    try:
+        return np.loadtxt(
+            [line for _, line in lines],
+            delimiter=",",
+            quotechar='"',
+            comments=None,
+            usecols=wanted,
+            ndmin=2,
+        )
+    except ValueError:
+        for number, line in lines:
+            _explain_row(table, number, next(csv.reader([line])), wanted)
+        raise
+
+
+def _explain_row(table: Table, number: int, cells: Sequence[str], wanted: Sequence[int]) -> None:
+    """Raise the DataError that says which cell of a row numpy could not read, if one."""
+    for column, position in zip(table.columns, wanted, strict=True):
+        if position >= len(cells):
+            raise DataError(table.path, "the row ends before it", column=column, row=number)
+        try:
+            float(cells[position])
+        except ValueError:
+            problem = f"{cells[position]!r} is not a number" if cells[position] else "is empty"
+            raise DataError(table.path, problem, column=column, row=number) from None
+
+
+def _excel_chunks(table: Table) -> Iterator[tuple[Chunk, Sequence[int]]]:
+    sheet = _excel_sheet(table.path)
+    headers = _excel_header(sheet)
+    skip = _header_rows(headers)
+    wanted = positions(table.path, headers[skip - 1] if headers else [], table.columns)
+    for start in range(skip, sheet.nrows, table.chunk_rows):
+        rows = range(start, min(start + table.chunk_rows, sheet.nrows))
+        cells = [[str(cell) for cell in sheet.row_values(n)] for n in rows]
+        for n, row in zip(rows, cells, strict=True):
+            _explain_row(table, n + 1, row, wanted)
+        values = [[float(row[position]) for position in wanted] for row in cells]
+        yield np.array(values), [n + 1 for n in rows]
+
+
+def _check(table: Table, chunk: Chunk, row_numbers: Sequence[int]) -> None:
+    bad_cells = np.argwhere(~np.isfinite(chunk))
+    if len(bad_cells):
+        row, column = (int(index) for index in bad_cells[0])
+        problem = f"{chunk[row, column]} is not a finite number"
+        raise DataError(table.path, problem, column=table.columns[column], row=row_numbers[row])
+    if TARGET not in table.columns:
+        return
+    labels = chunk[:, list(table.columns).index(TARGET)]
+    bad_labels = np.flatnonzero((labels != 0) & (labels != 1))
+    if len(bad_labels):
+        row = int(bad_labels[0])
+        raise DataError(
+            table.path, f"{labels[row]:g} is neither 0 nor 1", column=TARGET, row=row_numbers[row]
+        )

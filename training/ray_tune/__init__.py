@@ -1,0 +1,1 @@
+"""Ray Tune inside SageMaker training jobs, on one node or many."""
