@@ -17,7 +17,7 @@ from hpo_dispatcher.scheduling.plan import RESERVE_AFTER, Capacity, Head, Snapsh
 from hpo_dispatcher.tuning_job.build import Demand
 from hpoq.simulation.simulate import Conditions, Report, Simulation
 from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
-from tests.unit.simulation.test_simulation import waited_job_ends
+from tests.unit.hpoq.simulation.test_simulation import waited_job_ends
 
 NAME = "admission"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -67,7 +67,7 @@ def _ten_minutes(conditions: Conditions) -> Report:
 
 
 def _bypass(report: Report) -> Iterable[Measure]:
-    """docs/decisions/0040: 30 minutes + teams x longest job after it was first passed."""
+    """docs/decisions/0010: 30 minutes + teams x longest job after it was first passed."""
     longest = 30 * 60
     bound = RESERVE_AFTER.total_seconds() + len(report.waits) * longest
     waited = report.waits["big"]["p100"]

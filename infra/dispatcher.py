@@ -83,7 +83,7 @@ class Dispatcher(Construct):
                 "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
             },
             environment_encryption=key,
-            # Each log line names its trace: docs/decisions/0062.
+            # Each log line names its trace: docs/decisions/0021.
             tracing=lambda_.Tracing.ACTIVE,
             timeout=Duration.minutes(15),
             memory_size=settings.memory_mb,

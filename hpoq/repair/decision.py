@@ -3,7 +3,7 @@
 SageMaker is right about which tuning jobs exist and how they stand; the ledger is right about
 everything else. So an entry takes its state from its tuning job, an entry without one waits
 again, and a tuning job without an entry gets one. Rows that count capacity and dependencies
-follow from the entries. docs/decisions/0055.
+follow from the entries. docs/decisions/0016.
 """
 
 from __future__ import annotations

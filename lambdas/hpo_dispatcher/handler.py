@@ -45,7 +45,7 @@ SETTINGS = "settings"
 EVENT_TIME_RESOLUTION = timedelta(seconds=1)  # EventBridge cuts the time to whole seconds
 
 # New objects until the young are looked at, and rounds until the old are. Little of a cycle's
-# refers to itself, so nearly all goes without the collector: docs/decisions/0077.
+# refers to itself, so nearly all goes without the collector: docs/decisions/0028.
 THRESHOLDS = (50_000, 10, 10)
 
 # Metrics carry it as a dimension; the alarms of a deployment look for their own.

@@ -28,7 +28,7 @@ from hpo_dispatcher.ports import AlreadyOurs, AtLimit, Creation, Envelope, Tunin
 from hpoq.simulation.sagemaker import Course
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Workload
-from tests.faults.invocation import WELL, Fate, Invocation
+from tests.support.invocation import WELL, Fate, Invocation
 
 SLOTS = 2
 M5 = "ml.m5.large"

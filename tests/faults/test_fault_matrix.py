@@ -23,11 +23,12 @@ from hpo_dispatcher.aws.service_quotas import ServiceQuotas
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
 from hpo_dispatcher.ports import Unavailable
-from tests.faults.scene import EXPECTED, FOREIGN, READ_QUOTAS, SageMaker, prepare
-from tests.faults.snapshot import Snapshot
-from tests.faults.watched import START, Watched, method_at_work, watched
-from tests.unit.dispatcher.conftest import Account, ample_time, deployment_in_moto, session
-from tests.unit.dispatcher.test_crashes import Killed, make_messages_visible, much_later
+from hpo_dispatcher.tuning_job.builder import Images
+from tests.support.account_snapshot import Snapshot
+from tests.support.fault_scene import EXPECTED, FOREIGN, READ_QUOTAS, SageMaker, prepare
+from tests.support.watched import START, Watched, method_at_work, watched
+from tests.unit.hpo_dispatcher.conftest import Account, ample_time, deployment_in_moto, session
+from tests.unit.hpo_dispatcher.cycle.test_crashes import Killed, make_messages_visible, much_later
 
 __all__ = ["session"]
 
@@ -241,6 +242,7 @@ def test_every_call_of_a_cycle_has_a_row(stage: Stage, session: boto3.Session) -
 def test_every_method_of_every_port_has_a_row() -> None:
     found = {name: each for name, each in vars(ports).items() if getattr(each, "_is_protocol", 0)}
     found.pop("Protocol")
+    found["Images"] = Images
     methods = {
         f"{PORTS[name]}.{method}"
         for name, protocol in found.items()

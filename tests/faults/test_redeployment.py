@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.faults.test_two_dispatchers import LIMIT, REQUESTS, ample, world
-from tests.unit.dispatcher.test_crashes import Killed, KilledAt
+from tests.unit.hpo_dispatcher.cycle.test_crashes import Killed, KilledAt
 
 LATER = 3
 

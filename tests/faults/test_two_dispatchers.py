@@ -17,7 +17,7 @@ from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.ports import Unavailable
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
-from tests.unit.dispatcher.test_crashes import Killed
+from tests.unit.hpo_dispatcher.cycle.test_crashes import Killed
 
 LIMIT = 7
 REQUESTS = 60

@@ -31,14 +31,14 @@ from hpo_dispatcher.handler import dispatcher
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
 from infra.source import write_function
-from tests.cloud import tiny
 from tests.cloud.conftest import ROOT, Deployed, cloud
 from tests.cloud.test_flood import most_at_once, tuning_jobs
 from tests.faults.test_two_dispatchers import (
     test_two_failing_dispatchers_at_once_lose_nothing_double_nothing_and_keep_the_limit as one_world,  # noqa: E501
 )
-from tests.soak.faulty_dispatcher import KILLED
-from tests.soak.workload import TEAMS, Key, Sender
+from tests.support import tiny_jobs as tiny
+from tests.support.faulty_dispatcher import KILLED
+from tests.support.soak_workload import TEAMS, Key, Sender
 
 __all__ = ["cloud"]
 
@@ -76,7 +76,7 @@ class Fallible:
         self._over.set()
 
     def _one_life(self, seed: str) -> None:
-        module = "tests.soak.faulty_dispatcher"
+        module = "tests.support.faulty_dispatcher"
         command = [
             sys.executable,
             "-m",

@@ -47,7 +47,7 @@ def prepare_environment(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def _token(environ: Mapping[str, str]) -> str:
-    """What all hosts of a training job know and other clusters do not; no secret, see ADR 0065."""
+    """What all hosts of a training job know and other clusters do not; no secret, see ADR 0023."""
     job = environ.get("TRAINING_JOB_ARN") or environ.get("TRAINING_JOB_NAME")
     shared = job or environ.get("SM_HOSTS") or str(os.getpid())
     return hashlib.sha256(shared.encode()).hexdigest()
@@ -66,9 +66,7 @@ def node(role: str, *more: str, host: str, offer: Offer) -> Iterator[subprocess.
     command = [str(Path(sys.executable).with_name("ray")), "start", role, *more, "--block"]
     command += [f"--node-ip-address={socket.gethostbyname(host)}"]
     command += [f"--num-cpus={offer.cpus}", f"--num-gpus={offer.gpus}", "--disable-usage-stats"]
-    command += [
-        "--include-log-monitor=false"
-    ]  # ray_tune.cluster drops all of it
+    command += ["--include-log-monitor=false"]  # ray_tune.cluster drops all of it
     # Any free port: Ray's usual range is shared by all nodes of a machine that rehearses a cluster.
     command += ["--min-worker-port=0", "--max-worker-port=0"]
     started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

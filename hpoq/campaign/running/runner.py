@@ -132,7 +132,7 @@ class Runner:
         """Send all that is left of the wave that is due, and leave it to the queue.
 
         In what order slots go from job to job is settled beforehand, so this is slower than
-        ``run`` (docs/decisions/0033), but nobody needs to stay.
+        ``run`` (docs/decisions/0009), but nobody needs to stay.
 
         Returns:
             How many tuning jobs were sent.

@@ -23,7 +23,7 @@ CONFIG = Config(
     user_agent_extra="hpoq",
 )
 # For the ledger and the queues, whose requests hold nothing that was not built here: botocore's
-# check of each member costs as much as writing them out (docs/decisions/0077).
+# check of each member costs as much as writing them out (docs/decisions/0028).
 UNCHECKED = CONFIG.merge(Config(parameter_validation=False))
 
 

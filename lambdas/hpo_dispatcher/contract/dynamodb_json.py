@@ -1,7 +1,7 @@
 """DynamoDB's typed JSON.
 
 ``boto3.dynamodb.types`` does the same, but importing it brings all of boto3 and its S3 transfer
-manager along: a tenth of a second of each cold start (docs/decisions/0061).
+manager along: a tenth of a second of each cold start (docs/decisions/0020).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from hpo_dispatcher.contract.entry import (
 from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.request import TuningRequest, digest
 
-# Of a row; raised when an older hpoq could no longer read it: docs/decisions/0056.
+# Of a row; raised when an older hpoq could no longer read it: docs/decisions/0017.
 VERSION = 2
 # Of rows without what version 2 is about: stops that make room.
 PLAIN = 1

@@ -4,7 +4,7 @@ The line is an index sorted by position; counting it costs as much as it is long
 dispatcher keeps a tally of it as requests join and leave: a few marks, each the position from
 which on it counts, and a number. The heads, which every cycle reads anyway, correct the front;
 what a killed cycle could not count is right again once the front has come to it.
-docs/decisions/0045.
+docs/decisions/0013.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A tuning job sets aside what it can use at most while it runs; once it has ended, its instances
 times the time it ran count as spent, in the month in which it started. What does not fit into
-the rest waits, with its reason, and lets smaller requests pass: docs/decisions/0048.
+the rest waits, with its reason, and lets smaller requests pass: docs/decisions/0015.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Preemption: which tuning jobs are stopped to make room, and for whom. Pure.
 
-Two claims justify a stop (docs/admission.md, docs/decisions/0042):
+Two claims justify a stop (docs/admission.md, docs/decisions/0012):
 
 1. a head that its team's guarantee covers takes back what other teams borrowed;
 2. a head takes the place of a running request of its own team that has a lower priority.

@@ -3,7 +3,7 @@
 The next tuning job of such a request runs the training jobs that have not ended, and starts warm
 from what the earlier ones found. A training job counts as ended however it ended by itself:
 completed, failed, or stopped early; those that the stop interrupted are the ones to run again.
-Warm starts are not recursive, so every earlier tuning job is a parent: docs/decisions/0042.
+Warm starts are not recursive, so every earlier tuning job is a parent: docs/decisions/0012.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The request reads like any other. Its ranges become one hyperparameter of the script, and the
 tuning job around it runs exactly one training job, so that it is queued, counted, observed and
-stopped like everything else: docs/decisions/0066.
+stopped like everything else: docs/decisions/0024.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from hpo_dispatcher.contract.request import TuningRequest, parse_message
 from hpo_dispatcher.tuning_job.build import build
 from infra.settings import Settings
 from infra.source import ROOT
-from tests.unit.dispatcher.test_tuning_job import ENVIRONMENT, IMAGE, RANGES, TEMPLATE
+from tests.unit.hpo_dispatcher.tuning_job.test_build import ENVIRONMENT, IMAGE, RANGES, TEMPLATE
 from tests.unit.infra.test_stack import ALL, KEY, Template, statements, synthesise
 
 PAGE = (ROOT / "docs" / "security.md").read_text()

@@ -310,7 +310,7 @@ def read_metrics(template: Template) -> set[tuple[str, str]]:
 def test_alarms_and_screen_read_the_metrics_that_the_dispatcher_writes_and_all_of_them(
     template: Template,
 ) -> None:
-    # tests/unit/dispatcher/test_telemetry.py shows that the handler writes exactly these.
+    # observability/test_telemetry.py shows that the handler writes exactly these.
     assert read_metrics(template) == METRICS
 
 

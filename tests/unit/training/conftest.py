@@ -7,7 +7,7 @@ import pytest
 
 from credit_default.sources import Source, synthesise, write_csv
 from prepare_data import prepare as split
-from tests.unit.training.scripts import CSV, prepare
+from tests.support.training_scripts import CSV, prepare
 
 SMALL_ROWS = 2_000
 

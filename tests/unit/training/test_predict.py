@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from credit_default.schema import COLUMNS, FEATURES
-from tests.unit.training.scripts import METRIC, ROOT, run
+from tests.support.training_scripts import METRIC, ROOT, run
 
 SCRIPT = ROOT / "training" / "predict.py"
 

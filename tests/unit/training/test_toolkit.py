@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.training.scripts import METRIC, ROOT
+from tests.support.training_scripts import METRIC, ROOT
 
 TRAIN = Path(sys.executable).with_name("train")  # the container's command
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.training.scripts import CSV, METRIC, command, prepare, run
+from tests.support.training_scripts import CSV, METRIC, command, prepare, run
 
 
 def test_the_parts_are_stratified_disjoint_and_described(data: Path) -> None:

@@ -1,0 +1,157 @@
+"""One cycle in which a dispatcher makes every call that it can make."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from types import SimpleNamespace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from hpo_dispatcher.aws.service_quotas import ServiceQuotas
+from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.ports import MakesRoom
+from tests.support.ledger_record import take_in
+from tests.unit.hpo_dispatcher.conftest import RANGES, Account
+
+Answer = tuple[SimpleNamespace, dict[str, Any]]  # to a "before-call" hook: instead of the call
+READ_QUOTAS = ServiceQuotas._read  # the fixture of the account puts another in its place
+QUOTA = {"QuotaName": "ml.m5.large for training job usage", "Value": 500.0}
+# What is asked for, and what it comes to once everything has settled.
+EXPECTED = {
+    ("fraud", "ended"): Status.COMPLETED,
+    ("fraud", "indexed"): Status.COMPLETED,
+    ("fraud", "after-ended"): Status.COMPLETED,
+    ("fraud", "child"): Status.COMPLETED,
+    ("fraud", "cancelled"): Status.STOPPED,
+    ("fraud", "goes-on"): Status.COMPLETED,
+    ("fraud", "repeated"): Status.COMPLETED,
+    ("fraud", "new"): Status.COMPLETED,
+    ("fraud", "crowded"): Status.COMPLETED,
+    ("fraud", "parked"): Status.QUEUED,
+    ("fraud", "early"): Status.CANCELLED,
+    ("vision", "new"): Status.COMPLETED,
+}
+FOREIGN = "not-of-hpoq"
+
+
+class SageMaker:
+    """What moto lacks: tuning jobs that run on, their stop and search, a full account, quotas."""
+
+    def __init__(self, account: Account) -> None:
+        from moto.backends import get_backend
+
+        self._backend = get_backend("sagemaker")["123456789012"]["eu-central-1"]
+        self.crowded = True
+        events = account.session.events
+        self._hooks = [
+            ("before-call.sagemaker.StopHyperParameterTuningJob", self._stop),
+            ("before-call.sagemaker.Search", self._search),
+            ("before-call.service-quotas.ListServiceQuotas", self._quotas),
+            ("before-call.sagemaker.CreateHyperParameterTuningJob", self._create),
+        ]
+        for name, hook in self._hooks:
+            events.register(name, hook)
+        self._events = events
+
+    def close(self) -> None:
+        for name, hook in self._hooks:
+            self._events.unregister(name, hook)
+
+    def runs_on(self, name: str) -> None:
+        self.ends(name, "InProgress")
+
+    def ends(self, name: str, status: str) -> None:
+        job = self._backend.hyper_parameter_tuning_jobs[name]
+        job.hyper_parameter_tuning_job_status = status
+
+    def _stop(self, params: Any, **_: Any) -> Answer:
+        self.ends(json.loads(params["body"])["HyperParameterTuningJobName"], "Stopped")
+        return SimpleNamespace(status_code=200), {}
+
+    def _search(self, params: Any, **_: Any) -> Answer:
+        """The index knows of one job and not yet of the others."""
+        [named] = json.loads(params["body"])["SearchExpression"]["Filters"]
+        jobs = self._backend.hyper_parameter_tuning_jobs
+        found = [jobs[name] for name in named["Value"].split(",") if "indexed" in name]
+        records = [
+            {
+                "HyperParameterTuningJobName": job.hyper_parameter_tuning_job_name,
+                "HyperParameterTuningJobConfig": job.hyper_parameter_tuning_job_config,
+                "HyperParameterTuningJobStatus": job.hyper_parameter_tuning_job_status,
+                "HyperParameterTuningEndTime": job.hyper_parameter_tuning_end_time.replace(
+                    tzinfo=UTC
+                ),
+                "TrainingJobStatusCounters": job.training_job_status_counters,
+            }
+            for job in found
+        ]
+        results = [{"HyperParameterTuningJob": record} for record in records]
+        return SimpleNamespace(status_code=200), {"Results": results}
+
+    def _quotas(self, **_: Any) -> Answer:
+        return SimpleNamespace(status_code=200), {"Quotas": [QUOTA]}
+
+    def _create(self, params: Any, **_: Any) -> None:
+        """The account is full once, for one request."""
+        name = json.loads(params["body"])["HyperParameterTuningJobName"]
+        if self.crowded and "crowded" in name:
+            self.crowded = False
+            error: Any = {"Error": {"Code": "ResourceLimitExceeded", "Message": "full"}}
+            raise ClientError(error, "CreateHyperParameterTuningJob")
+
+
+def prepare(account: Account, sagemaker: SageMaker) -> None:
+    """Everything is set for the one cycle: nothing of it has happened yet."""
+    account.request("fraud", "ended")
+    account.request("fraud", "indexed")
+    account.request("fraud", "child", after=["ended", "new"])
+    account.request("fraud", "after-ended", after=["ended"])
+    account.request("fraud", "parked", after=["ended"])
+    account.request("fraud", "cancelled")
+    account.request("fraud", "goes-on")
+    account.cycle()
+    account.send("fraud", {"action": "hold", "request_id": "after-ended"})
+    take_in(account)
+    jobs = {name.rsplit("-", 1)[0]: name for name in account.tuning_jobs()}
+    sagemaker.runs_on(jobs["fraud-cancelled"])
+    sagemaker.runs_on(jobs["fraud-goes-on"])
+    make_room(account)
+    create(account, "repeated")
+    create(account, FOREIGN, HyperParameterTuningJobName=FOREIGN, Tags=[])
+    sagemaker.runs_on(FOREIGN)
+    for request_id in ("repeated", "new", "crowded", "ended"):
+        account.request("fraud", request_id)
+    account.request("vision", "new")
+    account.send("vision", "not JSON")
+    for action in ("cancel early", "cancel cancelled", "hold parked", "release after-ended"):
+        verb, request_id = action.split()
+        account.send("fraud", {"action": verb, "request_id": request_id})
+    account.send("fraud", {"action": "priority", "request_id": "child", "priority": 5})
+
+
+def make_room(account: Account) -> None:
+    """As a cycle leaves it that was killed before it stopped the tuning job."""
+    dispatcher = account.dispatcher()
+    ledger, now = dispatcher.ledger, dispatcher.clock()
+    entry = ledger.get("fraud", "goes-on")
+    assert entry
+    room = MakesRoom(
+        team=entry.team,
+        request_id=entry.request_id,
+        tuning_job_name=entry.tuning_job_name,
+        room_for=("vision", "new"),
+        stopped=0,
+    )
+    assert ledger.acquire_lease("killed", now, now)
+    assert ledger.make_room([room], "killed")
+    ledger.release_lease("killed", None)
+
+
+def create(account: Account, request_id: str, **changed: Any) -> None:
+    wanted = {"request_id": request_id, "hyperparameter_ranges": RANGES}
+    request = TuningRequest.model_validate(wanted)
+    job = account.dispatcher().builder.api_request("fraud", request)
+    account.sagemaker.create_hyper_parameter_tuning_job(**(job | changed))

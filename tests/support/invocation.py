@@ -1,0 +1,117 @@
+"""A dispatcher that makes one call of its ports at a time, so that two can be interleaved."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
+from hpo_dispatcher.cycle.pacing import Deadline
+from hpo_dispatcher.ports import Unavailable
+from tests.unit.hpo_dispatcher.cycle.test_crashes import Killed
+
+PORTS = ("queues", "ledger", "tuning", "events")
+SECONDS = 30.0  # real ones, after which a dispatcher that answers nothing is a failure
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of one call."""
+
+    before: Callable[[], BaseException] | None = None
+    after: Callable[[], BaseException] | None = None  # it took effect, and its answer was lost
+    instead: Callable[..., Any] | None = None  # given the call's arguments
+
+
+WELL = Fate()
+Called = Callable[["Invocation", str, Sequence[Any], Any], None]
+
+
+class Invocation:
+    """One ``Dispatcher.cycle`` in a thread of its own, which waits before each call of a port.
+
+    Args:
+        dispatcher: real, with the threads of its pools cut down to one.
+        deadline: of the invocation.
+        asked_at: see ``Dispatcher.cycle``.
+        called: told of every call that took effect, with its arguments and answer.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, deadline: Deadline, asked_at: datetime | None, called: Called
+    ) -> None:
+        ports: dict[str, Any] = {name: _Port(self, getattr(dispatcher, name)) for name in PORTS}
+        self.dispatcher = replace(dispatcher, **ports)
+        self.deadline = deadline
+        self.listed: set[str] = set()  # what its last list of tuning jobs showed
+        self.error: BaseException | None = None
+        self.next_call = ""  # empty once it has ended
+        self._called = called
+        self._fate = WELL
+        self._dead = False
+        self._go, self._parked = threading.Semaphore(0), threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._run, args=(asked_at,), daemon=True)
+        self._thread.start()
+        self._wait()
+
+    def step(self, fate: Fate = WELL) -> None:
+        """Let the call it waits before happen, and go on to the next one."""
+        self._fate = fate
+        self._go.release()
+        self._wait()
+
+    def kill(self) -> None:
+        """Its process ends here."""
+        self._dead = True
+        while self.next_call:
+            self.step()
+
+    def calls(self) -> Iterator[str]:
+        """The calls it comes to, until it has ended."""
+        while self.next_call:
+            yield self.next_call
+
+    def _wait(self) -> None:
+        assert self._parked.acquire(timeout=SECONDS), f"stuck after {self.next_call}"
+        if self.error:
+            raise self.error
+
+    def _run(self, asked_at: datetime | None) -> None:
+        try:
+            self.dispatcher.cycle(self.deadline, asked_at)
+        except (Killed, Unavailable, CycleIncomplete):
+            pass
+        except BaseException as error:
+            self.error = error
+        self.next_call = ""
+        self._parked.release()
+
+    def pass_through(self, name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """One call, as it is fated."""
+        if not self._dead:
+            self.next_call = name
+            self._parked.release()
+            self._go.acquire()
+        if self._dead:
+            raise Killed(name)
+        fate, self._fate = self._fate, WELL
+        if fate.before:
+            raise fate.before()
+        answer = fate.instead(*args) if fate.instead else real(*args, **kwargs)
+        self._called(self, name, args, answer)
+        if fate.after:
+            raise fate.after()
+        return answer
+
+
+class _Port:
+    def __init__(self, invocation: Invocation, port: object) -> None:
+        self._invocation, self._port = invocation, port
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        real = getattr(self._port, name)
+        through = self._invocation.pass_through
+        return lambda *args, **kwargs: through(name, real, args, kwargs)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from hpo_dispatcher.aws.service_quotas import ServiceQuotas
+from tests.unit.hpo_dispatcher.conftest import Account
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+class Documents:
+    """The part of the ledger that quotas use."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    def document(self, name: str) -> str | None:
+        return self.kept.get(name)
+
+    def put_document(self, name: str, content: str) -> None:
+        self.kept[name] = content
+
+
+def quotas(client: Any, ledger: Any, now: datetime = NOON) -> ServiceQuotas:
+    return ServiceQuotas(lambda: client, ledger, lambda: now)
+
+
+def test_quotas_are_read_by_name_over_all_pages_and_kept_a_day() -> None:
+    client = boto3.Session("x", "x", region_name="eu-central-1").client("service-quotas")
+    pages = [
+        {
+            "NextToken": "more",
+            "Quotas": [
+                {"QuotaName": "ml.m5.xlarge for training job usage", "Value": 20.0},
+                {"QuotaName": "ml.m5.xlarge for endpoint usage", "Value": 7.0},
+            ],
+        },
+        {"Quotas": [{"QuotaName": "ml.g5.12xlarge for training job usage", "Value": 2.0}]},
+    ]
+    ledger = Documents()
+    with Stubber(client) as stub:
+        for page in pages:
+            stub.add_response("list_service_quotas", page)
+        found = {"ml.m5.xlarge": 20, "ml.g5.12xlarge": 2}
+        assert quotas(client, ledger).training_instances() == found
+        # Within the day no more calls; the stub would refuse one.
+        later = NOON + timedelta(hours=23)
+        assert quotas(client, ledger, later).training_instances() == found
+    assert json.loads(ledger.kept["quotas"])["training_instances"] == found
+
+
+def test_without_permission_the_last_known_quotas_serve() -> None:
+    class Refused:
+        def get_paginator(self, _: str) -> Any:
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "ListServiceQuotas")
+
+    ledger = Documents()
+    assert quotas(Refused(), ledger).training_instances() == {}
+    ledger.kept["quotas"] = json.dumps(
+        {"at": (NOON - timedelta(days=3)).isoformat(), "training_instances": {"ml.m5.large": 4}}
+    )
+    assert quotas(Refused(), ledger).training_instances() == {"ml.m5.large": 4}
+
+
+def test_instances_bind_in_a_cycle_and_jobs_of_others_count(account: Account) -> None:
+    from dataclasses import replace
+
+    from tests.unit.hpo_dispatcher.conftest import ample_time
+    from tests.unit.hpo_dispatcher.cycle.test_dependencies import Running
+
+    account.configure(limits={"instances": {"ml.m5.large": 12}, "headroom": {"ml.m5.large": 1}})
+    dispatcher = account.dispatcher()
+    sagemaker = Running(account)
+    account.request("vision", "elsewhere")
+    replace(dispatcher, tuning=sagemaker).cycle(ample_time())  # type: ignore[arg-type]
+    account.dynamodb.delete_item(  # as if nobody had queued it
+        TableName="hpoq-ledger",
+        Key={"team": {"S": "#active"}, "id": {"S": sagemaker.running[0]}},
+    )
+    for request_id in ("a", "b"):
+        account.request("fraud", request_id)
+    replace(dispatcher, tuning=sagemaker).cycle(ample_time())  # type: ignore[arg-type]
+
+    assert len(sagemaker.running) == 2
+    capacity = json.loads(dispatcher.ledger.document("capacity") or "{}")
+    assert capacity["instances"]["ml.m5.large"] == {
+        "limit": 11, "in_use": 10, "by_team": {"(others)": 5, "fraud": 5}
+    }  # fmt: skip
+    assert capacity["waiting"][0]["reason"] == (
+        "ml.m5.large 10/11 in use, 5 needed; held by: fraud 5, others 5"
+    )
+
+
+def test_a_draining_tuning_job_holds_only_what_it_can_still_use(account: Account) -> None:
+    """docs/decisions/0009: five at once each; two that are left hold two instances."""
+    from dataclasses import replace
+
+    from tests.unit.hpo_dispatcher.conftest import ample_time
+    from tests.unit.hpo_dispatcher.cycle.test_dependencies import Running
+
+    account.configure(limits={"instances": {"ml.m5.large": 7}})
+    sagemaker = Running(account)
+    dispatcher = replace(account.dispatcher(), tuning=sagemaker)  # type: ignore[arg-type]
+    for request_id in ("a", "b"):
+        account.request("fraud", request_id)
+    dispatcher.cycle(ample_time())
+    assert len(sagemaker.running) == 1
+    for left in (9, 5, 3):  # more than two free instances take these to end
+        sagemaker.left[sagemaker.running[0]] = left
+        dispatcher.cycle(ample_time())
+        assert len(sagemaker.running) == 1
+    sagemaker.left[sagemaker.running[0]] = 2
+    dispatcher.cycle(ample_time())
+    assert len(sagemaker.running) == 2
+
+
+def test_what_is_left_is_read_from_the_list() -> None:
+    from hpo_dispatcher.aws.sagemaker import SageMakerTuning
+
+    client = boto3.Session("x", "x", region_name="eu-central-1").client("sagemaker")
+    common: dict[str, Any] = {
+        "HyperParameterTuningJobArn": "arn:aws:sagemaker:eu-central-1:1:x/y",
+        "Strategy": "Bayesian",
+        "HyperParameterTuningJobStatus": "InProgress", "CreationTime": NOON,
+        "ObjectiveStatusCounters": {},
+    }  # fmt: skip
+    counters = {"Completed": 80, "InProgress": 4, "RetryableError": 1, "NonRetryableError": 10,
+                "Stopped": 5}  # fmt: skip
+    limited = {"MaxNumberOfTrainingJobs": 100, "MaxParallelTrainingJobs": 10}
+    drains = {**common, "HyperParameterTuningJobName": "drains", "ResourceLimits": limited,
+              "TrainingJobStatusCounters": counters}  # fmt: skip
+    open_ended = {**common, "HyperParameterTuningJobName": "open-ended",
+                  "ResourceLimits": {"MaxParallelTrainingJobs": 10},
+                  "TrainingJobStatusCounters": counters}  # fmt: skip
+    with Stubber(client) as stub:
+        for page in ([drains, open_ended], []):
+            stub.add_response(
+                "list_hyper_parameter_tuning_jobs", {"HyperParameterTuningJobSummaries": page}
+            )
+        first, second = SageMakerTuning(client).in_progress()
+    assert (first.parallel, first.left) == (10, 5)  # one that may be retried has not ended
+    assert first.held({"ml.m5.large": 20, "ml.g5.xlarge": 10}) == {
+        "ml.m5.large": 10, "ml.g5.xlarge": 5,
+    }  # fmt: skip
+    assert second.left is None
+    assert second.held({"ml.m5.large": 10}) == {"ml.m5.large": 10}

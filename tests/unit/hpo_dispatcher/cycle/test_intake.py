@@ -1,0 +1,204 @@
+"""What becomes of bad, repeated and cancelling messages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hpo_dispatcher.contract.entry import Entry, Status
+from tests.unit.hpo_dispatcher.conftest import RANGES, Account, ample_time
+
+LR = RANGES["lr"]
+BAD: dict[str, tuple[Any, str]] = {
+    "not JSON": ("{", "body"),
+    "unknown field": ({"hyperparameter_ranges": RANGES, "stratgy": "Random"}, "stratgy"),
+    "min above max": (
+        {"hyperparameter_ranges": {"lr": {**LR, "min": 1.0}}},
+        "hyperparameter_ranges.lr",
+    ),
+    "31 ranges": (
+        {"hyperparameter_ranges": {f"p{i}": LR for i in range(31)}},
+        "hyperparameter_ranges",
+    ),
+    "name clash": (
+        {"hyperparameter_ranges": RANGES, "hyperparameters": {"lr": 0.1}},
+        "hyperparameters.lr",
+    ),
+    "over the guardrails": (
+        {"hyperparameter_ranges": RANGES, "resource_limits": {"max_training_jobs": 500}},
+        "resource_limits.max_training_jobs",
+    ),
+    "300 KB": (json.dumps({"hyperparameter_ranges": RANGES, "x": "x" * 300_000}), "body"),
+    "unknown template": ({"hyperparameter_ranges": RANGES, "template": "gpu"}, "template"),
+    "other content": (
+        {"request_id": "good", "hyperparameter_ranges": RANGES, "priority": 9},
+        "request_id",
+    ),
+}
+
+
+def entry(account: Account, team: str, request_id: str) -> Entry:
+    found = account.dispatcher().ledger.get(team, request_id)
+    assert found is not None
+    return found
+
+
+def test_each_bad_message_is_dead_lettered_with_its_reason_and_good_neighbours_run(
+    account: Account,
+) -> None:
+    account.configure(guardrails={"max_training_jobs": 100})
+    account.request("fraud", "good")
+    account.cycle()
+    for message, _ in BAD.values():
+        account.send("fraud", message)
+    account.request("fraud", "neighbour")
+    account.request("vision", "neighbour")
+
+    summary = account.cycle()
+
+    assert (summary.rejected, summary.started) == (len(BAD), 2)
+    letters = account.dead_letters("fraud")
+    assert sorted(letter["hpoq-field"] for letter in letters) == sorted(f for _, f in BAD.values())
+    assert all(letter["hpoq-problem"] and letter["hpoq-fix"] for letter in letters)
+    assert {letter["hpoq-team"] for letter in letters} == {"fraud"}
+    assert account.waiting("fraud") == 0
+
+
+def test_a_rejected_request_is_in_the_ledger_and_may_be_sent_again(account: Account) -> None:
+    account.request("fraud", "a", template="gpu")
+    account.cycle()
+    rejected = entry(account, "fraud", "a")
+    assert rejected.status is Status.REJECTED
+    assert "'gpu' is unknown" in rejected.reason
+
+    account.request("fraud", "a")
+    assert account.cycle().started == 1
+
+
+def test_the_same_request_twice_is_one_request(account: Account) -> None:
+    account.request("fraud", "a")
+    account.request("fraud", "a")
+    account.cycle()
+    account.request("fraud", "a")
+
+    assert account.cycle().repeated == 1
+    assert len(account.tuning_jobs()) == 1
+    assert account.dead_letters("fraud") == []
+
+
+def test_the_same_id_of_two_teams_is_two_requests(account: Account) -> None:
+    account.request("fraud", "a")
+    account.request("vision", "a")
+    assert account.cycle().started == 2
+
+
+def test_a_name_taken_by_somebody_else_rejects_the_request(account: Account) -> None:
+    from hpo_dispatcher.contract.names import tuning_job_name
+
+    foreign = account.dispatcher().builder.api_request("fraud", queued_request())
+    foreign["HyperParameterTuningJobName"] = tuning_job_name("fraud", "a")
+    foreign["Tags"] = []
+    account.sagemaker.create_hyper_parameter_tuning_job(**foreign)
+    account.request("fraud", "a")
+
+    account.cycle()
+
+    assert entry(account, "fraud", "a").status is Status.REJECTED
+    (letter,) = account.dead_letters("fraud")
+    assert "a job not of hpoq" in letter["hpoq-problem"]
+    assert json.loads(letter["body"])["request_id"] == "a"
+
+
+def queued_request() -> Any:
+    from hpo_dispatcher.contract.request import parse_message
+
+    return parse_message(json.dumps({"hyperparameter_ranges": RANGES}), "foreign")
+
+
+def test_a_queued_request_is_cancelled(account: Account) -> None:
+    account.request("fraud", "a")
+    account.send("fraud", {"action": "cancel", "request_id": "a"})
+    account.cycle()
+    assert entry(account, "fraud", "a").status in (Status.CANCELLED, Status.STOPPING)
+
+
+@pytest.mark.parametrize("team", ["fraud"])
+def test_a_cancel_that_overtakes_its_request_still_holds(account: Account, team: str) -> None:
+    account.send(team, {"action": "cancel", "request_id": "a"})
+    account.cycle()
+    account.request(team, "a")
+    account.cycle()
+
+    assert entry(account, team, "a").status is Status.CANCELLED
+    assert account.tuning_jobs() == []
+    assert account.waiting(team) == 0
+
+
+def test_a_team_cannot_cancel_anothers_request(account: Account) -> None:
+    account.request("fraud", "a")
+    account.cycle()
+    account.send("vision", {"action": "cancel", "request_id": "a"})
+    account.cycle()
+    assert entry(account, "fraud", "a").status is Status.COMPLETED
+
+
+def test_a_missing_queue_delays_no_other_team(account: Account) -> None:
+    from hpo_dispatcher.cycle.dispatcher import CycleIncomplete
+
+    account.request("vision", "a")
+    url = account.sqs.get_queue_url(QueueName="hpoq-fraud-requests")["QueueUrl"]
+    account.sqs.delete_queue(QueueUrl=url)
+
+    with pytest.raises(CycleIncomplete, match="intake of fraud"):
+        account.cycle()
+    assert len(account.tuning_jobs()) == 1
+
+
+def test_a_team_that_never_stops_sending_keeps_nobody_from_starting(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hpo_dispatcher.cycle import intake
+
+    monkeypatch.setattr(intake, "LATE", timedelta(0))
+    dispatcher = account.dispatcher()
+    queues: Any = dispatcher.queues
+
+    def receive_while_fraud_sends(team: str, *, wait: bool = True) -> Any:
+        if team == "fraud":
+            account.send("fraud", {"action": "cancel", "request_id": "a"})
+        return queues.receive(team, wait=wait)
+
+    never_empty: Any = SimpleNamespace(
+        receive=receive_while_fraud_sends, delete=queues.delete, reject=queues.reject
+    )
+    dispatcher = replace(dispatcher, queues=never_empty)
+    account.request("vision", "a")
+
+    assert dispatcher.cycle(ample_time()).started == 1
+    assert account.waiting("fraud") < 10  # and what had been sent was taken
+
+
+def test_what_has_come_is_accounted_for_without_waiting_for_more(account: Account) -> None:
+    """To be sure that SQS has no more takes a second; one look at the end is enough."""
+    dispatcher = account.dispatcher()
+    queues: Any = dispatcher.queues
+    looks: list[tuple[bool, int, int]] = []
+
+    def receive(team: str, *, wait: bool = True) -> Any:
+        received = queues.receive(team, wait=wait)
+        if team == "fraud":
+            accounted = len(dispatcher.ledger.heads("fraud", 100))
+            looks.append((wait, len(received), accounted))
+        return received
+
+    watched: Any = SimpleNamespace(receive=receive, delete=queues.delete, reject=queues.reject)
+    for number in range(13):
+        account.request("fraud", f"r{number}")
+
+    replace(dispatcher, queues=watched).cycle(ample_time())
+    assert looks == [(True, 10, 0), (False, 3, 0), (True, 0, 13)]

@@ -1,0 +1,485 @@
+"""What an operator sees: log lines, and metrics in the embedded format; and what nobody sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from hpo_dispatcher import handler as function
+from hpo_dispatcher.contract.settings import TeamSettings, parse_template, read_templates
+from hpo_dispatcher.observability.metrics import METRICS, Filled, Freed, fill_times, why
+from hpo_dispatcher.ports import Unavailable
+from hpo_dispatcher.scheduling.plan import Capacity, Snapshot, Wait, plan
+from tests.unit.hpo_dispatcher.conftest import Account
+from tests.unit.hpo_dispatcher.contract.test_redaction import V4
+from tests.unit.hpo_dispatcher.scheduling.test_plan import queued, running
+from tests.unit.hpo_dispatcher.test_handler import Context
+
+SECRET = "hunter2-hunter2-Zx81"
+Told = list[dict[str, Any]]
+
+
+@pytest.fixture
+def cycle(
+    account: Account, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], Told]]:
+    """One invocation of the function; the lines it wrote, those of metrics included."""
+    templates = read_templates()
+    marked = templates["smoke"].model_dump() | {"secret_hyperparameters": ("api-key",)}
+    templates["smoke"] = parse_template("smoke", marked)
+    with (
+        patch.object(function, "read_templates", lambda: templates),
+        patch.object(function, "_warm", None),
+        patch.dict(os.environ, {"LAMBDA_TASK_ROOT": str(account.root)}),
+        patch.object(function, "BotocoreClients", lambda _: account.session),
+    ):
+
+        def invoke() -> Told:
+            capsys.readouterr()
+            (out,) = function.logger._logger.handlers
+            monkeypatch.setattr(out, "stream", sys.stdout)  # opened before pytest took it over
+            with suppress(Exception):
+                function.handler({}, Context())
+            return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+        yield invoke
+
+
+def metrics(told: Told) -> dict[tuple[str, str], list[float]]:
+    """(name, dimension) -> values; the dimension as ``key=value``, nothing for the deployment's."""
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for line in told:
+        for directive in line.get("_aws", {}).get("CloudWatchMetrics", ()):
+            assert directive["Namespace"] == "hpoq"
+            (names,) = directive["Dimensions"]
+            assert line["service"] == "hpoq-dispatcher"
+            own = ",".join(f"{name}={line[name]}" for name in names if name != "service")
+            for metric in directive["Metrics"]:
+                found[metric["Name"], own] += line[metric["Name"]]
+    return found
+
+
+def logged(told: Told) -> Told:
+    return [line for line in told if "_aws" not in line]
+
+
+def secretly(**fields: Any) -> dict[str, Any]:
+    return {"template": "smoke", "hyperparameters": {"api-key": SECRET}, **fields}
+
+
+# Log lines
+
+
+def test_every_line_about_a_request_names_request_team_and_tuning_job(
+    account: Account, cycle: Callable[[], Told]
+) -> None:
+    account.request("fraud", "good-1")
+    account.request("fraud", "good-1", priority=7)  # the id again, with other content
+    account.request("vision", "bad-1", strategy="Guess")
+    account.request("vision", "gone-1", after=["good-1"])
+    lines = logged(cycle())
+    account.send("vision", {"action": "cancel", "request_id": "gone-1"})
+    lines += logged(cycle())
+
+    about = [line for line in lines if line["message"] != "cycle"]
+    assert {line["request_id"] for line in about} == {"good-1", "bad-1", "gone-1"}
+    for line in about:
+        assert line["team"] in ("fraud", "vision")
+        assert line["tuning_job"].startswith(f"{line['team']}-{line['request_id']}-")
+        assert line["function_request_id"] == "request-1"
+    for line in lines:
+        text = json.dumps({k: v for k, v in line.items() if k not in ("request_id", "tuning_job")})
+        if any(each in text for each in ("good-1", "bad-1", "gone-1")):
+            assert "request_id" in line
+
+
+def test_a_cycle_is_one_summary_line(account: Account, cycle: Callable[[], Told]) -> None:
+    account.request("fraud", "a")
+    (line,) = [line for line in logged(cycle()) if line["message"] == "cycle"]
+    assert (line["received"], line["accepted"], line["started"]) == (1, 1, 1)
+    assert line["seconds"] > 0
+    assert line["level"] == "INFO"
+
+
+def test_an_incomplete_cycle_has_its_line_and_says_what_is_wrong(
+    account: Account, cycle: Callable[[], Told]
+) -> None:
+    account.sqs.delete_queue(
+        QueueUrl=account.sqs.get_queue_url(QueueName="hpoq-vision-requests")["QueueUrl"]
+    )
+    told = cycle()
+    (line,) = [line for line in logged(told) if line["message"] == "cycle"]
+    assert "intake of vision" in line["problems"][0]
+    assert metrics(told)["FailedCycles", ""] == [1]
+
+
+# Secrets
+
+
+def everything_readable(account: Account) -> Iterator[str]:
+    """Dead-letter attributes, and the ledger without the requests themselves."""
+    for team in ("fraud", "vision"):
+        for letter in account.dead_letters(team):
+            yield json.dumps({k: v for k, v in letter.items() if k != "body"})
+    for item in account.dynamodb.scan(TableName="hpoq-ledger")["Items"]:
+        if item["id"] != {"S": "settings"}:
+            yield json.dumps({k: v for k, v in item.items() if k != "request"})
+
+
+def refused(operation: str, message: str, code: str = "ValidationException") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)  # type: ignore[arg-type]
+
+
+CREATE = "CreateHyperParameterTuningJob"
+LEAKS = f"Value '{{api-key={SECRET}, lr=1}}' failed; input {V4}"
+
+
+@pytest.mark.parametrize(
+    "code", ["ValidationException", "ResourceLimitExceeded", "InternalFailure"]
+)
+def test_what_sagemaker_repeats_of_a_secret_is_nowhere_to_be_read(
+    account: Account, cycle: Callable[[], Told], code: str
+) -> None:
+    published: list[str] = []
+    account.request("fraud", "a", **secretly())
+    real = BaseClient._make_api_call
+
+    def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        if operation == CREATE:
+            raise refused(operation, LEAKS, code)
+        if operation == "PutEvents":
+            published.append(json.dumps(parameters))
+        return real(client, operation, parameters)
+
+    with patch("botocore.client.BaseClient._make_api_call", call):
+        told = cycle()
+
+    assert published
+    for text in (json.dumps(told), *published, *everything_readable(account)):
+        assert "hunter2" not in text
+        assert "deadbeef" not in text
+
+
+BAD: list[dict[str, Any]] = [
+    secretly(strategy=SECRET),
+    secretly(hyperparameters={"api-key": {"is": SECRET}}),
+    secretly(hyperparameters={"api-key": SECRET}, hyperparameter_ranges={"api-key": SECRET}),
+    secretly(overrides={"TrainingJobDefinition": {"StaticHyperParameters": {"api-key": [SECRET]}}}),
+    secretly(template="no-such-template", tags={"link": V4, "x": [SECRET]}),
+    secretly(overrides={"TrainingJobDefinition": {"RoleArn": V4}}),
+]
+
+
+def test_no_refusal_tells_a_secret(account: Account, cycle: Callable[[], Told]) -> None:
+    for number, fields in enumerate(BAD):
+        account.request("fraud", f"bad-{number}", **fields)
+    account.send(
+        "fraud", f'{{"hyperparameters": {{"api-key": "{SECRET}", "api-key": "{SECRET}"}}}}'
+    )
+    account.send("fraud", f'{{"hyperparameters": {{"api-key": "{SECRET}"')
+    account.request("fraud", f"id-{SECRET}"[:40] + "?", **secretly())
+    told = cycle()
+
+    assert sum(metrics(told)["Rejected", ""]) == len(BAD) + 3
+    for text in (json.dumps(told), *everything_readable(account)):
+        assert "hunter2" not in text
+        assert "deadbeef" not in text
+
+
+def test_a_failed_training_jobs_command_line_is_not_repeated(
+    account: Account, cycle: Callable[[], Told]
+) -> None:
+    account.request("fraud", "a", **secretly())
+    cycle()
+    command = f'ExecuteUserScriptError: Command "python train.py --api-key {SECRET} --lr 0.1"'
+    real = BaseClient._make_api_call
+
+    def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        answer = real(client, operation, parameters)
+        if operation == "DescribeHyperParameterTuningJob":
+            answer |= {"FailureReason": command, "HyperParameterTuningJobStatus": "Failed"}
+        return answer
+
+    with patch("botocore.client.BaseClient._make_api_call", call):
+        told = cycle()
+    entry = account.dispatcher().ledger.get("fraud", "a")
+    assert entry is not None
+    assert "ExecuteUserScriptError" in entry.reason
+    assert "--lr 0.1" in entry.reason
+    for text in (json.dumps(told), *everything_readable(account)):
+        assert "hunter2" not in text
+
+
+def test_a_bug_keeps_its_traceback_and_the_secret_stays_out_of_it(
+    account: Account, cycle: Callable[[], Told], capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.request("fraud", "a", **secretly())
+    cycle()
+    account.request("fraud", "b", **secretly())
+    with (
+        patch("hpo_dispatcher.cycle.decide.plan", side_effect=KeyError(SECRET)),
+        pytest.raises(function.CycleFailed) as caught,
+    ):
+        function.handler({}, Context())
+    out = capsys.readouterr().out
+    assert "hunter2" not in out + str(caught.value)
+    (line,) = [each for each in map(json.loads, out.splitlines()) if "exception" in each]
+    assert "in decide" in line["exception"]
+    assert line["exception_name"] == "KeyError"
+    assert caught.value.__suppress_context__  # Lambda prints what is chained
+
+
+# Metrics
+
+
+def test_a_cycle_measures_flow_capacity_backlog_and_calls(
+    account: Account, cycle: Callable[[], Told]
+) -> None:
+    account.configure(limits={"tuning_jobs": 1, "instances": {"ml.m5.large": 7}})
+    for name in ("a", "b", "c"):
+        account.request("fraud", name)
+    account.request("vision", "bad", strategy="Guess")
+    account.request("vision", "child", after=["parent"])
+    found = metrics(cycle())
+
+    assert found["Accepted", ""] == [4]
+    assert found["Started", ""] == [1]
+    assert found["InProgress", ""] == [1]
+    assert found["Free", ""] == [0]
+    assert found["Waiting", ""] == [2]
+    assert found["Waiting", "reason=tuning jobs"] == [2]
+    assert found["Rejected", ""] == [1]
+    assert found["Rejected", "reason=InvalidRequest"] == [1]
+    (in_use,) = found["InProgress", "resource=ml.m5.large"]
+    assert found["Free", "resource=ml.m5.large"] == [7 - in_use]
+    assert in_use > 0
+    assert found["Queued", ""] == found["Queued", "team=fraud"] == [2]
+    assert found["Queued", "team=vision"] == [0]
+    assert found["Blocked", ""] == [1]
+    assert found["CycleSeconds", ""][0] > 0
+    by_service = {key[1]: value for key, value in found.items() if key[0] == "ApiCalls"}
+    assert {"api=sqs", "api=dynamodb", "api=sagemaker", "api=eventbridge"} <= set(by_service)
+    assert by_service.pop("") == [sum(value for (value,) in by_service.values())]
+    assert found["ApiThrottles", ""] == [0]
+
+
+def test_the_oldest_request_in_line_is_told_by_team_and_a_held_team_waits_by_will(
+    account: Account, cycle: Callable[[], Told]
+) -> None:
+    account.configure(limits={"tuning_jobs": 1})
+    for team in ("fraud", "vision"):
+        for name in ("a", "b", "c"):
+            account.request(team, name)
+    account.send("vision", {"action": "hold"})
+    cycle()
+    later = datetime.now(UTC) + timedelta(hours=2)
+    with patch.object(function._warm[1], "clock", lambda: later):  # type: ignore[index]
+        found = metrics(cycle())
+    (age,) = found["OldestSeconds", "team=fraud"]
+    assert 7200 <= age < 7300
+    assert found["OldestSeconds", ""] == [age]
+    assert found["OldestSeconds", "team=vision"] == [0]
+
+
+def test_the_backlog_is_counted_every_five_minutes_at_most(
+    account: Account, cycle: Callable[[], Told]
+) -> None:
+    assert ("Queued", "") in metrics(cycle())
+    assert ("Queued", "") not in metrics(cycle())
+
+
+@contextmanager
+def throttled_once(account: Account) -> Iterator[None]:
+    """SageMaker turns the first two attempts of a call away."""
+    answers = [b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'] * 2
+
+    class Raw:
+        def __init__(self, body: bytes) -> None:
+            self.body = body
+
+        def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+            yield self.body
+
+    def throttle(request: Any, **_: Any) -> AWSResponse | None:
+        return AWSResponse(request.url, 400, {}, Raw(answers.pop())) if answers else None
+
+    events = function._warm[0].tuning.tuning._sagemaker.meta.events  # type: ignore
+    name = "before-send.sagemaker.ListHyperParameterTuningJobs"
+    events.register_first(name, throttle)
+    try:
+        with patch("time.sleep"):
+            yield
+    finally:
+        events.unregister(name, throttle)
+
+
+def test_throttled_calls_are_counted_each_time(account: Account, cycle: Callable[[], Told]) -> None:
+    cycle()
+    with throttled_once(account):
+        found = metrics(cycle())
+    assert found["ApiThrottles", ""] == found["ApiThrottles", "api=sagemaker"] == [2]
+    assert found["ApiCalls", "api=sagemaker"][0] >= 4
+
+
+def test_a_skipped_cycle_is_counted_as_such(account: Account, cycle: Callable[[], Told]) -> None:
+    ledger = account.dispatcher().ledger
+    now = datetime.now(UTC)
+    assert ledger.acquire_lease("other", now, now + timedelta(minutes=5))
+    told = cycle()
+    found = metrics(told)
+    assert found["SkippedCycles", ""] == [1]
+    assert "CycleSeconds" not in {name for name, _ in found}
+    (line,) = [line for line in logged(told) if line["message"] == "cycle"]
+    assert "at work" in line["skipped"]
+
+
+def test_a_cycle_run_once_more_for_a_late_request_is_measured_by_itself(
+    account: Account, cycle: Callable[[], Told]
+) -> None:
+    account.request("fraud", "a")
+    real, asked = function.SageMakerTuning.in_progress, []
+
+    def late(self: Any) -> Any:
+        if not asked:
+            asked.append(account.request("fraud", "b"))
+            account.dispatcher().ledger.ask_for_cycle(datetime.now(UTC))
+        return real(self)
+
+    with patch.object(function.SageMakerTuning, "in_progress", late):
+        told = cycle()
+    assert metrics(told)["Started", ""] == [1, 1]
+    assert len([line for line in logged(told) if line["message"] == "cycle"]) == 2
+
+
+def test_a_metric_that_cannot_be_written_fails_no_cycle(
+    account: Account, cycle: Callable[[], Told]
+) -> None:
+    account.request("fraud", "a")
+    with patch("hpo_dispatcher.observability.telemetry.of_cycle", side_effect=RuntimeError("no")):
+        told = cycle()
+    assert len(account.tuning_jobs()) == 1
+    assert "metrics were not written" in {line["message"] for line in logged(told)}
+    assert "FailedCycles" not in {name for name, _ in metrics(told)}
+
+
+def test_the_handler_writes_every_metric_of_the_contract_and_no_other(
+    account: Account, cycle: Callable[[], Told]
+) -> None:
+    """Dashboard and alarms read these names (tests/unit/infra/test_stack.py)."""
+    account.configure(limits={"tuning_jobs": 1, "instances": {"ml.m5.large": 7}})
+    for name in ("a", "b", "c"):
+        account.request("fraud", name)
+    account.request("vision", "bad", strategy="Guess")
+    written = set(metrics(cycle()))
+    with slot_freed(seconds_ago=30), throttled_once(account):
+        written |= set(metrics(cycle()))
+    ledger = account.dispatcher().ledger
+    now = datetime.now(UTC)
+    assert ledger.acquire_lease("other", now, now + timedelta(minutes=5))
+    written |= set(metrics(cycle()))
+    ledger.release_lease("other", None)
+    with patch.object(function.SageMakerTuning, "in_progress", side_effect=Unavailable("no")):
+        written |= set(metrics(cycle()))
+    names = {(name, dimension.partition("=")[0]) for name, dimension in written}
+    assert names - {("ColdStart", "function_name")} == METRICS
+
+
+# The time from slot freed to slot filled
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def at(second: float) -> datetime:
+    return NOON + timedelta(seconds=second)
+
+
+def test_a_start_takes_the_slot_that_was_freed_first_while_it_waited() -> None:
+    freed = [Freed(at=at(20)), Freed(at=at(10))]
+    filled = [Filled(at=at(30), accepted_at=at(0)), Filled(at=at(31), accepted_at=at(15))]
+    assert fill_times(freed, filled) == ([20.0, 11.0], [])
+
+
+def test_a_request_that_came_after_a_slot_was_freed_has_not_waited_for_it() -> None:
+    freed = [Freed(at=at(10))]
+    assert fill_times(freed, [Filled(at=at(30), accepted_at=at(11))]) == ([], freed)
+
+
+def test_a_slot_is_filled_once() -> None:
+    filled = [Filled(at=at(30 + i), accepted_at=at(0)) for i in range(3)]
+    seconds, left = fill_times([Freed(at=at(10))], filled)
+    assert (seconds, left) == ([20.0], [])
+
+
+@contextmanager
+def slot_freed(seconds_ago: float) -> Iterator[None]:
+    """moto's tuning jobs have ended at once; let them have ended then, with others in line."""
+    ledger: Any = function._warm[0].ledger  # type: ignore[index]
+    heads, real = ledger.heads, BaseClient._make_api_call
+    then = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+
+    def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        answer = real(client, operation, parameters)
+        if operation == "DescribeHyperParameterTuningJob":
+            answer["HyperParameterTuningEndTime"] = then
+        return answer
+
+    def old(team: str, count: int) -> Any:
+        before = then - timedelta(seconds=1)
+        return [replace(each, accepted_at=before) for each in heads(team, count)]
+
+    with (
+        patch("botocore.client.BaseClient._make_api_call", call),
+        patch.object(ledger, "heads", old),
+    ):
+        yield
+
+
+def test_a_slot_that_a_finished_job_leaves_is_measured_when_the_next_in_line_takes_it(
+    account: Account, cycle: Callable[[], Told]
+) -> None:
+    account.configure(limits={"tuning_jobs": 1})
+    account.request("fraud", "a")
+    account.request("fraud", "b")
+    assert metrics(cycle())["Started", ""] == [1]
+    with slot_freed(seconds_ago=30):
+        found = metrics(cycle())
+    assert found["Started", ""] == [1]
+    (seconds,) = found["SlotFillSeconds", ""]
+    assert 30 <= seconds < 40
+
+
+# Reasons of waiting
+
+
+@pytest.mark.parametrize(
+    ("capacity", "kind"),
+    [
+        (Capacity(tuning_jobs=1), "tuning jobs"),
+        (Capacity(tuning_jobs=9, instances={"ml.m5.xlarge": 5}), "instances"),
+        (Capacity(tuning_jobs=9, instances={"ml.m5.xlarge": 1}), "never fits"),
+        (Capacity(tuning_jobs=9, instances={"ml.m5.xlarge": 90}), "team ceiling"),
+        (Capacity(tuning_jobs=9), "next in line"),
+    ],
+)
+def test_every_reason_of_the_plan_has_its_kind(capacity: Capacity, kind: str) -> None:
+    full = running(team="vision", instances={"ml.m5.xlarge": 4})
+    wants = queued("fraud", instances={"ml.m5.xlarge": 2})
+    teams = {"fraud": TeamSettings(ceiling=0.12 if kind == "team ceiling" else 1)}
+    full += running(team="fraud") if kind == "team ceiling" else []
+    made = plan(Snapshot(now=NOON, holders=full, lines={"fraud": [wants]}), capacity, teams)
+    if kind == "next in line":
+        made = replace(made, starts=(), waits=(Wait(head=wants, reason=kind),))
+    assert [why(wait) for wait in made.waits] == [kind]

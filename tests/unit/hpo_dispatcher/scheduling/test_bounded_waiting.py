@@ -1,0 +1,262 @@
+"""No head-of-line blocking, and no starvation: how long others may pass a request."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.scheduling.plan import (
+    RESERVE_AFTER,
+    RESERVE_AT_LAST,
+    SLOTS,
+    Capacity,
+    Front,
+    Head,
+    Holder,
+    Snapshot,
+    needs,
+    plan,
+)
+from hpo_dispatcher.tuning_job.build import Demand
+from tests.support.scheduling_scene import (
+    G5,
+    M5,
+    NOON,
+    ago,
+    decide,
+    queued,
+    reason,
+    running,
+    started,
+    teams_of,
+)
+
+BIG = ("fraud", "big")
+OVERDUE = Front(since=ago(99), passed_at=NOON - RESERVE_AFTER)
+
+
+def test_a_request_that_smaller_ones_pass_out_of_turn_is_noted_with_the_time() -> None:
+    heads = [queued(*BIG, 5, {M5: 10}), queued("vision", "small", 4, {M5: 1})]
+    decided = decide(*heads, holders=running("vision", 1, {M5: 15}), instances={M5: 20})
+    assert started(decided) == [("vision", "small")]
+    assert decided.fronts[BIG].passed_at == NOON
+
+
+def test_a_request_is_passed_by_those_behind_it_in_its_own_line() -> None:
+    heads = [queued(*BIG, 5, {M5: 10}), queued("fraud", "small", 4, {M5: 1})]
+    decided = decide(*heads, holders=running("vision", 1, {M5: 15}), instances={M5: 20})
+    assert decided.fronts[BIG].passed_at == NOON
+
+
+def test_a_request_is_not_passed_by_a_team_whose_turn_it_is() -> None:
+    heads = [queued(*BIG, 5, {M5: 10}), queued("vision", "small", 4, {M5: 1})]
+    holders = running("fraud", 1, {M5: 15})
+    decided = decide(*heads, holders=holders, instances={M5: 20})
+    assert started(decided) == [("vision", "small")]
+    assert decided.fronts[BIG] == Front(since=NOON)
+
+
+def test_a_request_is_not_passed_by_what_takes_nothing_that_it_lacks() -> None:
+    heads = [queued(*BIG, 5, {M5: 10}), queued("vision", "gpu", 4, {G5: 1})]
+    decided = decide(*heads, holders=running("vision", 1, {M5: 15}), instances={M5: 20, G5: 4})
+    assert started(decided) == [("vision", "gpu")]
+    assert decided.fronts[BIG].passed_at is None
+
+
+def test_after_the_bound_capacity_is_kept_for_what_was_passed() -> None:
+    heads = [queued(*BIG, 45, {M5: 10}), queued("vision", "small", 4, {M5: 1})]
+    decided = decide(
+        *heads, holders=running("vision", 1, {M5: 15}), instances={M5: 20}, fronts={BIG: OVERDUE}
+    )
+    assert started(decided) == []
+    assert reason(decided, "small").endswith("kept for fraud/big")
+
+
+def test_what_is_kept_for_a_request_is_not_given_to_others_once_it_fits() -> None:
+    heads = [queued(*BIG, 45, {M5: 20}), queued("vision", "small", 4, {M5: 1})]
+    decided = decide(*heads, holders=running("fraud", 3), instances={M5: 20}, fronts={BIG: OVERDUE})
+    assert started(decided) == [BIG]
+
+
+def test_until_the_bound_nothing_is_kept() -> None:
+    heads = [queued(*BIG, 45, {M5: 10}), queued("vision", "small", 4, {M5: 1})]
+    young = Front(since=ago(99), passed_at=NOON - RESERVE_AFTER + timedelta(seconds=1))
+    decided = decide(
+        *heads, holders=running("vision", 1, {M5: 15}), instances={M5: 20}, fronts={BIG: young}
+    )
+    assert started(decided) == [("vision", "small")]
+    assert decided.fronts[BIG] == young
+
+
+def test_what_is_kept_of_one_resource_keeps_no_other_from_starting() -> None:
+    heads = [queued(*BIG, 99, {M5: 10}), queued("vision", "gpu", 4, {G5: 1})]
+    holders = running("vision", 1, {M5: 15})
+    decided = decide(*heads, holders=holders, instances={M5: 20, G5: 4}, fronts={BIG: OVERDUE})
+    assert started(decided) == [("vision", "gpu")]
+
+
+def test_capacity_is_kept_for_one_request_at_a_time_the_one_that_waited_longest() -> None:
+    later = Front(since=ago(90), passed_at=OVERDUE.passed_at + timedelta(seconds=-1))  # type: ignore[operator]
+    heads = [queued(*BIG, 99, {M5: 10}), queued("vision", "big", 99, {M5: 9})]
+    fronts = {BIG: OVERDUE, ("vision", "big"): later}
+    decided = decide(*heads, holders=running(None, 1, {M5: 12}), instances={M5: 20}, fronts=fronts)
+    kept = {wait.head.team: wait.reason for wait in decided.waits}
+    assert kept["fraud"].endswith("kept for vision/big")
+    assert "kept" not in kept["vision"]
+
+
+def test_a_team_at_its_ceiling_is_not_passed_by_other_teams_but_by_its_own_later_requests() -> None:
+    big, small = queued(*BIG, 99, {M5: 10}), queued("fraud", "small", 98, {M5: 1})
+    others = queued("vision", "small", 4, {M5: 1})
+    holders = running("fraud", 1, {M5: 5}) + running("vision", 1, {M5: 7})
+    for behind, passed_at in ((others, None), (small, NOON)):
+        decided = decide(big, behind, holders=holders, instances={M5: 20}, fraud={"ceiling": 0.5})
+        assert started(decided) == [behind.key]
+        assert decided.fronts[BIG].passed_at == passed_at
+
+
+def test_after_the_bound_a_team_at_its_ceiling_starts_nothing_that_keeps_it_there() -> None:
+    heads = [queued(*BIG, 99, {M5: 10}), queued("fraud", "small", 98, {M5: 1})]
+    holders = running("fraud", 1, {M5: 5})
+    decided = decide(
+        *heads, holders=holders, instances={M5: 40}, fronts={BIG: OVERDUE}, fraud={"ceiling": 0.25}
+    )
+    assert started(decided) == []
+    assert reason(decided, "small") == "team fraud is at its ceiling of 25%"
+
+
+@pytest.mark.parametrize(("hours", "first"), [(23, "vision"), (24, "fraud")])
+def test_at_last_it_is_the_turn_of_whoever_is_first_in_line_whatever_its_share(
+    hours: float, first: str
+) -> None:
+    heads = [queued("fraud", "f", 0), queued("vision", "v", 0)]
+    fronts = {("fraud", "f"): Front(since=ago(hours * 60))}
+    decided = decide(*heads, holders=running("fraud", 8), slots=9, fronts=fronts)
+    assert [team for team, _ in started(decided)] == [first]
+
+
+def test_a_request_overtaken_in_its_own_line_stays_known_until_it_is_gone() -> None:
+    urgent, big = queued("fraud", "urgent", 0, {M5: 9}, priority=5), queued(*BIG, 45, {M5: 10})
+    holders = running(None, 1, {M5: 15})
+    decided = decide(urgent, big, holders=holders, instances={M5: 20}, fronts={BIG: OVERDUE})
+    assert decided.fronts[BIG] == OVERDUE
+    assert decided.fronts["fraud", "urgent"] == Front(since=NOON)
+    assert BIG not in decide(urgent, holders=holders, fronts={BIG: OVERDUE}).fronts
+
+
+# The bound, over random workloads. With T teams and jobs that run for L at most, and as long as
+# nobody else's jobs come and limits stay: the first of a line starts RESERVE_AFTER + T x L after
+# it was first passed, and RESERVE_AT_LAST + T x L after it came to the front.
+
+LONGEST = timedelta(minutes=20)
+STEP = timedelta(minutes=5)
+TEAMS = ("a", "b", "c")
+LIMITS = Capacity(tuning_jobs=6, instances={M5: 12})
+
+
+@dataclass
+class Line:
+    """A team that asks again as soon as it can: there is always somebody to pass."""
+
+    team: str
+    draw: random.Random
+    heads: list[Head] = field(default_factory=list)
+    count: int = 0
+
+    def fill(self, now: datetime) -> None:
+        while len(self.heads) < 4:
+            self.count += 1
+            size = self.draw.choice([1, 1, 2, 3, 9, 12])
+            self.heads.append(
+                Head(
+                    team=self.team,
+                    request_id=f"{self.count}",
+                    priority=0,
+                    accepted_at=now,
+                    demand=Demand(tuning_jobs=1, instances={M5: size}),
+                )
+            )
+
+
+def history(seed: int, teams: dict[str, dict[str, Any]], hours: float) -> Iterator[_Moment]:
+    draw = random.Random(seed)
+    lines = [Line(team, draw) for team in TEAMS]
+    known = {team: TeamSettings(**fields) for team, fields in teams.items()}
+    running: list[tuple[datetime, Holder]] = []
+    fronts: dict[tuple[str, str], Front] = {}
+    for step in range(int(timedelta(hours=hours) / STEP)):
+        now = NOON + step * STEP
+        running = [(end, holder) for end, holder in running if end > now]
+        for line in lines:
+            line.fill(now)
+        snapshot = Snapshot(
+            now=now,
+            holders=[holder for _, holder in running],
+            lines={line.team: line.heads for line in lines},
+            fronts=fronts,
+        )
+        decided = plan(snapshot, LIMITS, known)
+        begun = {head.key for head in decided.starts}
+        yield _Moment(now, snapshot, [fronts.get(head.key) for head in decided.starts], known)
+        for line in lines:
+            line.heads = [head for head in line.heads if head.key not in begun]
+        for head in decided.starts:
+            holder = Holder(tuning_job_name="/".join(head.key), team=head.team, demand=head.demand)
+            running.append((now + draw.randint(1, 4) * STEP, holder))
+        fronts = {key: front for key, front in decided.fronts.items() if key not in begun}
+        used = {SLOTS: 0, M5: 0}
+        for _, holder in running:
+            for resource, amount in needs(holder.demand).items():
+                used[resource] += amount
+        assert all(used[each] <= LIMITS.limits[each] for each in used)
+
+
+@dataclass(frozen=True)
+class _Moment:
+    now: datetime
+    snapshot: Snapshot
+    of_started: list[Front | None]
+    teams: dict[str, TeamSettings]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), teams_of)
+@example(0, {"a": {}, "b": {"guaranteed_share": 0.33, "lend": 0.0}, "c": {}})
+def test_the_first_of_a_line_starts_within_the_stated_bound(
+    seed: int, teams: dict[str, dict[str, Any]]
+) -> None:
+    patience = len(TEAMS) * (LONGEST + STEP)  # a cycle sees an end one step late at most
+    possible = _largest(teams)
+    for moment in history(seed, teams, hours=27):
+        for line in moment.snapshot.lines.values():
+            head = line[0]
+            front = moment.snapshot.fronts.get(head.key)
+            if front is None or head.demand.instances[M5] > possible[head.team]:
+                continue
+            if front.passed_at:
+                assert moment.now - front.passed_at <= RESERVE_AFTER + patience
+            assert moment.now - front.since <= RESERVE_AT_LAST + patience
+
+
+def _largest(teams: dict[str, dict[str, Any]]) -> dict[str, int]:
+    """The largest request of each team that its ceiling and what others lend leave possible."""
+    known = {team: TeamSettings(**fields) for team, fields in teams.items()}
+    return {team: _most(team, M5, known) if _most(team, SLOTS, known) else 0 for team in known}
+
+
+def _most(team: str, resource: str, known: dict[str, TeamSettings]) -> int:
+    limit = LIMITS.limits[resource]
+    unlent = [
+        int((each.guaranteed_share - each.lends) * limit + 1e-9)
+        for other, each in known.items()
+        if other != team
+    ]
+    return min(int(known[team].most * limit + 1e-9), limit - sum(unlent))

@@ -1,0 +1,197 @@
+"""What a team is guaranteed, what of it others may borrow, and that it is given back first."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo_dispatcher.contract.errors import InvalidSettings
+from hpo_dispatcher.contract.settings import parse_deployment
+from hpo_dispatcher.scheduling.plan import SLOTS, Front, Head, Holder, needs
+from tests.support.scheduling_scene import (
+    M5,
+    ago,
+    decide,
+    heads_of,
+    holders_of,
+    queued,
+    reason,
+    running,
+    started,
+    teams_of,
+)
+
+
+def test_an_idle_guarantee_is_borrowed_whole_unless_the_team_lends_less() -> None:
+    heads = [queued("fraud", f"r{n}") for n in range(10)]
+    assert len(decide(*heads, slots=10, vision={"guaranteed_share": 0.4}).starts) == 10
+
+
+def test_what_a_team_does_not_lend_stays_free_for_it_and_others_are_told() -> None:
+    heads = [queued("fraud", f"r{n}") for n in range(10)]
+    decided = decide(*heads, slots=10, vision={"guaranteed_share": 0.4, "lend": 0.1})
+    assert len(decided.starts) == 7
+    assert reason(decided, "r9") == (
+        "tuning jobs 7/10 in use, 1 needed; held by: fraud 7; "
+        "team vision does not lend what it leaves idle"
+    )
+
+
+def test_what_a_team_does_not_lend_is_its_own_to_use() -> None:
+    heads = [queued("vision", f"v{n}") for n in range(4)]
+    decided = decide(
+        *heads, holders=running("fraud", 7), slots=10, vision={"guaranteed_share": 0.3, "lend": 0}
+    )
+    assert len(decided.starts) == 3
+
+
+def test_what_a_team_holds_of_its_guarantee_is_not_kept_for_it_twice() -> None:
+    heads = [queued("fraud", f"r{n}") for n in range(9)]
+    decided = decide(
+        *heads, holders=running("vision", 2), slots=10, vision={"guaranteed_share": 0.4, "lend": 0}
+    )
+    assert len(decided.starts) == 6
+
+
+def test_a_team_borrows_no_more_than_it_may_and_is_told() -> None:
+    heads = [queued("fraud", f"r{n}") for n in range(10)]
+    decided = decide(*heads, slots=10, fraud={"guaranteed_share": 0.2, "borrow": 0.3})
+    assert len(decided.starts) == 5
+    assert reason(decided, "r9") == (
+        "team fraud is at its ceiling of 50%: 20% guaranteed, 30% borrowed"
+    )
+
+
+def test_what_others_borrowed_is_given_back_before_anybody_borrows_more() -> None:
+    """Five are free; the owner needs eight: what is free is not lent out again meanwhile."""
+    owner, borrower = queued("vision", "v", 0, {M5: 8}), queued("fraud", "f", 50, {M5: 1})
+    decided = decide(
+        borrower, owner, holders=running("fraud", 3, {M5: 5}), instances={M5: 20},
+        vision={"guaranteed_share": 0.5},
+    )  # fmt: skip
+    assert started(decided) == []
+    assert reason(decided, "f") == (
+        "ml.m5.xlarge 15/20 in use, 1 needed; held by: fraud 15; kept for vision/v"
+    )
+
+
+def test_nothing_is_kept_at_once_for_what_goes_beyond_the_guarantee() -> None:
+    owner, borrower = queued("vision", "v", 0, {M5: 11}), queued("fraud", "f", 50, {M5: 1})
+    decided = decide(
+        borrower, owner, holders=running("fraud", 3, {M5: 4}), instances={M5: 20},
+        vision={"guaranteed_share": 0.5},
+    )  # fmt: skip
+    assert started(decided) == [("fraud", "f")]
+
+
+def test_several_requests_within_one_guarantee_are_owed_together() -> None:
+    owners = [queued("vision", f"v{n}", 0, {M5: 4}) for n in range(3)]
+    decided = decide(
+        *owners, queued("fraud", "f", 50, {M5: 2}), holders=running("fraud", 4, {M5: 4}),
+        instances={M5: 20}, vision={"guaranteed_share": 0.5},
+    )  # fmt: skip
+    assert started(decided) == [("vision", "v0")]
+    assert "kept for vision/v1" in reason(decided, "f")
+    assert "kept for vision/v2" not in reason(decided, "f"), "12 are more than half of 20"
+
+
+def test_what_was_passed_for_long_goes_before_what_is_owed_so_neither_waits_for_the_other() -> None:
+    big, owner = queued("fraud", "big", 99, {M5: 20}), queued("vision", "v", 0, {M5: 5})
+    fronts = {("fraud", "big"): Front(since=ago(99), passed_at=ago(30))}
+    settings = {"vision": {"guaranteed_share": 0.5}}
+    decided = decide(
+        big, owner, holders=running(None, 1, {M5: 1}), instances={M5: 20}, fronts=fronts,
+        **settings,
+    )  # fmt: skip
+    assert started(decided) == []
+    assert "kept" not in reason(decided, "big")
+    assert reason(decided, "v").endswith("kept for fraud/big")
+    alone = decide(big, owner, instances={M5: 20}, fronts=fronts, **settings)
+    assert started(alone) == [("fraud", "big")]
+
+
+def test_what_needs_more_than_others_lend_never_fits_and_says_so() -> None:
+    decided = decide(
+        queued("fraud", "big", 0, {M5: 15}), instances={M5: 20},
+        vision={"guaranteed_share": 0.5, "lend": 0.2},
+    )  # fmt: skip
+    assert reason(decided, "big") == (
+        "needs 15 ml.m5.xlarge, team fraud may hold 14 of 20: never fits"
+    )
+
+
+@pytest.mark.parametrize(
+    ("teams", "problem"),
+    [
+        ({"fraud": {"guaranteed_share": 0.6}, "vision": {"guaranteed_share": 0.5}},
+         "teams: the guaranteed shares add up to 1.1. Give the teams together at most 1"),
+        ({"fraud": {"guaranteed_share": 0.2, "lend": 0.3}},
+         "teams.fraud: lends 0.3 of each resource, but 0.2 is guaranteed. "
+         "Lend at most the guaranteed share"),
+        ({"fraud": {"guaranteed_share": 0.5, "ceiling": 0.4}},
+         "teams.fraud: a ceiling of 0.4 is below the guaranteed share, 0.5. "
+         "Raise the ceiling or lower the guarantee"),
+        ({"fraud": {"borrow": 0}},
+         "teams.fraud: neither guaranteed nor borrowed: the team could start nothing. Raise one"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be_kept_are_refused(teams: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        parse_deployment({"teams": teams})
+    assert str(refused.value).endswith(problem)
+
+
+@given(heads_of, holders_of, st.integers(0, 30), st.integers(0, 30), teams_of)
+def test_whatever_is_lent_and_borrowed_no_limit_and_no_ceiling_is_passed(
+    heads: list[Head],
+    holders: list[Holder],
+    slots: int,
+    instances: int,
+    teams: dict[str, dict[str, Any]],
+) -> None:
+    decided = decide(*heads, holders=holders, slots=slots, instances={M5: instances}, **teams)
+    limits = {SLOTS: slots, M5: instances}
+    before, after = _held(holders), _held(holders)
+    for head in decided.starts:
+        after[head.team].update(needs(head.demand))
+    for resource, limit in limits.items():
+        in_use = sum(held[resource] for held in after.values())
+        assert in_use <= max(limit, sum(held[resource] for held in before.values()))
+        unlent = 0
+        for team, fields in teams.items():
+            guaranteed, lent = fields["guaranteed_share"], fields["lend"]
+            most = min(1.0, guaranteed + fields.get("borrow", 1.0))
+            assert after[team][resource] <= max(before[team][resource], most * limit + 1e-9)
+            own = math.floor((guaranteed - lent) * limit + 1e-9)
+            unlent += max(0, own - after[team][resource])
+        borrowers = {h.team for h in decided.starts if _borrows(h, after, teams, limits, resource)}
+        if borrowers:  # somebody started beyond what is his own: the rest is still there
+            assert in_use + unlent <= limit
+    accounted = [*decided.starts, *(wait.head for wait in decided.waits)]
+    assert Counter(h.request_id for h in accounted) == Counter(h.request_id for h in heads)
+    assert all(wait.reason for wait in decided.waits)
+
+
+def _held(holders: list[Holder]) -> dict[str | None, Counter[str]]:
+    held: dict[str | None, Counter[str]] = {team: Counter() for team in ("a", "b", "c", None)}
+    for holder in holders:
+        held[holder.team].update(needs(holder.demand))
+    return held
+
+
+def _borrows(
+    head: Head,
+    held: dict[str | None, Counter[str]],
+    teams: dict[str, dict[str, Any]],
+    limits: dict[str, int],
+    resource: str,
+) -> bool:
+    """Whether the last of a team's starts took more than what it lends to nobody."""
+    fields = teams[head.team]
+    own = math.floor((fields["guaranteed_share"] - fields["lend"]) * limits[resource] + 1e-9)
+    return resource in needs(head.demand) and held[head.team][resource] > own

@@ -1,0 +1,136 @@
+"""The rules of admission, each as a sentence."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo_dispatcher.scheduling.plan import RESERVE_AFTER, SLOTS, Head, Holder, needs
+from tests.support.scheduling_scene import (
+    M5,
+    NOON,
+    decide,
+    heads_of,
+    holders_of,
+    queued,
+    reason,
+    running,
+    started,
+)
+
+
+def test_all_start_while_there_is_room() -> None:
+    assert len(decide(*(queued("fraud", f"r{n}") for n in range(5))).starts) == 5
+
+
+def test_never_more_than_the_slots_whoever_holds_them() -> None:
+    heads = [queued("fraud", f"r{n}") for n in range(5)]
+    decided = decide(*heads, holders=running(None, 7), slots=10)
+    assert len(decided.starts) == 3
+    assert reason(decided, "r4") == (
+        "tuning jobs 10/10 in use, 1 needed; held by: others 7, fraud 3"
+    )
+
+
+def test_a_team_holding_less_goes_before_an_older_request() -> None:
+    old, young = queued("vision", "old", 9), queued("speech", "young", 0)
+    decided = decide(old, young, holders=running("vision", 5), slots=6)
+    assert started(decided) == [("speech", "young")]
+
+
+def test_among_equals_the_older_request_goes_first() -> None:
+    decided = decide(queued("vision", "young", 1), queued("speech", "old", 2), slots=1)
+    assert started(decided) == [("speech", "old")]
+
+
+def test_a_line_is_served_in_its_order() -> None:
+    heads = [queued("fraud", "first"), queued("fraud", "second")]
+    assert started(decide(*heads, slots=1)) == [("fraud", "first")]
+
+
+def test_what_counts_is_the_dominant_share_not_the_number_of_jobs() -> None:
+    holders = running("big", 1, {M5: 15}) + running("small", 3, {M5: 1})
+    decided = decide(
+        queued("big", "b", 5, {M5: 1}), queued("small", "s", 0, {M5: 1}),
+        holders=holders, slots=100, instances={M5: 19},
+    )  # fmt: skip
+    assert started(decided) == [("small", "s")]
+
+
+def test_a_team_of_twice_the_weight_gets_twice_as_much_under_contention() -> None:
+    heads = [queued(team, f"{team}{n}") for team in ("fraud", "vision") for n in range(30)]
+    decided = decide(*heads, slots=30, fraud={"weight": 2.0}, vision={})
+    assert Counter(team for team, _ in started(decided)) == {"fraud": 20, "vision": 10}
+
+
+def test_weights_do_not_matter_without_contention() -> None:
+    heads = [queued("vision", f"v{n}") for n in range(10)]
+    assert len(decide(*heads, slots=30, fraud={"weight": 9.0}).starts) == 10
+
+
+def test_a_team_below_its_guarantee_goes_first() -> None:
+    heads = [queued("fraud", "f", 60), queued("vision", "v", 0)]
+    decided = decide(
+        *heads, holders=running("fraud", 1) + running("vision", 2), slots=4,
+        vision={"guaranteed_share": 0.75},
+    )  # fmt: skip
+    assert started(decided) == [("vision", "v")]
+
+
+def test_no_team_goes_beyond_its_ceiling_and_is_told() -> None:
+    heads = [queued("fraud", f"r{n}") for n in range(10)]
+    decided = decide(*heads, slots=10, fraud={"ceiling": 0.3})
+    assert len(decided.starts) == 3
+    assert reason(decided, "r9") == "team fraud is at its ceiling of 30%"
+
+
+def test_instances_bind_before_slots_and_the_reason_says_who_holds_them() -> None:
+    holders = running("fraud", 3, {M5: 5}) + running(None, 1, {M5: 5})
+    decided = decide(queued("vision", "v", 0, {M5: 5}), holders=holders, instances={M5: 20})
+    assert reason(decided, "v") == (
+        "ml.m5.xlarge 20/20 in use, 5 needed; held by: fraud 15, others 5"
+    )
+
+
+def test_an_instance_type_without_a_quota_does_not_bind() -> None:
+    assert decide(queued("fraud", "r", 0, {"ml.g5.xlarge": 500})).starts
+
+
+def test_a_request_that_does_not_fit_lets_a_smaller_one_pass() -> None:
+    heads = [queued("fraud", "big", 5, {M5: 10}), queued("fraud", "small", 4, {M5: 1})]
+    decided = decide(*heads, holders=running("vision", 1, {M5: 15}), instances={M5: 20})
+    assert started(decided) == [("fraud", "small")]
+
+
+def test_what_can_never_fit_keeps_nothing_and_says_so() -> None:
+    heads = [queued("fraud", "huge", 999, {M5: 30}), queued("vision", "small", 0, {M5: 1})]
+    decided = decide(*heads, instances={M5: 20})
+    assert started(decided) == [("vision", "small")]
+    assert reason(decided, "huge") == "needs 30 ml.m5.xlarge, the limit is 20: never fits"
+
+
+@given(heads_of, holders_of, st.integers(0, 30), st.integers(0, 30))
+def test_whatever_waits_no_limit_is_passed_and_every_head_is_accounted_for(
+    heads: list[Head], holders: list[Holder], slots: int, instances: int
+) -> None:
+    decided = decide(*heads, holders=holders, slots=slots, instances={M5: instances})
+    before = Counter({SLOTS: len(holders)})
+    for holder in holders:
+        before.update(holder.demand.instances)
+    after = before.copy()
+    for head in decided.starts:
+        after.update(needs(head.demand))
+    for resource, limit in ((SLOTS, slots), (M5, instances)):
+        assert after[resource] <= max(limit, before[resource])
+    accounted = [*decided.starts, *(wait.head for wait in decided.waits)]
+    assert Counter(h.request_id for h in accounted) == Counter(h.request_id for h in heads)
+    assert all(wait.reason for wait in decided.waits)
+
+
+@given(heads_of, st.integers(1, 30))
+def test_no_slot_stays_empty_while_a_request_fits(heads: list[Head], slots: int) -> None:
+    young = [h for h in heads if NOON - h.accepted_at < RESERVE_AFTER]
+    decided = decide(*young, slots=slots)
+    assert len(decided.starts) == min(slots, len(young))

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpoq.campaign.backends.direct import DirectAccount
+from hpoq.campaign.backends.target import own_target
+from hpoq.campaign.errors import InvalidPlan, OtherCampaign
+from hpoq.campaign.model import Plan
+from hpoq.campaign.planning.account_limits import limits_of
+from hpoq.campaign.planning.compare import campaign_of, planned
+from hpoq.campaign.running.messages import message
+from tests.unit.hpoq.campaign.conftest import TEMPLATE
+
+REQUEST: dict[str, Any] = {
+    "template": "credit-default-cpu",
+    "strategy": "Bayesian",
+    "objective": {"metric": "auc", "type": "Maximize"},
+    "hyperparameter_ranges": {"lr": {"type": "continuous", "min": 0.01, "max": 1.0}},
+    "tags": {"project": "credit"},
+}
+OWN = {
+    "role_arn": "arn:aws:iam::123456789012:role/training",
+    "bucket": "bucket",
+    "source": "s3://bucket/source.tar.gz",
+    "region": "eu-central-1",
+}
+
+
+def plan(name: str = "mine", **request: Any) -> Plan:
+    campaign = campaign_of(
+        name=name, trials=24, minutes_per_trial=1, request=REQUEST | request,
+        limits={"instances": 4, "parallel_training_jobs": 2},
+    )  # fmt: skip
+    return planned(campaign, "independent")
+
+
+class Quotas:
+    """A session whose Service Quotas answers with these, or not at all."""
+
+    def __init__(self, *quotas: tuple[str, float], reachable: bool = True) -> None:
+        self.quotas, self.reachable = quotas, reachable
+
+    def client(self, *_: Any, **__: Any) -> Quotas:
+        return self
+
+    def get_paginator(self, _: str) -> Quotas:
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        if not self.reachable:
+            raise EndpointConnectionError(endpoint_url="https://servicequotas")
+        return [{"Quotas": [{"QuotaName": name, "Value": value}]} for name, value in self.quotas]
+
+
+def test_the_instance_quota_is_read_by_name_over_all_pages() -> None:
+    session: Any = Quotas(
+        ("ml.m5.large for endpoint usage", 7.0),
+        ("ml.m5.large for spot training job usage", 9.0),
+        ("ml.m5.large for training job usage", 40.0),
+    )
+    assert limits_of(session, "ml.m5.large") == {"instances": 40}
+    assert limits_of(session, "ml.g5.xlarge") == {}
+
+
+def test_an_account_out_of_reach_leaves_the_documented_limits() -> None:
+    session: Any = Quotas(reachable=False)
+    assert limits_of(session, "ml.m5.large") == {}
+
+
+def test_messages_have_seeds_tags_and_limits_of_their_own() -> None:
+    made = plan()
+    messages = [message(made, job) for job in made.jobs]
+    seeds = {m["overrides"]["HyperParameterTuningJobConfig"]["RandomSeed"] for m in messages}
+    assert len(seeds) == len(messages)
+    assert messages[0]["tags"]["project"] == "credit"
+    assert messages[0]["resource_limits"]["max_training_jobs"] == made.jobs[0].trials
+    assert [message(made, job) for job in made.jobs] == messages  # the same again
+
+
+def test_overrides_of_the_request_stay_beside_the_seed() -> None:
+    early = {"HyperParameterTuningJobConfig": {"TrainingJobEarlyStoppingType": "Auto"}}
+    made = plan(overrides=early)
+    config = message(made, made.jobs[0])["overrides"]["HyperParameterTuningJobConfig"]
+    assert config["TrainingJobEarlyStoppingType"] == "Auto"
+    assert "RandomSeed" in config
+
+
+def test_a_direct_campaign_needs_no_deployment(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(__import__("yaml").safe_dump(TEMPLATE))
+    target = own_target(plan(), **OWN, template=file)
+    assert target.image == TEMPLATE["image"]
+    bundled = own_target(plan(), **OWN, image="mine:1")
+    assert bundled.template.entry_point == "train_cpu.py"
+    with pytest.raises(InvalidPlan, match=r"credit-default-cpu"):
+        own_target(plan(template="unknown"), **OWN)
+
+
+def test_a_name_that_somebody_else_took_is_told(sagemaker: Any, target: Any) -> None:
+    made = plan("taken")
+    account = DirectAccount(sagemaker, target)
+    account.follow(made)
+    mine = message(made, made.jobs[0])
+    account.send({1: mine})
+    answer = sagemaker.describe_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=account.jobs.name(1)
+    )
+    arn = answer["HyperParameterTuningJobArn"]
+    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "hpoq:team", "Value": "others"}])
+    with pytest.raises(OtherCampaign, match="another name"):
+        account.send({1: mine})
+
+
+def test_what_sagemaker_would_refuse_names_the_job(sagemaker: Any, target: Any) -> None:
+    made = plan("wrong", objective={"metric": "unheard-of", "type": "Maximize"})
+    account = DirectAccount(sagemaker, target)
+    account.follow(made)
+    with pytest.raises(InvalidRequest, match="unheard-of"):
+        account.send({1: message(made, made.jobs[0])})
+
+
+def test_sessions_of_boto3_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hpoq.campaign.running_campaign import sagemaker as client_of
+
+    made = client_of(boto3.Session("a", "b", region_name="eu-central-1"))
+    assert made.meta.config.retries["mode"] == "adaptive"

@@ -1,0 +1,106 @@
+"""The engine's endpoint stands for SageMaker: real searches, real training processes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from hpo_dispatcher.contract.settings import Environment, Template
+from hpoq.campaign.backends.direct import DirectAccount, Target
+from hpoq.local.sagemaker import EngineSettings, Quotas, SageMakerEndpoint
+from hpoq.local.sagemaker.ports import Ports
+from tests.unit.hpoq.local.sagemaker.conftest import Memory, archive, client_of
+
+SCRIPT = """
+import argparse, math, sys
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+lr = parser.parse_args().lr
+if lr > 0.9:
+    sys.exit("too hot")
+print(f"auc={1 - (math.log10(lr) + 1.5) ** 2 / 10:.6f}")
+"""
+TEMPLATE = {
+    "description": "A training job of milliseconds.",
+    "image": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tiny:1",
+    "entry_point": "train.py",
+    "tuning_job": {
+        "TrainingJobDefinition": {
+            "AlgorithmSpecification": {
+                "MetricDefinitions": [{"Name": "auc", "Regex": "auc=([-0-9.]+)"}]
+            },
+            "ResourceConfig": {
+                "InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1
+            },
+        }
+    },
+}  # fmt: skip
+
+
+class Calls:
+    """Operations that a client was asked for."""
+
+    def __init__(self, client: Any) -> None:
+        self.names: list[str] = []
+        client.meta.events.register("before-call.sagemaker", self._note)
+
+    def _note(self, model: Any, **_: Any) -> None:
+        self.names.append(model.name)
+
+
+class Engine:
+    """Endpoints whose training script is ours."""
+
+    def __init__(self, folder: Path, **quotas: Any) -> None:
+        memory = Memory()
+        memory.stored["bucket", "source.tar.gz"] = archive({"train.py": SCRIPT})
+        any_port: Any = memory
+        ports = Ports(objects=any_port, events=any_port, logs=any_port, metrics=any_port)
+        settings = EngineSettings(
+            region="eu-central-1", account="123456789012", interpreter=Path(sys.executable),
+            quotas=Quotas(**quotas), processes=4,
+        )  # fmt: skip
+        self.endpoint = SageMakerEndpoint(folder, ports, settings)
+        self.endpoint.start()
+
+    def client(self) -> Any:
+        return client_of(self.endpoint, boto3.Session("t", "t", region_name="eu-central-1"))
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One for a module, as its first process takes seconds; campaigns have names of their own."""
+    started = Engine(tmp_path_factory.mktemp("engine"))
+    yield started
+    started.endpoint.close()
+
+
+@pytest.fixture
+def sagemaker(engine: Engine) -> Any:
+    return engine.client()
+
+
+@pytest.fixture
+def target() -> Target:
+    environment = Environment(
+        deployment="direct", ledger_table="none", artifact_bucket="bucket",
+        training_role_arn="arn:aws:iam::123456789012:role/training",
+        training_source="s3://bucket/source.tar.gz", region="eu-central-1",
+    )  # fmt: skip
+    template = Template.model_validate(TEMPLATE)
+    return Target(template=template, environment=environment, image=str(template.image))
+
+
+@pytest.fixture
+def account(sagemaker: Any, target: Target) -> DirectAccount:
+    return DirectAccount(sagemaker, target)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "credit.plan.json"

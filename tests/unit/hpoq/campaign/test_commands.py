@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.errors import HpoqError
+from hpoq.campaign.backends.direct import DirectAccount
+from hpoq.campaign.backends.queued import QueuedAccount
+from hpoq.campaign.model import Plan
+from hpoq.campaign.running.control import Control
+from hpoq.campaign.running_campaign import RunningCampaign
+from hpoq.cli import campaign as command
+from hpoq.cli.campaign import app
+from hpoq.errors import NotReachable
+from tests.unit.hpoq.campaign.backends.test_queued import NotAllowed, Queue
+from tests.unit.hpoq.campaign.conftest import TEMPLATE
+
+REQUEST = """
+strategy: Bayesian
+objective: {metric: auc, type: Maximize}
+hyperparameter_ranges:
+  lr: {type: continuous, min: 0.0001, max: 1.0, scaling: Logarithmic}
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hpoq.campaign.planning.account_limits.limits_of", lambda *_: {})
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv("COLUMNS", "200")
+    Path("request.yaml").write_text(REQUEST)
+
+
+def hpoq(*words: object) -> Any:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def planned(*more: object, name: str = "credit", trials: int = 40) -> Any:
+    limits = ["--limit", "instances=4", "--limit", "parallel_training_jobs=2"]
+    given = ["plan", "request.yaml", "--name", name, "--trials", trials, "--minutes", 1]
+    return hpoq(*given, *limits, *more)
+
+
+def test_plan_compares_strategies_and_saves_the_recommended_one() -> None:
+    ended = planned()
+    assert ended.exit_code == 0, ended.output
+    assert "single *" in ended.stdout
+    for fact in (
+        "wall clock",
+        "eight times in ten",
+        "instance-hours",
+        "cost",
+        "learns",
+        "bound by",
+    ):
+        assert fact in ended.stdout
+    assert "recommended: single" in ended.stderr
+    assert Plan.load(Path("credit.plan.json")).campaign.trials == 40
+
+
+def test_a_missed_goal_is_told_for_each_strategy_with_what_would_meet_it() -> None:
+    said = planned("--deadline", "0.1", "--budget", "0.01").stderr
+    assert "single takes up to" in said
+    assert "h over the deadline of 0.1 h" in said
+    assert "would meet it" in said
+    assert "over the budget of $0.01" in said
+    assert "would keep to it" in said
+    assert "recommended: independent; none meets the goals" in said
+
+
+def test_planning_anew_forgets_the_pause_of_the_plan_before() -> None:
+    planned()
+    hpoq("pause", "credit.plan.json")
+    planned()
+    assert Control(Path("credit.plan.json")).word == "run"
+
+
+def test_planning_anew_keeps_another_plan_that_was_there() -> None:
+    planned()
+    before = Path("credit.plan.json").read_bytes()
+    assert "kept" not in planned().stderr
+    assert not Path("credit.plan.json.bak").exists()
+
+    assert "the plan that was there is kept as credit.plan.json.bak" in planned(trials=50).stderr
+    assert Path("credit.plan.json.bak").read_bytes() == before
+    assert Plan.load(Path("credit.plan.json")).campaign.trials == 50
+
+
+def test_plan_takes_the_strategy_and_the_file_it_is_told() -> None:
+    assert planned("--strategy", "narrowing", "--out", "other.json").exit_code == 0
+    assert Plan.load(Path("other.json")).strategy == "narrowing"
+
+
+def test_plan_as_json_is_for_other_programs() -> None:
+    ended = planned("--json", "--deadline", "0.1")
+    told = json.loads(ended.stdout)
+    assert [each["strategy"] for each in told["strategies"]][:2] == ["single", "independent"]
+    assert "over the deadline" in told["strategies"][0]["shortfalls"][0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--strategy", "luck"), "luck"),
+        (("--limit", "instances=many"), "NAME=NUMBER"),
+        (("--limit", "cores=4"), "cores"),
+    ],
+)
+def test_a_wrong_option_is_told_in_one_line(words: tuple[str, ...], said: str) -> None:
+    ended = planned(*words)
+    assert isinstance(ended.exception, HpoqError)
+    assert said in str(ended.exception)
+    assert "\n" not in str(ended.exception)
+
+
+def test_minutes_are_asked_for_or_measured() -> None:
+    ended = hpoq("plan", "request.yaml", "--name", "credit", "--trials", 40)
+    assert "--pilot" in str(ended.exception)
+
+
+def test_a_campaign_is_run_extended_and_read_from_the_shell(
+    account: DirectAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_queued", lambda plan, *_: RunningCampaign(plan, account))
+    assert planned("--strategy", "independent", trials=12).exit_code == 0
+    ran = hpoq("run", "credit.plan.json", "--every", "0.5")
+    assert ran.exit_code == 0, ran.output
+    assert "12 trials" in ran.stderr
+    assert "16 trials" in hpoq("extend", "credit.plan.json", 4).stderr
+    assert hpoq("run", "credit.plan.json", "--every", "0.5").exit_code == 0
+    best = hpoq("results", "credit.plan.json")
+    assert "credit" in best.stdout
+    assert len(json.loads(hpoq("results", "credit.plan.json", "--json").stdout)) == 16
+    storage = "sqlite:///study.db"
+    told = hpoq("results", "credit.plan.json", "-o", "r.csv", "--optuna", storage)
+    assert "study credit holds 16 trials" in told.stderr
+    assert len(Path("r.csv").read_text().splitlines()) == 17
+    report = hpoq("report", "credit.plan.json")
+    assert report.stdout.strip() == "credit.html"
+    assert Path("credit.html").stat().st_size < 10_000_000
+
+
+def test_a_direct_campaign_is_read_without_any_deployment(
+    account: DirectAccount, sagemaker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpoq.campaign.running_campaign.sagemaker", lambda _: sagemaker)
+    planned(name="alone", trials=4)
+    RunningCampaign(Path("alone.plan.json"), account).run(every=0.05)
+    assert len(json.loads(hpoq("results", "alone.plan.json", "--direct", "--json").stdout)) == 4
+    assert hpoq("report", "alone.plan.json", "--direct").stdout.strip() == "alone.html"
+
+
+def test_a_direct_campaign_runs_without_any_deployment(
+    sagemaker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpoq.campaign.running_campaign.sagemaker", lambda _: sagemaker)
+    Path("tiny.yaml").write_text(yaml.safe_dump(TEMPLATE))
+    planned(name="ours", trials=8)
+    direct = (
+        "run", "ours.plan.json", "--every", "0.5", "--direct",
+        "--role-arn", "arn:aws:iam::123456789012:role/training", "--bucket", "bucket",
+        "--source", "s3://bucket/source.tar.gz",
+    )  # fmt: skip
+    ran = hpoq(*direct, "--template-file", "tiny.yaml")
+    assert ran.exit_code == 0, ran.output
+    assert len(json.loads(hpoq("results", "ours.plan.json", "--direct", "--json").stdout)) == 8
+    missing = hpoq(*direct, "--template-file", "none.yaml")
+    assert isinstance(missing.exception, HpoqError)
+    assert "none.yaml" in str(missing.exception)
+
+
+def test_a_cancelled_run_says_what_was_not_started(
+    account: DirectAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_queued", lambda plan, *_: RunningCampaign(plan, account))
+    planned("--strategy", "independent", name="never")
+    hpoq("cancel", "never.plan.json")
+    ran = hpoq("run", "never.plan.json", "--every", "0.5")
+    assert ran.exit_code == 3
+    assert "tuning jobs not started. Go on: hpoq campaign resume never.plan.json" in ran.stderr
+
+
+def test_a_campaign_that_only_fails_is_left_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = QueuedAccount(Queue(Status.FAILED), "fraud", NotAllowed())  # type: ignore[arg-type]
+    monkeypatch.setattr(command, "_queued", lambda plan, *_: RunningCampaign(plan, account))
+    planned("--strategy", "independent", name="bad")
+    ran = hpoq("run", "bad.plan.json", "--every", "0.5")
+    assert ran.exit_code == 3
+    assert "bad-00001 Failed" in ran.stderr
+    assert "no trial has completed" in ran.stderr
+
+
+def test_a_campaign_is_left_to_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue()
+    account = QueuedAccount(queue, "fraud", NotAllowed())  # type: ignore[arg-type]
+    monkeypatch.setattr(command, "_queued", lambda plan, *_: RunningCampaign(plan, account))
+    planned("--strategy", "independent", name="left")
+    jobs = len(Plan.load(Path("left.plan.json")).jobs)
+    assert f"{jobs} tuning jobs sent" in hpoq("run", "left.plan.json", "--detach").stderr
+    assert len(queue.ledger) == jobs
+
+
+def test_pause_resume_and_cancel_are_words_beside_the_plan() -> None:
+    planned()
+    control = Control(Path("credit.plan.json"))
+    for word, kept in (("pause", "pause"), ("resume", "run"), ("cancel", "cancel")):
+        assert hpoq(word, "credit.plan.json").exit_code == 0
+        assert control.word == kept
+
+
+def test_a_direct_run_without_deployment_says_what_it_lacks() -> None:
+    planned()
+    ended = hpoq("run", "credit.plan.json", "--direct", "--bucket", "b")
+    assert "--role-arn" in str(ended.exception)
+
+
+def test_a_run_without_account_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", "/nonexistent")
+    ended = hpoq("run", "credit.plan.json", "--team", "fraud")
+    assert isinstance(ended.exception, NotReachable)
+    assert "credentials" in str(ended.exception)
+
+
+def test_a_plan_edited_into_nonsense_is_refused() -> None:
+    planned()
+    file = Path("credit.plan.json")
+    file.write_text(file.read_text().replace('"trials": 40', '"trials": 41', 1))
+    assert "the jobs hold 40" in str(hpoq("run", file).exception)

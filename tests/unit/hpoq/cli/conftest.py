@@ -1,0 +1,41 @@
+"""The command against a moto account whose dispatcher is at hand."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from unittest.mock import patch
+
+import pytest
+
+from tests.unit.hpo_dispatcher.conftest import Account, account, session
+
+__all__ = ["account", "session"]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def hpoq(account: Account, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Run ``hpoq ...``; exit status, stdout, stderr. The deployment has had one cycle."""
+    from hpoq.cli import main
+
+    account.cycle()
+
+    def run(
+        *arguments: str, stdin: str | None = None, status_only: bool = False
+    ) -> tuple[int, str, str]:
+
+        status = 0
+        feed = patch("sys.stdin", io.StringIO(stdin))
+        with patch("sys.argv", ["hpoq", *arguments]), feed:
+            try:
+                main()
+            except SystemExit as ended:
+                status = int(ended.code or 0)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    with patch.dict(os.environ, {"HPOQ_TEAM": "fraud", "COLUMNS": "140"}):
+        yield run

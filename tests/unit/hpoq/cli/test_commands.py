@@ -1,0 +1,425 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import jsonschema
+import pytest
+
+from hpo_dispatcher.contract.entry import BestTrainingJob, Status
+from hpo_dispatcher.ports import Ending
+from tests.unit.hpo_dispatcher.conftest import RANGES, Account
+from tests.unit.hpoq.cli.conftest import Run
+
+REQUEST = {"hyperparameter_ranges": RANGES}
+YAML = "hyperparameter_ranges: {n: {type: integer, min: 1, max: 2}}"
+
+
+def written(folder: Path, name: str, text: str) -> str:
+    file = folder / name
+    file.write_text(text)
+    return str(file)
+
+
+# submit
+
+
+def test_submit_prints_the_ids_alone_on_stdout(hpoq: Run, account: Account, tmp_path: Path) -> None:
+    file = written(tmp_path, "a.json", json.dumps(REQUEST | {"request_id": "mine"}))
+    status, out, err = hpoq("submit", file)
+    assert (status, out) == (0, "mine\n")
+    assert "1 requests sent as team fraud" in err
+    assert account.cycle().started == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "count"),
+    [
+        ("one.json", json.dumps(REQUEST), 1),
+        ("array.json", json.dumps([REQUEST, REQUEST]), 2),
+        ("lines.jsonl", f"{json.dumps(REQUEST)}\n{json.dumps(REQUEST)}\n", 2),
+        ("one.yaml", YAML, 1),
+        ("many.yaml", "\n---\n".join([YAML] * 3), 3),
+    ],
+)  # fmt: skip
+def test_submit_reads_json_lines_and_yaml(
+    hpoq: Run, tmp_path: Path, name: str, text: str, count: int
+) -> None:
+    status, out, _ = hpoq("submit", written(tmp_path, name, text))
+    assert status == 0
+    assert len(out.split()) == count
+
+
+def test_submit_reads_stdin_and_more_than_one_batch(hpoq: Run, account: Account) -> None:
+    lines = "\n".join(json.dumps(REQUEST) for _ in range(25))
+    _, out, _ = hpoq("submit", "-", stdin=lines)
+    assert len(set(out.split())) == 25
+    assert account.waiting("fraud") == 25
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{]", "neither JSON nor YAML"),
+        ("", "no request in it"),
+        ("[1]", "not an object"),
+        (json.dumps({"hyperparameter_ranges": {}}), "hyperparameter_ranges: empty"),
+    ],
+)
+def test_a_bad_file_is_one_line_and_nothing_is_sent(
+    hpoq: Run, account: Account, tmp_path: Path, text: str, said: str
+) -> None:
+    status, out, err = hpoq("submit", written(tmp_path, "bad.json", text))
+    assert (status, out) == (1, "")
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+    assert account.waiting("fraud") == 0
+
+
+def test_one_bad_request_of_many_keeps_all_from_being_sent(
+    hpoq: Run, account: Account, tmp_path: Path
+) -> None:
+    file = written(tmp_path, "two.json", json.dumps([REQUEST, {"stratgy": 1}]))
+    status, _, err = hpoq("submit", file)
+    assert status == 1
+    assert "request 2: stratgy: unknown field. Did you mean strategy?" in err
+    assert account.waiting("fraud") == 0
+
+
+def test_a_dry_run_shows_the_api_request_and_sends_nothing(
+    hpoq: Run, account: Account, tmp_path: Path
+) -> None:
+    file = written(tmp_path, "a.json", json.dumps(REQUEST | {"request_id": "mine"}))
+    status, out, _ = hpoq("submit", "--dry-run", file)
+    assert status == 0
+    (shown,) = json.loads(out)
+    assert shown["HyperParameterTuningJobConfig"]["Strategy"] == "Bayesian"
+    assert account.waiting("fraud") == 0
+
+
+def test_a_dry_run_knows_the_guardrails(hpoq: Run, account: Account, tmp_path: Path) -> None:
+    account.configure(guardrails={"max_training_jobs": 3})
+    account.cycle()
+    status, _, err = hpoq("submit", "--dry-run", written(tmp_path, "a.json", json.dumps(REQUEST)))
+    assert status == 1
+    assert "resource_limits.max_training_jobs: 20, 3 at most" in err
+
+
+def test_submit_tells_what_the_requests_cost_at_most_and_no_price_is_made_up(
+    hpoq: Run, account: Account, tmp_path: Path
+) -> None:
+    mine = REQUEST | {"request_id": "mine"}
+    _, _, err = hpoq("submit", written(tmp_path, "a.json", json.dumps(mine)))
+    assert "mine: at most 10 instance-hours of ml.m5.large; no price is set for ml.m5.large" in err
+    account.configure(prices={"ml.m5.large": 0.2})
+    account.cycle()
+    file = written(tmp_path, "b.json", json.dumps([REQUEST, mine]))
+    status, out, err = hpoq("submit", "--json", file)
+    assert status == 0
+    estimates = [each["estimate"] for each in json.loads(out)]
+    assert [each["cost"] for each in estimates] == [2.0, 2.0]
+    assert json.loads(out)[1]["request_id"] == "mine"
+    assert "2 requests together: at most 20 instance-hours of ml.m5.large, 4.00 USD" in err
+
+
+def test_a_dry_run_tells_the_estimate_and_what_the_budget_makes_of_it(
+    hpoq: Run, account: Account, tmp_path: Path
+) -> None:
+    account.configure(teams={"fraud": {"monthly_instance_hours": 15}, "vision": {}})
+    account.cycle()
+    file = written(tmp_path, "a.json", json.dumps([REQUEST, REQUEST]))
+    status, out, err = hpoq("submit", "--dry-run", "--json", file)
+    assert status == 0
+    first = json.loads(out)[0]
+    assert first["tuning_job"]["HyperParameterTuningJobConfig"]["Strategy"] == "Bayesian"
+    assert first["estimate"]["instance_hours"] == 10
+    assert "budget of team fraud: 15 of 15 instance-hours are left in 20" in err
+    assert "what exceeds them will wait" in err
+
+
+def test_many_requests_are_estimated_together(hpoq: Run, tmp_path: Path) -> None:
+    many = written(tmp_path, "a.json", json.dumps([REQUEST] * 11))
+    _, _, err = hpoq("submit", many)
+    assert err.count("instance-hours") == 1
+    assert "11 requests together: at most 110 instance-hours" in err
+
+
+def test_what_cannot_be_estimated_is_sent_all_the_same(
+    hpoq: Run, account: Account, tmp_path: Path
+) -> None:
+    file = written(tmp_path, "a.json", json.dumps(REQUEST | {"template": "no-such"}))
+    status, out, err = hpoq("submit", "--json", file)
+    assert status == 0
+    assert json.loads(out)[0]["estimate"] is None
+    assert "no estimate of the cost: template: 'no-such' is unknown" in err
+    assert account.waiting("fraud") == 1
+
+
+# reading
+
+
+@pytest.fixture
+def ended(account: Account) -> None:
+    """Two requests of fraud, one with a best training job, and one of vision."""
+    for team, request_id in (("fraud", "a"), ("fraud", "b"), ("vision", "v")):
+        account.request(team, request_id)
+    account.cycle()
+    ledger = account.dispatcher().ledger
+    entry = ledger.get("fraud", "a")
+    assert entry is not None
+    assert entry.started_at is not None
+    best = BestTrainingJob(
+        name="a-001", objective=0.78, metric="validation:auc", hyperparameters={"lr": "0.0123456"}
+    )
+    ending = Ending(
+        team="fraud",
+        request_id="a",
+        was=(Status.IN_PROGRESS,),
+        status=Status.COMPLETED,
+        ended_at=entry.started_at,
+        tuning_job_name=entry.tuning_job_name,
+        counters={"Completed": 3, "NonRetryableError": 1},
+        best=best,
+    )
+    assert ledger.finish([ending])
+
+
+@pytest.mark.usefixtures("ended")
+def test_list_shows_a_teams_requests(hpoq: Run) -> None:
+    status, out, err = hpoq("list")
+    assert status == 0
+    assert "0.7800" in out
+    assert "lr=0.01235" in out
+    assert "3/20 (1 failed)" in out
+    assert "2 of 2 requests" in err
+
+
+@pytest.mark.usefixtures("ended")
+def test_list_filters_and_speaks_json(hpoq: Run) -> None:
+    _, out, _ = hpoq("list", "--all-teams", "--json")
+    assert {(e["team"], e["request_id"]) for e in json.loads(out)} == {
+        ("fraud", "a"), ("fraud", "b"), ("vision", "v")
+    }  # fmt: skip
+    _, out, _ = hpoq("list", "--status", "completed", "--json")
+    assert "a" in {entry["request_id"] for entry in json.loads(out)}
+    status, _, err = hpoq("list", "--status", "Done")
+    assert status == 2
+    assert "'Done' is none of Queued" in err
+
+
+@pytest.mark.usefixtures("ended")
+def test_status_and_best_say_what_was_found(hpoq: Run) -> None:
+    _, out, _ = hpoq("status", "a")
+    assert "validation:auc by a-001" in out
+    _, out, _ = hpoq("status", "a", "--json")
+    assert json.loads(out)["counters"] == {"Completed": 3, "NonRetryableError": 1}
+    _, out, _ = hpoq("best", "a", "--json")
+    assert json.loads(out)["hyperparameters"] == {"lr": "0.0123456"}
+    _, out, _ = hpoq("best", "a")
+    assert "0.0123456" in out
+
+
+@pytest.mark.parametrize("command", ["status", "best"])
+def test_an_unknown_request_is_one_line(hpoq: Run, command: str) -> None:
+    status, _, err = hpoq(command, "nope")
+    assert status == 1
+    assert "no request 'nope' of team fraud" in err
+
+
+@pytest.mark.usefixtures("ended")
+def test_watch_ends_with_a_leaderboard_and_tells_success_by_its_status(hpoq: Run) -> None:
+    status, out, err = hpoq("watch", "a")
+    assert status == 0
+    assert "lr=0.01235" in out
+    assert "fraud/a Completed" in err
+
+
+def test_watch_of_a_cancelled_request_is_status_3(hpoq: Run, account: Account) -> None:
+    account.send("fraud", {"action": "cancel", "request_id": "x"})
+    account.cycle()
+    status, _, _ = hpoq("watch", "-", stdin="x\n")
+    assert status == 3
+
+
+def test_watch_of_nothing_says_so(hpoq: Run) -> None:
+    assert hpoq("watch")[2] == "nothing is queued or running\n"
+
+
+def test_capacity_tells_what_is_in_use_and_who_waits(hpoq: Run, account: Account) -> None:
+    account.configure(limits={"tuning_jobs": 1})
+    account.request("fraud", "a")
+    account.request("fraud", "b")
+    account.cycle()
+    _, out, err = hpoq("capacity")
+    assert "tuning jobs" in out
+    assert "1/1 in use, 1 needed; held by: fraud 1" in out
+    assert "as of 20" in err
+    _, out, _ = hpoq("capacity", "--json")
+    assert json.loads(out)["tuning_jobs"]["by_team"] == {"fraud": 1}
+    _, out, _ = hpoq("status", "b")
+    assert "held by: fraud 1" in out
+
+
+def test_capacity_and_status_show_a_budget_and_whom_it_holds(hpoq: Run, account: Account) -> None:
+    account.configure(
+        teams={"fraud": {"monthly_instance_hours": 15}, "vision": {}}, prices={"ml.m5.large": 0.1}
+    )
+    account.request("fraud", "a")
+    account.request("fraud", "b")
+    account.cycle()
+    _, out, _ = hpoq("capacity")
+    row = next(line for line in out.splitlines() if line.startswith("fraud"))
+    assert row.split()[2:] == ["15.0", "0.0", "10.0", "5.0"]
+    _, out, _ = hpoq("capacity", "--json")
+    assert json.loads(out)["budgets"]["fraud"]["set_aside"] == 10
+    waiting = json.loads(out)["waiting"][0]["request_id"]
+    _, out, _ = hpoq("status", waiting)
+    assert "the budget of team fraud is 15 instance-hours a month" in out
+    assert "at most 10 instance-hours (1.00 USD)" in out
+    account.cycle()  # moto's tuning jobs end at once
+    _, out, _ = hpoq("status", "b" if waiting == "a" else "a")
+    assert "instance-hours (0.00 USD) used, at most 10 instance-hours (1.00 USD)" in out
+
+
+def test_templates_are_listed_and_shown(hpoq: Run) -> None:
+    _, out, _ = hpoq("template", "list")
+    assert "credit-default-cpu (default)" in out
+    _, out, _ = hpoq("template", "list", "--json")
+    assert "smoke" in json.loads(out)
+    _, out, _ = hpoq("template", "show", "smoke")
+    assert "entry_point: train_cpu.py" in out
+    assert "no template 'x'" in hpoq("template", "show", "x")[2]
+
+
+def test_the_schema_is_printed(hpoq: Run) -> None:
+    _, out, _ = hpoq("schema")
+    jsonschema.validate(REQUEST, json.loads(out))
+
+
+# writing
+
+
+def test_actions_go_over_the_teams_queue(hpoq: Run, account: Account) -> None:
+    hpoq("cancel", "x", "y")
+    assert account.waiting("fraud") == 2
+    account.cycle()
+    ledger = account.dispatcher().ledger
+    for each in ("x", "y"):
+        entry = ledger.get("fraud", each)
+        assert entry is not None
+        assert entry.status is Status.CANCELLED
+    for command in (["priority", "x", "5"], ["hold", "x"], ["release"]):
+        assert hpoq(*command)[0] == 0
+    assert account.waiting("fraud") == 3
+
+
+def test_redrive_shows_why_and_sends_back(hpoq: Run, account: Account) -> None:
+    account.request("fraud", "bad", template="gpu")
+    account.cycle()
+    account_visible(account)
+    _, out, _ = hpoq("redrive", "--json")
+    (letter,) = json.loads(out)
+    assert (letter["field"], letter["team"]) == ("template", "fraud")
+    account_visible(account)
+    _, out, _ = hpoq("redrive")
+    assert "'gpu' is unknown" in out
+    account_visible(account)
+    assert "0 messages" in hpoq("redrive", "--send", "--filter", "other")[2]
+    account_visible(account)
+    mend = "python -c 'import sys,pathlib; p=pathlib.Path(sys.argv[1]); "
+    mend += 'p.write_text(p.read_text().replace("gpu", "smoke"))\''
+    with patch.dict(os.environ, {"EDITOR": mend}):
+        assert "1 messages sent back" in hpoq("redrive", "--edit")[2]
+    assert account.cycle().started == 1
+    assert account.dead_letters("fraud") == []
+
+
+def test_what_others_wrote_is_shown_as_it_is(hpoq: Run, account: Account) -> None:
+    account.request("fraud", "bad", template="[/b][red]gpu:smile:")
+    account.cycle()
+    account_visible(account)
+    status, out, _ = hpoq("redrive")
+    assert status == 0
+    assert "'[/b][red]gpu:smile:' is unknown" in out
+
+
+def test_redrive_deletes(hpoq: Run, account: Account) -> None:
+    account.send("fraud", "not JSON")
+    account.cycle()
+    assert "1 messages deleted" in hpoq("redrive", "--delete")[2]
+    account_visible(account)
+    assert account.dead_letters("fraud") == []
+    assert hpoq("redrive", "--delete", "--send")[0] == 2
+
+
+def account_visible(account: Account) -> None:
+    """Stands for the visibility timeout of letters that were looked at."""
+    from moto.backends import get_backend
+
+    backend: Any = get_backend("sqs")
+    for queue in backend["123456789012"]["eu-central-1"].queues.values():
+        for message in queue._messages:
+            message.change_visibility(-1)  # the past: 0 is visible only after this millisecond
+
+
+# whose, and where
+
+
+def test_without_a_team_the_teams_are_named(hpoq: Run) -> None:
+    with patch.dict(os.environ):
+        del os.environ["HPOQ_TEAM"]
+        status, _, err = hpoq("list")
+    assert status == 1
+    assert "Say --team or set HPOQ_TEAM; there are fraud, vision" in err
+
+
+def test_an_unknown_deployment_or_team_is_one_line(hpoq: Run, tmp_path: Path) -> None:
+    status, _, err = hpoq("list", "--deployment", "other")
+    assert status == 1
+    assert "there is no ledger of other" in err
+    file = written(tmp_path, "a.json", json.dumps(REQUEST))
+    status, _, err = hpoq("submit", "--team", "sales", file)
+    assert "there is no queue of team sales" in err
+
+
+def test_a_deployment_that_has_not_run_yet_says_so(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hpoq.cli import main
+
+    with patch("sys.argv", ["hpoq", "template", "list"]), pytest.raises(SystemExit):
+        main()
+    assert "has not run yet" in capsys.readouterr().err
+
+
+def test_status_list_and_capacity_show_place_reason_and_estimate(
+    hpoq: Run, account: Account
+) -> None:
+    account.request("fraud", "first")
+    account.cycle()
+    account.cycle()  # moto's tuning jobs end at once: now a run time is known
+    account.configure(limits={"tuning_jobs": 1})
+    for request_id in ("a", "b", "c"):
+        account.request("fraud", request_id)
+    account.cycle()
+    waiting = json.loads(hpoq("capacity", "--json")[1])["waiting"]
+    last = waiting[-1]["request_id"]
+    assert [each["outlook"]["place"] for each in waiting] == [1, 2]
+    assert waiting[-1]["outlook"]["overall"] == 2
+
+    status = hpoq("status", last)[1]
+    assert "1/1 in use, 1 needed; held by: fraud 1" in status
+    assert "2 of 2, 2 of all teams'" in status
+    assert "by 1 run times" in status
+    told = json.loads(hpoq("status", last, "--json")[1])["waiting"]
+    assert (told["place"], told["run_times"]) == (2, 1)
+    assert told["earliest"] <= told["starts_in"] <= told["latest"]
+
+    listed = {each["request_id"]: each for each in json.loads(hpoq("list", "--json")[1])}
+    assert listed[last]["waiting"]["place"] == 2
+    assert "waiting" not in listed["first"]
+    for command in ("list", "capacity"):
+        assert "2 of 2, 2 of all teams'" in " ".join(hpoq(command)[1].split())

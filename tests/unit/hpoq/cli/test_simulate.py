@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.unit.hpo_dispatcher.conftest import Account
+from tests.unit.hpoq.cli.conftest import Run
+
+
+def test_simulate_shows_what_came_of_a_workload(hpoq: Run) -> None:
+    status, out, err = hpoq("simulate", "noisy-neighbour", "--requests", "120")
+    assert status == 0
+    assert "130 of 130" in out
+    assert "lost, doubled" in out
+    assert "workload noisy-neighbour" in err
+
+
+def test_simulate_speaks_json_and_compares_with_polling(hpoq: Run) -> None:
+    _, events, _ = hpoq("simulate", "burst", "-n", "250", "--json")
+    _, polling, _ = hpoq("simulate", "burst", "-n", "250", "--polling", "--json")
+    assert json.loads(events)["utilisation"] > json.loads(polling)["utilisation"]
+
+
+def test_an_unknown_workload_is_named(hpoq: Run) -> None:
+    status, _, err = hpoq("simulate", "monday")
+    assert status == 2
+    assert "'monday' is none of burst" in err
+
+
+ENTRY = {
+    "team": "fraud", "status": "Completed", "accepted_at": "2026-01-01T00:00:00Z",
+    "started_at": "2026-01-01T00:01:00Z", "ended_at": "2026-01-01T00:21:00Z",
+    "instances": {"ml.m5.large": 4}, "request": {},
+}  # fmt: skip
+
+
+def test_a_recorded_ledger_is_replayed(hpoq: Run, account: Account, tmp_path: Path) -> None:
+    for request_id in ("a", "b"):
+        account.request("fraud", request_id)
+    account.request("vision", "c", after=["d"])
+    account.request("vision", "d")
+    account.cycle()
+    account.cycle()
+    _, listed, _ = hpoq("list", "--all-teams", "--json")
+    file = tmp_path / "ledger.json"
+    file.write_text(listed)
+    _, out, _ = hpoq("simulate", str(file), "--json")
+    report = json.loads(out)
+    assert (report["completed"], report["lost"], set(report["waits"])) == (
+        4,
+        0,
+        {"fraud", "vision"},
+    )
+
+
+def test_a_recording_meets_the_account_that_is_asked_for(hpoq: Run, tmp_path: Path) -> None:
+    entries = [ENTRY | {"request_id": f"r{n}"} for n in range(4)]
+    file = tmp_path / "ledger.json"
+    file.write_text(json.dumps(entries))
+    account = ["--quota", "ml.m5.large=8", "--slots", "3", "--json"]
+    report = json.loads(hpoq("simulate", str(file), *account)[1])
+    assert report["peak"] == 2  # eight instances are two requests' at once
+    assert 40 / 60 <= report["hours"] < 41 / 60
+
+
+def test_a_file_that_is_no_ledger_is_one_line(hpoq: Run, tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_text("[]")
+    status, _, err = hpoq("simulate", str(file))
+    assert status == 1
+    assert "no request in it" in err
+
+
+def test_a_plot_is_written(hpoq: Run, tmp_path: Path) -> None:
+    file = tmp_path / "plot.html"
+    status, _, err = hpoq("simulate", "noisy-neighbour", "-n", "120", "--plot", str(file))
+    assert (status, f"plotted to {file}" in err) == (0, True)
+    page = file.read_text()
+    assert "running tuning jobs" in page
+    assert "queued requests" in page

@@ -1,0 +1,167 @@
+"""`hpoq local deploy` before it reaches cdk, and when cdk fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boto3 import Session
+
+from hpoq.local import cloud as clouds
+from hpoq.local.cloud import Cloud, exports
+from hpoq.local.errors import DeploymentFailed, LocalCloudError
+from hpoq.local.lifecycle import deployment, interpreters
+from hpoq.local.lifecycle.home import Home
+from tests.unit.hpoq.local.lifecycle.test_home import RUNNING
+
+CDK = """#!/bin/sh
+echo "$@" >> {folder}/commands
+env > {folder}/environment
+while [ $# -gt 0 ]; do
+  if [ "$1" = --outputs-file ]; then echo '{{"hpoq": {{"Table": "hpoq-ledger"}}}}' > "$2"; fi
+  if [ "$1" = bad=1 ]; then echo "bad: is not a setting"; exit 1; fi
+  shift
+done
+"""
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Cloud:
+    home = Home(tmp_path / ".hpoq")
+    home.make()
+    return Cloud(home, RUNNING)
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A CDK app with a cdk that writes down what it is asked."""
+    folder = tmp_path / "app"
+    cdk = folder / "node_modules" / ".bin" / "cdk"
+    cdk.parent.mkdir(parents=True)
+    cdk.write_text(CDK.format(folder=folder))
+    cdk.chmod(0o755)
+    (folder / "cdk.json").write_text("{}")
+    monkeypatch.setattr(deployment.Deployment, "_is_bootstrapped", lambda _: bootstrapped[0])
+    bootstrapped[0] = True
+    return folder
+
+
+bootstrapped = [True]
+
+
+def commands(app: Path) -> list[str]:
+    return (app / "commands").read_text().splitlines()
+
+
+def test_the_first_deployment_bootstraps(cloud: Cloud, app: Path) -> None:
+    bootstrapped[0] = False
+    said: list[str] = []
+
+    outputs = cloud.deploy({"name": "hpoq", "python_version": "3.13"}, app=app, say=said.append)
+
+    assert outputs == {"Table": "hpoq-ledger"}
+    assert said == ["cdk bootstrap", "cdk deploy"]
+    bootstrap, deploy = commands(app)
+    assert bootstrap == "bootstrap aws://123456789012/us-east-1"
+    assert deploy.startswith("deploy --require-approval never")
+    assert deploy.endswith("-c name=hpoq -c python_version=3.13")
+
+
+def test_cdk_is_led_to_the_cloud_whatever_the_shell_says(
+    cloud: Cloud, app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of production")
+
+    cloud.deploy(app=app)
+
+    lines = (app / "environment").read_text().splitlines()
+    environ = dict(line.split("=", 1) for line in lines if "=" in line)
+    assert environ["AWS_ENDPOINT_URL"] == RUNNING.endpoint
+    assert environ["AWS_ACCESS_KEY_ID"] == RUNNING.access_key_id
+    assert "AWS_PROFILE" not in environ
+    assert "AWS_SESSION_TOKEN" not in environ
+
+
+def test_a_failure_shows_what_cdk_said(cloud: Cloud, app: Path) -> None:
+    with pytest.raises(DeploymentFailed, match=r"`cdk deploy` failed.*bad: is not a setting"):
+        cloud.deploy({"bad": "1"}, app=app)
+
+
+def test_without_the_wanted_python_functions_get_the_one_at_hand(
+    cloud: Cloud, app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpreters, "find", lambda _: None)
+    said: list[str] = []
+
+    cloud.deploy(app=app, say=said.append)
+
+    own = interpreters.own_version()
+    assert commands(app)[-1].endswith(f"-c python_version={own}")
+    assert any(
+        f"no python3.13 on this machine: functions are deployed for python{own}" in s for s in said
+    )
+
+
+def test_without_node_or_an_app_the_fix_is_named(
+    cloud: Cloud, app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LocalCloudError, match=r"no cdk.json .*--app"):
+        cloud.deploy()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LocalCloudError, match=r"Install Node.js"):
+        cloud.deploy(app=app)
+
+
+def test_the_nearest_app_upwards_is_deployed(
+    cloud: Cloud, app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (app / "docs").mkdir()
+    monkeypatch.chdir(app / "docs")
+
+    assert cloud.deploy()["Table"] == "hpoq-ledger"
+
+
+def test_an_app_without_its_own_cdk_gets_the_pinned_one(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cdk.json").write_text("{}")
+    made = deployment.Deployment(cloud, tmp_path, print)
+    assert made._cdk() == ["npx", "--yes", "aws-cdk@2.1148.1"]
+
+
+def test_exports_quote_values_and_unset_what_misleads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "example.com")
+    cloud = Cloud(Home(tmp_path / "it's here"), RUNNING)
+
+    lines = exports(cloud).splitlines()
+
+    assert lines[0].startswith("unset AWS_PROFILE")
+    assert f"export HPOQ_HOME='{tmp_path}/it'\"'\"'s here'" in lines
+    assert "export NO_PROXY=example.com,127.0.0.1,localhost" in lines
+
+
+def test_a_session_is_led_to_the_cloud_and_can_be_another_user(tmp_path: Path) -> None:
+    from hpoq.local.session import CloudSession
+
+    session: Session = Cloud(Home(tmp_path), RUNNING).session()
+    client: Any = session.client("sqs")
+    assert client.meta.endpoint_url == RUNNING.endpoint
+
+    other = CloudSession(RUNNING, access_key_id="AKIAOTHER", secret_access_key="s")
+    credentials = other.get_credentials()
+    assert credentials is not None
+    assert credentials.access_key == "AKIAOTHER"
+    assert other.resource("s3").meta.client.meta.endpoint_url == RUNNING.endpoint
+
+
+def test_json_of_the_environment_is_complete(tmp_path: Path) -> None:
+    env = Cloud(Home(tmp_path), RUNNING).env
+    assert json.loads(json.dumps(env)) == env
+    assert {"AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"} <= set(env)
+    assert set(clouds.MISLEADING).isdisjoint(env)

@@ -1,0 +1,406 @@
+"""What a training job finds when it starts, and what is left of it when it has ended."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boto3 import Session
+from sagemaker.train import container_drivers
+from sagemaker.train.templates import EXECUTE_BASIC_SCRIPT_DRIVER, TRAIN_SCRIPT_TEMPLATE
+
+from hpoq.local.sagemaker.training import programs
+from hpoq.local.sagemaker.training.channels import Inputs
+from hpoq.local.sagemaker.training.container import Container, prepare
+from tests.unit.hpoq.local.sagemaker.conftest import Memory, Start, archive, client_of, tuning_job
+from tests.unit.hpoq.local.sagemaker.training.test_limits_of_a_job import ended, training_job
+
+LOOK = """
+import json, os, pathlib, sys
+found = {"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}
+for name in json.loads(os.environ.get("SM_CHANNELS", "[]")):
+    channel = pathlib.Path(os.environ["SM_INPUT_DIR"], "data", name)
+    found[name] = {
+        str(p.relative_to(channel)): p.read_text() for p in channel.rglob("*") if p.is_file()
+    }
+config = pathlib.Path(os.environ["SM_INPUT_CONFIG_DIR"])
+found["config"] = {p.name: json.loads(p.read_text()) for p in config.iterdir()}
+print(json.dumps(found))
+"""
+
+
+def runs(memory: Memory, script: str, **files: str) -> None:
+    memory.stored["bucket", "source.tar.gz"] = archive({"train.py": script, **files})
+
+
+def looked(memory: Memory, name: str) -> dict[str, Any]:
+    """What the script of LOOK saw, on the first instance."""
+    (lines,) = (
+        each for stream, each in memory.lines.items() if stream.startswith(f"{name}/algo-1")
+    )
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
+
+
+def channel(name: str, uri: str, **source: str) -> dict[str, Any]:
+    kind = {"S3DataType": "S3Prefix", "S3Uri": uri, **source}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": kind}}
+
+
+def unpacked(memory: Memory, key: str) -> dict[str, str]:
+    with tarfile.open(fileobj=io.BytesIO(memory.stored["bucket", key])) as packed:
+        return {
+            member.name: packed.extractfile(member).read().decode()  # type: ignore[union-attr]
+            for member in packed
+            if member.isfile()
+        }
+
+
+def test_a_manifest_names_the_files_of_a_channel(sagemaker: Any, memory: Memory) -> None:
+    runs(memory, LOOK)
+    memory.stored["bucket", "data/a/1.csv"] = b"one"
+    memory.stored["bucket", "data/a/1.csv.old"] = b"not named"
+    memory.stored["bucket", "data/b.csv"] = b"two"
+    names = [{"prefix": "s3://bucket/data/"}, "a/1.csv", "b.csv"]
+    memory.stored["bucket", "list.manifest"] = json.dumps(names).encode()
+    job = training_job("by-manifest")
+    job["InputDataConfig"] = [
+        channel("train", "s3://bucket/list.manifest", S3DataType="ManifestFile")
+    ]
+    sagemaker.create_training_job(**job)
+
+    assert ended(sagemaker, "by-manifest")["TrainingJobStatus"] == "Completed"
+    assert looked(memory, "by-manifest")["train"] == {"a/1.csv": "one", "b.csv": "two"}
+
+
+@pytest.mark.parametrize(
+    ("source", "mode", "reason"),
+    [
+        ({"S3Uri": "s3://bucket/list", "S3DataType": "ManifestFile"}, "File", "no S3 object"),
+        ({"S3Uri": "s3://bucket/wrong", "S3DataType": "ManifestFile"}, "File", "is no manifest"),
+        ({"S3Uri": "s3://bucket/data", "S3DataType": "AugmentedManifestFile"}, "File", "S3Prefix"),
+        ({"S3Uri": "s3://bucket/data"}, "Pipe", "FastFile reads the same objects"),
+        ({"S3Uri": "s3://bucket/nothing"}, "File", "no S3 objects found"),
+        ({"S3Uri": "s3://bucket/up", "S3DataType": "ManifestFile"}, "File", "leads out of"),
+    ],
+)
+def test_an_input_that_cannot_be_had_is_the_failure_reason(
+    sagemaker: Any, memory: Memory, source: dict[str, str], mode: str, reason: str
+) -> None:
+    memory.stored["bucket", "list"] = b'[{"prefix": "s3://bucket/data/"}, "gone.csv"]'
+    memory.stored["bucket", "up"] = b'[{"prefix": "s3://bucket/"}, "../../etc"]'
+    memory.stored["bucket", "../../etc"] = b""
+    memory.stored["bucket", "wrong"] = b"a,b"
+    job = training_job("unlucky")
+    job["InputDataConfig"] = [channel("train", "", **source) | {"InputMode": mode}]
+    sagemaker.create_training_job(**job)
+
+    found = ended(sagemaker, "unlucky")
+    assert found["TrainingJobStatus"] == "Failed"
+    assert found["FailureReason"].startswith("ClientError:")
+    assert reason in found["FailureReason"]
+
+
+def test_fast_file_channels_are_files_too(sagemaker: Any, memory: Memory) -> None:
+    runs(memory, LOOK)
+    job = training_job("fast")
+    job["AlgorithmSpecification"]["TrainingInputMode"] = "FastFile"
+    sagemaker.create_training_job(**job)
+
+    assert ended(sagemaker, "fast")["TrainingJobStatus"] == "Completed"
+    found = looked(memory, "fast")
+    assert found["train"] == {"rows.csv": "1,2,3\n"}
+    assert found["config"]["inputdataconfig.json"]["train"]["TrainingInputMode"] == "FastFile"
+
+
+def test_what_a_script_does_to_its_input_no_other_sees(sagemaker: Any, memory: Memory) -> None:
+    runs(
+        memory,
+        "import os, pathlib\n"
+        "file = pathlib.Path(os.environ['SM_CHANNEL_TRAIN'], 'rows.csv')\n"
+        "print('auc=1' if file.read_text() == '1,2,3\\n' else 'spoilt')\n"
+        "file.chmod(0o644)\n"
+        "file.write_text('spoilt')\n",
+    )
+    sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-1", jobs=3, parallel=1))
+
+    assert memory.await_status("job-1", "Completed", "Failed") == "Completed"
+    assert [line for lines in memory.lines.values() for line in lines] == ["auc=1"] * 3
+
+
+def test_several_instances_are_processes_that_know_of_each_other(
+    sagemaker: Any, memory: Memory
+) -> None:
+    script = LOOK + (
+        "host = os.environ['SM_CURRENT_HOST']\n"
+        "pathlib.Path(os.environ['SM_MODEL_DIR'], host).write_text(host)\n"
+        "pathlib.Path(os.environ['SM_MODEL_DIR'], 'same').write_text(host)\n"
+    )
+    runs(memory, script)
+    for name in "abc":
+        memory.stored["bucket", f"shards/{name}"] = name.encode()
+    job = training_job("both")
+    job["ResourceConfig"]["InstanceCount"] = 2
+    job["InputDataConfig"] = [
+        channel("all", "s3://bucket/shards/"),
+        channel("part", "s3://bucket/shards/", S3DataDistributionType="ShardedByS3Key"),
+    ]
+    sagemaker.create_training_job(**job)
+
+    done = ended(sagemaker, "both")
+    assert done["TrainingJobStatus"] == "Completed", done
+    seen = [json.loads(lines[-1]) for _, lines in sorted(memory.lines.items())]
+    assert [s["environment"]["SM_CURRENT_HOST"] for s in seen] == ["algo-1", "algo-2"]
+    assert {s["environment"]["SM_HOSTS"] for s in seen} == {'["algo-1","algo-2"]'}
+    assert len({s["environment"]["MASTER_PORT"] for s in seen}) == 1
+    assert len({s["folder"] for s in seen}) == 2
+    assert [sorted(s["all"]) for s in seen] == [["a", "b", "c"], ["a", "b", "c"]]
+    assert [sorted(s["part"]) for s in seen] == [["a", "c"], ["b"]]
+    assert [stream.split("-")[1] for stream in sorted(memory.lines)] == ["1", "2"]
+    model = unpacked(memory, "output/both/output/model.tar.gz")
+    assert model == {"algo-1": "algo-1", "algo-2": "algo-2", "same": "algo-1"}
+
+
+def test_an_instance_that_fails_ends_the_others(sagemaker: Any, memory: Memory) -> None:
+    runs(
+        memory,
+        "import os, sys, time\n"
+        "sys.exit('no memory for it') if os.environ['SM_CURRENT_HOST'] == 'algo-2' else None\n"
+        "time.sleep(60)\n",
+    )
+    job = training_job("one-fails")
+    job["ResourceConfig"]["InstanceCount"] = 2
+    sagemaker.create_training_job(**job)
+
+    done = ended(sagemaker, "one-fails")
+    assert done["TrainingJobStatus"] == "Failed"
+    assert "no memory for it" in done["FailureReason"]
+
+
+COUNTING = """
+import os, pathlib, time
+kept = pathlib.Path(os.environ["SM_CHECKPOINT_DIR"], "steps")
+done = int(kept.read_text()) if kept.exists() else 0
+print(f"begins at {done}", flush=True)
+for step in range(done, 12):
+    time.sleep(0.1)
+    written = kept.with_suffix(".sagemaker-uploading")
+    written.write_text(str(step + 1))
+    written.replace(kept)  # it may be ended, or its folder be stored, at any moment
+"""
+
+
+def test_a_spot_instance_taken_away_goes_on_from_its_checkpoint(
+    sagemaker: Any, memory: Memory
+) -> None:
+    runs(memory, COUNTING)
+    job = training_job("spot") | {
+        "EnableManagedSpotTraining": True,
+        "CheckpointConfig": {"S3Uri": "s3://bucket/checkpoints/"},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 120},
+        "Environment": {"HPOQ_INTERRUPT_AFTER_SECONDS": "0.5"},
+    }
+    sagemaker.create_training_job(**job)
+
+    done = ended(sagemaker, "spot")
+    assert done["TrainingJobStatus"] == "Completed", done
+    said = [line for lines in memory.lines.values() for line in lines]
+    first, second = (int(line.split()[-1]) for line in said)
+    assert first == 0
+    assert 0 < second < 12
+    assert memory.stored["bucket", "checkpoints/steps"] == b"12"
+    statuses = [each["Status"] for each in done["SecondaryStatusTransitions"]]
+    again = ["Starting", "Downloading", "Training"]
+    assert statuses == [*again, "Interrupted", *again, "Uploading", "Completed"]
+
+
+def test_checkpoints_of_a_tuning_job_are_each_training_job_s_own(
+    sagemaker: Any, memory: Memory
+) -> None:
+    runs(memory, COUNTING.replace("time.sleep(0.1)", "print('auc=1')"))
+    job = tuning_job("job-1", jobs=2, parallel=1)
+    where = {"S3Uri": "s3://bucket/checkpoints", "LocalPath": "/opt/ml/elsewhere"}
+    job["TrainingJobDefinition"]["CheckpointConfig"] = where
+    sagemaker.create_hyper_parameter_tuning_job(**job)
+
+    assert memory.await_status("job-1", "Completed", "Failed") == "Completed"
+    kept = [key for _, key in memory.stored if key.startswith("checkpoints/")]
+    assert sorted(key.split("/")[1][:9] for key in kept) == ["job-1-001", "job-1-002"]
+
+
+def test_without_spot_nothing_is_taken_away(sagemaker: Any, memory: Memory) -> None:
+    job = training_job("on-demand") | {"Environment": {"HPOQ_INTERRUPT_AFTER_SECONDS": "0"}}
+    sagemaker.create_training_job(**job)
+    done = ended(sagemaker, "on-demand")
+    assert "Interrupted" not in [each["Status"] for each in done["SecondaryStatusTransitions"]]
+
+
+def test_a_training_job_that_takes_too_long_is_stopped_and_says_so(
+    sagemaker: Any, memory: Memory
+) -> None:
+    runs(
+        memory,
+        "import os, pathlib, time\n"
+        "pathlib.Path(os.environ['SM_MODEL_DIR'], 'half').write_text('done')\n"
+        "time.sleep(60)\n",
+    )
+    job = training_job("slow") | {"StoppingCondition": {"MaxRuntimeInSeconds": 1}}
+    sagemaker.create_training_job(**job)
+
+    done = ended(sagemaker, "slow")
+    assert (done["TrainingJobStatus"], done["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+    assert unpacked(memory, "output/slow/output/model.tar.gz") == {"half": "done"}
+
+
+def test_memory_beyond_the_limit_fails_the_job_its_children_counted(
+    start: Start, session: Session, memory: Memory
+) -> None:
+    sagemaker = client_of(start(memory_mib=200), session)
+    runs(
+        memory,
+        "import subprocess, sys, time\n"
+        "subprocess.run([sys.executable, '-S', '-c', 'import time; a = b\"x\" * (300 << 20); "
+        "time.sleep(60)'])\n",
+    )
+    sagemaker.create_training_job(**training_job("greedy"))
+
+    done = ended(sagemaker, "greedy")
+    assert done["TrainingJobStatus"] == "Failed"
+    assert "use an instance type with more memory" in done["FailureReason"]
+    assert "200 MiB" in done["FailureReason"]
+
+
+def test_output_data_is_kept_beside_the_model(sagemaker: Any, memory: Memory) -> None:
+    runs(
+        memory,
+        "import os, pathlib\n"
+        "pathlib.Path(os.environ['SM_MODEL_DIR'], 'deep').mkdir()\n"
+        "pathlib.Path(os.environ['SM_MODEL_DIR'], 'deep', 'model').write_text('m')\n"
+        "pathlib.Path(os.environ['SM_OUTPUT_DATA_DIR'], 'curve').write_text('c')\n",
+    )
+    sagemaker.create_training_job(**training_job("packed"))
+    plain = training_job("plain")
+    plain["OutputDataConfig"]["CompressionType"] = "NONE"
+    sagemaker.create_training_job(**plain)
+
+    assert ended(sagemaker, "packed")["TrainingJobStatus"] == "Completed"
+    assert unpacked(memory, "output/packed/output/model.tar.gz") == {"deep/model": "m"}
+    assert unpacked(memory, "output/packed/output/output.tar.gz") == {"curve": "c"}
+    uri = ended(sagemaker, "plain")["ModelArtifacts"]["S3ModelArtifacts"]
+    assert uri == "s3://bucket/output/plain/output/model/"
+    assert memory.stored["bucket", "output/plain/output/model/deep/model"] == b"m"
+    assert memory.stored["bucket", "output/plain/output/output/curve"] == b"c"
+
+
+def test_a_description_follows_a_running_job(sagemaker: Any, memory: Memory) -> None:
+    from hpoq.local.lifecycle.processes import wait_until
+
+    sagemaker.create_training_job(**training_job("watched", sleep="60"))
+
+    def status() -> str:
+        found = sagemaker.describe_training_job(TrainingJobName="watched")
+        return f"{found['TrainingJobStatus']} {found['SecondaryStatus']}"
+
+    assert wait_until(lambda: status() == "InProgress Training", 30)
+    sagemaker.stop_training_job(TrainingJobName="watched")
+    assert status() in ("Stopping Stopping", "Stopped Stopped")
+    assert wait_until(lambda: status() == "Stopped Stopped", 30)
+
+
+def test_the_sdk_s_own_drivers_run_from_their_channel(
+    start: Start, session: Session, memory: Memory
+) -> None:
+    """What ModelTrainer of SDK 3 sends: an entrypoint in a channel, the code in another."""
+    sagemaker = client_of(start(interpreter=Path(sys.executable)), session)
+    drivers = Path(container_drivers.__file__).parent
+    for file in drivers.rglob("*.py"):
+        key = f"job/sm_drivers/{file.relative_to(drivers)}"
+        memory.stored["bucket", key] = file.read_bytes()
+    script = TRAIN_SCRIPT_TEMPLATE.format(
+        working_dir="cd /opt/ml/input/data/code",
+        install_requirements="",
+        execute_driver=EXECUTE_BASIC_SCRIPT_DRIVER,
+    )
+    memory.stored["bucket", "job/sm_drivers/sm_train.sh"] = script.encode()
+    code = {"source_dir": "code", "entry_script": "train.py"}
+    memory.stored["bucket", "job/sm_drivers/sourcecode.json"] = json.dumps(code).encode()
+    memory.stored["bucket", "job/sm_drivers/distributed.json"] = b"{}"
+    memory.stored["bucket", "job/code/train.py"] = (
+        b"import os, sys, pathlib\n"
+        b"print('auc=0.5', sys.argv[1:], os.environ['SM_MASTER_ADDR'])\n"
+        b"pathlib.Path(os.environ['SM_MODEL_DIR'], 'model').write_text('m')\n"
+    )
+    run = "/opt/ml/input/data/sm_drivers/sm_train.sh"
+    job = training_job("by-drivers")
+    job["HyperParameters"] = {"lr": "0.5"}
+    job["AlgorithmSpecification"] |= {
+        "ContainerEntrypoint": ["/bin/bash"],
+        "ContainerArguments": ["-c", f"chmod +x {run} && {run}"],
+    }
+    job["InputDataConfig"] = [
+        channel("code", "s3://bucket/job/code/"),
+        channel("sm_drivers", "s3://bucket/job/sm_drivers/"),
+    ]
+    sagemaker.create_training_job(**job)
+
+    done = ended(sagemaker, "by-drivers")
+    assert done["TrainingJobStatus"] == "Completed", done["FailureReason"]
+    said = [line for lines in memory.lines.values() for line in lines]
+    assert "auc=0.5 ['--lr', '0.5'] 127.0.0.1" in said
+    assert done["FinalMetricDataList"][0]["Value"] == 0.5
+    assert unpacked(memory, "output/by-drivers/output/model.tar.gz") == {"model": "m"}
+
+
+def test_a_shell_script_and_modules_beside_a_script_run_too(sagemaker: Any, memory: Memory) -> None:
+    runs(memory, "", **{"run.sh": '#!/bin/sh\necho "auc=0.25 $1 $2 $SM_HP_LR"\n'})
+    shell = training_job("shell")
+    shell["HyperParameters"] |= {"sagemaker_program": "run.sh"}
+    sagemaker.create_training_job(**shell)
+    assert ended(sagemaker, "shell")["FinalMetricDataList"][0]["Value"] == 0.25
+    assert [*memory.lines.values()] == [["auc=0.25 --lr 0.5 0.5"]]
+
+    runs(memory, "", **{"deep/train.py": "import beside", "beside.py": "print('auc=0.75')"})
+    module = training_job("module")
+    module["HyperParameters"] |= {"sagemaker_program": "deep/train.py"}
+    sagemaker.create_training_job(**module)
+    assert ended(sagemaker, "module")["FinalMetricDataList"][0]["Value"] == 0.75
+
+
+def test_a_script_finds_what_the_training_toolkit_would_give_it(
+    tmp_path: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held against the environment that SageMaker's own toolkit makes of the same folder."""
+    record = training_job("same") | {
+        "TrainingJobArn": "arn:aws:sagemaker:eu-central-1:123456789012:training-job/same",
+        "HyperParameters": {
+            "lr": "0.10", "batch-size": "64", "nesterov": "true", "loss": '"focal"',
+            "optimizer": "adam", "b": "[1, 2]", "sagemaker_program": "train.py",
+            "sagemaker_submit_directory": "s3://bucket/source.tar.gz",
+        },
+    }  # fmt: skip
+    container = Container(tmp_path)
+    host = programs.Host(ml=container.ml, number=0, count=1, port=7777)
+    inputs = Inputs(memory, tmp_path / "cache")  # type: ignore[arg-type]
+    program = prepare(container, record, host, inputs, Path(sys.executable))
+
+    for name in [name for name in sys.modules if name.startswith("sagemaker_training")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(container.ml))
+    from sagemaker_training import environment
+
+    theirs = environment.Environment()
+    wanted = theirs.to_env_vars()
+    machine = {"SM_NUM_CPUS", "SM_NUM_GPUS", "SM_NUM_NEURONS"}
+    # Ours adds the toolkit's hyperparameters of its own to none of these.
+    whole = {"SM_TRAINING_ENV", "SM_FRAMEWORK_PARAMS", "SM_FRAMEWORK_MODULE"}
+    clusters = {name for name in wanted if "INSTANCE_GROUP" in name} | {"SM_IS_HETERO"}
+    for name in wanted.keys() - machine - whole - clusters:
+        assert program.environment[name] == wanted[name], name
+    assert list(program.arguments[1:]) == theirs.to_cmd_args()
+    for name in [name for name in sys.modules if name.startswith("sagemaker_training")]:
+        monkeypatch.delitem(sys.modules, name)

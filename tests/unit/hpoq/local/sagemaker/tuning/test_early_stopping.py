@@ -1,0 +1,135 @@
+"""Which training jobs are stopped before their end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from hpoq.local.lifecycle.processes import wait_until
+from hpoq.local.sagemaker.errors import ApiError
+from hpoq.local.sagemaker.tuning.early_stopping import Hyperband, MedianRule, Referee, referee
+from tests.unit.hpoq.local.sagemaker.conftest import Memory, archive, tuning_job
+
+STEPS = """
+import argparse, pathlib, time
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+known = parser.parse_args()
+for step in range(40):
+    print(f"auc={known.lr * (1 + step / 100):.4f}")
+    time.sleep(0.05)
+"""
+
+
+def steps_of(judge: Referee, number: int, values: list[float]) -> int:
+    """How many steps a training job with these values makes until it is stopped."""
+    for step, value in enumerate(values, start=1):
+        if judge.gives_up(number, value):
+            return step
+    return len(values)
+
+
+def test_worse_than_the_median_of_running_averages_is_stopped() -> None:
+    judge = MedianRule(maximise=True)
+    for number, level in enumerate([0.5, 0.6, 0.7]):
+        assert steps_of(judge, number, [level, level + 0.2]) == 2
+
+    # averages up to the second step: 0.6, 0.7, 0.8
+    assert steps_of(judge, 3, [0.65, 0.69]) == 2
+    assert steps_of(judge, 4, [0.59]) == 1
+    assert steps_of(judge, 5, [0.65, 0.75]) == 2
+    assert judge.gives_up(6, 0.65) is False
+
+
+def test_when_minimising_worse_is_higher() -> None:
+    judge = MedianRule(maximise=False)
+    for number in range(3):
+        assert not judge.gives_up(number, 1.0)
+
+    assert judge.gives_up(3, 1.1)
+    assert not judge.gives_up(4, 0.9)
+
+
+def test_only_jobs_started_before_and_as_far_are_compared() -> None:
+    judge = MedianRule(maximise=True)
+    for number in range(10, 20):
+        judge.gives_up(number, 0.9)
+
+    assert not judge.gives_up(5, 0.1)  # all others were started later
+    judge.gives_up(30, 0.95)
+    assert not judge.gives_up(30, 0.01)  # nobody has made a second step
+
+
+def test_hyperband_lets_one_of_three_pass_and_ends_at_the_most() -> None:
+    judge = Hyperband(maximise=True, least=1, most=9)
+    first_bracket = range(0, 20, 2)  # two brackets: from step 1, and from step 3
+    for number, level in zip(first_bracket, [0.9, 0.8, 0.7], strict=False):
+        judge.gives_up(number, level)
+
+    assert judge.gives_up(6, 0.5)
+    assert steps_of(judge, 8, [0.95] * 20) == 9
+    assert not judge.gives_up(7, 0.0)  # the other bracket waits for step 3
+
+
+def test_contradicting_settings_are_refused() -> None:
+    with pytest.raises(ApiError, match="must be Off"):
+        referee({"Strategy": "Hyperband", "TrainingJobEarlyStoppingType": "Auto"}, maximise=True)
+    resources = {"HyperbandStrategyConfig": {"MinResource": 9, "MaxResource": 3}}
+    with pytest.raises(ApiError, match="greater than MaxResource"):
+        referee({"Strategy": "Hyperband", "StrategyConfig": resources}, maximise=True)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "config"),
+    [
+        ("Random", {"TrainingJobEarlyStoppingType": "Auto"}),
+        (
+            "Hyperband",
+            {"StrategyConfig": {"HyperbandStrategyConfig": {"MinResource": 2, "MaxResource": 30}}},
+        ),
+    ],
+)
+def test_real_processes_are_stopped_and_keep_their_last_value(
+    sagemaker: Any, memory: Memory, strategy: str, config: dict[str, Any]
+) -> None:
+    memory.stored["bucket", "source.tar.gz"] = archive({"train.py": STEPS})
+    job = tuning_job("job-1", Strategy=strategy, jobs=8, parallel=4, RandomSeed=1, **config)
+    sagemaker.create_hyper_parameter_tuning_job(**job)
+    assert memory.await_status("job-1", "Completed", "Failed") == "Completed"
+
+    trials = sagemaker.list_training_jobs_for_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName="job-1", MaxResults=100
+    )["TrainingJobSummaries"]
+    stopped = [each for each in trials if each["TrainingJobStatus"] == "Stopped"]
+    assert stopped
+    steps = []
+    for each in stopped:
+        value = each["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
+        steps.append(round((value / float(each["TunedHyperParameters"]["lr"]) - 1) * 100))
+    assert all(0 <= step < 40 for step in steps)
+    # On a busy machine the stop may reach one of them at its last step.
+    assert min(steps) < 39
+    best = max(float(each["TunedHyperParameters"]["lr"]) for each in trials)
+    found = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="job-1")
+    assert float(found["BestTrainingJob"]["TunedHyperParameters"]["lr"]) == best
+
+
+def test_lines_and_metrics_are_there_while_a_job_runs(sagemaker: Any, memory: Memory) -> None:
+    memory.stored["bucket", "source.tar.gz"] = archive({"train.py": STEPS})
+    sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-1", jobs=1, parallel=1))
+
+    assert wait_until(lambda: len(memory.data) >= 2, 30)
+    status = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="job-1")
+    assert status["HyperParameterTuningJobStatus"] == "InProgress"
+    assert any("auc=" in line for lines in memory.lines.values() for line in lines)
+    sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName="job-1")
+    memory.await_status("job-1", "Stopped")
+    assert len(memory.data) == sum(map(len, memory.lines.values()))  # nothing twice
+
+
+def test_hyperband_with_early_stopping_is_refused_by_the_api(sagemaker: Any) -> None:
+    job = tuning_job("job-1", Strategy="Hyperband", TrainingJobEarlyStoppingType="Auto")
+    with pytest.raises(ClientError, match="must be Off"):
+        sagemaker.create_hyper_parameter_tuning_job(**job)
