@@ -6,22 +6,17 @@ keep it in, which makes the second run of a test at the desk quicker.
 
 from __future__ import annotations
 
-import os
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from boto3 import Session
 
-from hpoq.local import cloud as clouds
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.launch import STARTUP
+from tests.support.deployed_stack import ROOT, TEAMS, Deployed, cloud
 
-ROOT = Path(__file__).parents[2]
-TEAMS = '{"fraud": {"notify": true}, "vision": {}}'
+__all__ = ["cloud"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,41 +56,6 @@ def _server_is_measured(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(STARTUP, str(startup))
         yield
-
-
-@pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """A started embedded cloud, ended when the session ends."""
-    kept = os.environ.get("HPOQ_TEST_HOME")
-    home = Path(kept) if kept else tmp_path_factory.mktemp("cloud") / ".hpoq"
-    started = clouds.start(home)
-    try:
-        yield started
-    finally:
-        started.stop()
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """Our stack in the embedded cloud."""
-
-    cloud: Cloud
-    outputs: dict[str, str]
-
-    @property
-    def session(self) -> Session:
-        return self.cloud.session()
-
-    def client(self, service: str, **options: Any) -> Any:
-        return self.session.client(service, **options)
-
-    def queue(self, team: str) -> str:
-        """URL of a team's request queue."""
-        return self.outputs[f"RequestQueueUrl{team.title()}"]
-
-    def dead_letters(self, team: str) -> str:
-        """URL of a team's dead-letter queue."""
-        return self.outputs[f"DeadLetterQueueUrl{team.title()}"]
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from hpo_dispatcher.contract.entry import Status
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
-from tests.cloud.conftest import Deployed
 from tests.support import tiny_jobs as tiny
+from tests.support.deployed_stack import Deployed
 
 LR = {"type": "continuous", "min": 0.001, "max": 0.1}
 GOOD = {"request_id": "good", "hyperparameter_ranges": {"lr": LR}}

@@ -16,8 +16,8 @@ from hpoq.campaign.running_campaign import RunningCampaign
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
-from tests.cloud.conftest import ROOT, Deployed
 from tests.support import tiny_jobs as tiny
+from tests.support.deployed_stack import ROOT, Deployed
 
 NAME = "campaigns"
 JOBS = 8

@@ -16,8 +16,8 @@ from hpoq.campaign.model import Plan
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
-from tests.cloud.conftest import Deployed
 from tests.support import tiny_jobs as tiny
+from tests.support.deployed_stack import Deployed
 
 NAME = "commands"
 PATIENCE = 120.0

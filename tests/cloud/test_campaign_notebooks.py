@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from hpoq.local import cloud as clouds
-from tests.cloud.conftest import ROOT
+from tests.support.deployed_stack import ROOT
 
 pytest.importorskip("nbclient")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

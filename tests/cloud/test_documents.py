@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hpo_dispatcher.contract.request import json_schema
-from tests.cloud.conftest import ROOT, Deployed
+from tests.support.deployed_stack import ROOT, Deployed
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"```sh\n(.*?)```", re.DOTALL)

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.cold_start import DEPLOYMENT
 from benchmarks.emulator import PYTHON, cold_and_warm, prepare, running
 from infra.source import write_function
-from tests.cloud.conftest import Deployed
+from tests.support.deployed_stack import Deployed
 
 pytestmark = pytest.mark.skipif(PYTHON is None, reason="no python3.13 on this machine")
 

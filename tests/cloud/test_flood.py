@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
-from itertools import accumulate
 
 import pytest
 
@@ -12,8 +10,9 @@ from hpo_dispatcher.contract.entry import Entry, Status
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
-from tests.cloud.conftest import Deployed
 from tests.support import tiny_jobs as tiny
+from tests.support.deployed_stack import Deployed
+from tests.support.job_spans import most_at_once, tuning_jobs
 
 LIMIT = 10
 REQUESTS = 150
@@ -47,20 +46,3 @@ def test_every_bare_message_completes_and_never_more_than_the_limit_run(flooded:
     jobs = tuning_jobs(flooded, {entry.tuning_job_name for entry in entries()})
     assert len(jobs) == REQUESTS
     assert most_at_once(jobs) <= LIMIT
-
-
-def tuning_jobs(deployed: Deployed, names: set[str]) -> list[tuple[datetime, datetime]]:
-    """When each of these tuning jobs began and ended, by SageMaker."""
-    pages = deployed.client("sagemaker").get_paginator("list_hyper_parameter_tuning_jobs")
-    return [
-        (job["CreationTime"], job["HyperParameterTuningEndTime"])
-        for page in pages.paginate(PaginationConfig={"PageSize": 100})
-        for job in page["HyperParameterTuningJobSummaries"]
-        if job["HyperParameterTuningJobName"] in names
-    ]
-
-
-def most_at_once(spans: list[tuple[datetime, datetime]]) -> int:
-    """The greatest number of spans that share an instant; an end frees its place."""
-    changes = [(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans]
-    return max(accumulate(change for _, change in sorted(changes)))

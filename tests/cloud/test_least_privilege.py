@@ -22,8 +22,8 @@ from hpo_dispatcher.cycle.pacing import Deadline
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.session import CloudSession
 from infra.source import write_function
-from tests.cloud.conftest import ROOT, Deployed
-from tests.cloud.test_permissions import user_with
+from tests.support.deployed_stack import ROOT, Deployed
+from tests.support.iam_users import user_with
 
 # Granted to the role for what Lambda itself does in its name.
 LAMBDA_ITSELF = {

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from hpoq.local.lifecycle.processes import wait_until
-from tests.cloud.conftest import Deployed
-from tests.unit.hpo_dispatcher.aws.test_eventbridge import check
+from tests.support.deployed_stack import Deployed
+from tests.support.event_schema import check
 
 
 def test_a_teams_topic_carries_its_changes_and_no_other_teams(deployed: Deployed) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
-from tests.cloud.conftest import ROOT
+from tests.support.deployed_stack import ROOT
 
 # In an environment of their own: the SDK's two versions exclude each other.
 OLDER = ("sagemaker==2.257.7", "awscli==1.46.3")

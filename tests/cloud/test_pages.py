@@ -19,8 +19,8 @@ from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.ui.account import Account
 from hpoq.ui.server import serving
-from tests.cloud.conftest import Deployed
 from tests.support.browser import Browser, headless
+from tests.support.deployed_stack import Deployed
 
 BUCKET = "pages"
 SCRIPT = '''"""A loss that falls epoch by epoch, best near lr = 0.01."""

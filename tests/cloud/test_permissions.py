@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -17,30 +15,8 @@ from botocore.exceptions import ClientError
 
 from hpoq.local.cloud import Cloud
 from hpoq.local.session import CloudSession
-from tests.cloud.conftest import Deployed
-
-Call = Callable[[boto3.Session], object]
-DENIED = (
-    "AccessDenied",
-    "AccessDeniedException",
-    "AuthorizationError",
-    "AuthorizationErrorException",
-)
-
-
-def user_with(session: boto3.Session, cloud: Cloud, name: str, *policies: object) -> CloudSession:
-    """A session of an IAM user with these policies and no others."""
-    iam: Any = session.client("iam")
-    iam.create_user(UserName=name)
-    for number, document in enumerate(policies):
-        text = json.dumps(document)
-        iam.put_user_policy(UserName=name, PolicyName=f"p{number}", PolicyDocument=text)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    return CloudSession(
-        cloud.running,
-        access_key_id=key["AccessKeyId"],
-        secret_access_key=key["SecretAccessKey"],
-    )
+from tests.support.deployed_stack import Deployed
+from tests.support.iam_users import DENIED, Call, outcome, user_with
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +49,6 @@ def tuning_job(role_arn: str, name: str = "permission-probe") -> dict[str, Any]:
             "StoppingCondition": {"MaxRuntimeInSeconds": 60},
         },
     }
-
-
-def outcome(session: boto3.Session, call: Call) -> str:
-    """What became of a call: its error code, or ``done``."""
-    try:
-        call(session)
-    except ClientError as error:
-        return str(error.response["Error"]["Code"])
-    return "done"
 
 
 def test_the_dispatcher_may_do_its_work(deployed: Deployed, as_dispatcher: CloudSession) -> None:

@@ -11,8 +11,8 @@ from hpo_dispatcher.contract.entry import Entry, Status
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
-from tests.cloud.conftest import Deployed
 from tests.support import tiny_jobs as tiny
+from tests.support.deployed_stack import Deployed
 
 NAME = "makesroom"
 TRIALS, PARALLEL = 9, 2

@@ -13,7 +13,7 @@ import pytest
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpoq.client import Client
 from hpoq.local.lifecycle.processes import wait_until
-from tests.cloud.conftest import ROOT, Deployed
+from tests.support.deployed_stack import ROOT, Deployed
 
 TRIALS = 6
 PATIENCE = 200.0  # seconds

@@ -12,8 +12,8 @@ from boto3 import Session
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.session import CloudSession
-from tests.cloud.conftest import Deployed
-from tests.cloud.test_permissions import DENIED, Call, outcome, user_with
+from tests.support.deployed_stack import Deployed
+from tests.support.iam_users import DENIED, Call, outcome, user_with
 
 ASKED = {
     "template": "smoke",

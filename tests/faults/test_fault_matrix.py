@@ -25,10 +25,10 @@ from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
 from hpo_dispatcher.ports import Unavailable
 from hpo_dispatcher.tuning_job.builder import Images
 from tests.support.account_snapshot import Snapshot
+from tests.support.dispatcher_account import Account, ample_time, deployment_in_moto, session
 from tests.support.fault_scene import EXPECTED, FOREIGN, READ_QUOTAS, SageMaker, prepare
+from tests.support.killed_dispatcher import Killed, make_messages_visible, much_later
 from tests.support.watched import START, Watched, method_at_work, watched
-from tests.unit.hpo_dispatcher.conftest import Account, ample_time, deployment_in_moto, session
-from tests.unit.hpo_dispatcher.cycle.test_crashes import Killed, make_messages_visible, much_later
 
 __all__ = ["session"]
 

@@ -21,7 +21,7 @@ from hpo_dispatcher.ports import Refused, TuningService
 from hpoq.simulation.simulate import TEMPLATE, Simulation
 from hpoq.simulation.workload import Arrival, Workload
 from infra.request_queue import LARGEST_BYTES
-from tests.unit.hpo_dispatcher.conftest import RANGES, Account, account, ample_time, session
+from tests.support.dispatcher_account import RANGES, Account, account, ample_time, session
 
 __all__ = ["account", "session"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.test_two_dispatchers import LIMIT, REQUESTS, ample, world
-from tests.unit.hpo_dispatcher.cycle.test_crashes import Killed, KilledAt
+from tests.support.killed_dispatcher import Killed, KilledAt
+from tests.support.unreliable_dispatcher import LIMIT, REQUESTS, ample, world
 
 LATER = 3
 

@@ -13,8 +13,8 @@ from moto.backends import get_backend
 
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.ports import LedgerMissing
-from tests.unit.hpo_dispatcher.conftest import Account, account, session
-from tests.unit.hpo_dispatcher.cycle.test_crashes import later, make_messages_visible
+from tests.support.dispatcher_account import Account, account, session
+from tests.support.killed_dispatcher import later, make_messages_visible
 
 __all__ = ["account", "session"]
 

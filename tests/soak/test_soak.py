@@ -31,14 +31,12 @@ from hpo_dispatcher.handler import dispatcher
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
 from infra.source import write_function
-from tests.cloud.conftest import ROOT, Deployed, cloud
-from tests.cloud.test_flood import most_at_once, tuning_jobs
-from tests.faults.test_two_dispatchers import (
-    test_two_failing_dispatchers_at_once_lose_nothing_double_nothing_and_keep_the_limit as one_world,  # noqa: E501
-)
 from tests.support import tiny_jobs as tiny
+from tests.support.deployed_stack import ROOT, Deployed, cloud
 from tests.support.faulty_dispatcher import KILLED
+from tests.support.job_spans import most_at_once, tuning_jobs
 from tests.support.soak_workload import TEAMS, Key, Sender
+from tests.support.unreliable_dispatcher import run_two_failing_dispatchers
 
 __all__ = ["cloud"]
 
@@ -231,6 +229,6 @@ def judge(deployed: Deployed, client: Client, sender: Sender, both: list[Fallibl
 def test_the_same_in_virtual_time_world_after_world() -> None:
     until = time.monotonic() + min(60, SECONDS / 10)
     for seed in itertools.count(1000):
-        one_world(seed)
+        run_two_failing_dispatchers(seed)
         if time.monotonic() > until:
             return

@@ -13,8 +13,8 @@ from hpo_dispatcher.aws.service_quotas import ServiceQuotas
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.ports import MakesRoom
+from tests.support.dispatcher_account import RANGES, Account
 from tests.support.ledger_record import take_in
-from tests.unit.hpo_dispatcher.conftest import RANGES, Account
 
 Answer = tuple[SimpleNamespace, dict[str, Any]]  # to a "before-call" hook: instead of the call
 READ_QUOTAS = ServiceQuotas._read  # the fixture of the account puts another in its place

@@ -11,7 +11,7 @@ from typing import Any
 from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.ports import Unavailable
-from tests.unit.hpo_dispatcher.cycle.test_crashes import Killed
+from tests.support.killed_dispatcher import Killed
 
 PORTS = ("queues", "ledger", "tuning", "events")
 SECONDS = 30.0  # real ones, after which a dispatcher that answers nothing is a failure

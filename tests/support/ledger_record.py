@@ -20,7 +20,7 @@ from hpo_dispatcher.contract.ledger_items import VERSION
 from hpo_dispatcher.cycle.intake import intake
 from hpo_dispatcher.ports import Ending, MakesRoom
 from hpo_dispatcher.tuning_job.resumption import after_stop, earlier_job
-from tests.unit.hpo_dispatcher.conftest import RANGES, REGION, Account, deployment_in_moto
+from tests.support.dispatcher_account import RANGES, REGION, Account, deployment_in_moto
 
 FULL = {
     "version": 1,

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from hpoq.local.cloud import Cloud
-from tests.cloud.conftest import ROOT, Deployed
+from tests.support.deployed_stack import ROOT, Deployed
 
 SCRIPT = '''"""Print a score that depends on lr alone."""
 import argparse, math

@@ -14,9 +14,9 @@ from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.ledger_items import VERSION, entry_from, from_wire
 from hpo_dispatcher.cycle.dispatcher import CycleIncomplete
+from tests.support.dispatcher_account import Account, account, session
+from tests.support.killed_dispatcher import later
 from tests.support.ledger_record import MESSAGES, items, leave_behind
-from tests.unit.hpo_dispatcher.conftest import Account, account, session
-from tests.unit.hpo_dispatcher.cycle.test_crashes import later
 
 __all__ = ["account", "session"]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -18,18 +18,8 @@ from hpo_dispatcher.contract.settings import (
     read_deployment,
 )
 from hpo_dispatcher.cycle.dispatcher import CycleIncomplete
-from tests.unit.hpo_dispatcher.conftest import Account, ample_time
-
-
-@dataclass
-class Context:
-    function_name: str = "hpoq-dispatcher"
-    memory_limit_in_mb: int = 1024
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:hpoq-dispatcher"
-    aws_request_id: str = "request-1"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 900_000
+from tests.support.dispatcher_account import Account, ample_time
+from tests.support.lambda_context import Context
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpoq.client import Client
-from tests.unit.hpo_dispatcher.conftest import RANGES, Account, account, session
+from tests.support.dispatcher_account import RANGES, Account, account, session
 
 __all__ = ["account", "session"]
 

@@ -6,13 +6,14 @@ import json
 import re
 
 import pytest
+from aws_cdk.assertions import Template
 
 from hpo_dispatcher.contract.request import TuningRequest, parse_message
 from hpo_dispatcher.tuning_job.build import build
 from infra.settings import Settings
 from infra.source import ROOT
-from tests.unit.hpo_dispatcher.tuning_job.test_build import ENVIRONMENT, IMAGE, RANGES, TEMPLATE
-from tests.unit.infra.test_stack import ALL, KEY, Template, statements, synthesise
+from tests.support.synthesized_stack import ALL, KEY, statements, synthesize
+from tests.support.tuning_requests import ENVIRONMENT, IMAGE, RANGES, TEMPLATE
 
 PAGE = (ROOT / "docs" / "security.md").read_text()
 ROW = re.compile(r"^\| (`.+?) \|", re.MULTILINE)
@@ -37,7 +38,7 @@ def listed(statement: dict[str, str | list[str]]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def template() -> Template:
-    return synthesise(**ALL)
+    return synthesize(**ALL)
 
 
 @pytest.mark.parametrize(

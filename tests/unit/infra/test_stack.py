@@ -22,21 +22,15 @@ from infra.hpo_stack import HpoStack
 from infra.nist import acknowledge_nist
 from infra.settings import Settings, read_settings
 from infra.source import ROOT, write_function, write_training_archive
+from tests.support.synthesized_stack import ALL, KEY, TEAMS, statements, synthesize
 
-TEAMS = {"fraud": {}, "vision-2": {"weight": 2.0}}
 SQS_LARGEST = 1_048_576  # bytes, attributes included
 ROOM_FOR_A_REASON = 16_384  # three texts of 1000 characters, four bytes each at most, and ids
 
 
-def synthesise(**settings: Any) -> Template:
-    app = cdk.App(context={"aws:cdk:bundling-stacks": []})
-    stack = HpoStack(app, "hpoq", settings=Settings(**({"teams": TEAMS} | settings)))
-    return Template.from_stack(stack)
-
-
 @pytest.fixture(scope="module")
 def template() -> Template:
-    return synthesise()
+    return synthesize()
 
 
 def test_each_team_has_an_encrypted_queue_that_keeps_messages_14_days(template: Template) -> None:
@@ -91,7 +85,7 @@ KEPT = ("AWS::DynamoDB::Table", "AWS::S3::Bucket")
 def test_destroy_and_a_replacement_keep_ledger_and_artifacts_unless_told_otherwise(
     retain: bool, policy: str
 ) -> None:
-    template = synthesise() if retain else synthesise(retain_data=False)
+    template = synthesize() if retain else synthesize(retain_data=False)
     for kind in KEPT:
         (resource,) = template.find_resources(kind).values()
         assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == policy
@@ -141,7 +135,7 @@ def test_the_heartbeat_and_both_events_wake_it(template: Template) -> None:
 
 
 def test_small_accounts_need_not_reserve_concurrency() -> None:
-    functions = synthesise(reserved_concurrency=None).find_resources("AWS::Lambda::Function")
+    functions = synthesize(reserved_concurrency=None).find_resources("AWS::Lambda::Function")
     (function,) = functions.values()
     assert "ReservedConcurrentExecutions" not in function["Properties"]
 
@@ -184,26 +178,12 @@ def test_outputs_name_queues_table_and_bucket(template: Template) -> None:
 
 
 def test_a_customer_key_encrypts_queues_table_bucket_and_logs() -> None:
-    template = synthesise(kms_key_arn=KEY)
+    template = synthesize(kms_key_arn=KEY)
     for queue in template.find_resources("AWS::SQS::Queue").values():
         assert queue["Properties"]["KmsMasterKeyId"] == KEY
     text = json.dumps(template.to_json())
     assert text.count(KEY) > 10
     template.has_resource_properties("AWS::Logs::LogGroup", {"KmsKeyId": KEY})
-
-
-KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-# Everything that adds grants or resources.
-ALL: dict[str, Any] = {
-    "teams": {"fraud": {"notify_emails": ["fraud@example.com"]}, "vision-2": {"weight": 2.0}},
-    "kms_key_arn": KEY,
-    "alarm_email": "on-call@example.com",
-    "guardrails": {
-        "vpc": {"subnets": ["subnet-1"], "security_group_ids": ["sg-1"]},
-        "input_prefixes": ["s3://data/credit/"],
-        "output_prefixes": ["s3://models/fraud/"],
-    },
-}
 
 
 def nag(folder: Path, **settings: Any) -> list[tuple[str, list[str]]]:
@@ -237,7 +217,7 @@ def test_a_finding_without_a_reason_fails_the_synth(
 @pytest.mark.parametrize("settings", [{}, ALL], ids=["defaults", "all settings"])
 def test_cfn_lint_has_no_objection(settings: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "hpoq.template.json"
-    file.write_text(json.dumps(synthesise(**settings).to_json()))
+    file.write_text(json.dumps(synthesize(**settings).to_json()))
     command = [str(Path(sys.executable).with_name("cfn-lint")), str(file)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout
@@ -324,7 +304,7 @@ def test_the_dashboard_is_one_screen(template: Template) -> None:
 
 
 def test_an_address_gets_the_alarms_by_mail() -> None:
-    synthesise(alarm_email="on-call@example.com").has_resource_properties(
+    synthesize(alarm_email="on-call@example.com").has_resource_properties(
         "AWS::SNS::Subscription", {"Protocol": "email", "Endpoint": "on-call@example.com"}
     )
 
@@ -333,7 +313,7 @@ def test_an_address_gets_the_alarms_by_mail() -> None:
 
 
 def test_a_team_that_wants_it_gets_a_topic_that_only_its_rule_may_publish_to() -> None:
-    template = synthesise(**ALL)
+    template = synthesize(**ALL)
     (topic,) = template.find_resources(
         "AWS::SNS::Topic", {"Properties": {"TopicName": "hpoq-fraud-changes"}}
     )
@@ -366,7 +346,7 @@ def test_a_team_that_wants_it_gets_a_topic_that_only_its_rule_may_publish_to() -
 
 
 def test_only_its_own_team_may_subscribe_to_a_topic_of_changes() -> None:
-    template = synthesise(**ALL)
+    template = synthesize(**ALL)
     (topic,) = template.find_resources(
         "AWS::SNS::Topic", {"Properties": {"TopicName": "hpoq-fraud-changes"}}
     )
@@ -388,32 +368,22 @@ def test_without_the_setting_no_team_has_a_topic(template: Template) -> None:
 # Settings that widen the training role
 
 
-def statements(template: Template, role: str) -> list[dict[str, Any]]:
-    """What one role of the stack may do."""
-    return [
-        statement
-        for policy in template.find_resources("AWS::IAM::Policy").values()
-        if role in json.dumps(policy["Properties"]["Roles"])
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-    ]
-
-
 def test_prefixes_of_the_guardrails_are_what_training_may_read_and_write_besides() -> None:
-    text = json.dumps(statements(synthesise(**ALL), "Training"))
+    text = json.dumps(statements(synthesize(**ALL), "Training"))
     assert ":s3:::data/credit/*" in text
     assert ":s3:::models/fraud/*" in text
-    assert "data/credit" not in json.dumps(statements(synthesise(), "Training"))
+    assert "data/credit" not in json.dumps(statements(synthesize(), "Training"))
 
 
 def test_a_vpc_lets_sagemaker_attach_network_interfaces_as_the_role() -> None:
-    assert "ec2:CreateNetworkInterface" in json.dumps(statements(synthesise(**ALL), "Training"))
-    assert "ec2:" not in json.dumps(statements(synthesise(), "Training"))
+    assert "ec2:CreateNetworkInterface" in json.dumps(statements(synthesize(**ALL), "Training"))
+    assert "ec2:" not in json.dumps(statements(synthesize(), "Training"))
 
 
 def test_a_customer_key_reaches_training_volumes_output_and_the_teams() -> None:
     settings = Settings(teams=TEAMS, kms_key_arn=KEY)
     assert settings.rules.volume_kms_key == settings.rules.output_kms_key == KEY
-    template = synthesise(kms_key_arn=KEY)
+    template = synthesize(kms_key_arn=KEY)
     assert "kms:CreateGrant" in json.dumps(statements(template, "Training"))
     policies = template.find_resources("AWS::IAM::ManagedPolicy")
     assert len(policies) == len(TEAMS)

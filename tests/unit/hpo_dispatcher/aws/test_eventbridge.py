@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -13,17 +12,13 @@ from botocore.client import BaseClient
 
 from hpo_dispatcher.aws.eventbridge import DETAIL_TYPE, SOURCE
 from hpo_dispatcher.contract.entry import Status
-from tests.unit.hpo_dispatcher.conftest import Account
+from tests.support.dispatcher_account import Account
+from tests.support.event_schema import SCHEMA, check
 
-SCHEMA = json.loads((Path(__file__).parents[4] / "docs" / "events.schema.json").read_text())
 # As version 1 was published; a change here breaks whoever reads the events.
 VERSION_1 = {
     "version", "team", "request_id", "status", "previous_status", "tuning_job_name", "reason", "at",
 }  # fmt: skip
-
-
-def check(event: Any) -> None:
-    jsonschema.validate(event, SCHEMA, format_checker=jsonschema.FormatChecker())
 
 
 def test_the_schema_is_one_and_what_was_published_stays() -> None:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from hpo_dispatcher.aws.service_quotas import ServiceQuotas
-from tests.unit.hpo_dispatcher.conftest import Account
+from tests.support.dispatcher_account import Account
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -71,8 +71,8 @@ def test_without_permission_the_last_known_quotas_serve() -> None:
 def test_instances_bind_in_a_cycle_and_jobs_of_others_count(account: Account) -> None:
     from dataclasses import replace
 
-    from tests.unit.hpo_dispatcher.conftest import ample_time
-    from tests.unit.hpo_dispatcher.cycle.test_dependencies import Running
+    from tests.support.dispatcher_account import ample_time
+    from tests.support.running_jobs import Running
 
     account.configure(limits={"instances": {"ml.m5.large": 12}, "headroom": {"ml.m5.large": 1}})
     dispatcher = account.dispatcher()
@@ -101,8 +101,8 @@ def test_a_draining_tuning_job_holds_only_what_it_can_still_use(account: Account
     """docs/decisions/0009: five at once each; two that are left hold two instances."""
     from dataclasses import replace
 
-    from tests.unit.hpo_dispatcher.conftest import ample_time
-    from tests.unit.hpo_dispatcher.cycle.test_dependencies import Running
+    from tests.support.dispatcher_account import ample_time
+    from tests.support.running_jobs import Running
 
     account.configure(limits={"instances": {"ml.m5.large": 7}})
     sagemaker = Running(account)

@@ -14,15 +14,10 @@ from hypothesis import strategies as st
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
 from hpo_dispatcher.contract.redaction import HIDDEN, SIGNATURE, Redactor
 from hpo_dispatcher.contract.request import parse_message
+from tests.support.signed_url import V4
 
 SECRET = "hunter2-hunter2-Zx81"
 REDACTOR = Redactor(["api-key"])
-V4 = (
-    "https://bucket.s3.eu-central-1.amazonaws.com/models/m.tar.gz?X-Amz-Algorithm=AWS4-HMAC-SHA256"
-    "&X-Amz-Credential=AKIAEXAMPLE%2F20261123%2Feu-central-1%2Fs3%2Faws4_request"
-    "&X-Amz-Date=20261123T120000Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host"
-    "&X-Amz-Security-Token=FwoGZXIvYXdzEDoaDN&X-Amz-Signature=deadbeefcafe0123"
-)
 V2 = "https://s3.amazonaws.com/b/k?AWSAccessKeyId=AKIAEXAMPLE&Signature=c2lnbmF0dXJl&Expires=1"
 
 

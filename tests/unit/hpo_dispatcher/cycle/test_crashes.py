@@ -2,66 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
-
 import pytest
 
 from hpo_dispatcher.contract.entry import Status
-from hpo_dispatcher.cycle.dispatcher import Dispatcher
-from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline
-from tests.unit.hpo_dispatcher.conftest import Account, ample_time
+from tests.support.dispatcher_account import Account, ample_time
+from tests.support.killed_dispatcher import (
+    Killed,
+    kill,
+    later,
+    make_messages_visible,
+)
 
 REQUESTS = [("fraud", "a"), ("fraud", "b"), ("vision", "a")]
-
-
-class Killed(BaseException):
-    """The process ends here; nothing catches it."""
-
-
-class KilledAt:
-    """A port whose process dies at the n-th call of one method, before or after it works."""
-
-    def __init__(self, port: object, method: str, *, after: bool, nth: int = 1) -> None:
-        self._port, self._method, self._after, self._left = port, method, after, nth
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        real: Callable[..., Any] = getattr(self._port, name)
-        return self._dying(real) if name == self._method else real
-
-    def _dying(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self._left -= 1
-            if self._left:
-                return real(*args, **kwargs)
-            if self._after:
-                real(*args, **kwargs)
-            raise Killed(self._method)
-
-        return call
-
-
-def later(account: Account) -> Summary:
-    """The next cycle, long enough after the kill for the lease to have expired."""
-    return much_later(account.dispatcher())
-
-
-def much_later(dispatcher: Dispatcher) -> Summary:
-    """A cycle after every lease has expired."""
-    tomorrow = replace(dispatcher, clock=lambda: datetime.now(UTC).replace(year=2100))
-    return tomorrow.cycle(ample_time())
-
-
-def make_messages_visible(account: Account) -> None:
-    """Stands for the visibility timeout of messages a killed dispatcher had received."""
-    from moto.backends import get_backend
-
-    for queue in get_backend("sqs")["123456789012"]["eu-central-1"].queues.values():
-        for message in queue._messages:
-            message.change_visibility(-1)  # the past: 0 is visible only after this millisecond
 
 
 CALLS = [
@@ -134,11 +87,6 @@ def test_a_bad_message_survives_a_kill_too(
     assert account.waiting("fraud") == 0
     letters = account.dead_letters("fraud")
     assert {letter["body"] for letter in letters} == {"not JSON"}
-
-
-def kill(dispatcher: Dispatcher, port: str, method: str, after: bool) -> Dispatcher:
-    dying: Any = KilledAt(getattr(dispatcher, port), method, after=after)
-    return replace(dispatcher, **{port: dying})
 
 
 def test_a_cycle_without_time_starts_nothing_and_loses_nothing(account: Account) -> None:

@@ -10,34 +10,8 @@ import pytest
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
-from hpo_dispatcher.ports import TuningJob
-from tests.unit.hpo_dispatcher.conftest import RANGES, Account, ample_time
-
-
-class Running:
-    """SageMaker whose tuning jobs run until they are taken from ``running``; moto's end at once."""
-
-    def __init__(self, account: Account) -> None:
-        self._real = account.dispatcher().tuning
-        self.running: list[str] = []
-        self.left: dict[str, int] = {}  # training jobs that have not ended, of those that drain
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def create(self, api_request: Any) -> Any:
-        self.running.append(api_request["HyperParameterTuningJobName"])
-        return self._real.create(api_request)
-
-    def in_progress(self) -> list[TuningJob]:
-        return [
-            TuningJob(name=name, status=Status.IN_PROGRESS, parallel=5, left=self.left.get(name))
-            for name in self.running
-        ]
-
-    def stop(self, name: str) -> bool:
-        self.running.remove(name)
-        return True
+from tests.support.dispatcher_account import RANGES, Account, ample_time
+from tests.support.running_jobs import Running
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from hpo_dispatcher.contract.entry import Status
-from tests.unit.hpo_dispatcher.conftest import Account
+from tests.support.dispatcher_account import Account
 
 
 def test_a_request_becomes_a_tuning_job(account: Account) -> None:

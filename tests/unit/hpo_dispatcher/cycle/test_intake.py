@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.contract.entry import Entry, Status
-from tests.unit.hpo_dispatcher.conftest import RANGES, Account, ample_time
+from tests.support.dispatcher_account import RANGES, Account, ample_time
 
 LR = RANGES["lr"]
 BAD: dict[str, tuple[Any, str]] = {

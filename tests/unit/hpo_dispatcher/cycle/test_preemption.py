@@ -19,8 +19,8 @@ from hpo_dispatcher.ports import Unavailable
 from hpoq.simulation.sagemaker import STOPPING_TAKES, Course, SimulatedJob
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Workload
-from tests.faults.test_two_dispatchers import ample, unreliable
-from tests.unit.hpo_dispatcher.cycle.test_crashes import Killed, KilledAt
+from tests.support.killed_dispatcher import Killed, KilledAt
+from tests.support.unreliable_dispatcher import ample, unreliable
 
 RANGES = {"lr": {"type": "continuous", "min": 0.1, "max": 1}}
 TYPE = "ml.m5.large"

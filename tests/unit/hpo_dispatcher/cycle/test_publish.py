@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hpo_dispatcher.contract.entry import Status
-from tests.unit.hpo_dispatcher.conftest import Account, account, session
-
-__all__ = ["account", "session"]
+from tests.support.dispatcher_account import Account
 
 
 def published(account: Account) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from hpo_dispatcher.contract.settings import TeamSettings, parse_template, read_
 from hpo_dispatcher.observability.metrics import METRICS, Filled, Freed, fill_times, why
 from hpo_dispatcher.ports import Unavailable
 from hpo_dispatcher.scheduling.plan import Capacity, Snapshot, Wait, plan
-from tests.unit.hpo_dispatcher.conftest import Account
-from tests.unit.hpo_dispatcher.contract.test_redaction import V4
-from tests.unit.hpo_dispatcher.scheduling.test_plan import queued, running
-from tests.unit.hpo_dispatcher.test_handler import Context
+from tests.support.dispatcher_account import Account
+from tests.support.lambda_context import Context
+from tests.support.scheduling_scene import queued, running
+from tests.support.signed_url import V4
 
 SECRET = "hunter2-hunter2-Zx81"
 Told = list[dict[str, Any]]

@@ -18,10 +18,8 @@ from hpo_dispatcher.scheduling.budget import Budget, budgets, over_budget, spent
 from hpo_dispatcher.tuning_job.usage import HOUR
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
-from tests.unit.hpo_dispatcher.conftest import Account, account, ample_time, session
-from tests.unit.hpo_dispatcher.cycle.test_crashes import Killed, KilledAt, much_later
-
-__all__ = ["account", "session"]
+from tests.support.dispatcher_account import Account, ample_time
+from tests.support.killed_dispatcher import Killed, KilledAt, much_later
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TEN = {"fraud": TeamSettings(monthly_instance_hours=10), "vision": TeamSettings()}

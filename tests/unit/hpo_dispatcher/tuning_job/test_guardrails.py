@@ -21,13 +21,7 @@ from hypothesis import strategies as st
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import TuningRequest, parse_message
 from hpo_dispatcher.tuning_job.build import build
-from tests.unit.hpo_dispatcher.tuning_job.test_build import (
-    ENVIRONMENT,
-    IMAGE,
-    RANGES,
-    STRICT,
-    TEMPLATE,
-)
+from tests.support.tuning_requests import ENVIRONMENT, IMAGE, RANGES, STRICT, TEMPLATE
 
 # Values an attacker, or a hopeful user, would try; and some that are allowed.
 TEXTS = [

@@ -12,7 +12,7 @@ from hpo_dispatcher.contract.names import NAME_ENDING, tuning_job_name
 from hpo_dispatcher.contract.settings import Guardrails, Template
 from hpo_dispatcher.tuning_job.build import Continuation, Parent, build
 from hpo_dispatcher.tuning_job.resumption import better, earlier_job, obstacle
-from tests.unit.hpo_dispatcher.tuning_job.test_build import ENVIRONMENT, IMAGE, TEMPLATE, request
+from tests.support.tuning_requests import ENVIRONMENT, IMAGE, TEMPLATE, request
 
 PLAIN = Template(description="d", image="i")
 

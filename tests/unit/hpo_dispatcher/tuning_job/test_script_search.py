@@ -15,7 +15,7 @@ from hpo_dispatcher.contract.settings import Guardrails, read_templates
 from hpo_dispatcher.tuning_job.build import demand
 from hpo_dispatcher.tuning_job.script_search import SEED, as_one_training_job
 from ray_tune.space import space
-from tests.unit.hpo_dispatcher.tuning_job.test_build import TEMPLATE, job
+from tests.support.tuning_requests import TEMPLATE, job
 
 RAY = read_templates()["credit-default-ray"]
 RANGES: dict[str, Any] = {

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from unittest.mock import patch
 
 import pytest
 
-from tests.unit.hpo_dispatcher.conftest import Account, account, session
+from tests.support.command_line import Run
+from tests.support.dispatcher_account import Account, account, session
 
 __all__ = ["account", "session"]
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 from hpo_dispatcher.contract.entry import BestTrainingJob, Status
 from hpo_dispatcher.ports import Ending
-from tests.unit.hpo_dispatcher.conftest import RANGES, Account
-from tests.unit.hpoq.cli.conftest import Run
+from tests.support.command_line import Run
+from tests.support.dispatcher_account import RANGES, Account
 
 REQUEST = {"hyperparameter_ranges": RANGES}
 YAML = "hyperparameter_ranges: {n: {type: integer, min: 1, max: 2}}"

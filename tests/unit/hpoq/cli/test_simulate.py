@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.unit.hpo_dispatcher.conftest import Account
-from tests.unit.hpoq.cli.conftest import Run
+from tests.support.command_line import Run
+from tests.support.dispatcher_account import Account
 
 
 def test_simulate_shows_what_came_of_a_workload(hpoq: Run) -> None:

@@ -14,8 +14,8 @@ import pytest
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.request import TuningRequest
 from hpoq.repair.run import DispatcherAtWork, Report, repair
-from tests.unit.hpo_dispatcher.conftest import RANGES, Account, account, session
-from tests.unit.hpo_dispatcher.cycle.test_crashes import later
+from tests.support.dispatcher_account import RANGES, Account, account, session
+from tests.support.killed_dispatcher import later
 
 __all__ = ["account", "session"]
 

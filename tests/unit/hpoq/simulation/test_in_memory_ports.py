@@ -14,7 +14,7 @@ from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.request import TuningRequest, parse_message
 from hpo_dispatcher.ports import Added, Backlog, Ending, LeaseLost, Ledger, MakesRoom
 from hpoq.simulation.in_memory_ports import MemoryLedger
-from tests.unit.hpo_dispatcher.conftest import RANGES, Account, account, session
+from tests.support.dispatcher_account import RANGES, Account, account, session
 
 __all__ = ["account", "session"]
 

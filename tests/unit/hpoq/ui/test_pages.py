@@ -15,9 +15,9 @@ from hpoq.client import Client
 from hpoq.ui.account import Account
 from hpoq.ui.app import Application
 from hpoq.ui.server import PortTaken, listen, serving
+from tests.support.dispatcher_account import Account as MotoAccount
+from tests.support.dispatcher_account import account, session
 from tests.support.ui_jobs import BEGAN, several, trial, tuning_job
-from tests.unit.hpo_dispatcher.conftest import Account as MotoAccount
-from tests.unit.hpoq.cli.conftest import account, session
 
 __all__ = ["account", "session"]
 HOST = "http://127.0.0.1:8732"

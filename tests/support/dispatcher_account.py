@@ -1,0 +1,169 @@
+"""A deployment in moto: queues, ledger and SageMaker in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from hpo_dispatcher import handler
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.cycle.outcome import Summary
+from hpo_dispatcher.cycle.pacing import Deadline
+from hpo_dispatcher.observability.telemetry import Telemetry
+
+REGION = "eu-central-1"
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/train:1"
+QUOTAS = {"ml.m5.large": 500}
+RANGES = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}
+ENVIRONMENT = {
+    "HPOQ_DEPLOYMENT": "hpoq",
+    "HPOQ_LEDGER_TABLE": "hpoq-ledger",
+    "HPOQ_ARTIFACT_BUCKET": "artifacts",
+    "HPOQ_TRAINING_ROLE_ARN": "arn:aws:iam::123456789012:role/training",
+    "HPOQ_TRAINING_SOURCE": "s3://assets/training.tar.gz",
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "POWERTOOLS_METRICS_NAMESPACE": "hpoq",
+    "POWERTOOLS_SERVICE_NAME": "hpoq-dispatcher",
+}
+KEYS = [("team", "HASH"), ("id", "RANGE")]
+LINE = [("line", "HASH"), ("line_position", "RANGE")]
+
+
+def ample_time() -> Deadline:
+    return Deadline(remaining=lambda: 900.0, total=900.0)
+
+
+@dataclass
+class Account:
+    """A moto account with hpoq's resources, and short words for what tests do to it."""
+
+    root: Path
+
+    session: boto3.Session
+
+    def __post_init__(self) -> None:
+        self.sqs = self.session.client("sqs")
+        self.dynamodb = self.session.client("dynamodb")
+        self.sagemaker = self.session.client("sagemaker")
+
+    def configure(self, **settings: Any) -> None:
+        teams = {"fraud": {}, "vision": {}}
+        (self.root / "deployment.json").write_text(json.dumps({"teams": teams, **settings}))
+
+    def dispatcher(self) -> Dispatcher:
+        from hpo_dispatcher.handler import dispatcher
+
+        return dispatcher(os.environ, self.root, self.session)
+
+    def watched(self) -> tuple[Dispatcher, Telemetry]:
+        from hpo_dispatcher.handler import watched
+
+        return watched(os.environ, self.root, self.session)
+
+    def cycle(self) -> Summary:
+        return self.dispatcher().cycle(ample_time())
+
+    def send(self, team: str, message: object) -> str:
+        body = message if isinstance(message, str) else json.dumps(message)
+        url = self.sqs.get_queue_url(QueueName=f"hpoq-{team}-requests")["QueueUrl"]
+        return self.sqs.send_message(QueueUrl=url, MessageBody=body)["MessageId"]
+
+    def request(self, team: str, request_id: str, **fields: Any) -> str:
+        return self.send(
+            team, {"request_id": request_id, "hyperparameter_ranges": RANGES, **fields}
+        )
+
+    def dead_letters(self, team: str) -> list[dict[str, Any]]:
+        url = self.sqs.get_queue_url(QueueName=f"hpoq-{team}-dead-letter")["QueueUrl"]
+        letters: list[dict[str, Any]] = []
+        while received := self.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            letters += [
+                {"body": m["Body"]}
+                | {k: v["StringValue"] for k, v in m["MessageAttributes"].items()}
+                for m in received
+            ]
+        return letters
+
+    def waiting(self, team: str) -> int:
+        url = self.sqs.get_queue_url(QueueName=f"hpoq-{team}-requests")["QueueUrl"]
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(value) for value in found.values())
+
+    def tuning_jobs(self) -> list[str]:
+        pages = self.sagemaker.get_paginator("list_hyper_parameter_tuning_jobs").paginate()
+        return [
+            job["HyperParameterTuningJobName"]
+            for page in pages
+            for job in page["HyperParameterTuningJobSummaries"]
+        ]
+
+
+def create_resources(account: Account) -> None:
+    for team in ("fraud", "vision"):
+        for kind in ("requests", "dead-letter"):
+            account.sqs.create_queue(QueueName=f"hpoq-{team}-{kind}")
+    account.dynamodb.create_table(
+        TableName="hpoq-ledger",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": n, "KeyType": k} for n, k in KEYS],
+        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n, _ in KEYS + LINE],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "line",
+                "KeySchema": [{"AttributeName": n, "KeyType": k} for n, k in LINE],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+
+
+@pytest.fixture(scope="session")
+def session() -> boto3.Session:
+    """One session for all tests: reading SageMaker's model takes most of a test's time."""
+    return boto3.Session("testing", "testing", region_name=REGION)
+
+
+@contextmanager
+def deployment_in_moto(folder: Path, session: boto3.Session) -> Iterator[Account]:
+    # moto sleeps out WaitTimeSeconds on an empty queue; here nobody else is sending.
+    no_wait = patch("hpo_dispatcher.aws.sqs.WAIT_SECONDS", 0)
+    known_image = patch("hpo_dispatcher.aws.images.SdkImages._look_up", lambda *_: IMAGE)
+    # moto has no quotas of SageMaker's.
+    quotas = patch("hpo_dispatcher.aws.service_quotas.ServiceQuotas._read", lambda _: QUOTAS)
+    # Two threads at one of moto's queues may get the same message.
+    one_thread = patch("hpo_dispatcher.cycle.intake.THREADS", 1)
+    with (
+        patch.dict(os.environ, ENVIRONMENT),
+        mock_aws(),
+        no_wait,
+        known_image,
+        quotas,
+        one_thread,
+    ):
+        account = Account(folder, session)
+        create_resources(account)
+        account.configure()
+        yield account
+        handler.metrics.clear_metrics()  # of cycles that never wrote theirs: a process shares them
+
+
+@pytest.fixture
+def account(tmp_path: Path, session: boto3.Session) -> Iterator[Account]:
+    with deployment_in_moto(tmp_path, session) as account:
+        yield account

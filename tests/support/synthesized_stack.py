@@ -1,0 +1,44 @@
+"""The CloudFormation template of a deployment with given settings."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk.assertions import Template
+
+from infra.hpo_stack import HpoStack
+from infra.settings import Settings
+
+TEAMS = {"fraud": {}, "vision-2": {"weight": 2.0}}
+
+
+def synthesize(**settings: Any) -> Template:
+    app = cdk.App(context={"aws:cdk:bundling-stacks": []})
+    stack = HpoStack(app, "hpoq", settings=Settings(**({"teams": TEAMS} | settings)))
+    return Template.from_stack(stack)
+
+
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+# Everything that adds grants or resources.
+ALL: dict[str, Any] = {
+    "teams": {"fraud": {"notify_emails": ["fraud@example.com"]}, "vision-2": {"weight": 2.0}},
+    "kms_key_arn": KEY,
+    "alarm_email": "on-call@example.com",
+    "guardrails": {
+        "vpc": {"subnets": ["subnet-1"], "security_group_ids": ["sg-1"]},
+        "input_prefixes": ["s3://data/credit/"],
+        "output_prefixes": ["s3://models/fraud/"],
+    },
+}
+
+
+def statements(template: Template, role: str) -> list[dict[str, Any]]:
+    """What one role of the stack may do."""
+    return [
+        statement
+        for policy in template.find_resources("AWS::IAM::Policy").values()
+        if role in json.dumps(policy["Properties"]["Roles"])
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+    ]

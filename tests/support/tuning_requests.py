@@ -1,0 +1,74 @@
+"""Requests, and the tuning jobs that are built from them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hpo_dispatcher.contract.request import TuningRequest, parse_message
+from hpo_dispatcher.contract.settings import Environment, Guardrails, Template, Vpc, read_templates
+from hpo_dispatcher.tuning_job.build import Parent, build
+
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/train:1"
+ROLE = "arn:aws:iam::123456789012:role/training"
+ENVIRONMENT = Environment(
+    deployment="hpoq",
+    ledger_table="hpoq-ledger",
+    artifact_bucket="artifacts",
+    training_role_arn=ROLE,
+    training_source="s3://assets/training.tar.gz",
+    region="eu-central-1",
+)
+TEMPLATE = read_templates()["credit-default-cpu"]
+RANGES: dict[str, Any] = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}
+
+
+def request(**fields: Any) -> TuningRequest:
+    message = parse_message(
+        json.dumps({"request_id": "r1", "hyperparameter_ranges": RANGES, **fields}), "message-1"
+    )
+    assert isinstance(message, TuningRequest)
+    return message
+
+
+def job(
+    guardrails: Guardrails | None = None,
+    template: Template = TEMPLATE,
+    parents: tuple[Parent, ...] = (),
+    named: dict[str, str] | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    return build(
+        request(**(named or {}), **fields),
+        "fraud",
+        template,
+        guardrails or Guardrails(),
+        ENVIRONMENT,
+        image=IMAGE,
+        parents=parents,
+    )
+
+
+def definition(**fields: Any) -> dict[str, Any]:
+    return {"overrides": {"TrainingJobDefinition": fields}}
+
+
+STRICT = Guardrails(
+    instance_types=("ml.m5.*",),
+    images=("123456789012.dkr.ecr.*/*",),
+    input_prefixes=("s3://artifacts/data/",),
+    output_prefixes=("s3://artifacts/output/",),
+    max_run_seconds=3600,
+    max_keep_alive_seconds=0,
+    max_training_jobs=50,
+    max_parallel_training_jobs=5,
+    max_instance_count=1,
+    max_volume_gb=50,
+    spot_only=True,
+    vpc=Vpc(subnets=("subnet-1",), security_group_ids=("sg-1",)),
+    volume_kms_key="key-1",
+    output_kms_key="key-2",
+    network_isolation=True,
+    inter_container_encryption=True,
+    required_tags=("project",),
+)

@@ -1,0 +1,39 @@
+"""Rules for the tests themselves."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent
+FILES = sorted(TESTS.rglob("*.py"))
+REMAINING = ("tests/unit/hpoq/campaign/", "tests/unit/hpoq/local/")
+
+
+def imported_modules(tree: ast.AST) -> Iterator[str]:
+    """Yield the dotted name of everything that a file imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not used"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_test_module(imported: str) -> bool:
+    """Return whether a dotted name leads into a test module or a conftest."""
+    parts = imported.split(".")
+    is_test = any(part == "conftest" or part.startswith("test_") for part in parts)
+    return parts[0] == "tests" and is_test
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TESTS)))
+def test_no_file_imports_a_test_module_or_a_conftest(file: Path) -> None:
+    if file.relative_to(ROOT).as_posix().startswith(REMAINING):
+        pytest.skip("not yet")
+    imported = list(imported_modules(ast.parse(file.read_text())))
+    assert [name for name in imported if is_test_module(name)] == []
