@@ -1,16 +1,16 @@
 # hpoq. Needs Python 3.11 or newer, Node and make; sets everything else up in this folder.
 #
-#   make demo    the whole thing on this machine: queues, Lambda, tuning jobs, trained models
-#   make test    all tests                     make lint    ruff, mypy, import-linter
-#   make bench   all benchmarks against goals  make deploy  cdk deploy to your AWS account
+#   make demo    run everything on this machine: queues, Lambda, tuning jobs, trained models
+#   make test    run all tests                 make lint    ruff, mypy, imports, docstrings
+#   make bench   compare benchmarks to goals   make deploy  cdk deploy to your AWS account
 #   make audit   security checks               make soak    ten minutes of random faults
-#   make lock    pin the requirements anew     make clean   remove what make has made
+#   make lock    update the pinned versions    make clean   remove everything make created
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/.ready
-# The embedded clouds' tests mostly wait, so they have a process of their own beside one per core.
+# One test process per core, and one for the tests of the embedded cloud, which mostly wait.
 WORKERS = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 NODE_READY := node_modules/.ready
 
@@ -26,8 +26,8 @@ help:
 
 setup: $(READY) $(NODE_READY)
 
-# torch first and by pip with its dependencies: its CPU build is chosen by what pip can see.
-# The lock names every package, so the rest needs no resolving.
+# Install torch first and with its dependencies, so that pip chooses the CPU build where it can.
+# The lock file names every other package, so nothing else needs resolving.
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpoq needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -60,6 +60,8 @@ lint: setup
 	@ruff format --check .
 	@mypy
 	@lint-imports --no-logo
+	@python -m tools.import_cycles
+	@python -m tools.docstrings
 
 format: setup
 	@ruff check --fix . && ruff format .
@@ -79,7 +81,7 @@ audit: setup
 soak: setup
 	@python -m pytest tests/soak -q --timeout=1200
 
-# Both locks serve every platform; see the heads of the .in files.
+# Both lock files cover every platform; see the first lines of the .in files.
 lock: setup
 	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --excludes requirements.excludes \
 	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -o requirements.txt requirements.in

@@ -1,9 +1,9 @@
-"""The CDK app: one hpoq deployment. Settings are the context of cdk.json; see infra/settings.py."""
+"""The CDK app of one hpoq deployment. infra/settings.py documents its context keys."""
 
 import os
 import sys
 
-# A notice of jsii about Node releases, longer than anything this app has to say.
+# Hide a long notice of jsii about Node releases.
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
 
 import aws_cdk as cdk
@@ -15,7 +15,7 @@ from infra.settings import read_settings
 
 
 def main() -> None:
-    """Synthesise the stack; a wrong setting is one line and exit status 1."""
+    """Synthesize the stack; report an invalid setting as one line with exit status 1."""
     app = cdk.App()
     try:
         settings = read_settings(app.node.try_get_context)

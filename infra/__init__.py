@@ -1,1 +1,1 @@
-"""The CDK application: what `cdk deploy` creates."""
+"""The CDK constructs that `cdk deploy` creates."""

@@ -1,4 +1,4 @@
-"""One screen: is it working, who waits, how full is the account, what was refused."""
+"""The CloudWatch dashboard: health, waiting requests, capacity in use, rejected requests."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from infra.request_queue import RequestQueue
 from infra.settings import Settings
 
 PERIOD = Duration.minutes(10)
-FULL, THIRD, HEIGHT = 24, 8, 5  # of CloudWatch's grid
+FULL, THIRD, HEIGHT = 24, 8, 5  # units of CloudWatch's grid
 
 
 class Dashboard(Construct):
-    """Rows from the question that matters most to the detail; ask a graph what its title asks."""
+    """A dashboard of one screen, with the most important questions in the top rows."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Dashboard(Construct):
         return _graph(
             "Tuning jobs: how full is the account?",
             "tuning jobs",
-            self._of("InProgress", "Maximum", "in progress, everybody's"),
+            self._of("InProgress", "Maximum", "in progress, of all users"),
             self._of("Free", "Minimum", "free"),
             limit=settings.tuning_job_limit,
         )
@@ -69,14 +69,14 @@ class Dashboard(Construct):
             "Accepted": "requests accepted",
             "Started": "tuning jobs started",
             "Finished": "tuning jobs finished",
-            "Rejected": "requests refused",
+            "Rejected": "requests rejected",
         }
         metrics = [self._of(name, "Sum", label) for name, label in names.items()]
-        return _graph("Flow: do requests move?", "per 10 minutes", *metrics)
+        return _graph("Flow: are requests moving?", "per 10 minutes", *metrics)
 
     def _instances(self) -> cloudwatch.IWidget:
         return _graph(
-            "Training instances: which type binds?",
+            "Training instances: which type is full?",
             "instances",
             self._by("resource", "InProgress", "Maximum", "in use "),
             self._by("resource", "Free", "Minimum", "free "),
@@ -84,16 +84,16 @@ class Dashboard(Construct):
 
     def _backlog(self) -> cloudwatch.IWidget:
         return _graph(
-            "Requests in line: how much is waiting?",
+            "Queued requests: how many are waiting?",
             "requests",
             self._of("Queued", "Maximum", "all teams"),
-            self._of("Blocked", "Maximum", "waiting for parents"),
+            self._of("Blocked", "Maximum", "waiting for dependencies"),
             self._by("team", "Queued", "Maximum"),
         )
 
     def _oldest(self) -> cloudwatch.IWidget:
         return _graph(
-            "Age of the oldest request in line",
+            "Age of the oldest queued request",
             "seconds",
             self._of("OldestSeconds", "Maximum", "any team"),
             self._by("team", "OldestSeconds", "Maximum"),
@@ -101,7 +101,7 @@ class Dashboard(Construct):
 
     def _waiting(self) -> cloudwatch.IWidget:
         return _graph(
-            "Why the first in line wait",
+            "Why the first request of each queue waits",
             "requests",
             self._of("Waiting", "Maximum", "all"),
             self._by("reason", "Waiting", "Maximum"),
@@ -109,32 +109,32 @@ class Dashboard(Construct):
 
     def _fill_times(self) -> cloudwatch.IWidget:
         return _graph(
-            "From a slot freed to the next job in it",
+            "Time from a freed slot to the next job",
             "seconds",
-            self._of("SlotFillSeconds", "p50", "half of them within"),
+            self._of("SlotFillSeconds", "p50", "median"),
             self._of("SlotFillSeconds", "Maximum", "longest"),
         )
 
     def _refused(self) -> cloudwatch.IWidget:
         return _graph(
-            "Refused requests, by reason", "requests", self._by("reason", "Rejected", "Sum")
+            "Rejected requests, by reason", "requests", self._by("reason", "Rejected", "Sum")
         )
 
     def _cycles(self) -> cloudwatch.IWidget:
         return _graph(
-            "Dispatch cycles: how long, how many?",
+            "Dispatch cycles: duration and count",
             "seconds",
             self._of("CycleSeconds", "Maximum", "longest (s)"),
             right=[
                 self._metrics.cycles(PERIOD, "cycles"),
-                self._of("SkippedCycles", "Sum", "nothing to do"),
+                self._of("SkippedCycles", "Sum", "skipped"),
                 self._of("FailedCycles", "Sum", "failed"),
             ],
         )
 
     def _calls(self) -> cloudwatch.IWidget:
         return _graph(
-            "AWS calls, and those throttled",
+            "AWS calls and throttled calls",
             "calls",
             self._of("ApiCalls", "Sum", "all calls"),
             self._by("api", "ApiCalls", "Sum"),
@@ -152,7 +152,7 @@ def _graph(
     right: Sequence[cloudwatch.IMetric] = (),
     limit: int | None = None,
 ) -> cloudwatch.IWidget:
-    """A third of a row; six rows make one screen."""
+    """Make a graph that is a third of a row wide."""
     mark = [cloudwatch.HorizontalAnnotation(value=limit, label="limit")] if limit else []
     return cloudwatch.GraphWidget(
         title=title,
@@ -169,18 +169,18 @@ def _graph(
 def _legend(settings: Settings) -> cloudwatch.IWidget:
     text = (
         f"# {settings.name}\n"
-        "Requests come in by SQS, one queue a team; every ten minutes, and when a tuning job "
-        "ends, a dispatch cycle takes them into the ledger and starts what fits the limits. "
-        f"Red alarm? Its description names the section of {settings.runbook} to follow. "
-        "Who waits, and why: `hpoq capacity` and `hpoq list`."
+        "Teams send requests to one SQS queue per team. Every ten minutes, and when a tuning job "
+        "ends, a dispatch cycle records them in the ledger and starts those that fit the limits. "
+        f"The description of each alarm names the section of {settings.runbook} to follow. "
+        "`hpoq capacity` and `hpoq list` show which requests wait and why."
     )
     return cloudwatch.TextWidget(markdown=text, width=FULL, height=2)
 
 
 def _messages(queues: Mapping[str, RequestQueue]) -> cloudwatch.IWidget:
-    """SQS's own metrics, by the names of the queues."""
+    """Make a graph of SQS's own metrics of the teams' queues."""
     return _graph(
-        "Messages not yet taken: age of the oldest; dead letters",
+        "Messages not yet received: age of the oldest; dead letters",
         "seconds",
         *(
             queue.queue.metric_approximate_age_of_oldest_message(

@@ -1,4 +1,4 @@
-"""The function that turns requests into tuning jobs, and what wakes it."""
+"""The function that turns requests into tuning jobs, and the rules that invoke it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ HANDLER = "hpo_dispatcher.handler.handler"
 HEARTBEAT = Duration.minutes(10)
 
 
-class Dispatcher(Construct):
-    """Lambda function, SDK layer, on-failure queue and the three rules."""
+class DispatcherFunction(Construct):
+    """The Lambda function with its SDK layer, on-failure queue and three event rules."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Dispatcher(Construct):
         acknowledge(
             self.failures,
             "SQS3",
-            "It is itself where failed invocations end up; the events in it are only hints.",
+            "This queue is itself the dead-letter queue of failed invocations.",
         )
         log_group = logs.LogGroup(
             self,
@@ -83,7 +83,7 @@ class Dispatcher(Construct):
                 "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
             },
             environment_encryption=key,
-            # Each log line names its trace: docs/decisions/0021.
+            # Each log line contains its trace id: docs/decisions/0021.
             tracing=lambda_.Tracing.ACTIVE,
             timeout=Duration.minutes(15),
             memory_size=settings.memory_mb,
@@ -94,11 +94,11 @@ class Dispatcher(Construct):
         acknowledge(
             self.function,
             "L1",
-            "Python 3.13 is what the layer's wheels are locked and tested for.",
+            "The layer's packages are locked and tested for Python 3.13.",
         )
         if key:
             acknowledge_key_use(role)
-        self._wake()
+        self._add_rules()
 
     def _code(self, settings: Settings) -> lambda_.Code:
         package = ROOT / "lambdas" / "hpo_dispatcher"
@@ -117,8 +117,8 @@ class Dispatcher(Construct):
             bundling=bundling(lambda folder: write_function(folder, deployment, interpreter())),
         )
 
-    def _wake(self) -> None:
-        """The heartbeat every ten minutes, and at once when there may be something to do."""
+    def _add_rules(self) -> None:
+        """Invoke the function every ten minutes and whenever an event may give it work."""
         rules: dict[str, dict[str, Any]] = {
             "Heartbeat": {"schedule": events.Schedule.rate(HEARTBEAT)},
             "TuningJobEnded": {
@@ -139,7 +139,7 @@ class Dispatcher(Construct):
             rule.add_target(targets.LambdaFunction(self.function))
 
     def grant_tuning(self, training_role: iam.IRole) -> None:
-        """Create and follow tuning jobs that run as the training role."""
+        """Allow the function to create and follow tuning jobs that run as the training role."""
         stack = cdk.Stack.of(self)
         tuning_jobs = stack.format_arn(
             service="sagemaker", resource="hyper-parameter-tuning-job", resource_name="*"
@@ -178,12 +178,12 @@ class Dispatcher(Construct):
         for statement in statements:
             self.function.add_to_role_policy(statement)
         role = self.function.role
-        assert role is not None  # noqa: S101  we gave it one
+        assert role is not None  # noqa: S101  set in __init__
         for finding, reason in {
             "Resource::arn:<AWS::Partition>:sagemaker:<AWS::Region>:<AWS::AccountId>:"
-            "hyper-parameter-tuning-job/*": "Tuning jobs are named after requests.",
+            "hyper-parameter-tuning-job/*": "The names of tuning jobs derive from requests.",
             "Resource::*": (
-                "Listing the account's jobs and quotas, and X-Ray's segments, know no resource."
+                "Listing jobs and quotas and sending X-Ray segments do not support resources."
             ),
         }.items():
             acknowledge(role, f"IAM5[{finding}]", reason)

@@ -1,4 +1,4 @@
-"""The whole deployment: wiring and grants only."""
+"""The stack of one deployment: wiring and grants only."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.dispatcher import Dispatcher
-from infra.ledger import Ledger
+from infra.dispatcher import DispatcherFunction
+from infra.ledger import LedgerTable
 from infra.monitoring import Monitoring
 from infra.notices import Notices
 from infra.request_queue import RequestQueue
 from infra.settings import Settings, output_name
 from infra.team_access import TeamAccess
-from infra.training import Training
+from infra.training import TrainingResources
 
 
 class HpoStack(cdk.Stack):
-    """Queues in, tuning jobs out."""
+    """The queues, the dispatcher, the ledger and the training resources of one deployment."""
 
     def __init__(self, scope: Construct, id_: str, *, settings: Settings, **kwargs: Any) -> None:
         description = "hpoq: a queue for SageMaker tuning jobs"
         super().__init__(scope, id_, description=description, **kwargs)
         arn = settings.kms_key_arn
         key = kms.Key.from_key_arn(self, "Key", arn) if arn else None
-        ledger = Ledger(
+        ledger = LedgerTable(
             self, "Ledger", deployment=settings.name, key=key, retain=settings.retain_data
         )
-        training = Training(
+        training = TrainingResources(
             self, "Training", key=key, retain=settings.retain_data, rules=settings.rules
         )
-        dispatcher = Dispatcher(
+        dispatcher = DispatcherFunction(
             self,
             "Dispatcher",
             settings=settings,

@@ -1,4 +1,4 @@
-"""Every request and what became of it."""
+"""The table of all requests and their states."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-# The partition that every team may read: settings, templates, capacity.
+# Every team may read this partition: settings, templates and capacity.
 SHARED_PARTITION = "#deployment"
 
 
-class Ledger(Construct):
-    """A table keyed by team and request id; a sparse index holds each team's line."""
+class LedgerTable(Construct):
+    """A table keyed by team and request id; a sparse index orders each team's queued requests."""
 
     def __init__(
         self, scope: Construct, id_: str, *, deployment: str, key: kms.IKey | None, retain: bool
@@ -43,7 +43,7 @@ class Ledger(Construct):
         )
 
     def grant_dispatch(self, grantee: iam.IGrantable) -> None:
-        """Read and write entries; no scans, no table administration."""
+        """Grant reading and writing entries, without scans and table administration."""
         actions = [
             "GetItem",
             "BatchGetItem",
@@ -66,14 +66,14 @@ class Ledger(Construct):
             self.table.encryption_key.grant_encrypt_decrypt(grantee)
 
     def reader_statement(self, team: str) -> iam.PolicyStatement:
-        """A team's own entries and the shared documents, by the partition key."""
+        """Return the statement that lets a team read its own entries and the shared documents."""
         return iam.PolicyStatement(
             sid="ReadOwnEntries",
             actions=["dynamodb:GetItem", "dynamodb:Query"],
             resources=[self.table.table_arn],
             conditions={
                 "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [team, SHARED_PARTITION]},
-                # "For all" of none holds, too: a call that names no partition is refused.
+                # ForAllValues also matches an empty set: deny calls that name no partition.
                 "Null": {"dynamodb:LeadingKeys": "false"},
             },
         )

@@ -1,4 +1,4 @@
-"""The metrics that the dispatcher writes into its log; CloudWatch reads them from there."""
+"""The CloudWatch metrics that the dispatcher publishes through its log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NAMESPACE = "hpoq"
 
 
 def service_name(deployment: str) -> str:
-    """The dimension that tells deployments of one account apart."""
+    """Return the value of the dimension that distinguishes deployments in one account."""
     return f"{deployment}-dispatcher"
 
 
@@ -22,7 +22,7 @@ class DispatcherMetrics:
     def of(
         self, name: str, statistic: str, period: Duration, label: str | None = None
     ) -> cloudwatch.Metric:
-        """One metric of the whole deployment; a label is for dashboards, not for alarms."""
+        """Return a metric of the whole deployment; only dashboards use the label."""
         return cloudwatch.Metric(
             namespace=NAMESPACE,
             metric_name=name,
@@ -35,9 +35,9 @@ class DispatcherMetrics:
     def by(
         self, dimension: str, name: str, statistic: str, period: Duration, label: str = ""
     ) -> cloudwatch.MathExpression:
-        """One line for each value of a dimension: teams, resources, reasons, services.
+        """Return one line for each value of a dimension: teams, resources, reasons or services.
 
-        Which there are is known only once they have been seen, so CloudWatch searches.
+        CloudWatch searches for the values, because they are not known at deployment.
         """
         service = self._dimensions["service"]
         query = f'{{{NAMESPACE},service,{dimension}}} MetricName="{name}" service="{service}"'
@@ -49,17 +49,17 @@ class DispatcherMetrics:
         )
 
     def cycles(self, period: Duration, label: str | None = None) -> cloudwatch.Metric:
-        """Cycles that came to their end."""
+        """Return the number of completed cycles."""
         return self.of("CycleSeconds", "SampleCount", period, label)
 
     def free(self, period: Duration) -> cloudwatch.Metric:
-        """Tuning jobs that could still start, at best within the period."""
+        """Return the largest number of free tuning job slots within the period."""
         return self.of("Free", "Maximum", period)
 
     def oldest(self, period: Duration) -> cloudwatch.Metric:
-        """How long the request that is longest in line has waited, in seconds."""
+        """Return the age of the oldest queued request, in seconds."""
         return self.of("OldestSeconds", "Maximum", period)
 
     def api_throttles(self, period: Duration) -> cloudwatch.Metric:
-        """AWS calls of the dispatcher that were told to come back later."""
+        """Return the number of throttled AWS calls of the dispatcher."""
         return self.of("ApiThrottles", "Sum", period)

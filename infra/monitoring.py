@@ -1,4 +1,4 @@
-"""What wakes an engineer, and the one screen to look at then."""
+"""The alarms, the topic they notify, and the dashboard."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.dashboard import Dashboard
-from infra.dispatcher import HEARTBEAT, Dispatcher
+from infra.dispatcher import HEARTBEAT, DispatcherFunction
 from infra.metrics import DispatcherMetrics
 from infra.request_queue import RequestQueue
 from infra.settings import Settings
 
-# A message that three heartbeats in a row have not taken.
-UNTAKEN = Duration.minutes(35)
+# Longer than three heartbeats: each of them failed to receive the message.
+NOT_RECEIVED = Duration.minutes(35)
 HALF_HOUR = Duration.minutes(30)
-# In ten minutes; adaptive retries make good a few, and slow down by themselves.
+# Per ten minutes. Adaptive retries absorb fewer than that.
 API_THROTTLES = 100
 
 _AT_LEAST = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
@@ -33,7 +33,7 @@ _QUIET = cloudwatch.TreatMissingData.NOT_BREACHING
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """When one alarm rings, and the runbook's section about it."""
+    """The condition of one alarm and the section of the runbook about it."""
 
     metric: cloudwatch.IMetric
     threshold: float
@@ -45,7 +45,7 @@ class Condition:
 
 
 class Monitoring(Construct):
-    """SNS topic, alarms and dashboard."""
+    """The SNS topic for alarms, the alarms and the dashboard."""
 
     def __init__(
         self,
@@ -53,14 +53,14 @@ class Monitoring(Construct):
         id_: str,
         *,
         settings: Settings,
-        dispatcher: Dispatcher,
+        dispatcher: DispatcherFunction,
         queues: Mapping[str, RequestQueue],
         key: kms.IKey | None,
     ) -> None:
         super().__init__(scope, id_)
         metrics = DispatcherMetrics(settings.name)
-        # Without a key of the customer's the topic is not encrypted: CloudWatch cannot publish
-        # through the AWS managed key, and an alarm's text holds no secret.
+        # Without a customer key the topic is not encrypted, because CloudWatch cannot publish to
+        # a topic encrypted with the AWS managed key. Alarm texts contain no secrets.
         self.topic = sns.Topic(
             self,
             "Alarms",
@@ -104,7 +104,9 @@ class Monitoring(Construct):
         return alarm
 
 
-def _of_dispatcher(dispatcher: Dispatcher, metrics: DispatcherMetrics) -> dict[str, Condition]:
+def _of_dispatcher(
+    dispatcher: DispatcherFunction, metrics: DispatcherMetrics
+) -> dict[str, Condition]:
     function = dispatcher.function
     return {
         "no-cycle": Condition(
@@ -113,20 +115,20 @@ def _of_dispatcher(dispatcher: Dispatcher, metrics: DispatcherMetrics) -> dict[s
             operator=_BELOW,
             missing=cloudwatch.TreatMissingData.BREACHING,
             periods=3,
-            means="No dispatch cycle has ended for 30 minutes: nothing is started.",
+            means="No dispatch cycle has completed for 30 minutes, so no tuning job starts.",
             section="no-cycle",
         ),
         "errors": Condition(
             metric=function.metric_errors(period=HEARTBEAT),
             threshold=1,
             periods=2,
-            means="Dispatch cycles fail again and again; some requests do not move.",
+            means="Dispatch cycles fail repeatedly; some requests are stuck.",
             section="errors",
         ),
         "failed-events": Condition(
-            metric=_waiting(dispatcher.failures),
+            metric=_visible_messages(dispatcher.failures),
             threshold=1,
-            means="An event was given up after two retries; the heartbeat makes up for it.",
+            means="Lambda discarded an event after two retries; the next heartbeat does its work.",
             section="failed-events",
         ),
         "throttles": Condition(
@@ -140,14 +142,14 @@ def _of_dispatcher(dispatcher: Dispatcher, metrics: DispatcherMetrics) -> dict[s
             metric=function.metric_duration(statistic="Maximum", period=HEARTBEAT),
             threshold=Duration.minutes(13).to_milliseconds(),
             periods=3,
-            means="Cycles nearly use up their 15 minutes; work comes faster than it is done.",
+            means="Cycles take almost 15 minutes; work arrives faster than it is processed.",
             section="long-cycle",
         ),
         "api-throttles": Condition(
             metric=metrics.api_throttles(HEARTBEAT),
             threshold=API_THROTTLES,
             periods=3,
-            means="AWS has turned away many calls of the dispatcher for half an hour.",
+            means="AWS has throttled many calls of the dispatcher for half an hour.",
             section="api-throttles",
         ),
     }
@@ -161,13 +163,13 @@ def _of_requests(metrics: DispatcherMetrics, settings: Settings) -> dict[str, Co
             threshold=1,
             operator=_BELOW,
             periods=8,
-            means="The account's limit of tuning jobs has been reached for four hours.",
+            means="The account has been at its limit of tuning jobs for four hours.",
             section="at-limit",
         ),
         "oldest-request": Condition(
             metric=metrics.oldest(HALF_HOUR),
             threshold=Duration.hours(hours).to_seconds(),
-            means=f"A request has been in line for {hours} hours without a turn.",
+            means=f"A request has been queued for more than {hours} hours.",
             section="oldest-request",
         ),
     }
@@ -176,23 +178,23 @@ def _of_requests(metrics: DispatcherMetrics, settings: Settings) -> dict[str, Co
 def _of_team(team: str, queue: RequestQueue) -> dict[str, Condition]:
     return {
         f"dead-letters-{team}": Condition(
-            metric=_waiting(queue.dead_letter_queue),
+            metric=_visible_messages(queue.dead_letter_queue),
             threshold=1,
-            means=f"Requests of {team} were refused and wait in its dead-letter queue.",
+            means=f"Rejected requests of {team} are in its dead-letter queue.",
             section="dead-letters",
         ),
         f"oldest-message-{team}": Condition(
             metric=queue.queue.metric_approximate_age_of_oldest_message(
                 period=Duration.minutes(5), statistic="Maximum"
             ),
-            threshold=UNTAKEN.to_seconds(),
-            means=f"A message of {team} has waited for over half an hour to be taken.",
+            threshold=NOT_RECEIVED.to_seconds(),
+            means=f"A message of {team} has not been received for over half an hour.",
             section="oldest-message",
         ),
     }
 
 
-def _waiting(queue: sqs.IQueue) -> cloudwatch.IMetric:
+def _visible_messages(queue: sqs.IQueue) -> cloudwatch.IMetric:
     return queue.metric_approximate_number_of_messages_visible(
         period=Duration.minutes(5), statistic="Maximum"
     )

@@ -1,4 +1,4 @@
-"""A team's own topic: each change of state of its requests, to whatever it subscribes."""
+"""A team's SNS topic for the state changes of its requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SOURCE, DETAIL_TYPE = "hpoq", "Request State Change"
 
 
 class Notices(Construct):
-    """An SNS topic fed by a rule on the event bus, which lets this team's events through."""
+    """An SNS topic to which an EventBridge rule sends the events of one team."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Notices(Construct):
             },
             targets=[{"id": "topic", "arn": self.topic.topic_arn}],
         )
-        # This rule and no other: the service publishes for every account's rules.
+        # Without the condition, rules of every account could publish through EventBridge.
         self.topic.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="RuleOfTeam",
@@ -61,7 +61,7 @@ class Notices(Construct):
             self.topic.add_subscription(subscriptions.EmailSubscription(address))
 
     def subscriber_statement(self) -> iam.PolicyStatement:
-        """What its team may do with the topic: subscribe, and see who else has."""
+        """Return the statement that lets the team subscribe to its topic."""
         return iam.PolicyStatement(
             sid="FollowOwnRequests",
             actions=["sns:Subscribe", "sns:ListSubscriptionsByTopic"],

@@ -1,4 +1,4 @@
-"""A team's way in."""
+"""A team's queues."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-RETENTION = Duration.days(14)  # the longest SQS offers
-# Of SQS's 1 MiB: room for the attributes that say in the dead-letter queue what was wrong.
-LARGEST_BYTES = 1024 * 1024 - 16 * 1024
-# A message of which the dispatcher never came to say what is wrong ends up there anyway.
+RETENTION = Duration.days(14)  # the maximum of SQS
+# SQS allows 1 MiB. The rest is for the attributes that explain a rejection.
+MAX_MESSAGE_BYTES = 1024 * 1024 - 16 * 1024
+# SQS itself dead-letters a message that the dispatcher repeatedly fails to process.
 MAX_RECEIVES = 10
 
 
 class RequestQueue(Construct):
-    """An encrypted queue of one team and the dead-letter queue behind it."""
+    """A team's request queue and its dead-letter queue, both encrypted."""
 
     def __init__(
         self, scope: Construct, id_: str, *, deployment: str, team: str, key: kms.IKey | None
@@ -40,7 +40,7 @@ class RequestQueue(Construct):
             encryption_master_key=key,
             enforce_ssl=True,
             retention_period=RETENTION,
-            max_message_size_bytes=LARGEST_BYTES,
+            max_message_size_bytes=MAX_MESSAGE_BYTES,
             visibility_timeout=Duration.minutes(2),
             dead_letter_queue=sqs.DeadLetterQueue(
                 max_receive_count=MAX_RECEIVES, queue=self.dead_letter_queue
@@ -48,14 +48,14 @@ class RequestQueue(Construct):
         )
 
     def grant_intake(self, grantee: iam.IGrantable) -> None:
-        """Receive and delete requests, and put bad ones aside."""
+        """Grant receiving and deleting requests, and dead-lettering rejected ones."""
         self.queue.grant(grantee, "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueUrl")
         self.dead_letter_queue.grant(grantee, "sqs:SendMessage", "sqs:GetQueueUrl")
         if self.queue.encryption_master_key:
             self.queue.encryption_master_key.grant_encrypt_decrypt(grantee)
 
     def sender_statements(self) -> list[iam.PolicyStatement]:
-        """What a team needs of its queues: send, and look at and redrive what was refused."""
+        """Return the statements that let a team send requests and redrive rejected ones."""
         read = ["sqs:GetQueueUrl", "sqs:GetQueueAttributes"]
         take = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
         return [

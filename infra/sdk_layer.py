@@ -1,4 +1,4 @@
-"""The SageMaker SDK as a Lambda layer, built without Docker."""
+"""The Lambda layer with the SageMaker SDK, built without Docker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLDER = ROOT / "layers" / "sagemaker_sdk"
 
 
 class SdkLayer(Construct):
-    """SageMaker SDK, Powertools and pydantic, as locked in ``layers/sagemaker_sdk``."""
+    """A layer with SageMaker SDK, Powertools and pydantic, pinned in ``layers/sagemaker_sdk``."""
 
     def __init__(self, scope: Construct, id_: str, *, python_version: str) -> None:
         super().__init__(scope, id_)
@@ -37,7 +37,7 @@ class SdkLayer(Construct):
 
 
 def build_module() -> ModuleType:
-    """``build.py`` runs alone too, so it is no package of ours."""
+    """Load ``build.py``, which is a standalone script outside any package."""
     spec = importlib.util.spec_from_file_location("layer_build", FOLDER / "build.py")
     assert spec is not None  # noqa: S101  the file is part of the project
     assert spec.loader is not None  # noqa: S101

@@ -1,4 +1,4 @@
-"""Settings of a deployment, from the context of cdk.json or ``cdk deploy -c key=value``."""
+"""The settings of a deployment, from the context of cdk.json or ``cdk deploy -c key=value``."""
 
 from __future__ import annotations
 
@@ -16,46 +16,49 @@ __all__ = ["Guardrails", "Settings", "TeamSettings", "output_name", "read_settin
 
 
 class Settings(BaseModel):
-    """What DevOps may set; every key is a context key of the same name."""
+    """The settings of a deployment; each is a context key of the same name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # Prefix of every physical name, and the stack's name.
+    # The prefix of every physical name, and the name of the stack.
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,29}$")] = "hpoq"
-    # Who may send requests, and how each shares the account: {"fraud": {"weight": 2}}.
+    # The teams that may send requests, and the settings of each: {"fraud": {"weight": 2}}.
     teams: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
-    # Tuning jobs at once, creates per second, instances per type.
+    # Concurrent tuning jobs, creations per second, instances per type.
     limits: dict[str, Any] = {}
-    # What no message can widen.
+    # Limits that no message can exceed.
     guardrails: dict[str, Any] = {}
-    # Used by a message that names no template.
+    # The template of a message that does not name one.
     default_template: str = "credit-default-cpu"
-    # USD an hour of one training instance, by type: {"ml.m5.xlarge": 0.23}. For estimates at
-    # `hpoq submit`; hpoq knows no prices of its own.
+    # USD per hour of one training instance, by type: {"ml.m5.xlarge": 0.23}. `hpoq submit` uses
+    # them to estimate costs; hpoq has no built-in prices.
     prices: dict[str, float] = {}
-    # The dispatcher's runtime. Another than 3.13 is for the embedded cloud on a machine
-    # without that interpreter; the layer is built for the same version.
+    # The Python version of the dispatcher and its layer. Versions other than 3.13 are for the
+    # embedded cloud on machines without Python 3.13.
     python_version: Annotated[str, Field(pattern=r"^3\.1[1-4]$")] = "3.13"
+    # Memory of the dispatcher function.
     memory_mb: Annotated[int, Field(ge=256, le=10_240)] = 1024
-    # A second fence against two cycles at once; null where the account cannot reserve any.
+    # Prevents concurrent cycles in addition to the lease. Null if the account cannot reserve
+    # concurrency.
     reserved_concurrency: Annotated[int, Field(ge=1, le=1)] | None = 1
+    # How long CloudWatch keeps the dispatcher's log.
     log_retention_days: Annotated[int, Field(ge=1)] = 90
-    # Keep the ledger and the artifacts when the stack is destroyed.
+    # Whether to keep the ledger and the artifact bucket when the stack is destroyed.
     retain_data: bool = True
-    # Where alarms go, besides the SNS topic.
+    # An email address to subscribe to the alarm topic.
     alarm_email: str | None = None
-    # How long a request may be in line before the alarm oldest-request rings.
+    # The alarm `oldest-request` fires when a request has been queued for longer.
     oldest_request_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 24
-    # Where the alarms send whoever is on call: a path or a URL of docs/runbook.md.
+    # The path or URL of docs/runbook.md that alarm descriptions refer to.
     runbook: str = "docs/runbook.md"
-    # ARN of a customer managed key for queues, ledger, bucket, logs and topic, and for training
-    # volumes and output unless the guardrails name other keys. See docs/security.md for what
-    # the key's own policy has to allow.
+    # The ARN of a customer managed key for queues, ledger, bucket, logs and topics, and for
+    # training volumes and output unless the guardrails name other keys. docs/security.md lists
+    # what the key policy must allow.
     kms_key_arn: Annotated[str, Field(pattern=r"^arn:[a-z-]+:kms:.+:key/.+$")] | None = None
 
     @property
     def deployment(self) -> dict[str, Any]:
-        """The part that travels with the function, as JSON values."""
+        """The settings that are deployed with the function, as JSON values."""
         return {
             "teams": self.teams,
             "limits": self.limits,
@@ -66,32 +69,32 @@ class Settings(BaseModel):
 
     @property
     def tuning_job_limit(self) -> int:
-        """Tuning jobs of the account at once."""
+        """The number of tuning jobs that may run concurrently."""
         return Limits.model_validate(self.limits).tuning_jobs
 
     def team(self, name: str) -> TeamSettings:
-        """One team's settings."""
+        """Return the settings of one team."""
         return TeamSettings.model_validate(self.teams[name])
 
     @property
     def rules(self) -> Guardrails:
-        """The guardrails, as the dispatcher will apply them."""
+        """The guardrails as the dispatcher applies them."""
         return Guardrails.model_validate(self.deployment["guardrails"])
 
     def _keys(self) -> dict[str, str]:
-        """A customer key reaches as far as the training jobs' disks and models."""
+        """Return the guardrails by which the customer key also encrypts volumes and models."""
         key = self.kms_key_arn
         return {"volume_kms_key": key, "output_kms_key": key} if key else {}
 
 
 def read_settings(context: Callable[[str], Any]) -> Settings:
-    """Collect and check the settings.
+    """Collect and validate the settings.
 
     Args:
-        context: looks up one context key; raises or returns None where it is not set.
+        context: looks up one context key; returns None if it is not set.
 
     Raises:
-        InvalidSettings: naming the key, the problem and the fix.
+        InvalidSettings: a setting is invalid; names the key, the problem and the fix.
     """
     values = {key: _value(context, key) for key in Settings.model_fields}
     given = {key: value for key, value in values.items() if value is not None}
@@ -100,7 +103,7 @@ def read_settings(context: Callable[[str], Any]) -> Settings:
     try:
         settings = Settings.model_validate(given)
         Deployment.model_validate(settings.deployment)
-        _no_name_twice(settings.teams)
+        _reject_ambiguous_names(settings.teams)
     except ValidationError as error:
         known = {
             field
@@ -113,22 +116,22 @@ def read_settings(context: Callable[[str], Any]) -> Settings:
 
 
 def output_name(team: str) -> str:
-    """A team's name in PascalCase, as it appears in outputs and logical ids."""
+    """Return a team's name in PascalCase, for outputs and logical ids."""
     return "".join(part.capitalize() for part in team.split("-"))
 
 
-def _no_name_twice(teams: Iterable[str]) -> None:
-    """Two teams whose names differ in hyphens alone would share their resources' names."""
+def _reject_ambiguous_names(teams: Iterable[str]) -> None:
+    """Reject two teams whose names differ only in hyphens and so share logical ids."""
     by_name: dict[str, str] = {}
     for team in teams:
         other = by_name.setdefault(output_name(team), team)
         if other != team:
-            problem = f"differs from {other} in hyphens alone"
+            problem = f"differs from {other} only in hyphens"
             raise InvalidSettings(f"teams.{team}", problem, "Choose another name")
 
 
 def _value(context: Callable[[str], Any], key: str) -> Any:
-    """A context value; the command line gives text, JSON where it is meant as such."""
+    """Read a context value; text from the command line is parsed as JSON if it is JSON."""
     value = context(key)
     if not isinstance(value, str) or key in ("name", "python_version", "default_template"):
         return value

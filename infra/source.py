@@ -1,4 +1,4 @@
-"""Files that travel with the stack, made reproducibly and without Docker."""
+"""The assets of the stack, built reproducibly and without Docker."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SKIPPED = ("__pycache__",)
 
 @jsii.implements(cdk.ILocalBundling)
 class Bundling:
-    """Lets a Python function fill the asset's folder."""
+    """An adapter that lets a Python function fill the asset's folder."""
 
     def __init__(self, fill: Callable[[Path], None]) -> None:
         self._fill = fill
 
     def try_bundle(self, output_dir: str, *_options: object, **_members: object) -> bool:
-        """Fill the folder; there is no second way, so it never answers no."""
+        """Fill the folder and return True: there is no Docker image to fall back to."""
         self._fill(Path(output_dir))
         return True
 
@@ -38,20 +38,20 @@ class Bundling:
 def bundling(
     fill: Callable[[Path], None], kind: cdk.BundlingOutput = cdk.BundlingOutput.NOT_ARCHIVED
 ) -> cdk.BundlingOptions:
-    """Options that bundle locally; the image is never used."""
+    """Return bundling options that fill the asset locally and never use the image."""
     return cdk.BundlingOptions(
         image=cdk.DockerImage.from_registry("not-used"), local=Bundling(fill), output_type=kind
     )
 
 
 def source_files(folder: Path, pattern: str = "*") -> list[Path]:
-    """Files below a folder in a fixed order, compiled ones left out."""
+    """List the files below a folder in a fixed order, without compiled ones."""
     files = (path for path in folder.rglob(pattern) if path.is_file())
     return sorted(path for path in files if not set(_SKIPPED) & set(path.parts))
 
 
 def fingerprint(paths: Iterable[Path], *extra: str) -> str:
-    """A digest of the files' places and contents: the same sources give the same asset."""
+    """Return a digest of the files' paths and contents, so that equal sources share an asset."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
@@ -63,13 +63,13 @@ def fingerprint(paths: Iterable[Path], *extra: str) -> str:
 def write_function(
     folder: Path, deployment: dict[str, Any], interpreter: str = sys.executable
 ) -> None:
-    """The dispatcher's package and its settings, as Lambda unpacks them.
+    """Write the dispatcher's package and its settings as Lambda unpacks them.
 
     Args:
-        folder: to fill.
-        deployment: the settings that travel along.
-        interpreter: of the function's runtime; compiles, for /var/task is read-only and each
-            cold start would compile anew.
+        folder: the folder to fill.
+        deployment: the settings to include.
+        interpreter: a Python of the function's runtime version, to compile the package. Without
+            compiled files each cold start would compile again, because /var/task is read-only.
     """
     package = ROOT / "lambdas" / "hpo_dispatcher"
     ignore = shutil.ignore_patterns(*_SKIPPED)
@@ -81,7 +81,7 @@ def write_function(
 
 
 def write_training_archive(folder: Path) -> None:
-    """The training scripts at the root of one archive, as SageMaker's script mode wants them."""
+    """Write the training scripts to the root of one archive, as SageMaker's script mode expects."""
     source = ROOT / "training"
     with (
         (folder / "training.tar.gz").open("wb") as file,

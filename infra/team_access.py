@@ -1,4 +1,4 @@
-"""What a team may do, and no other."""
+"""The permissions of a team."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.ledger import Ledger
+from infra.ledger import LedgerTable
 from infra.notices import Notices
 from infra.request_queue import RequestQueue
 
 
 class TeamAccess(Construct):
-    """A managed policy to attach to a team's users and roles."""
+    """A managed policy to attach to the users and roles of a team."""
 
     def __init__(
         self,
@@ -23,11 +23,11 @@ class TeamAccess(Construct):
         deployment: str,
         team: str,
         queue: RequestQueue,
-        ledger: Ledger,
+        ledger: LedgerTable,
         notices: Notices | None = None,
     ) -> None:
         super().__init__(scope, id_)
-        nudge = iam.PolicyStatement(
+        request_cycle = iam.PolicyStatement(
             sid="AskForACycle",
             actions=["events:PutEvents"],
             resources=[
@@ -35,7 +35,7 @@ class TeamAccess(Construct):
                     service="events", resource="event-bus", resource_name="default"
                 )
             ],
-            # Of all entries of a call; "for all" of none would hold, too.
+            # ForAllValues checks all entries of a call, but also matches an empty set.
             conditions={
                 "ForAllValues:StringEquals": {
                     "events:source": "hpoq",
@@ -44,7 +44,7 @@ class TeamAccess(Construct):
                 "Null": {"events:source": "false", "events:detail-type": "false"},
             },
         )
-        statements = [*queue.sender_statements(), ledger.reader_statement(team), nudge]
+        statements = [*queue.sender_statements(), ledger.reader_statement(team), request_cycle]
         if notices:
             statements.append(notices.subscriber_statement())
         if key := ledger.table.encryption_key:
@@ -59,7 +59,7 @@ class TeamAccess(Construct):
 
 
 def _use_of(key: kms.IKey) -> iam.PolicyStatement:
-    """SQS and DynamoDB use the key on the team's behalf; the team itself cannot."""
+    """Return the statement that lets SQS and DynamoDB use the key for the team."""
     services = [f"{service}.{cdk.Aws.REGION}.amazonaws.com" for service in ("sqs", "dynamodb")]
     return iam.PolicyStatement(
         sid="UseKeyThroughQueueAndLedger",

@@ -1,4 +1,4 @@
-"""Where training jobs run from, and as whom."""
+"""The resources of training jobs: artifact bucket, role and scripts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from infra.settings import Guardrails
 from infra.source import ROOT, bundling, fingerprint, source_files, write_training_archive
 
 
-class Training(Construct):
-    """Artifact bucket, training role and the bundled scripts."""
+class TrainingResources(Construct):
+    """The artifact bucket, the training role and the bundled scripts."""
 
     def __init__(
         self, scope: Construct, id_: str, *, key: kms.IKey | None, retain: bool, rules: Guardrails
@@ -41,8 +41,8 @@ class Training(Construct):
         acknowledge(
             self.bucket,
             "S1",
-            "Access logs need a second bucket that costs and ages; CloudTrail data events, which "
-            "an account switches on once for all buckets, say the same and more.",
+            "Access logs need a second bucket. CloudTrail data events, enabled once for all "
+            "buckets of an account, record the same and more.",
         )
         self.role = iam.Role(
             self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com")
@@ -62,7 +62,7 @@ class Training(Construct):
             self._grant_vpc()
 
     def _grant_training(self) -> None:
-        """What a training job does: read and write artifacts, log, report, pull its image."""
+        """Grant what every training job does: artifacts, logs, metrics and pulling its image."""
         stack = cdk.Stack.of(self)
         objects = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
         training_logs = stack.format_arn(
@@ -101,31 +101,30 @@ class Training(Construct):
                 "AWS keeps its training images in another account per Region."
             ),
             "Resource::*": (
-                "Registry login and PutMetricData know no resource; metrics are bound to "
-                "SageMaker's namespace by a condition."
+                "Registry login and PutMetricData do not support resources; a condition limits "
+                "metrics to SageMaker's namespace."
             ),
         }.items():
             acknowledge(self.role, f"IAM5[{finding}]", reason)
 
     def _grant_prefixes(self, rules: Guardrails) -> None:
-        """Data and models that the guardrails let lie elsewhere than in the artifact bucket."""
+        """Grant access to the guardrails' prefixes outside the artifact bucket."""
         for prefixes, actions in (
             (rules.input_prefixes, ["s3:GetObject"]),
             (rules.output_prefixes, ["s3:PutObject", "s3:AbortMultipartUpload"]),
         ):
             for prefix in prefixes:
-                place = prefix.removeprefix("s3://")
-                bucket, _, folder = place.partition("/")
+                bucket, _, folder = prefix.removeprefix("s3://").partition("/")
                 arn = f"arn:{cdk.Aws.PARTITION}:s3:::{bucket}"
                 objects = f"{arn}/{folder.rstrip('*')}*"
                 self._allow(actions, objects)
                 self._allow(
                     ["s3:ListBucket"], arn, {"StringLike": {"s3:prefix": f"{folder.rstrip('*')}*"}}
                 )
-                self._accept(objects, "The settings open this prefix to training jobs.")
+                self._accept(objects, "The settings allow training jobs this prefix.")
 
     def _grant_keys(self, rules: Guardrails) -> None:
-        """Disks are encrypted through a grant, models and data by the role itself."""
+        """Grant the use of the keys: volumes through a KMS grant, models and data directly."""
         if self.bucket.encryption_key:
             self.bucket.encryption_key.grant_encrypt_decrypt(self.role)
             acknowledge_key_use(self.role)
@@ -138,13 +137,13 @@ class Training(Construct):
             )
 
     def _key_arn(self, key: str) -> str:
-        """The guardrails may name a key by its ARN or by its id."""
+        """Return the ARN of a key that the guardrails name by ARN or id."""
         if key.startswith("arn:"):
             return key
         return cdk.Stack.of(self).format_arn(service="kms", resource="key", resource_name=key)
 
     def _grant_vpc(self) -> None:
-        """SageMaker attaches the training containers to the VPC as the role."""
+        """Grant the network interfaces that SageMaker attaches to the VPC as the training role."""
         self._allow(
             [
                 "ec2:CreateNetworkInterface",
