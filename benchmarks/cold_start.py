@@ -31,8 +31,8 @@ def handler(event, context):
 OURS = """
 import os
 from pathlib import Path
-from hpo_dispatcher.handler import watched
-WIRED = watched(os.environ, Path(os.environ["LAMBDA_TASK_ROOT"]))
+from hpo_dispatcher.wiring import wire
+WIRED = wire(os.environ, Path(os.environ["LAMBDA_TASK_ROOT"]))
 def handler(event, context):
     return 4
 """

@@ -24,7 +24,7 @@ from hpo_dispatcher.aws.clients import UNCHECKED
 from hpo_dispatcher.aws.ledger import DynamoDBLedger
 from hpo_dispatcher.aws.sqs import SqsQueues
 from hpo_dispatcher.cycle.intake import THREADS, intake
-from hpo_dispatcher.handler import settle
+from hpo_dispatcher.handler import tune_garbage_collector
 from hpo_dispatcher.ports import Envelope, RequestQueues
 from hpoq.local import cloud as clouds
 from hpoq.local.cloud import Cloud
@@ -70,7 +70,7 @@ def seconds(messages: int) -> tuple[float, float, float]:
 def _settled() -> Iterator[None]:
     """As a warm function; and as before after it, for what else is measured in this process."""
     before = gc.get_threshold()
-    settle()
+    tune_garbage_collector()
     yield
     gc.unfreeze()
     gc.set_threshold(*before)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher import handler
+from hpo_dispatcher import wiring
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.request import TuningRequest
@@ -208,4 +208,4 @@ def _dispatcher(deployed: Deployed, session: CloudSession, folder: Path) -> Disp
     variables = configuration["Environment"]["Variables"]
     write_function(folder, {"teams": {"fraud": {}, "vision": {}}, "limits": {"tuning_jobs": 10}})
     region = deployed.cloud.running.region
-    return handler.dispatcher({**variables, "AWS_REGION": region}, folder, session)
+    return wiring.build_dispatcher({**variables, "AWS_REGION": region}, folder, session)

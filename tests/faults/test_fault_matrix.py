@@ -18,7 +18,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from hpo_dispatcher import handler, ports
+from hpo_dispatcher import ports, wiring
 from hpo_dispatcher.aws.service_quotas import ServiceQuotas
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
@@ -170,11 +170,11 @@ class Stage:
 
     def dispatcher(self) -> Dispatcher:
         """As the handler has it, telemetry included."""
-        made, telemetry = handler.watched(os.environ, self.account.root, self.account.session)
-        handler.publish_settings(made)
-        ledger: Any = Watched("ledger", telemetry.ledger)
-        telemetry.ledger = ledger
-        return watched(made)
+        wired = wiring.wire(os.environ, self.account.root, self.account.session)
+        wiring.publish_settings(wired.dispatcher)
+        ledger: Any = Watched("ledger", wired.telemetry.ledger)
+        wired.telemetry.ledger = ledger
+        return watched(wired.dispatcher)
 
     def settle(self) -> dict[tuple[str, str], Entry]:
         """Clean cycles until the parents have ended, and the children; what it came to."""

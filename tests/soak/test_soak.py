@@ -27,7 +27,7 @@ from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.errors import HpoqError
 from hpo_dispatcher.contract.settings import read_templates
 from hpo_dispatcher.cycle.pacing import Deadline
-from hpo_dispatcher.handler import dispatcher
+from hpo_dispatcher.wiring import build_dispatcher
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
 from infra.source import write_function
@@ -152,7 +152,7 @@ def test_two_failing_dispatchers_lose_nothing_double_nothing_and_keep_the_limit(
     templates = tmp_path / "soak" / "lambdas" / "hpo_dispatcher" / "templates"
     with pytest.MonkeyPatch.context() as patch:
         read = read_templates(templates)
-        patch.setattr("hpo_dispatcher.handler.read_templates", lambda: read)
+        patch.setattr("hpo_dispatcher.wiring.read_templates", lambda: read)
         sqs = soaked.client("sqs")
         sender = Sender(
             send=lambda team, body: sqs.send_message(QueueUrl=soaked.queue(team), MessageBody=body),
@@ -172,7 +172,7 @@ def settle(
     deployed: Deployed, variables: dict[str, str], folder: Path, client: Client, sender: Sender
 ) -> None:
     """One dispatcher without faults, until all that was sent has ended."""
-    healthy = dispatcher(variables, folder, deployed.session)
+    healthy = build_dispatcher(variables, folder, deployed.session)
     until = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < until:
         end = time.monotonic() + 30

@@ -15,11 +15,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from hpo_dispatcher import handler
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline
-from hpo_dispatcher.observability.telemetry import Telemetry
+from hpo_dispatcher.wiring import Wired, build_dispatcher, metrics, wire
 
 REGION = "eu-central-1"
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/train:1"
@@ -64,14 +63,10 @@ class Account:
         (self.root / "deployment.json").write_text(json.dumps({"teams": teams, **settings}))
 
     def dispatcher(self) -> Dispatcher:
-        from hpo_dispatcher.handler import dispatcher
+        return build_dispatcher(os.environ, self.root, self.session)
 
-        return dispatcher(os.environ, self.root, self.session)
-
-    def watched(self) -> tuple[Dispatcher, Telemetry]:
-        from hpo_dispatcher.handler import watched
-
-        return watched(os.environ, self.root, self.session)
+    def wired(self) -> Wired:
+        return wire(os.environ, self.root, self.session)
 
     def cycle(self) -> Summary:
         return self.dispatcher().cycle(ample_time())
@@ -160,7 +155,7 @@ def deployment_in_moto(folder: Path, session: boto3.Session) -> Iterator[Account
         create_resources(account)
         account.configure()
         yield account
-        handler.metrics.clear_metrics()  # of cycles that never wrote theirs: a process shares them
+        metrics.clear_metrics()  # of cycles that never wrote theirs: a process shares them
 
 
 @pytest.fixture

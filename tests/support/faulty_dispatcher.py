@@ -27,7 +27,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from hpo_dispatcher.contract.errors import HpoqError
 from hpo_dispatcher.contract.settings import read_templates
 from hpo_dispatcher.cycle.pacing import Deadline
-from hpo_dispatcher.handler import dispatcher
+from hpo_dispatcher.wiring import build_dispatcher
 
 # An invocation of Lambda in small: its time, and how long what it held stays held.
 SECONDS = 8.0
@@ -82,7 +82,7 @@ def main(folder: str, templates: str, seed: str, share: str) -> None:
     session.events.register("after-call", fate.after)
     read = read_templates(Path(templates))
     with (
-        patch("hpo_dispatcher.handler.read_templates", lambda: read),
+        patch("hpo_dispatcher.wiring.read_templates", lambda: read),
         patch("hpo_dispatcher.aws.sqs.VISIBILITY_SECONDS", VISIBILITY_SECONDS),
     ):
         while not select.select([sys.stdin], [], [], 0.2)[0]:
@@ -92,7 +92,7 @@ def main(folder: str, templates: str, seed: str, share: str) -> None:
             margin = fate.draw.choice(LEASE_MARGINS)
             try:
                 with patch("hpo_dispatcher.cycle.dispatcher.LEASE_MARGIN", margin):
-                    summary = dispatcher(os.environ, Path(folder), session).cycle(deadline)
+                    summary = build_dispatcher(os.environ, Path(folder), session).cycle(deadline)
                 outcome |= {"started": summary.started, "skipped": bool(summary.skipped)}
             except HpoqError as error:
                 outcome |= {"error": f"{type(error).__name__}: {error}"[:300]}

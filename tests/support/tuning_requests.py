@@ -7,7 +7,8 @@ from typing import Any
 
 from hpo_dispatcher.contract.request import TuningRequest, parse_message
 from hpo_dispatcher.contract.settings import Environment, Guardrails, Template, Vpc, read_templates
-from hpo_dispatcher.tuning_job.build import Parent, build
+from hpo_dispatcher.tuning_job.build import build
+from hpo_dispatcher.tuning_job.parents import Parent
 
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/train:1"
 ROLE = "arn:aws:iam::123456789012:role/training"

@@ -11,7 +11,8 @@ from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import TuningRequest, parse_fields
 from hpo_dispatcher.contract.settings import Environment, Guardrails, Template
 from hpo_dispatcher.ports import AtLimit, NameTaken, Refused
-from hpo_dispatcher.tuning_job.build import Parent, build
+from hpo_dispatcher.tuning_job.build import build
+from hpo_dispatcher.tuning_job.parents import Parent
 from hpoq.campaign.backends.tuning_jobs import TuningJobs
 from hpoq.campaign.errors import InvalidPlan, OtherCampaign
 from hpoq.campaign.model import Plan

@@ -11,7 +11,7 @@ from hpo_dispatcher.contract.entry import ActiveJob, Entry, Status
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.cycle.endings import finish
 from hpo_dispatcher.cycle.outcome import Decision, Key, Observation
-from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket, at_once
+from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket, map_concurrently
 from hpo_dispatcher.ports import (
     AlreadyOurs,
     AtLimit,
@@ -28,8 +28,8 @@ from hpo_dispatcher.ports import (
     TuningService,
     Unavailable,
 )
-from hpo_dispatcher.scheduling.dependencies import parents_in_order
 from hpo_dispatcher.tuning_job.builder import JobBuilder
+from hpo_dispatcher.tuning_job.parents import parents_in_order
 from hpo_dispatcher.tuning_job.resumption import continuation
 
 # Starts written ahead together: what a crash leaves to the next cycle, at most.
@@ -132,7 +132,7 @@ class Actor:
         self._create_all([entry for entry in entries if entry.key in started], deeds)
 
     def _create_all(self, entries: Sequence[Entry], deeds: Deeds) -> None:
-        for entry, outcome in zip(entries, at_once(self._create, entries), strict=True):
+        for entry, outcome in zip(entries, map_concurrently(self._create, entries), strict=True):
             self._account(entry, outcome, deeds)
 
     def _create(self, entry: Entry) -> Creation | InvalidRequest | Unavailable:
@@ -208,7 +208,9 @@ class Actor:
     def _make_room(self, wanted: Sequence[tuple[ActiveJob, Key]], deeds: Deeds) -> None:
         """Say so in the ledger, then stop; what one of the two missed is the next cycle's."""
         try:
-            details = at_once(self.tuning.describe, [job.tuning_job_name for job, _ in wanted])
+            details = map_concurrently(
+                self.tuning.describe, [job.tuning_job_name for job, _ in wanted]
+            )
             rooms = [
                 MakesRoom(
                     team=job.team,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from hpo_dispatcher.cycle.outcome import Observation
-from hpo_dispatcher.cycle.pacing import at_once
+from hpo_dispatcher.cycle.pacing import map_concurrently
 from hpo_dispatcher.ports import Ledger, TuningJob, TuningJobDetail, TuningService, Unavailable
 
 
@@ -39,4 +39,4 @@ def _details(tuning: TuningService, names: Sequence[str]) -> Mapping[str, Tuning
         with suppress(Unavailable):
             found.update(tuning.search_ended(names))
     left = [name for name in names if name not in found]
-    return found | dict(zip(left, at_once(tuning.describe, left), strict=True))
+    return found | dict(zip(left, map_concurrently(tuning.describe, left), strict=True))

@@ -1,4 +1,4 @@
-"""Limits of a cycle: how long it may go on, how fast and how many at once it may call."""
+"""Limits of a cycle: its deadline, its rate of API calls, and its number of concurrent calls."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 THREADS = 20
 
@@ -16,20 +19,29 @@ _R = TypeVar("_R")
 
 @dataclass(frozen=True, kw_only=True)
 class Deadline:
-    """When this invocation must have ended."""
+    """The time by which an invocation must have ended."""
 
     remaining: Callable[[], float]  # seconds
     total: float  # seconds left at the start of the cycle
     margin: float = 5.0  # seconds kept for writing what has happened
 
+    @classmethod
+    def of(cls, context: LambdaContext) -> Deadline:
+        """Return the deadline that Lambda sets for an invocation."""
+
+        def remaining() -> float:
+            return context.get_remaining_time_in_millis() / 1000
+
+        return cls(remaining=remaining, total=remaining())
+
     def passed(self, share: float = 1.0) -> bool:
-        """Whether ``share`` of the time is used up; the margin always stays free."""
+        """Return whether ``share`` of the time is used up; the margin always stays free."""
         return self.remaining() < max(self.margin, self.total * (1 - share))
 
 
 @dataclass
 class TokenBucket:
-    """Lets ``rate`` calls a second through, ``burst`` of them at once."""
+    """A rate limit of ``rate`` calls a second, after an initial burst."""
 
     rate: float
     burst: float
@@ -44,7 +56,7 @@ class TokenBucket:
         self._filled_at = self.clock()
 
     def take(self) -> None:
-        """Wait for a token. Callers are served in turn: a debt counts as taken."""
+        """Wait for a token. Callers that wait are served in the order of their calls."""
         with self._lock:
             now = self.clock()
             self._tokens = min(self.burst, self._tokens + (now - self._filled_at) * self.rate)
@@ -55,7 +67,7 @@ class TokenBucket:
             self.sleep(wait)
 
 
-def at_once(call: Callable[[_V], _R], values: Iterable[_V]) -> list[_R]:
-    """What ``call`` returns for each value, in their order; THREADS of them at a time."""
+def map_concurrently(call: Callable[[_V], _R], values: Iterable[_V]) -> list[_R]:
+    """Call a function with each value, THREADS at a time; return the results in order."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(call, values))

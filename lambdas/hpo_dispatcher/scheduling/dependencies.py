@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from hpo_dispatcher.contract.entry import Blocked, Entry, Status
 from hpo_dispatcher.contract.request import TuningRequest
-from hpo_dispatcher.tuning_job.build import Parent
-from hpo_dispatcher.tuning_job.resumption import earlier_parents
 
 # A parent that ended so has nothing to build on. One that was stopped has what it finished.
 WITHOUT_RESULT = (Status.FAILED, Status.CANCELLED, Status.REJECTED)
@@ -109,23 +107,3 @@ def warm_start_problem(child: TuningRequest, parent: TuningRequest) -> str:
     if new:
         return f"it did not have {new[0]}"
     return ""
-
-
-def parents_of(entry: Entry) -> list[Parent]:
-    """The tuning jobs of an ended entry as warm start parents, the one that counts most first."""
-    before = earlier_parents(entry)
-    if entry.tuning_job_name:
-        ended = sum(entry.counters.values()) - sum(job.ended for job in entry.earlier)
-        last = Parent(
-            tuning_job_name=entry.tuning_job_name,
-            template=entry.template,
-            training_jobs=ended or entry.training_jobs_left,
-        )
-        return [last, *before]
-    # Cancelled while it waited to go on: the newest of what it had stands for it.
-    return [replace(before[0], earlier=False), *before[1:]] if before else []
-
-
-def parents_in_order(ids: Sequence[str], entries: Mapping[str, Entry]) -> list[Parent]:
-    """The warm start parents of a request, as it named them."""
-    return [parent for each in ids if each in entries for parent in parents_of(entries[each])]

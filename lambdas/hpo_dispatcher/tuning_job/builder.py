@@ -20,7 +20,8 @@ from hpo_dispatcher.contract.settings import (
     Template,
 )
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
-from hpo_dispatcher.tuning_job.build import Continuation, Parent, build, demand
+from hpo_dispatcher.tuning_job.build import build, demand
+from hpo_dispatcher.tuning_job.parents import Continuation, Parent
 from hpo_dispatcher.tuning_job.resumption import continuation, obstacle
 from hpo_dispatcher.tuning_job.usage import most_instance_seconds
 

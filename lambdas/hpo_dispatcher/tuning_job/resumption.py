@@ -16,7 +16,7 @@ from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, St
 from hpo_dispatcher.contract.request import MAX_PARENTS
 from hpo_dispatcher.contract.settings import Template
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest
-from hpo_dispatcher.tuning_job.build import Continuation, Parent
+from hpo_dispatcher.tuning_job.parents import Continuation, continued_parents
 from hpo_dispatcher.tuning_job.service_limits import most_training_jobs
 
 CONTINUABLE = ("Bayesian", "Random")  # strategies that warm starts know
@@ -55,21 +55,7 @@ def continuation(entry: Entry) -> Continuation | None:
         number=len(entry.earlier),
         training_jobs=entry.training_jobs_left,
         seconds=sum(job.seconds for job in entry.earlier),
-        parents=tuple(_parent(entry, job) for job in entry.earlier if job.found),
-    )
-
-
-def earlier_parents(entry: Entry) -> list[Parent]:
-    """The earlier tuning jobs of an entry as warm start parents of others, newest first."""
-    return [_parent(entry, job) for job in reversed(entry.earlier) if job.found]
-
-
-def _parent(entry: Entry, job: EarlierJob) -> Parent:
-    return Parent(
-        tuning_job_name=job.tuning_job_name,
-        template=entry.template,
-        training_jobs=job.launched,
-        earlier=True,
+        parents=tuple(continued_parents(entry)),
     )
 
 

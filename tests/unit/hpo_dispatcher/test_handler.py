@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,10 +24,7 @@ from tests.support.lambda_context import Context
 @pytest.fixture
 def invoke(account: Account) -> Any:
     def call(event: dict[str, Any]) -> dict[str, Any]:
-        with (
-            patch.object(function, "_warm", account.watched()),
-            patch.dict(os.environ, {"LAMBDA_TASK_ROOT": str(account.root)}),
-        ):
+        with patch.object(function, "deployed", account.wired):
             return function.handler(event, Context())
 
     return call

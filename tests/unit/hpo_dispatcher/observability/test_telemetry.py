@@ -19,6 +19,8 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher import handler as function
+from hpo_dispatcher import wiring
+from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.contract.settings import TeamSettings, parse_template, read_templates
 from hpo_dispatcher.observability.metrics import METRICS, Filled, Freed, fill_times, why
 from hpo_dispatcher.ports import Unavailable
@@ -41,21 +43,22 @@ def cycle(
     marked = templates["smoke"].model_dump() | {"secret_hyperparameters": ("api-key",)}
     templates["smoke"] = parse_template("smoke", marked)
     with (
-        patch.object(function, "read_templates", lambda: templates),
-        patch.object(function, "_warm", None),
+        patch.object(wiring, "read_templates", lambda: templates),
         patch.dict(os.environ, {"LAMBDA_TASK_ROOT": str(account.root)}),
-        patch.object(function, "BotocoreClients", lambda _: account.session),
+        patch.object(wiring, "BotocoreClients", lambda _: account.session),
     ):
+        function.deployed.cache_clear()
 
         def invoke() -> Told:
             capsys.readouterr()
-            (out,) = function.logger._logger.handlers
+            (out,) = wiring.logger._logger.handlers
             monkeypatch.setattr(out, "stream", sys.stdout)  # opened before pytest took it over
             with suppress(Exception):
                 function.handler({}, Context())
             return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
         yield invoke
+        function.deployed.cache_clear()
 
 
 def metrics(told: Told) -> dict[tuple[str, str], list[float]]:
@@ -286,7 +289,7 @@ def test_the_oldest_request_in_line_is_told_by_team_and_a_held_team_waits_by_wil
     account.send("vision", {"action": "hold"})
     cycle()
     later = datetime.now(UTC) + timedelta(hours=2)
-    with patch.object(function._warm[1], "clock", lambda: later):  # type: ignore[index]
+    with patch.object(function.deployed().telemetry, "clock", lambda: later):
         found = metrics(cycle())
     (age,) = found["OldestSeconds", "team=fraud"]
     assert 7200 <= age < 7300
@@ -316,7 +319,7 @@ def throttled_once(account: Account) -> Iterator[None]:
     def throttle(request: Any, **_: Any) -> AWSResponse | None:
         return AWSResponse(request.url, 400, {}, Raw(answers.pop())) if answers else None
 
-    events = function._warm[0].tuning.tuning._sagemaker.meta.events  # type: ignore
+    events = function.deployed().dispatcher.tuning.tuning._sagemaker.meta.events  # type: ignore
     name = "before-send.sagemaker.ListHyperParameterTuningJobs"
     events.register_first(name, throttle)
     try:
@@ -350,7 +353,7 @@ def test_a_cycle_run_once_more_for_a_late_request_is_measured_by_itself(
     account: Account, cycle: Callable[[], Told]
 ) -> None:
     account.request("fraud", "a")
-    real, asked = function.SageMakerTuning.in_progress, []
+    real, asked = SageMakerTuning.in_progress, []
 
     def late(self: Any) -> Any:
         if not asked:
@@ -358,7 +361,7 @@ def test_a_cycle_run_once_more_for_a_late_request_is_measured_by_itself(
             account.dispatcher().ledger.ask_for_cycle(datetime.now(UTC))
         return real(self)
 
-    with patch.object(function.SageMakerTuning, "in_progress", late):
+    with patch.object(SageMakerTuning, "in_progress", late):
         told = cycle()
     assert metrics(told)["Started", ""] == [1, 1]
     assert len([line for line in logged(told) if line["message"] == "cycle"]) == 2
@@ -391,7 +394,7 @@ def test_the_handler_writes_every_metric_of_the_contract_and_no_other(
     assert ledger.acquire_lease("other", now, now + timedelta(minutes=5))
     written |= set(metrics(cycle()))
     ledger.release_lease("other", None)
-    with patch.object(function.SageMakerTuning, "in_progress", side_effect=Unavailable("no")):
+    with patch.object(SageMakerTuning, "in_progress", side_effect=Unavailable("no")):
         written |= set(metrics(cycle()))
     names = {(name, dimension.partition("=")[0]) for name, dimension in written}
     assert names - {("ColdStart", "function_name")} == METRICS
@@ -426,7 +429,7 @@ def test_a_slot_is_filled_once() -> None:
 @contextmanager
 def slot_freed(seconds_ago: float) -> Iterator[None]:
     """moto's tuning jobs have ended at once; let them have ended then, with others in line."""
-    ledger: Any = function._warm[0].ledger  # type: ignore[index]
+    ledger: Any = function.deployed().dispatcher.ledger
     heads, real = ledger.heads, BaseClient._make_api_call
     then = datetime.now(UTC) - timedelta(seconds=seconds_ago)
 

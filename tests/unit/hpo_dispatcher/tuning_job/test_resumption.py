@@ -10,7 +10,8 @@ import pytest
 from hpo_dispatcher.contract.entry import BestTrainingJob
 from hpo_dispatcher.contract.names import NAME_ENDING, tuning_job_name
 from hpo_dispatcher.contract.settings import Guardrails, Template
-from hpo_dispatcher.tuning_job.build import Continuation, Parent, build
+from hpo_dispatcher.tuning_job.build import build
+from hpo_dispatcher.tuning_job.parents import Continuation, Parent
 from hpo_dispatcher.tuning_job.resumption import better, earlier_job, obstacle
 from tests.support.tuning_requests import ENVIRONMENT, IMAGE, TEMPLATE, request
 

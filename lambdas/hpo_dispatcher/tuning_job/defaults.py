@@ -1,0 +1,84 @@
+"""What a request leaves open, filled in from its template."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.request import (
+    CategoricalRange,
+    Objective,
+    ResourceLimits,
+    Strategy,
+    TuningRequest,
+)
+from hpo_dispatcher.contract.settings import Template
+from hpo_dispatcher.tuning_job.service_limits import MAX_TRAINING_JOBS
+
+
+def with_template_defaults(request: TuningRequest, template: Template) -> TuningRequest:
+    """Fill what the message leaves open from its template.
+
+    Static hyperparameters are joined name by name, one that the message searches drops out;
+    resource limits are joined field by field.
+    """
+    defaults = template.request
+    static = {
+        name: value
+        for name, value in defaults.get("hyperparameters", {}).items()
+        if name not in request.hyperparameter_ranges
+    }
+    objective = defaults.get("objective")
+    strategy = request.strategy or defaults.get("strategy", "Bayesian")
+    update = {
+        "hyperparameters": static | request.hyperparameters,
+        "objective": request.objective
+        or (Objective.model_validate(objective) if objective else None),
+        "strategy": strategy,
+        "resource_limits": _joined_limits(request, strategy, defaults.get("resource_limits", {})),
+        "tags": defaults.get("tags", {}) | request.tags,
+    }
+    return request.model_copy(update=update)
+
+
+def _joined_limits(
+    request: TuningRequest, strategy: Strategy, defaults: Mapping[str, int]
+) -> ResourceLimits:
+    asked = request.resource_limits.model_dump(exclude_none=True)
+    joined = {"max_training_jobs": 20, "max_parallel_training_jobs": 5, **defaults, **asked}
+    if strategy == "Grid":
+        joined["max_training_jobs"] = _grid_size(request)
+    if "max_parallel_training_jobs" not in asked:  # a default must not contradict the message
+        joined["max_parallel_training_jobs"] = min(
+            joined["max_parallel_training_jobs"], joined["max_training_jobs"]
+        )
+    return ResourceLimits(**joined)
+
+
+def _grid_size(request: TuningRequest) -> int:
+    """SageMaker runs the whole grid, and refuses any other number of training jobs."""
+    sizes = []
+    for name, each in request.hyperparameter_ranges.items():
+        if not isinstance(each, CategoricalRange):
+            raise InvalidRequest(
+                f"hyperparameter_ranges.{name}",
+                "Grid searches categorical ranges only",
+                "List the values, or use Random",
+            )
+        sizes.append(len(each.values))
+    size = math.prod(sizes)
+    asked = request.resource_limits.max_training_jobs
+    if asked is not None and asked != size:
+        raise InvalidRequest(
+            "resource_limits.max_training_jobs",
+            f"{asked}, but the grid has {size} points and all of them are run",
+            "Leave it out, or use Random",
+        )
+    if size > MAX_TRAINING_JOBS:
+        raise InvalidRequest(
+            "hyperparameter_ranges",
+            f"a grid of {size} points, {MAX_TRAINING_JOBS} at most",
+            "Split it over several requests; `hpoq campaign plan` does",
+        )
+    return size

@@ -1,0 +1,156 @@
+"""The composition root: settings and clients in, a dispatcher and its telemetry out."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aws_lambda_powertools import Logger, Metrics
+
+from hpo_dispatcher.aws.call_counter import CallCounter
+from hpo_dispatcher.aws.clients import CONFIG, UNCHECKED, BotocoreClients, Clients
+from hpo_dispatcher.aws.eventbridge import EventBridge
+from hpo_dispatcher.aws.images import SdkImages
+from hpo_dispatcher.aws.ledger import DynamoDBLedger
+from hpo_dispatcher.aws.sagemaker import SageMakerTuning
+from hpo_dispatcher.aws.service_quotas import ServiceQuotas
+from hpo_dispatcher.aws.sqs import SqsQueues
+from hpo_dispatcher.contract.settings import (
+    DEPLOYMENT_FILE,
+    Environment,
+    read_deployment,
+    read_templates,
+)
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.cycle.outcome import Summary
+from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
+from hpo_dispatcher.observability.emf import NAMESPACE, EmfGauge
+from hpo_dispatcher.observability.log_format import RedactingFormatter, redact
+from hpo_dispatcher.observability.logged_ports import LoggedEvents, LoggedQueues, LoggedTuning
+from hpo_dispatcher.observability.telemetry import Telemetry
+from hpo_dispatcher.tuning_job.builder import JobBuilder
+
+SETTINGS = "settings"
+
+# Metrics carry the service name as a dimension; a deployment's alarms select by it.
+SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "hpoq-dispatcher")
+logger = Logger(service=SERVICE, logger_formatter=RedactingFormatter())
+metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wired:
+    """A deployment's dispatcher, and the telemetry that reports its cycles."""
+
+    dispatcher: Dispatcher
+    telemetry: Telemetry
+
+    def run(self, deadline: Deadline, asked_at: datetime | None) -> Summary:
+        """Run a dispatch cycle and report it, also if it is skipped or fails."""
+        try:
+            summary = self.dispatcher.cycle(deadline, asked_at)
+        except Exception as error:
+            self.telemetry.failed(str(error))
+            raise
+        if summary.skipped:
+            self.telemetry.skipped(summary)
+        return summary
+
+
+def build_dispatcher(
+    variables: Mapping[str, str], root: Path, clients: Clients | None = None
+) -> Dispatcher:
+    """Build a dispatcher without telemetry and publish its deployment's settings.
+
+    Args:
+        variables: environment variables of the function.
+        root: folder that holds ``deployment.json``.
+        clients: AWS clients other than the function's own, for tools and tests.
+
+    Raises:
+        InvalidSettings: a setting is missing or wrong; no AWS call was made.
+    """
+    dispatcher = wire(variables, root, clients).dispatcher
+    publish_settings(dispatcher)
+    return replace(dispatcher, watch=lambda *_: None)
+
+
+def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = None) -> Wired:
+    """Build a dispatcher with its telemetry; see ``build_dispatcher``. Make no AWS call."""
+    environment = Environment.read(variables)
+    deployment = read_deployment(root / DEPLOYMENT_FILE)
+    templates = read_templates()
+    clients = clients or BotocoreClients(environment.region)
+    calls = CallCounter()
+    calls.listen(clients.events)
+    dynamodb = clients.client("dynamodb", config=UNCHECKED)
+    ledger = DynamoDBLedger(dynamodb, environment.ledger_table)
+    builder = JobBuilder(
+        deployment=deployment,
+        environment=environment,
+        templates=templates,
+        images=SdkImages(environment.region, ledger),
+    )
+    redact(logger, builder.redactor)
+    queues = LoggedQueues(
+        queues=SqsQueues(clients.client("sqs", config=UNCHECKED), environment.deployment),
+        log=logger,
+    )
+    sagemaker = SageMakerTuning(clients.client("sagemaker", config=CONFIG), builder.redactor)
+    tuning = LoggedTuning(tuning=sagemaker, log=logger, clock=_now)
+    bus = EventBridge(clients.client("events", config=CONFIG), environment.event_bus, logger)
+    telemetry = Telemetry(
+        log=logger,
+        gauge=EmfGauge(metrics, SERVICE),
+        ledger=ledger,
+        queues=queues,
+        tuning=tuning,
+        calls=calls,
+        teams=tuple(deployment.teams),
+        clock=_now,
+    )
+    limits = deployment.limits
+    dispatcher = Dispatcher(
+        builder=builder,
+        queues=queues,
+        ledger=ledger,
+        tuning=tuning,
+        events=LoggedEvents(events=bus, log=logger),
+        quotas=ServiceQuotas(lambda: clients.client("service-quotas", config=CONFIG), ledger, _now),
+        clock=_now,
+        bucket=TokenBucket(
+            rate=limits.creates_per_second,
+            burst=limits.creates_at_once,
+            clock=time.monotonic,
+            sleep=time.sleep,
+        ),
+        watch=telemetry.cycle,
+    )
+    return Wired(dispatcher=dispatcher, telemetry=telemetry)
+
+
+def publish_settings(dispatcher: Dispatcher) -> None:
+    """Write the settings document, from which clients read teams, limits and templates."""
+    environment, deployment = dispatcher.builder.environment, dispatcher.builder.deployment
+    templates = dispatcher.builder.templates
+    settings = {
+        "name": environment.deployment,
+        "region": environment.region,
+        "artifact_bucket": environment.artifact_bucket,
+        "training_role_arn": environment.training_role_arn,
+        "training_source": environment.training_source,
+        "deployment": deployment.model_dump(mode="json"),
+        "templates": {name: each.model_dump(mode="json") for name, each in templates.items()},
+    }
+    content = json.dumps(settings, sort_keys=True)
+    if dispatcher.ledger.document(SETTINGS) != content:
+        dispatcher.ledger.put_document(SETTINGS, content)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
