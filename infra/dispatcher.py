@@ -17,12 +17,13 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from hpo_dispatcher.contract import aws_limits, names
 from infra.acknowledge import acknowledge, acknowledge_key_use
+from infra.metrics import NAMESPACE, service_name
 from infra.sdk_layer import SdkLayer, build_module
 from infra.settings import Settings
 from infra.source import ROOT, bundling, fingerprint, source_files, write_function
 
+TUNING_JOB_EVENT = "SageMaker HyperParameter Tuning Job State Change"
 HANDLER = "hpo_dispatcher.handler.handler"
 HEARTBEAT = Duration.minutes(10)
 
@@ -40,7 +41,7 @@ class DispatcherFunction(Construct):
         key: kms.IKey | None,
     ) -> None:
         super().__init__(scope, id_)
-        name = names.dispatcher_function(settings.name)
+        name = f"{settings.name}-dispatcher"
         self.failures = sqs.Queue(
             self,
             "Failures",
@@ -78,8 +79,8 @@ class DispatcherFunction(Construct):
             log_group=log_group,
             environment=environment
             | {
-                "POWERTOOLS_SERVICE_NAME": names.dispatcher_function(settings.name),
-                "POWERTOOLS_METRICS_NAMESPACE": names.METRICS_NAMESPACE,
+                "POWERTOOLS_SERVICE_NAME": service_name(settings.name),
+                "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
             },
             environment_encryption=key,
             # Each log line contains its trace id: docs/decisions/0021.
@@ -88,6 +89,7 @@ class DispatcherFunction(Construct):
             memory_size=settings.memory_mb,
             reserved_concurrent_executions=settings.reserved_concurrency,
             retry_attempts=2,
+            max_event_age=HEARTBEAT,  # an older event tells no more than the heartbeat does
             on_failure=destinations.SqsDestination(self.failures),
         )
         acknowledge(
@@ -122,14 +124,14 @@ class DispatcherFunction(Construct):
             "Heartbeat": {"schedule": events.Schedule.rate(HEARTBEAT)},
             "TuningJobEnded": {
                 "event_pattern": events.EventPattern(
-                    source=[aws_limits.SAGEMAKER_EVENT_SOURCE],
-                    detail_type=[aws_limits.TUNING_JOB_EVENT],
+                    source=["aws.sagemaker"],
+                    detail_type=[TUNING_JOB_EVENT],
                     detail={"HyperParameterTuningJobStatus": ["Completed", "Failed", "Stopped"]},
                 )
             },
             "RequestsSubmitted": {
                 "event_pattern": events.EventPattern(
-                    source=[names.EVENT_SOURCE], detail_type=[names.SUBMITTED_EVENT]
+                    source=["hpoq"], detail_type=["Requests Submitted"]
                 )
             },
         }

@@ -23,14 +23,22 @@ class HpoStack(cdk.Stack):
 
     def __init__(self, scope: Construct, id_: str, *, settings: Settings, **kwargs: Any) -> None:
         description = "hpoq: a queue for SageMaker tuning jobs"
-        super().__init__(scope, id_, description=description, **kwargs)
+        assets = f"{settings.name}/"
+        synthesizer = cdk.DefaultStackSynthesizer(bucket_prefix=assets)
+        super().__init__(scope, id_, description=description, synthesizer=synthesizer, **kwargs)
         arn = settings.kms_key_arn
         key = kms.Key.from_key_arn(self, "Key", arn) if arn else None
         ledger = LedgerTable(
             self, "Ledger", deployment=settings.name, key=key, retain=settings.retain_data
         )
         training = TrainingResources(
-            self, "Training", key=key, retain=settings.retain_data, rules=settings.rules
+            self,
+            "Training",
+            assets=assets,
+            assets_key=settings.bootstrap_kms_key_arn,
+            key=key,
+            retain=settings.retain_data,
+            rules=settings.rules,
         )
         dispatcher = DispatcherFunction(
             self,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from hpo_dispatcher.contract import names
+from infra.settings import removal_policy
 
 # Every team may read this partition: settings, templates and capacity.
 SHARED_PARTITION = "#deployment"
@@ -26,7 +25,7 @@ class LedgerTable(Construct):
         self.table = dynamodb.Table(
             self,
             "Table",
-            table_name=names.ledger_table(deployment),
+            table_name=f"{deployment}-ledger",
             partition_key=dynamodb.Attribute(name="team", type=text),
             sort_key=dynamodb.Attribute(name="id", type=text),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
@@ -35,10 +34,10 @@ class LedgerTable(Construct):
             ),
             encryption=encryption.CUSTOMER_MANAGED if key else encryption.AWS_MANAGED,
             encryption_key=key,
-            removal_policy=RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY,
+            removal_policy=removal_policy(retain=retain),
         )
         self.table.add_global_secondary_index(
-            index_name=names.LEDGER_INDEX,
+            index_name="line",
             partition_key=dynamodb.Attribute(name="line", type=text),
             sort_key=dynamodb.Attribute(name="line_position", type=text),
             projection_type=dynamodb.ProjectionType.ALL,
@@ -62,10 +61,7 @@ class LedgerTable(Construct):
         iam.Grant.add_to_principal(
             grantee=grantee,
             actions=["dynamodb:Query"],
-            resource_arns=[
-                self.table.table_arn,
-                f"{self.table.table_arn}/index/{names.LEDGER_INDEX}",
-            ],
+            resource_arns=[self.table.table_arn, f"{self.table.table_arn}/index/line"],
         )
         if self.table.encryption_key:
             self.table.encryption_key.grant_encrypt_decrypt(grantee)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import aws_cdk as cdk
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -69,6 +71,7 @@ class Monitoring(Construct):
             enforce_ssl=True,
             master_key=key,
         )
+        self._let_alarms_publish()
         if settings.alarm_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(settings.alarm_email))
         conditions = _of_dispatcher(dispatcher, metrics) | _of_requests(metrics, settings)
@@ -85,6 +88,22 @@ class Monitoring(Construct):
             queues=queues,
             alarms=self.alarms,
             metrics=metrics,
+        )
+
+    def _let_alarms_publish(self) -> None:
+        """Allow CloudWatch to publish on behalf of this account's alarms.
+
+        A topic without a policy allows it by SNS's default policy. The statement that refuses
+        plain HTTP replaces that default.
+        """
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="AlarmsOfThisAccount",
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}},
+            )
         )
 
     def _alarm(self, settings: Settings, name: str, condition: Condition) -> cloudwatch.Alarm:

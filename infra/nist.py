@@ -29,6 +29,10 @@ REASONS = {
         "Each of these policies belongs to one role of this stack and names its resources. A "
         "managed policy could be attached to other roles."
     ),
+    "LambdaConcurrency": (
+        "The lease in the ledger keeps one cycle at a time. An account whose concurrency limit is "
+        "10, as a new account's is, cannot reserve any; the setting reserved_concurrency can."
+    ),
     "LambdaDLQ": (
         "The function has an on-failure destination, which also records why an event failed. A "
         "dead-letter queue would store the same events again."

@@ -6,13 +6,21 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
+from aws_cdk import RemovalPolicy
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hpo_dispatcher.contract.errors import InvalidSettings
 from hpo_dispatcher.contract.settings import Deployment, Guardrails, Limits, TeamSettings
 from hpo_dispatcher.contract.validation import first_problem
 
-__all__ = ["Guardrails", "Settings", "TeamSettings", "output_name", "read_settings"]
+__all__ = [
+    "Guardrails",
+    "Settings",
+    "TeamSettings",
+    "output_name",
+    "read_settings",
+    "removal_policy",
+]
 
 
 class Settings(BaseModel):
@@ -38,9 +46,9 @@ class Settings(BaseModel):
     python_version: Annotated[str, Field(pattern=r"^3\.1[1-4]$")] = "3.13"
     # Memory of the dispatcher function.
     memory_mb: Annotated[int, Field(ge=256, le=10_240)] = 1024
-    # Prevents concurrent cycles in addition to the lease. Null if the account cannot reserve
-    # concurrency.
-    reserved_concurrency: Annotated[int, Field(ge=1, le=1)] | None = 1
+    # 1 also prevents concurrent cycles by Lambda, in addition to the lease in the ledger. The
+    # concurrency limit of a new account is 10, which leaves nothing to reserve.
+    reserved_concurrency: Annotated[int, Field(ge=1, le=1)] | None = None
     # How long CloudWatch keeps the dispatcher's log.
     log_retention_days: Annotated[int, Field(ge=1)] = 90
     # Whether to keep the ledger and the artifact bucket when the stack is destroyed.
@@ -55,6 +63,11 @@ class Settings(BaseModel):
     # training volumes and output unless the guardrails name other keys. docs/security.md lists
     # what the key policy must allow.
     kms_key_arn: Annotated[str, Field(pattern=r"^arn:[a-z-]+:kms:.+:key/.+$")] | None = None
+    # The ARN of the key of the bootstrap bucket, if `cdk bootstrap` was given a customer managed
+    # key: training jobs fetch the bundled scripts from that bucket.
+    bootstrap_kms_key_arn: Annotated[str, Field(pattern=r"^arn:[a-z-]+:kms:.+:key/.+$")] | None = (
+        None
+    )
 
     @property
     def deployment(self) -> dict[str, Any]:
@@ -113,6 +126,15 @@ def read_settings(context: Callable[[str], Any]) -> Settings:
         wrong = first_problem(error, given, known)
         raise InvalidSettings(wrong.field, wrong.problem, wrong.fix) from None
     return settings
+
+
+def removal_policy(*, retain: bool) -> RemovalPolicy:
+    """Return what becomes of data when its resource is removed from the stack.
+
+    Data that is retained survives updates and deletions of the stack, but not a failed creation:
+    the names are fixed, and a table that a failed first deployment left would fail the next one.
+    """
+    return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if retain else RemovalPolicy.DESTROY
 
 
 def output_name(team: str) -> str:

@@ -7,7 +7,6 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from hpo_dispatcher.contract import names
 from infra.ledger import LedgerTable
 from infra.notices import Notices
 from infra.request_queue import RequestQueue
@@ -39,8 +38,8 @@ class TeamAccess(Construct):
             # ForAllValues checks all entries of a call, but also matches an empty set.
             conditions={
                 "ForAllValues:StringEquals": {
-                    "events:source": names.EVENT_SOURCE,
-                    "events:detail-type": names.SUBMITTED_EVENT,
+                    "events:source": "hpoq",
+                    "events:detail-type": "Requests Submitted",
                 },
                 "Null": {"events:source": "false", "events:detail-type": "false"},
             },
@@ -61,7 +60,8 @@ class TeamAccess(Construct):
 
 def _use_of(key: kms.IKey) -> iam.PolicyStatement:
     """Return the statement that lets SQS and DynamoDB use the key for the team."""
-    services = [f"{service}.{cdk.Aws.REGION}.amazonaws.com" for service in ("sqs", "dynamodb")]
+    region = f"{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"
+    services = [f"{service}.{region}" for service in ("sqs", "dynamodb")]
     return iam.PolicyStatement(
         sid="UseKeyThroughQueueAndLedger",
         actions=["kms:Decrypt", "kms:GenerateDataKey"],

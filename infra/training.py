@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -11,7 +10,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from infra.acknowledge import acknowledge, acknowledge_key_use
-from infra.settings import Guardrails
+from infra.settings import Guardrails, removal_policy
 from infra.source import ROOT, bundling, fingerprint, source_files, write_training_archive
 
 
@@ -19,9 +18,18 @@ class TrainingResources(Construct):
     """The artifact bucket, the training role and the bundled scripts."""
 
     def __init__(
-        self, scope: Construct, id_: str, *, key: kms.IKey | None, retain: bool, rules: Guardrails
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        assets: str,
+        assets_key: str | None,
+        key: kms.IKey | None,
+        retain: bool,
+        rules: Guardrails,
     ) -> None:
         super().__init__(scope, id_)
+        self._assets = assets  # prefix of this stack's own files in the bootstrap bucket
         self.bucket = s3.Bucket(
             self,
             "Artifacts",
@@ -34,9 +42,13 @@ class TrainingResources(Construct):
                 s3.LifecycleRule(
                     abort_incomplete_multipart_upload_after=cdk.Duration.days(7),
                     noncurrent_version_expiration=cdk.Duration.days(30),
-                )
+                ),
+                # Each training job overwrites its checkpoint again and again.
+                s3.LifecycleRule(
+                    prefix="checkpoints/", noncurrent_version_expiration=cdk.Duration.days(1)
+                ),
             ],
-            removal_policy=RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY,
+            removal_policy=removal_policy(retain=retain),
         )
         acknowledge(
             self.bucket,
@@ -58,6 +70,8 @@ class TrainingResources(Construct):
         self._grant_training()
         self._grant_prefixes(rules)
         self._grant_keys(rules)
+        if assets_key:
+            self._allow(["kms:Decrypt"], assets_key)
         if rules.vpc:
             self._grant_vpc()
 
@@ -74,7 +88,8 @@ class TrainingResources(Construct):
         images = f"arn:{cdk.Aws.PARTITION}:ecr:{cdk.Aws.REGION}:*:repository/*"
         self._allow(objects, self.bucket.arn_for_objects("*"))
         self._allow(["s3:ListBucket", "s3:GetBucketLocation"], self.bucket.bucket_arn)
-        source = self.source.bucket.arn_for_objects(self.source.s3_object_key)
+        # A tuning job starts training jobs for days, with the code of the day it was created.
+        source = self.source.bucket.arn_for_objects(f"{self._assets}*")
         self._allow(["s3:GetObject"], source)
         self._allow(
             [
@@ -93,7 +108,11 @@ class TrainingResources(Construct):
             {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
         )
         bucket = stack.get_logical_id(self.bucket.node.default_child)  # type: ignore[arg-type]
+        given = self.node.try_get_context("@aws-cdk/core:bootstrapQualifier")
+        qualifier = given or cdk.DefaultStackSynthesizer.DEFAULT_QUALIFIER
         for finding, reason in {
+            f"Resource::arn:<AWS::Partition>:s3:::cdk-{qualifier}-assets-<AWS::AccountId>-"
+            f"<AWS::Region>/{self._assets}*": "The code of this deployment, of any day.",
             f"Resource::<{bucket}.Arn>/*": "SageMaker names the objects of each training job.",
             "Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:"
             "log-group:/aws/sagemaker/TrainingJobs*": "SageMaker names the log streams.",

@@ -1,1 +1,1 @@
-"""Scripts for development, most of them targets of make."""
+"""What make runs beside the tests."""

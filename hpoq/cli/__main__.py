@@ -1,4 +1,4 @@
-"""Entry point of ``python -m hpoq.cli``."""
+"""``python -m hpoq.cli``."""
 
 from hpoq.cli import main
 

@@ -1,4 +1,4 @@
-"""The command ``best``."""
+"""``hpoq best``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def best(
     deployment: DeploymentName = "hpoq",
     as_json: AsJson = False,
 ) -> None:
-    """Show the best training job of a request, with its hyperparameters and model."""
+    """The best training job of a request: objective, hyperparameters and its model."""
     from hpoq.errors import NotFound
 
-    deployed = client(deployment)
-    entry = deployed.live(deployed.get(one_team(team, deployed), request_id))
+    of = client(deployment)
+    entry = of.live(of.get(one_team(team, of), request_id))
     if entry.best is None:
         raise NotFound(f"{request_id} is {entry.status} and has no best training job yet")
-    model = deployed.model_uri(entry)
+    model = of.model_uri(entry)
     found = {
         "request_id": entry.request_id,
         "team": entry.team,
@@ -35,13 +35,13 @@ def best(
         return
     from rich.table import Table
 
-    rows = Table.grid(padding=(0, 2))
+    made = Table.grid(padding=(0, 2))
     for name in ("training_job", "metric", "objective"):
-        rows.add_row(name.replace("_", " "), str(found[name]))
+        made.add_row(name.replace("_", " "), str(found[name]))
     for name, value in sorted(entry.best.hyperparameters.items()):
-        rows.add_row(f"  {name}", value)
+        made.add_row(f"  {name}", value)
     if model:
-        rows.add_row("model", model)
-    show(rows)
+        made.add_row("model", model)
+    show(made)
     if model:
-        say(f"Download the model: aws s3 cp {model} .")
+        say(f"download it:  aws s3 cp {model} .")

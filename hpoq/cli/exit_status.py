@@ -1,13 +1,13 @@
-"""Exit statuses of the command, documented in docs/cli.md."""
+"""Exit statuses, documented in docs/cli.md."""
 
 from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """The exit status of a command."""
+    """What the shell sees."""
 
     OK = 0
-    ERROR = 1  # an expected error, printed as one line
-    USAGE = 2  # invalid options
-    NOT_COMPLETED = 3  # `watch`: a request ended in another state than Completed
+    ERROR = 1  # expected, told in one line
+    USAGE = 2  # wrong options
+    NOT_COMPLETED = 3  # a watched request ended otherwise than Completed
     INTERRUPTED = 130

@@ -1,4 +1,4 @@
-"""The command ``redrive``."""
+"""``hpoq redrive``."""
 
 from __future__ import annotations
 
@@ -21,16 +21,11 @@ if TYPE_CHECKING:
 
     from hpoq.client import Client, DeadLetter
 
-Send = Annotated[bool, typer.Option("--send", help="Resubmit the messages unchanged.")]
-Edit = Annotated[
-    bool, typer.Option("--edit", help="Fix each message in $EDITOR, then resubmit it.")
-]
-Delete = Annotated[bool, typer.Option("--delete", help="Delete the messages.")]
+Send = Annotated[bool, typer.Option("--send", help="Send them back as they are.")]
+Edit = Annotated[bool, typer.Option("--edit", help="Mend each in $EDITOR, then send it back.")]
+Delete = Annotated[bool, typer.Option("--delete", help="Forget them.")]
 Filter = Annotated[
-    str,
-    typer.Option(
-        "--filter", help="Select messages that contain this text in field, problem, error or body."
-    ),
+    str, typer.Option("--filter", help="Only those whose field, problem or body holds this.")
 ]
 
 
@@ -43,20 +38,20 @@ def redrive(
     deployment: DeploymentName = "hpoq",
     as_json: AsJson = False,
 ) -> None:
-    """Show rejected messages and the reasons; resubmit or delete them."""
+    """Refused messages: show why, and send them back to the team's own queue."""
     if send + edit + delete > 1:
-        raise typer.BadParameter("use only one of --send, --edit and --delete")
-    deployed = client(deployment)
+        raise typer.BadParameter("choose one of --send, --edit and --delete")
+    of = client(deployment)
     changing = send or edit or delete
-    found = deployed.dead_letters(one_team(team, deployed), hold_seconds=900 if edit else 30)
+    found = of.dead_letters(one_team(team, of), hold_seconds=900 if edit else 30)
     letters = [letter for letter in found if _matches(letter, filter_)]
     if as_json:
         print_json(letters)
     elif letters and not changing:
         _show(letters)
     for letter in letters if changing else ():
-        _handle(deployed, letter, edit=edit, delete=delete)
-    done = "deleted" if delete else "resubmitted" if changing else "in the dead-letter queue"
+        _handle(of, letter, edit=edit, delete=delete)
+    done = "deleted" if delete else "sent back" if changing else "in the dead-letter queue"
     say(f"{len(letters)} messages {done}")
 
 
@@ -67,29 +62,29 @@ def _matches(letter: DeadLetter, text: str) -> bool:
 def _show(letters: Sequence[DeadLetter]) -> None:
     from hpoq.cli.tables import table
 
-    rows = table("message", "field", "problem", "fix")
+    made = table("message", "field", "problem", "fix")
     for letter in letters:
-        rows.add_row(letter.message_id[:8], letter.field, letter.problem, letter.fix)
-    show(rows)
+        made.add_row(letter.message_id[:8], letter.field, letter.problem, letter.fix)
+    show(made)
 
 
-def _handle(deployed: Client, letter: DeadLetter, *, edit: bool, delete: bool) -> None:
+def _handle(of: Client, letter: DeadLetter, *, edit: bool, delete: bool) -> None:
     if delete:
-        deployed.forget(letter)
+        of.forget(letter)
     elif edit:
-        fixed = _edited(letter)
-        if fixed.strip():
-            deployed.redrive(letter, fixed)
+        mended = _edited(letter)
+        if mended.strip():
+            of.redrive(letter, mended)
     else:
-        deployed.redrive(letter)
+        of.redrive(letter)
 
 
 class EditorFailed(HpoqError):
-    """A failure of the user's editor."""
+    """The user's editor could not be used."""
 
 
 def _edited(letter: DeadLetter) -> str:
-    """Let the user edit the message and return the text; empty text means: do not resubmit."""
+    """What the user's editor leaves; an emptied file leaves the letter where it is."""
     try:
         text = json.dumps(json.loads(letter.body), indent=2)
     except ValueError:
@@ -102,7 +97,5 @@ def _edited(letter: DeadLetter) -> str:
         try:
             subprocess.run([*shlex.split(editor), str(file)], check=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise EditorFailed(
-                f"{editor}: {error}. The message was not resubmitted. Set EDITOR to your editor"
-            ) from None
+            raise EditorFailed(f"{editor}: {error}. Nothing was sent; set EDITOR") from None
         return file.read_text()

@@ -1,4 +1,4 @@
-"""The command ``repair``."""
+"""``hpoq repair``."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ if TYPE_CHECKING:
     from hpoq.repair.decision import Repair
 
 Apply = Annotated[
-    bool,
-    typer.Option("--apply", help="Write the repairs. Without this option they are only shown."),
+    bool, typer.Option("--apply", help="Write the repairs; without it, they are only shown.")
 ]
 
 
 def repair(
     apply: Apply = False, deployment: DeploymentName = "hpoq", as_json: AsJson = False
 ) -> None:
-    """Repair a ledger restored from a backup, using SageMaker's tags and the dead letters.
+    """Set a ledger restored from a backup right, by SageMaker's tags and the dead letters.
 
-    For the operator of the deployment: reads the whole ledger and, with --apply, writes it.
+    Needs to read the whole ledger and, with --apply, to write it: for who runs the deployment.
     """
     from hpoq.client import explained
     from hpoq.repair.run import repair as run
@@ -37,11 +36,11 @@ def repair(
     elif report.repairs:
         _show(report.repairs)
     for line in report.untouched:
-        say(f"skipped: {line}")
+        say(f"left alone: {line}")
     if report.written:
-        say(f"{len(report.repairs)} repairs written; the next dispatch cycle continues from there")
+        say(f"{len(report.repairs)} repairs written; the next cycle goes on from there")
     elif report.repairs:
-        say(f"{len(report.repairs)} repairs needed; nothing was written. Use --apply to write them")
+        say(f"{len(report.repairs)} repairs needed; nothing was written, --apply writes them")
     else:
         say("the ledger and SageMaker agree; nothing to repair")
 
@@ -61,8 +60,8 @@ def _fields(each: Repair) -> dict[str, object]:
 def _show(repairs: Sequence[Repair]) -> None:
     from hpoq.cli.tables import table
 
-    rows = table("repair", "request", "was", "becomes", "why")
+    made = table("repair", "request", "was", "becomes", "why")
     for each in repairs:
         becomes = str(each.entry.status) if each.entry else "-"
-        rows.add_row(str(each.kind), "/".join(each.key), str(each.was or "-"), becomes, each.why)
-    show(rows)
+        made.add_row(str(each.kind), "/".join(each.key), str(each.was or "-"), becomes, each.why)
+    show(made)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hpo_dispatcher.contract import aws_limits
 from hpoq.errors import NotDeployed, NotReachable
 
 if TYPE_CHECKING:
@@ -23,10 +22,10 @@ def instance_quota(session: boto3.Session, instance_type: str) -> int | None:
 
     Read by name: quota codes differ from type to type.
     """
-    wanted = aws_limits.instances_quota(instance_type)
+    wanted = f"{instance_type} for training job usage"
     try:
         pages = session.client("service-quotas", config=_QUICK).get_paginator("list_service_quotas")
-        for page in pages.paginate(ServiceCode=aws_limits.QUOTA_SERVICE):
+        for page in pages.paginate(ServiceCode="sagemaker"):
             for quota in page["Quotas"]:
                 if quota["QuotaName"] == wanted:
                     return int(quota["Value"])

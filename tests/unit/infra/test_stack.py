@@ -64,7 +64,7 @@ def test_the_ledger_is_on_demand_and_can_be_restored(template: Template) -> None
     template.has_resource(
         "AWS::DynamoDB::Table",
         {
-            "DeletionPolicy": "Retain",
+            "DeletionPolicy": "RetainExceptOnCreate",
             "Properties": {
                 "TableName": "hpoq-ledger",
                 "BillingMode": "PAY_PER_REQUEST",
@@ -81,14 +81,25 @@ def test_the_ledger_is_on_demand_and_can_be_restored(template: Template) -> None
 KEPT = ("AWS::DynamoDB::Table", "AWS::S3::Bucket")
 
 
-@pytest.mark.parametrize(("retain", "policy"), [(True, "Retain"), (False, "Delete")])
-def test_destroy_and_a_replacement_keep_ledger_and_artifacts_unless_told_otherwise(
-    retain: bool, policy: str
+@pytest.mark.parametrize(
+    ("settings", "on_delete", "on_replace"),
+    [({}, "RetainExceptOnCreate", "Retain"), ({"retain_data": False}, "Delete", "Delete")],
+)
+def test_ledger_and_artifacts_survive_all_but_a_failed_first_deployment(
+    settings: dict[str, bool], on_delete: str, on_replace: str
 ) -> None:
-    template = synthesize() if retain else synthesize(retain_data=False)
+    template = synthesize(**settings)
     for kind in KEPT:
         (resource,) = template.find_resources(kind).values()
-        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == policy
+        assert resource["DeletionPolicy"] == on_delete
+        assert resource["UpdateReplacePolicy"] == on_replace
+
+
+def test_old_versions_of_checkpoints_expire_in_a_day(template: Template) -> None:
+    (bucket,) = template.find_resources("AWS::S3::Bucket").values()
+    rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    (rule,) = [each for each in rules if each.get("Prefix") == "checkpoints/"]
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
 
 
 def test_the_dispatcher_runs_as_designed(template: Template) -> None:
@@ -98,7 +109,7 @@ def test_the_dispatcher_runs_as_designed(template: Template) -> None:
             "FunctionName": "hpoq-dispatcher",
             "Runtime": "python3.13",
             "Timeout": 900,
-            "ReservedConcurrentExecutions": 1,
+            "ReservedConcurrentExecutions": Match.absent(),
             "Handler": "hpo_dispatcher.handler.handler",
         },
     )
@@ -106,6 +117,7 @@ def test_the_dispatcher_runs_as_designed(template: Template) -> None:
         "AWS::Lambda::EventInvokeConfig",
         {
             "MaximumRetryAttempts": 2,
+            "MaximumEventAgeInSeconds": 600,
             "DestinationConfig": {"OnFailure": {"Destination": Match.any_value()}},
         },
     )
@@ -134,10 +146,11 @@ def test_the_heartbeat_and_both_events_wake_it(template: Template) -> None:
         )
 
 
-def test_small_accounts_need_not_reserve_concurrency() -> None:
-    functions = synthesize(reserved_concurrency=None).find_resources("AWS::Lambda::Function")
-    (function,) = functions.values()
-    assert "ReservedConcurrentExecutions" not in function["Properties"]
+def test_an_account_with_concurrency_to_spare_may_reserve_some() -> None:
+    (function,) = (
+        synthesize(reserved_concurrency=1).find_resources("AWS::Lambda::Function").values()
+    )
+    assert function["Properties"]["ReservedConcurrentExecutions"] == 1
 
 
 def test_only_the_training_role_may_be_passed_and_only_to_sagemaker(template: Template) -> None:

@@ -1,0 +1,345 @@
+"""Every edge between services, roles and teams, decided by a simulator of AWS's IAM.
+
+AWS asks the resource policy alone when a service calls, and both policies when a role does. The
+conditions that a service sets are those of AWS's documentation, cited at each edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.policies import ACCOUNT, REGION, Call, Policy, TemplateAccount, decide, problems
+from tests.support.synthesized_stack import synthesize
+
+OTHER_ACCOUNT = "999988887777"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0ec6f6a4-1111-2222-3333-444455556666"
+VPC = {"subnets": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]}
+EVERYTHING: dict[str, Any] = {
+    "teams": {"fraud": {"notify": True}, "vision": {"notify": True}},
+    "kms_key_arn": KEY,
+    "bootstrap_kms_key_arn": KEY.replace("0ec6f6a4", "1fd7a7b5"),
+    "guardrails": {
+        "vpc": VPC,
+        "input_prefixes": ["s3://lake/credit/"],
+        "output_prefixes": ["s3://models/fraud/"],
+    },
+}
+BOOTSTRAP_BUCKET = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
+
+
+def deployed(**settings: Any) -> TemplateAccount:
+    teams = {"fraud": {"notify": True}, "vision": {}}
+    return TemplateAccount(synthesize(**({"teams": teams} | settings)).to_json())
+
+
+@pytest.fixture(scope="module")
+def account() -> TemplateAccount:
+    return deployed()
+
+
+def from_service(
+    account: TemplateAccount,
+    target: str,
+    service: str,
+    action: str,
+    *,
+    source: str,
+    of_account: str = ACCOUNT,
+) -> dict[str, Any]:
+    """Return the parts of a call that a service makes on behalf of a resource."""
+    return {
+        "principal": service,
+        "action": action,
+        "resource": account.arn(target),
+        "resource_policy": account.resource_policy(target),
+        "context": {"aws:SourceArn": source, "aws:SourceAccount": of_account},
+    }
+
+
+def service_calls(account: TemplateAccount) -> Iterator[Call]:
+    topic = account.find("AWS::SNS::Topic", TopicName="hpoq-alarms")
+    notices = account.find("AWS::SNS::Topic", TopicName="hpoq-fraud-changes")
+    function = account.find("AWS::Lambda::Function", FunctionName="hpoq-dispatcher")
+    alarm = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:hpoq-no-cycle"
+    # CloudWatch sends both keys: "Notifying users on alarm changes", "Amazon SNS and CloudWatch
+    # permissions" in the CloudWatch user guide.
+    publish = ("cloudwatch.amazonaws.com", "sns:Publish")
+    yield Call(
+        name="an alarm notifies the alarm topic",
+        allowed=True,
+        **from_service(account, topic, *publish, source=alarm),
+    )
+    yield Call(
+        name="an alarm of another account does not",
+        allowed=False,
+        **from_service(
+            account,
+            topic,
+            *publish,
+            source=alarm.replace(ACCOUNT, OTHER_ACCOUNT),
+            of_account=OTHER_ACCOUNT,
+        ),
+    )
+    # "Using resource-based policies for Amazon EventBridge": rules set aws:SourceArn.
+    for name in ("Heartbeat", "TuningJobEnded", "RequestsSubmitted"):
+        rule = account.arn(account.starting_with(f"Dispatcher{name}", "AWS::Events::Rule"))
+        yield Call(
+            name=f"the rule {name} invokes the dispatcher",
+            allowed=True,
+            **from_service(
+                account, function, "events.amazonaws.com", "lambda:InvokeFunction", source=rule
+            ),
+        )
+    rule = account.arn(account.starting_with("NoticesFraud", "AWS::Events::Rule"))
+    notify = ("events.amazonaws.com", "sns:Publish")
+    yield Call(
+        name="the rule of a team's notices publishes to its topic",
+        allowed=True,
+        **from_service(account, notices, *notify, source=rule),
+    )
+    yield Call(
+        name="a rule of another account does not",
+        allowed=False,
+        **from_service(
+            account, notices, *notify, source=rule.replace(ACCOUNT, OTHER_ACCOUNT),
+            of_account=OTHER_ACCOUNT,
+        ),
+    )  # fmt: skip
+
+
+def as_role(
+    account: TemplateAccount, role: str, action: str, resource: str, **context: str | list[str]
+) -> dict[str, Any]:
+    """Return the parts of a call that a role makes; S3 and SQS ask their own policies, too."""
+    name = account.starting_with(role, "AWS::IAM::Role")
+    return {
+        "principal": f"arn:aws:sts::{ACCOUNT}:assumed-role/{name.lower()}/session",
+        "action": action,
+        "resource": resource,
+        "identity_policies": account.identity_policies(name),
+        "context": context,
+    }
+
+
+def dispatcher_calls(account: TemplateAccount) -> Iterator[Call]:
+    job = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:hyper-parameter-tuning-job/fraud-a-1"
+    table = account.arn(account.find("AWS::DynamoDB::Table", TableName="hpoq-ledger"))
+    requests = account.arn(account.find("AWS::SQS::Queue", QueueName="hpoq-fraud-requests"))
+    dead = account.arn(account.find("AWS::SQS::Queue", QueueName="hpoq-fraud-dead-letter"))
+    failures = account.arn(account.starting_with("DispatcherFailures", "AWS::SQS::Queue"))
+    training = account.arn(account.starting_with("TrainingRole", "AWS::IAM::Role"))
+    bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
+    log = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/hpoq-dispatcher:log-stream:x"
+    allowed = {
+        **{
+            f"sagemaker:{verb}": job
+            for verb in (
+                "CreateHyperParameterTuningJob",
+                "DescribeHyperParameterTuningJob",
+                "StopHyperParameterTuningJob",
+                "AddTags",
+                "ListTags",
+            )
+        },
+        "sagemaker:ListHyperParameterTuningJobs": "*",
+        "sagemaker:Search": "*",
+        "servicequotas:ListServiceQuotas": "*",
+        **{
+            f"dynamodb:{verb}": table
+            for verb in ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem")
+        },
+        "dynamodb:ConditionCheckItem": table,
+        "dynamodb:Query": f"{table}/index/line",
+        "sqs:ReceiveMessage": requests,
+        "sqs:DeleteMessage": requests,
+        "events:PutEvents": bus,
+        "logs:PutLogEvents": log,
+    }
+    for action, resource in allowed.items():
+        yield Call(
+            name=f"the dispatcher calls {action}",
+            allowed=True,
+            **as_role(account, "DispatcherRole", action, resource),
+        )
+    for queue in (dead, failures):  # the on-failure destination is sent to as the function's role
+        yield Call(
+            name=f"the dispatcher sends to {queue.rpartition(':')[2]}",
+            allowed=True,
+            **as_role(account, "DispatcherRole", "sqs:SendMessage", queue),
+        )
+    passed = {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    yield Call(
+        name="the dispatcher passes the training role to SageMaker",
+        allowed=True,
+        **as_role(account, "DispatcherRole", "iam:PassRole", training, **passed),
+    )
+    denied = {
+        "another role": ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/Admin", passed),
+        "its role to EC2": (
+            "iam:PassRole", training, {"iam:PassedToService": "ec2.amazonaws.com"},
+        ),
+    }  # fmt: skip
+    for name, (action, resource, context) in denied.items():
+        yield Call(
+            name=f"the dispatcher does not pass {name}",
+            allowed=False,
+            **as_role(account, "DispatcherRole", action, resource, **context),
+        )
+    for action in ("dynamodb:Scan", "dynamodb:DeleteTable", "sqs:PurgeQueue"):
+        target = table if action.startswith("dynamodb") else requests
+        yield Call(
+            name=f"the dispatcher does not call {action}",
+            allowed=False,
+            **as_role(account, "DispatcherRole", action, target),
+        )
+
+
+def training_calls(account: TemplateAccount) -> Iterator[Call]:
+    bucket = account.arn(account.starting_with("TrainingArtifacts", "AWS::S3::Bucket"))
+    log = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/sagemaker/TrainingJobs:log-stream:x"
+    image = f"arn:aws:ecr:{REGION}:763104351884:repository/pytorch-training"
+    allowed = {
+        "s3:GetObject": f"{bucket}/shared/train/part-0.npz",
+        "s3:PutObject": f"{bucket}/output/fraud/job/output/model.tar.gz",
+        "s3:ListBucket": bucket,
+        "logs:PutLogEvents": log,
+        "ecr:BatchGetImage": image,
+        "ecr:GetAuthorizationToken": "*",
+    }
+    for action, resource in allowed.items():
+        yield Call(
+            name=f"a training job calls {action}",
+            allowed=True,
+            **as_role(account, "TrainingRole", action, resource),
+        )
+    namespace = {"cloudwatch:namespace": "/aws/sagemaker/TrainingJobs"}
+    yield Call(
+        name="a training job reports metrics",
+        allowed=True,
+        **as_role(account, "TrainingRole", "cloudwatch:PutMetricData", "*", **namespace),
+    )
+    # The code of any deployment before; another stack's files are none of its business.
+    assets = f"arn:aws:s3:::{BOOTSTRAP_BUCKET}"
+    for day, digest in (("today", "a" * 64), ("yesterday", "b" * 64)):
+        yield Call(
+            name=f"a training job reads the code of {day}",
+            allowed=True,
+            **as_role(account, "TrainingRole", "s3:GetObject", f"{assets}/hpoq/{digest}.gz"),
+        )
+    for other in (f"{'c' * 64}.gz", f"hpoq-2/{'c' * 64}.gz"):
+        yield Call(
+            name="a training job does not read another stack's files",
+            allowed=False,
+            **as_role(account, "TrainingRole", "s3:GetObject", f"{assets}/{other}"),
+        )
+    for action in ("s3:DeleteObject", "s3:DeleteBucket", "s3:PutBucketPolicy"):
+        target = f"{bucket}/shared/x" if action == "s3:DeleteObject" else bucket
+        yield Call(
+            name=f"a training job does not call {action}",
+            allowed=False,
+            **as_role(account, "TrainingRole", action, target),
+        )
+
+
+def team_calls(account: TemplateAccount) -> Iterator[Call]:
+    policy = account.managed_policy("hpoq-fraud-team")
+    table = account.arn(account.find("AWS::DynamoDB::Table", TableName="hpoq-ledger"))
+    bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
+
+    def queue(name: str) -> str:
+        return account.arn(account.find("AWS::SQS::Queue", QueueName=f"hpoq-{name}"))
+
+    def ours(team: str) -> dict[str, str | list[str]]:
+        return {"dynamodb:LeadingKeys": [team]}
+
+    submitted: dict[str, str | list[str]] = {
+        "events:source": "hpoq", "events:detail-type": "Requests Submitted",
+    }  # fmt: skip
+    forged = submitted | {"events:source": "aws.sagemaker"}
+    calls: dict[str, tuple[bool, str, str, dict[str, str | list[str]]]] = {
+        "sends requests": (True, "sqs:SendMessage", queue("fraud-requests"), {}),
+        "takes dead letters": (True, "sqs:ReceiveMessage", queue("fraud-dead-letter"), {}),
+        "reads its entries": (True, "dynamodb:Query", table, ours("fraud")),
+        "reads shared documents": (True, "dynamodb:GetItem", table, ours("#deployment")),
+        "asks for a cycle": (True, "events:PutEvents", bus, submitted),
+        "does not send as another team": (False, "sqs:SendMessage", queue("vision-requests"), {}),
+        "does not take its own requests": (
+            False, "sqs:ReceiveMessage", queue("fraud-requests"), {},
+        ),
+        "does not take another team's dead letters": (
+            False, "sqs:ReceiveMessage", queue("vision-dead-letter"), {},
+        ),
+        "does not read another team's entries": (False, "dynamodb:Query", table, ours("vision")),
+        "does not read without naming a partition": (False, "dynamodb:Query", table, {}),
+        "does not write the ledger": (False, "dynamodb:PutItem", table, ours("fraud")),
+        "does not forge SageMaker's events": (False, "events:PutEvents", bus, forged),
+    }  # fmt: skip
+    for name, (allowed, action, resource, context) in calls.items():
+        yield Call(
+            name=f"a team {name}",
+            allowed=allowed,
+            principal=f"arn:aws:iam::{ACCOUNT}:user/ada",
+            action=action,
+            resource=resource,
+            identity_policies=[policy],
+            context=context,
+        )
+
+
+def test_every_edge_between_services_roles_and_teams_is_decided_as_it_should_be(
+    account: TemplateAccount,
+) -> None:
+    calls = [
+        *service_calls(account),
+        *dispatcher_calls(account),
+        *training_calls(account),
+        *team_calls(account),
+    ]
+    answers = decide(calls)
+    wrong = [
+        f"{call.name}: {answer}"
+        for call, answer in zip(calls, answers, strict=True)
+        if (answer == "Allowed") is not call.allowed
+    ]
+    assert len(calls) >= 45
+    assert wrong == []
+
+
+@pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["default", "everything"])
+def test_every_action_exists_and_supports_the_resources_and_condition_keys_used(
+    settings: dict[str, Any],
+) -> None:
+    assert problems(deployed(**settings).policies()) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ({"Action": "sqs:SendMessages", "Resource": "*"}, "there is no action sqs:SendMessages"),
+        (
+            {"Action": "sns:Publish", "Resource": f"arn:aws:sqs:{REGION}:{ACCOUNT}:queue"},
+            f"sns:Publish does not apply to arn:aws:sqs:{REGION}:{ACCOUNT}:queue",
+        ),
+        (
+            {"Action": "sagemaker:Search", "Resource": f"arn:aws:sqs:{REGION}:{ACCOUNT}:queue"},
+            "sagemaker:Search needs the resource *",
+        ),
+        (
+            {
+                "Action": "sqs:SendMessage",
+                "Resource": "*",
+                "Condition": {"StringEquals": {"dynamodb:LeadingKeys": "a"}},
+            },
+            "sqs:SendMessage does not support the condition key dynamodb:LeadingKeys",
+        ),
+    ],
+)
+def test_a_mistaken_policy_is_found(statement: dict[str, Any], problem: str) -> None:
+    policy: Policy = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow"} | statement],
+    }
+    assert problems([("Planted", policy)]) == [f"Planted: {problem}"]
