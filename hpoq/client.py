@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from hpo_dispatcher.aws import sqs as queues
 from hpo_dispatcher.aws.sagemaker import detail_from
+from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.ledger_items import DEPLOYMENT, entry_from, from_wire, to_wire
 from hpo_dispatcher.contract.request import parse_fields
@@ -142,7 +143,7 @@ class Client:
     def _send_batch(self, team: str, bodies: Sequence[str]) -> list[str]:
         with self._explained(f"queue of team {team}"):
             answer = self._sqs.send_message_batch(
-                QueueUrl=self._url(team, "requests"),
+                QueueUrl=self._url(names.request_queue(self.deployment, team)),
                 Entries=[{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)],
             )
         failed = answer.get("Failed", [])
@@ -156,7 +157,11 @@ class Client:
     def _ask_for_cycle(self, team: str, count: int) -> None:
         """Saves waiting for the heartbeat; a team without the permission waits."""
         detail = json.dumps({"team": team, "count": count})
-        entry = {"Source": "hpoq", "DetailType": "Requests Submitted", "Detail": detail}
+        entry = {
+            "Source": names.EVENT_SOURCE,
+            "DetailType": names.SUBMITTED_EVENT,
+            "Detail": detail,
+        }
         try:
             self._client("events").put_events(Entries=[entry])
         except (BotoCoreError, ClientError):
@@ -171,7 +176,7 @@ class Client:
         Raises:
             NotDeployed: the deployment has never run a cycle, or there is none.
         """
-        document = self._document("settings")
+        document = self._document(names.SETTINGS_DOCUMENT)
         if document is None:
             raise NotDeployed(
                 f"the dispatcher of {self.deployment!r} has not run yet. "
@@ -183,7 +188,7 @@ class Client:
             templates={name: parse_template(name, t) for name, t in fields["templates"].items()},
             environment=Environment(
                 deployment=fields["name"],
-                ledger_table=f"{fields['name']}-ledger",
+                ledger_table=names.ledger_table(fields["name"]),
                 artifact_bucket=fields["artifact_bucket"],
                 training_role_arn=fields["training_role_arn"],
                 training_source=fields["training_source"],
@@ -218,7 +223,7 @@ class Client:
         wanted = set(statuses)
         with self._explained(f"ledger of {self.deployment}"):
             pages = self._dynamodb.get_paginator("query").paginate(
-                TableName=f"{self.deployment}-ledger",
+                TableName=names.ledger_table(self.deployment),
                 KeyConditionExpression="team = :team",
                 ExpressionAttributeValues=to_wire({":team": team}),
                 ConsistentRead=True,
@@ -269,7 +274,7 @@ class Client:
         while True:
             with self._explained(f"dead-letter queue of team {team}"):
                 answer = self._sqs.receive_message(
-                    QueueUrl=self._url(team, "dead-letter"),
+                    QueueUrl=self._url(names.dead_letter_queue(self.deployment, team)),
                     MaxNumberOfMessages=SQS_BATCH,
                     MessageAttributeNames=["All"],
                     VisibilityTimeout=hold_seconds,
@@ -285,14 +290,16 @@ class Client:
         """Delete a dead letter."""
         with self._explained(f"dead-letter queue of team {letter.team}"):
             self._sqs.delete_message(
-                QueueUrl=self._url(letter.team, "dead-letter"), ReceiptHandle=letter.receipt
+                QueueUrl=self._url(names.dead_letter_queue(self.deployment, letter.team)),
+                ReceiptHandle=letter.receipt,
             )
 
     def redrive(self, letter: DeadLetter, body: str | None = None) -> str:
         """Send a dead letter back to its team's queue, mended or as it was, and delete it."""
         with self._explained(f"queue of team {letter.team}"):
             sent = self._sqs.send_message(
-                QueueUrl=self._url(letter.team, "requests"), MessageBody=body or letter.body
+                QueueUrl=self._url(names.request_queue(self.deployment, letter.team)),
+                MessageBody=body or letter.body,
             )
         self.forget(letter)
         self._ask_for_cycle(letter.team, 1)
@@ -309,14 +316,13 @@ class Client:
     def _item(self, team: str, id_: str) -> dict[str, Any] | None:
         with self._explained(f"ledger of {self.deployment}"):
             answer = self._dynamodb.get_item(
-                TableName=f"{self.deployment}-ledger",
+                TableName=names.ledger_table(self.deployment),
                 Key=to_wire({"team": team, "id": id_}),
                 ConsistentRead=True,
             )
         return from_wire(answer["Item"]) if "Item" in answer else None
 
-    def _url(self, team: str, kind: str) -> str:
-        name = f"{self.deployment}-{team}-{kind}"
+    def _url(self, name: str) -> str:
         if name not in self._urls:
             self._urls[name] = self._sqs.get_queue_url(QueueName=name)["QueueUrl"]
         return self._urls[name]
@@ -357,9 +363,9 @@ def _batches(bodies: Sequence[str]) -> Iterator[list[str]]:
 
 def _dead_letter(team: str, message: Any) -> DeadLetter:
     attributes = {
-        name.removeprefix("hpoq-"): value["StringValue"]
+        name.removeprefix(names.DEAD_LETTER_ATTRIBUTES): value["StringValue"]
         for name, value in message.get("MessageAttributes", {}).items()
-        if name.startswith("hpoq-")
+        if name.startswith(names.DEAD_LETTER_ATTRIBUTES)
     }
     return DeadLetter(
         team=team,

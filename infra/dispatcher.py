@@ -17,13 +17,12 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from hpo_dispatcher.contract import aws_limits, names
 from infra.acknowledge import acknowledge, acknowledge_key_use
-from infra.metrics import NAMESPACE, service_name
 from infra.sdk_layer import SdkLayer, build_module
 from infra.settings import Settings
 from infra.source import ROOT, bundling, fingerprint, source_files, write_function
 
-TUNING_JOB_EVENT = "SageMaker HyperParameter Tuning Job State Change"
 HANDLER = "hpo_dispatcher.handler.handler"
 HEARTBEAT = Duration.minutes(10)
 
@@ -41,7 +40,7 @@ class DispatcherFunction(Construct):
         key: kms.IKey | None,
     ) -> None:
         super().__init__(scope, id_)
-        name = f"{settings.name}-dispatcher"
+        name = names.dispatcher_function(settings.name)
         self.failures = sqs.Queue(
             self,
             "Failures",
@@ -79,8 +78,8 @@ class DispatcherFunction(Construct):
             log_group=log_group,
             environment=environment
             | {
-                "POWERTOOLS_SERVICE_NAME": service_name(settings.name),
-                "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
+                "POWERTOOLS_SERVICE_NAME": names.dispatcher_function(settings.name),
+                "POWERTOOLS_METRICS_NAMESPACE": names.METRICS_NAMESPACE,
             },
             environment_encryption=key,
             # Each log line contains its trace id: docs/decisions/0021.
@@ -124,14 +123,14 @@ class DispatcherFunction(Construct):
             "Heartbeat": {"schedule": events.Schedule.rate(HEARTBEAT)},
             "TuningJobEnded": {
                 "event_pattern": events.EventPattern(
-                    source=["aws.sagemaker"],
-                    detail_type=[TUNING_JOB_EVENT],
+                    source=[aws_limits.SAGEMAKER_EVENT_SOURCE],
+                    detail_type=[aws_limits.TUNING_JOB_EVENT],
                     detail={"HyperParameterTuningJobStatus": ["Completed", "Failed", "Stopped"]},
                 )
             },
             "RequestsSubmitted": {
                 "event_pattern": events.EventPattern(
-                    source=["hpoq"], detail_type=["Requests Submitted"]
+                    source=[names.EVENT_SOURCE], detail_type=[names.SUBMITTED_EVENT]
                 )
             },
         }

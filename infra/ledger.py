@@ -7,6 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from hpo_dispatcher.contract import names
 from infra.settings import removal_policy
 
 # Every team may read this partition: settings, templates and capacity.
@@ -25,7 +26,7 @@ class LedgerTable(Construct):
         self.table = dynamodb.Table(
             self,
             "Table",
-            table_name=f"{deployment}-ledger",
+            table_name=names.ledger_table(deployment),
             partition_key=dynamodb.Attribute(name="team", type=text),
             sort_key=dynamodb.Attribute(name="id", type=text),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
@@ -37,7 +38,7 @@ class LedgerTable(Construct):
             removal_policy=removal_policy(retain=retain),
         )
         self.table.add_global_secondary_index(
-            index_name="line",
+            index_name=names.LEDGER_INDEX,
             partition_key=dynamodb.Attribute(name="line", type=text),
             sort_key=dynamodb.Attribute(name="line_position", type=text),
             projection_type=dynamodb.ProjectionType.ALL,
@@ -61,7 +62,10 @@ class LedgerTable(Construct):
         iam.Grant.add_to_principal(
             grantee=grantee,
             actions=["dynamodb:Query"],
-            resource_arns=[self.table.table_arn, f"{self.table.table_arn}/index/line"],
+            resource_arns=[
+                self.table.table_arn,
+                f"{self.table.table_arn}/index/{names.LEDGER_INDEX}",
+            ],
         )
         if self.table.encryption_key:
             self.table.encryption_key.grant_encrypt_decrypt(grantee)

@@ -5,26 +5,22 @@ from __future__ import annotations
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-NAMESPACE = "hpoq"
-
-
-def service_name(deployment: str) -> str:
-    """Return the value of the dimension that distinguishes deployments in one account."""
-    return f"{deployment}-dispatcher"
+from hpo_dispatcher.contract import names
 
 
 class DispatcherMetrics:
     """The metrics of one deployment, named as in ``hpo_dispatcher.observability.metrics``."""
 
     def __init__(self, deployment: str) -> None:
-        self._dimensions = {"service": service_name(deployment)}
+        # The dimension that distinguishes deployments in one account.
+        self._dimensions = {"service": names.dispatcher_function(deployment)}
 
     def of(
         self, name: str, statistic: str, period: Duration, label: str | None = None
     ) -> cloudwatch.Metric:
         """Return a metric of the whole deployment; only dashboards use the label."""
         return cloudwatch.Metric(
-            namespace=NAMESPACE,
+            namespace=names.METRICS_NAMESPACE,
             metric_name=name,
             dimensions_map=self._dimensions,
             statistic=statistic,
@@ -40,7 +36,8 @@ class DispatcherMetrics:
         CloudWatch searches for the values, because they are not known at deployment.
         """
         service = self._dimensions["service"]
-        query = f'{{{NAMESPACE},service,{dimension}}} MetricName="{name}" service="{service}"'
+        schema = f"{{{names.METRICS_NAMESPACE},service,{dimension}}}"
+        query = f'{schema} MetricName="{name}" service="{service}"'
         return cloudwatch.MathExpression(
             expression=f"SEARCH('{query}', '{statistic}', {int(period.to_seconds())})",
             using_metrics={},

@@ -9,9 +9,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from hpo_dispatcher.contract import names
 from infra.settings import TeamSettings
-
-SOURCE, DETAIL_TYPE = "hpoq", "Request State Change"
 
 
 class Notices(Construct):
@@ -41,8 +40,8 @@ class Notices(Construct):
             "OfTeam",
             description=f"State changes of {team}'s requests, to its topic",
             event_pattern={
-                "source": [SOURCE],
-                "detail-type": [DETAIL_TYPE],
+                "source": [names.EVENT_SOURCE],
+                "detail-type": [names.REQUEST_EVENT],
                 "detail": {"team": [team]},
             },
             targets=[{"id": "topic", "arn": self.topic.topic_arn}],

@@ -8,6 +8,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from hpo_dispatcher.contract import names
+
 RETENTION = Duration.days(14)  # the maximum of SQS
 # SQS allows 1 MiB. The rest is for the attributes that explain a rejection.
 MAX_MESSAGE_BYTES = 1024 * 1024 - 16 * 1024
@@ -26,7 +28,7 @@ class RequestQueue(Construct):
         self.dead_letter_queue = sqs.Queue(
             self,
             "DeadLetter",
-            queue_name=f"{deployment}-{team}-dead-letter",
+            queue_name=names.dead_letter_queue(deployment, team),
             encryption=encryption,
             encryption_master_key=key,
             enforce_ssl=True,
@@ -35,7 +37,7 @@ class RequestQueue(Construct):
         self.queue = sqs.Queue(
             self,
             "Requests",
-            queue_name=f"{deployment}-{team}-requests",
+            queue_name=names.request_queue(deployment, team),
             encryption=encryption,
             encryption_master_key=key,
             enforce_ssl=True,

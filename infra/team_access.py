@@ -7,6 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from hpo_dispatcher.contract import names
 from infra.ledger import LedgerTable
 from infra.notices import Notices
 from infra.request_queue import RequestQueue
@@ -38,8 +39,8 @@ class TeamAccess(Construct):
             # ForAllValues checks all entries of a call, but also matches an empty set.
             conditions={
                 "ForAllValues:StringEquals": {
-                    "events:source": "hpoq",
-                    "events:detail-type": "Requests Submitted",
+                    "events:source": names.EVENT_SOURCE,
+                    "events:detail-type": names.SUBMITTED_EVENT,
                 },
                 "Null": {"events:source": "false", "events:detail-type": "false"},
             },

@@ -1,1 +1,1 @@
-"""What make runs beside the tests."""
+"""Scripts for development, most of them targets of make."""

@@ -1,9 +1,9 @@
 """Security checks: ``make audit``.
 
-cdk-nag (AwsSolutions, NIST 800-53 R5) and checkov on the synthesised templates, bandit on the
-sources, pip-audit on both locks as far as its feed can be reached, and the licences of what the
-Lambda layer ships. Exit status 1 if anything is found that no reason accepts, and also if a
-reason has nothing left to accept.
+cdk-nag (AwsSolutions, NIST 800-53 R5) and checkov on the synthesized templates, bandit on the
+sources, pip-audit on both lock files if its feed is reachable, and the licenses of the
+packages in the Lambda layer. The exit status is 1 if a finding is not accepted, or if an
+accepted finding no longer occurs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "lambdas")]
 
-from tools.accepted import BANDIT, CHECKOV, LICENCES, UNNAMED_LICENCES  # noqa: E402
+from tools.accepted import BANDIT, CHECKOV, LICENSES, UNNAMED_LICENSES  # noqa: E402
 from tools.templates import VARIANTS, nag_findings  # noqa: E402
 
 TOOLS = Path(__file__).with_name("audit.in")
@@ -36,7 +36,7 @@ LOCKS = [ROOT / "requirements.txt", ROOT / "layers" / "sagemaker_sdk" / "require
 
 @dataclass(frozen=True)
 class Finding:
-    """Something a tool objects to: its rule, where, and in words."""
+    """A finding of a tool: rule, place and description."""
 
     rule: str
     place: str
@@ -45,30 +45,30 @@ class Finding:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check has found, and what it wants to say besides."""
+    """The result of one check: findings that are not accepted, and notes."""
 
     findings: tuple[Finding, ...] = ()
     accepted: int = 0
     notes: tuple[str, ...] = ()
-    checked: bool = True  # False: the tool could not look
+    checked: bool = True  # False: the check could not run
 
     @property
     def verdict(self) -> str:
-        """In a few words."""
+        """The result in a few words."""
         if self.findings:
-            return f"{len(self.findings)} to look at; {self.accepted} accepted with a reason"
+            return f"{len(self.findings)} to review; {self.accepted} accepted with a reason"
         if not self.checked:
             return "NOT CHECKED"
         return f"clean; {self.accepted} accepted with a reason"
 
 
 def weigh(found: Iterable[Finding], reasons: Mapping[tuple[str, str], str], *notes: str) -> Outcome:
-    """Part what a reason accepts from what none does, and name reasons that accept nothing.
+    """Separate accepted findings from others, and report reasons that accept nothing.
 
     Args:
-        found: what the tool says.
-        reasons: (rule, place as a pattern) -> why it is right as it is.
-        notes: said in any case.
+        found: the findings of the tool.
+        reasons: the reason to accept a finding, by (rule, pattern of places).
+        notes: remarks to print in any case.
     """
     left: list[Finding] = []
     used: Counter[tuple[str, str]] = Counter()
@@ -77,12 +77,12 @@ def weigh(found: Iterable[Finding], reasons: Mapping[tuple[str, str], str], *not
         used.update(keys[:1])
         if not keys:
             left.append(each)
-    left += [Finding(*key, "accepted, but not found any more") for key in reasons if not used[key]]
+    left += [Finding(*key, "accepted, but no longer found") for key in reasons if not used[key]]
     return Outcome(tuple(left), used.total(), notes)
 
 
 def executable(name: str) -> str:
-    """A tool of the audit's own environment, which is made when its list has changed."""
+    """Return the path of a tool, after (re)building the audit's environment if necessary."""
     wanted, made = TOOLS.read_text(), ENVIRONMENT / "made-from"
     if not made.exists() or made.read_text() != wanted:
         sys.stderr.write(f"Installing {TOOLS.name} into {ENVIRONMENT.relative_to(ROOT)} (once)\n")
@@ -94,10 +94,10 @@ def executable(name: str) -> str:
 
 
 def answer(*command: str) -> Any:
-    """A tool's JSON; its exit status says no more than that there are findings.
+    """Run a tool and return its JSON output; its exit status only says whether it found anything.
 
     Raises:
-        SystemExit: it said nothing that could be read.
+        SystemExit: the output is not JSON.
     """
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     try:
@@ -107,19 +107,17 @@ def answer(*command: str) -> Any:
 
 
 def nag() -> Outcome:
-    """Both cdk-nag packs, on the default settings and on all of them."""
+    """Run both cdk-nag packs on the default settings and on all settings."""
     found = [
         Finding(rule, f"{variant}: {place}", text)
         for variant in VARIANTS
         for rule, place, text in nag_findings(variant)[1]
     ]
-    return Outcome(
-        tuple(found), notes=("the reasons lie beside the constructs and in infra/nist.py",)
-    )
+    return Outcome(tuple(found), notes=("reasons are beside the constructs and in infra/nist.py",))
 
 
 def checkov() -> Outcome:
-    """Checkov on the same templates."""
+    """Run checkov on the same templates."""
     found: set[Finding] = set()
     with tempfile.TemporaryDirectory() as scratch:
         for variant in VARIANTS:
@@ -133,7 +131,7 @@ def checkov() -> Outcome:
 
 
 def bandit() -> Outcome:
-    """Bandit on everything that ships or runs, tests left out."""
+    """Run bandit on all sources except tests."""
     command = ["--quiet", "--format", "json", "--exclude", "*/.cache/*", "--recursive", *SOURCES]
     results = answer(executable("bandit"), *command)["results"]
     found = [
@@ -144,7 +142,7 @@ def bandit() -> Outcome:
 
 
 def vulnerabilities() -> Outcome:
-    """Known vulnerabilities of what both locks pin."""
+    """Look for known vulnerabilities of the packages in both lock files."""
     found: list[Finding] = []
     notes: list[str] = []
     known = 0
@@ -161,12 +159,12 @@ def vulnerabilities() -> Outcome:
             for flaw in each.get("vulns", ())
         ]
     if not known:
-        notes.append("the feed of vulnerabilities cannot be reached from here")
+        notes.append("the vulnerability feed is not reachable")
     return Outcome(tuple(found), notes=tuple(notes), checked=known > 0)
 
 
-def licences() -> Outcome:
-    """Licences of every package in the layer; the table goes to stdout."""
+def licenses() -> Outcome:
+    """Check and print the license of each package in the layer."""
     from infra.sdk_layer import build_module
 
     found = []
@@ -174,16 +172,16 @@ def licences() -> Outcome:
         build_module().build(scratch)
         shipped = sorted(distributions(path=[f"{scratch}/python"]), key=lambda each: each.name)
         for each in shipped:
-            licence = licence_of(each)
-            sys.stdout.write(f"    {each.name:<28}{each.version:<18}{licence}\n")
-            if not any(known in licence for known in LICENCES):
-                found.append(Finding("licence", each.name, licence or "names no licence"))
-    reasons = {("licence", name): reason for name, reason in UNNAMED_LICENCES.items()}
+            named = license_of(each)
+            sys.stdout.write(f"    {each.name:<28}{each.version:<18}{named}\n")
+            if not any(known in named for known in LICENSES):
+                found.append(Finding("license", each.name, named or "no license named"))
+    reasons = {("license", name): reason for name, reason in UNNAMED_LICENSES.items()}
     return weigh(found, reasons, f"{len(shipped)} packages ship in the layer")
 
 
-def licence_of(package: Distribution) -> str:
-    """What a package says of its licence, in its newest or its oldest way."""
+def license_of(package: Distribution) -> str:
+    """Return the license that a package's metadata names, in the newest form it has."""
     metadata = package.metadata
     if "License-Expression" in metadata:
         return metadata["License-Expression"]
@@ -201,12 +199,12 @@ CHECKS: dict[str, Callable[[], Outcome]] = {
     "checkov": checkov,
     "bandit": bandit,
     "pip-audit": vulnerabilities,
-    "licences in the layer": licences,
+    "licenses in the layer": licenses,
 }
 
 
 def main() -> int:
-    """Run every check; say what was found; exit status 1 if anything was."""
+    """Run every check, print the findings, and return 1 if there are any."""
     status = 0
     for name, check in CHECKS.items():
         sys.stdout.write(f"{name}\n")

@@ -44,7 +44,7 @@ record recover redact redirect redrive reduce refer refresh refuse register reje
 reload remember remove rename render repair repeat replace replay reply report represent
 request require reserve reset resolve respond restart restore restrict resubmit resume
 retain retrieve retry return reuse reveal reverse revert rewrite rotate round route run
-sample satisfy save scale scan schedule score search select send serialize serve set settle
+save scale scan schedule score search select send separate serialize serve set settle
 share shorten show shrink shuffle shut sign simulate size skip sleep solve sort spawn split
 start state stop store stream strip submit subscribe substitute subtract suggest sum
 summarize supply suppress suspend switch synthesize tag take tell terminate test throttle

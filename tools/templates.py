@@ -1,4 +1,4 @@
-"""The stack as it is synthesised by default and with every setting that adds to it."""
+"""The synthesized stack with the default settings and with all settings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @cache
 def nag_findings(variant: str) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
-    """The template of a variant, and what both packs object to: (rule, construct, text)."""
+    """Return the template of a variant and its findings as (rule, construct, text)."""
     given = VARIANTS[variant]
     with tempfile.TemporaryDirectory() as folder:
         app = cdk.App(outdir=folder, context={"aws:cdk:bundling-stacks": []})
@@ -43,7 +43,7 @@ def nag_findings(variant: str) -> tuple[dict[str, Any], list[tuple[str, str, str
         cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
         try:
             app.synth()
-        except RuntimeError as error:  # the report says what; anything else is no finding
+        except RuntimeError as error:  # the report below contains the findings
             if "ValidationFailed" not in str(error):
                 raise
         report = json.loads((Path(folder) / "validation-report.json").read_text())

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError, model_validator
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import (
     MAX_PARENTS,
@@ -21,12 +22,6 @@ from hpo_dispatcher.contract.request import (
     parse_fields,
 )
 from hpoq.campaign.errors import InvalidPlan
-
-# Documented quotas (SageMaker developer guide): what an account has unless it says otherwise.
-TUNING_JOBS = 100
-PARALLEL_TRAINING_JOBS = 10
-TRAINING_JOBS = 750
-TRAINING_JOBS_RANDOM = 10_000
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,19}$"
 NUMBER_DIGITS = 5
@@ -41,11 +36,15 @@ class _Model(BaseModel):
 class Limits(_Model):
     """What may run at once, and how large one tuning job may be."""
 
-    tuning_jobs: Annotated[int, Field(ge=1, le=TUNING_JOBS)] = TUNING_JOBS
-    parallel_training_jobs: Annotated[int, Field(ge=1, le=100)] = PARALLEL_TRAINING_JOBS
-    training_jobs: Annotated[int, Field(ge=1, le=TRAINING_JOBS)] = TRAINING_JOBS
-    training_jobs_random: Annotated[int, Field(ge=1, le=TRAINING_JOBS_RANDOM)] = (
-        TRAINING_JOBS_RANDOM
+    tuning_jobs: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = aws_limits.TUNING_JOBS
+    parallel_training_jobs: Annotated[int, Field(ge=1, le=aws_limits.PARALLEL_TRAINING_JOBS)] = (
+        aws_limits.DEFAULT_PARALLEL_TRAINING_JOBS
+    )
+    training_jobs: Annotated[int, Field(ge=1, le=aws_limits.TRAINING_JOBS)] = (
+        aws_limits.TRAINING_JOBS
+    )
+    training_jobs_random: Annotated[int, Field(ge=1, le=aws_limits.TRAINING_JOBS_RANDOM)] = (
+        aws_limits.TRAINING_JOBS_RANDOM
     )
     instances: Annotated[int, Field(ge=1)] | None = None  # of the campaign's type; None: unknown
 

@@ -1,6 +1,6 @@
-"""The ``hpoq`` command. One command a file; each imports what it needs when it runs.
+"""The ``hpoq`` command: one command per file, each importing what it needs when it runs.
 
-Results go to stdout, talk to stderr. Expected errors become one line and an exit status;
+Results go to stdout, messages to stderr. Expected errors become one line and an exit status;
 bugs keep their traceback.
 """
 
@@ -10,7 +10,7 @@ import sys
 
 
 def main() -> None:
-    """Entry point: the one place where exceptions become output."""
+    """Run the command; print expected errors as one line with an exit status."""
     from hpoq.cli.app import app
 
     try:

@@ -1,4 +1,4 @@
-"""``python -m hpoq.cli``."""
+"""Entry point of ``python -m hpoq.cli``."""
 
 from hpoq.cli import main
 

@@ -1,4 +1,4 @@
-"""All commands."""
+"""The application with all commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hpoq.cli.ui import ui
 from hpoq.cli.watch import watch
 
 app = typer.Typer(
-    help="A queue for SageMaker tuning jobs: send requests, follow them, take the best model.",
+    help="A queue for SageMaker tuning jobs: send requests, follow them, get the best model.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

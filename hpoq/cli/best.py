@@ -1,4 +1,4 @@
-"""``hpoq best``."""
+"""The command ``best``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def best(
     deployment: DeploymentName = "hpoq",
     as_json: AsJson = False,
 ) -> None:
-    """The best training job of a request: objective, hyperparameters and its model."""
+    """Show the best training job of a request, with its hyperparameters and model."""
     from hpoq.errors import NotFound
 
-    of = client(deployment)
-    entry = of.live(of.get(one_team(team, of), request_id))
+    deployed = client(deployment)
+    entry = deployed.live(deployed.get(one_team(team, deployed), request_id))
     if entry.best is None:
         raise NotFound(f"{request_id} is {entry.status} and has no best training job yet")
-    model = of.model_uri(entry)
+    model = deployed.model_uri(entry)
     found = {
         "request_id": entry.request_id,
         "team": entry.team,
@@ -35,13 +35,13 @@ def best(
         return
     from rich.table import Table
 
-    made = Table.grid(padding=(0, 2))
+    rows = Table.grid(padding=(0, 2))
     for name in ("training_job", "metric", "objective"):
-        made.add_row(name.replace("_", " "), str(found[name]))
+        rows.add_row(name.replace("_", " "), str(found[name]))
     for name, value in sorted(entry.best.hyperparameters.items()):
-        made.add_row(f"  {name}", value)
+        rows.add_row(f"  {name}", value)
     if model:
-        made.add_row("model", model)
-    show(made)
+        rows.add_row("model", model)
+    show(rows)
     if model:
-        say(f"download it:  aws s3 cp {model} .")
+        say(f"Download the model: aws s3 cp {model} .")

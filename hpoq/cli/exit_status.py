@@ -1,13 +1,13 @@
-"""Exit statuses, documented in docs/cli.md."""
+"""Exit statuses of the command, documented in docs/cli.md."""
 
 from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """What the shell sees."""
+    """The exit status of a command."""
 
     OK = 0
-    ERROR = 1  # expected, told in one line
-    USAGE = 2  # wrong options
-    NOT_COMPLETED = 3  # a watched request ended otherwise than Completed
+    ERROR = 1  # an expected error, printed as one line
+    USAGE = 2  # invalid options
+    NOT_COMPLETED = 3  # `watch`: a request ended in another state than Completed
     INTERRUPTED = 130

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -11,34 +11,36 @@ if TYPE_CHECKING:
 
 Team = Annotated[
     str | None,
-    typer.Option("--team", "-t", envvar="HPOQ_TEAM", help="Whose requests.", show_default=False),
+    typer.Option("--team", "-t", envvar="HPOQ_TEAM", help="Name of the team.", show_default=False),
 ]
-AllTeams = Annotated[bool, typer.Option("--all-teams", "-A", help="Of every team you may read.")]
+AllTeams = Annotated[
+    bool, typer.Option("--all-teams", "-A", help="Show all teams that you may read.")
+]
 DeploymentName = Annotated[
     str, typer.Option("--deployment", envvar="HPOQ_DEPLOYMENT", help="Name of the deployment.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for other programs.")]
-RequestId = Annotated[str, typer.Argument(help="The request's id.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+RequestId = Annotated[str, typer.Argument(help="Id of the request.", show_default=False)]
 
 
 def client(deployment: str) -> Client:
-    """The deployment as its users see it."""
+    """Return a client of the deployment."""
     from hpoq.client import Client
 
     return Client(deployment)
 
 
-def one_team(named: str | None, of: Client) -> str:
-    """The team to act for: named, or the only one there is.
+def one_team(named: str | None, deployed: Client) -> str:
+    """Return the named team, or the only team of the deployment.
 
     Raises:
-        NotDeployed: there are several, and none was named.
+        NotDeployed: no team was named and the deployment has several.
     """
     if named:
         return named
-    teams = of.teams()
+    teams = deployed.teams()
     if len(teams) == 1:
         return teams[0]
     from hpoq.errors import NotDeployed
 
-    raise NotDeployed(f"which team? Say --team or set HPOQ_TEAM; there are {', '.join(teams)}")
+    raise NotDeployed(f"no team given. Use --team or set HPOQ_TEAM; teams: {', '.join(teams)}")

@@ -1,4 +1,4 @@
-"""``hpoq redrive``."""
+"""The command ``redrive``."""
 
 from __future__ import annotations
 
@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
     from hpoq.client import Client, DeadLetter
 
-Send = Annotated[bool, typer.Option("--send", help="Send them back as they are.")]
-Edit = Annotated[bool, typer.Option("--edit", help="Mend each in $EDITOR, then send it back.")]
-Delete = Annotated[bool, typer.Option("--delete", help="Forget them.")]
+Send = Annotated[bool, typer.Option("--send", help="Resubmit the messages unchanged.")]
+Edit = Annotated[
+    bool, typer.Option("--edit", help="Fix each message in $EDITOR, then resubmit it.")
+]
+Delete = Annotated[bool, typer.Option("--delete", help="Delete the messages.")]
 Filter = Annotated[
-    str, typer.Option("--filter", help="Only those whose field, problem or body holds this.")
+    str,
+    typer.Option(
+        "--filter", help="Select messages that contain this text in field, problem, error or body."
+    ),
 ]
 
 
@@ -38,20 +43,20 @@ def redrive(
     deployment: DeploymentName = "hpoq",
     as_json: AsJson = False,
 ) -> None:
-    """Refused messages: show why, and send them back to the team's own queue."""
+    """Show rejected messages and the reasons; resubmit or delete them."""
     if send + edit + delete > 1:
-        raise typer.BadParameter("choose one of --send, --edit and --delete")
-    of = client(deployment)
+        raise typer.BadParameter("use only one of --send, --edit and --delete")
+    deployed = client(deployment)
     changing = send or edit or delete
-    found = of.dead_letters(one_team(team, of), hold_seconds=900 if edit else 30)
+    found = deployed.dead_letters(one_team(team, deployed), hold_seconds=900 if edit else 30)
     letters = [letter for letter in found if _matches(letter, filter_)]
     if as_json:
         print_json(letters)
     elif letters and not changing:
         _show(letters)
     for letter in letters if changing else ():
-        _handle(of, letter, edit=edit, delete=delete)
-    done = "deleted" if delete else "sent back" if changing else "in the dead-letter queue"
+        _handle(deployed, letter, edit=edit, delete=delete)
+    done = "deleted" if delete else "resubmitted" if changing else "in the dead-letter queue"
     say(f"{len(letters)} messages {done}")
 
 
@@ -62,29 +67,29 @@ def _matches(letter: DeadLetter, text: str) -> bool:
 def _show(letters: Sequence[DeadLetter]) -> None:
     from hpoq.cli.tables import table
 
-    made = table("message", "field", "problem", "fix")
+    rows = table("message", "field", "problem", "fix")
     for letter in letters:
-        made.add_row(letter.message_id[:8], letter.field, letter.problem, letter.fix)
-    show(made)
+        rows.add_row(letter.message_id[:8], letter.field, letter.problem, letter.fix)
+    show(rows)
 
 
-def _handle(of: Client, letter: DeadLetter, *, edit: bool, delete: bool) -> None:
+def _handle(deployed: Client, letter: DeadLetter, *, edit: bool, delete: bool) -> None:
     if delete:
-        of.forget(letter)
+        deployed.forget(letter)
     elif edit:
-        mended = _edited(letter)
-        if mended.strip():
-            of.redrive(letter, mended)
+        fixed = _edited(letter)
+        if fixed.strip():
+            deployed.redrive(letter, fixed)
     else:
-        of.redrive(letter)
+        deployed.redrive(letter)
 
 
 class EditorFailed(HpoqError):
-    """The user's editor could not be used."""
+    """A failure of the user's editor."""
 
 
 def _edited(letter: DeadLetter) -> str:
-    """What the user's editor leaves; an emptied file leaves the letter where it is."""
+    """Let the user edit the message and return the text; empty text means: do not resubmit."""
     try:
         text = json.dumps(json.loads(letter.body), indent=2)
     except ValueError:
@@ -97,5 +102,7 @@ def _edited(letter: DeadLetter) -> str:
         try:
             subprocess.run([*shlex.split(editor), str(file)], check=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise EditorFailed(f"{editor}: {error}. Nothing was sent; set EDITOR") from None
+            raise EditorFailed(
+                f"{editor}: {error}. The message was not resubmitted. Set EDITOR to your editor"
+            ) from None
         return file.read_text()

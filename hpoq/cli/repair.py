@@ -1,4 +1,4 @@
-"""``hpoq repair``."""
+"""The command ``repair``."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from hpoq.repair.decision import Repair
 
 Apply = Annotated[
-    bool, typer.Option("--apply", help="Write the repairs; without it, they are only shown.")
+    bool,
+    typer.Option("--apply", help="Write the repairs. Without this option they are only shown."),
 ]
 
 
 def repair(
     apply: Apply = False, deployment: DeploymentName = "hpoq", as_json: AsJson = False
 ) -> None:
-    """Set a ledger restored from a backup right, by SageMaker's tags and the dead letters.
+    """Repair a ledger restored from a backup, using SageMaker's tags and the dead letters.
 
-    Needs to read the whole ledger and, with --apply, to write it: for who runs the deployment.
+    For the operator of the deployment: reads the whole ledger and, with --apply, writes it.
     """
     from hpoq.client import explained
     from hpoq.repair.run import repair as run
@@ -36,11 +37,11 @@ def repair(
     elif report.repairs:
         _show(report.repairs)
     for line in report.untouched:
-        say(f"left alone: {line}")
+        say(f"skipped: {line}")
     if report.written:
-        say(f"{len(report.repairs)} repairs written; the next cycle goes on from there")
+        say(f"{len(report.repairs)} repairs written; the next dispatch cycle continues from there")
     elif report.repairs:
-        say(f"{len(report.repairs)} repairs needed; nothing was written, --apply writes them")
+        say(f"{len(report.repairs)} repairs needed; nothing was written. Use --apply to write them")
     else:
         say("the ledger and SageMaker agree; nothing to repair")
 
@@ -60,8 +61,8 @@ def _fields(each: Repair) -> dict[str, object]:
 def _show(repairs: Sequence[Repair]) -> None:
     from hpoq.cli.tables import table
 
-    made = table("repair", "request", "was", "becomes", "why")
+    rows = table("repair", "request", "was", "becomes", "why")
     for each in repairs:
         becomes = str(each.entry.status) if each.entry else "-"
-        made.add_row(str(each.kind), "/".join(each.key), str(each.was or "-"), becomes, each.why)
-    show(made)
+        rows.add_row(str(each.kind), "/".join(each.key), str(each.was or "-"), becomes, each.why)
+    show(rows)

@@ -1,4 +1,4 @@
-"""``hpoq schema``."""
+"""The command ``schema``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hpoq.cli.output import print_json
 
 
 def schema() -> None:
-    """The JSON Schema of what a request queue accepts, for any language's validator."""
+    """Print the JSON Schema of the messages that a request queue accepts."""
     from hpo_dispatcher.contract.request import json_schema
 
     print_json(json_schema())

@@ -1,4 +1,4 @@
-"""``hpoq submit``."""
+"""The command ``submit``."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from hpoq.client import Client
     from hpoq.request_cost import Estimate
 
-# Beyond so many requests only their sum is told.
+# Above this number of requests only their total is printed.
 ESTIMATES_SHOWN = 10
 
 Files = Annotated[
     list[Path],
     typer.Argument(
-        help="JSON, JSON lines or YAML; one or many requests each; - reads stdin.",
+        help="Files of requests in JSON, JSON Lines or YAML; - reads stdin.",
         show_default=False,
     ),
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Check, print what SageMaker would be asked, send nothing."),
+    typer.Option("--dry-run", help="Validate and print the SageMaker requests, but send nothing."),
 ]
 
 
@@ -40,26 +40,26 @@ def submit(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Queue tuning requests. Prints their ids, so they can be piped to `hpoq watch -`.
+    """Queue tuning requests and print their ids, which `hpoq watch -` accepts.
 
-    All are checked before the first one is sent; what they can cost at most goes to stderr.
+    Validates all requests before sending the first; prints their maximum costs to stderr.
     """
     from hpo_dispatcher.contract.errors import InvalidRequest
 
     read = [(where, message) for file in files for where, message in read_requests(file)]
-    to = client(deployment)
+    deployed = client(deployment)
     for where, message in read:
         try:
             _check(message)
         except InvalidRequest as error:
             raise InvalidRequest(f"{where}: {error.field}", error.problem, error.fix) from None
     messages = [message for _, message in read]
-    named = one_team(team, to)
+    named = one_team(team, deployed)
     if dry_run:
-        _show(to, named, messages, as_json)
+        _show(deployed, named, messages, as_json)
         return
-    estimates = _estimates(to, named, messages)
-    sent = to.submit(named, messages)
+    estimates = _estimates(deployed, named, messages)
+    sent = deployed.submit(named, messages)
     if as_json:
         pairs = zip(sent, estimates, strict=True)
         print_json([{"request_id": id_, "estimate": each} for id_, each in pairs])
@@ -68,26 +68,30 @@ def submit(
     say(f"{len(messages)} requests sent as team {named}")
 
 
-def _show(to: Client, team: str, messages: list[dict[str, Any]], as_json: bool) -> None:
+def _show(deployed: Client, team: str, messages: list[dict[str, Any]], as_json: bool) -> None:
     from hpoq.preview import preview
 
-    asked = [preview(to.settings, team, message) for message in messages]
-    estimates = _estimates(to, team, messages)
-    pairs = zip(asked, estimates, strict=True)
-    print_json([{"tuning_job": a, "estimate": e} for a, e in pairs] if as_json else asked)
-    say(f"{len(messages)} requests are right; nothing was sent")
+    tuning_jobs = [preview(deployed.settings, team, message) for message in messages]
+    estimates = _estimates(deployed, team, messages)
+    pairs = zip(tuning_jobs, estimates, strict=True)
+    print_json(
+        [{"tuning_job": job, "estimate": each} for job, each in pairs] if as_json else tuning_jobs
+    )
+    say(f"{len(messages)} requests are valid; nothing was sent")
 
 
-def _estimates(to: Client, team: str, messages: list[dict[str, Any]]) -> list[Estimate | None]:
-    """What the requests can cost at most, told on stderr; one that cannot be told stops nothing."""
+def _estimates(
+    deployed: Client, team: str, messages: list[dict[str, Any]]
+) -> list[Estimate | None]:
+    """Print the maximum costs to stderr and return them; a failed estimate is not an error."""
     from hpo_dispatcher.contract.errors import HpoqError
     from hpoq.request_cost import budget_in_words, estimate, in_words, together
 
     try:
-        estimates = [estimate(to.settings, team, message) for message in messages]
-        budget = to.capacity().get("budgets", {}).get(team)
+        estimates = [estimate(deployed.settings, team, message) for message in messages]
+        budget = deployed.capacity().get("budgets", {}).get(team)
     except HpoqError as error:
-        say(f"no estimate of the cost: {error}")
+        say(f"cannot estimate the cost: {error}")
         return [None] * len(messages)
     known = [each for each in estimates if each]
     for message, each in zip(messages, estimates, strict=True):
@@ -101,10 +105,10 @@ def _estimates(to: Client, team: str, messages: list[dict[str, Any]]) -> list[Es
 
 
 def read_requests(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The requests of one file, each with where it stands.
+    """Read the requests of one file, each with its place in the file.
 
     Raises:
-        UnreadableFile: it is neither JSON, JSON lines nor YAML, or holds no objects.
+        UnreadableFile: the file is not JSON, JSON Lines or YAML, or contains no objects.
     """
     from hpoq.errors import UnreadableFile
 
@@ -112,17 +116,17 @@ def read_requests(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text()
     except OSError as error:
-        raise UnreadableFile(f"{name}: {error.strerror}. Name a file or -") from None
+        raise UnreadableFile(f"{name}: {error.strerror}. Name a file, or - for stdin") from None
     except UnicodeDecodeError:
-        raise UnreadableFile(f"{name}: not UTF-8. Save it as UTF-8 text") from None
+        raise UnreadableFile(f"{name}: not UTF-8. Save the file as UTF-8 text") from None
     found = _parse(name, text)
     for number, message in enumerate(found, 1):
         where = name if len(found) == 1 else f"{name}, request {number}"
         if not isinstance(message, dict):
-            raise UnreadableFile(f"{where}: not an object. See `hpoq schema`")
+            raise UnreadableFile(f"{where}: not a JSON object. See `hpoq schema`")
         yield where, message
     if not found:
-        raise UnreadableFile(f"{name}: no request in it")
+        raise UnreadableFile(f"{name}: contains no request")
 
 
 def _parse(name: str, text: str) -> list[Any]:
@@ -139,7 +143,7 @@ def _parse(name: str, text: str) -> list[Any]:
         documents = [each for each in yaml.safe_load_all(text) if each is not None]
     except yaml.YAMLError as error:
         problem = str(error).replace("\n", " ")
-        raise UnreadableFile(f"{name}: neither JSON nor YAML ({problem})") from None
+        raise UnreadableFile(f"{name}: not valid JSON or YAML ({problem})") from None
     return [each for document in documents for each in _as_list(document)]
 
 

@@ -1,4 +1,4 @@
-"""``hpoq template``."""
+"""The command group ``template``."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import typer
 from hpoq.cli.options import AsJson, DeploymentName, client
 from hpoq.cli.output import print_json, show
 
-app = typer.Typer(help="Job templates: what a request need not say.", no_args_is_help=True)
+app = typer.Typer(help="Job templates: default values of requests.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="The template's name.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="Name of the template.", show_default=False)]
 
 
 @app.command("list")
 def list_templates(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> None:
-    """The deployment's templates."""
+    """List the templates of the deployment."""
     settings = client(deployment).settings
     if as_json:
         print_json({name: each.model_dump() for name, each in settings.templates.items()})
         return
     from hpoq.cli.tables import table
 
-    made = table("template", "objective", "description")
+    rows = table("template", "objective", "description")
     for name, each in settings.templates.items():
         objective = each.request.get("objective", {})
         default = " (default)" if name == settings.deployment.default_template else ""
-        made.add_row(f"{name}{default}", objective.get("metric", ""), each.description)
-    show(made)
+        rows.add_row(f"{name}{default}", objective.get("metric", ""), each.description)
+    show(rows)
 
 
 @app.command("show")
 def show_template(name: Name, deployment: DeploymentName = "hpoq") -> None:
-    """One template, as YAML."""
+    """Print a template as YAML."""
     import sys
 
     import yaml
@@ -42,6 +42,6 @@ def show_template(name: Name, deployment: DeploymentName = "hpoq") -> None:
 
     templates = client(deployment).settings.templates
     if name not in templates:
-        raise NotFound(f"no template {name!r}; there are {', '.join(sorted(templates))}")
+        raise NotFound(f"no template {name!r}. Templates: {', '.join(sorted(templates))}")
     fields = templates[name].model_dump(mode="json", exclude_defaults=True)
     yaml.safe_dump(fields, sys.stdout, sort_keys=False)

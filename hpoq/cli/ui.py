@@ -1,4 +1,4 @@
-"""``hpoq ui``."""
+"""The command ``ui``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 Port = Annotated[
     int | None,
-    typer.Option(min=0, max=65_535, help="Of 127.0.0.1. Default: 8732, else a free one."),
+    typer.Option(
+        min=0, max=65_535, help="Port on 127.0.0.1. Default: 8732, or a free port if it is in use."
+    ),
 ]
-Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")]
+Browser = Annotated[
+    bool, typer.Option("--browser/--no-browser", help="Open the pages in a browser.")
+]
 
 
 def ui(
@@ -26,7 +30,7 @@ def ui(
     port: Port = None,
     browser: Browser = True,
 ) -> None:
-    """Show requests, tuning jobs, training jobs and their logs as pages, until Ctrl-C."""
+    """Serve web pages with requests, tuning jobs, training jobs and logs until Ctrl-C."""
     import boto3
 
     serve(boto3.Session(), deployment, team, port, browser=browser)
@@ -40,26 +44,25 @@ def serve(
     *,
     browser: bool,
 ) -> None:
-    """Show an account until interrupted."""
+    """Serve the pages of an account until interrupted."""
     try:
         from hpoq.ui import server
         from hpoq.ui.account import Account
     except ModuleNotFoundError as missing:
         raise NotInstalled(
-            f"the pages need {missing.name}. Install them: pip install 'hpoq[ui]'"
+            f"the pages need the package {missing.name}. Run: pip install 'hpoq[ui]'"
         ) from None
     account = Account(session, deployment, team)
-    where = account.name
     listening = server.listen(account, port)
     address = server.url(listening)
     try:
-        say(f"{address} shows {where}; Ctrl-C ends the pages")
+        say(f"{account.name}: {address} (press Ctrl-C to stop)")
         if browser:
             import webbrowser
 
             webbrowser.open(address)
         listening.serve_forever()
     except KeyboardInterrupt:
-        say("The pages are gone")
+        say("Stopped serving the pages")
     finally:
         listening.server_close()

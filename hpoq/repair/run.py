@@ -12,6 +12,7 @@ import boto3
 
 from hpo_dispatcher.aws.clients import CONFIG
 from hpo_dispatcher.aws.ledger import DynamoDBLedger
+from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.errors import HpoqError
 from hpoq.client import Client, DeadLetter
 from hpoq.repair.account import letters, tagged_jobs
@@ -54,7 +55,7 @@ def repair(deployment: str, *, apply: bool, session: boto3.Session | None = None
     if not apply:
         rows, repairs = _judged(deployment, session)
         return Report(repairs=repairs, untouched=sorted(rows.untouchable.values()), written=False)
-    dynamodb, table = session.client("dynamodb", config=CONFIG), f"{deployment}-ledger"
+    dynamodb, table = session.client("dynamodb", config=CONFIG), names.ledger_table(deployment)
     ledger = DynamoDBLedger(dynamodb, table)
     with _lease(ledger) as holder:
         rows, repairs = _judged(deployment, session)
@@ -66,7 +67,7 @@ def repair(deployment: str, *, apply: bool, session: boto3.Session | None = None
 
 
 def _judged(deployment: str, session: boto3.Session) -> tuple[Rows, list[Repair]]:
-    rows = read_rows(session.client("dynamodb", config=CONFIG), f"{deployment}-ledger")
+    rows = read_rows(session.client("dynamodb", config=CONFIG), names.ledger_table(deployment))
     jobs = tagged_jobs(session.client("sagemaker", config=CONFIG), deployment, rows.entries)
     client = Client(deployment, session)
     dead = [letter for team in client.teams() for letter in _looked_at(client, team, session)]
@@ -87,7 +88,9 @@ def _looked_at(client: Client, team: str, session: boto3.Session) -> list[DeadLe
     letters = client.dead_letters(team, hold_seconds=LETTERS_HIDDEN_SECONDS)
     sqs = session.client("sqs", config=CONFIG)
     if letters:
-        url = sqs.get_queue_url(QueueName=f"{client.deployment}-{team}-dead-letter")["QueueUrl"]
+        url = sqs.get_queue_url(QueueName=names.dead_letter_queue(client.deployment, team))[
+            "QueueUrl"
+        ]
         for letter in letters:
             sqs.change_message_visibility(
                 QueueUrl=url, ReceiptHandle=letter.receipt, VisibilityTimeout=0

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
+from hpo_dispatcher.contract.aws_limits import SAGEMAKER_EVENT_SOURCE
 from hpo_dispatcher.contract.errors import HpoqError
+from hpo_dispatcher.contract.names import EVENT_SOURCE
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.observability.log_format import redacted
 from hpo_dispatcher.observability.telemetry import CycleFailed
@@ -54,7 +56,7 @@ def deployed() -> Wired:
 
 def asked_at(event: Mapping[str, Any]) -> datetime | None:
     """Return the latest time an event can have occurred; None for the heartbeat."""
-    if event.get("source") in ("aws.sagemaker", "hpoq") and "time" in event:
+    if event.get("source") in (SAGEMAKER_EVENT_SOURCE, EVENT_SOURCE) and "time" in event:
         return datetime.fromisoformat(str(event["time"])) + EVENT_TIME_RESOLUTION
     return None
 

@@ -20,6 +20,7 @@ from hpo_dispatcher.aws.ledger import DynamoDBLedger
 from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.aws.service_quotas import ServiceQuotas
 from hpo_dispatcher.aws.sqs import SqsQueues
+from hpo_dispatcher.contract.names import METRICS_NAMESPACE, SETTINGS_DOCUMENT, dispatcher_function
 from hpo_dispatcher.contract.settings import (
     DEPLOYMENT_FILE,
     Environment,
@@ -29,18 +30,16 @@ from hpo_dispatcher.contract.settings import (
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
-from hpo_dispatcher.observability.emf import NAMESPACE, EmfGauge
+from hpo_dispatcher.observability.emf import EmfGauge
 from hpo_dispatcher.observability.log_format import RedactingFormatter, redact
 from hpo_dispatcher.observability.logged_ports import LoggedEvents, LoggedQueues, LoggedTuning
 from hpo_dispatcher.observability.telemetry import Telemetry
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
-SETTINGS = "settings"
-
 # Metrics carry the service name as a dimension; a deployment's alarms select by it.
-SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "hpoq-dispatcher")
+SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", dispatcher_function("hpoq"))
 logger = Logger(service=SERVICE, logger_formatter=RedactingFormatter())
-metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
+metrics = Metrics(namespace=METRICS_NAMESPACE, service=SERVICE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +147,8 @@ def publish_settings(dispatcher: Dispatcher) -> None:
         "templates": {name: each.model_dump(mode="json") for name, each in templates.items()},
     }
     content = json.dumps(settings, sort_keys=True)
-    if dispatcher.ledger.document(SETTINGS) != content:
-        dispatcher.ledger.put_document(SETTINGS, content)
+    if dispatcher.ledger.document(SETTINGS_DOCUMENT) != content:
+        dispatcher.ledger.put_document(SETTINGS_DOCUMENT, content)
 
 
 def _now() -> datetime:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Build the SageMaker SDK layer, without Docker.
+"""Build the SageMaker SDK layer without Docker.
 
-Alone:      python layers/sagemaker_sdk/build.py OUT [--arch x86_64] [--python 3.13]
-Under CDK:  infra/sdk_layer.py calls ``build`` while it synthesises.
+Standalone: python layers/sagemaker_sdk/build.py OUT [--arch x86_64] [--python 3.13]
+With CDK:   infra/sdk_layer.py calls ``build`` during synthesis.
 
-Installs the hash-pinned lock as Lambda's wheels, prunes what never runs there, and compiles:
-/opt is read-only in Lambda, so without .pyc every cold start would compile again (2.5 s).
-Two builds of the same lock are identical, byte for byte.
+Installs the pinned wheels for Lambda's platform, removes files that never run there, and
+compiles the rest: /opt is read-only in Lambda, so without .pyc files each cold start would
+compile again (2.5 s). Two builds from the same lock file are identical, byte for byte.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 LOCK = HERE / "requirements.lock"
-LIMIT_BYTES = 250 * 1024 * 1024  # Lambda: function and layers together, unzipped
+LIMIT_BYTES = 250 * 1024 * 1024  # Lambda's limit on function and layers together, unzipped
 CACHE = HERE / ".cache"
-# Zip cannot tell earlier than 1980.
+# The earliest time that a zip file can store: 1980.
 MTIME = 315_532_800
 PRUNED_SUFFIXES = {".pyi", ".pxd", ".pyx", ".h", ".c", ".a"}
 PRUNED_NAMES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", ".lock"}
 PRUNED_FOLDERS = {("bin",), ("share",), ("numpy", "_core", "include"), ("numpy", "f2py")}
-# Their own tests; botocore's data stays, the SDK loads some of it at import.
+# Remove the tests of these packages. Keep botocore's data: the SDK loads some of it on import.
 PRUNED_TESTS_OF = {"pandas", "numpy", "botocore"}
 
 
 class BuildError(SystemExit):
-    """The layer cannot be built; one line, exit status 1."""
+    """A failure to build the layer: one line, exit status 1."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"layer: {problem}")
 
 
 def fingerprint(arch: str, python: str) -> str:
-    """Digest of everything the built layer depends on."""
+    """Return a digest of everything that the layer depends on."""
     digest = hashlib.sha256(f"{arch}\0{python}\0".encode())
     for file in (LOCK, Path(__file__)):
         digest.update(file.read_bytes())
@@ -50,23 +50,23 @@ def fingerprint(arch: str, python: str) -> str:
 
 
 def build(out: Path | str, arch: str = "x86_64", python: str = "3.13") -> int:
-    """Fill ``out`` with the layer.
+    """Build the layer in the folder ``out``.
 
     Args:
-        out: folder to fill; gets ``python/`` as Lambda expects it.
+        out: the folder to fill; it gets a folder ``python``, as Lambda expects.
         arch: x86_64 or aarch64.
-        python: minor version of the runtime.
+        python: the minor version of the runtime, such as 3.13.
 
     Returns:
-        Unzipped size in bytes.
+        The unzipped size in bytes.
 
     Raises:
-        BuildError: no such interpreter, a wheel is missing, or the layer is too big.
+        BuildError: the interpreter or a wheel is missing, or the layer is too large.
     """
     cached = CACHE / f"{fingerprint(arch, python)[:20]}-{python}-{arch}"
     if not cached.exists():
         CACHE.mkdir(exist_ok=True)
-        # Beside the cache, which at any time holds whole layers only.
+        # Build outside the cache, so that the cache only ever contains complete layers.
         with tempfile.TemporaryDirectory(prefix=f"{CACHE.name}.", dir=CACHE.parent) as scratch:
             fresh = Path(scratch, "layer")
             _build(fresh, arch, python)
@@ -78,7 +78,7 @@ def build(out: Path | str, arch: str = "x86_64", python: str = "3.13") -> int:
 
 
 def _keep(fresh: Path, cached: Path) -> None:
-    """Unless another build was quicker: it made the same."""
+    """Move a layer into the cache unless a concurrent build has already done so."""
     try:
         fresh.rename(cached)
     except OSError:
@@ -89,22 +89,24 @@ def _keep(fresh: Path, cached: Path) -> None:
 def _build(out: Path, arch: str, python: str) -> None:
     interpreter = find_interpreter(python)
     site = out / "python"
-    _install(site, arch, python)
+    install_wheels(site, arch, python)
     _prune(site)
     _compile(site, interpreter)
     size = _size(out)
     if size > LIMIT_BYTES:
         shutil.rmtree(out)
-        raise BuildError(f"{size} bytes, Lambda takes {LIMIT_BYTES}; exclude more (excludes.txt)")
+        raise BuildError(
+            f"{size} bytes, Lambda allows {LIMIT_BYTES}. Exclude more packages in excludes.txt"
+        )
     for path in (out, *out.rglob("*")):
         os.utime(path, (MTIME, MTIME), follow_symlinks=False)
 
 
 def find_interpreter(python: str) -> str:
-    """An interpreter of exactly this minor version, to compile with.
+    """Find an interpreter of exactly this minor version to compile with.
 
     Raises:
-        BuildError: there is none; the .pyc of another version would be ignored.
+        BuildError: there is none, and the .pyc files of another version would be ignored.
     """
     for candidate in _candidates(python):
         asked = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
@@ -115,8 +117,8 @@ def find_interpreter(python: str) -> str:
         if answer.stdout.strip() == python:
             return candidate
     raise BuildError(
-        f"no python{python} here to compile with. Install it, name it in HPOQ_LAYER_PYTHON, or "
-        "deploy to the embedded cloud with -c python_version=X.Y"
+        f"python{python} not found, which is needed to compile. Install it, set HPOQ_LAYER_PYTHON "
+        "to its path, or deploy to the embedded cloud with -c python_version=X.Y"
     )
 
 
@@ -126,10 +128,11 @@ def _candidates(python: str) -> Iterator[str]:
     yield shutil.which(f"python{python}") or ""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for version in sorted(pyenv.glob(f"{python}.*"), reverse=True):
-        yield str(version / "bin" / "python3")  # pyenv's shim answers for the active version only
+        yield str(version / "bin" / "python3")  # pyenv's shim only runs the active version
 
 
-def _install(site: Path, arch: str, python: str) -> None:
+def install_wheels(site: Path, arch: str, python: str) -> None:
+    """Install the pinned wheels for Lambda's platform."""
     command = [
         sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps",
         "--no-compile-bytecode", "--only-binary", ":all:", "--require-hashes",
@@ -138,7 +141,7 @@ def _install(site: Path, arch: str, python: str) -> None:
         "--requirements", str(LOCK), "--target", str(site),
     ]  # fmt: skip
     if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
-        raise BuildError(f"the wheels of {LOCK.name} could not be installed, see above")
+        raise BuildError(f"could not install the wheels of {LOCK.name}, see the errors above")
 
 
 def _prune(site: Path) -> None:
@@ -153,7 +156,7 @@ def _prune(site: Path) -> None:
 
 
 def _compile(site: Path, interpreter: str) -> None:
-    """Unchecked: nothing in /opt changes, and a check would compare times."""
+    """Compile without later checks, because nothing in /opt changes."""
     command = [
         interpreter, "-W", "ignore", "-m", "compileall", "-q",
         "--invalidation-mode", "unchecked-hash", "-s", str(site), "-p", "/opt/python", str(site),
@@ -167,7 +170,7 @@ def _size(folder: Path) -> int:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Build the SageMaker SDK layer.")
     parser.add_argument("out", type=Path)
     parser.add_argument("--arch", default="x86_64", choices=["x86_64", "aarch64"])

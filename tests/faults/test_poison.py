@@ -20,7 +20,7 @@ from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.ports import Refused, TuningService
 from hpoq.simulation.simulate import TEMPLATE, Simulation
 from hpoq.simulation.workload import Arrival, Workload
-from infra.request_queue import LARGEST_BYTES
+from infra.request_queue import MAX_MESSAGE_BYTES
 from tests.support.dispatcher_account import RANGES, Account, account, ample_time, session
 
 __all__ = ["account", "session"]
@@ -200,7 +200,7 @@ WORST: dict[str, tuple[str, str]] = {
             "MaxRuntimeInSeconds": 10**400}}}),
         "TrainingJobDefinition.StoppingCondition.MaxRuntimeInSeconds"),
     "lists in lists": ("[" * 100_000, "body"),
-    "as large as a queue takes": ("\u2028" * (LARGEST_BYTES // 3), "body"),
+    "as large as a queue takes": ("\u2028" * (MAX_MESSAGE_BYTES // 3), "body"),
 }  # fmt: skip
 PATIENCE = 10.0  # seconds; a cycle has 900, and the worst took more than all of them
 

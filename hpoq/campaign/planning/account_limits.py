@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from hpo_dispatcher.contract import aws_limits
 from hpoq.errors import NotDeployed, NotReachable
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ def instance_quota(session: boto3.Session, instance_type: str) -> int | None:
 
     Read by name: quota codes differ from type to type.
     """
-    wanted = f"{instance_type} for training job usage"
+    wanted = aws_limits.instances_quota(instance_type)
     try:
         pages = session.client("service-quotas", config=_QUICK).get_paginator("list_service_quotas")
-        for page in pages.paginate(ServiceCode="sagemaker"):
+        for page in pages.paginate(ServiceCode=aws_limits.QUOTA_SERVICE):
             for quota in page["Quotas"]:
                 if quota["QuotaName"] == wanted:
                     return int(quota["Value"])

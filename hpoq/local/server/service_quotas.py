@@ -11,24 +11,20 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hpo_dispatcher.contract import aws_limits
 from hpoq.local.server.service import Answer, Check
 
-SERVICE_CODE = "sagemaker"
-TUNING_JOBS = "Maximum number of concurrent hyperparameter tuning jobs"
-INSTANCES = "{type} for training job usage"
-ALL_INSTANCES = "Number of instances across all training jobs"
-TRAINING_JOBS = "Total number of training jobs"
 _NAMES = {
-    "tuning_jobs": TUNING_JOBS,
-    "training_jobs": TRAINING_JOBS,
-    "instances": ALL_INSTANCES,
+    "tuning_jobs": aws_limits.TUNING_JOBS_QUOTA,
+    "training_jobs": aws_limits.TRAINING_JOBS_QUOTA,
+    "instances": aws_limits.ALL_INSTANCES_QUOTA,
 }
 # Limits of the endpoint that AWS does not list as quotas.
 CALLS, MEMORY = "api_calls_per_second", "memory_mib"
 SETTINGS = (*_NAMES, CALLS, MEMORY)  # besides instance types
 KNOWN_CODES = {
-    INSTANCES.format(type="ml.m5.xlarge"): "L-CCE2AFA6",
-    ALL_INSTANCES: "L-00C91CB5",
+    aws_limits.instances_quota("ml.m5.xlarge"): "L-CCE2AFA6",
+    aws_limits.ALL_INSTANCES_QUOTA: "L-00C91CB5",
 }
 PAGE = 100
 Json = dict[str, Any]
@@ -41,7 +37,7 @@ class ServiceQuotas:
     name = "servicequotas"
 
     def __init__(self, *, region: str, account: str, values: Mapping[str, int]) -> None:
-        self._arn = f"arn:aws:servicequotas:{region}:{account}:{SERVICE_CODE}/"
+        self._arn = f"arn:aws:servicequotas:{region}:{account}:{aws_limits.QUOTA_SERVICE}/"
         self._quotas = [self._quota(name, value) for name, value in sorted(values.items())]
 
     def checks(self, target: str, body: bytes) -> Sequence[Check]:
@@ -58,7 +54,7 @@ class ServiceQuotas:
         match operation:
             case "ListServices":
                 name = "Amazon SageMaker"
-                service = {"ServiceCode": SERVICE_CODE, "ServiceName": name}
+                service = {"ServiceCode": aws_limits.QUOTA_SERVICE, "ServiceName": name}
                 return 200, {"Services": [service]}
             case "ListServiceQuotas" | "ListAWSDefaultServiceQuotas":
                 return self._page(request)
@@ -67,7 +63,7 @@ class ServiceQuotas:
         return 400, _error("UnknownOperationException", f"{operation} is not supported here")
 
     def _page(self, request: Json) -> tuple[int, Json]:
-        if request.get("ServiceCode") != SERVICE_CODE:
+        if request.get("ServiceCode") != aws_limits.QUOTA_SERVICE:
             return 400, _error("NoSuchResourceException", "There are quotas of sagemaker only")
         first = int(request.get("NextToken") or 0)
         last = first + int(request.get("MaxResults") or PAGE)
@@ -83,14 +79,14 @@ class ServiceQuotas:
     def _quota(self, name: str, value: int) -> Json:
         code = KNOWN_CODES.get(name) or _code(name)
         return {
-            "ServiceCode": SERVICE_CODE,
+            "ServiceCode": aws_limits.QUOTA_SERVICE,
             "ServiceName": "Amazon SageMaker",
             "QuotaArn": self._arn + code,
             "QuotaCode": code,
             "QuotaName": name,
             "Value": float(value),
             "Unit": "None",
-            "Adjustable": name != TUNING_JOBS,
+            "Adjustable": name != aws_limits.TUNING_JOBS_QUOTA,
             "GlobalQuota": False,
         }
 
@@ -99,7 +95,7 @@ def named(quotas: Mapping[str, int]) -> Iterator[tuple[str, int]]:
     """AWS's names for quotas as settings spell them: ``tuning_jobs``, ``ml.m5.xlarge``."""
     for key, value in quotas.items():
         if key not in (CALLS, MEMORY):
-            yield (_NAMES.get(key) or INSTANCES.format(type=key)), value
+            yield (_NAMES.get(key) or aws_limits.instances_quota(key)), value
 
 
 def _code(name: str) -> str:

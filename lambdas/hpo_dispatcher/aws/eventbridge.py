@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.entry import timestamp
 from hpo_dispatcher.ports import StateChange
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 BATCH = 10  # EventBridge: entries per PutEvents
-SOURCE = "hpoq"
-DETAIL_TYPE = "Request State Change"
 VERSION = 1
 
 
@@ -41,8 +40,8 @@ class EventBridge:
                 answer = self._events.put_events(
                     Entries=[
                         {
-                            "Source": SOURCE,
-                            "DetailType": DETAIL_TYPE,
+                            "Source": names.EVENT_SOURCE,
+                            "DetailType": names.REQUEST_EVENT,
                             "Detail": json.dumps(_detail(change)),
                             "EventBusName": self._bus,
                         }

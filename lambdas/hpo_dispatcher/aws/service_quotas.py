@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hpo_dispatcher.aws.clients import unavailable
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.ports import Ledger, Unavailable
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 DOCUMENT = "quotas"
 FRESH = timedelta(days=1)
-_TRAINING = re.compile(r"^(ml\.[a-z0-9.-]+) for training job usage$")
 
 
 class ServiceQuotas:
@@ -58,9 +57,9 @@ class ServiceQuotas:
         found: dict[str, int] = {}
         with unavailable("servicequotas:ListServiceQuotas"):
             pages = self._client().get_paginator("list_service_quotas")
-            for page in pages.paginate(ServiceCode="sagemaker"):
+            for page in pages.paginate(ServiceCode=aws_limits.QUOTA_SERVICE):
                 for quota in page["Quotas"]:
-                    named = _TRAINING.match(quota.get("QuotaName", ""))
-                    if named:
-                        found[named.group(1)] = int(quota["Value"])
+                    instance_type = aws_limits.instance_type_of(quota.get("QuotaName", ""))
+                    if instance_type:
+                        found[instance_type] = int(quota["Value"])
         return found

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hpo_dispatcher.aws.clients import unavailable
+from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.ports import MESSAGES_AT_ONCE, Envelope
 
@@ -37,7 +38,7 @@ class SqsQueues:
         """See ``RequestQueues``."""
         with unavailable("sqs:ReceiveMessage"):
             answer = self._sqs.receive_message(
-                QueueUrl=self._url(f"{self._deployment}-{team}-requests"),
+                QueueUrl=self._url(names.request_queue(self._deployment, team)),
                 MaxNumberOfMessages=MESSAGES_AT_ONCE,
                 WaitTimeSeconds=WAIT_SECONDS if wait else 0,
                 VisibilityTimeout=VISIBILITY_SECONDS,
@@ -51,7 +52,7 @@ class SqsQueues:
             batch = envelopes[first : first + MESSAGES_AT_ONCE]
             with unavailable("sqs:DeleteMessageBatch"):
                 self._sqs.delete_message_batch(
-                    QueueUrl=self._url(f"{self._deployment}-{batch[0].team}-requests"),
+                    QueueUrl=self._url(names.request_queue(self._deployment, batch[0].team)),
                     Entries=[
                         {"Id": str(index), "ReceiptHandle": envelope.receipt}
                         for index, envelope in enumerate(batch)
@@ -61,18 +62,21 @@ class SqsQueues:
     def reject(self, team: str, message_id: str, body: str, error: InvalidRequest) -> None:
         """See ``RequestQueues``."""
         attributes = {
-            "hpoq-error": type(error).__name__,
-            "hpoq-field": error.field,
-            "hpoq-problem": error.problem,
-            "hpoq-fix": error.fix,
-            "hpoq-message-id": message_id,
-            "hpoq-team": team,
+            "error": type(error).__name__,
+            "field": error.field,
+            "problem": error.problem,
+            "fix": error.fix,
+            "message-id": message_id,
+            "team": team,
         }
         with unavailable("sqs:SendMessage"):
             self._sqs.send_message(
-                QueueUrl=self._url(f"{self._deployment}-{team}-dead-letter"),
+                QueueUrl=self._url(names.dead_letter_queue(self._deployment, team)),
                 MessageBody=_NOT_IN_SQS.sub(lambda found: f"\\u{ord(found[0]):04x}", body or "{}"),
-                MessageAttributes={name: _text(value) for name, value in attributes.items()},
+                MessageAttributes={
+                    f"{names.DEAD_LETTER_ATTRIBUTES}{name}": _text(value)
+                    for name, value in attributes.items()
+                },
             )
 
     def _url(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""How a request's tuning job is named and tagged."""
+"""Names that follow from a deployment, a team or a request: resources, events, tuning jobs."""
 
 from __future__ import annotations
 
@@ -6,32 +6,72 @@ import base64
 import hashlib
 import re
 
-NAME_LENGTH = 32  # CreateHyperParameterTuningJob: HyperParameterTuningJobName
-_HASH_BYTES, _HASH_LENGTH = 5, 8  # 40 bits: a clash is improbable, and the tags would tell
-# How every such name ends; one that ends otherwise is somebody else's.
+from hpo_dispatcher.contract import aws_limits
+
+# A deployment's events on the event bus.
+EVENT_SOURCE = "hpoq"
+REQUEST_EVENT = "Request State Change"  # sent by the dispatcher
+SUBMITTED_EVENT = "Requests Submitted"  # sent by clients, to start a cycle at once
+
+METRICS_NAMESPACE = "hpoq"
+
+# Message attributes of a rejected message begin so: hpoq-error, hpoq-field, hpoq-fix, ...
+DEAD_LETTER_ATTRIBUTES = "hpoq-"
+
+# The index that orders the queued requests of each team.
+LEDGER_INDEX = "line"
+
+# Documents in the ledger that clients read.
+SETTINGS_DOCUMENT = "settings"
+
+_HASH_BYTES, _HASH_LENGTH = 5, 8  # 40 bits: a collision is improbable, and tags reveal it
+# The ending of every tuning job name that hpoq gives.
 NAME_ENDING = rf"-[a-z2-7]{{{_HASH_LENGTH}}}$"
 
 TAG_REQUEST_ID = "hpoq:request-id"
 TAG_TEAM = "hpoq:team"
 TAG_DEPLOYMENT = "hpoq:deployment"
+OWN_TAGS = (TAG_REQUEST_ID, TAG_TEAM, TAG_DEPLOYMENT)
+OWN_TAG_PREFIX = "hpoq:"
+
+
+def request_queue(deployment: str, team: str) -> str:
+    """Return the name of a team's request queue."""
+    return f"{deployment}-{team}-requests"
+
+
+def dead_letter_queue(deployment: str, team: str) -> str:
+    """Return the name of the queue that holds a team's rejected messages."""
+    return f"{deployment}-{team}-dead-letter"
+
+
+def ledger_table(deployment: str) -> str:
+    """Return the name of the DynamoDB table with a deployment's requests."""
+    return f"{deployment}-ledger"
+
+
+def dispatcher_function(deployment: str) -> str:
+    """Return the name of the dispatcher's Lambda function; its metrics carry it, too."""
+    return f"{deployment}-dispatcher"
 
 
 def tuning_job_name(team: str, request_id: str, before: int = 0) -> str:
-    """The one name a request's tuning job can have: readable, unique ignoring case.
+    """Return the name of a request's tuning job, unique ignoring case.
 
-    Team and id are cut to fit; a hash of both keeps the name apart from any other request's.
+    Team and request id are cut to fit; a hash of both makes the name unique.
 
     Args:
-        team: of the request.
-        request_id: of the request.
-        before: tuning jobs of the request that were stopped to make room; it goes on under
-            another name.
+        team: team of the request.
+        request_id: id of the request.
+        before: number of the request's earlier tuning jobs, each stopped by a preemption.
     """
     number = f"-{before + 1}" if before else ""
     digest = hashlib.sha256(f"{team}/{request_id}{number and '/'}{number}".encode()).digest()
     suffix = base64.b32encode(digest[:_HASH_BYTES]).decode().lower()
     named = request_id if request_id.startswith(f"{team}-") else f"{team}-{request_id}"
-    readable = _slug(named)[: NAME_LENGTH - _HASH_LENGTH - 1 - len(number)].rstrip("-")
+    readable = _slug(named)[
+        : aws_limits.TUNING_JOB_NAME_LENGTH - _HASH_LENGTH - 1 - len(number)
+    ].rstrip("-")
     return f"{readable}{number}-{suffix}"
 
 

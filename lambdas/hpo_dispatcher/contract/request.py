@@ -25,20 +25,16 @@ from pydantic import (
     model_validator,
 )
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.names import OWN_TAG_PREFIX, OWN_TAGS
 from hpo_dispatcher.contract.validation import first_problem, wrong
 
 VERSION = 1  # of a message; the Literal of every model
 # A ledger item holds 400 KB at most, and the body is only one of its attributes.
 MAX_BODY_BYTES = 256 * 1024
-# CreateHyperParameterTuningJob: at most 30 searched parameters, 30 values of a categorical
-# one, 100 static ones, 50 tags (three of them are ours).
-MAX_RANGES = 30
-MAX_CATEGORICAL_VALUES = 30
-MAX_STATIC_HYPERPARAMETERS = 100
-MAX_TAGS = 50 - 3
-# SageMaker warm start: at most five parents.
-MAX_PARENTS = 5
+MAX_TAGS = aws_limits.TAGS - len(OWN_TAGS)
+MAX_PARENTS = aws_limits.WARM_START_PARENTS
 MAX_DEPENDENCIES = 100
 
 REQUEST_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -100,7 +96,9 @@ class CategoricalRange(_Model):
     """A hyperparameter that takes one of the listed values."""
 
     type: Literal["categorical"]
-    values: Annotated[tuple[Scalar, ...], Field(min_length=1, max_length=MAX_CATEGORICAL_VALUES)]
+    values: Annotated[
+        tuple[Scalar, ...], Field(min_length=1, max_length=aws_limits.CATEGORICAL_VALUES)
+    ]
 
     @model_validator(mode="after")
     def _distinct(self) -> CategoricalRange:
@@ -133,9 +131,18 @@ class Objective(_Model):
 class ResourceLimits(_Model):
     """How much one tuning job may do; SageMaker's ResourceLimits."""
 
-    max_training_jobs: Annotated[StrictInt, Field(ge=1, le=10_000)] | None = None
-    max_parallel_training_jobs: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
-    max_runtime_in_seconds: Annotated[StrictInt, Field(ge=120, le=15_768_000)] | None = None
+    max_training_jobs: (
+        Annotated[StrictInt, Field(ge=1, le=aws_limits.TRAINING_JOBS_RANDOM)] | None
+    ) = None
+    max_parallel_training_jobs: (
+        Annotated[StrictInt, Field(ge=1, le=aws_limits.PARALLEL_TRAINING_JOBS)] | None
+    ) = None
+    max_runtime_in_seconds: (
+        Annotated[
+            StrictInt, Field(ge=aws_limits.MIN_RUNTIME_SECONDS, le=aws_limits.MAX_RUNTIME_SECONDS)
+        ]
+        | None
+    ) = None
 
 
 class TuningRequest(_Model):
@@ -144,8 +151,12 @@ class TuningRequest(_Model):
     version: Literal[1] = 1
     request_id: RequestId
     template: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    hyperparameters: Annotated[dict[str, Scalar], Field(max_length=MAX_STATIC_HYPERPARAMETERS)] = {}
-    hyperparameter_ranges: Annotated[dict[str, Range], Field(min_length=1, max_length=MAX_RANGES)]
+    hyperparameters: Annotated[
+        dict[str, Scalar], Field(max_length=aws_limits.STATIC_HYPERPARAMETERS)
+    ] = {}
+    hyperparameter_ranges: Annotated[
+        dict[str, Range], Field(min_length=1, max_length=aws_limits.SEARCHED_HYPERPARAMETERS)
+    ]
     objective: Objective | None = None
     strategy: Strategy | None = None
     resource_limits: ResourceLimits = ResourceLimits()
@@ -165,7 +176,7 @@ class TuningRequest(_Model):
                     "Name requests that end before this one starts",
                     field=field,
                 )
-        ours = sorted(key for key in self.tags if key.startswith("hpoq:"))
+        ours = sorted(key for key in self.tags if key.startswith(OWN_TAG_PREFIX))
         if ours:
             wrong(
                 f"tag {ours[0]!r} is reserved",
@@ -191,8 +202,9 @@ def digest(canonical: str) -> str:
 
 def _check_names(static: Mapping[str, object], ranges: Mapping[str, object]) -> None:
     for name in (*static, *ranges):
-        if not name or len(name) > 256:
-            wrong(f"a hyperparameter name of {len(name)} characters", "Use 1 to 256")
+        if not 0 < len(name) <= aws_limits.HYPERPARAMETER_NAME_LENGTH:
+            fix = f"Use 1 to {aws_limits.HYPERPARAMETER_NAME_LENGTH}"
+            wrong(f"a hyperparameter name of {len(name)} characters", fix)
         if name.startswith("_"):
             wrong(f"{name!r} is reserved by SageMaker", "Use a name without leading underscore")
     both = sorted(set(static) & set(ranges))

@@ -10,13 +10,12 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest, InvalidSettings
 from hpo_dispatcher.contract.validation import first_problem, wrong
 
 TEAM_PATTERN = r"^[a-z][a-z0-9-]{0,19}$"
 TeamName = Annotated[str, Field(pattern=TEAM_PATTERN)]
-# SageMaker: concurrent tuning jobs per account and Region; not increasable.
-ACCOUNT_TUNING_JOBS = 100
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -87,10 +86,10 @@ class TeamSettings(_Settings):
 class Limits(_Settings):
     """What the account may hold at once, and how fast it may be asked."""
 
-    tuning_jobs: Annotated[int, Field(ge=1, le=ACCOUNT_TUNING_JOBS)] = ACCOUNT_TUNING_JOBS
+    tuning_jobs: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = aws_limits.TUNING_JOBS
     creates_per_second: Annotated[float, Field(gt=0, le=100)] = 5.0
     # Before that rate applies: an empty account fills at once, and botocore waits if throttled.
-    creates_at_once: Annotated[int, Field(ge=1, le=ACCOUNT_TUNING_JOBS)] = ACCOUNT_TUNING_JOBS
+    creates_at_once: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = aws_limits.TUNING_JOBS
     # Training instances per type, in place of what Service Quotas says.
     instances: dict[str, Annotated[int, Field(ge=0)]] = {}
     # Training instances per type that are left to others in the account.
@@ -114,7 +113,9 @@ class Guardrails(_Settings):
     max_run_seconds: Annotated[int, Field(ge=1)] | None = None
     max_keep_alive_seconds: Annotated[int, Field(ge=0)] | None = None
     max_training_jobs: Annotated[int, Field(ge=1)] | None = None
-    max_parallel_training_jobs: Annotated[int, Field(ge=1, le=100)] | None = None
+    max_parallel_training_jobs: (
+        Annotated[int, Field(ge=1, le=aws_limits.PARALLEL_TRAINING_JOBS)] | None
+    ) = None
     max_instance_count: Annotated[int, Field(ge=1)] | None = None
     max_volume_gb: Annotated[int, Field(ge=1)] | None = None
     spot_only: bool = False

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, Metrics
 
+from hpo_dispatcher.contract.names import METRICS_NAMESPACE
 from hpo_dispatcher.observability.metrics import Measurement
-
-NAMESPACE = "hpoq"
 
 
 class EmfGauge:
@@ -26,7 +25,9 @@ class EmfGauge:
                 self._metrics.add_metric(name=each.name, unit=each.unit, value=each.value)
                 continue
             if each.dimension not in apart:
-                apart[each.dimension] = EphemeralMetrics(namespace=NAMESPACE, service=self._service)
+                apart[each.dimension] = EphemeralMetrics(
+                    namespace=METRICS_NAMESPACE, service=self._service
+                )
                 apart[each.dimension].add_dimension(*each.dimension)
             line = apart[each.dimension]
             line.add_metric(name=each.name, unit=each.unit, value=each.value)

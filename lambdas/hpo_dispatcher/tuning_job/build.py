@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.names import TAG_DEPLOYMENT, TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
 from hpo_dispatcher.contract.request import (
-    MAX_PARENTS,
     CategoricalRange,
     ContinuousRange,
     IntegerRange,
@@ -29,11 +29,7 @@ from hpo_dispatcher.tuning_job.defaults import with_template_defaults
 from hpo_dispatcher.tuning_job.guardrails import Owned, check_guardrails, with_enforced
 from hpo_dispatcher.tuning_job.parents import Continuation, Parent
 from hpo_dispatcher.tuning_job.script_search import as_one_training_job
-from hpo_dispatcher.tuning_job.service_limits import (
-    MIN_RUNTIME_SECONDS,
-    check_documented_limits,
-    most_training_jobs,
-)
+from hpo_dispatcher.tuning_job.service_limits import check_documented_limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +231,7 @@ def _continued(api_request: ApiRequest, continuation: Continuation) -> ApiReques
     limits["MaxParallelTrainingJobs"] = min(parallel, continuation.training_jobs)
     if "MaxRuntimeInSeconds" in limits:
         left = limits["MaxRuntimeInSeconds"] - continuation.seconds
-        limits["MaxRuntimeInSeconds"] = max(MIN_RUNTIME_SECONDS, left)
+        limits["MaxRuntimeInSeconds"] = max(aws_limits.MIN_RUNTIME_SECONDS, left)
     if "RandomSeed" in config:
         config["RandomSeed"] = (config["RandomSeed"] + continuation.number) % 2**31
     config["ResourceLimits"] = limits
@@ -253,10 +249,10 @@ def _within_limits(
     config = api_request["HyperParameterTuningJobConfig"]
     total = config["ResourceLimits"].get("MaxNumberOfTrainingJobs", 0)
     chosen = list(continuation.parents) if continuation else []
-    room = most_training_jobs(config["Strategy"]) - total
+    room = aws_limits.training_jobs_limit(config["Strategy"]) - total
     room -= sum(parent.training_jobs for parent in chosen)
     for parent in sorted(parents, key=lambda each: each.earlier):
-        fits = len(chosen) < MAX_PARENTS and parent.training_jobs <= room
+        fits = len(chosen) < aws_limits.WARM_START_PARENTS and parent.training_jobs <= room
         if fits or not (parent.earlier or continuation):
             chosen.append(parent)
             room -= parent.training_jobs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import (
     CategoricalRange,
@@ -14,7 +15,6 @@ from hpo_dispatcher.contract.request import (
     TuningRequest,
 )
 from hpo_dispatcher.contract.settings import Template
-from hpo_dispatcher.tuning_job.service_limits import MAX_TRAINING_JOBS
 
 
 def with_template_defaults(request: TuningRequest, template: Template) -> TuningRequest:
@@ -75,10 +75,10 @@ def _grid_size(request: TuningRequest) -> int:
             f"{asked}, but the grid has {size} points and all of them are run",
             "Leave it out, or use Random",
         )
-    if size > MAX_TRAINING_JOBS:
+    if size > aws_limits.TRAINING_JOBS:
         raise InvalidRequest(
             "hyperparameter_ranges",
-            f"a grid of {size} points, {MAX_TRAINING_JOBS} at most",
+            f"a grid of {size} points, {aws_limits.TRAINING_JOBS} at most",
             "Split it over several requests; `hpoq campaign plan` does",
         )
     return size

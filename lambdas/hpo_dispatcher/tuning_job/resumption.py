@@ -12,12 +12,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, Status
-from hpo_dispatcher.contract.request import MAX_PARENTS
 from hpo_dispatcher.contract.settings import Template
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest
 from hpo_dispatcher.tuning_job.parents import Continuation, continued_parents
-from hpo_dispatcher.tuning_job.service_limits import most_training_jobs
 
 CONTINUABLE = ("Bayesian", "Random")  # strategies that warm starts know
 HAS_ENDED = ("Completed", "NonRetryableError", "RetryableError", "Stopped")
@@ -29,16 +28,17 @@ def obstacle(
     """Why a request's tuning job could not be continued after a stop; empty if it could."""
     config = api_request["HyperParameterTuningJobConfig"]
     limits, strategy = config["ResourceLimits"], config["Strategy"]
-    total, most = limits.get("MaxNumberOfTrainingJobs"), most_training_jobs(strategy)
+    total, most = limits.get("MaxNumberOfTrainingJobs"), aws_limits.training_jobs_limit(strategy)
     launched = sum(job.launched for job in earlier) + limits["MaxParallelTrainingJobs"]
+    parents = aws_limits.WARM_START_PARENTS
     obstacles = {
         "its script searches by itself and would begin anew": template.ranges_parameter,
         f"a {strategy} search would begin anew": strategy not in CONTINUABLE,
         "it has several training job definitions": "TrainingJobDefinitions" in api_request,
         "SageMaker chooses what it searches": api_request.get("Autotune"),
         "its number of training jobs is open": total is None,
-        f"a warm start has {MAX_PARENTS} parents at most, it was stopped as often": (
-            len(earlier) >= MAX_PARENTS
+        f"a warm start has {parents} parents at most, it was stopped as often": (
+            len(earlier) >= parents
         ),
         f"with those run again it could have more than {most} training jobs": (
             total is not None and total + launched > most

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import CategoricalRange, ResourceLimits, TuningRequest
 from hpo_dispatcher.contract.settings import Template
 
-MAX_VALUE_LENGTH = 2500  # CreateHyperParameterTuningJob: a static hyperparameter's value
 SEED = "search-seed"  # SageMaker wants a tuning job to search something
 
 
@@ -36,10 +36,11 @@ def as_one_training_job(request: TuningRequest, template: Template) -> TuningReq
     }
     # Twice: the container decodes values once, and would take an object apart.
     written = json.dumps(json.dumps(ranges, separators=(",", ":")))
-    if len(written) > MAX_VALUE_LENGTH:
+    longest = aws_limits.HYPERPARAMETER_VALUE_LENGTH
+    if len(written) > longest:
         raise InvalidRequest(
             "hyperparameter_ranges",
-            f"{len(written)} characters as JSON, {MAX_VALUE_LENGTH} at most for this template",
+            f"{len(written)} characters as JSON, {longest} at most for this template",
             "Search fewer hyperparameters, or list fewer values",
         )
     seed = request.hyperparameters.get(SEED, 0)

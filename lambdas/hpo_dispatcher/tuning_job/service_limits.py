@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hpo_dispatcher.contract.aws_limits import training_jobs_limit
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
-
-# SageMaker developer guide, quotas.
-MAX_TRAINING_JOBS = 750
-MAX_TRAINING_JOBS_RANDOM = 10_000
-MIN_RUNTIME_SECONDS = 120  # ResourceLimits.MaxRuntimeInSeconds
-
-
-def most_training_jobs(strategy: str) -> int:
-    """Of one tuning job; those of its warm start parents count, too."""
-    return MAX_TRAINING_JOBS_RANDOM if strategy == "Random" else MAX_TRAINING_JOBS
 
 
 def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
@@ -29,7 +20,7 @@ def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
     config = api_request["HyperParameterTuningJobConfig"]
     limits, strategy = config["ResourceLimits"], config["Strategy"]
     total = limits.get("MaxNumberOfTrainingJobs")
-    most = most_training_jobs(strategy)
+    most = training_jobs_limit(strategy)
     field = "resource_limits.max_training_jobs"
     if total is not None and total + inherited > most:
         of_parents = f" and {inherited} of its parents" if inherited else ""

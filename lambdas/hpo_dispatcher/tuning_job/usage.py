@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
-from hpo_dispatcher.tuning_job.service_limits import MAX_TRAINING_JOBS
 
 # StoppingCondition: a training job's time where nothing else is said.
 DEFAULT_RUN_SECONDS = 24 * 3600
@@ -33,7 +33,7 @@ def most_used(api_request: ApiRequest) -> list[Use]:
         stop = definition.get("StoppingCondition", {})
         each = stop.get("MaxRuntimeInSeconds", DEFAULT_RUN_SECONDS)
         each += definition.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds", 0)
-        seconds = limits.get("MaxNumberOfTrainingJobs", MAX_TRAINING_JOBS) * each
+        seconds = limits.get("MaxNumberOfTrainingJobs", aws_limits.TRAINING_JOBS) * each
         if "MaxRuntimeInSeconds" in limits:
             seconds = min(
                 seconds, limits["MaxParallelTrainingJobs"] * limits["MaxRuntimeInSeconds"]

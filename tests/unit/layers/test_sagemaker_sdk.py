@@ -23,7 +23,7 @@ def test_without_the_interpreter_the_build_stops_and_says_what_helps(
     build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
-    with pytest.raises(SystemExit, match=r"no python3.99 here .* python_version"):
+    with pytest.raises(SystemExit, match=r"python3.99 not found.* python_version"):
         build.build(tmp_path / "out", "x86_64", "3.99")
 
 
@@ -32,16 +32,16 @@ def test_above_the_limit_the_build_fails(
 ) -> None:
     monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(build, "LIMIT_BYTES", 10)
-    monkeypatch.setattr(build, "_install", lambda site, *_: _write(site))
+    monkeypatch.setattr(build, "install_wheels", lambda site, *_: _write(site))
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
-    with pytest.raises(SystemExit, match="Lambda takes 10"):
+    with pytest.raises(SystemExit, match="Lambda allows 10"):
         build.build(tmp_path / "out", "x86_64", own)
 
 
 def test_two_builds_are_identical_and_carry_unchecked_bytecode(
     build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "_install", lambda site, *_: _write(site))
+    monkeypatch.setattr(build, "install_wheels", lambda site, *_: _write(site))
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     trees = []
     for name in ("a", "b"):
@@ -67,7 +67,7 @@ def test_of_two_builds_at_once_the_slower_takes_what_the_quicker_has_kept(
             seen.append([path.name for path in (tmp_path / "cache").iterdir()])
             build.build(tmp_path / "second", "x86_64", own)
 
-    monkeypatch.setattr(build, "_install", install)
+    monkeypatch.setattr(build, "install_wheels", install)
     build.build(tmp_path / "first", "x86_64", own)
 
     assert seen == [[]], "the cache holds whole layers only"

@@ -13,7 +13,7 @@ OPEN_PORT = Finding("NET-1", "AWS::EC2::Instance.Door", "a port is open")
 def test_a_finding_that_no_reason_accepts_is_left() -> None:
     outcome = weigh([OPEN_PORT], {})
     assert outcome.findings == (OPEN_PORT,)
-    assert outcome.verdict == "1 to look at; 0 accepted with a reason"
+    assert outcome.verdict == "1 to review; 0 accepted with a reason"
 
 
 def test_a_reason_accepts_its_rule_at_its_places_only() -> None:
@@ -26,7 +26,7 @@ def test_a_reason_accepts_its_rule_at_its_places_only() -> None:
 def test_a_reason_with_nothing_left_to_accept_is_a_finding() -> None:
     (stale,) = weigh([], {("NET-1", "*.Door"): "it is a door"}).findings
     assert stale.rule == "NET-1"
-    assert "not found any more" in stale.text
+    assert "no longer found" in stale.text
 
 
 def test_the_settings_reference_is_up_to_date_and_whole() -> None:
@@ -39,13 +39,15 @@ def test_the_settings_reference_is_up_to_date_and_whole() -> None:
 def test_the_costs_are_those_of_the_code_and_the_readme_says_the_same() -> None:
     page = costs.PAGE.read_text()
     assert costs.filled(page) == page, "run: python -m tools.costs"
-    watching = [line for line in costs.lines(costs.IDLE) if line.what.startswith("CloudWatch ")]
+    watching = [
+        line for line in costs.cost_items(costs.IDLE) if line.what.startswith("CloudWatch ")
+    ]
     dollars = sum(line.dollars for line in watching)
     assert f"${dollars:.0f} a month for ten teams" in (costs.ROOT / "README.md").read_text()
 
 
 def test_a_month_is_the_sum_of_units_times_prices() -> None:
-    by_name = {line.what: line for line in costs.lines(costs.BUSY)}
+    by_name = {line.what: line for line in costs.cost_items(costs.BUSY)}
     assert by_name["Lambda, invocations"].units == 4320 + 30_000
     assert by_name["Lambda, GB-seconds"].dollars == pytest.approx(34_320 * 2 * 0.0000166667)
     assert by_name["CloudWatch alarms"].units == 28

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 from botocore.client import BaseClient
 
-from hpo_dispatcher.aws.eventbridge import DETAIL_TYPE, SOURCE
 from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.names import EVENT_SOURCE, REQUEST_EVENT
 from tests.support.dispatcher_account import Account
 from tests.support.event_schema import SCHEMA, check
 
@@ -54,7 +54,7 @@ def test_every_event_is_valid_and_has_no_member_the_schema_does_not_name(
     published: list[dict[str, Any]],
 ) -> None:
     for entry in published:
-        assert (entry["Source"], entry["DetailType"]) == (SOURCE, DETAIL_TYPE)
+        assert (entry["Source"], entry["DetailType"]) == (EVENT_SOURCE, REQUEST_EVENT)
         detail = json.loads(entry["Detail"])
         check(
             {
@@ -88,6 +88,6 @@ def test_the_schema_tells_a_wrong_event(
     wrong: dict[str, Any], published: list[dict[str, Any]]
 ) -> None:
     detail = json.loads(published[0]["Detail"]) | wrong
-    event = {"source": SOURCE, "detail-type": DETAIL_TYPE, "time": "2026-11-23T12:00:00Z"}
+    event = {"source": EVENT_SOURCE, "detail-type": REQUEST_EVENT, "time": "2026-11-23T12:00:00Z"}
     with pytest.raises(jsonschema.ValidationError):
         check(event | {"detail": detail})

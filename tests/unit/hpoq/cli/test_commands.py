@@ -63,9 +63,9 @@ def test_submit_reads_stdin_and_more_than_one_batch(hpoq: Run, account: Account)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{]", "neither JSON nor YAML"),
-        ("", "no request in it"),
-        ("[1]", "not an object"),
+        ("{]", "not valid JSON or YAML"),
+        ("", "contains no request"),
+        ("[1]", "not a JSON object"),
         (json.dumps({"hyperparameter_ranges": {}}), "hyperparameter_ranges: empty"),
     ],
 )
@@ -154,7 +154,7 @@ def test_what_cannot_be_estimated_is_sent_all_the_same(
     status, out, err = hpoq("submit", "--json", file)
     assert status == 0
     assert json.loads(out)[0]["estimate"] is None
-    assert "no estimate of the cost: template: 'no-such' is unknown" in err
+    assert "cannot estimate the cost: template: 'no-such' is unknown" in err
     assert account.waiting("fraud") == 1
 
 
@@ -332,7 +332,7 @@ def test_redrive_shows_why_and_sends_back(hpoq: Run, account: Account) -> None:
     mend = "python -c 'import sys,pathlib; p=pathlib.Path(sys.argv[1]); "
     mend += 'p.write_text(p.read_text().replace("gpu", "smoke"))\''
     with patch.dict(os.environ, {"EDITOR": mend}):
-        assert "1 messages sent back" in hpoq("redrive", "--edit")[2]
+        assert "1 messages resubmitted" in hpoq("redrive", "--edit")[2]
     assert account.cycle().started == 1
     assert account.dead_letters("fraud") == []
 
@@ -373,7 +373,7 @@ def test_without_a_team_the_teams_are_named(hpoq: Run) -> None:
         del os.environ["HPOQ_TEAM"]
         status, _, err = hpoq("list")
     assert status == 1
-    assert "Say --team or set HPOQ_TEAM; there are fraud, vision" in err
+    assert "Use --team or set HPOQ_TEAM; teams: fraud, vision" in err
 
 
 def test_an_unknown_deployment_or_team_is_one_line(hpoq: Run, tmp_path: Path) -> None:

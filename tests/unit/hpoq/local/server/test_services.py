@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from hpo_dispatcher.contract.aws_limits import TUNING_JOBS_QUOTA, instances_quota
 from hpoq.local.server.sagemaker_service import SageMaker
 from hpoq.local.server.service import Check
-from hpoq.local.server.service_quotas import INSTANCES, TUNING_JOBS, ServiceQuotas, named
+from hpoq.local.server.service_quotas import ServiceQuotas, named
 
 PREFIX = ServiceQuotas.prefix
 
@@ -31,12 +32,12 @@ def test_quotas_have_the_names_aws_gives_them(quotas: ServiceQuotas) -> None:
 
     values = {quota["QuotaName"]: quota["Value"] for quota in answer["Quotas"]}
     assert values == {
-        TUNING_JOBS: 7,
+        TUNING_JOBS_QUOTA: 7,
         "ml.m5.xlarge for training job usage": 4,
         "Number of instances across all training jobs": 9,
     }
     codes = {quota["QuotaName"]: quota["QuotaCode"] for quota in answer["Quotas"]}
-    assert codes[INSTANCES.format(type="ml.m5.xlarge")] == "L-CCE2AFA6"
+    assert codes[instances_quota("ml.m5.xlarge")] == "L-CCE2AFA6"
 
 
 def test_quotas_come_in_pages(quotas: ServiceQuotas) -> None:
