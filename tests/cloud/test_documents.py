@@ -20,12 +20,17 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 ROWS = 1_000  # of each part of the data
-# Not run here, and why.
+# Commands that do not run here, each with the reason.
 ELSEWHERE = {
-    "make demo": "its parts are what tests/cloud runs",
-    "make test": "this is part of it",
-    "npx cdk bootstrap": "the embedded cloud's fixture runs it",
-    "npx cdk deploy": "the embedded cloud's fixture runs it",
+    "make demo": "tests/cloud runs each of its steps",
+    "make setup": "runs before any test",
+    "make test": "runs this test",
+    "npx cdk bootstrap": "the fixture of the embedded cloud runs it",
+    "npx cdk deploy": "the fixture of the embedded cloud runs it",
+    "pip install .": "make setup installs the package",
+    "hpoq local up": "tests/cloud/test_lifecycle.py starts clouds",
+    "eval \"$(hpoq local env)\"": "the fixture sets the same variables",
+    "hpoq local deploy": "the fixture of the embedded cloud deploys",
 }
 
 
