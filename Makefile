@@ -19,7 +19,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit cloud-test lint format bench deploy audit soak docs-check lock clean
+.PHONY: help setup demo test unit cloud-test lint format bench deploy audit soak docs docs-check lock clean
 
 help:
 	@sed -n '3,8s/^# \{0,3\}//p' Makefile
@@ -71,6 +71,12 @@ bench: setup
 
 deploy: setup
 	@cdk deploy
+
+# The generated parts: settings reference, costs and the schema of messages.
+docs: setup
+	@python -m tools.settings_reference
+	@python -m tools.costs
+	@hpoq schema > docs/request.schema.json
 
 docs-check: setup
 	@python -m pytest tests/cloud/test_documents.py -q

@@ -29,7 +29,7 @@ ELSEWHERE = {
     "npx cdk deploy": "the fixture of the embedded cloud runs it",
     "pip install .": "make setup installs the package",
     "hpoq local up": "tests/cloud/test_lifecycle.py starts clouds",
-    "eval \"$(hpoq local env)\"": "the fixture sets the same variables",
+    'eval "$(hpoq local env)"': "the fixture sets the same variables",
     "hpoq local deploy": "the fixture of the embedded cloud deploys",
 }
 
