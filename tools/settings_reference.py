@@ -48,10 +48,20 @@ def rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             name = node.target.id
             if name in model.model_fields:
-                kind = _kind(ast.unparse(node.annotation))
+                kind = _kind(_with_values(ast.unparse(node.annotation), model))
                 default = _default(model.model_fields[name].default)
                 comment = _comment(lines, node)
                 yield f"| `{prefix}{name}` | {kind} | {default} | {comment} |"
+
+
+def _with_values(annotation: str, model: type[BaseModel]) -> str:
+    """Replace named limits, such as ``aws_limits.TUNING_JOBS``, by their values."""
+    names = vars(sys.modules[model.__module__])
+    return re.sub(
+        r"\b(\w+)\.([A-Z][A-Z_]+)\b",
+        lambda found: str(getattr(names[found[1]], found[2])),
+        annotation,
+    )
 
 
 def _kind(annotation: str) -> str:
