@@ -251,7 +251,7 @@ class Client:
         return replace(
             entry,
             counters=with_earlier(entry.earlier, detail.counters),
-            best=better(entry.best, detail.best, minimise=detail.minimise),
+            best=better(entry.best, detail.best, minimize=detail.minimize),
         )
 
     def model_uri(self, entry: Entry) -> str | None:

@@ -263,7 +263,7 @@ class TuningJobDetail:
     best: BestTrainingJob | None
     ended_at: datetime | None
     failure_reason: str
-    minimise: bool = False  # the objective
+    minimize: bool = False  # the objective
 
 
 @dataclass(frozen=True)

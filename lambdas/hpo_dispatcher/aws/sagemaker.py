@@ -187,7 +187,7 @@ def detail_from(answer: _Described) -> TuningJobDetail:
         best=_best(best) if best else None,
         ended_at=answer.get("HyperParameterTuningEndTime"),
         failure_reason=answer.get("FailureReason", ""),
-        minimise=bool(objective and objective["Type"] == "Minimize"),
+        minimize=bool(objective and objective["Type"] == "Minimize"),
     )
 
 

@@ -1,13 +1,13 @@
-"""What can be wrong with a request or a deployment, and the fix."""
+"""Errors that are expected: each names the problem and its fix."""
 
 
 class HpoqError(Exception):
-    """Base of every expected error: one line that says what is wrong and how to mend it."""
+    """The base of every expected error: one line with the problem and the fix."""
 
 
-# Of each part of an error: a message may name a field of 256 KB, and the words go into the ledger,
-# an event, a log line and a message attribute.
-LONGEST = 1000
+# Characters in each part of an error. A message can contain a field name of 256 KB, and errors are
+# written to the ledger, to events, to log lines and to message attributes.
+MAX_PART_LENGTH = 1000
 
 
 class InvalidRequest(HpoqError):
@@ -26,15 +26,15 @@ class NotAllowed(InvalidRequest):
 
 
 class DuplicateRequest(InvalidRequest):
-    """The request id was used before, with other content."""
+    """The request id was already used, with different content."""
 
 
 class Unreadable(InvalidRequest):
-    """A row of the ledger that this version of hpoq cannot read, and leaves as it is."""
+    """A row of the ledger that this version of hpoq cannot read and does not change."""
 
 
 class InvalidSettings(HpoqError):
-    """The deployment's settings or templates cannot be used as they stand."""
+    """The settings or templates of the deployment are invalid."""
 
     def __init__(self, key: str, problem: str, fix: str) -> None:
         super().__init__(f"{key}: {problem}. {fix}")
@@ -44,4 +44,4 @@ class InvalidSettings(HpoqError):
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    return text if len(text) <= MAX_PART_LENGTH else text[: MAX_PART_LENGTH - 3] + "..."

@@ -1,11 +1,11 @@
-"""Keeps secret hyperparameter values and signed URLs out of what operators and teams read.
+"""Keeps secret hyperparameter values and signed URLs out of texts that people read.
 
-A template names its secret hyperparameters. Their values are where they have to be: in the
-message, in the request the ledger holds, in SageMaker. They appear in no log line, no reason, no
-dead-letter attribute and no event: whatever text goes there passes through a ``Redactor``.
+A template names its secret hyperparameters. Their values remain in the message, in the request in
+the ledger, and in SageMaker. A ``Redactor`` removes them from every log line, reason, dead-letter
+attribute and event.
 
-A name that one template marks is secret in all of them, in any spelling of case, ``-`` and ``_``:
-a message may name a template that does not exist, or be no JSON at all.
+A name that one template marks as secret is secret for all templates, ignoring case and treating
+``-`` and ``_`` alike, because a message may name an unknown template or not be valid JSON.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from hpo_dispatcher.contract.errors import InvalidRequest
 HIDDEN = "[secret]"
 SIGNATURE = "[signature]"
 
-# A value this short is hidden where it stands alone only: hiding every "5" would hide limits too.
+# A value of at most this length is hidden only as a whole word: hiding every "5" would hide limits.
 SHORT = 4
-# A longer value is hidden also where a service has cut it off, if this much of it is left.
-RECOGNISED = 8
-REMEMBERED = 5_000  # values, for log lines that no longer know whose they are
+# A longer value is also hidden where a service has truncated it to at least this length.
+RECOGNIZED = 8
+REMEMBERED = 5_000  # values, for log lines whose request is unknown
 
 _SIGNED_BY = (
     "X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Amz-Algorithm|"
     "AWSAccessKeyId|Signature|Key-Pair-Id|authToken"
 )
-# Every pattern here looks at a character a fixed number of times, whatever text a message brings:
-# one of 256 KB that takes the square of that time would stop the cycle for all teams.
+# Every pattern takes linear time, because a message of 256 KB that took quadratic time would stop
+# the cycle for all teams.
 _UNBROKEN = re.compile(r"[^\s\"'<>]+")
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _SIGNED = re.compile(_SIGNED_BY, re.IGNORECASE)
-# Without its host, or with its characters escaped once more.
+# A signed URL without its host, or with its characters escaped twice.
 _SIGNED_PART = re.compile(
     r"((?:X-Amz-(?:Signature|Credential|Security-Token)|AWSAccessKeyId|authToken)"
     r"(?:=|%3D|%253D))[^\s\"'&<>\\]+",
     re.IGNORECASE,
 )
-# Words of the wire contract that stand beside values in a range.
+# Keywords of a range, which are never secret.
 _GRAMMAR = frozenset(
     ["continuous", "integer", "categorical", "Auto", "Linear", "Logarithmic", "ReverseLogarithmic"]
 )
@@ -53,14 +53,14 @@ _Error = TypeVar("_Error", bound=InvalidRequest)
 
 
 class Redactor:
-    """Hides what a deployment's templates mark as secret. Safe to use from several threads."""
+    """A filter for the values that a deployment's templates mark as secret. Thread-safe."""
 
     def __init__(self, names: Iterable[str] = (), defaults: Iterable[object] = ()) -> None:
-        """Know what to hide.
+        """Create a redactor.
 
         Args:
-            names: of the secret hyperparameters.
-            defaults: requests and API requests of the templates, for values they carry.
+            names: names of the secret hyperparameters.
+            defaults: requests and API requests of the templates, whose values may be secret.
         """
         names = tuple(names)
         self._names = frozenset(_folded(name) for name in names)
@@ -72,11 +72,11 @@ class Redactor:
         )
 
     def text(self, text: str, *sources: object) -> str:
-        """A text without the secrets that ``sources`` hold and without signatures of URLs.
+        """Return a text without the secrets in ``sources`` and without signatures of URLs.
 
         Args:
-            text: on its way to a reader.
-            sources: messages, as text or read, and API requests that the text may quote.
+            text: the text to redact.
+            sources: messages, raw or parsed, and API requests that the text may quote.
         """
         values = set(self._defaults)
         if self._names:
@@ -86,12 +86,12 @@ class Redactor:
         return self._without(text, values)
 
     def error(self, error: _Error, *sources: object) -> _Error:
-        """The same error, its words fit to be read by anybody."""
+        """Return the error with its texts redacted."""
         words = [self.text(each, *sources) for each in (error.field, error.problem, error.fix)]
         return type(error)(*words)
 
     def line(self, text: str) -> str:
-        """A text of which nobody knows where it came from, such as a log line of a library."""
+        """Return a text of unknown origin, such as a log line of a library, redacted."""
         with self._lock:
             seen = list(self._seen)
         return self._without(text, self._defaults.union(seen))
@@ -113,7 +113,7 @@ class Redactor:
 
 
 def _without_signature(unbroken: re.Match[str]) -> str:
-    """A signed URL without its query; whatever else stands there unchanged."""
+    """Return a signed URL without its query, and any other text unchanged."""
     text = unbroken[0]
     begin = _URL.search(text)
     query = text.find("?", begin.end() + 1) if begin else -1
@@ -126,7 +126,7 @@ def _folded(name: str) -> str:
 
 
 def _assignments(names: Iterable[str]) -> re.Pattern[str]:
-    """``--name value``, ``name=value`` and ``"name": "value"``: values that nobody has told us."""
+    """Match ``--name value``, ``name=value`` and ``"name": "value"`` with any value."""
     spelled = "|".join("[-_]".join(map(re.escape, re.split("[-_]", name))) for name in names)
     before = rf"(?:--(?:{spelled})[\s=,'\"]+|\b(?:{spelled})=|\\?[\"'](?:{spelled})\\?[\"']\s*:\s*)"
     value = rf"(?!{re.escape(HIDDEN)})(?:\\?\"[^\"]*\"?|'[^']*'?|[^\s\"',}}\]]+)"
@@ -134,7 +134,7 @@ def _assignments(names: Iterable[str]) -> re.Pattern[str]:
 
 
 def _secrets(source: object, names: frozenset[str]) -> set[str]:
-    """Every way in which a text may spell the secret values of a message or API request."""
+    """Return all spellings of the secret values in a message or an API request."""
     if not names:
         return set()
     if isinstance(source, str):
@@ -146,11 +146,11 @@ def _secrets(source: object, names: frozenset[str]) -> set[str]:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object, a name given twice included."""
+    """A JSON object as pairs, which keeps duplicate names."""
 
 
 def _values(source: object, names: frozenset[str]) -> Iterator[object]:
-    """The values below a secret name, however deep and in whichever of the API's shapes."""
+    """Yield the values below a secret name, at any depth and in all of the API's shapes."""
     rest: list[tuple[object, bool]] = [(source, False)]
     while rest:
         here, secret = rest.pop()
@@ -182,7 +182,7 @@ def _values(source: object, names: frozenset[str]) -> Iterator[object]:
 
 
 def _scavenged(text: str, names: frozenset[str]) -> Iterator[str]:
-    """What follows a secret name in a text that is no JSON."""
+    """Yield what follows a secret name in a text that is not valid JSON."""
     for found in re.finditer(
         r"(?<![\w-])([\w-]++)[\"']?\s*+[:=]\s*+(?:\"([^\"]*)|'([^']*)|([^\s,}\]\"']+))", text
     ):
@@ -191,7 +191,7 @@ def _scavenged(text: str, names: frozenset[str]) -> Iterator[str]:
 
 
 def _forms(value: object) -> set[str]:
-    """As JSON, Python, a shell and a URL would write it."""
+    """Return a value as JSON, Python, a shell and a URL spell it."""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     as_json = json.dumps(text)[1:-1]
     forms = {
@@ -208,24 +208,24 @@ def _hidden(text: str, value: str) -> str:
             return text
         return re.sub(rf"(?<![\w.]){re.escape(value)}(?![\w]|\.\d)", HIDDEN, text)
     text = text.replace(value, HIDDEN)
-    if len(value) > RECOGNISED:
+    if len(value) > RECOGNIZED:
         text = _without_pieces(text, value)
     return _without_stump(text, value)
 
 
 def _without_pieces(text: str, value: str) -> str:
-    """Hide a beginning or an end of the value that somebody has cut off."""
-    head, tail = value[:RECOGNISED], value[-RECOGNISED:]
+    """Hide a truncated beginning or end of a value."""
+    head, tail = value[:RECOGNIZED], value[-RECOGNIZED:]
     start = text.find(head)
     while start >= 0:
-        end = start + RECOGNISED
+        end = start + RECOGNIZED
         while end < len(text) and value.startswith(text[start : end + 1]):
             end += 1
         text = text[:start] + HIDDEN + text[end:]
         start = text.find(head, start + len(HIDDEN))
     start = text.find(tail)
     while start >= 0:
-        end = start + RECOGNISED
+        end = start + RECOGNIZED
         while start and value.endswith(text[start - 1 : end]):
             start -= 1
         text = text[:start] + HIDDEN + text[end:]
@@ -234,7 +234,7 @@ def _without_pieces(text: str, value: str) -> str:
 
 
 def _without_stump(text: str, value: str) -> str:
-    """Hide what little of the value is left before an ellipsis or at the end of a cut text."""
+    """Hide the short rest of a value before an ellipsis."""
     for dots in ("...", "…"):
         parts = text.split(dots)
         for index, part in enumerate(parts[:-1]):

@@ -1,7 +1,7 @@
-"""The wire contract: what a team may send, and what is wrong when it cannot be read.
+"""The messages that a team may send, and the error for each message that cannot be read.
 
-The same models give the published JSON Schema (``json_schema``), so that a client in any
-language can validate before it sends.
+The published JSON Schema comes from the same models (``json_schema``), so a client in any language
+can validate a message before sending it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hpo_dispatcher.contract.names import OWN_TAG_PREFIX, OWN_TAGS
 from hpo_dispatcher.contract.validation import first_problem, wrong
 
 VERSION = 1  # of a message; the Literal of every model
-# A ledger item holds 400 KB at most, and the body is only one of its attributes.
+# A ledger item holds at most 400 KB, and the request is only one of its attributes.
 MAX_BODY_BYTES = 256 * 1024
 MAX_TAGS = aws_limits.TAGS - len(OWN_TAGS)
 MAX_PARENTS = aws_limits.WARM_START_PARENTS
@@ -46,16 +46,16 @@ Strategy = Literal["Bayesian", "Random", "Hyperband", "Grid"]
 
 
 class _Model(BaseModel):
-    """Unknown fields are refused: a typing mistake must not silently change a search."""
+    """A model that rejects unknown fields, because a typo must not silently change a search."""
 
-    # Values are not repeated in errors nobody has phrased: they may be secret (redaction.py).
+    # Pydantic's own messages must not quote values, which may be secret (redaction.py).
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
     )
 
 
 class ContinuousRange(_Model):
-    """A real-valued hyperparameter searched between ``min`` and ``max``."""
+    """A real-valued hyperparameter that is searched between ``min`` and ``max``."""
 
     type: Literal["continuous"]
     min: StrictFloat | StrictInt
@@ -68,13 +68,13 @@ class ContinuousRange(_Model):
         if self.scaling == "ReverseLogarithmic" and (self.min < 0 or self.max >= 1):
             wrong(
                 f"ReverseLogarithmic scaling from {self.min} to {self.max}",
-                "It needs 0 <= min and max < 1; use Auto, Linear or Logarithmic",
+                "It requires 0 <= min and max < 1; use Auto, Linear or Logarithmic",
             )
         return self
 
 
 class IntegerRange(_Model):
-    """A whole-numbered hyperparameter searched between ``min`` and ``max``, both included."""
+    """An integer hyperparameter that is searched from ``min`` to ``max``, both included."""
 
     type: Literal["integer"]
     min: StrictInt
@@ -87,7 +87,7 @@ class IntegerRange(_Model):
         if self.scaling == "ReverseLogarithmic":
             wrong(
                 "ReverseLogarithmic scaling of an integer range",
-                "SageMaker offers it for continuous ranges only; use Auto, Linear or Logarithmic",
+                "SageMaker supports it for continuous ranges only; use Auto, Linear or Logarithmic",
             )
         return self
 
@@ -115,21 +115,21 @@ def _check_bounds(low: float, high: float, scaling: Scaling) -> None:
     if low == high:
         wrong(f"min and max are both {low}", "Give a fixed value under hyperparameters instead")
     if scaling == "Logarithmic" and low <= 0:
-        wrong(f"Logarithmic scaling from {low}", "It needs min above 0; use Auto or Linear")
+        wrong(f"Logarithmic scaling from {low}", "It requires min above 0; use Auto or Linear")
 
 
 Range = Annotated[ContinuousRange | IntegerRange | CategoricalRange, Field(discriminator="type")]
 
 
 class Objective(_Model):
-    """The metric a tuning job optimises, as the training script's metric definitions name it."""
+    """The metric that a tuning job optimizes, by its name in the metric definitions."""
 
     metric: Annotated[str, Field(min_length=1, max_length=255)]
     type: Literal["Maximize", "Minimize"]
 
 
 class ResourceLimits(_Model):
-    """How much one tuning job may do; SageMaker's ResourceLimits."""
+    """The limits of one tuning job; SageMaker's ResourceLimits."""
 
     max_training_jobs: (
         Annotated[StrictInt, Field(ge=1, le=aws_limits.TRAINING_JOBS_RANDOM)] | None
@@ -146,7 +146,7 @@ class ResourceLimits(_Model):
 
 
 class TuningRequest(_Model):
-    """What a team wants tuned. Only ``hyperparameter_ranges`` is required."""
+    """A request for a tuning job. Only ``hyperparameter_ranges`` is required."""
 
     version: Literal[1] = 1
     request_id: RequestId
@@ -173,7 +173,7 @@ class TuningRequest(_Model):
             if self.request_id in getattr(self, field):
                 wrong(
                     f"{field} names the request itself ({self.request_id})",
-                    "Name requests that end before this one starts",
+                    "Name other requests",
                     field=field,
                 )
         ours = sorted(key for key in self.tags if key.startswith(OWN_TAG_PREFIX))
@@ -186,17 +186,17 @@ class TuningRequest(_Model):
         return self
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, defaults left out; equal requests give equal text."""
+        """Return canonical JSON: sorted keys, no defaults; equal requests give equal text."""
         value = self.model_dump(mode="json", exclude_defaults=True)
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON; tells a repeated request from another of the same id."""
+        """Return the SHA-256 of the canonical JSON, which distinguishes requests of one id."""
         return digest(self.to_json())
 
 
 def digest(canonical: str) -> str:
-    """See ``TuningRequest.digest``; for who has the canonical JSON already."""
+    """Return the digest of a request that is already canonical JSON."""
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -206,18 +206,18 @@ def _check_names(static: Mapping[str, object], ranges: Mapping[str, object]) -> 
             fix = f"Use 1 to {aws_limits.HYPERPARAMETER_NAME_LENGTH}"
             wrong(f"a hyperparameter name of {len(name)} characters", fix)
         if name.startswith("_"):
-            wrong(f"{name!r} is reserved by SageMaker", "Use a name without leading underscore")
+            wrong(f"{name!r} is reserved by SageMaker", "Use a name without a leading underscore")
     both = sorted(set(static) & set(ranges))
     if both:
         wrong(
             f"{both[0]!r} is both in hyperparameters and in hyperparameter_ranges",
-            "Keep it in one of the two",
+            "Keep it in only one of them",
             field=f"hyperparameters.{both[0]}",
         )
 
 
 class Cancel(_Model):
-    """Cancel a queued request or stop a running one; may even overtake its request."""
+    """An action that cancels a queued request or stops a running one; may precede its request."""
 
     version: Literal[1] = 1
     action: Literal["cancel"]
@@ -225,7 +225,7 @@ class Cancel(_Model):
 
 
 class SetPriority(_Model):
-    """Move a queued request within its team's line."""
+    """An action that moves a queued request within its team's queue."""
 
     version: Literal[1] = 1
     action: Literal["priority"]
@@ -234,7 +234,7 @@ class SetPriority(_Model):
 
 
 class Hold(_Model):
-    """Keep a request, or without request id the whole team, from starting."""
+    """An action that puts a request on hold, or its whole team if no request id is given."""
 
     version: Literal[1] = 1
     action: Literal["hold"]
@@ -242,7 +242,7 @@ class Hold(_Model):
 
 
 class Release(_Model):
-    """Undo a hold."""
+    """An action that releases a request, or its whole team, from a hold."""
 
     version: Literal[1] = 1
     action: Literal["release"]
@@ -266,27 +266,27 @@ _ACTIONS: dict[str, type[Action]] = {
 
 
 def parse_message(body: str, message_id: str) -> Message:
-    """Read one SQS message body.
+    """Parse the body of an SQS message.
 
     Args:
         body: the message as sent, JSON of at most 256 KB.
-        message_id: becomes the request id where the message names none.
+        message_id: the SQS message id, used as request id if the message has none.
 
     Raises:
-        InvalidRequest: with the first field that is wrong, the problem and the fix.
+        InvalidRequest: naming the first wrong field, the problem and the fix.
     """
     size = len(body.encode(errors="surrogatepass"))
     if size > MAX_BODY_BYTES:
         raise InvalidRequest(
             "body",
-            f"{size // 1024} KB is more than the {MAX_BODY_BYTES // 1024} KB a request may have",
-            "Put large content into S3 and name its location",
+            f"{size // 1024} KB exceeds the limit of {MAX_BODY_BYTES // 1024} KB",
+            "Store large content in S3 and reference it",
         )
     return parse_fields(_read_json(body), message_id)
 
 
 def parse_fields(fields: Mapping[str, Any], message_id: str) -> Message:
-    """Read a message that is already a mapping; see ``parse_message``."""
+    """Parse a message that is already a mapping; see ``parse_message``."""
     _check_version(fields.get("version"))
     if "action" in fields:
         return _parse_action(fields)
@@ -297,14 +297,14 @@ def parse_fields(fields: Mapping[str, Any], message_id: str) -> Message:
 
 
 def _check_version(version: object) -> None:
-    """Before the fields: a later version may have others, and they are not what is wrong."""
+    """Reject a later version before its fields, which may differ, are checked."""
     if isinstance(version, int) and version > VERSION:
-        problem = f"{version} is not known to this deployment, which reads {VERSION}"
-        raise InvalidRequest("version", problem, "Deploy a later hpoq, then redrive the message")
+        problem = f"{version} is not supported by this deployment, which supports {VERSION}"
+        raise InvalidRequest("version", problem, "Upgrade hpoq, then redrive the message")
 
 
 def request_id_of(body: str, message_id: str) -> str:
-    """The id under which a message that may be unreadable is accounted for."""
+    """Return the request id of a message, or its message id if the body cannot be parsed."""
     try:
         fields = _read_json(body) if len(body) <= MAX_BODY_BYTES else {}
         named = TypeAdapter(RequestId).validate_python(fields.get("request_id"))
@@ -314,17 +314,17 @@ def request_id_of(body: str, message_id: str) -> str:
 
 
 def wire_value(value: Scalar) -> str:
-    """A hyperparameter as the API carries it, a string; booleans in JSON's spelling."""
+    """Return a hyperparameter as the string that the API expects; booleans as in JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else repr(value)
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of everything a request queue accepts."""
+    """Return the JSON Schema (draft 2020-12) of all messages that a request queue accepts."""
     schema = TypeAdapter(Message).json_schema()
     required = schema["$defs"]["TuningRequest"]["required"]
-    required.remove("request_id")  # the SQS message id stands in for it
+    required.remove("request_id")  # the SQS message id is used instead
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "hpoq message, version 1",
@@ -334,20 +334,20 @@ def json_schema() -> dict[str, Any]:
 
 def _read_json(body: str) -> dict[str, Any]:
     def refuse_constant(name: str) -> NoReturn:
-        raise InvalidRequest("body", f"{name} is no JSON number", "Use a finite number")
+        raise InvalidRequest("body", f"{name} is not valid JSON", "Use a finite number")
 
     def refuse_twice(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
         if len(fields) < len(pairs):
             counts = Counter(name for name, _ in pairs)
             twice = next(name for name, count in counts.items() if count > 1)
-            raise InvalidRequest(twice, "the field is given twice", "Give it once")
+            raise InvalidRequest(twice, "the field appears twice", "Remove one of them")
         return fields
 
     try:
         value = json.loads(body, parse_constant=refuse_constant, object_pairs_hook=refuse_twice)
     except (ValueError, RecursionError) as error:
-        raise InvalidRequest("body", f"not JSON ({error})", "Send one JSON object") from None
+        raise InvalidRequest("body", f"not valid JSON ({error})", "Send one JSON object") from None
     _check_characters(value)
     if not isinstance(value, dict):
         raise InvalidRequest("body", "not a JSON object", 'Send {"hyperparameter_ranges": ...}')
@@ -355,13 +355,15 @@ def _read_json(body: str) -> dict[str, Any]:
 
 
 def _check_characters(value: object) -> None:
-    """JSON can spell half a character, which neither DynamoDB nor SageMaker can store."""
+    """Reject unpaired surrogates, which neither DynamoDB nor SageMaker can store."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         half = f"\\u{ord(error.object[error.start]):04x}"
-        problem = f"{half} alone is no character"
-        raise InvalidRequest("body", problem, "Send both halves of a pair, or UTF-8") from None
+        problem = f"{half} is an unpaired surrogate"
+        raise InvalidRequest(
+            "body", problem, "Send both surrogates of the pair, or UTF-8"
+        ) from None
 
 
 def _parse_action(fields: Mapping[str, Any]) -> Action:
@@ -369,7 +371,7 @@ def _parse_action(fields: Mapping[str, Any]) -> Action:
     model = _ACTIONS.get(action) if isinstance(action, str) else None
     if model is None:
         known = ", ".join(_ACTIONS)
-        raise InvalidRequest("action", f"{action!r} is no action", f"Use one of {known}")
+        raise InvalidRequest("action", f"unknown action {action!r}", f"Use one of {known}")
     try:
         return model.model_validate(fields)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What DevOps decides: teams, limits, guardrails and job templates, read and checked once."""
+"""The settings that DevOps chooses: teams, limits, guardrails and job templates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TeamName = Annotated[str, Field(pattern=TEAM_PATTERN)]
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
-# The one in C reads templates ten times as fast, at every cold start.
+# The loader in C reads the templates ten times as fast, which shortens every cold start.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEPLOYMENT_FILE = "deployment.json"
 TEMPLATES_DIRECTORY = Path(__file__).parents[1] / "templates"
@@ -32,79 +32,80 @@ class _Settings(BaseModel):
 
 
 class TeamSettings(_Settings):
-    """How one team shares the account."""
+    """One team's share of the account."""
 
-    weight: Annotated[float, Field(gt=0)] = 1.0  # matters under contention only
-    guaranteed_share: Annotated[float, Field(ge=0, le=1)] = 0.0  # of each resource; goes first
-    ceiling: Annotated[float, Field(gt=0, le=1)] = 1.0  # of each resource; never more
-    # Of each resource, how much of the guaranteed share others may use while it is idle; all of it
-    # unless set.
+    weight: Annotated[float, Field(gt=0)] = 1.0  # of the team's fair share, under contention
+    guaranteed_share: Annotated[float, Field(ge=0, le=1)] = 0.0  # of each resource
+    ceiling: Annotated[float, Field(gt=0, le=1)] = 1.0  # the most that the team may use of each
+    # How much of the guaranteed share other teams may use while it is idle. None: all of it.
     lend: Annotated[float, Field(ge=0, le=1)] | None = None
-    # Of each resource, how far beyond the guaranteed share the team may go; up to the ceiling
-    # unless set.
+    # How far the team may exceed its guaranteed share. None: up to the ceiling.
     borrow: Annotated[float, Field(ge=0, le=1)] | None = None
-    # Whether running requests may be stopped to make room, and go on later from what they finished:
-    # for another team whose guarantee covers what it asks for, or for a higher priority of its own.
+    # Whether running requests may be preempted and resumed later: by another team that reclaims its
+    # guaranteed share, or by a request of the same team with a higher priority.
     preemptible: bool = False
-    # The highest priority a request can have; a message that asks for more gets this one.
+    # The highest priority of the team's requests. A higher priority in a message is lowered to it.
     priority_cap: Annotated[int, Field(ge=-1000, le=1000)] | None = None
-    # An SNS topic of the team's own, told of each change of state of its requests.
+    # Whether the team has an SNS topic that receives every state change of its requests.
     notify: bool = False
-    notify_emails: tuple[str, ...] = ()  # subscribed to it; any address makes the topic
-    # Training instance-hours of a calendar month (UTC); what would exceed them waits.
+    notify_emails: tuple[str, ...] = ()  # subscribed to the topic; any address implies notify
+    # Training instance-hours per calendar month (UTC). Requests that would exceed them wait.
     monthly_instance_hours: Annotated[float, Field(ge=0)] | None = None
 
     @property
     def most(self) -> float:
-        """The largest share of any resource the team may hold."""
+        """The largest share of any resource that the team may use."""
         borrowed = 1.0 if self.borrow is None else self.borrow
         return min(self.ceiling, self.guaranteed_share + borrowed)
 
     @property
     def lends(self) -> float:
-        """The share of its guarantee that others may use while it is idle."""
+        """The share of each resource that other teams may borrow while it is idle."""
         return self.guaranteed_share if self.lend is None else self.lend
 
     def capped(self, priority: int) -> int:
-        """The priority that a request of the team can have of what it asks for."""
+        """Return a priority, lowered to the team's cap."""
         return priority if self.priority_cap is None else min(priority, self.priority_cap)
 
     @model_validator(mode="after")
     def _consistent(self) -> TeamSettings:
         guaranteed = self.guaranteed_share
         if self.ceiling < guaranteed:
-            problem = f"a ceiling of {self.ceiling:g} is below the guaranteed share, {guaranteed:g}"
-            wrong(problem, "Raise the ceiling or lower the guarantee")
+            problem = f"the ceiling {self.ceiling:g} is below the guaranteed share {guaranteed:g}"
+            wrong(problem, "Raise the ceiling or lower the guaranteed share")
         if self.lends > guaranteed:
-            problem = f"lends {self.lends:g} of each resource, but {guaranteed:g} is guaranteed"
+            problem = f"lend {self.lends:g} exceeds the guaranteed share {guaranteed:g}"
             wrong(problem, "Lend at most the guaranteed share")
         if self.most == 0:
-            wrong("neither guaranteed nor borrowed: the team could start nothing", "Raise one")
+            wrong(
+                "guaranteed_share and borrow are both 0, so the team could start nothing",
+                "Raise one of them",
+            )
         return self
 
 
 class Limits(_Settings):
-    """What the account may hold at once, and how fast it may be asked."""
+    """The limits on concurrent use of the account, and on the rate of API calls."""
 
     tuning_jobs: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = aws_limits.TUNING_JOBS
     creates_per_second: Annotated[float, Field(gt=0, le=100)] = 5.0
-    # Before that rate applies: an empty account fills at once, and botocore waits if throttled.
+    # A burst before that rate applies, to fill an empty account. botocore retries throttled calls.
     creates_at_once: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = aws_limits.TUNING_JOBS
-    # Training instances per type, in place of what Service Quotas says.
+    # Training instances per type; replaces the quota that Service Quotas reports.
     instances: dict[str, Annotated[int, Field(ge=0)]] = {}
-    # Training instances per type that are left to others in the account.
+    # Training instances per type that are left to other users of the account.
     headroom: dict[str, Annotated[int, Field(ge=0)]] = {}
 
 
 class Vpc(_Settings):
-    """Where training jobs run."""
+    """The VPC that training jobs run in."""
 
     subnets: Annotated[tuple[str, ...], Field(min_length=1, max_length=16)]
     security_group_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=5)]
 
 
 class Guardrails(_Settings):
-    """What no message can widen. None, or an empty list, leaves the choice to the teams."""
+    """Limits that no message can exceed. None or an empty list leaves the choice to the teams."""
 
     instance_types: tuple[str, ...] = ()  # exact, or a pattern such as ml.m5.*
     images: tuple[str, ...] = ()  # exact, or a pattern such as 123456789012.dkr.ecr.*/*
@@ -128,26 +129,26 @@ class Guardrails(_Settings):
 
 
 class Deployment(_Settings):
-    """The part of the settings that is fixed when the stack is synthesised."""
+    """The settings that are fixed when the stack is synthesized."""
 
     teams: Annotated[dict[TeamName, TeamSettings], Field(min_length=1)]
     limits: Limits = Limits()
     default_template: str = "credit-default-cpu"
     guardrails: Guardrails = Guardrails()
-    # USD an hour of one instance, by type: for estimates only. None is known without being set.
+    # USD per instance-hour by instance type, for estimates only. Unknown unless set here.
     prices: dict[str, Annotated[float, Field(ge=0)]] = {}
 
     @model_validator(mode="after")
     def _guarantees_can_be_kept(self) -> Deployment:
         total = sum(team.guaranteed_share for team in self.teams.values())
         if total > 1 + 1e-9:
-            problem = f"the guaranteed shares add up to {total:g}"
-            wrong(problem, "Give the teams together at most 1", field="teams")
+            problem = f"the guaranteed shares of all teams add up to {total:g}"
+            wrong(problem, "Lower them to a total of at most 1", field="teams")
         return self
 
 
 class FrameworkImage(_Settings):
-    """An AWS deep learning container, looked up by the SageMaker SDK."""
+    """An AWS deep learning container, whose URI the SageMaker SDK knows."""
 
     framework: Literal["pytorch", "tensorflow", "huggingface", "sklearn", "xgboost"]
     version: str
@@ -155,16 +156,16 @@ class FrameworkImage(_Settings):
 
 
 class Template(_Settings):
-    """A job template: what a message need not say. A file of ``templates/``."""
+    """A job template: defaults for the fields that a message omits. A file in ``templates/``."""
 
     description: str
     image: FrameworkImage | str
     entry_point: str | None = None  # a script of the bundled training source
-    request: dict[str, Any] = {}  # message fields used where the message has none
+    request: dict[str, Any] = {}  # defaults for fields of the message
     tuning_job: dict[str, Any] = {}  # CreateHyperParameterTuningJob fields, API spelling
-    # A hyperparameter that takes the ranges as JSON: the script searches them by itself.
+    # The hyperparameter that passes the ranges as JSON to a script that searches them itself.
     ranges_parameter: str | None = None
-    # Their values appear in no log line, reason, dead-letter attribute or event.
+    # Their values are redacted from log lines, reasons, dead-letter attributes and events.
     secret_hyperparameters: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -177,7 +178,7 @@ class Template(_Settings):
 
 
 class Environment(_Settings):
-    """What CloudFormation alone knows; the function's environment variables."""
+    """The environment variables of the function, which CloudFormation sets."""
 
     deployment: str
     ledger_table: str
@@ -189,10 +190,10 @@ class Environment(_Settings):
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Environment:
-        """Read ``HPOQ_*`` and the Region.
+        """Read the variables ``HPOQ_*`` and ``AWS_REGION``.
 
         Raises:
-            InvalidSettings: naming the first variable that is missing.
+            InvalidSettings: naming the first missing variable.
         """
         names = {field: f"HPOQ_{field.upper()}" for field in cls.model_fields} | {
             "region": "AWS_REGION"
@@ -205,10 +206,10 @@ class Environment(_Settings):
 
 
 def read_deployment(path: Path) -> Deployment:
-    """Load ``deployment.json``.
+    """Read ``deployment.json``.
 
     Raises:
-        InvalidSettings: with the key, the problem and the fix.
+        InvalidSettings: naming the key, the problem and the fix.
     """
     try:
         fields = json.loads(path.read_text())
@@ -218,38 +219,40 @@ def read_deployment(path: Path) -> Deployment:
 
 
 def parse_deployment(fields: Mapping[str, Any]) -> Deployment:
-    """Check settings that are already a mapping; see ``read_deployment``."""
+    """Parse settings that are already a mapping; see ``read_deployment``."""
     return _parse(Deployment, fields, "settings")
 
 
 def read_templates(directory: Path = TEMPLATES_DIRECTORY) -> dict[str, Template]:
-    """Every ``*.yaml`` of a directory, by its name without the ending.
+    """Read all ``*.yaml`` files of a directory, by file name without the extension.
 
     Raises:
-        InvalidSettings: for the first file that is no template.
+        InvalidSettings: for the first file that is not a valid template.
     """
     return {path.stem: read_template(path) for path in sorted(directory.glob("*.yaml"))}
 
 
 def parse_template(name: str, fields: Mapping[str, Any]) -> Template:
-    """Check one template that is already a mapping."""
+    """Parse a template that is already a mapping."""
     return _parse(Template, fields, f"template {name}")
 
 
 def read_template(path: Path) -> Template:
-    """One template, of the file's name without the ending.
+    """Read one template, named as the file without its extension.
 
     Raises:
-        InvalidSettings: it cannot be read, or is no template.
+        InvalidSettings: the file cannot be read or is not a valid template.
     """
     try:
         fields = yaml.load(path.read_text(), Loader=_LOADER)  # noqa: S506  a safe one
     except OSError as error:
-        raise InvalidSettings(path.name, str(error.strerror), "Give a template's file") from None
+        raise InvalidSettings(
+            path.name, str(error.strerror), "Pass the path of a template"
+        ) from None
     except yaml.YAMLError as error:
-        raise InvalidSettings(path.name, f"not YAML ({error})", "Mend the file") from None
+        raise InvalidSettings(path.name, f"not valid YAML ({error})", "Fix the file") from None
     if not isinstance(fields, dict):
-        raise InvalidSettings(path.name, "not a mapping", "Start with description: ...")
+        raise InvalidSettings(path.name, "not a mapping", "Begin with description: ...")
     return parse_template(path.stem, fields)
 
 

@@ -1,9 +1,9 @@
-"""Pydantic's validation errors as one line for the sender: field, problem, fix."""
+"""Turns Pydantic's validation errors into one line: field, problem and fix."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -11,17 +11,17 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from hpo_dispatcher.contract.errors import InvalidRequest
 
-# The branches of a union of plain types, as pydantic names them, in a sender's words.
+# Pydantic's names of the branches of a union of plain types, and the words that users know.
 _SCALARS = {"str": "string", "float": "number", "int": "whole number", "bool": "boolean"}
 
 
 def wrong(problem: str, fix: str, field: str = "") -> NoReturn:
-    """Refuse a value from within a validator of ours, for ``first_problem`` to phrase.
+    """Reject a value from within a model's validator; ``first_problem`` reports it.
 
     Args:
-        problem: what is wrong with it.
-        fix: what to do about it.
-        field: which one, where it is not the one being validated.
+        problem: what is wrong with the value.
+        fix: how to fix it.
+        field: the field to name, if it is not the one being validated.
     """
     context = {"problem": problem, "fix": fix, "field": field}
     raise PydanticCustomError("hpoq", "{problem}", context)
@@ -30,14 +30,14 @@ def wrong(problem: str, fix: str, field: str = "") -> NoReturn:
 def first_problem(
     error: ValidationError, fields: Mapping[str, Any], known_fields: Collection[str]
 ) -> InvalidRequest:
-    """The one problem worth naming first.
+    """Return the first problem of a validation error.
 
-    An unknown field goes before a missing one: it is usually the same, misspelt.
+    An unknown field is reported before a missing one, because it usually is its misspelling.
 
     Args:
-        error: what pydantic found.
-        fields: the message as sent, to tell its field names from pydantic's union branches.
-        known_fields: names to suggest from.
+        error: the error that Pydantic raised.
+        fields: the message as sent, which distinguishes its field names from union branches.
+        known_fields: field names that may be suggested.
     """
     errors = error.errors(include_url=False)
     details = min(errors, key=lambda each: each["type"] != "extra_forbidden")
@@ -54,11 +54,16 @@ def _is_scalar_branch(details: ErrorDetails) -> bool:
 
 
 def _no_scalar(details: ErrorDetails, errors: Collection[ErrorDetails]) -> tuple[str, str]:
-    """Every branch of the union failed; name them together."""
+    """Describe a value that matches no branch of a union."""
     place = details["loc"][:-1]
     branches = {str(each["loc"][-1]) for each in errors if each["loc"][:-1] == place}
     allowed = [word for name, word in _SCALARS.items() if name in branches]
-    return f"{_shown(details['input'])} is no {', '.join(allowed)}", "Give one plain value"
+    return f"{_shown(details['input'])} is not a {_either(allowed)}", "Give one plain value"
+
+
+def _either(words: Sequence[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _path(details: ErrorDetails, fields: Mapping[str, Any]) -> str:
@@ -91,7 +96,7 @@ def _phrase(details: ErrorDetails, known_fields: Collection[str]) -> tuple[str, 
     message = details["msg"]
     return (
         f"{message[:1].lower()}{message[1:]}, not {_shown(details['input'])}",
-        "`hpoq schema` says what is allowed here",
+        "`hpoq schema` prints what is allowed",
     )
 
 
@@ -102,7 +107,7 @@ def _pattern(details: ErrorDetails) -> tuple[str, str]:
 
 def _too_long(details: ErrorDetails) -> tuple[str, str]:
     most = details.get("ctx", {}).get("max_length")
-    return f"{len(details['input'])} entries, {most} at most", "Leave some out"
+    return f"{len(details['input'])} entries exceed the limit of {most}", "Remove some"
 
 
 _PHRASES: dict[str, Callable[[ErrorDetails], tuple[str, str]]] = {
@@ -112,20 +117,20 @@ _PHRASES: dict[str, Callable[[ErrorDetails], tuple[str, str]]] = {
         "Use continuous, integer or categorical",
     ),
     "union_tag_not_found": lambda _: (
-        "the range says no type",
+        "the range has no type",
         "Add type: continuous, integer or categorical",
     ),
     "string_pattern_mismatch": _pattern,
     "too_long": _too_long,
-    "too_short": lambda _: ("empty", "Give at least one entry"),
+    "too_short": lambda _: ("empty", "Add at least one entry"),
 }
 
 
 def _nearest(name: str, known_fields: Collection[str]) -> str:
-    import difflib  # only for whom it helps, not at every cold start
+    import difflib  # imported only when needed: it would slow down every cold start
 
     near = difflib.get_close_matches(name, sorted(known_fields), n=1)
-    return f"Did you mean {near[0]}?" if near else "Remove it, or put API fields under overrides"
+    return f"Did you mean {near[0]}?" if near else "Remove it, or move an API field to overrides"
 
 
 def _shown(value: object) -> str:

@@ -30,7 +30,7 @@ from hpo_dispatcher.ports import (
 )
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 from hpo_dispatcher.tuning_job.parents import parents_in_order
-from hpo_dispatcher.tuning_job.resumption import continuation
+from hpo_dispatcher.tuning_job.resumption import resumption_of
 
 # Starts written ahead together: what a crash leaves to the next cycle, at most.
 START_BATCH = 20
@@ -145,7 +145,7 @@ class Actor:
             by_id = {parent.request_id: parent for parent in found.values()}
             parents = parents_in_order(named, by_id)
             api_request = self.builder.api_request(
-                entry.team, entry.request, parents, continuation(entry)
+                entry.team, entry.request, parents, resumption_of(entry)
             )
             self.bucket.take()
             return self.tuning.create(api_request)

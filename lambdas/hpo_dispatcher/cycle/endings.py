@@ -49,7 +49,7 @@ def ending_of(
     )
     if entry is None:
         return plain
-    best = better(entry.best, detail.best, minimise=detail.minimise)
+    best = better(entry.best, detail.best, minimize=detail.minimize)
     counters = with_earlier(entry.earlier, detail.counters)
     plain = replace(plain, best=best, counters=counters)
     if not job.stopped_for or detail.status is not Status.STOPPED:

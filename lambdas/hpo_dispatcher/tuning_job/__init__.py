@@ -1,1 +1,1 @@
-"""From a request to a CreateHyperParameterTuningJob request; makes no calls."""
+"""Builds CreateHyperParameterTuningJob requests; makes no AWS calls."""

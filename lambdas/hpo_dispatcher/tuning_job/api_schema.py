@@ -1,7 +1,7 @@
-"""A finished API request against botocore's own description of the SageMaker API.
+"""Checks a finished API request against botocore's description of the SageMaker API.
 
-Botocore itself checks types and required members before it sends; enumerations, patterns and
-upper bounds it leaves to the service. Here they are checked too, before anything is created.
+Botocore checks types and required members before it sends a request, and leaves enumerations,
+patterns and bounds to the service. This module checks all of them before anything is created.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "map": (dict,),
     "list": (list, tuple),
 }
-# What the service's own integers hold; botocore writes any number that Python has.
+# Bits of the service's integers; botocore accepts any Python integer.
 _WIDTHS = {"integer": 31, "long": 63}
-# Java's Unicode classes, which Python's re does not know.
+# Java's Unicode classes, which Python's re does not support.
 _JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d"}
 
 
@@ -42,7 +42,7 @@ def check_api_request(api_request: dict[str, Any]) -> None:
     """Check a CreateHyperParameterTuningJob request.
 
     Raises:
-        InvalidRequest: for the first member that the service would refuse, by its path.
+        InvalidRequest: naming the path of the first member that the service would reject.
     """
     found = _problem(_input_rule(), api_request, "")
     if found:
@@ -60,7 +60,7 @@ Problem = tuple[str, str, str]  # where, what, and the fix
 
 
 class _Rule:
-    """What one shape asks of its values; read once, because every message is checked."""
+    """The constraints of one shape, read once because every message is checked."""
 
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
@@ -73,7 +73,7 @@ class _Rule:
         self.allowed: Sequence[str] = shape.metadata.get("enum", ())
         self.pattern: str = shape.metadata.get("pattern", "")
 
-    # Of structures, lists and maps; read when first met.
+    # The members of structures, lists and maps are read at first use.
 
     @cached_property
     def members(self) -> Mapping[str, _Rule]:
@@ -102,14 +102,15 @@ class _Rule:
 
 def _problem(rule: _Rule, value: Any, path: str) -> Problem | None:
     if type(value) not in rule.types and not _has_type(rule, value):
-        return path, f"{value!r} is no {rule.type_name}", "Use the API's own types"
+        problem = f"{value!r} has the wrong type"
+        return path, problem, f"The API expects the type {rule.type_name}"
     found = _out_of_bounds(rule, value, path) if rule.bounded else None
     inside = _INSIDE.get(rule.type_name)
     return found or (inside(rule, value, path) if inside else None)
 
 
 def _has_type(rule: _Rule, value: Any) -> bool:
-    """A bool is an int only to Python."""
+    """Return whether a value has the type of a rule. A Python bool is not an integer here."""
     return isinstance(value, rule.types) and not isinstance(value, bool)
 
 
@@ -118,7 +119,7 @@ def _out_of_bounds(rule: _Rule, value: Any, path: str) -> Problem | None:
     measured = isinstance(value, (str, list, tuple, dict))
     size = len(value) if measured else value
     if bits and not -(1 << bits) <= size < 1 << bits:
-        return path, f"a number of more than {bits} bits", "Use a smaller number"
+        return path, f"the number has more than {bits} bits", "Use a smaller number"
     unit = (" characters" if isinstance(value, str) else " entries") if measured else ""
     if low is not None and size < low:
         return path, f"{size}{unit} is less than {low}", f"Use at least {low}"
@@ -131,13 +132,13 @@ def _in_structure(rule: _Rule, value: dict[str, Any], path: str) -> Problem | No
     prefix = f"{path}." if path else ""
     for name in rule.required:
         if name not in value:
-            return f"{prefix}{name}", "missing", "Add it under overrides or in the template"
+            return f"{prefix}{name}", "missing", "Add it to overrides or to the template"
     for name, item in value.items():
         member = rule.members.get(name)
         if member is None:
             near = difflib.get_close_matches(str(name), rule.members, n=1)
             fix = f"Did you mean {near[0]}?" if near else f"Use {', '.join(rule.members)}"
-            return f"{prefix}{name}", "no such field in the API", fix
+            return f"{prefix}{name}", "the API has no such field", fix
         found = _problem(member, item, f"{prefix}{name}")
         if found:
             return found
@@ -165,7 +166,7 @@ def _in_text(rule: _Rule, value: str, path: str) -> Problem | None:
     if rule.allowed and value not in rule.allowed:
         near = difflib.get_close_matches(value, rule.allowed, n=1)
         choice = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(rule.allowed[:8])}"
-        return path, f"{value!r} is unknown to the API", choice
+        return path, f"the API does not accept {value!r}", choice
     if rule.pattern and not rule.regex.fullmatch(value):
         return path, f"{value!r} is not allowed", f"It must match {rule.pattern}"
     return None
@@ -180,7 +181,7 @@ _INSIDE: Mapping[str, Callable[[_Rule, Any, str], Problem | None]] = {
 
 
 def definitions(api_request: ApiRequest) -> list[dict[str, Any]]:
-    """The training job definitions, whichever of the two fields carries them."""
+    """Return the training job definitions from either of the two fields that hold them."""
     if "TrainingJobDefinitions" in api_request:
         return list(api_request["TrainingJobDefinitions"])
     return [api_request["TrainingJobDefinition"]] if "TrainingJobDefinition" in api_request else []

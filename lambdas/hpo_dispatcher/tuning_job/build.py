@@ -1,8 +1,8 @@
-"""A request, a template and the guardrails become one CreateHyperParameterTuningJob request.
+"""Merges a request, its template and the guardrails into a CreateHyperParameterTuningJob request.
 
-Everything here is a pure function of its arguments. Merged in this order, later wins:
-template, message, ``overrides``, deployment; then checked against the guardrails, the
-documented limits and botocore's service model.
+All functions are pure. Values are merged in this order, later ones win: template, message,
+``overrides``, deployment. The result is checked against botocore's service model, the guardrails
+and the documented limits.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from hpo_dispatcher.contract.settings import Environment, Guardrails, Template
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest, check_api_request, definitions
 from hpo_dispatcher.tuning_job.defaults import with_template_defaults
 from hpo_dispatcher.tuning_job.guardrails import Owned, check_guardrails, with_enforced
-from hpo_dispatcher.tuning_job.parents import Continuation, Parent
+from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.script_search import as_one_training_job
 from hpo_dispatcher.tuning_job.service_limits import check_documented_limits
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """What one tuning job holds while it runs."""
+    """The resources that one tuning job uses while it runs."""
 
     tuning_jobs: int  # always 1
     instances: Mapping[str, int]  # instance type -> parallel training jobs x instance count
@@ -49,36 +49,36 @@ def build(
     *,
     image: str,
     parents: Sequence[Parent] = (),
-    continuation: Continuation | None = None,
+    resumption: Resumption | None = None,
 ) -> ApiRequest:
-    """The finished CreateHyperParameterTuningJob request.
+    """Build the finished CreateHyperParameterTuningJob request.
 
     Args:
-        request: as accepted.
-        team: where the message came from.
-        template: the template the request names, or the deployment's default.
-        guardrails: win over everything a message says.
+        request: the request as accepted.
+        team: team whose queue the message came from.
+        template: the template that the request names, or the deployment's default.
+        guardrails: limits that override every value of the message.
         environment: bucket, role, training source and Region of the deployment.
         image: URI of the training image, resolved from the template.
-        parents: the tuning jobs of ``warm_start_from``, in that order.
-        continuation: what its earlier tuning jobs leave to this one, if it had any.
+        parents: the tuning jobs of ``warm_start_from``, in the same order.
+        resumption: what the request's earlier, preempted tuning jobs leave to do; None if none.
 
     Raises:
-        InvalidRequest: for what SageMaker would refuse.
-        NotAllowed: for what the guardrails refuse.
+        InvalidRequest: SageMaker would reject the request.
+        NotAllowed: the guardrails reject the request.
     """
     request = as_one_training_job(with_template_defaults(request, template), template)
     _check_reserved(request)
     merged = _merge(_base(template, team, request, environment, image), _fields(request))
     merged = _spread_definitions(_merge(merged, request.overrides), request)
     merged = with_enforced(merged, guardrails, role_arn=environment.training_role_arn)
-    before = continuation.number if continuation else 0
+    before = resumption.number if resumption else 0
     merged["HyperParameterTuningJobName"] = tuning_job_name(team, request.request_id, before)
     merged["Tags"] = _tags(request, team, environment.deployment)
-    check_api_request(merged)  # what is computed below relies on it
-    if continuation:
-        merged = _continued(merged, continuation)
-    parents = _within_limits(parents, continuation, merged)
+    check_api_request(merged)  # the code below relies on its shape
+    if resumption:
+        merged = _resumed(merged, resumption)
+    parents = _within_limits(parents, resumption, merged)
     merged |= _warm_start(request, parents)
     owned = Owned(
         team=team,
@@ -91,10 +91,10 @@ def build(
 
 
 def demand(api_request: ApiRequest) -> Demand:
-    """Instances per type that the tuning job may hold at once.
+    """Return the instances per type that the tuning job may use at once.
 
-    Where several definitions or instance types are possible, each may get all the
-    parallelism, so the most each could take counts.
+    If there are several definitions or instance types, SageMaker may give all parallel training
+    jobs to any of them, so each counts with its maximum.
     """
     config = api_request["HyperParameterTuningJobConfig"]
     parallel = config["ResourceLimits"]["MaxParallelTrainingJobs"]
@@ -133,7 +133,7 @@ def _base(
         "RoleArn": environment.training_role_arn,
         "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
     }
-    if template.entry_point:  # script mode: the container fetches the source and runs the script
+    if template.entry_point:  # script mode: the container downloads and runs the script
         definition["StaticHyperParameters"] = {
             "sagemaker_program": template.entry_point,
             "sagemaker_submit_directory": environment.training_source,
@@ -153,7 +153,7 @@ def _filled(value: Any, places: Mapping[str, str]) -> Any:
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Objects are joined member by member; anything else of ``above`` replaces."""
+    """Merge objects recursively; every other value of ``above`` replaces the one below."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
@@ -223,49 +223,51 @@ def _warm_start(request: TuningRequest, parents: Sequence[Parent]) -> ApiRequest
     }
 
 
-def _continued(api_request: ApiRequest, continuation: Continuation) -> ApiRequest:
-    """Only what is left; and not from the same random numbers, which would repeat what was."""
+def _resumed(api_request: ApiRequest, resumption: Resumption) -> ApiRequest:
+    """Limit the request to what is left, with another seed so that no trial is repeated."""
     config = dict(api_request["HyperParameterTuningJobConfig"])
-    limits = config["ResourceLimits"] | {"MaxNumberOfTrainingJobs": continuation.training_jobs}
+    limits = config["ResourceLimits"] | {"MaxNumberOfTrainingJobs": resumption.training_jobs}
     parallel = limits["MaxParallelTrainingJobs"]
-    limits["MaxParallelTrainingJobs"] = min(parallel, continuation.training_jobs)
+    limits["MaxParallelTrainingJobs"] = min(parallel, resumption.training_jobs)
     if "MaxRuntimeInSeconds" in limits:
-        left = limits["MaxRuntimeInSeconds"] - continuation.seconds
+        left = limits["MaxRuntimeInSeconds"] - resumption.seconds
         limits["MaxRuntimeInSeconds"] = max(aws_limits.MIN_RUNTIME_SECONDS, left)
     if "RandomSeed" in config:
-        config["RandomSeed"] = (config["RandomSeed"] + continuation.number) % 2**31
+        config["RandomSeed"] = (config["RandomSeed"] + resumption.number) % 2**31
     config["ResourceLimits"] = limits
     return api_request | {"HyperParameterTuningJobConfig": config}
 
 
 def _within_limits(
-    parents: Sequence[Parent], continuation: Continuation | None, api_request: ApiRequest
+    parents: Sequence[Parent], resumption: Resumption | None, api_request: ApiRequest
 ) -> list[Parent]:
-    """The parents that SageMaker's limits leave room for.
+    """Return the warm start parents that SageMaker's limits allow.
 
-    A request's own earlier tuning jobs come first. Then the tuning jobs named in its message;
-    these are left out only where it goes on, because what it has found builds on them already.
+    A request's own earlier tuning jobs come first, then the parents named in its message. Those are
+    omitted only if the request is resumed, because its earlier tuning jobs already build on them.
     """
     config = api_request["HyperParameterTuningJobConfig"]
     total = config["ResourceLimits"].get("MaxNumberOfTrainingJobs", 0)
-    chosen = list(continuation.parents) if continuation else []
+    chosen = list(resumption.parents) if resumption else []
     room = aws_limits.training_jobs_limit(config["Strategy"]) - total
     room -= sum(parent.training_jobs for parent in chosen)
     for parent in sorted(parents, key=lambda each: each.earlier):
         fits = len(chosen) < aws_limits.WARM_START_PARENTS and parent.training_jobs <= room
-        if fits or not (parent.earlier or continuation):
+        if fits or not (parent.earlier or resumption):
             chosen.append(parent)
             room -= parent.training_jobs
     return chosen
 
 
 def _spread_definitions(api_request: ApiRequest, request: TuningRequest) -> ApiRequest:
-    """Several definitions under ``overrides`` each stand on the template's single one."""
+    """Merge each of several definitions in ``overrides`` over the template's single one."""
     several = api_request.get("TrainingJobDefinitions")
     if several is None:
         return api_request
     if not isinstance(several, list) or not all(isinstance(each, dict) for each in several):
-        raise InvalidRequest("overrides.TrainingJobDefinitions", "no list of objects", "Mend it")
+        raise InvalidRequest(
+            "overrides.TrainingJobDefinitions", "not a list of objects", "Use a list of objects"
+        )
     spread = dict(api_request)
     config = dict(spread["HyperParameterTuningJobConfig"])
     shared = {
@@ -288,10 +290,10 @@ def _tags(request: TuningRequest, team: str, deployment: str) -> list[dict[str, 
 
 def _check_reserved(request: TuningRequest) -> None:
     remedies = {
-        "HyperParameterTuningJobName": "The name is derived from team and request_id; remove it",
+        "HyperParameterTuningJobName": "The name follows from team and request_id; remove it",
         "Tags": "Use the tags field of the message",
         "RoleArn": "The deployment's role is used; remove it",
-        # A tuning job's name follows from team and request id: anybody could name another team's.
+        # Tuning job names can be derived, so a message could name another team's tuning job.
         "WarmStartConfig": "Name requests of your own team in warm_start_from",
     }
     for field, fix in remedies.items():

@@ -1,4 +1,4 @@
-"""Turns a team's request into its finished API request, with the deployment's means."""
+"""Builds ledger entries and API requests with the settings of a deployment."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from hpo_dispatcher.contract.settings import (
 )
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
 from hpo_dispatcher.tuning_job.build import build, demand
-from hpo_dispatcher.tuning_job.parents import Continuation, Parent
-from hpo_dispatcher.tuning_job.resumption import continuation, obstacle
+from hpo_dispatcher.tuning_job.parents import Parent, Resumption
+from hpo_dispatcher.tuning_job.resumption import obstacle, resumption_of
 from hpo_dispatcher.tuning_job.usage import most_instance_seconds
 
 
@@ -35,7 +35,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class JobBuilder:
-    """Settings, templates and the image lookup behind one method."""
+    """A builder of ledger entries and API requests for one deployment."""
 
     deployment: Deployment
     environment: Environment
@@ -54,7 +54,7 @@ class JobBuilder:
     def entry(
         self, team: str, request: TuningRequest, accepted_at: datetime, parents: Sequence[Parent]
     ) -> Entry:
-        """The ledger entry of a request that has just come in.
+        """Return the ledger entry of a new request.
 
         Raises:
             InvalidRequest: the request can never become a tuning job.
@@ -79,13 +79,13 @@ class JobBuilder:
         )
 
     def resumed(self, entry: Entry) -> Entry:
-        """An entry that goes on, with what its next tuning job holds and can use.
+        """Return a preempted entry with the demand of its next tuning job.
 
         Raises:
-            InvalidRequest: it no longer can become a tuning job.
+            InvalidRequest: the request can no longer become a tuning job.
         """
         assert entry.request  # noqa: S101  it had a tuning job that was created from it
-        api_request = self.api_request(entry.team, entry.request, (), continuation(entry))
+        api_request = self.api_request(entry.team, entry.request, (), resumption_of(entry))
         limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
         return replace(
             entry,
@@ -100,9 +100,9 @@ class JobBuilder:
         team: str,
         request: TuningRequest,
         parents: Sequence[Parent] = (),
-        goes_on: Continuation | None = None,
+        resumption: Resumption | None = None,
     ) -> ApiRequest:
-        """The CreateHyperParameterTuningJob request.
+        """Build the CreateHyperParameterTuningJob request.
 
         Raises:
             InvalidRequest: naming the field, the problem and the fix.
@@ -116,22 +116,22 @@ class JobBuilder:
             self.environment,
             image=self._image(template),
             parents=parents,
-            continuation=goes_on,
+            resumption=resumption,
         )
 
     def capped(self, team: str, priority: int) -> int:
-        """What a request of the team can have of the priority it asks for."""
+        """Return a priority, lowered to the team's cap."""
         return self.deployment.teams.get(team, TeamSettings()).capped(priority)
 
     def template_name(self, request: TuningRequest) -> str:
-        """The template a request names, or the deployment's default."""
+        """Return the name of a request's template, by default the deployment's."""
         return request.template or self.deployment.default_template
 
     def _template(self, request: TuningRequest) -> Template:
         name = self.template_name(request)
         if name not in self.templates:
             known = ", ".join(sorted(self.templates))
-            raise InvalidRequest("template", f"{name!r} is unknown", f"Use one of {known}")
+            raise InvalidRequest("template", f"unknown template {name!r}", f"Use one of {known}")
         return self.templates[name]
 
     def _image(self, template: Template) -> str:

@@ -1,4 +1,4 @@
-"""What a request leaves open, filled in from its template."""
+"""Fills the fields that a request omits with its template's defaults."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from hpo_dispatcher.contract.settings import Template
 
 
 def with_template_defaults(request: TuningRequest, template: Template) -> TuningRequest:
-    """Fill what the message leaves open from its template.
+    """Return the request with its template's defaults for the fields that it omits.
 
-    Static hyperparameters are joined name by name, one that the message searches drops out;
-    resource limits are joined field by field.
+    Static hyperparameters are merged by name, except those that the request searches. Resource
+    limits are merged by field.
     """
     defaults = template.request
     static = {
@@ -49,7 +49,7 @@ def _joined_limits(
     joined = {"max_training_jobs": 20, "max_parallel_training_jobs": 5, **defaults, **asked}
     if strategy == "Grid":
         joined["max_training_jobs"] = _grid_size(request)
-    if "max_parallel_training_jobs" not in asked:  # a default must not contradict the message
+    if "max_parallel_training_jobs" not in asked:  # a default must not contradict the request
         joined["max_parallel_training_jobs"] = min(
             joined["max_parallel_training_jobs"], joined["max_training_jobs"]
         )
@@ -57,7 +57,7 @@ def _joined_limits(
 
 
 def _grid_size(request: TuningRequest) -> int:
-    """SageMaker runs the whole grid, and refuses any other number of training jobs."""
+    """Return the size of the grid. SageMaker rejects any other number of training jobs."""
     sizes = []
     for name, each in request.hyperparameter_ranges.items():
         if not isinstance(each, CategoricalRange):
@@ -72,13 +72,13 @@ def _grid_size(request: TuningRequest) -> int:
     if asked is not None and asked != size:
         raise InvalidRequest(
             "resource_limits.max_training_jobs",
-            f"{asked}, but the grid has {size} points and all of them are run",
-            "Leave it out, or use Random",
+            f"{asked}, but the grid has {size} points and SageMaker runs all of them",
+            "Remove it, or use Random",
         )
     if size > aws_limits.TRAINING_JOBS:
         raise InvalidRequest(
             "hyperparameter_ranges",
-            f"a grid of {size} points, {aws_limits.TRAINING_JOBS} at most",
+            f"a grid of {size} points exceeds the limit of {aws_limits.TRAINING_JOBS}",
             "Split it over several requests; `hpoq campaign plan` does",
         )
     return size

@@ -1,8 +1,7 @@
-"""What the deployment decides and no message can widen; ``overrides`` included.
+"""Enforces the deployment's guardrails, which no message can exceed, not even by ``overrides``.
 
-Two steps: ``with_enforced`` puts in what is not for a message to choose, and
-``check_guardrails`` looks at the finished request, so that it matters little which way a
-value came in.
+``with_enforced`` sets the values that the deployment chooses. ``check_guardrails`` checks the
+finished request, so the way in which a value got into it does not matter.
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ Definition = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Owned:
-    """S3 places of the deployment, and the team that asks."""
+    """The S3 locations of a deployment, and the team of a request."""
 
     team: str
-    bucket: str  # artifacts of all teams: output/<team>/ and checkpoints/<team>/ are the team's
-    training_source: str  # the bundled scripts, outside every prefix
+    bucket: str  # artifacts of all teams; output/<team>/ and checkpoints/<team>/ belong to a team
+    training_source: str  # the bundled scripts, which every team may read
 
 
 _RESOURCE_FIELDS = ("ResourceConfig", "HyperParameterTuningResourceConfig")
 
 
 def with_enforced(api_request: ApiRequest, guardrails: Guardrails, *, role_arn: str) -> ApiRequest:
-    """The request with the deployment's role, network, keys and run time filled in.
+    """Return the request with the deployment's role, network, keys and run time.
 
     Raises:
-        NotAllowed: where the message asks for another value.
+        NotAllowed: the message asks for another value.
     """
 
     def enforce(definition: Definition) -> Definition:
@@ -72,7 +71,7 @@ def _enforced_values(
 
 
 def _put(definition: Definition, path: tuple[str, ...], value: object) -> None:
-    """Set a member; a message that already asks for another value is refused."""
+    """Set a member; reject a message that asks for another value."""
     *parents, last = path
     here = definition
     for name in parents:
@@ -81,7 +80,7 @@ def _put(definition: Definition, path: tuple[str, ...], value: object) -> None:
         here = here[name]
     asked = here.get(last)
     if asked is not None and asked != value:
-        _refuse(".".join(path), f"{asked!r} is not the deployment's {value!r}", "Leave it out")
+        _reject(".".join(path), f"{asked!r} is not the deployment's {value!r}", "Remove it")
     here[last] = value
 
 
@@ -99,20 +98,20 @@ def _on_definitions(
 
 
 def check_guardrails(api_request: ApiRequest, guardrails: Guardrails, owned: Owned) -> None:
-    """Refuse a finished request that goes beyond the guardrails.
+    """Check a finished request against the guardrails.
 
     Args:
-        api_request: already valid by the API's own rules.
-        guardrails: of the deployment.
-        owned: what the deployment owns and all teams share.
+        api_request: a request that conforms to the service model.
+        guardrails: guardrails of the deployment.
+        owned: the deployment's S3 locations, and the team of the request.
 
     Raises:
-        NotAllowed: for the first field that asks for too much.
+        NotAllowed: naming the first field that exceeds a guardrail.
     """
     _check_resource_limits(api_request, guardrails)
     for tag in guardrails.required_tags:
         if not any(each["Key"] == tag for each in api_request.get("Tags", ())):
-            _refuse(f"tags.{tag}", "the deployment requires this tag", "Add it")
+            _reject(f"tags.{tag}", "the deployment requires this tag", "Add it")
     single = api_request.get("TrainingJobDefinition")
     for definition in [
         *([single] if single else []),
@@ -148,7 +147,7 @@ def _check_images(definition: Definition, guardrails: Guardrails) -> None:
 
 
 def _check_resources(definition: Definition, guardrails: Guardrails) -> None:
-    """By the names of the fields, at whatever depth the API nests them."""
+    """Check resources by field name, at any depth of nesting."""
     for field in _RESOURCE_FIELDS:
         for name, value in _fields_below(definition.get(field, {})):
             path = f"TrainingJobDefinition.{field}.{name}"
@@ -192,7 +191,7 @@ def _check_places(definition: Definition, guardrails: Guardrails, owned: Owned) 
             _check_input(field, source["S3Uri"], guardrails, owned)
         indirect = not source or source["S3DataType"] != "S3Prefix"
         if guardrails.input_prefixes and indirect:
-            _refuse(field, "the deployment allows S3 prefixes only", "Use S3DataType S3Prefix")
+            _reject(field, "the deployment allows S3 prefixes only", "Use S3DataType S3Prefix")
     program = definition.get("StaticHyperParameters", {}).get("sagemaker_submit_directory")
     if program and program != owned.training_source:
         field = f"{path}.StaticHyperParameters.sagemaker_submit_directory"
@@ -215,7 +214,9 @@ def _check_input(field: str, place: str, guardrails: Guardrails, owned: Owned) -
         )
         overlaps = place.startswith(shared) or shared.startswith(place)
         if overlaps and not place.startswith(own):
-            _refuse(field, f"{place} reaches into another team's results", f"Stay below {own}")
+            _reject(
+                field, f"{place} includes results of other teams", f"Use a location under {own}"
+            )
 
 
 def _check_output(field: str, place: str, guardrails: Guardrails, owned: Owned) -> None:
@@ -223,35 +224,37 @@ def _check_output(field: str, place: str, guardrails: Guardrails, owned: Owned) 
     own = [f"s3://{owned.bucket}/{folder}/{owned.team}/" for folder in ("output", "checkpoints")]
     in_bucket = place == f"s3://{owned.bucket}" or place.startswith(f"s3://{owned.bucket}/")
     if in_bucket and not any(_is_below(place, prefix) for prefix in own):
-        _refuse(field, f"{place} is not the team's", f"Stay below {own[0]}")
+        _reject(field, f"{place} does not belong to the team", f"Use a location under {own[0]}")
 
 
 def _below(field: str, place: str, prefixes: Sequence[str]) -> None:
     if prefixes and not any(_is_below(place, prefix) for prefix in prefixes):
-        _refuse(field, f"{place} is outside the allowed places", f"Use {_listed(prefixes)}")
+        _reject(field, f"{place} is not an allowed location", f"Use {_listed(prefixes)}")
 
 
 def _is_below(place: str, prefix: str) -> bool:
-    """A folder contains itself, and nothing that merely begins with its name."""
+    """Return whether a location is a folder or within it; a common name prefix is not enough."""
     folder = prefix.rstrip("/") + "/"
     return place.startswith(folder) or place == folder.rstrip("/")
 
 
 def _one_of(field: str, value: str, allowed: Sequence[str]) -> None:
     if allowed and not any(fnmatchcase(value, pattern) for pattern in allowed):
-        _refuse(field, f"{value} is not allowed", f"Use {_listed(allowed)}")
+        _reject(field, f"{value} is not allowed", f"Use {_listed(allowed)}")
 
 
 def _at_most(field: str, value: int | None, most: int | None, *, required: bool = False) -> None:
     if most is None or (value is None and not required):
         return
     if value is None or value > most:
-        _refuse(field, f"{'no limit' if value is None else value}, {most} at most", "Lower it")
+        problem = "no limit" if value is None else str(value)
+        fix = f"Set it to at most {most}"
+        _reject(field, f"{problem}, but the deployment allows at most {most}", fix)
 
 
 def _listed(allowed: Sequence[str]) -> str:
     return "one of " + ", ".join(allowed) if len(allowed) > 1 else allowed[0]
 
 
-def _refuse(field: str, problem: str, fix: str) -> NoReturn:
+def _reject(field: str, problem: str, fix: str) -> NoReturn:
     raise NotAllowed(field, problem, fix)

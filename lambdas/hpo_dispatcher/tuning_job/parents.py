@@ -1,4 +1,4 @@
-"""Tuning jobs that another tuning job starts warm from."""
+"""Warm start parents: earlier tuning jobs that another tuning job builds on."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from hpo_dispatcher.contract.entry import EarlierJob, Entry
 
 @dataclass(frozen=True, kw_only=True)
 class Parent:
-    """A tuning job that another one starts warm from."""
+    """A warm start parent of a tuning job."""
 
     tuning_job_name: str
     template: str
     training_jobs: int  # SageMaker counts them towards the child's limit
-    # Its request went on with another tuning job: left out where there are too many parents.
+    # Whether its request was resumed with another tuning job. Such parents are the first to be
+    # omitted if there are too many.
     earlier: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Continuation:
-    """What a request goes on with after its tuning job was stopped to make room."""
+class Resumption:
+    """What a request's earlier, preempted tuning jobs leave to its next one."""
 
-    number: int  # tuning jobs it had before
+    number: int  # of earlier tuning jobs
     training_jobs: int  # that have not ended
-    seconds: int  # its tuning jobs before have run
-    parents: tuple[Parent, ...]  # those of them that found something
+    seconds: int  # run time of the earlier tuning jobs
+    parents: tuple[Parent, ...]  # the earlier tuning jobs with a result
 
 
 def parents_of(entry: Entry) -> list[Parent]:
-    """The tuning jobs of an ended entry as warm start parents, the one that counts most first."""
+    """Return the tuning jobs of an ended entry as warm start parents, the latest first."""
     before = earlier_parents(entry)
     if entry.tuning_job_name:
         ended = sum(entry.counters.values()) - sum(job.ended for job in entry.earlier)
@@ -40,22 +41,22 @@ def parents_of(entry: Entry) -> list[Parent]:
             training_jobs=ended or entry.training_jobs_left,
         )
         return [last, *before]
-    # Cancelled while it waited to go on: the newest of what it had stands for it.
+    # Cancelled before it was resumed: its latest tuning job takes the place of the last one.
     return [replace(before[0], earlier=False), *before[1:]] if before else []
 
 
 def parents_in_order(ids: Sequence[str], entries: Mapping[str, Entry]) -> list[Parent]:
-    """The warm start parents of a request, as it named them."""
+    """Return the warm start parents of a request in the order of its message."""
     return [parent for each in ids if each in entries for parent in parents_of(entries[each])]
 
 
 def earlier_parents(entry: Entry) -> list[Parent]:
-    """The earlier tuning jobs of an entry as warm start parents of others, newest first."""
-    return continued_parents(entry)[::-1]
+    """Return the preempted tuning jobs of an entry that have a result, newest first."""
+    return parents_of_resumed(entry)[::-1]
 
 
-def continued_parents(entry: Entry) -> list[Parent]:
-    """Return the earlier tuning jobs of an entry that found something, oldest first."""
+def parents_of_resumed(entry: Entry) -> list[Parent]:
+    """Return the preempted tuning jobs of an entry that have a result, oldest first."""
     return [_parent(entry, job) for job in entry.earlier if job.found]
 
 

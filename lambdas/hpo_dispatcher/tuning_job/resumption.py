@@ -1,9 +1,9 @@
-"""What is left of a request whose tuning job was stopped to make room. Pure.
+"""Resumption of requests whose tuning job was preempted. Pure functions.
 
-The next tuning job of such a request runs the training jobs that have not ended, and starts warm
-from what the earlier ones found. A training job counts as ended however it ended by itself:
-completed, failed, or stopped early; those that the stop interrupted are the ones to run again.
-Warm starts are not recursive, so every earlier tuning job is a parent: docs/decisions/0012.
+The next tuning job of such a request runs the training jobs that have not ended, with the earlier
+tuning jobs as warm start parents. A training job has ended if it completed, failed, or was stopped
+early; a training job that the preemption interrupted is run again. Warm starts are not recursive,
+so every earlier tuning job is a parent: docs/decisions/0012.
 """
 
 from __future__ import annotations
@@ -16,46 +16,46 @@ from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, Status
 from hpo_dispatcher.contract.settings import Template
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest
-from hpo_dispatcher.tuning_job.parents import Continuation, continued_parents
+from hpo_dispatcher.tuning_job.parents import Resumption, parents_of_resumed
 
-CONTINUABLE = ("Bayesian", "Random")  # strategies that warm starts know
+RESUMABLE_STRATEGIES = ("Bayesian", "Random")  # those that support warm starts
 HAS_ENDED = ("Completed", "NonRetryableError", "RetryableError", "Stopped")
 
 
 def obstacle(
     api_request: ApiRequest, template: Template, earlier: Sequence[EarlierJob] = ()
 ) -> str:
-    """Why a request's tuning job could not be continued after a stop; empty if it could."""
+    """Return why a request could not be resumed after a preemption; empty if it could."""
     config = api_request["HyperParameterTuningJobConfig"]
     limits, strategy = config["ResourceLimits"], config["Strategy"]
     total, most = limits.get("MaxNumberOfTrainingJobs"), aws_limits.training_jobs_limit(strategy)
     launched = sum(job.launched for job in earlier) + limits["MaxParallelTrainingJobs"]
     parents = aws_limits.WARM_START_PARENTS
     obstacles = {
-        "its script searches by itself and would begin anew": template.ranges_parameter,
-        f"a {strategy} search would begin anew": strategy not in CONTINUABLE,
+        "its script searches and would start over": template.ranges_parameter,
+        f"a {strategy} search would start over": strategy not in RESUMABLE_STRATEGIES,
         "it has several training job definitions": "TrainingJobDefinitions" in api_request,
-        "SageMaker chooses what it searches": api_request.get("Autotune"),
-        "its number of training jobs is open": total is None,
-        f"a warm start has {parents} parents at most, it was stopped as often": (
+        "SageMaker chooses its hyperparameters": api_request.get("Autotune"),
+        "its number of training jobs is not limited": total is None,
+        f"it was preempted {parents} times, and a warm start has at most {parents} parents": (
             len(earlier) >= parents
         ),
-        f"with those run again it could have more than {most} training jobs": (
+        f"with interrupted training jobs run again, it could exceed {most} training jobs": (
             total is not None and total + launched > most
         ),
     }
     return next((text for text, found in obstacles.items() if found), "")
 
 
-def continuation(entry: Entry) -> Continuation | None:
-    """What the next tuning job of an entry goes on from; None: it begins."""
+def resumption_of(entry: Entry) -> Resumption | None:
+    """Return what the next tuning job of an entry resumes; None for its first tuning job."""
     if not entry.earlier:
         return None
-    return Continuation(
+    return Resumption(
         number=len(entry.earlier),
         training_jobs=entry.training_jobs_left,
         seconds=sum(job.seconds for job in entry.earlier),
-        parents=tuple(continued_parents(entry)),
+        parents=tuple(parents_of_resumed(entry)),
     )
 
 
@@ -68,15 +68,15 @@ def earlier_job(
     instance_seconds: int,
     found: bool,
 ) -> EarlierJob:
-    """A tuning job that was stopped to make room.
+    """Return the record of a preempted tuning job.
 
     Args:
-        name: its name.
-        counters: of its training jobs, once all have ended.
-        stopped_before: those that were Stopped before the tuning job was: they had ended.
-        seconds: it ran.
-        instance_seconds: it used.
-        found: some training job has an objective; without any it is no parent.
+        name: name of the tuning job.
+        counters: training jobs by status, once all have ended.
+        stopped_before: training jobs that were Stopped before the preemption: they had ended.
+        seconds: run time of the tuning job.
+        instance_seconds: instance-seconds that the tuning job used.
+        found: whether a training job has an objective value, so that it can be a parent.
     """
     ended = {kind: counters[kind] for kind in HAS_ENDED if counters.get(kind)}
     stopped = counters.get("Stopped", 0)
@@ -92,14 +92,14 @@ def earlier_job(
 
 
 def after_stop(entry: Entry, job: EarlierJob, best: BestTrainingJob | None) -> Entry:
-    """The entry as it waits for its next tuning job, or has come to its end if nothing is left.
+    """Return the entry queued for its next tuning job, or completed if nothing is left to run.
 
-    What its next tuning job holds and can use is not known here.
+    The demand of the next tuning job is not updated.
 
     Args:
-        entry: while its tuning job stops.
+        entry: the entry while its tuning job was stopping.
         job: that tuning job, ended.
-        best: of all its tuning jobs.
+        best: the best training job of all its tuning jobs.
     """
     after = replace(
         entry,
@@ -114,18 +114,18 @@ def after_stop(entry: Entry, job: EarlierJob, best: BestTrainingJob | None) -> E
     left = after.training_jobs_left
     if left <= 0:
         return replace(after, status=Status.COMPLETED, tuning_job_name=entry.tuning_job_name)
-    room_for = "/".join(entry.stopped_for or ())
+    preemptor = "/".join(entry.stopped_for or ())
     done = entry.max_training_jobs - left
     return replace(
         after,
         status=Status.QUEUED,
-        reason=f"stopped to make room for {room_for}; {done} of {entry.max_training_jobs} training "
-        "jobs have ended, it goes on with the others",
+        reason=f"preempted by {preemptor}; {done} of {entry.max_training_jobs} training jobs "
+        "have ended, the others run when it is resumed",
     )
 
 
 def with_earlier(earlier: Sequence[EarlierJob], counters: Mapping[str, int]) -> dict[str, int]:
-    """Counters of all tuning jobs of a request together."""
+    """Return the counters of all tuning jobs of a request."""
     if not earlier:
         return dict(counters)
     total = Counter(counters)
@@ -135,10 +135,10 @@ def with_earlier(earlier: Sequence[EarlierJob], counters: Mapping[str, int]) -> 
 
 
 def better(
-    one: BestTrainingJob | None, other: BestTrainingJob | None, *, minimise: bool
+    one: BestTrainingJob | None, other: BestTrainingJob | None, *, minimize: bool
 ) -> BestTrainingJob | None:
-    """The better of two best training jobs of one request."""
+    """Return the better of two training jobs of one request."""
     if one is None or other is None:
         return one or other
-    sign = -1 if minimise else 1
+    sign = -1 if minimize else 1
     return one if sign * one.objective >= sign * other.objective else other

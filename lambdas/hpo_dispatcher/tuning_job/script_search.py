@@ -1,8 +1,8 @@
-"""Templates whose script searches by itself: the whole search is one training job.
+"""Templates whose script searches itself: the whole search is one training job.
 
-The request reads like any other. Its ranges become one hyperparameter of the script, and the
-tuning job around it runs exactly one training job, so that it is queued, counted, observed and
-stopped like everything else: docs/decisions/0024.
+Such a request looks like any other. Its ranges become one hyperparameter of the script, and its
+tuning job runs exactly one training job, so it is queued, counted, observed and stopped like any
+other request: docs/decisions/0024.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import CategoricalRange, ResourceLimits, TuningRequest
 from hpo_dispatcher.contract.settings import Template
 
-SEED = "search-seed"  # SageMaker wants a tuning job to search something
+SEED = "search-seed"  # a tuning job must search at least one hyperparameter
 
 
 def as_one_training_job(request: TuningRequest, template: Template) -> TuningRequest:
-    """The request as SageMaker gets it, where the template searches by itself.
+    """Return the request as one training job, if the template's script searches.
 
     Args:
-        request: with its template's defaults filled in.
-        template: decides; most leave the request as it is.
+        request: the request with its template's defaults.
+        template: its template. Most templates leave the request unchanged.
 
     Raises:
-        InvalidRequest: the request asks SageMaker for what the script does itself.
+        InvalidRequest: the request asks SageMaker for a search that the script performs.
     """
     parameter = template.ranges_parameter
     if parameter is None:
@@ -34,7 +34,7 @@ def as_one_training_job(request: TuningRequest, template: Template) -> TuningReq
     ranges = {
         name: each.model_dump(mode="json") for name, each in request.hyperparameter_ranges.items()
     }
-    # Twice: the container decodes values once, and would take an object apart.
+    # Encoded twice, because the container decodes values once.
     written = json.dumps(json.dumps(ranges, separators=(",", ":")))
     longest = aws_limits.HYPERPARAMETER_VALUE_LENGTH
     if len(written) > longest:
@@ -65,29 +65,29 @@ def _check(request: TuningRequest, parameter: str) -> None:
             raise InvalidRequest(
                 f"resource_limits.{field}",
                 f"{getattr(limits, field)}, but this template searches within one training job",
-                "Leave it out; hyperparameters.trials and .parallel say how much it tries",
+                "Remove it; set hyperparameters.trials and hyperparameters.parallel instead",
             )
     if request.strategy not in (None, "Random"):
         raise InvalidRequest(
             "strategy",
-            f"{request.strategy}, but this template's script searches, not SageMaker",
-            "Leave it out; hyperparameters.algorithm says how: random, optuna or hyperopt",
+            f"{request.strategy}, but the script of this template searches, not SageMaker",
+            "Remove it; set hyperparameters.algorithm to random, optuna or hyperopt instead",
         )
     if request.warm_start_from:
         raise InvalidRequest(
             "warm_start_from",
-            "this template's script searches, and knows no parents",
-            "Leave it out, or use a template that SageMaker searches",
+            "the script of this template searches, and does not support parents",
+            "Remove it, or use a template without ranges_parameter",
         )
     if parameter in {**request.hyperparameters, **request.hyperparameter_ranges}:
         raise InvalidRequest(
             f"hyperparameters.{parameter}",
-            "is how this template's script is told of the ranges",
-            "Give them as hyperparameter_ranges",
+            "reserved: it passes the ranges to the script of this template",
+            "Use hyperparameter_ranges instead",
         )
     if SEED in request.hyperparameter_ranges:
         raise InvalidRequest(
             f"hyperparameter_ranges.{SEED}",
             "cannot be searched: it is the seed of the search",
-            "Give it as hyperparameters",
+            "Move it to hyperparameters",
         )

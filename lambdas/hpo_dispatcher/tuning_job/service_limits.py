@@ -1,4 +1,4 @@
-"""What SageMaker documents about tuning jobs and its service model does not carry."""
+"""Limits that SageMaker documents and its service model does not contain."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
 
 
 def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
-    """Raise InvalidRequest for what the service would refuse.
+    """Check a request against SageMaker's documented limits.
 
     Args:
-        api_request: in the shape the service model asks for.
-        inherited: training jobs of its warm start parents.
+        api_request: a request that conforms to the service model.
+        inherited: number of training jobs of its warm start parents.
+
+    Raises:
+        InvalidRequest: SageMaker would reject the request.
     """
     config = api_request["HyperParameterTuningJobConfig"]
     limits, strategy = config["ResourceLimits"], config["Strategy"]
@@ -23,16 +26,16 @@ def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
     most = training_jobs_limit(strategy)
     field = "resource_limits.max_training_jobs"
     if total is not None and total + inherited > most:
-        of_parents = f" and {inherited} of its parents" if inherited else ""
+        of_parents = f" plus {inherited} of its parents" if inherited else ""
         raise InvalidRequest(
             field,
-            f"{total} training jobs{of_parents}, {most} at most with strategy {strategy}",
+            f"{total} training jobs{of_parents} exceed the limit of {most} for strategy {strategy}",
             "Split it over several requests; `hpoq campaign plan` does",
         )
     if total is not None and limits["MaxParallelTrainingJobs"] > total:
         raise InvalidRequest(
             "resource_limits.max_parallel_training_jobs",
-            f"{limits['MaxParallelTrainingJobs']} in parallel, but only {total} in all",
+            f"{limits['MaxParallelTrainingJobs']} in parallel, but only {total} in total",
             "Lower it or raise max_training_jobs",
         )
     _check_strategy(config, definitions(api_request))
@@ -66,12 +69,14 @@ def _check_definition(config: Mapping[str, Any], definition: Mapping[str, Any]) 
     for name in searched:
         if searched.count(name) > 1 or name in static:
             raise InvalidRequest(
-                f"hyperparameter_ranges.{name}", "given twice", "Search it or fix it, not both"
+                f"hyperparameter_ranges.{name}",
+                "both searched and fixed, or given twice",
+                "Keep one of them",
             )
         if name.startswith("sagemaker_"):
             raise InvalidRequest(
                 f"hyperparameter_ranges.{name}",
-                "names that start with sagemaker_ steer the container",
+                "names that begin with sagemaker_ are reserved for the container",
                 "Rename the hyperparameter",
             )
     if not definition.get("ResourceConfig") and not definition.get(
@@ -79,21 +84,21 @@ def _check_definition(config: Mapping[str, Any], definition: Mapping[str, Any]) 
     ):
         raise InvalidRequest(
             "overrides.TrainingJobDefinition.ResourceConfig",
-            "no instance type",
+            "missing, so there is no instance type",
             "Set it there or in the template",
         )
     objective = definition.get("TuningObjective") or config.get("HyperParameterTuningJobObjective")
     if not objective:
-        raise InvalidRequest("objective", "missing", "Name the metric to optimise")
+        raise InvalidRequest("objective", "missing", "Name the metric to optimize")
     _check_metric(definition["AlgorithmSpecification"], objective["MetricName"])
 
 
 def _check_metric(algorithm: Mapping[str, Any], metric: str) -> None:
-    """A custom image reports only what its metric definitions can find in its log."""
+    """Check that the metric definitions find the objective metric in the log."""
     defined = [each["Name"] for each in algorithm.get("MetricDefinitions", ())]
     if defined and metric not in defined:
         raise InvalidRequest(
             "objective.metric",
-            f"{metric!r} is none of the template's metrics",
+            f"the template does not define the metric {metric!r}",
             f"Use one of {', '.join(defined)}",
         )

@@ -1,4 +1,4 @@
-"""What a tuning job can use at most: instance-seconds, and their price. Pure."""
+"""The most that a tuning job can use: instance-seconds, and their cost. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
 
-# StoppingCondition: a training job's time where nothing else is said.
+# StoppingCondition: SageMaker's default run time of a training job.
 DEFAULT_RUN_SECONDS = 24 * 3600
 HOUR = 3600
 
@@ -17,15 +17,14 @@ Use = Mapping[str, int]  # instance type -> seconds
 
 
 def most_used(api_request: ApiRequest) -> list[Use]:
-    """Instance-seconds by instance type: instances x run time at most x training jobs.
+    """Return instance-seconds by instance type: instances x maximum run time x training jobs.
 
-    Every training job may run for as long as its stopping condition lets it, retries included,
-    and keep its instances warm after it; the time limit of the tuning job bounds all of them
-    together. Where SageMaker chooses among definitions or instance types, any of them may get
-    all the training jobs.
+    Every training job may run as long as its stopping condition allows, retries included, and keep
+    its instances warm afterwards. The time limit of the tuning job bounds all of them together. If
+    SageMaker chooses among definitions or instance types, any of them may get all training jobs.
 
     Returns:
-        One for each choice that SageMaker has.
+        One mapping for each choice that SageMaker has.
     """
     limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
     uses: list[Use] = []
@@ -46,19 +45,19 @@ def most_used(api_request: ApiRequest) -> list[Use]:
 
 
 def most_instance_seconds(api_request: ApiRequest) -> int:
-    """The same of all instance types together."""
+    """Return the most instance-seconds that a tuning job can use, over all instance types."""
     return max((sum(use.values()) for use in most_used(api_request)), default=0)
 
 
 def most_cost(uses: Sequence[Use], prices: Mapping[str, float]) -> float | None:
-    """What that comes to.
+    """Return the highest cost of a tuning job.
 
     Args:
-        uses: as from ``most_used``.
-        prices: instance type -> USD an hour of one instance.
+        uses: the result of ``most_used``.
+        prices: USD per instance-hour by instance type.
 
     Returns:
-        USD; None where a price is missing.
+        The cost in USD; None if a price is missing.
     """
     if not uses or not all(each in prices for use in uses for each in use):
         return None
@@ -66,7 +65,7 @@ def most_cost(uses: Sequence[Use], prices: Mapping[str, float]) -> float | None:
 
 
 def _choices(definition: Mapping[str, Any]) -> Iterator[Mapping[str, int]]:
-    """Instances of one training job by type; the groups of a cluster run at the same time."""
+    """Yield the instances of one training job by type; a cluster's groups run concurrently."""
     for field in ("ResourceConfig", "HyperParameterTuningResourceConfig"):
         resources = definition.get(field, {})
         if "InstanceType" in resources:

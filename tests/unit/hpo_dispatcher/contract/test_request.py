@@ -71,9 +71,9 @@ def test_the_message_id_stands_in_for_a_missing_request_id() -> None:
 @pytest.mark.parametrize(
     ("body", "field", "problem", "fix"),
     [
-        ("nope", "body", "not JSON", "Send one JSON object"),
+        ("nope", "body", "not valid JSON", "Send one JSON object"),
         ("[1]", "body", "not a JSON object", "Send"),
-        ("[" * 100_000, "body", "not JSON", "Send one JSON object"),
+        ("[" * 100_000, "body", "not valid JSON", "Send one JSON object"),
         ("{}", "hyperparameter_ranges", "missing", "Add it"),
         ({"hyperparameter_ranges": {}}, "hyperparameter_ranges", "empty", "at least one"),
         ({"hyperparameter_range": RANGES}, "hyperparameter_range", "unknown", "_ranges?"),
@@ -121,7 +121,7 @@ def test_the_message_id_stands_in_for_a_missing_request_id() -> None:
         (
             {"hyperparameter_ranges": {"lr": {**LR, "max": "0.1"}}},
             "hyperparameter_ranges.lr.max",
-            "no number",
+            "not a number or whole number",
             "plain value",
         ),
         (
@@ -133,8 +133,8 @@ def test_the_message_id_stands_in_for_a_missing_request_id() -> None:
         (
             {"hyperparameter_ranges": {"c": {"type": "categorical", "values": list(range(31))}}},
             "hyperparameter_ranges.c.values",
-            "31 entries, 30 at most",
-            "Leave",
+            "31 entries exceed the limit of 30",
+            "Remove",
         ),
         (
             {"hyperparameter_ranges": {"lr": {"min": 1}}},
@@ -151,19 +151,19 @@ def test_the_message_id_stands_in_for_a_missing_request_id() -> None:
         (
             {"hyperparameter_ranges": {f"p{i}": LR for i in range(31)}},
             "hyperparameter_ranges",
-            "31 entries, 30 at most",
-            "Leave",
+            "31 entries exceed the limit of 30",
+            "Remove",
         ),
         (
             {"hyperparameter_ranges": RANGES, "hyperparameters": {"lr": 1}},
             "hyperparameters.lr",
             "both in hyperparameters and in hyperparameter_ranges",
-            "one of the two",
+            "only one of them",
         ),
         (
             {"hyperparameter_ranges": RANGES, "hyperparameters": {"x": [1]}},
             "hyperparameters.x",
-            "no string, number, whole number, boolean",
+            "not a string, number, whole number or boolean",
             "plain value",
         ),
         (
@@ -188,21 +188,26 @@ def test_the_message_id_stands_in_for_a_missing_request_id() -> None:
             {"hyperparameter_ranges": RANGES, "request_id": "a", "after": ["a"]},
             "after",
             "names the request itself",
-            "before",
+            "other requests",
         ),
         (
             {"hyperparameter_ranges": RANGES, "warm_start_from": list("abcdef")},
             "warm_start_from",
-            "6 entries, 5 at most",
-            "Leave",
+            "6 entries exceed the limit of 5",
+            "Remove",
         ),
-        ({"hyperparameter_ranges": RANGES, "version": 2}, "version", "2 is not known", "later"),
+        (
+            {"hyperparameter_ranges": RANGES, "version": 2},
+            "version",
+            "2 is not supported",
+            "Upgrade",
+        ),
         ({"hyperparameter_ranges": RANGES, "strategy": "Bayes"}, "strategy", "Bayes", "schema"),
-        ({"action": "kill"}, "action", "'kill' is no action", "cancel"),
-        ({"action": {}}, "action", "no action", "cancel"),
+        ({"action": "kill"}, "action", "unknown action 'kill'", "cancel"),
+        ({"action": {}}, "action", "unknown action {}", "cancel"),
         ({"action": "cancel"}, "request_id", "missing", "Add it"),
         ('{"hyperparameter_ranges": {"lr": {"min": NaN}}}', "body", "NaN", "finite"),
-        ('{"version": 1, "version": 1}', "version", "given twice", "once"),
+        ('{"version": 1, "version": 1}', "version", "appears twice", "Remove"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_field_problem_and_fix(
@@ -219,7 +224,7 @@ def test_a_body_over_256_kb_is_refused() -> None:
     error = problem_of("x" * 300 * 1024)
     assert (error.field, error.problem) == (
         "body",
-        "300 KB is more than the 256 KB a request may have",
+        "300 KB exceeds the limit of 256 KB",
     )
 
 

@@ -74,7 +74,7 @@ def test_a_rejected_request_is_in_the_ledger_and_may_be_sent_again(account: Acco
     account.cycle()
     rejected = entry(account, "fraud", "a")
     assert rejected.status is Status.REJECTED
-    assert "'gpu' is unknown" in rejected.reason
+    assert "unknown template 'gpu'" in rejected.reason
 
     account.request("fraud", "a")
     assert account.cycle().started == 1

@@ -105,8 +105,8 @@ def test_borrowed_capacity_is_given_back_and_the_request_goes_on_with_what_is_le
     assert world.entry("owed", "vision").status is Status.IN_PROGRESS
     assert (long.status, dict(long.counters)) == (Status.QUEUED, {"Completed": 4})
     assert long.reason == (
-        "stopped to make room for vision/owed; 4 of 10 training jobs have ended, "
-        "it goes on with the others"
+        "preempted by vision/owed; 4 of 10 training jobs have ended, "
+        "the others run when it is resumed"
     )
     world.settle()
 
@@ -214,7 +214,7 @@ def test_a_grid_is_not_stopped_and_the_owner_is_told_why() -> None:
     world.request("vision", "owed")
     world.cycle()
     (waiting,) = json.loads(world.ledger.document("capacity") or "{}")["waiting"]
-    assert waiting["reason"].endswith("; fraud/grid is not stopped: a Grid search would begin anew")
+    assert waiting["reason"].endswith("; fraud/grid is not stopped: a Grid search would start over")
     assert world.entry("grid").status is Status.IN_PROGRESS
 
 

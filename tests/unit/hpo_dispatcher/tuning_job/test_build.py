@@ -170,7 +170,7 @@ def test_a_misspelt_api_field_is_told_its_nearest() -> None:
 
 def test_training_jobs_of_parents_count_towards_the_limit() -> None:
     parents = (Parent(tuning_job_name="p", template="credit-default-cpu", training_jobs=740),)
-    with pytest.raises(InvalidRequest, match="20 training jobs and 740 of its parents"):
+    with pytest.raises(InvalidRequest, match="20 training jobs plus 740 of its parents"):
         job(parents=parents)
 
 
@@ -281,7 +281,7 @@ def test_a_manifest_could_name_any_place_and_is_refused_where_places_are_limited
     "uri", ["s3://artifacts/output/vision/", "s3://artifacts/out", "s3://artifacts/output/"]
 )
 def test_a_team_cannot_read_anothers_results(uri: str) -> None:
-    with pytest.raises(NotAllowed, match="another team"):
+    with pytest.raises(NotAllowed, match="results of other teams"):
         job(**channel(uri))
 
 
@@ -289,5 +289,5 @@ def test_a_team_cannot_read_anothers_results(uri: str) -> None:
     "uri", ["s3://artifacts/output/vision/", "s3://artifacts/data/", "s3://artifacts"]
 )
 def test_a_team_cannot_write_where_another_does(uri: str) -> None:
-    with pytest.raises(NotAllowed, match="not the team's"):
+    with pytest.raises(NotAllowed, match="does not belong to the team"):
         job(**definition(OutputDataConfig={"S3OutputPath": uri}))

@@ -11,7 +11,7 @@ from hpo_dispatcher.contract.entry import BestTrainingJob
 from hpo_dispatcher.contract.names import NAME_ENDING, tuning_job_name
 from hpo_dispatcher.contract.settings import Guardrails, Template
 from hpo_dispatcher.tuning_job.build import build
-from hpo_dispatcher.tuning_job.parents import Continuation, Parent
+from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.resumption import better, earlier_job, obstacle
 from tests.support.tuning_requests import ENVIRONMENT, IMAGE, TEMPLATE, request
 
@@ -37,20 +37,20 @@ def earlier(number: int, launched: int = 10) -> Any:
     [
         (asked(), PLAIN, 0, ""),
         (asked("Random", 9000), PLAIN, 0, ""),
-        (asked("Grid"), PLAIN, 0, "a Grid search would begin anew"),
-        (asked("Hyperband"), PLAIN, 0, "a Hyperband search would begin anew"),
-        (asked(total=None), PLAIN, 0, "its number of training jobs is open"),
+        (asked("Grid"), PLAIN, 0, "a Grid search would start over"),
+        (asked("Hyperband"), PLAIN, 0, "a Hyperband search would start over"),
+        (asked(total=None), PLAIN, 0, "its number of training jobs is not limited"),
         (asked(TrainingJobDefinitions=[]), PLAIN, 0, "it has several training job definitions"),
-        (asked(Autotune={"Mode": "Enabled"}), PLAIN, 0, "SageMaker chooses what it searches"),
+        (asked(Autotune={"Mode": "Enabled"}), PLAIN, 0, "SageMaker chooses its hyperparameters"),
         (asked(), PLAIN.model_copy(update={"ranges_parameter": "ranges"}), 0,
-         "its script searches by itself and would begin anew"),
+         "its script searches and would start over"),
         (asked(total=745), PLAIN, 0, ""),
         (asked(total=746), PLAIN, 0,
-         "with those run again it could have more than 750 training jobs"),
+         "with interrupted training jobs run again, it could exceed 750 training jobs"),
         (asked(total=740), PLAIN, 1,
-         "with those run again it could have more than 750 training jobs"),
+         "with interrupted training jobs run again, it could exceed 750 training jobs"),
         (asked(), PLAIN, 4, ""),
-        (asked(), PLAIN, 5, "a warm start has 5 parents at most, it was stopped as often"),
+        (asked(), PLAIN, 5, "it was preempted 5 times, and a warm start has at most 5 parents"),
     ],
 )  # fmt: skip
 def test_what_cannot_go_on_says_why(
@@ -74,18 +74,18 @@ def test_stopped_early_counts_as_ended_and_interrupted_does_not() -> None:
     assert (job.ended, job.interrupted, job.launched) == (7, 3, 10)
 
 
-@pytest.mark.parametrize(("minimise", "name"), [(False, "high"), (True, "low")])
-def test_the_better_of_two_is_by_the_objective(minimise: bool, name: str) -> None:
+@pytest.mark.parametrize(("minimize", "name"), [(False, "high"), (True, "low")])
+def test_the_better_of_two_is_by_the_objective(minimize: bool, name: str) -> None:
     low, high = (
         BestTrainingJob(name=n, objective=value, metric="m", hyperparameters={})
         for n, value in (("low", 0.1), ("high", 0.9))
     )
     for pair in ((low, high), (high, low)):
-        found = better(*pair, minimise=minimise)
+        found = better(*pair, minimize=minimize)
         assert found
         assert found.name == name
-    assert better(None, low, minimise=minimise) is low
-    assert better(low, None, minimise=minimise) is low
+    assert better(None, low, minimize=minimize) is low
+    assert better(low, None, minimize=minimize) is low
 
 
 def parent(name: str, training_jobs: int = 10, **fields: Any) -> Parent:
@@ -99,10 +99,10 @@ def built(
     """The next tuning job after those of ``own``; the first one where there are none."""
     goes_on = None
     if own is not None:
-        goes_on = Continuation(number=len(own), training_jobs=left, seconds=1000, parents=own)
+        goes_on = Resumption(number=len(own), training_jobs=left, seconds=1000, parents=own)
     return build(
         request(template="credit-default-cpu", **fields), "fraud", TEMPLATE, Guardrails(),
-        ENVIRONMENT, image=IMAGE, parents=parents, continuation=goes_on,
+        ENVIRONMENT, image=IMAGE, parents=parents, resumption=goes_on,
     )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def test_a_dry_run_knows_the_guardrails(hpoq: Run, account: Account, tmp_path: P
     account.cycle()
     status, _, err = hpoq("submit", "--dry-run", written(tmp_path, "a.json", json.dumps(REQUEST)))
     assert status == 1
-    assert "resource_limits.max_training_jobs: 20, 3 at most" in err
+    assert "resource_limits.max_training_jobs: 20, but the deployment allows at most 3" in err
 
 
 def test_submit_tells_what_the_requests_cost_at_most_and_no_price_is_made_up(
@@ -154,7 +154,7 @@ def test_what_cannot_be_estimated_is_sent_all_the_same(
     status, out, err = hpoq("submit", "--json", file)
     assert status == 0
     assert json.loads(out)[0]["estimate"] is None
-    assert "cannot estimate the cost: template: 'no-such' is unknown" in err
+    assert "cannot estimate the cost: template: unknown template 'no-such'" in err
     assert account.waiting("fraud") == 1
 
 
@@ -325,7 +325,7 @@ def test_redrive_shows_why_and_sends_back(hpoq: Run, account: Account) -> None:
     assert (letter["field"], letter["team"]) == ("template", "fraud")
     account_visible(account)
     _, out, _ = hpoq("redrive")
-    assert "'gpu' is unknown" in out
+    assert "unknown template 'gpu'" in out
     account_visible(account)
     assert "0 messages" in hpoq("redrive", "--send", "--filter", "other")[2]
     account_visible(account)
@@ -343,7 +343,7 @@ def test_what_others_wrote_is_shown_as_it_is(hpoq: Run, account: Account) -> Non
     account_visible(account)
     status, out, _ = hpoq("redrive")
     assert status == 0
-    assert "'[/b][red]gpu:smile:' is unknown" in out
+    assert "unknown template '[/b][red]gpu:smile:'" in out
 
 
 def test_redrive_deletes(hpoq: Run, account: Account) -> None:
