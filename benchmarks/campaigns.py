@@ -26,12 +26,14 @@ from benchmarks import fabricated
 from benchmarks.measure import Measure, at_least, at_most, print_table, shown
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.names import tuning_job_name
-from hpoq.campaign.backends.tuning_jobs import TuningJobs
-from hpoq.campaign.model import Campaign, Plan, PlannedJob
+from hpoq.campaign.backends.job_state import JobState
+from hpoq.campaign.backends.tuning_jobs import CampaignTuningJobs
+from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
+from hpoq.campaign.model import Campaign
 from hpoq.campaign.planning.compare import campaign_of, plan, planned
 from hpoq.campaign.planning.shapes import divided
 from hpoq.campaign.results.table import frame
-from hpoq.campaign.running.schedule import JobState, due, predecessors
+from hpoq.campaign.running.schedule import due, predecessors
 from hpoq.report import write
 
 NAME = "campaigns"
@@ -46,7 +48,7 @@ POLL_MINUTES = 0.5
 SEEDS = 10
 GOALS = {0.5: 1.04, 1.0: 1.08}
 
-Next = Callable[[Plan, dict[int, JobState]], Sequence[PlannedJob]]
+Next = Callable[[CampaignPlan, dict[int, JobState]], Sequence[PlannedJob]]
 
 
 def results() -> Iterable[Measure]:
@@ -108,14 +110,14 @@ def polling() -> Iterable[Measure]:
     """Calls while 100 tuning jobs run, of which one ends at each look."""
     made = fixed(campaign(10_000, 0.5), size=100)
     client = CountedClient(made)
-    jobs = TuningJobs(client, "direct")  # type: ignore[arg-type]
+    jobs = CampaignTuningJobs(client, "direct")  # type: ignore[arg-type]
     jobs.follow(made)
-    jobs.look()
+    jobs.poll()
     looks = 50
     client.calls.clear()
     for _ in range(looks):
         client.end_one()
-        jobs.look()
+        jobs.poll()
     listed, described = client.calls["list"] / looks, client.calls["describe"]
     yield at_most(NAME, "list calls a poll of 100 tuning jobs", listed, 1)
     yield at_most(NAME, "describe calls an end", described / looks, 1)
@@ -138,7 +140,7 @@ def killing() -> Iterable[Measure]:
 class CountedClient:
     """Lists tuning jobs that all run, but those that were ended."""
 
-    def __init__(self, of: Plan) -> None:
+    def __init__(self, of: CampaignPlan) -> None:
         self.calls: Counter[str] = Counter()
         self._running = [tuning_job_name("direct", of.request_id(job)) for job in of.jobs]
 
@@ -179,23 +181,23 @@ def campaign(trials: int, sigma: float, request: Mapping[str, Any] = REQUEST) ->
     )  # fmt: skip
 
 
-def fixed(of: Campaign, size: int = 500) -> Plan:
+def fixed(of: Campaign, size: int = 500) -> CampaignPlan:
     """The usual sample: jobs of one size, as many as it takes."""
     sizes = divided(of.trials, math.ceil(of.trials / size))
     jobs = tuple(
         PlannedJob(number=number, trials=n, parallel=10) for number, n in enumerate(sizes, 1)
     )
-    return Plan(campaign=of, strategy="independent", jobs=jobs, generations=(len(jobs),))
+    return CampaignPlan(campaign=of, strategy="independent", jobs=jobs, generations=(len(jobs),))
 
 
-def by_maximum(of: Plan, states: dict[int, JobState]) -> list[PlannedJob]:
+def by_maximum(of: CampaignPlan, states: dict[int, JobState]) -> list[PlannedJob]:
     """The usual poller: a fixed number of tuning jobs at once, full or draining."""
     running = sum(not state.status.ended for state in states.values())
     left = [job for job in of.jobs if job.number not in states]
     return left[: SLOTS // 10 - running]
 
 
-def left_to_the_queue(of: Plan, states: dict[int, JobState]) -> list[PlannedJob]:
+def left_to_the_queue(of: CampaignPlan, states: dict[int, JobState]) -> list[PlannedJob]:
     """``--detach``: each job after those whose slots it takes over."""
     ended = {number for number, state in states.items() if state.status.ended}
     after = handed_over(of.campaign.trials, of.campaign.spread)
@@ -208,11 +210,11 @@ def handed_over(trials: int, sigma: float) -> dict[int, set[int]]:
     return {number: set(jobs) for number, jobs in predecessors(of, 1).items()}
 
 
-def median(of: Plan, sigma: float, start: Next) -> float:
+def median(of: CampaignPlan, sigma: float, start: Next) -> float:
     return statistics.median(makespan(of, sigma, seed, start) for seed in range(SEEDS))
 
 
-def makespan(of: Plan, sigma: float, seed: int, start: Next) -> float:
+def makespan(of: CampaignPlan, sigma: float, seed: int, start: Next) -> float:
     """Wall clock over the bound trials x minutes / slots, polling as the runner does."""
     draw = times(sigma, seed)
     left: dict[int, int] = {}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hpoq.campaign.model import Plan
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.results.trial import Trial
 
 REQUEST: dict[str, Any] = {
@@ -24,7 +24,7 @@ REQUEST: dict[str, Any] = {
 BEGAN = datetime(2026, 11, 23, 9, tzinfo=UTC)
 
 
-def trials(plan: Plan, seed: int = 0) -> Iterator[Trial]:
+def trials(plan: CampaignPlan, seed: int = 0) -> Iterator[Trial]:
     """All trials of a plan, run lane by lane; some fail, some end in NaN."""
     draw = random.Random(seed)
     lanes = [BEGAN] * plan.slots

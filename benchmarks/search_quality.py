@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.measure import Measure, print_table, shown
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.tuning_job.build import _parameter_ranges
-from hpoq.campaign.model import Plan, PlannedJob, StrategyName
+from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
 from hpoq.campaign.planning.compare import campaign_of, planned
 from hpoq.campaign.results.trial import Trial
 from hpoq.campaign.running.messages import message
@@ -65,14 +65,14 @@ def results() -> Iterable[Measure]:
     yield shown(NAME, "single, median best AUC", statistics.median(reached["single"]))
 
 
-COMPARED: tuple[StrategyName, ...] = ("independent", "narrowing", "warm-waves", "single")
+COMPARED: tuple[str, ...] = ("independent", "narrowing", "warm-waves", "single")
 
 
-def run_all(strategy: StrategyName, score: Score) -> list[float]:
+def run_all(strategy: str, score: Score) -> list[float]:
     return [run(plan_of(strategy, seed), score) for seed in range(SEEDS)]
 
 
-def plan_of(strategy: StrategyName, seed: int) -> Plan:
+def plan_of(strategy: str, seed: int) -> CampaignPlan:
     """Twenty trials at once, in tuning jobs of ten."""
     campaign = campaign_of(
         name="quality", trials=TRIALS, minutes_per_trial=1, request=REQUEST, seed=seed * 1_000_003,
@@ -81,7 +81,7 @@ def plan_of(strategy: StrategyName, seed: int) -> Plan:
     return planned(campaign, strategy)
 
 
-def run(plan: Plan, score: Score) -> float:
+def run(plan: CampaignPlan, score: Score) -> float:
     """The best objective of a campaign, tuning job by tuning job."""
     trials: dict[int, list[Trial]] = {}
     ranges = plan.campaign.template_request.hyperparameter_ranges

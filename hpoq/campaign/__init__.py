@@ -1,4 +1,4 @@
-"""Campaigns: tens of thousands of trials, planned, run, resumed, understood.
+"""Campaigns: searches of tens of thousands of trials over many tuning jobs.
 
 from hpoq import campaign
 
@@ -9,13 +9,14 @@ running.run(show=lambda progress: print(campaign.line(progress)))
 running.results()
 """
 
-from hpoq.campaign.model import Plan
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.planning.account_limits import limits_of
 from hpoq.campaign.planning.compare import Comparison, plan
 from hpoq.campaign.planning.pilot import measured
-from hpoq.campaign.running.progress import line, panel
+from hpoq.campaign.running.display import line, panel
 from hpoq.campaign.running_campaign import RunningCampaign
 
 __all__ = [
-    "Comparison", "Plan", "RunningCampaign", "limits_of", "line", "measured", "panel", "plan",
+    "CampaignPlan", "Comparison", "RunningCampaign",
+    "limits_of", "line", "measured", "panel", "plan",
 ]  # fmt: skip

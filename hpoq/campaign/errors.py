@@ -1,11 +1,11 @@
-"""What can be wrong with a campaign."""
+"""Errors of campaigns."""
 
 from hpo_dispatcher.contract.errors import HpoqError
 
 
 class InvalidPlan(HpoqError):
-    """What was asked for, or a plan file, cannot be planned or run as it stands."""
+    """A campaign cannot be planned, or a plan file cannot be run, as given."""
 
 
 class OtherCampaign(HpoqError):
-    """The account holds a campaign of this name that was made from another plan."""
+    """The account holds a campaign of the same name that was made from another plan."""

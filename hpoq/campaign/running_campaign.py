@@ -1,4 +1,4 @@
-"""A campaign in hand: run it, steer it, read it. What the CLI and notebooks use."""
+"""The campaign that the command line and notebooks run, control and read."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpoq.campaign.model import Plan
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.planning.compare import extended
 from hpoq.campaign.running.control import Control
-from hpoq.campaign.running.runner import Progress, Runner
+from hpoq.campaign.running.progress import CampaignProgress
+from hpoq.campaign.running.runner import Runner
 
 if TYPE_CHECKING:
     import boto3
     import pandas as pd
     from mypy_boto3_sagemaker import SageMakerClient
 
-    from hpoq.campaign.backends.direct import Target
-    from hpoq.campaign.backends.interface import Account
+    from hpoq.campaign.backends.interface import Backend
+    from hpoq.campaign.backends.target import Target
 
 
 class RunningCampaign:
-    """A plan file and the account it runs in.
+    """A plan file and the backend it runs on.
 
     Args:
-        file: the plan, as saved.
-        account: where it runs; ``queued`` and ``direct`` make one.
+        file: path of the saved plan.
+        backend: where it runs; ``queued`` and ``direct`` create one.
     """
 
-    def __init__(self, file: Path, account: Account) -> None:
+    def __init__(self, file: Path, backend: Backend) -> None:
         self.file = file
-        self.account = account
+        self.backend = backend
 
     @classmethod
     def queued(
@@ -42,101 +43,106 @@ class RunningCampaign:
         deployment: str = "hpoq",
         session: boto3.Session | None = None,
     ) -> RunningCampaign:
-        """Through a team's queue."""
-        from hpoq.campaign.backends.queued import QueuedAccount
+        """Return a campaign that runs through a team's queue."""
+        from hpoq.campaign.backends.queued import QueueBackend
         from hpoq.client import Client
 
         client = Client(deployment, session)
-        return cls(file, QueuedAccount(client, team, sagemaker(session)))
+        return cls(file, QueueBackend(client, team, sagemaker_client(session)))
 
     @classmethod
     def direct(
         cls, file: Path, target: Target | None = None, *, session: boto3.Session | None = None
     ) -> RunningCampaign:
-        """On the SageMaker API alone, no queue deployed.
+        """Return a campaign that creates its tuning jobs itself, without a queue.
 
         Args:
-            file: the plan, as saved.
+            file: path of the saved plan.
             target: what a deployment would supply; not needed to read results.
-            session: of the account; default: boto3's own.
+            session: session of the account; default: boto3's default session.
         """
-        from hpoq.campaign.backends.direct import DirectAccount
+        from hpoq.campaign.backends.direct import DirectBackend
 
-        return cls(file, DirectAccount(sagemaker(session), target))
+        return cls(file, DirectBackend(sagemaker_client(session), target))
 
     @property
     def began(self) -> datetime | None:
-        """When its first tuning job was created, as far as is known."""
-        return self.account.jobs.began
+        """The time when its first tuning job was created, if known."""
+        return self.backend.jobs.began
 
     @property
-    def plan(self) -> Plan:
-        """As the file has it now."""
-        return Plan.load(self.file)
+    def plan(self) -> CampaignPlan:
+        """The plan as saved now."""
+        return CampaignPlan.load(self.file)
 
-    def run(self, every: float = 30.0, show: Callable[[Progress], None] | None = None) -> Progress:
-        """See it through; may be ended and run again at any time.
+    def run(
+        self, every: float = 30.0, show: Callable[[CampaignProgress], None] | None = None
+    ) -> CampaignProgress:
+        """Run the campaign to its end. It may be interrupted and run again at any time.
 
         Args:
-            every: seconds between looks.
-            show: called after each look.
+            every: seconds between polls.
+            show: called after each poll.
 
         Returns:
-            The last look.
+            The last progress.
         """
-        last: Progress | None = None
-        for last in self.looks(every):
+        last: CampaignProgress | None = None
+        for last in self.updates(every):
             if show:
                 show(last)
         if last is None:
-            raise RuntimeError("a run looks at least once")
+            raise RuntimeError("a run yields at least one progress")
         return last
 
-    def looks(self, every: float = 30.0) -> Iterator[Progress]:
-        """As ``run``, a progress at a time."""
-        return Runner(self.plan, self.account, self.file).run(every)
+    def updates(self, every: float = 30.0) -> Iterator[CampaignProgress]:
+        """Run the campaign and yield its progress at each poll."""
+        return Runner(self.plan, self.backend, self.file).run(every)
 
     def detach(self) -> int:
-        """Send the rest of the present wave to the queue, and leave it there.
+        """Send the rest of the current wave and leave it to the queue.
 
         Returns:
             How many tuning jobs were sent.
         """
-        return Runner(self.plan, self.account, self.file).send_wave()
+        return Runner(self.plan, self.backend, self.file).send_wave()
 
     def pause(self) -> None:
-        """Start nothing more; what runs goes on to its end."""
-        Control(self.file).say("pause")
+        """Start no further tuning jobs; running ones continue to their end."""
+        Control(self.file).send("pause")
 
     def resume(self) -> None:
-        """Undo a pause."""
-        Control(self.file).say("run")
+        """Undo a pause or a cancel."""
+        Control(self.file).send("run")
 
     def cancel(self) -> None:
-        """Stop everything; a runner does so at its next look."""
-        Control(self.file).say("cancel")
+        """Stop all tuning jobs at the runner's next poll."""
+        Control(self.file).send("cancel")
 
-    def extend(self, trials: int) -> Plan:
-        """Add trials; a runner takes them up at its next look."""
+    def extend(self, trials: int) -> CampaignPlan:
+        """Add trials, which a runner picks up at its next poll."""
         longer = extended(self.plan, trials)
         longer.save(self.file)
         return longer
 
     def results(self) -> pd.DataFrame:
-        """All trials so far as one table; see ``hpoq.campaign.results.table.frame``."""
-        from hpoq.campaign.results.table import fetch
+        """Return all trials so far as one table; see ``hpoq.campaign.results.table.frame``."""
+        from hpoq.campaign.results.table import frame
 
-        return fetch(self.plan, self.account)
+        plan = self.plan
+        self.backend.follow(plan)
+        numbers = sorted(self.backend.poll())
+        return frame(plan, (trial for n in numbers for trial in self.backend.trials(n)))
 
     def report(self, path: Path) -> Path:
-        """Write the HTML report."""
+        """Write the HTML report and return its path."""
         from hpoq.report import write
 
         return write(self.plan, self.results(), path)
 
 
-def sagemaker(session: boto3.Session | None) -> SageMakerClient:
-    """A client that keeps within the API's rate."""
+def sagemaker_client(session: boto3.Session | None) -> SageMakerClient:
+    """Return a client that adapts to the API's rate limit."""
     import boto3
     from botocore.config import Config
 

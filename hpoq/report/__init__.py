@@ -1,4 +1,4 @@
-"""A campaign as one self-contained HTML file: no network, no other file."""
+"""The report of a campaign: one HTML file that needs no network and no other file."""
 
 from hpoq.report.page import write
 

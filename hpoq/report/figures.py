@@ -1,28 +1,28 @@
-"""The report's figures, each from the table of trials."""
+"""The report's figures, drawn from the table of trials."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.request import CategoricalRange
-from hpoq.campaign.model import Plan
+from hpoq.campaign.campaign_plan import CampaignPlan
+from hpoq.campaign.ranges import scaling
 from hpoq.campaign.results.table import SEARCHED
-from hpoq.campaign.running.narrowing import scaling
 from hpoq.report import series
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Points a figure shows; all of the best ones, and a sample of the rest.
+# Points that a figure shows: the best ones, and a sample of the rest.
 SHOWN = 4_000
 SHOWN_LINES = 500
 SLICES = 12
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#9ca3af"
-COLOURS = [[0, "#dbeafe"], [1, "#1e3a8a"]]
+COLORS = [[0, "#dbeafe"], [1, "#1e3a8a"]]
 
 
-def best_so_far(plan: Plan, table: pd.DataFrame, over: str, title: str) -> Any:
-    """Each trial a dot, the best so far a line; over ``hours`` or ``spent``."""
+def best_so_far(plan: CampaignPlan, table: pd.DataFrame, over: str, title: str) -> Any:
+    """Draw each trial as a dot and the best so far as a line, over ``hours`` or ``spent``."""
     import plotly.graph_objects as go
 
     found = series.best_so_far(table, plan.campaign)
@@ -40,11 +40,11 @@ def best_so_far(plan: Plan, table: pd.DataFrame, over: str, title: str) -> Any:
     )  # fmt: skip
     figure.update_yaxes(range=_shown_range(plan, found["objective"]))
     figure.update_xaxes(range=[0, float(found[over].max()) * 1.01])
-    return _titled(figure, title, _metric(plan))
+    return _titled(figure, title, plan.campaign.metric)
 
 
-def slices(plan: Plan, table: pd.DataFrame, names: list[str]) -> Any:
-    """Objective against each hyperparameter, coloured by wave."""
+def slices(plan: CampaignPlan, table: pd.DataFrame, names: list[str]) -> Any:
+    """Draw the objective against each hyperparameter, colored by wave."""
     from plotly.subplots import make_subplots
 
     chosen = names[:SLICES]
@@ -67,7 +67,7 @@ def slices(plan: Plan, table: pd.DataFrame, names: list[str]) -> Any:
         figure.add_scattergl(
             x=_small(values), y=_small(shown["objective"]),
             mode="markers", showlegend=False, text=shown["trial"],
-            marker={"size": 4, "opacity": 0.6, "color": shown["wave"], "colorscale": COLOURS,
+            marker={"size": 4, "opacity": 0.6, "color": shown["wave"], "colorscale": COLORS,
                     "cmin": 0, "cmax": plan.waves},
             row=row, col=column,
         )  # fmt: skip
@@ -76,8 +76,8 @@ def slices(plan: Plan, table: pd.DataFrame, names: list[str]) -> Any:
     return _styled(figure)
 
 
-def parallel_coordinates(plan: Plan, table: pd.DataFrame, names: list[str]) -> Any:
-    """The best trials as lines through all hyperparameters."""
+def parallel_coordinates(plan: CampaignPlan, table: pd.DataFrame, names: list[str]) -> Any:
+    """Draw the best trials as lines through all hyperparameters."""
     import numpy as np
     import plotly.graph_objects as go
 
@@ -102,12 +102,12 @@ def parallel_coordinates(plan: Plan, table: pd.DataFrame, names: list[str]) -> A
             bounds = [float(each.min), float(each.max)]
             values = column.astype("float64")
             dimensions.append({"label": name, "values": values, "range": bounds})
-    dimensions.append({"label": _metric(plan), "values": best["objective"]})
+    dimensions.append({"label": plan.campaign.metric, "values": best["objective"]})
     figure = go.Figure(
         go.Parcoords(
             dimensions=dimensions,
             line={
-                "color": best["objective"], "colorscale": COLOURS,
+                "color": best["objective"], "colorscale": COLORS,
                 "reversescale": not plan.campaign.maximize,
             },
         )
@@ -117,7 +117,7 @@ def parallel_coordinates(plan: Plan, table: pd.DataFrame, names: list[str]) -> A
 
 
 def importances(found: dict[str, float]) -> Any:
-    """A bar for each hyperparameter."""
+    """Draw a bar for each hyperparameter."""
     import plotly.graph_objects as go
 
     names = list(found)[::-1]
@@ -129,8 +129,8 @@ def importances(found: dict[str, float]) -> Any:
     return _styled(figure)
 
 
-def waves(plan: Plan, table: pd.DataFrame, names: list[str]) -> Any:
-    """Where the jobs of each wave searched: the ranges shrink around the best."""
+def waves(plan: CampaignPlan, table: pd.DataFrame, names: list[str]) -> Any:
+    """Draw where the jobs of each wave searched, and each wave's best trial."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
@@ -170,8 +170,8 @@ def waves(plan: Plan, table: pd.DataFrame, names: list[str]) -> Any:
     return _styled(figure)
 
 
-def parallelism(plan: Plan, table: pd.DataFrame) -> Any:
-    """Trials at once over time, below the allowed line."""
+def parallelism(plan: CampaignPlan, table: pd.DataFrame) -> Any:
+    """Draw the number of trials at once over time, and the allowed maximum."""
     import plotly.graph_objects as go
 
     found = series.parallelism(table)
@@ -197,19 +197,14 @@ def _sample(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _small(column: Any) -> Any:
-    """Half the bytes, digits nobody sees."""
+    """Halve the size; the digits are too small to see."""
     return column.astype("float32").to_numpy()
 
 
-def _shown_range(plan: Plan, objective: pd.Series[Any]) -> list[float]:
+def _shown_range(plan: CampaignPlan, objective: pd.Series[Any]) -> list[float]:
     low, high = series.focus(objective, maximize=plan.campaign.maximize)
     room = 0.04 * ((high - low) or 1.0)
     return [low - room, high + room]
-
-
-def _metric(plan: Plan) -> str:
-    objective = plan.campaign.template_request.objective
-    return objective.metric if objective else "objective"
 
 
 def _titled(figure: Any, x: str, y: str) -> Any:

@@ -1,4 +1,4 @@
-"""The HTML page around the figures."""
+"""The HTML page of the report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpoq.campaign.model import Plan
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.results.table import SEARCHED, best
 from hpoq.report import figures, series
 
@@ -35,13 +35,13 @@ pre { background: #f3f4f6; border-radius: 8px; padding: .8rem 1rem; overflow-x: 
 """
 
 
-def write(plan: Plan, table: pd.DataFrame, path: Path) -> Path:
+def write(plan: CampaignPlan, table: pd.DataFrame, path: Path) -> Path:
     """Write the report of a campaign, finished or not.
 
     Args:
-        plan: of the campaign.
+        plan: plan of the campaign.
         table: from ``hpoq.campaign.results.table.frame``.
-        path: of the HTML file; replaced if there.
+        path: path of the HTML file, which is replaced if it exists.
 
     Returns:
         ``path``.
@@ -50,8 +50,8 @@ def write(plan: Plan, table: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-def page(plan: Plan, table: pd.DataFrame) -> str:
-    """The whole HTML document."""
+def page(plan: CampaignPlan, table: pd.DataFrame) -> str:
+    """Return the whole HTML document."""
     from plotly.offline import get_plotlyjs
 
     name = escape(plan.campaign.name)
@@ -64,7 +64,7 @@ def page(plan: Plan, table: pd.DataFrame) -> str:
     )
 
 
-def _sections(plan: Plan, table: pd.DataFrame) -> list[str]:
+def _sections(plan: CampaignPlan, table: pd.DataFrame) -> list[str]:
     if not bool(table["usable"].any()):
         note = "<p>No trial has a finite objective yet.</p>"
         return [note, _failures(table)]
@@ -74,32 +74,38 @@ def _sections(plan: Plan, table: pd.DataFrame) -> list[str]:
     parts = [
         _section(
             "Best so far over time",
-            "Each dot is a trial when it ended; the line is the best until then.",
+            "Each dot is a trial at the time it ended. The line is the best objective so far.",
             figures.best_so_far(plan, table, "hours", "hours since the start"),
         )
     ]
     if bool(table["cost"].notna().any()):
         figure = figures.best_so_far(plan, table, "spent", "USD spent on trials that have ended")
-        parts.append(_section("Best so far over cost", "What more money bought.", figure))
+        note = "The same trials over the money spent so far."
+        parts.append(_section("Best so far over cost", note, figure))
     parts.append(_best(plan, table))
     if weights:
         note = (
-            "How much of the objective's variation a random forest explains by each "
-            "hyperparameter, over the ranges that were searched."
+            "Share of the objective's variation that a random forest attributes to each "
+            "hyperparameter, over the searched ranges."
         )
-        parts.append(_section("What mattered", note, figures.importances(weights)))
-    note = "The objective against each hyperparameter; later waves are darker."
+        parts.append(_section("Importance of hyperparameters", note, figures.importances(weights)))
+    note = "The objective against each hyperparameter. Later waves are darker."
     parts.append(_section("Slices", note, figures.slices(plan, table, ordered)))
-    note = "The best trials as lines. Drag along an axis to select."
-    parts.append(
-        _section("Together", note, figures.parallel_coordinates(plan, table, ordered[:10]))
-    )
+    note = "Each line is one of the best trials. Drag along an axis to select trials."
+    coordinates = figures.parallel_coordinates(plan, table, ordered[:10])
+    parts.append(_section("Parallel coordinates", note, coordinates))
     if plan.waves > 1 and (shrinking := figures.waves(plan, table, ordered)) is not None:
-        note = "Bars: where each wave searched, exploring jobs aside. Diamonds: its best trial."
+        note = (
+            "Bars: the range that each wave searched, without the jobs that keep the full ranges. "
+            "Diamonds: the best trial of each wave."
+        )
         parts.append(_section("Waves", note, shrinking))
-    used = series.utilisation(table, plan.slots)
-    note = f"{used:.0%} of the allowed parallelism (dashed) worked, from first start to last end."
-    parts.append(_section("Use of the account", note, figures.parallelism(plan, table)))
+    used = series.utilization(table, plan.slots)
+    note = (
+        f"{used:.0%} of the allowed parallelism (dashed line) was used between the first start and "
+        "the last end."
+    )
+    parts.append(_section("Parallelism", note, figures.parallelism(plan, table)))
     parts.append(_failures(table))
     return parts
 
@@ -113,16 +119,15 @@ def _section(title: str, note: str, figure: Any) -> str:
     return f"<section><h2>{escape(title)}</h2><p>{escape(note)}</p>{div}</section>"
 
 
-def _heading(plan: Plan, table: pd.DataFrame) -> str:
+def _heading(plan: CampaignPlan, table: pd.DataFrame) -> str:
     top = best(table)
     cost = float(table["cost"].sum())
-    span = (table["ended_at"].max() - table["created_at"].min()).total_seconds() / 3600
     tiles = [
         ("best objective", f"{top['objective']:.6g}" if top else "none yet"),
         ("trials ended", f"{_ended(table):,} of {plan.campaign.trials:,}"),
-        ("without result", f"{_without_result(table):,}"),
+        ("without a result", f"{_without_result(table):,}"),
         ("tuning jobs", f"{table['job'].nunique():,} of {len(plan.jobs):,}"),
-        ("wall clock", f"{span:.2f} h" if span == span else "-"),  # noqa: PLR0124  NaN
+        ("wall clock", _hours(table)),
         ("cost", f"${cost:,.2f}" if table["cost"].notna().any() else "price unknown"),
     ]
     boxes = "".join(
@@ -138,6 +143,13 @@ def _heading(plan: Plan, table: pd.DataFrame) -> str:
     )
 
 
+def _hours(table: pd.DataFrame) -> str:
+    if not bool(table["ended_at"].notna().any()):
+        return "none yet"
+    span = table["ended_at"].max() - table["created_at"].min()
+    return f"{span.total_seconds() / 3600:.2f} h"
+
+
 def _ended(table: pd.DataFrame) -> int:
     return int((~table["status"].isin(["InProgress", "Stopping"])).sum())
 
@@ -146,8 +158,8 @@ def _without_result(table: pd.DataFrame) -> int:
     return _ended(table) - int(table["usable"].sum())
 
 
-def _best(plan: Plan, table: pd.DataFrame) -> str:
-    """The best trials, and how to get the best one's model."""
+def _best(plan: CampaignPlan, table: pd.DataFrame) -> str:
+    """Return the best trials, and the commands that download or deploy the best model."""
     first = table[table["usable"]].nsmallest(5, "rank").to_dict("records")
     names = series.searched(plan)
     titles = [escape(title) for title in ("wave", "objective", *names)]
@@ -165,7 +177,7 @@ def _best(plan: Plan, table: pd.DataFrame) -> str:
         f"# download the model\n"
         f"aws s3 cp $(aws sagemaker describe-training-job --training-job-name {trial} \\\n"
         f"  --query ModelArtifacts.S3ModelArtifacts --output text) model.tar.gz\n\n"
-        f"# or deploy it (ROLE: an execution role, SERVING_IMAGE: an inference image)\n"
+        f"# or create a deployable model (ROLE: execution role, SERVING_IMAGE: inference image)\n"
         f"aws sagemaker create-model --model-name {trial} --execution-role-arn ROLE \\\n"
         f"  --primary-container Image=SERVING_IMAGE,ModelDataUrl=$(aws sagemaker \\\n"
         f"  describe-training-job --training-job-name {trial} \\\n"
@@ -184,13 +196,13 @@ def _cell(value: Any) -> str:
 def _failures(table: pd.DataFrame) -> str:
     found = series.failures(table)
     if not found:
-        return "<section><h2>Failures</h2><p>Every trial that ended has a result.</p></section>"
+        return "<section><h2>Failures</h2><p>Every ended trial has a result.</p></section>"
     rows = "".join(
         f"<tr><td class=n>{count:,}</td><td>{escape(reason)}</td><td>{escape(example)}</td></tr>"
         for reason, count, example in found[:30]
     )
     return (
         "<section><h2>Failures</h2><p>Trials that ended without a finite objective, by reason."
-        f"</p><table><tr><th>trials</th><th>reason</th><th>for example</th></tr>{rows}</table>"
+        f"</p><table><tr><th>trials</th><th>reason</th><th>example</th></tr>{rows}</table>"
         "</section>"
     )

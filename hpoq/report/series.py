@@ -1,4 +1,4 @@
-"""What the figures show, worked out from the table of trials."""
+"""The data that the figures show, computed from the table of trials."""
 
 from __future__ import annotations
 
@@ -6,29 +6,25 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.request import CategoricalRange
-from hpoq.campaign.model import Campaign, Plan
+from hpoq.campaign.campaign_plan import CampaignPlan
+from hpoq.campaign.model import Campaign
 from hpoq.campaign.results.table import SEARCHED
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# A forest on more rows takes longer and says the same.
+# A forest on more rows takes longer and gives the same answer.
 FOREST_ROWS = 5_000
 FOREST_TREES = 60
 
 
-def searched(plan: Plan) -> list[str]:
-    """Names of the searched hyperparameters."""
+def searched(plan: CampaignPlan) -> list[str]:
+    """Return the names of the searched hyperparameters."""
     return list(plan.campaign.template_request.hyperparameter_ranges)
 
 
-def is_categorical(campaign: Campaign, name: str) -> bool:
-    """Whether values of a hyperparameter have no order to plot by."""
-    return isinstance(campaign.template_request.hyperparameter_ranges[name], CategoricalRange)
-
-
 def best_so_far(table: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:
-    """Usable trials by their end, with hours since the start, cost so far and best so far."""
+    """Return usable trials in the order they ended, with hours, cost and best objective so far."""
     ended = table[table["ended_at"].notna()].sort_values("ended_at")
     found = ended.assign(
         hours=(ended["ended_at"] - table["created_at"].min()).dt.total_seconds() / 3600,
@@ -40,16 +36,21 @@ def best_so_far(table: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:
 
 
 def places(column: pd.Series[Any], each: CategoricalRange) -> tuple[pd.Series[Any], list[str]]:
-    """Values without an order beside each other, spread a little; and what is written there."""
+    """Return positions for values without an order, spread a little, and the axis labels."""
     labels = [str(value) for value in each.values]
     middles = column.astype(str).map({label: float(at) for at, label in enumerate(labels)})
-    # the golden ratio's multiples fill an interval evenly, and the same way each time
+    # multiples of the golden ratio fill an interval evenly and reproducibly
     spread = [(number * 0.618034) % 1 - 0.5 for number in range(len(column))]
     return middles.astype("float64") + [0.5 * each for each in spread], labels
 
 
 def decades(low: float, high: float) -> list[tuple[float, str]]:
-    """Labels of a logarithmic axis, by logarithm: powers of ten, or else both ends and middle."""
+    """Return labels of a logarithmic axis: powers of ten, or if too few, both ends and the middle.
+
+    Args:
+        low: logarithm of the lower end.
+        high: logarithm of the upper end.
+    """
     powers = [float(power) for power in range(math.ceil(low), math.floor(high) + 1)]
     found = powers if len(powers) > 1 else [low, (low + high) / 2, high]
     values = [(at, 10**at) for at in found]
@@ -57,9 +58,9 @@ def decades(low: float, high: float) -> list[tuple[float, str]]:
 
 
 def focus(objective: pd.Series[Any], *, maximize: bool) -> tuple[float, float]:
-    """The part of the objective worth showing: a few diverged trials must not flatten the rest.
+    """Return the range of the objective to show, so that a few diverged trials do not flatten it.
 
-    The best trial is always in it.
+    The range always contains the best trial.
     """
     low, high = float(objective.quantile(0.02)), float(objective.quantile(0.98))
     room = 0.5 * ((high - low) or 1.0)
@@ -68,7 +69,7 @@ def focus(objective: pd.Series[Any], *, maximize: bool) -> tuple[float, float]:
 
 
 def parallelism(table: pd.DataFrame) -> pd.DataFrame:
-    """Trials at once: a row for each change, with hours since the start."""
+    """Return the number of trials at once, with one row per change, by hours since the start."""
     import pandas as pd
 
     began = table["started_at"].fillna(table["created_at"])
@@ -85,8 +86,8 @@ def parallelism(table: pd.DataFrame) -> pd.DataFrame:
     return found.drop_duplicates("hours", keep="last")
 
 
-def utilisation(table: pd.DataFrame, slots: int) -> float:
-    """Share of the allowed parallelism that worked, from first start to last end."""
+def utilization(table: pd.DataFrame, slots: int) -> float:
+    """Return the used share of the slots, from the first start to the last end."""
     began = table["started_at"].min()
     span = (table["ended_at"].max() - began).total_seconds()
     work = (table["ended_at"] - table["started_at"]).dt.total_seconds().sum()
@@ -94,7 +95,7 @@ def utilisation(table: pd.DataFrame, slots: int) -> float:
 
 
 def importances(table: pd.DataFrame, names: list[str]) -> dict[str, float]:
-    """How much of the objective's variation a random forest explains by each hyperparameter."""
+    """Return each hyperparameter's share of the objective's variation, by a random forest."""
     import pandas as pd
     from sklearn.ensemble import ExtraTreesRegressor
 
@@ -103,7 +104,7 @@ def importances(table: pd.DataFrame, names: list[str]) -> dict[str, float]:
         return {}
     sample = usable.sample(min(len(usable), FOREST_ROWS), random_state=0)
     features = pd.DataFrame({name: _ordered(sample[SEARCHED + name]) for name in names})
-    # ranks: a few diverged trials must not decide what matters
+    # ranks, so that a few diverged trials do not dominate
     forest = ExtraTreesRegressor(FOREST_TREES, min_samples_leaf=5, random_state=0, n_jobs=1)
     forest.fit(features, sample["objective"].rank())
     pairs = zip(names, forest.feature_importances_, strict=True)
@@ -120,7 +121,7 @@ def _ordered(column: pd.Series[Any]) -> Any:
 
 
 def failures(table: pd.DataFrame) -> list[tuple[str, int, str]]:
-    """Trials without a usable objective by reason, most frequent first, with an example."""
+    """Return reasons of unusable trials with count and example, most frequent first."""
     bad = table[~table["usable"] & ~table["status"].isin(["InProgress", "Stopping"])]
     reasons = [
         reason or ("no finite objective" if status == "Completed" else str(status))

@@ -1,4 +1,4 @@
-"""Still pictures of a campaign: drawn where no script runs, in a notebook on GitHub for one."""
+"""Static pictures of a campaign, for places that run no scripts, such as notebooks on GitHub."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.request import CategoricalRange
-from hpoq.campaign.model import Plan
+from hpoq.campaign.campaign_plan import CampaignPlan
+from hpoq.campaign.ranges import scaling
 from hpoq.campaign.results.table import SEARCHED
-from hpoq.campaign.running.narrowing import scaling
 from hpoq.report import series
 from hpoq.report.figures import BLUE
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 WIDTH = 760  # pixels, as all lengths here
 PANEL_HEIGHT = 210
 COLUMNS = 3
-LEFT, RIGHT, TOP, BOTTOM = 56, 22, 30, 46  # room around a plot, for its labels
+LEFT, RIGHT, TOP, BOTTOM = 56, 22, 30, 46  # margins of a plot
 TICKS = 4
 FIRST_WAVE, LAST_WAVE = (147, 197, 253), (30, 58, 138)  # red, green, blue
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Where values lie between two ends, in pixels."""
+    """A mapping of values to pixels."""
 
     low: float
     high: float
@@ -37,13 +37,13 @@ class Axis:
     labels: tuple[tuple[float, str], ...]
 
     def at(self, value: float) -> float:
-        """In pixels; what lies outside is drawn on the edge."""
+        """Return the position of a value in pixels; values outside lie on the edge."""
         share = (value - self.low) / ((self.high - self.low) or 1.0)
         return self.start + min(1.0, max(0.0, share)) * (self.end - self.start)
 
 
-def best_so_far(plan: Plan, table: pd.DataFrame) -> str:
-    """Each usable trial a dot when it ended, the best until then a line."""
+def best_so_far(plan: CampaignPlan, table: pd.DataFrame) -> str:
+    """Draw each usable trial as a dot and the best so far as a line, over time."""
     found = series.best_so_far(table, plan.campaign)
     unit, seconds = _unit(float(found["hours"].max()) * 3600)
     times = found["hours"] * 3600 / seconds
@@ -55,13 +55,13 @@ def best_so_far(plan: Plan, table: pd.DataFrame) -> str:
     for time, value in zip(times[steps], found["so_far"][steps], strict=True):
         stairs.append(f"H{x.at(time):.1f}V{y.at(value):.1f}")
     line = f'<path d="{"".join(stairs)}H{x.end:.1f}" fill="none" stroke="{BLUE}" stroke-width="2"/>'
-    title = f"{_metric(plan)}: trials and the best so far"
+    title = f"{plan.campaign.metric}: trials and the best so far"
     drawing = _frame(x, y, title, f"{unit} since the start")
     return _picture(TOP + PANEL_HEIGHT + BOTTOM, drawing + dots + line)
 
 
-def slices(plan: Plan, table: pd.DataFrame) -> str:
-    """The objective against each hyperparameter; later waves are darker."""
+def slices(plan: CampaignPlan, table: pd.DataFrame) -> str:
+    """Draw the objective against each hyperparameter; later waves are darker."""
     usable = table[table["usable"]]
     names = series.searched(plan)
     columns = min(COLUMNS, len(names))
@@ -72,43 +72,41 @@ def slices(plan: Plan, table: pd.DataFrame) -> str:
         x, values = _searched_axis(plan, name, usable[SEARCHED + name], left, left + width)
         y = _objective_axis(plan, table, top + TOP, top + TOP + PANEL_HEIGHT)
         points = zip(values, usable["objective"], usable["wave"], strict=True)
-        parts.append(_frame(x, y, _metric(plan) if index == 0 else "", name))
+        parts.append(_frame(x, y, plan.campaign.metric if index == 0 else "", name))
         parts.append(_dots(points, x, y, plan.waves))
     return _picture(-(-len(names) // columns) * height, "".join(parts))
 
 
 def lines(table: pd.DataFrame, title: str, below: str) -> str:
-    """A line for each column over the index, which is numbers.
+    """Draw a line for each column over the numeric index.
 
     Args:
         table: at least two rows.
-        title: above the picture.
-        below: what the index is.
+        title: title above the picture.
+        below: label of the index.
     """
     x = _linear(float(table.index.min()), float(table.index.max()), LEFT, WIDTH - RIGHT)
     y = _linear(0.0, float(table.to_numpy().max()), TOP + PANEL_HEIGHT, TOP)
     parts, at = [_frame(x, y, title, below)], WIDTH - RIGHT
     for number, (name, column) in reversed(list(enumerate(table.items(), 1))):
-        colour = _shade(number, len(table.columns))
+        color = _shade(number, len(table.columns))
         points = " ".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in column.items())
-        parts.append(
-            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
-        )
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2"/>')
         label = f'<text x="{at}" y="{TOP - 12}" text-anchor="end" font-weight="600"'
-        parts.append(f'{label} fill="{colour}">{escape(str(name))}</text>')
+        parts.append(f'{label} fill="{color}">{escape(str(name))}</text>')
         at -= 8 * len(str(name)) + 16
     return _picture(TOP + PANEL_HEIGHT + BOTTOM, "".join(parts))
 
 
-def _objective_axis(plan: Plan, table: pd.DataFrame, top: float, bottom: float) -> Axis:
+def _objective_axis(plan: CampaignPlan, table: pd.DataFrame, top: float, bottom: float) -> Axis:
     low, high = series.focus(table["objective"][table["usable"]], maximize=plan.campaign.maximize)
     return _linear(low, high, bottom, top)
 
 
 def _searched_axis(
-    plan: Plan, name: str, column: pd.Series[Any], left: float, right: float
+    plan: CampaignPlan, name: str, column: pd.Series[Any], left: float, right: float
 ) -> tuple[Axis, Iterable[float]]:
-    """Also the column as places on it."""
+    """Return the axis of a hyperparameter, and the column as positions on it."""
     start, end = left + LEFT, right - RIGHT
     each = plan.campaign.template_request.hyperparameter_ranges[name]
     if isinstance(each, CategoricalRange):
@@ -125,7 +123,7 @@ def _searched_axis(
 
 
 def _linear(low: float, high: float, start: float, end: float) -> Axis:
-    """With labels at round numbers."""
+    """Return an axis with labels at round numbers."""
     span = (high - low) or abs(low) or 1.0
     power = 10.0 ** math.floor(math.log10(span / TICKS))
     step = next(step * power for step in (1, 2, 5, 10) if span / (step * power) <= TICKS)
@@ -136,13 +134,13 @@ def _linear(low: float, high: float, start: float, end: float) -> Axis:
 
 
 def _unit(seconds: float) -> tuple[str, int]:
-    """What to count time in, and its seconds."""
+    """Return the unit to show a time in, and its length in seconds."""
     units = (("hours", 3600), ("minutes", 60), ("seconds", 1))
     return next((each for each in units if seconds >= 2 * each[1]), units[-1])
 
 
 def _shade(wave: int, waves: int) -> str:
-    """Later waves are darker."""
+    """Return the color of a wave; later waves are darker."""
     share = (wave - 1) / (waves - 1) if waves > 1 else 0.5
     mixed = (round(a + share * (b - a)) for a, b in zip(FIRST_WAVE, LAST_WAVE, strict=True))
     return "#" + "".join(f"{part:02x}" for part in mixed)
@@ -157,7 +155,7 @@ def _dots(points: Iterable[tuple[float, float, int]], x: Axis, y: Axis, waves: i
 
 
 def _frame(x: Axis, y: Axis, title: str, below: str) -> str:
-    """Both axes, their labels and faint lines across."""
+    """Draw both axes, their labels and a grid."""
     lines = [f'<text x="{x.start}" y="{y.end - 12}" font-weight="600">{escape(title)}</text>']
     for value, label in y.labels:
         at = y.at(value)
@@ -179,8 +177,3 @@ def _picture(height: float, content: str) -> str:
         f'font-family="system-ui, sans-serif" font-size="11" fill="#374151">'
         f'<rect width="100%" height="100%" fill="white"/>{content}</svg>'
     )
-
-
-def _metric(plan: Plan) -> str:
-    objective = plan.campaign.template_request.objective
-    return objective.metric if objective else "objective"

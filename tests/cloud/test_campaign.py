@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hpoq.campaign.model import Plan, PlannedJob
+from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
 from hpoq.campaign.planning.compare import campaign_of
 from hpoq.campaign.running_campaign import RunningCampaign
 from hpoq.client import Client
@@ -32,7 +32,7 @@ REQUEST = {
 }
 
 
-def eight_jobs(trials: int) -> Plan:
+def eight_jobs(trials: int) -> CampaignPlan:
     """Two waves of four, so that a killed runner has something left to send."""
     campaign = campaign_of(
         name="killed", trials=trials, minutes_per_trial=0.01, request=REQUEST,
@@ -42,7 +42,7 @@ def eight_jobs(trials: int) -> Plan:
         PlannedJob(number=n, wave=1 + (n > JOBS // 2), trials=trials // JOBS, parallel=2)
         for n in range(1, JOBS + 1)
     )
-    return Plan(campaign=campaign, strategy="independent", jobs=jobs, generations=(JOBS,))
+    return CampaignPlan(campaign=campaign, strategy="independent", jobs=jobs, generations=(JOBS,))
 
 
 def runner(file: Path, cloud: Cloud) -> subprocess.Popen[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpoq.campaign.model import Plan
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
@@ -102,7 +102,7 @@ def test_a_pilot_measures_the_minutes_a_trial_takes(desk: Desk) -> None:
     plan, said = desk.plan("measured", "--trials", "40", "--pilot", "3")
 
     assert "measured: " in said
-    saved = Plan.load(plan).campaign
+    saved = CampaignPlan.load(plan).campaign
     assert 0 < saved.minutes_per_trial < 0.5
     (pilot,) = desk.entries("measured-pilot")
     assert pilot.counters is not None
@@ -123,7 +123,7 @@ def test_a_paused_campaign_starts_nothing_more_until_it_is_resumed(desk: Desk) -
     )
     sent = desk.entries("paused")
     assert any(entry.status is Status.COMPLETED for entry in sent)
-    assert len(sent) < len(Plan.load(plan).jobs)
+    assert len(sent) < len(CampaignPlan.load(plan).jobs)
 
     desk.hpoq("resume", plan.name)
     _, said = runner.communicate(timeout=PATIENCE)
@@ -158,12 +158,12 @@ def test_a_cancelled_campaign_stops_what_runs_and_never_starts_the_rest(desk: De
     assert "tuning jobs not started" in said
     entries = desk.entries("cancelled")
     assert {entry.status for entry in entries} == {Status.STOPPED}
-    assert len(entries) < len(Plan.load(plan).jobs)
+    assert len(entries) < len(CampaignPlan.load(plan).jobs)
 
 
 def test_a_wave_left_to_the_queue_ends_without_a_runner(desk: Desk) -> None:
     plan, _ = desk.plan("left", *SMALL_JOBS, "--minutes", "0.02")
-    jobs = len(Plan.load(plan).jobs)
+    jobs = len(CampaignPlan.load(plan).jobs)
     _, said = desk.hpoq("run", plan.name, "--detach")
     assert f"{jobs} tuning jobs sent" in said
     assert wait_until(
@@ -176,7 +176,7 @@ def test_a_wave_left_to_the_queue_ends_without_a_runner(desk: Desk) -> None:
 
 def test_a_hyperband_campaign_runs_through_the_queue(desk: Desk) -> None:
     plan, _ = desk.plan("bands", "--trials", "12", "--minutes", "0.01", strategy="Hyperband")
-    assert Plan.load(plan).strategy == "hyperband"
+    assert CampaignPlan.load(plan).strategy == "hyperband"
     _, said = desk.hpoq("run", plan.name, "--every", "0.5")
     assert "12/12 trials" in said
 

@@ -1,1 +1,1 @@
-"""Where a campaign runs: through the queue or directly in SageMaker."""
+"""The places where a campaign runs: a team's queue, or SageMaker directly."""

@@ -1,4 +1,4 @@
-"""A campaign through the queue: fairness, team limits and cancel come with it."""
+"""The backend that sends a campaign through a team's queue."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpoq.campaign.backends.direct import check_digest
-from hpoq.campaign.backends.tuning_jobs import TuningJobs, state_from
-from hpoq.campaign.model import Plan
+from hpoq.campaign.backends.job_state import JobState, state_from
+from hpoq.campaign.backends.tuning_jobs import CampaignTuningJobs
+from hpoq.campaign.campaign_plan import TAG_PLAN, CampaignPlan
 from hpoq.campaign.results.trial import Trial
-from hpoq.campaign.running.messages import TAG_PLAN
-from hpoq.campaign.running.schedule import JobState
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -23,13 +21,13 @@ if TYPE_CHECKING:
     from hpoq.client import Client
 
 
-class QueuedAccount:
-    """``Account`` over a deployment's queue and ledger.
+class QueueBackend:
+    """A ``Backend`` over a team's queue and the ledger of its deployment.
 
     Args:
-        client: of the deployment.
-        team: whose queue.
-        sagemaker: client, for progress while jobs run and for the trials.
+        client: client of the deployment.
+        team: the team that owns the queue.
+        sagemaker: client that reads the progress of running jobs, and trials.
     """
 
     queues = True
@@ -37,50 +35,56 @@ class QueuedAccount:
     def __init__(self, client: Client, team: str, sagemaker: SageMakerClient) -> None:
         self._client = client
         self._team = team
-        self.jobs = TuningJobs(sagemaker, team)
+        self.jobs = CampaignTuningJobs(sagemaker, team)
         self._ids: dict[str, int] = {}
         self._entries: dict[int, Entry] = {}
         self._sent: set[int] = set()
 
-    def follow(self, plan: Plan) -> None:
-        """See ``Account``."""
+    def follow(self, plan: CampaignPlan) -> None:
+        """See ``Backend``."""
         self._ids = {plan.request_id(job): job.number for job in plan.jobs}
         self.jobs.follow(plan)
         self._read()
-        there = sorted(self._entries)
-        for number in there[:1] + there[-1:]:
+        existing = sorted(self._entries)
+        for number in existing[:1] + existing[-1:]:
             request = self._entries[number].request
             if request is not None:
-                check_digest(plan, number, request.tags.get(TAG_PLAN))
+                plan.check_digest(number, request.tags.get(TAG_PLAN))
 
-    def look(self) -> dict[int, JobState]:
-        """See ``Account``. The ledger says what waits, SageMaker how far what runs has come."""
+    def poll(self) -> dict[int, JobState]:
+        """See ``Backend``. The progress of running jobs comes from SageMaker."""
         self._read()
         states = {number: _state(entry, number) for number, entry in self._entries.items()}
         if any(entry.status.active for entry in self._entries.values()):
-            for number, state in self._running().items():
-                if number not in states or self._entries[number].earlier:
-                    continue  # what made room has several tuning jobs: the ledger adds them up
-                if not states[number].status.ended:
-                    # an end counts once the ledger has it: only then do dependants start
-                    status = states[number].status if state.status.ended else state.status
-                    states[number] = replace(state, status=status)
-        for number in self._sent - states.keys():  # on its way
+            for number, running in self._running().items():
+                if number in states:
+                    states[number] = self._merged(states[number], running)
+        for number in self._sent - states.keys():  # the dispatcher has not read the message yet
             states[number] = JobState(number=number, status=Status.QUEUED)
         return states
 
+    def _merged(self, recorded: JobState, running: JobState) -> JobState:
+        """Combine the ledger's state of a job with SageMaker's."""
+        if self._entries[recorded.number].earlier:
+            return recorded  # the request ran as several tuning jobs, which the ledger adds up
+        if recorded.status.ended:
+            return recorded
+        # Dependants start once the ledger records an end, so an end counts only then.
+        status = recorded.status if running.status.ended else running.status
+        return replace(running, status=status)
+
     def send(self, messages: Mapping[int, Message]) -> None:
-        """See ``Account``."""
+        """See ``Backend``."""
         self._client.submit(self._team, [dict(message) for message in messages.values()])
         self._sent |= messages.keys()
 
     def best(self, number: int) -> float | None:
-        """See ``Account``."""
+        """See ``Backend``."""
         entry = self._entries.get(number)
         return entry.best.objective if entry and entry.best else None
 
     def trials(self, number: int) -> Sequence[Trial]:
-        """See ``Account``."""
+        """See ``Backend``."""
         entry = self._entries.get(number)
         if entry is None:
             return []
@@ -88,11 +92,11 @@ class QueuedAccount:
         return [trial for name in names if name for trial in self.jobs.trials(number, name)]
 
     def stop(self, numbers: Sequence[int]) -> None:
-        """See ``Account``."""
+        """See ``Backend``."""
         self._act("cancel", numbers)
 
     def hold(self, numbers: Sequence[int], *, held: bool) -> None:
-        """See ``Account``."""
+        """See ``Backend``."""
         self._act("hold" if held else "release", numbers)
 
     def _act(self, action: str, numbers: Sequence[int]) -> None:
@@ -107,9 +111,9 @@ class QueuedAccount:
                 self._entries[number] = entry
 
     def _running(self) -> dict[int, JobState]:
-        """A team may lack the permission to look; then the ledger's counters have to do."""
+        """Return SageMaker's states, or none if the team has no permission to read them."""
         try:
-            return self.jobs.look()
+            return self.jobs.poll()
         except ClientError:
             return {}
 

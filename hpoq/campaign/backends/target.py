@@ -1,7 +1,8 @@
-"""What a direct campaign needs besides its plan: template, image, role, bucket, source."""
+"""The target of a direct campaign: what a deployment would otherwise supply."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +15,24 @@ from hpo_dispatcher.contract.settings import (
     read_templates,
 )
 from hpo_dispatcher.tuning_job.api_schema import definitions
-from hpoq.campaign.backends.direct import Target
 from hpoq.campaign.errors import InvalidPlan
 
 if TYPE_CHECKING:
-    from hpoq.campaign.model import Plan
+    from hpoq.campaign.campaign_plan import CampaignPlan
     from hpoq.client import Client
 
 
-def deployed_target(plan: Plan, client: Client, image: str | None = None) -> Target:
-    """With the means of a deployment, past its queue."""
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The template, image, role, bucket and code that tuning jobs are created with."""
+
+    template: Template
+    environment: Environment
+    image: str  # URI of the training image
+
+
+def deployed_target(plan: CampaignPlan, client: Client, image: str | None = None) -> Target:
+    """Return a target that uses a deployment's template, role and bucket."""
     settings = client.settings
     name = plan.campaign.request.get("template", settings.deployment.default_template)
     if name not in settings.templates:
@@ -35,7 +44,7 @@ def deployed_target(plan: Plan, client: Client, image: str | None = None) -> Tar
 
 
 def own_target(
-    plan: Plan,
+    plan: CampaignPlan,
     *,
     role_arn: str,
     bucket: str,
@@ -44,15 +53,15 @@ def own_target(
     template: Path | None = None,
     image: str | None = None,
 ) -> Target:
-    """Without any deployment.
+    """Return a target that needs no deployment.
 
     Args:
         plan: names one of the bundled templates, unless ``template`` is given.
-        role_arn: that SageMaker runs training jobs as.
+        role_arn: role of the training jobs.
         bucket: for data and models.
         source: ``s3://`` URI of the training code's archive.
-        region: of all of it.
-        template: a YAML file as in the deployment's templates.
+        region: where the jobs run.
+        template: a YAML file in the form of a deployment's templates.
         image: URI of the training image; default: the template's.
     """
     chosen = read_template(template) if template else _bundled(plan)
@@ -68,19 +77,19 @@ def own_target(
     return Target(template=chosen, environment=environment, image=uri)
 
 
-def _bundled(plan: Plan) -> Template:
+def _bundled(plan: CampaignPlan) -> Template:
     name, found = plan.campaign.request.get("template", ""), read_templates()
     if name not in found:
         known = ", ".join(sorted(found))
-        raise InvalidPlan(f"template {name!r} is unknown. Use one of {known}, or give a file")
+        raise InvalidPlan(f"template {name!r} is unknown. Use {known} or a template file")
     return found[name]
 
 
 def image_uri(template: Template, region: str) -> str:
-    """The template's image; a framework's is looked up by the SageMaker SDK.
+    """Return the URI of the template's image; the SageMaker SDK looks up framework images.
 
     Raises:
-        InvalidSettings: the SDK is not installed or knows no such image.
+        InvalidSettings: the SDK is not installed or does not know the image.
     """
     image = template.image
     if not isinstance(image, FrameworkImage):

@@ -1,9 +1,8 @@
-"""SageMaker's side of a campaign: one list call a look, one describe an end."""
+"""The tuning jobs of a campaign in SageMaker, read with few API calls."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 from hpo_dispatcher.aws.sagemaker import detail_from
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.names import tuning_job_name
-from hpoq.campaign.model import Plan
+from hpoq.campaign.backends.job_state import JobState, state_from
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.results.trial import Trial
-from hpoq.campaign.running.schedule import JobState
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker.literals import HyperParameterTuningJobStatusType
 
-PAGE = 100  # no account runs more tuning jobs at once, so one page holds all that run
+PAGE = 100  # an account runs at most 100 tuning jobs at once, so one page holds all of them
 
 
-class TuningJobs:
-    """The tuning jobs of one campaign.
+class CampaignTuningJobs:
+    """The tuning jobs of one campaign, as SageMaker reports them.
 
     Args:
         sagemaker: client.
-        team: part of their names.
+        team: part of the jobs' names.
     """
 
     def __init__(self, sagemaker: SageMakerClient, team: str) -> None:
@@ -35,12 +34,12 @@ class TuningJobs:
         self._team = team
         self._numbers: dict[str, int] = {}
         self._states: dict[int, JobState] = {}
-        self._best: dict[int, float | None] = {}  # of those described after their end
+        self._best: dict[int, float | None] = {}  # of jobs described after they ended
         self._began: datetime | None = None
-        self._complete = False  # the states hold everything there is
+        self._complete = False  # whether every existing job has a state
 
-    def follow(self, plan: Plan) -> None:
-        """Know the names of all jobs of a plan."""
+    def follow(self, plan: CampaignPlan) -> None:
+        """Read the jobs of this plan from now on."""
         self._numbers = {
             tuning_job_name(self._team, plan.request_id(job)): job.number for job in plan.jobs
         }
@@ -48,45 +47,45 @@ class TuningJobs:
         self._complete = False
 
     def name(self, number: int) -> str:
-        """Of one job."""
+        """Return the name of one tuning job."""
         return self._names[number]
 
     @property
     def began(self) -> datetime | None:
-        """When the first job was created."""
+        """The time when the first job was created, if known."""
         return self._began
 
-    def look(self) -> dict[int, JobState]:
-        """States of all jobs there are.
+    def poll(self) -> dict[int, JobState]:
+        """Return the states of all jobs that exist.
 
-        All pages the first time. After that one page, one more while jobs stop, and a describe
-        for each job that has ended since.
+        The first call reads all pages. Later calls read one page, a second one while jobs are
+        stopping, and describe each job that has ended since.
         """
         if self._complete:
-            self._look_again()
+            self._update()
         else:
-            self._look_through()
+            self._read_all()
         return dict(self._states)
 
     def created(self, number: int) -> None:
-        """A job was created just now; a list may not have it yet."""
+        """Note a job that was just created, which a list may not contain yet."""
         self._states.setdefault(number, JobState(number=number, status=Status.IN_PROGRESS))
 
     def stopping(self, number: int) -> None:
-        """A job was told to stop: it is looked for among those that do."""
+        """Note a job that was asked to stop."""
         state = self._states.get(number)
         if state is not None and not state.status.ended:
             self._states[number] = replace(state, status=Status.STOPPING)
 
     def best(self, number: int) -> float | None:
-        """The best objective of a job that has ended."""
+        """Return the best objective of a job that has ended."""
         state = self._states.get(number)
         if number not in self._best and state is not None and state.status.ended:
             self._describe(number)
         return self._best.get(number)
 
     def tags(self, number: int) -> dict[str, str]:
-        """Of a job that exists."""
+        """Return the tags of a job that exists."""
         arn = self.sagemaker.describe_hyper_parameter_tuning_job(
             HyperParameterTuningJobName=self.name(number)
         )["HyperParameterTuningJobArn"]
@@ -94,11 +93,11 @@ class TuningJobs:
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
     def trials(self, number: int, name: str = "") -> list[Trial]:
-        """All of one tuning job, by creation.
+        """Return all trials of one tuning job, in the order of their creation.
 
         Args:
-            number: of the job in the plan.
-            name: of its tuning job, where it is not the one that follows from the plan.
+            number: number of the job in the plan.
+            name: name of its tuning job, if it is not the one that follows from the plan.
         """
         pages = self.sagemaker.get_paginator(
             "list_training_jobs_for_hyper_parameter_tuning_job"
@@ -114,15 +113,15 @@ class TuningJobs:
             for summary in page["TrainingJobSummaries"]
         ]
 
-    def _look_through(self) -> None:
+    def _read_all(self) -> None:
         pages = self.sagemaker.get_paginator("list_hyper_parameter_tuning_jobs").paginate(
-            NameContains=self._shared(), PaginationConfig={"PageSize": PAGE}
+            NameContains=self._common_prefix(), PaginationConfig={"PageSize": PAGE}
         )
         for page in pages:
             self._note(page["HyperParameterTuningJobSummaries"])
         self._complete = True
 
-    def _look_again(self) -> None:
+    def _update(self) -> None:
         listed = self._list("InProgress")
         if any(state.status is Status.STOPPING for state in self._states.values()):
             listed |= self._list("Stopping")
@@ -132,7 +131,7 @@ class TuningJobs:
 
     def _list(self, status: HyperParameterTuningJobStatusType) -> set[int]:
         answer = self.sagemaker.list_hyper_parameter_tuning_jobs(
-            NameContains=self._shared(), StatusEquals=status, MaxResults=PAGE
+            NameContains=self._common_prefix(), StatusEquals=status, MaxResults=PAGE
         )
         return self._note(answer["HyperParameterTuningJobSummaries"])
 
@@ -161,32 +160,15 @@ class TuningJobs:
         if detail.status.ended:
             self._best[number] = detail.best.objective if detail.best else None
 
-    def _shared(self) -> str:
-        """What all names begin with; names of other campaigns with it are passed over."""
+    def _common_prefix(self) -> str:
+        """Return the common prefix of all names; other campaigns may share it."""
         first, last = min(self._numbers), max(self._numbers)
-        alike = zip(first, last, strict=False)
-        return "".join(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], alike))
-
-
-def state_from(
-    number: int, status: Status, counters: Mapping[str, Any], reason: str = ""
-) -> JobState:
-    """TrainingJobStatusCounters as a job's state."""
-    ended_badly: tuple[str, ...] = ("RetryableError", "NonRetryableError", "Stopped")
-    if not status.ended:  # a retryable error may be tried again while the job runs
-        ended_badly = ended_badly[1:]
-    return JobState(
-        number=number,
-        status=status,
-        completed=counters.get("Completed", 0),
-        running=counters.get("InProgress", 0),
-        failed=sum(counters.get(each, 0) for each in ended_badly),
-        reason=reason,
-    )
+        pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+        return "".join(one for one, _ in pairs)
 
 
 def trial_from(summary: Any, number: int) -> Trial:
-    """HyperParameterTrainingJobSummary as a trial."""
+    """Return a trial from a ``HyperParameterTrainingJobSummary``."""
     metric = summary.get("FinalHyperParameterTuningJobObjectiveMetric", {})
     return Trial(
         name=summary["TrainingJobName"],

@@ -1,1 +1,1 @@
-"""How a campaign could be split into tuning jobs, how long that takes and what it costs."""
+"""The ways to split a campaign into tuning jobs, and what each one takes."""

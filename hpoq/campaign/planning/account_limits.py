@@ -1,4 +1,4 @@
-"""What the account allows, read from it where it can be reached."""
+"""The limits of the account, read from it where it can be reached."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _QUICK = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard"}
 
 
 def instance_quota(session: boto3.Session, instance_type: str) -> int | None:
-    """Training instances of a type, by Service Quotas; None where it cannot be told.
+    """Return the quota of training instances of a type; None if it cannot be read.
 
-    Read by name: quota codes differ from type to type.
+    The quota is found by name because quota codes differ by instance type.
     """
     wanted = aws_limits.instances_quota(instance_type)
     try:
@@ -36,7 +36,7 @@ def instance_quota(session: boto3.Session, instance_type: str) -> int | None:
 
 
 def tuning_job_limit(client: Client) -> int | None:
-    """Tuning jobs at once, by the deployment; None where there is none."""
+    """Return how many tuning jobs the deployment runs at once; None without a deployment."""
     try:
         return client.settings.deployment.limits.tuning_jobs
     except (NotDeployed, NotReachable):
@@ -46,7 +46,7 @@ def tuning_job_limit(client: Client) -> int | None:
 def limits_of(
     session: boto3.Session, instance_type: str, client: Client | None = None
 ) -> dict[str, Any]:
-    """Fields of ``Limits`` that the account tells; the others keep their documented defaults."""
+    """Return the fields of ``AccountLimits`` that could be read from the account."""
     found = {
         "instances": instance_quota(session, instance_type),
         "tuning_jobs": tuning_job_limit(client) if client else None,

@@ -1,4 +1,4 @@
-"""``plan``: which strategies there are, what each takes, and which one to take."""
+"""The comparison of strategies: what each one takes, and which one to choose."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
 from hpoq.campaign.errors import InvalidPlan
-from hpoq.campaign.model import Campaign, Plan, PlannedJob, StrategyName, explained
-from hpoq.campaign.planning.estimate import HIGH, Estimate, estimate, slots_needed
+from hpoq.campaign.model import Campaign, first_problem
+from hpoq.campaign.planning.estimate import HIGH, PlanEstimate, estimate, slots_needed
 from hpoq.campaign.planning.prices import price_per_hour
-from hpoq.campaign.planning.strategies import STRATEGIES, extension
+from hpoq.campaign.planning.strategies.registry import STRATEGIES, strategy_named
+from hpoq.campaign.planning.strategies.strategy import Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One strategy: its plan with what it takes, or why it is out of the question."""
+    """One strategy with its plan and estimate, or the reason why it is impossible."""
 
-    strategy: StrategyName
-    plan: Plan | None = None
-    estimate: Estimate | None = None
+    strategy: str
+    plan: CampaignPlan | None = None
+    estimate: PlanEstimate | None = None
     why_not: str = ""
-    shortfalls: tuple[str, ...] = ()  # how a goal is missed, by how much, and what would meet it
+    shortfalls: tuple[str, ...] = ()  # goals missed, by how much, and what would meet them
 
     @property
     def fits(self) -> bool:
-        """It can be run, within deadline and budget."""
+        """Whether the plan can run within deadline and budget."""
         return self.plan is not None and not self.shortfalls
 
 
@@ -37,19 +39,23 @@ class Comparison:
 
     campaign: Campaign
     options: tuple[Option, ...]
-    recommended: StrategyName
+    recommended: str
     why: str
 
-    def option(self, strategy: StrategyName | None = None) -> Option:
-        """One of them; the recommended one unless named."""
-        wanted = strategy or self.recommended
-        return next(each for each in self.options if each.strategy == wanted)
-
-    def plan(self, strategy: StrategyName | None = None) -> Plan:
-        """The plan of a strategy.
+    def option(self, strategy: str | None = None) -> Option:
+        """Return the option of a strategy; default: the recommended one.
 
         Raises:
-            InvalidPlan: the strategy cannot serve this campaign.
+            InvalidPlan: the strategy is unknown.
+        """
+        wanted = strategy_named(strategy or self.recommended).name
+        return next(each for each in self.options if each.strategy == wanted)
+
+    def plan(self, strategy: str | None = None) -> CampaignPlan:
+        """Return the plan of a strategy; default: the recommended one.
+
+        Raises:
+            InvalidPlan: the strategy is unknown or cannot run this campaign.
         """
         option = self.option(strategy)
         if option.plan is None:
@@ -58,26 +64,26 @@ class Comparison:
 
 
 def campaign_of(**fields: Any) -> Campaign:
-    """A checked campaign; the price of a known instance type is filled in.
+    """Return a checked campaign, with the price of a known instance type filled in.
 
     Raises:
-        InvalidPlan: naming the field and what is wrong with it.
+        InvalidPlan: a field is wrong; the message names it.
     """
     try:
         campaign = Campaign(**fields)
     except ValidationError as error:
-        raise InvalidPlan(explained(error)) from None
+        raise InvalidPlan(first_problem(error)) from None
     if campaign.slots < 1:
         raise InvalidPlan(
             f"limits.instances: {campaign.limits.instances} of {campaign.instance_type} are fewer "
-            f"than the {campaign.instances_per_trial} of one trial. Ask for a higher quota"
+            f"than the {campaign.instances_per_trial} that one trial needs. Request a higher quota"
         )
     if campaign.price_per_hour is None:
         price = price_per_hour(campaign.instance_type)
         campaign = campaign.model_copy(update={"price_per_hour": price})
     if campaign.budget is not None and campaign.price_per_hour is None:
         raise InvalidPlan(
-            f"budget: the price of {campaign.instance_type} is not known. Give price_per_hour"
+            f"budget: the price of {campaign.instance_type} is unknown. Give price_per_hour"
         )
     return campaign
 
@@ -92,40 +98,46 @@ def plan(**fields: Any) -> Comparison:
         All strategies with their estimates, and the recommended one.
 
     Raises:
-        InvalidPlan: no strategy can serve it, or a field is wrong.
+        InvalidPlan: no strategy can run the campaign, or a field is wrong.
     """
     return compare(campaign_of(**fields))
 
 
 def compare(campaign: Campaign) -> Comparison:
-    """As ``plan``, of a checked campaign."""
-    options = tuple(_option(campaign, strategy) for strategy in STRATEGIES)
-    recommended, why = _recommend(campaign, {each.strategy: each for each in options})
+    """Plan a checked campaign by every strategy.
+
+    Raises:
+        InvalidPlan: no strategy can run the campaign.
+    """
+    options = tuple(_option(campaign, strategy) for strategy in STRATEGIES.values())
+    recommended, why = _recommend({each.strategy: each for each in options})
     return Comparison(campaign=campaign, options=options, recommended=recommended, why=why)
 
 
-def planned(campaign: Campaign, strategy: StrategyName) -> Plan:
-    """The plan of one strategy.
+def planned(campaign: Campaign, strategy: str) -> CampaignPlan:
+    """Return the plan of one strategy.
 
     Raises:
-        InvalidPlan: the strategy cannot serve this campaign.
+        InvalidPlan: the strategy is unknown or cannot run this campaign.
     """
-    jobs = tuple(STRATEGIES[strategy](campaign))
-    return Plan(campaign=campaign, strategy=strategy, jobs=jobs, generations=(len(jobs),))
+    jobs = tuple(strategy_named(strategy).jobs(campaign))
+    return CampaignPlan(campaign=campaign, strategy=strategy, jobs=jobs, generations=(len(jobs),))
 
 
-def extended(plan: Plan, trials: int) -> Plan:
-    """The plan with more trials; the jobs there are stay as they are.
+def extended(plan: CampaignPlan, trials: int) -> CampaignPlan:
+    """Return the plan with more trials; existing jobs stay unchanged.
 
     Raises:
-        InvalidPlan: there is nothing to add, or nothing can be added.
+        InvalidPlan: no trials can be added, or the number is less than 1.
     """
     if trials < 1:
-        raise InvalidPlan(f"{trials} more trials. Give at least 1")
-    more = extension(plan.campaign, plan.strategy, plan.jobs, trials)
+        raise InvalidPlan(f"cannot add {trials} trials. Give at least 1")
+    if plan.campaign.search == "Grid":
+        raise InvalidPlan("every point of the grid is planned already. Plan a new, wider grid")
+    more = strategy_named(plan.strategy).more_jobs(plan.campaign, plan.jobs, trials)
     jobs: tuple[PlannedJob, ...] = (*plan.jobs, *more)
     campaign = plan.campaign.model_copy(update={"trials": plan.campaign.trials + trials})
-    return Plan(
+    return CampaignPlan(
         campaign=campaign,
         strategy=plan.strategy,
         jobs=jobs,
@@ -133,55 +145,55 @@ def extended(plan: Plan, trials: int) -> Plan:
     )
 
 
-def _option(campaign: Campaign, strategy: StrategyName) -> Option:
+def _option(campaign: Campaign, strategy: Strategy) -> Option:
     try:
-        made = planned(campaign, strategy)
+        made = planned(campaign, strategy.name)
     except InvalidPlan as error:
-        return Option(strategy=strategy, why_not=str(error))
-    taken = estimate(made)
+        return Option(strategy=strategy.name, why_not=str(error))
+    needed = estimate(made)
     return Option(
-        strategy=strategy,
+        strategy=strategy.name,
         plan=made,
-        estimate=taken,
-        shortfalls=tuple(_shortfalls(campaign, strategy, taken)),
+        estimate=needed,
+        shortfalls=tuple(_shortfalls(campaign, strategy.name, needed)),
     )
 
 
-def _shortfalls(campaign: Campaign, strategy: StrategyName, taken: Estimate) -> list[str]:
+def _shortfalls(campaign: Campaign, strategy: str, needed: PlanEstimate) -> list[str]:
     found = []
     deadline, budget = campaign.deadline_hours, campaign.budget
-    if deadline is not None and taken.hours_high > deadline:
-        found.append(_too_late(campaign, strategy, taken, deadline))
-    if budget is not None and taken.cost is not None and taken.cost > budget:
-        affordable = int(campaign.trials * budget / taken.cost)
+    if deadline is not None and needed.hours_high > deadline:
+        found.append(_too_late(campaign, strategy, needed, deadline))
+    if budget is not None and needed.cost is not None and needed.cost > budget:
+        affordable = int(campaign.trials * budget / needed.cost)
         found.append(
-            f"costs ${taken.cost:,.2f}, ${taken.cost - budget:,.2f} over the budget of "
-            f"${budget:,.2f}; {affordable:,} trials would keep to it"
+            f"costs ${needed.cost:,.2f}, ${needed.cost - budget:,.2f} over the budget of "
+            f"${budget:,.2f}; {affordable:,} trials would fit"
         )
     return found
 
 
-def _too_late(campaign: Campaign, strategy: StrategyName, taken: Estimate, deadline: float) -> str:
-    late = taken.hours_high - deadline
+def _too_late(campaign: Campaign, strategy: str, needed: PlanEstimate, deadline: float) -> str:
+    late = needed.hours_high - deadline
     remedies = []
     trials = _trials_by(campaign, strategy, deadline)
     if trials:
         remedies.append(f"{trials:,} trials")
     slots = slots_needed(campaign, deadline)
-    if taken.parallel < slots <= campaign.trials:
-        remedies.append(f"{int(slots):,} trials in parallel instead of {taken.parallel:,}")
+    if needed.parallel < slots <= campaign.trials:
+        remedies.append(f"{int(slots):,} trials in parallel instead of {needed.parallel:,}")
     would = " or ".join(remedies) or "only shorter trials"
     return (
-        f"takes up to {taken.hours_high:,.1f} h ({HIGH:.0%} of the time), {late:,.1f} h over the "
+        f"takes up to {needed.hours_high:,.1f} h ({HIGH:.0%} confidence), {late:,.1f} h over the "
         f"deadline of {deadline:,.1f} h; {would} would meet it"
     )
 
 
-def _trials_by(campaign: Campaign, strategy: StrategyName, deadline: float) -> int:
-    """The most trials that one strategy finishes by then."""
+def _trials_by(campaign: Campaign, strategy: str, deadline: float) -> int:
+    """Return about how many trials one strategy finishes before the deadline, within 0.2 %."""
     ideal = deadline * 60 / campaign.minutes_per_trial * campaign.slots
     low, high = 0, min(campaign.trials, int(ideal) + 1)
-    while high - low > high // 500:  # nobody needs it exactly
+    while high - low > high // 500:
         middle = (low + high + 1) // 2
         fewer = campaign.model_copy(update={"trials": middle})
         try:
@@ -192,26 +204,20 @@ def _trials_by(campaign: Campaign, strategy: StrategyName, deadline: float) -> i
     return low
 
 
-def _recommend(
-    campaign: Campaign, options: Mapping[StrategyName, Option]
-) -> tuple[StrategyName, str]:
+def _recommend(options: Mapping[str, Option]) -> tuple[str, str]:
     possible = [each for each in options.values() if each.plan]
     if not possible:
         problems = dict.fromkeys(each.why_not for each in options.values())
         raise InvalidPlan("; ".join(problems))
-    order: list[tuple[StrategyName, str]] = [
-        ("hyperband", "the request asks for Hyperband, which spends little on poor trials"),
-        ("single", "one tuning job holds all trials and learns from each of them"),
-        ("narrowing", "ranges shrink around the best of all trials, past warm start's limits"),
-        ("warm-waves", "each wave learns from the best five tuning jobs before"),
-        ("independent", "it is the fastest, and there is nothing to learn between tuning jobs"),
-    ]
-    for strategy, why in order:
-        if options[strategy].fits:
-            return strategy, why
-    nearest = min(possible, key=_missed_by)
-    return nearest.strategy, f"none meets the goals; this comes nearest: {nearest.shortfalls[0]}"
+    for strategy in sorted(STRATEGIES.values(), key=lambda each: each.preference):
+        if options[strategy.name].fits:
+            return strategy.name, strategy.advantage
+    nearest = min(possible, key=_hours_high)
+    return (
+        nearest.strategy,
+        f"no strategy meets the goals; this one comes closest: {nearest.shortfalls[0]}",
+    )
 
 
-def _missed_by(option: Option) -> float:
+def _hours_high(option: Option) -> float:
     return option.estimate.hours_high if option.estimate else float("inf")

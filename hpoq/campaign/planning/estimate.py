@@ -1,8 +1,8 @@
-"""How long a plan takes and what it costs, without running it.
+"""The time and cost of a plan, estimated without running it.
 
-Trial times are taken as lognormal with the given mean. A wave works at full parallelism until
-its last trials: then it ends with the longest of the trials that still run. Their residual
-times follow from renewal theory: P(residual > t) = E[(X - t)+] / E[X], which has a closed form.
+Trial times are assumed to be lognormal with the given mean. A wave works at full parallelism until
+its last trials; it ends with the longest of them. Their residual times follow from renewal theory:
+P(residual > t) = E[(X - t)+] / E[X], which has a closed form.
 """
 
 from __future__ import annotations
@@ -13,34 +13,35 @@ from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
 
-from hpoq.campaign.model import Campaign, Plan, PlannedJob, StrategyName
+from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
+from hpoq.campaign.model import Campaign
 
 _NORMAL = NormalDist()
 LOW, HIGH = 0.1, 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """One row of the table of strategies."""
+class PlanEstimate:
+    """What a plan takes."""
 
-    strategy: StrategyName
+    strategy: str
     tuning_jobs: int
     largest: int  # trials of the largest tuning job
     smallest: int
-    at_once: int  # tuning jobs, when most of them run
+    at_once: int  # most tuning jobs that run at the same time
     waves: int
-    parallel: int  # trials at once
+    parallel: int  # most trials that run at the same time
     instances: int
     hours: float
     hours_low: float  # one campaign in ten is faster
-    hours_high: float  # one in ten is slower
+    hours_high: float  # one campaign in ten is slower
     instance_hours: float
     cost: float | None  # USD
     bound_by: str
 
 
-def estimate(plan: Plan) -> Estimate:
-    """Wall clock with its spread, instance-hours, cost, and the limit that binds."""
+def estimate(plan: CampaignPlan) -> PlanEstimate:
+    """Return wall-clock time with its spread, instance-hours, cost, and the binding limit."""
     campaign = plan.campaign
     waves = [plan.wave(number) for number in range(1, plan.waves + 1)]
     at_once = max(_at_once([job.parallel for job in wave], plan) for wave in waves)
@@ -50,7 +51,7 @@ def estimate(plan: Plan) -> Estimate:
         campaign.trials * campaign.minutes_per_trial / 60 * campaign.instances_per_trial
     )
     price = campaign.price_per_hour
-    return Estimate(
+    return PlanEstimate(
         strategy=plan.strategy,
         tuning_jobs=len(plan.jobs),
         largest=max(job.trials for job in plan.jobs),
@@ -68,8 +69,8 @@ def estimate(plan: Plan) -> Estimate:
     )
 
 
-def _hours(plan: Plan, waves: int) -> tuple[float, float, float]:
-    """Median, and the range that holds eight of ten: waves vary independently."""
+def _hours(plan: CampaignPlan, waves: int) -> tuple[float, float, float]:
+    """Return the median and the bounds of the 80 % interval; waves vary independently."""
     middle = [_minutes(plan, wave, 0.5) / 60 for wave in range(waves)]
     low = [_minutes(plan, wave, LOW) / 60 for wave in range(waves)]
     high = [_minutes(plan, wave, HIGH) / 60 for wave in range(waves)]
@@ -77,8 +78,8 @@ def _hours(plan: Plan, waves: int) -> tuple[float, float, float]:
     return total, total - math.dist(middle, low), total + math.dist(middle, high)
 
 
-def _at_once(parallels: list[int], plan: Plan) -> int:
-    """How many tuning jobs fit side by side, the narrowest ones counted."""
+def _at_once(parallels: list[int], plan: CampaignPlan) -> int:
+    """Return how many of the narrowest tuning jobs fit side by side."""
     free, count = plan.slots, 0
     for parallel in sorted(parallels):
         free -= parallel
@@ -88,28 +89,28 @@ def _at_once(parallels: list[int], plan: Plan) -> int:
     return min(count, plan.campaign.limits.tuning_jobs)
 
 
-def _minutes(plan: Plan, wave_index: int, quantile: float) -> float:
+def _minutes(plan: CampaignPlan, wave_index: int, quantile: float) -> float:
     campaign = plan.campaign
     jobs = plan.wave(wave_index + 1)
     trials = sum(job.trials for job in jobs)
     parallel = min(plan.slots, sum(job.parallel for job in jobs), trials)
     mean, sigma = campaign.minutes_per_trial, campaign.spread
     work = trials / parallel
-    # The sum of all trial times varies, too; little, as there are many.
+    # The sum of many trial times varies little, but it varies.
     variation = math.sqrt(math.expm1(sigma * sigma) * trials) / parallel
     body = work + _NORMAL.inv_cdf(quantile) * variation
     residual = math.exp(sigma * sigma) / 2  # mean of one trial's remaining time
     tail = max(0.0, longest_residual(parallel, sigma, quantile) - residual)
-    if plan.waves > 1:  # the lane that is behind is seldom the one with the longest trial
+    if plan.waves > 1:  # the slowest lane is seldom the one with the longest trial
         tail = math.hypot(tail, _imbalance(jobs, sigma))
     return mean * max(body + tail, 1.0)
 
 
 def _imbalance(jobs: Sequence[PlannedJob], sigma: float) -> float:
-    """Waves have no small jobs to even their lanes out: how much the slowest lane is behind.
+    """Return how far the slowest lane falls behind; waves have no small jobs to even lanes out.
 
-    A lane's time is normal around its rounds; of n lanes the slowest is about
-    sqrt(2 ln n) deviations late.
+    A lane's time is normally distributed around its rounds. Of n lanes, the slowest is about
+    sqrt(2 ln n) standard deviations late.
     """
     rounds = max(job.trials / job.parallel for job in jobs)
     width = min(job.parallel for job in jobs)
@@ -119,7 +120,7 @@ def _imbalance(jobs: Sequence[PlannedJob], sigma: float) -> float:
 
 @cache
 def longest_residual(parallel: int, sigma: float, quantile: float) -> float:
-    """Remaining time of the slowest of the trials that run at one moment; mean trial = 1."""
+    """Return the remaining time of the slowest trial at one moment, in mean trial times."""
     if sigma == 0:
         return 1.0
     each = 1 - quantile ** (1 / parallel)
@@ -133,18 +134,18 @@ def longest_residual(parallel: int, sigma: float, quantile: float) -> float:
 
 
 def _exceeds(t: float, sigma: float) -> float:
-    """P(residual > t) for lognormal times of mean 1."""
+    """Return P(residual > t) for lognormal times of mean 1."""
     if t <= 0:
         return 1.0
     d = -math.log(t) / sigma
     return _NORMAL.cdf(d + sigma / 2) - t * _NORMAL.cdf(d - sigma / 2)
 
 
-def _bound_by(plan: Plan, parallel: int) -> str:
+def _bound_by(plan: CampaignPlan, parallel: int) -> str:
     campaign = plan.campaign
     limits = campaign.limits
     if parallel < plan.slots:
-        if plan.strategy == "single":
+        if len(plan.jobs) == 1 and parallel == limits.parallel_training_jobs:
             return f"{limits.parallel_training_jobs} parallel training jobs of one tuning job"
         return f"{campaign.trials} trials"
     by_jobs = limits.tuning_jobs * limits.parallel_training_jobs
@@ -154,17 +155,17 @@ def _bound_by(plan: Plan, parallel: int) -> str:
 
 
 def slots_needed(campaign: Campaign, hours: float) -> float:
-    """Trials at once that finish by then, tail included; infinite where none would."""
+    """Return how many trials at once finish in time, tail included; infinity if none would."""
     low, high = 1, 1 << 20
-    if _whole(campaign, high) > hours:
+    if _total_hours(campaign, high) > hours:
         return math.inf
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if _whole(campaign, middle) <= hours else (middle + 1, high)
+        low, high = (low, middle) if _total_hours(campaign, middle) <= hours else (middle + 1, high)
     return low
 
 
-def _whole(campaign: Campaign, slots: int) -> float:
+def _total_hours(campaign: Campaign, slots: int) -> float:
     slots = min(slots, campaign.trials)
     sigma = campaign.spread
     tail = longest_residual(slots, sigma, HIGH) - math.exp(sigma * sigma) / 2

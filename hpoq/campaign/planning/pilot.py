@@ -1,4 +1,4 @@
-"""A few trials now, to learn how long one takes."""
+"""A pilot: a few trials that measure how long one takes."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.errors import InvalidPlan
-from hpoq.campaign.model import Plan
+from hpoq.campaign.model import NAME_MAX_LENGTH
 from hpoq.campaign.planning.compare import campaign_of, planned
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SUFFIX = "-pilot"
-_ROOM = 20  # of a campaign's name, see NAME_PATTERN
 
 
-def pilot_of(wanted: Mapping[str, Any], trials: int, guess: float) -> Plan:
-    """One tuning job of a few trials, named after the campaign.
+def pilot_of(wanted: Mapping[str, Any], trials: int, guess: float) -> CampaignPlan:
+    """Return the plan of one tuning job of a few trials, named after the campaign.
 
-    Random: what is measured is the time over the whole ranges.
+    It searches at random, so that it measures the time over the whole ranges.
     """
     request = {**wanted["request"], "strategy": "Random"}
-    name = wanted["name"][: _ROOM - len(_SUFFIX)].rstrip("-") + _SUFFIX
+    name = wanted["name"][: NAME_MAX_LENGTH - len(_SUFFIX)].rstrip("-") + _SUFFIX
     fields = {**wanted, "request": request, "name": name}
     return planned(campaign_of(**fields, trials=trials, minutes_per_trial=guess), "single")
 
@@ -37,16 +37,16 @@ def measured(
     *,
     guess: float = 1.0,
 ) -> dict[str, float]:
-    """Run a few trials now, to plan with what they take.
+    """Run a few trials now, to plan with the time they take.
 
     Args:
-        wanted: of the campaign: name, request, and what else decides where a trial runs.
-        trials: how many.
-        run: sees the campaign of a plan file through and gives its results.
-        guess: minutes per trial, if anything is known.
+        wanted: fields of the campaign: name, request, and whatever decides where a trial runs.
+        trials: how many to run.
+        run: runs the campaign of a plan file to its end and returns its results.
+        guess: expected minutes per trial.
 
     Returns:
-        Fields of the campaign: ``minutes_per_trial`` and ``spread``.
+        Two fields of the campaign: ``minutes_per_trial`` and ``spread``.
 
     Raises:
         InvalidPlan: no trial completed.
@@ -59,7 +59,7 @@ def measured(
 
 
 def measure(table: pd.DataFrame) -> tuple[float, float]:
-    """Mean minutes and the standard deviation of their logarithm.
+    """Return the mean minutes and the standard deviation of their logarithm.
 
     Raises:
         InvalidPlan: no trial completed.

@@ -1,7 +1,8 @@
-"""What an instance costs, where the user does not say.
+"""Prices of instances, used unless the user gives one.
 
-AWS's public on-demand prices of SageMaker training in us-east-1, USD an hour, as of 2025.
-They differ by Region and change: a plan shows the price it used, and ``--price`` overrides it.
+AWS's public on-demand prices of SageMaker training in us-east-1, USD per hour, as of 2025.
+Prices differ by Region and change over time: a plan shows the price it used, and ``--price``
+overrides it.
 """
 
 from __future__ import annotations
@@ -21,5 +22,5 @@ PRICES = {
 
 
 def price_per_hour(instance_type: str) -> float | None:
-    """Of one instance; None where it is not known."""
+    """Return the price of one instance in USD; None if unknown."""
     return PRICES.get(instance_type)

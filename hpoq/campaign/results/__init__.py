@@ -1,1 +1,1 @@
-"""The trials of a campaign as a table and as an Optuna study."""
+"""The trials of a campaign, as a table and as an Optuna study."""

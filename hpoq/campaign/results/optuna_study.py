@@ -1,4 +1,4 @@
-"""A campaign as an Optuna study, for its dashboard and analyses."""
+"""The export of a campaign to an Optuna study, for Optuna's dashboard and analyses."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.request import CategoricalRange, IntegerRange, Range
-from hpoq.campaign.model import Plan
+from hpoq.campaign.campaign_plan import CampaignPlan
+from hpoq.campaign.ranges import scaling
 from hpoq.campaign.results.table import SEARCHED
-from hpoq.campaign.running.narrowing import scaling
 
 if TYPE_CHECKING:
     import optuna
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 _FINISHED = ("Completed", "Stopped", "Failed")
 
 
-def export(plan: Plan, table: pd.DataFrame, storage: str) -> optuna.Study:
-    """Write all ended trials into a study of the campaign's name.
+def export(plan: CampaignPlan, table: pd.DataFrame, storage: str) -> optuna.Study:
+    """Write all ended trials to a study named after the campaign.
 
-    Running it again adds what has ended since.
+    Calling it again adds the trials that have ended since.
 
     Args:
-        plan: of the campaign.
-        table: from ``results.frame``.
-        storage: such as ``sqlite:///study.db``.
+        plan: plan of the campaign.
+        table: from ``hpoq.campaign.results.table.frame``.
+        storage: Optuna storage URL, such as ``sqlite:///study.db``.
     """
     import optuna
 
@@ -36,10 +36,10 @@ def export(plan: Plan, table: pd.DataFrame, storage: str) -> optuna.Study:
         direction="maximize" if plan.campaign.maximize else "minimize",
         load_if_exists=True,
     )
-    there = {trial.user_attrs.get("trial") for trial in study.get_trials(deepcopy=False)}
+    existing = {trial.user_attrs.get("trial") for trial in study.get_trials(deepcopy=False)}
     ranges = plan.campaign.template_request.hyperparameter_ranges
     space = {name: _distribution(each) for name, each in ranges.items()}
-    new = table[table["status"].isin(_FINISHED) & ~table["trial"].isin(there)]
+    new = table[table["status"].isin(_FINISHED) & ~table["trial"].isin(existing)]
     study.add_trials([_trial(row, space) for row in new.to_dict("records")])
     return study
 

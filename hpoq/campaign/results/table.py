@@ -1,4 +1,4 @@
-"""All trials of a campaign as one table."""
+"""The table of all trials of a campaign."""
 
 from __future__ import annotations
 
@@ -9,36 +9,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.request import CategoricalRange, IntegerRange, Range, wire_value
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.errors import InvalidPlan
-from hpoq.campaign.model import Campaign, Plan
+from hpoq.campaign.model import Campaign
 from hpoq.campaign.results.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpoq.campaign.backends.interface import Account
-
 FACTS = (
     "trial", "job", "wave", "status", "objective", "usable", "rank", "created_at", "started_at",
     "ended_at", "minutes", "instance_type", "instances", "cost", "reason",
 )  # fmt: skip
-SEARCHED = "hp."  # hyperparameters are columns of this prefix
+SEARCHED = "hp."  # prefix of the columns that hold searched hyperparameters
 
 
-def fetch(plan: Plan, account: Account) -> pd.DataFrame:
-    """Every trial that was started, ended or not. See ``frame``."""
-    account.follow(plan)
-    numbers = sorted(account.look())
-    return frame(plan, (trial for number in numbers for trial in account.trials(number)))
-
-
-def frame(plan: Plan, trials: Iterable[Trial]) -> pd.DataFrame:
-    """One row a trial, in the order of their creation.
+def frame(plan: CampaignPlan, trials: Iterable[Trial]) -> pd.DataFrame:
+    """Return a table with one row per trial, in the order of creation.
 
     Columns: trial (training job name), job and wave (numbers in the plan), status, objective,
-    usable (ended with a finite objective), rank (1 is the best; missing unless usable), the
+    usable (whether the objective is finite), rank (1 is the best; missing unless usable), the
     three times, minutes, instance_type, instances, cost (USD; missing without a price), reason,
-    and one ``hp.<name>`` column per searched hyperparameter, typed as its range is.
+    and one ``hp.<name>`` column per searched hyperparameter, with the type of its range.
     """
     import pandas as pd
 
@@ -48,7 +40,7 @@ def frame(plan: Plan, trials: Iterable[Trial]) -> pd.DataFrame:
     columns: dict[str, Any] = {
         "trial": [t.name for t in found],
         "job": [t.job for t in found],
-        "wave": [plan.jobs[t.job - 1].wave for t in found],
+        "wave": [plan.job(t.job).wave for t in found],
         "status": pd.Categorical([t.status for t in found]),
         "objective": pd.Series([_number(t.objective) for t in found], dtype="float64"),
         "usable": [t.usable for t in found],
@@ -66,10 +58,10 @@ def frame(plan: Plan, trials: Iterable[Trial]) -> pd.DataFrame:
 
 
 def save(table: pd.DataFrame, path: Path) -> None:
-    """As Parquet or CSV, by the ending.
+    """Write the table as Parquet or CSV, depending on the file extension.
 
     Raises:
-        InvalidPlan: another ending.
+        InvalidPlan: the extension is neither.
     """
     match path.suffix:
         case ".parquet":
@@ -77,11 +69,11 @@ def save(table: pd.DataFrame, path: Path) -> None:
         case ".csv":
             table.to_csv(path, index=False)
         case _:
-            raise InvalidPlan(f"{path.name}: end it in .parquet or .csv")
+            raise InvalidPlan(f"{path.name}: unknown format. Use .parquet or .csv")
 
 
 def best(table: pd.DataFrame) -> dict[str, Any] | None:
-    """The best trial's row; None if no trial has a finite objective."""
+    """Return the best trial's row; None if no trial has a finite objective."""
     first = table[table["rank"] == 1].to_dict("records")
     return {str(name): value for name, value in first[0].items()} if first else None
 
@@ -110,12 +102,12 @@ def _number(value: float | None) -> float:
 
 
 def _typed(values: Sequence[str | None], each: Range) -> Any:
-    """Wire strings as what the range holds; SDKs may have JSON-encoded strings."""
+    """Convert strings to the type of the range; SDKs may have JSON-encoded them."""
     import pandas as pd
 
     if isinstance(each, CategoricalRange):
-        meant: Mapping[str, Any] = {wire_value(value): value for value in each.values}
-        typed = [None if v is None else meant.get(v, meant.get(_decoded(v), v)) for v in values]
+        by_text: Mapping[str, Any] = {wire_value(value): value for value in each.values}
+        typed = [None if v is None else by_text.get(v, by_text.get(_decoded(v), v)) for v in values]
         return pd.Series(typed, dtype="object") if _mixed(each) else pd.Series(typed)
     numbers = pd.Series(pd.to_numeric(pd.Series(list(values), dtype="object"), errors="coerce"))
     if isinstance(each, IntegerRange):

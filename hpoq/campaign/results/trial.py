@@ -1,4 +1,4 @@
-"""One trial, a training job of one of a campaign's tuning jobs."""
+"""Trials: the training jobs of a campaign's tuning jobs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from datetime import datetime
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """As SageMaker lists it."""
+    """A trial as SageMaker lists it."""
 
     name: str
     job: int  # number of its tuning job in the plan
-    status: str  # of the training job, in SageMaker's words
-    hyperparameters: Mapping[str, str]  # as searched; strings, as the API has them
-    objective: float | None = None  # None: it ended without; may be NaN
+    status: str  # of the training job, spelled as in SageMaker
+    hyperparameters: Mapping[str, str]  # the searched ones; strings, as the API returns them
+    objective: float | None = None  # None: the trial has not reported one; may be NaN
     created_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -24,12 +24,12 @@ class Trial:
 
     @property
     def usable(self) -> bool:
-        """It has a finite objective."""
+        """Whether the trial has a finite objective."""
         return self.objective is not None and math.isfinite(self.objective)
 
 
 def ranked(trials: Iterable[Trial], *, maximize: bool) -> list[Trial]:
-    """Usable trials, best first."""
+    """Return the usable trials, best first."""
     usable = [(trial.objective or 0.0, trial) for trial in trials if trial.usable]
     usable.sort(key=lambda each: each[0], reverse=maximize)
     return [trial for _, trial in usable]

@@ -1,1 +1,1 @@
-"""The runner that starts a campaign's tuning jobs and follows them."""
+"""The runner, which starts a campaign's tuning jobs and follows them."""

@@ -1,41 +1,41 @@
-"""Pause, resume and cancel: a word beside the plan file that every runner of it reads."""
+"""Pause, resume and cancel: a command in a file beside the plan that every runner reads."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-Word = Literal["run", "pause", "cancel"]
+Command = Literal["run", "pause", "cancel"]
 
 
 class Control:
-    """What the user wants, kept in ``<plan>.control``.
+    """The latest command of the user, kept in ``<plan>.control``.
 
     Args:
-        plan: path of the plan file; None for a campaign that lives in one process only.
+        plan: path of the plan file; None keeps the command in this process only.
     """
 
     def __init__(self, plan: Path | None) -> None:
         self._file = plan.with_name(plan.name + ".control") if plan else None
-        self._word: Word = "run"
+        self._command: Command = "run"
 
     @property
-    def word(self) -> Word:
-        """The latest one."""
+    def command(self) -> Command:
+        """The latest command; ``run`` if none was given."""
         if self._file is None:
-            return self._word
+            return self._command
         try:
-            word = self._file.read_text().strip()
+            text = self._file.read_text().strip()
         except FileNotFoundError:
             return "run"
-        return "pause" if word == "pause" else "cancel" if word == "cancel" else "run"
+        return "pause" if text == "pause" else "cancel" if text == "cancel" else "run"
 
-    def say(self, word: Word) -> None:
-        """Replace it."""
-        self._word = word
+    def send(self, command: Command) -> None:
+        """Replace the command."""
+        self._command = command
         if self._file is None:
             return
-        if word == "run":
+        if command == "run":
             self._file.unlink(missing_ok=True)
         else:
-            self._file.write_text(f"{word}\n")
+            self._file.write_text(f"{command}\n")

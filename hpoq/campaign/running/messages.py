@@ -1,4 +1,4 @@
-"""A planned job as a request message. Pure: the same job gives the same message again."""
+"""The request messages of planned jobs. Pure: the same job always gives the same message."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo_dispatcher.contract.request import Range
-from hpoq.campaign.model import Plan, PlannedJob
+from hpoq.campaign.campaign_plan import TAG_PLAN, CampaignPlan, PlannedJob
 
 TAG_CAMPAIGN = "campaign"
-TAG_PLAN = "campaign-plan"  # the digest: another plan of the same name is told apart
 _SEEDS = 2**31 - 1
+_SEED_STEP = 7919  # a prime, so that the seeds of jobs differ
 
 
 def message(
-    plan: Plan,
+    plan: CampaignPlan,
     job: PlannedJob,
     *,
     ranges: Mapping[str, Range] | None = None,
     parents: Sequence[PlannedJob] = (),
     after: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """The request of one tuning job.
+    """Return the request message of one tuning job.
 
     Args:
-        plan: the campaign's.
+        plan: plan of the campaign.
         job: one of its jobs.
-        ranges: instead of the campaign's own.
-        parents: jobs to start warm from.
-        after: numbers of the jobs that have to end first.
+        ranges: ranges to search instead of the campaign's own.
+        parents: jobs to warm-start from.
+        after: numbers of the jobs that must end first.
     """
     campaign = plan.campaign
     written: dict[str, Any] = {**campaign.request, "request_id": plan.request_id(job)}
@@ -50,14 +50,14 @@ def message(
     if parents:
         written["warm_start_from"] = [plan.request_id(parent) for parent in parents]
     if after:
-        written["after"] = [plan.request_id(plan.jobs[number - 1]) for number in after]
+        written["after"] = [plan.request_id(plan.job(number)) for number in after]
     written["overrides"] = _with_seed(campaign.request.get("overrides", {}), plan, job)
     return written
 
 
-def _with_seed(overrides: Mapping[str, Any], plan: Plan, job: PlannedJob) -> dict[str, Any]:
-    """Searches that start alike would try the same; a grid has nothing to draw."""
+def _with_seed(overrides: Mapping[str, Any], plan: CampaignPlan, job: PlannedJob) -> dict[str, Any]:
+    """Give each job its own seed, so that no two searches draw the same; a grid draws nothing."""
     config = dict(overrides.get("HyperParameterTuningJobConfig", {}))
     if plan.campaign.search != "Grid":
-        config["RandomSeed"] = (plan.campaign.seed + 7919 * job.number) % _SEEDS
+        config["RandomSeed"] = (plan.campaign.seed + _SEED_STEP * job.number) % _SEEDS
     return {**overrides, "HyperParameterTuningJobConfig": config} if config else dict(overrides)

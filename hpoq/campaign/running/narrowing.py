@@ -1,7 +1,7 @@
-"""Ranges shrink around the best results of all jobs so far. Pure.
+"""Ranges that shrink around the best results of all jobs so far. Pure.
 
-Warm start takes five parents and is not recursive; ranges carry what thousands of trials have
-taught into the next wave, whatever searched them.
+Warm start takes at most five parents and is not recursive. Ranges carry the results of any number
+of trials into the next wave.
 """
 
 from __future__ import annotations
@@ -16,32 +16,31 @@ from hpo_dispatcher.contract.request import (
     Range,
     wire_value,
 )
+from hpoq.campaign.ranges import from_scale, scaling, to_scale
 from hpoq.campaign.results.trial import Trial, ranked
 
 Ranges = Mapping[str, Range]
 
-BEST_SHARE = 0.1  # of the usable trials decides where the next wave looks
-FEWEST = 5  # best trials that must agree before anything shrinks
-MARGIN = 0.1  # of the full width, on each side: the optimum may lie beyond the best so far
-FLOOR = 0.15  # of the full width: no range becomes narrower
-# SageMaker and hpoq local take Auto as logarithmic from three decades on.
-AUTO_LOGARITHMIC = 1000.0
+BEST_SHARE = 0.1  # share of the usable trials that determines the next ranges
+MIN_BEST = 5  # ranges shrink only with at least this many best trials
+MARGIN = 0.1  # of the full width, on each side: the optimum may lie outside the best so far
+MIN_WIDTH = 0.15  # of the full width: no range becomes narrower
 
 
 def narrowed(ranges: Ranges, trials: Sequence[Trial], *, maximize: bool) -> dict[str, Range]:
-    """The ranges of the next wave.
+    """Return the ranges of the next wave.
 
     Args:
-        ranges: the campaign's own; the result never leaves them.
-        trials: of all jobs so far; those without objective are ignored.
+        ranges: the campaign's own ranges, which the result stays within.
+        trials: trials of all jobs so far; those without a finite objective are ignored.
         maximize: whether a greater objective is better.
 
     Returns:
-        Ranges around the best tenth; the given ones while there are fewer than fifty trials.
+        Ranges around the best tenth of the trials; the given ranges for fewer than fifty trials.
     """
     usable = ranked(trials, maximize=maximize)
     best = usable[: math.floor(len(usable) * BEST_SHARE)]
-    if len(best) < FEWEST:
+    if len(best) < MIN_BEST:
         return dict(ranges)
     return {
         name: _around([t.hyperparameters[name] for t in best if name in t.hyperparameters], each)
@@ -53,20 +52,20 @@ def _around(values: Sequence[str], full: Range) -> Range:
     if not values:
         return full
     if isinstance(full, CategoricalRange):
-        return _seen(values, full)
+        return _used_values(values, full)
     numbers = [float(value.strip('"')) for value in values]
     kind = scaling(full)
-    low, high = _scale(kind, float(full.min)), _scale(kind, float(full.max))
+    low, high = to_scale(kind, float(full.min)), to_scale(kind, float(full.max))
     width = high - low
-    points = [min(max(_scale(kind, number), low), high) for number in numbers]
+    points = [min(max(to_scale(kind, number), low), high) for number in numbers]
     left, right = min(points) - MARGIN * width, max(points) + MARGIN * width
-    lacking = max(0.0, FLOOR * width - (right - left)) / 2
+    lacking = max(0.0, MIN_WIDTH * width - (right - left)) / 2
     left, right = max(low, left - lacking), min(high, right + lacking)
-    return _cut(full, _unscale(kind, left), _unscale(kind, right))
+    return _cut(full, from_scale(kind, left), from_scale(kind, right))
 
 
-def _seen(values: Sequence[str], full: CategoricalRange) -> Range:
-    """Values that none of the best has are left out."""
+def _used_values(values: Sequence[str], full: CategoricalRange) -> Range:
+    """Keep the values that at least one of the best trials used."""
     bare = {value.strip('"') for value in values}
     kept = tuple(value for value in full.values if wire_value(value).strip('"') in bare)
     return full.model_copy(update={"values": kept}) if kept else full
@@ -74,30 +73,7 @@ def _seen(values: Sequence[str], full: CategoricalRange) -> Range:
 
 def _cut(full: ContinuousRange | IntegerRange, low: float, high: float) -> Range:
     if isinstance(full, IntegerRange):
-        least, most = max(full.min, math.floor(low)), min(full.max, math.ceil(high))
-        if least >= most:
-            return full
-        return full.model_copy(update={"min": least, "max": most})
-    least_, most_ = max(float(full.min), low), min(float(full.max), high)
-    return full.model_copy(update={"min": least_, "max": most_}) if least_ < most_ else full
-
-
-def _scale(kind: str, value: float) -> float:
-    """To the scale in which the search draws evenly."""
-    if kind == "Logarithmic":
-        return math.log(value)
-    return -math.log1p(-value) if kind == "ReverseLogarithmic" else value
-
-
-def _unscale(kind: str, value: float) -> float:
-    if kind == "Logarithmic":
-        return math.exp(value)
-    return -math.expm1(-value) if kind == "ReverseLogarithmic" else value
-
-
-def scaling(full: ContinuousRange | IntegerRange) -> str:
-    """The scaling in force, Auto resolved."""
-    if full.scaling != "Auto":
-        return full.scaling
-    wide = full.min > 0 and full.max / full.min >= AUTO_LOGARITHMIC
-    return "Logarithmic" if wide else "Linear"
+        first, last = max(full.min, math.floor(low)), min(full.max, math.ceil(high))
+        return full.model_copy(update={"min": first, "max": last}) if first < last else full
+    left, right = max(float(full.min), low), min(float(full.max), high)
+    return full.model_copy(update={"min": left, "max": right}) if left < right else full

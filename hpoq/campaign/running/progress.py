@@ -1,80 +1,65 @@
-"""Progress for people: the same renderable on a terminal and in a notebook."""
+"""The progress of a campaign."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
-from rich.console import Group
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from hpo_dispatcher.contract.entry import Status
+from hpoq.campaign.backends.job_state import JobState
+from hpoq.campaign.campaign_plan import CampaignPlan
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from rich.console import RenderableType
-
-    from hpoq.campaign.running.runner import Progress
+UNSUCCESSFUL = (Status.FAILED, Status.STOPPED, Status.CANCELLED, Status.REJECTED)
 
 
-def hours_left(progress: Progress, began: datetime | None) -> float | None:
-    """At the pace so far; None before anything has ended."""
-    finished = progress.done + progress.failed
-    if not finished or began is None:
-        return None
-    elapsed = (progress.at - began).total_seconds() / 3600
-    return elapsed / finished * (progress.plan.campaign.trials - finished)
+@dataclass(frozen=True, kw_only=True)
+class CampaignProgress:
+    """A campaign at one moment."""
 
+    plan: CampaignPlan
+    states: Mapping[int, JobState]  # by number; jobs not sent are missing
+    best: float | None
+    at: datetime
+    paused: bool = False
 
-def cost_so_far(progress: Progress) -> float | None:
-    """USD by the planned minutes per trial; exact figures are in the results."""
-    price = progress.plan.campaign.price_per_hour
-    if price is None:
-        return None
-    campaign = progress.plan.campaign
-    hours = (progress.done + progress.failed) * campaign.minutes_per_trial / 60
-    return hours * campaign.instances_per_trial * price
+    @property
+    def done(self) -> int:
+        """The number of completed trials."""
+        return sum(state.completed for state in self.states.values())
 
+    @property
+    def running(self) -> int:
+        """The number of trials that run now."""
+        return sum(state.running for state in self.states.values())
 
-def line(progress: Progress, began: datetime | None = None) -> str:
-    """One line, for logs and pipes."""
-    total = progress.plan.campaign.trials
-    parts = [f"{progress.done:,}/{total:,} trials", f"{progress.running} running"]
-    if progress.failed:
-        parts.append(f"{progress.failed} failed")
-    if progress.plan.waves > 1:
-        parts.append(f"wave {progress.wave}/{progress.plan.waves}")
-    if progress.best is not None:
-        parts.append(f"best {progress.best:.5g}")
-    left = hours_left(progress, began)
-    if left is not None and not progress.ended:
-        parts.append(f"{left:.1f} h left" if left >= 1 else f"{math.ceil(left * 60)} min left")
-    cost = cost_so_far(progress)
-    if cost is not None:
-        parts.append(f"about ${cost:,.2f}")
-    if progress.paused:
-        parts.append("paused")
-    return " · ".join(parts)
+    @property
+    def failed(self) -> int:
+        """The number of trials that failed or were stopped."""
+        return sum(state.failed for state in self.states.values())
 
+    @property
+    def wave(self) -> int:
+        """The latest wave that was started."""
+        return max((self.plan.job(number).wave for number in self.states), default=1)
 
-def panel(progress: Progress, began: datetime | None = None) -> RenderableType:
-    """A bar over all trials, the line, and the jobs that run."""
-    total = progress.plan.campaign.trials
-    bar = ProgressBar(total=total, completed=progress.done + progress.failed, width=60)
-    active = [state for state in progress.states.values() if not state.status.ended]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("tuning job", "wave", "status", "done", "running", "failed"):
-        table.add_column(column, justify="left" if column in ("tuning job", "status") else "right")
-    for state in sorted(active, key=lambda each: each.number)[:20]:
-        job = progress.plan.jobs[state.number - 1]
-        table.add_row(
-            progress.plan.request_id(job),
-            str(job.wave),
-            str(state.status),
-            f"{state.completed}/{job.trials}",
-            str(state.running),
-            str(state.failed) if state.failed else "",
-        )
-    heading = Text(progress.plan.campaign.name, style="bold")
-    return Group(heading, bar, line(progress, began), table)
+    @property
+    def active(self) -> int:
+        """The number of tuning jobs that were sent and have not ended."""
+        return sum(not state.status.ended for state in self.states.values())
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether a tuning job has failed and no trial has completed: more would only cost."""
+        failed = (Status.FAILED, Status.REJECTED)
+        return not self.done and any(state.status in failed for state in self.states.values())
+
+    @property
+    def ended(self) -> bool:
+        """Whether every tuning job of the plan has ended."""
+        return len(self.states) == len(self.plan.jobs) and not self.active
+
+    @property
+    def problems(self) -> list[JobState]:
+        """The jobs that ended without completing."""
+        return [state for state in self.states.values() if state.status in UNSUCCESSFUL]

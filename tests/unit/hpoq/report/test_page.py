@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.fabricated import REQUEST, trials
 from hpo_dispatcher.contract.request import CategoricalRange
-from hpoq.campaign.model import Plan
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.planning.compare import campaign_of, planned
 from hpoq.campaign.results.table import frame
 from hpoq.report import series, svg, write
@@ -22,7 +22,7 @@ from hpoq.report import series, svg, write
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def plan_of(count: int, strategy: Any = "narrowing", **request: Any) -> Plan:
+def plan_of(count: int, strategy: Any = "narrowing", **request: Any) -> CampaignPlan:
     campaign = campaign_of(
         name="credit", trials=count, minutes_per_trial=5, limits={"instances": 20},
         request={**REQUEST, **request},
@@ -41,8 +41,9 @@ def test_the_report_has_every_section(report: Path) -> None:
     text = report.read_text()
     titles = re.findall(r"<h2>(.*?)</h2>", text)
     assert titles == [
-        "Best so far over time", "Best so far over cost", "Best trials", "What mattered", "Slices",
-        "Together", "Waves", "Use of the account", "Failures",
+        "Best so far over time", "Best so far over cost", "Best trials",
+        "Importance of hyperparameters", "Slices", "Parallel coordinates", "Waves", "Parallelism",
+        "Failures",
     ]  # fmt: skip
     assert "CUDA out of memory" in text
     assert "aws s3 cp" in text
@@ -102,7 +103,7 @@ def test_parallelism_counts_what_runs_at_once() -> None:
     plan = plan_of(400)
     table = frame(plan, trials(plan))
     assert series.parallelism(table)["at_once"].max() == plan.slots
-    assert 0.8 < series.utilisation(table, plan.slots) <= 1
+    assert 0.8 < series.utilization(table, plan.slots) <= 1
 
 
 def test_failures_are_grouped_by_reason() -> None:
@@ -143,7 +144,7 @@ def test_one_diverged_trial_does_not_flatten_the_figures_and_the_best_is_in_them
     assert series.focus(-values, maximize=False) == pytest.approx((-0.95, -0.605), abs=0.01)
 
 
-def test_values_without_an_order_stand_beside_each_other_each_in_its_own_place() -> None:
+def test_values_without_an_order_are_drawn_side_by_side() -> None:
     plan = plan_of(200)
     table = frame(plan, trials(plan))
     optimizer = plan.campaign.template_request.hyperparameter_ranges["optimizer"]

@@ -8,14 +8,14 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from hpo_dispatcher.contract.errors import InvalidRequest
-from hpoq.campaign.backends.direct import DirectAccount
+from hpoq.campaign.backends.direct import DirectBackend
 from hpoq.campaign.backends.target import own_target
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.errors import InvalidPlan, OtherCampaign
-from hpoq.campaign.model import Plan
 from hpoq.campaign.planning.account_limits import limits_of
 from hpoq.campaign.planning.compare import campaign_of, planned
 from hpoq.campaign.running.messages import message
-from tests.unit.hpoq.campaign.conftest import TEMPLATE
+from tests.support.campaign_engine import TEMPLATE
 
 REQUEST: dict[str, Any] = {
     "template": "credit-default-cpu",
@@ -32,7 +32,7 @@ OWN = {
 }
 
 
-def plan(name: str = "mine", **request: Any) -> Plan:
+def plan(name: str = "mine", **request: Any) -> CampaignPlan:
     campaign = campaign_of(
         name=name, trials=24, minutes_per_trial=1, request=REQUEST | request,
         limits={"instances": 4, "parallel_training_jobs": 2},
@@ -104,29 +104,29 @@ def test_a_direct_campaign_needs_no_deployment(tmp_path: Path) -> None:
 
 def test_a_name_that_somebody_else_took_is_told(sagemaker: Any, target: Any) -> None:
     made = plan("taken")
-    account = DirectAccount(sagemaker, target)
-    account.follow(made)
+    backend = DirectBackend(sagemaker, target)
+    backend.follow(made)
     mine = message(made, made.jobs[0])
-    account.send({1: mine})
+    backend.send({1: mine})
     answer = sagemaker.describe_hyper_parameter_tuning_job(
-        HyperParameterTuningJobName=account.jobs.name(1)
+        HyperParameterTuningJobName=backend.jobs.name(1)
     )
     arn = answer["HyperParameterTuningJobArn"]
     sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "hpoq:team", "Value": "others"}])
     with pytest.raises(OtherCampaign, match="another name"):
-        account.send({1: mine})
+        backend.send({1: mine})
 
 
 def test_what_sagemaker_would_refuse_names_the_job(sagemaker: Any, target: Any) -> None:
     made = plan("wrong", objective={"metric": "unheard-of", "type": "Maximize"})
-    account = DirectAccount(sagemaker, target)
-    account.follow(made)
+    backend = DirectBackend(sagemaker, target)
+    backend.follow(made)
     with pytest.raises(InvalidRequest, match="unheard-of"):
-        account.send({1: message(made, made.jobs[0])})
+        backend.send({1: message(made, made.jobs[0])})
 
 
 def test_sessions_of_boto3_serve(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hpoq.campaign.running_campaign import sagemaker as client_of
+    from hpoq.campaign.running_campaign import sagemaker_client
 
-    made = client_of(boto3.Session("a", "b", region_name="eu-central-1"))
+    made = sagemaker_client(boto3.Session("a", "b", region_name="eu-central-1"))
     assert made.meta.config.retries["mode"] == "adaptive"

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from benchmarks.fabricated import REQUEST, trials
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.errors import InvalidPlan
-from hpoq.campaign.model import Plan
 from hpoq.campaign.planning.compare import campaign_of, planned
 from hpoq.campaign.planning.pilot import measure, pilot_of
 from hpoq.campaign.results.optuna_study import export
@@ -20,7 +20,7 @@ from hpoq.campaign.results.trial import Trial
 AT = datetime(2026, 11, 23, 9, tzinfo=UTC)
 
 
-def plan_of(count: int, goal: str = "Maximize", **request: Any) -> Plan:
+def plan_of(count: int, goal: str = "Maximize", **request: Any) -> CampaignPlan:
     objective = {"metric": "validation:auc", "type": goal}
     campaign = campaign_of(
         name="credit", trials=count, minutes_per_trial=5, limits={"instances": 100},

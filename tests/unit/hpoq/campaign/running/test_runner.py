@@ -10,85 +10,65 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hpoq import campaign
-from hpoq.campaign.backends.direct import DirectAccount
+from hpoq.campaign.backends.direct import DirectBackend
+from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
 from hpoq.campaign.errors import InvalidPlan, OtherCampaign
-from hpoq.campaign.model import Plan, PlannedJob, StrategyName
-from hpoq.campaign.planning.compare import campaign_of, extended, planned
-from hpoq.campaign.running.progress import line, panel
+from hpoq.campaign.planning.compare import extended, planned
+from hpoq.campaign.running.display import line, panel
 from hpoq.campaign.running.runner import Runner
-from hpoq.campaign.running.schedule import held
+from hpoq.campaign.running.schedule import slots_of
 from hpoq.campaign.running_campaign import RunningCampaign
-from tests.unit.hpoq.campaign.conftest import Calls
+from tests.support.campaign_engine import Calls
+from tests.support.small_campaigns import NUMBERS, small_plan
 
 EVERY = 0.05
-NUMBERS = itertools.count()
 
 
-def small(strategy: StrategyName, trials: int = 24, **changes: Any) -> Plan:
-    request = {
-        "strategy": "Bayesian",
-        "objective": {"metric": "auc", "type": "Maximize"},
-        "hyperparameter_ranges": {
-            "lr": {"type": "continuous", "min": 0.0001, "max": 1.0, "scaling": "Logarithmic"}
-        },
-    }
-    limits = {"instances": 4, "parallel_training_jobs": 2, **changes.pop("limits", {})}
-    campaign = campaign_of(
-        name=f"credit{next(NUMBERS)}",
-        trials=trials,
-        minutes_per_trial=1,
-        request=request,
-        limits=limits,
-        **changes,
-    )
-    return planned(campaign, strategy)
-
-
-def names(account: DirectAccount, plan: Plan) -> Counter[str]:
-    return Counter(t.name for job in plan.jobs for t in account.trials(job.number))
+def names(backend: DirectBackend, plan: CampaignPlan) -> Counter[str]:
+    return Counter(t.name for job in plan.jobs for t in backend.trials(job.number))
 
 
 @pytest.mark.parametrize("strategy", ["single", "independent", "warm-waves", "narrowing"])
 def test_every_strategy_runs_exactly_its_trials(
-    strategy: StrategyName, account: DirectAccount, file: Path
+    strategy: str, backend: DirectBackend, file: Path
 ) -> None:
-    plan = small(strategy)
+    plan = small_plan(strategy)
     plan.save(file)
-    looks = list(RunningCampaign(file, account).looks(EVERY))
+    looks = list(RunningCampaign(file, backend).updates(EVERY))
     last = looks[-1]
     assert (last.done + last.failed, last.problems) == (24, [])
-    assert sum(names(account, plan).values()) == len(names(account, plan)) == 24
+    assert sum(names(backend, plan).values()) == len(names(backend, plan)) == 24
     for look in looks:
-        slots = sum(held(plan.jobs[n - 1], state) for n, state in look.states.items())
+        slots = sum(slots_of(plan.job(n), state) for n, state in look.states.items())
         assert slots <= plan.slots
-    assert last.best == account.trials(1)[0].objective or last.best is not None
+    assert last.best == backend.trials(1)[0].objective or last.best is not None
 
 
 def test_a_warm_wave_names_the_best_of_the_wave_before(
-    account: DirectAccount, sagemaker: Any, file: Path
+    backend: DirectBackend, sagemaker: Any, file: Path
 ) -> None:
-    plan = small("warm-waves")
+    plan = small_plan("warm-waves")
     plan.save(file)
-    RunningCampaign(file, account).run(EVERY)
+    RunningCampaign(file, backend).run(EVERY)
     child = plan.wave(2)[0]
     answer = sagemaker.describe_hyper_parameter_tuning_job(
-        HyperParameterTuningJobName=account.jobs.name(child.number)
+        HyperParameterTuningJobName=backend.jobs.name(child.number)
     )
     parents = answer["WarmStartConfig"]["ParentHyperParameterTuningJobs"]
     named = {each["HyperParameterTuningJobName"] for each in parents}
-    assert named == {account.jobs.name(job.number) for job in plan.wave(1)}
+    assert named == {backend.jobs.name(job.number) for job in plan.wave(1)}
 
 
 def test_narrowed_jobs_search_around_the_best_and_exploring_ones_everywhere(
-    account: DirectAccount, sagemaker: Any, file: Path
+    backend: DirectBackend, sagemaker: Any, file: Path
 ) -> None:
-    plan = small("narrowing", trials=80)
+    plan = small_plan("narrowing", trials=80)
     plan.save(file)
-    RunningCampaign(file, account).run(EVERY)
+    RunningCampaign(file, backend).run(EVERY)
 
     def width(job: PlannedJob) -> tuple[float, float]:
         answer = sagemaker.describe_hyper_parameter_tuning_job(
-            HyperParameterTuningJobName=account.jobs.name(job.number)
+            HyperParameterTuningJobName=backend.jobs.name(job.number)
         )
         ranges = answer["HyperParameterTuningJobConfig"]["ParameterRanges"]
         (lr,) = ranges["ContinuousParameterRanges"]
@@ -103,12 +83,12 @@ def test_narrowed_jobs_search_around_the_best_and_exploring_ones_everywhere(
 
 
 def test_polling_lists_once_and_describes_only_what_ended(
-    account: DirectAccount, sagemaker: Any, file: Path
+    backend: DirectBackend, sagemaker: Any, file: Path
 ) -> None:
-    plan = small("independent", trials=40)
+    plan = small_plan("independent", trials=40)
     plan.save(file)
     calls = Calls(sagemaker)
-    looks = len(list(RunningCampaign(file, account).looks(EVERY)))
+    looks = len(list(RunningCampaign(file, backend).updates(EVERY)))
     made = Counter(calls.names)
     assert made["ListHyperParameterTuningJobs"] <= looks + 1
     assert made["DescribeHyperParameterTuningJob"] <= len(plan.jobs)
@@ -118,26 +98,26 @@ def test_polling_lists_once_and_describes_only_what_ended(
 def test_a_runner_that_is_killed_anywhere_goes_on_with_plan_and_account_alone(
     sagemaker: Any, target: Any, file: Path
 ) -> None:
-    plan = small("independent", trials=40)
+    plan = small_plan("independent", trials=40)
     plan.save(file)
     for looks in (1, 2, 3, 5):  # each runner forgets everything
-        running = RunningCampaign(file, DirectAccount(sagemaker, target)).looks(EVERY)
+        running = RunningCampaign(file, DirectBackend(sagemaker, target)).updates(EVERY)
         for _ in range(looks):
             next(running, None)
         running.close()  # type: ignore[attr-defined]
-    account = DirectAccount(sagemaker, target)
-    last = RunningCampaign(file, account).run(EVERY)
+    backend = DirectBackend(sagemaker, target)
+    last = RunningCampaign(file, backend).run(EVERY)
     assert last.done + last.failed == 40
-    assert sum(names(account, plan).values()) == len(names(account, plan)) == 40
+    assert sum(names(backend, plan).values()) == len(names(backend, plan)) == 40
 
 
 def test_a_crash_between_creating_jobs_repeats_none(
     sagemaker: Any, target: Any, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = small("independent", trials=30)
+    plan = small_plan("independent", trials=30)
     plan.save(file)
 
-    class Crashing(DirectAccount):
+    class Crashing(DirectBackend):
         def send(self, messages: Any) -> None:
             first = dict(list(messages.items())[:1])
             super().send(first)
@@ -146,48 +126,48 @@ def test_a_crash_between_creating_jobs_repeats_none(
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             RunningCampaign(file, Crashing(sagemaker, target)).run(EVERY)
-    account = DirectAccount(sagemaker, target)
-    assert RunningCampaign(file, account).run(EVERY).done <= 30
-    assert sum(names(account, plan).values()) == 30
+    backend = DirectBackend(sagemaker, target)
+    assert RunningCampaign(file, backend).run(EVERY).done <= 30
+    assert sum(names(backend, plan).values()) == 30
 
 
 def test_a_campaign_of_a_name_that_exists_goes_on_only_with_the_same_plan(
     sagemaker: Any, target: Any, file: Path
 ) -> None:
-    small("single").save(file)
-    RunningCampaign(file, DirectAccount(sagemaker, target)).run(EVERY)
-    there = Plan.load(file)
+    small_plan("single").save(file)
+    RunningCampaign(file, DirectBackend(sagemaker, target)).run(EVERY)
+    there = CampaignPlan.load(file)
     other = there.campaign.model_copy(update={"seed": 5})
     planned(other, "single").save(file)
     with pytest.raises(OtherCampaign, match="another plan"):
-        RunningCampaign(file, DirectAccount(sagemaker, target)).run(EVERY)
+        RunningCampaign(file, DirectBackend(sagemaker, target)).run(EVERY)
 
 
 def test_an_ended_campaign_can_be_extended_and_keeps_what_it_has(
     sagemaker: Any, target: Any, file: Path
 ) -> None:
-    account = DirectAccount(sagemaker, target)
-    running = RunningCampaign(file, account)
-    small("narrowing").save(file)
+    backend = DirectBackend(sagemaker, target)
+    running = RunningCampaign(file, backend)
+    small_plan("narrowing").save(file)
     running.run(EVERY)
-    before = names(account, running.plan)
+    before = names(backend, running.plan)
     longer = running.extend(9)
-    again = RunningCampaign(file, DirectAccount(sagemaker, target))
+    again = RunningCampaign(file, DirectBackend(sagemaker, target))
     last = again.run(EVERY)
     assert last.done + last.failed == 33
-    account.follow(longer)
-    after = names(account, longer)
+    backend.follow(longer)
+    after = names(backend, longer)
     assert before.keys() < after.keys()
     assert len(after) == 33
 
 
 def test_a_paused_campaign_starts_nothing_until_it_is_resumed(
-    account: DirectAccount, file: Path
+    backend: DirectBackend, file: Path
 ) -> None:
-    small("independent", trials=30).save(file)
-    running = RunningCampaign(file, account)
+    small_plan("independent", trials=30).save(file)
+    running = RunningCampaign(file, backend)
     running.pause()
-    looks = running.looks(EVERY)
+    looks = running.updates(EVERY)
     for _ in range(3):
         progress = next(looks)
         assert progress.paused
@@ -197,11 +177,11 @@ def test_a_paused_campaign_starts_nothing_until_it_is_resumed(
 
 
 def test_a_cancelled_campaign_stops_what_runs_and_starts_nothing(
-    account: DirectAccount, sagemaker: Any, file: Path
+    backend: DirectBackend, sagemaker: Any, file: Path
 ) -> None:
-    small("independent", trials=400).save(file)
-    running = RunningCampaign(file, account)
-    looks = running.looks(EVERY)
+    small_plan("independent", trials=400).save(file)
+    running = RunningCampaign(file, backend)
+    looks = running.updates(EVERY)
     while not next(looks).states:
         pass
     running.cancel()
@@ -217,15 +197,15 @@ def test_a_cancelled_campaign_stops_what_runs_and_starts_nothing(
 
 
 def test_without_a_target_a_campaign_is_read_but_never_started(sagemaker: Any, file: Path) -> None:
-    small("single").save(file)
-    running = RunningCampaign(file, DirectAccount(sagemaker))
+    small_plan("single").save(file)
+    running = RunningCampaign(file, DirectBackend(sagemaker))
     assert running.results().empty
     with pytest.raises(InvalidPlan, match="target"):
         running.run(EVERY)
 
 
 def test_an_account_that_is_full_is_asked_again(
-    account: DirectAccount, sagemaker: Any, file: Path
+    backend: DirectBackend, sagemaker: Any, file: Path
 ) -> None:
     answers = itertools.cycle(["full", "full", "room"])
 
@@ -236,39 +216,39 @@ def test_an_account_that_is_full_is_asked_again(
 
     operation = "before-call.sagemaker.CreateHyperParameterTuningJob"
     sagemaker.meta.events.register(operation, refuse)
-    plan = small("independent", trials=12)
+    plan = small_plan("independent", trials=12)
     plan.save(file)
-    last = RunningCampaign(file, account).run(EVERY)
+    last = RunningCampaign(file, backend).run(EVERY)
     assert last.done + last.failed == 12
-    assert sum(names(account, plan).values()) == 12
+    assert sum(names(backend, plan).values()) == 12
 
 
-def test_progress_says_what_people_ask(account: DirectAccount, file: Path) -> None:
+def test_progress_says_what_people_ask(backend: DirectBackend, file: Path) -> None:
     from rich.console import Console
 
-    plan = small("narrowing", trials=36)
-    runner = Runner(plan, account)
+    plan = small_plan("narrowing", trials=36)
+    runner = Runner(plan, backend)
     first, *_, last = runner.run(EVERY)
     assert line(first).startswith("0/36 trials")
-    said = line(last, account.jobs.began)
+    said = line(last, backend.jobs.began)
     assert f"{last.done}/36 trials" in said
     assert "best" in said
     assert "about $" in said
     console = Console(record=True, width=100)
-    console.print(panel(last, account.jobs.began))
+    console.print(panel(last, backend.jobs.began))
     assert plan.campaign.name in console.export_text()
 
 
 def test_the_tail_of_an_extension_is_checked_like_a_plan() -> None:
-    longer = extended(small("warm-waves"), 10)
+    longer = extended(small_plan("warm-waves"), 10)
     assert sum(job.trials for job in longer.jobs) == 34
 
 
-def test_a_pilot_run_from_python_gives_the_plan_its_minutes(account: DirectAccount) -> None:
-    wanted = {"name": f"piloted{next(NUMBERS)}", "request": small("single").campaign.request}
+def test_a_pilot_run_from_python_gives_the_plan_its_minutes(backend: DirectBackend) -> None:
+    wanted = {"name": f"piloted{next(NUMBERS)}", "request": small_plan("single").campaign.request}
 
     def run(file: Path) -> pd.DataFrame:
-        running = RunningCampaign(file, account)
+        running = RunningCampaign(file, backend)
         running.run(EVERY)
         return running.results()
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import json
 import sys
-import tarfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from botocore.awsrequest import AWSResponse
 
 from hpoq.local.sagemaker import EngineSettings, Quotas, SageMakerEndpoint
-from hpoq.local.sagemaker.ports import Datum, Ports, StoredObject
+from hpoq.local.sagemaker.ports import Ports
+from tests.support.memory_endpoint import Memory, archive, client_of
 
 SCRIPT = """
 import argparse, os, pathlib, sys, time
@@ -33,68 +29,6 @@ print(f"rows={len(rows)} auc=0.1")
 print(f"auc={1 - (known.lr - 0.3) ** 2:.6f}")
 pathlib.Path(os.environ["SM_MODEL_DIR"], "model.txt").write_text(str(known.lr))
 """
-
-
-class Memory:
-    """All four ports."""
-
-    def __init__(self) -> None:
-        self.stored: dict[tuple[str, str], bytes] = {}
-        self.published: list[tuple[str, dict[str, Any]]] = []
-        self.lines: dict[str, list[str]] = {}
-        self.data: list[Datum] = []
-        self.changed = threading.Condition()
-
-    def objects(self, bucket: str, prefix: str) -> list[StoredObject]:
-        return [
-            StoredObject(key=key, size=len(content), etag=str(hash(content)))
-            for (where, key), content in sorted(self.stored.items())
-            if where == bucket and key.startswith(prefix)
-        ]
-
-    def read(self, bucket: str, key: str, to: Path) -> None:
-        to.write_bytes(self.stored[bucket, key])
-
-    def write(self, *arguments: Any) -> None:
-        if isinstance(arguments[2], Path):
-            bucket, key, content = arguments
-            self.stored[bucket, key] = content.read_bytes()
-        else:
-            _, stream, lines = arguments
-            self.lines.setdefault(stream, []).extend(text for _, text in lines)
-
-    def put(self, *arguments: Any) -> None:
-        if len(arguments) == 1:
-            self.data += arguments[0]
-            return
-        detail_type, detail, _, _ = arguments
-        with self.changed:
-            self.published.append((detail_type, json.loads(detail)))
-            self.changed.notify_all()
-
-    def await_status(self, name: str, *statuses: str, seconds: float = 60) -> str:
-        """Block until an event says so."""
-
-        def said() -> str | None:
-            for _, detail in self.published:
-                status = str(detail.get("HyperParameterTuningJobStatus"))
-                if detail.get("HyperParameterTuningJobName") == name and status in statuses:
-                    return status
-            return None
-
-        with self.changed:
-            assert self.changed.wait_for(lambda: said() is not None, seconds), self.published
-        return said() or ""
-
-
-def archive(files: dict[str, str]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as packed:
-        for name, text in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(text.encode())
-            packed.addfile(member, io.BytesIO(text.encode()))
-    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -152,22 +86,6 @@ def start(memory: Memory, tmp_path: Path, bare_python: Path) -> Iterator[Start]:
 @pytest.fixture(scope="session")
 def session() -> boto3.Session:
     return boto3.Session("testing", "testing", region_name="eu-central-1")
-
-
-def client_of(endpoint: SageMakerEndpoint, session: boto3.Session) -> Any:
-    """A real client whose requests go to the endpoint without a network."""
-    client = session.client("sagemaker", endpoint_url="http://localhost:9")
-
-    def answer(request: Any, **_: Any) -> AWSResponse:
-        target = request.headers["X-Amz-Target"]
-        name = target.decode() if isinstance(target, bytes) else target
-        status, headers, body = endpoint.handle(name, request.body)
-        raw: Any = io.BytesIO(body)
-        raw.stream = lambda *_, **__: [raw.read()]
-        return AWSResponse(request.url, status, dict(headers), raw)
-
-    client.meta.events.register("before-send.sagemaker", answer)
-    return client
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""How a comparison of strategies and the best trials of a campaign look."""
+"""Tables of strategies and of trials."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def strategies_table(comparison: Comparison) -> Table:
-    """A column a strategy: narrow terminals have room for that."""
+    """Return a table with one column per strategy, which fits narrow terminals."""
     from hpoq.cli.tables import table
 
     possible = [option for option in comparison.options if option.estimate]
@@ -27,30 +27,30 @@ def strategies_table(comparison: Comparison) -> Table:
 
 
 def _column(option: Option) -> dict[str, str]:
-    from hpoq.campaign.planning.strategies import LEARNING
+    from hpoq.campaign.planning.strategies.registry import STRATEGIES
 
-    taken = option.estimate
-    if taken is None:
+    needed = option.estimate
+    if needed is None:
         return {}
-    low, high = duration(taken.hours_low * 3600), duration(taken.hours_high * 3600)
-    sizes = sorted({taken.smallest, taken.largest})
+    low, high = duration(needed.hours_low * 3600), duration(needed.hours_high * 3600)
+    sizes = sorted({needed.smallest, needed.largest})
     return {
-        "tuning jobs": f"{taken.tuning_jobs:,}",
+        "tuning jobs": f"{needed.tuning_jobs:,}",
         "trials each": " to ".join(f"{size:,}" for size in sizes),
-        "tuning jobs at once": f"{taken.at_once:,}",
-        "waves": f"{taken.waves:,}",
-        "instances": f"{taken.instances:,}",
-        "wall clock": duration(taken.hours * 3600),
-        "eight times in ten": low if low == high else f"{low} to {high}",
-        "instance-hours": f"{taken.instance_hours:,.1f}",
-        "cost": "price unknown" if taken.cost is None else f"${taken.cost:,.2f}",
-        "learns": LEARNING[option.strategy],
-        "bound by": taken.bound_by,
+        "tuning jobs at once": f"{needed.at_once:,}",
+        "waves": f"{needed.waves:,}",
+        "instances": f"{needed.instances:,}",
+        "wall clock": duration(needed.hours * 3600),
+        "80% interval": low if low == high else f"{low} to {high}",
+        "instance-hours": f"{needed.instance_hours:,.1f}",
+        "cost": "price unknown" if needed.cost is None else f"${needed.cost:,.2f}",
+        "learns": STRATEGIES[option.strategy].learns,
+        "bound by": needed.bound_by,
     }
 
 
-def say_why_not(comparison: Comparison) -> None:
-    """Which strategies fall out, and which miss a goal."""
+def say_shortfalls(comparison: Comparison) -> None:
+    """Print which strategies are impossible, and which miss a goal."""
     for option in comparison.options:
         if option.why_not:
             say(f"not {option.strategy}: {option.why_not}")
@@ -58,8 +58,8 @@ def say_why_not(comparison: Comparison) -> None:
             say(f"{option.strategy} {shortfall}")
 
 
-def values_of(comparison: Comparison) -> dict[str, Any]:
-    """The same as plain values, for JSON."""
+def comparison_values(comparison: Comparison) -> dict[str, Any]:
+    """Return the comparison as plain values, for JSON."""
     from dataclasses import asdict
 
     return {
@@ -78,7 +78,7 @@ def values_of(comparison: Comparison) -> dict[str, Any]:
 
 
 def best_trials(table: pd.DataFrame, top: int) -> Table:
-    """The first few of the results that hold an objective, best first."""
+    """Return the best usable trials as a table, best first."""
     from hpoq.campaign.results.table import SEARCHED
     from hpoq.cli.tables import table as empty
 

@@ -10,16 +10,16 @@ from typer.testing import CliRunner
 
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.errors import HpoqError
-from hpoq.campaign.backends.direct import DirectAccount
-from hpoq.campaign.backends.queued import QueuedAccount
-from hpoq.campaign.model import Plan
+from hpoq.campaign.backends.direct import DirectBackend
+from hpoq.campaign.backends.interface import Backend
+from hpoq.campaign.backends.queued import QueueBackend
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.running.control import Control
 from hpoq.campaign.running_campaign import RunningCampaign
-from hpoq.cli import campaign as command
 from hpoq.cli.campaign import app
 from hpoq.errors import NotReachable
-from tests.unit.hpoq.campaign.backends.test_queued import NotAllowed, Queue
-from tests.unit.hpoq.campaign.conftest import TEMPLATE
+from tests.support.campaign_engine import TEMPLATE
+from tests.support.stepped_queue import SteppedQueue, UnreadableSageMaker
 
 REQUEST = """
 strategy: Bayesian
@@ -35,7 +35,24 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hpoq.campaign.planning.account_limits.limits_of", lambda *_: {})
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("HPOQ_TEAM", "fraud")
     Path("request.yaml").write_text(REQUEST)
+
+
+def run_on(monkeypatch: pytest.MonkeyPatch, backend: Backend) -> None:
+    """Let campaigns through a queue run on a backend."""
+    monkeypatch.setattr(
+        RunningCampaign, "queued", lambda file, *_, **__: RunningCampaign(file, backend)
+    )
+
+
+def run_directly_on(monkeypatch: pytest.MonkeyPatch, sagemaker: Any) -> None:
+    """Let direct campaigns use a SageMaker client."""
+    monkeypatch.setattr(
+        RunningCampaign,
+        "direct",
+        lambda file, target=None: RunningCampaign(file, DirectBackend(sagemaker, target)),
+    )
 
 
 def hpoq(*words: object) -> Any:
@@ -54,7 +71,7 @@ def test_plan_compares_strategies_and_saves_the_recommended_one() -> None:
     assert "single *" in ended.stdout
     for fact in (
         "wall clock",
-        "eight times in ten",
+        "80% interval",
         "instance-hours",
         "cost",
         "learns",
@@ -62,7 +79,7 @@ def test_plan_compares_strategies_and_saves_the_recommended_one() -> None:
     ):
         assert fact in ended.stdout
     assert "recommended: single" in ended.stderr
-    assert Plan.load(Path("credit.plan.json")).campaign.trials == 40
+    assert CampaignPlan.load(Path("credit.plan.json")).campaign.trials == 40
 
 
 def test_a_missed_goal_is_told_for_each_strategy_with_what_would_meet_it() -> None:
@@ -71,15 +88,15 @@ def test_a_missed_goal_is_told_for_each_strategy_with_what_would_meet_it() -> No
     assert "h over the deadline of 0.1 h" in said
     assert "would meet it" in said
     assert "over the budget of $0.01" in said
-    assert "would keep to it" in said
-    assert "recommended: independent; none meets the goals" in said
+    assert "would fit" in said
+    assert "recommended: independent; no strategy meets the goals" in said
 
 
 def test_planning_anew_forgets_the_pause_of_the_plan_before() -> None:
     planned()
     hpoq("pause", "credit.plan.json")
     planned()
-    assert Control(Path("credit.plan.json")).word == "run"
+    assert Control(Path("credit.plan.json")).command == "run"
 
 
 def test_planning_anew_keeps_another_plan_that_was_there() -> None:
@@ -88,14 +105,14 @@ def test_planning_anew_keeps_another_plan_that_was_there() -> None:
     assert "kept" not in planned().stderr
     assert not Path("credit.plan.json.bak").exists()
 
-    assert "the plan that was there is kept as credit.plan.json.bak" in planned(trials=50).stderr
+    assert "the earlier plan is kept as credit.plan.json.bak" in planned(trials=50).stderr
     assert Path("credit.plan.json.bak").read_bytes() == before
-    assert Plan.load(Path("credit.plan.json")).campaign.trials == 50
+    assert CampaignPlan.load(Path("credit.plan.json")).campaign.trials == 50
 
 
 def test_plan_takes_the_strategy_and_the_file_it_is_told() -> None:
     assert planned("--strategy", "narrowing", "--out", "other.json").exit_code == 0
-    assert Plan.load(Path("other.json")).strategy == "narrowing"
+    assert CampaignPlan.load(Path("other.json")).strategy == "narrowing"
 
 
 def test_plan_as_json_is_for_other_programs() -> None:
@@ -126,9 +143,9 @@ def test_minutes_are_asked_for_or_measured() -> None:
 
 
 def test_a_campaign_is_run_extended_and_read_from_the_shell(
-    account: DirectAccount, monkeypatch: pytest.MonkeyPatch
+    backend: DirectBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_queued", lambda plan, *_: RunningCampaign(plan, account))
+    run_on(monkeypatch, backend)
     assert planned("--strategy", "independent", trials=12).exit_code == 0
     ran = hpoq("run", "credit.plan.json", "--every", "0.5")
     assert ran.exit_code == 0, ran.output
@@ -148,11 +165,11 @@ def test_a_campaign_is_run_extended_and_read_from_the_shell(
 
 
 def test_a_direct_campaign_is_read_without_any_deployment(
-    account: DirectAccount, sagemaker: Any, monkeypatch: pytest.MonkeyPatch
+    backend: DirectBackend, sagemaker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpoq.campaign.running_campaign.sagemaker", lambda _: sagemaker)
+    run_directly_on(monkeypatch, sagemaker)
     planned(name="alone", trials=4)
-    RunningCampaign(Path("alone.plan.json"), account).run(every=0.05)
+    RunningCampaign(Path("alone.plan.json"), backend).run(every=0.05)
     assert len(json.loads(hpoq("results", "alone.plan.json", "--direct", "--json").stdout)) == 4
     assert hpoq("report", "alone.plan.json", "--direct").stdout.strip() == "alone.html"
 
@@ -160,7 +177,7 @@ def test_a_direct_campaign_is_read_without_any_deployment(
 def test_a_direct_campaign_runs_without_any_deployment(
     sagemaker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpoq.campaign.running_campaign.sagemaker", lambda _: sagemaker)
+    run_directly_on(monkeypatch, sagemaker)
     Path("tiny.yaml").write_text(yaml.safe_dump(TEMPLATE))
     planned(name="ours", trials=8)
     direct = (
@@ -177,19 +194,19 @@ def test_a_direct_campaign_runs_without_any_deployment(
 
 
 def test_a_cancelled_run_says_what_was_not_started(
-    account: DirectAccount, monkeypatch: pytest.MonkeyPatch
+    backend: DirectBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_queued", lambda plan, *_: RunningCampaign(plan, account))
+    run_on(monkeypatch, backend)
     planned("--strategy", "independent", name="never")
     hpoq("cancel", "never.plan.json")
     ran = hpoq("run", "never.plan.json", "--every", "0.5")
     assert ran.exit_code == 3
-    assert "tuning jobs not started. Go on: hpoq campaign resume never.plan.json" in ran.stderr
+    assert "tuning jobs not started. To resume: hpoq campaign resume never.plan.json" in ran.stderr
 
 
 def test_a_campaign_that_only_fails_is_left_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    account = QueuedAccount(Queue(Status.FAILED), "fraud", NotAllowed())  # type: ignore[arg-type]
-    monkeypatch.setattr(command, "_queued", lambda plan, *_: RunningCampaign(plan, account))
+    backend = QueueBackend(SteppedQueue(Status.FAILED), "fraud", UnreadableSageMaker())  # type: ignore[arg-type]
+    run_on(monkeypatch, backend)
     planned("--strategy", "independent", name="bad")
     ran = hpoq("run", "bad.plan.json", "--every", "0.5")
     assert ran.exit_code == 3
@@ -198,11 +215,11 @@ def test_a_campaign_that_only_fails_is_left_with_a_reason(monkeypatch: pytest.Mo
 
 
 def test_a_campaign_is_left_to_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = Queue()
-    account = QueuedAccount(queue, "fraud", NotAllowed())  # type: ignore[arg-type]
-    monkeypatch.setattr(command, "_queued", lambda plan, *_: RunningCampaign(plan, account))
+    queue = SteppedQueue()
+    backend = QueueBackend(queue, "fraud", UnreadableSageMaker())  # type: ignore[arg-type]
+    run_on(monkeypatch, backend)
     planned("--strategy", "independent", name="left")
-    jobs = len(Plan.load(Path("left.plan.json")).jobs)
+    jobs = len(CampaignPlan.load(Path("left.plan.json")).jobs)
     assert f"{jobs} tuning jobs sent" in hpoq("run", "left.plan.json", "--detach").stderr
     assert len(queue.ledger) == jobs
 
@@ -212,7 +229,7 @@ def test_pause_resume_and_cancel_are_words_beside_the_plan() -> None:
     control = Control(Path("credit.plan.json"))
     for word, kept in (("pause", "pause"), ("resume", "run"), ("cancel", "cancel")):
         assert hpoq(word, "credit.plan.json").exit_code == 0
-        assert control.word == kept
+        assert control.command == kept
 
 
 def test_a_direct_run_without_deployment_says_what_it_lacks() -> None:

@@ -1,0 +1,42 @@
+"""The strategy ``hyperband``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from hpoq.campaign.campaign_plan import PlannedJob
+from hpoq.campaign.errors import InvalidPlan
+from hpoq.campaign.model import Campaign
+from hpoq.campaign.planning.shapes import Shape, divided, even, lanes, split
+from hpoq.campaign.planning.strategies.strategy import Strategy
+from hpoq.campaign.planning.waves import next_wave
+
+
+class Hyperband(Strategy):
+    """Tuning jobs that stop poor trials early, each as large as possible for its brackets."""
+
+    name = "hyperband"
+    learns = "none between tuning jobs; poor trials stop early"
+    preference = 10
+    advantage = "the request asks for Hyperband, which spends little on poor trials"
+
+    def jobs(self, campaign: Campaign) -> list[PlannedJob]:
+        """See ``Strategy``."""
+        if campaign.search != "Hyperband":
+            raise InvalidPlan('the request does not set "strategy": "Hyperband"')
+        return next_wave([], _brackets(campaign, campaign.trials))
+
+    def more_jobs(
+        self, campaign: Campaign, before: Sequence[PlannedJob], trials: int
+    ) -> list[PlannedJob]:
+        """See ``Strategy``."""
+        return next_wave(before, _brackets(campaign, trials))
+
+
+def _brackets(campaign: Campaign, trials: int) -> list[Shape]:
+    widths = lanes(campaign.slots, campaign.limits.parallel_training_jobs)
+    max_trials = campaign.limits.training_jobs
+    rounds = math.ceil(trials / (len(widths) * max_trials))
+    parts = [even(n, widths) for n in divided(trials, rounds)]
+    return split([shape for part in parts for shape in part], max_trials)

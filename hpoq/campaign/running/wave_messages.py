@@ -1,0 +1,69 @@
+"""The messages of a wave, which depend on the results of the waves before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hpoq.campaign.backends.interface import Backend, Message
+from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
+from hpoq.campaign.results.trial import Trial
+from hpoq.campaign.running.messages import message
+from hpoq.campaign.running.narrowing import Ranges, narrowed
+
+
+class WaveMessages:
+    """The maker of messages, which reads the trials of each ended job once.
+
+    Args:
+        backend: where the campaign runs.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._trials: dict[int, Sequence[Trial]] = {}
+
+    def of(
+        self, plan: CampaignPlan, jobs: Sequence[PlannedJob], after: Mapping[int, Sequence[int]]
+    ) -> dict[int, Message]:
+        """Return the messages of jobs of one wave, by number.
+
+        Args:
+            plan: plan of the campaign.
+            jobs: jobs of one wave; all waves before it have ended.
+            after: for some of the jobs, numbers of the jobs that must end first.
+        """
+        parents = self._parents(plan, jobs[0])
+        narrow = any(not job.explores for job in jobs)
+        ranges = self._narrowed_ranges(plan, jobs[0].wave) if narrow else None
+        return {
+            job.number: message(
+                plan,
+                job,
+                ranges=None if job.explores else ranges,
+                parents=parents,
+                after=after.get(job.number, ()),
+            )
+            for job in jobs
+        }
+
+    def _parents(self, plan: CampaignPlan, job: PlannedJob) -> list[PlannedJob]:
+        """Return the best jobs of the wave before; jobs without a result are left out."""
+        if not job.parents:
+            return []
+        bests = [(self._backend.best(each.number), each) for each in plan.wave(job.wave - 1)]
+        found = [(best, each) for best, each in bests if best is not None]
+        found.sort(key=lambda pair: pair[0], reverse=plan.campaign.maximize)
+        return [each for _, each in found[: job.parents]]
+
+    def _narrowed_ranges(self, plan: CampaignPlan, wave: int) -> Ranges:
+        """Return ranges narrowed by all trials of all waves before."""
+        trials = [
+            trial for job in plan.jobs if job.wave < wave for trial in self._trials_of(job.number)
+        ]
+        full = plan.campaign.template_request.hyperparameter_ranges
+        return narrowed(full, trials, maximize=plan.campaign.maximize)
+
+    def _trials_of(self, number: int) -> Sequence[Trial]:
+        if number not in self._trials:
+            self._trials[number] = self._backend.trials(number)
+        return self._trials[number]

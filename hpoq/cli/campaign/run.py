@@ -1,0 +1,139 @@
+"""``hpoq campaign run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpoq.cli.campaign.options import Direct, PlanFile, queued_campaign
+from hpoq.cli.exit_status import ExitStatus
+from hpoq.cli.options import DeploymentName, Team, client
+from hpoq.cli.output import console, say
+
+if TYPE_CHECKING:
+    from hpoq.campaign.running.progress import CampaignProgress
+    from hpoq.campaign.running_campaign import RunningCampaign
+
+Role = Annotated[str | None, typer.Option("--role-arn", help="Direct: role of training jobs.")]
+Bucket = Annotated[str | None, typer.Option("--bucket", help="Direct: bucket of data and models.")]
+Source = Annotated[str | None, typer.Option("--source", help="Direct: s3:// URI of the code.")]
+Image = Annotated[str | None, typer.Option("--image", help="Direct: URI of the training image.")]
+TemplateFile = Annotated[
+    Path | None, typer.Option("--template-file", help="Direct: job template (YAML file).")
+]
+Every = Annotated[float, typer.Option("--every", min=0.5, help="Seconds between polls.")]
+Detach = Annotated[
+    bool,
+    typer.Option(
+        "--detach",
+        help="Send the rest of the wave to the queue and return. Slower: its order is fixed.",
+    ),
+]
+
+
+def run(
+    plan: PlanFile,
+    team: Team = None,
+    deployment: DeploymentName = "hpoq",
+    direct: Direct = False,
+    role_arn: Role = None,
+    bucket: Bucket = None,
+    source: Source = None,
+    image: Image = None,
+    template_file: TemplateFile = None,
+    every: Every = 30.0,
+    detach: Detach = False,
+) -> None:
+    """Run a campaign to its end.
+
+    The command can be interrupted and run again at any time: no trial is lost or repeated.
+
+    Exit status 3: a tuning job did not complete, or the rest was not started because no trial
+    has completed.
+    """
+    own = {"role_arn": role_arn, "bucket": bucket, "source": source}
+    campaign = (
+        _direct_campaign(plan, deployment, own, image, template_file)
+        if direct
+        else queued_campaign(plan, team, deployment)
+    )
+    if detach:
+        sent = campaign.detach()
+        say(f"{sent} tuning jobs sent. To run later waves: hpoq campaign run {plan}")
+        return
+    last = follow(campaign, every)
+    for state in last.problems:
+        request_id = last.plan.request_id(last.plan.job(state.number))
+        say(f"{request_id} {state.status} {state.reason}".rstrip())
+    _say_what_is_left(last, plan)
+    if last.problems or not last.ended:
+        raise typer.Exit(ExitStatus.NOT_COMPLETED)
+
+
+def follow(campaign: RunningCampaign, every: float) -> CampaignProgress:
+    """Run a campaign and show its progress: live on a terminal, line by line in a pipe."""
+    from rich.live import Live
+
+    from hpoq.campaign.running.display import line, panel
+
+    screen = console()
+    if not screen.is_terminal:
+        latest = ""
+
+        def print_line(progress: CampaignProgress) -> None:
+            nonlocal latest
+            if (text := line(progress, campaign.began)) != latest:
+                say(text)
+                latest = text
+
+        return campaign.run(every, print_line)
+    with Live(console=screen, auto_refresh=False) as live:
+        return campaign.run(
+            every, lambda progress: live.update(panel(progress, campaign.began), refresh=True)
+        )
+
+
+def _direct_campaign(
+    plan: Path,
+    deployment: str,
+    own: dict[str, str | None],
+    image: str | None,
+    template_file: Path | None,
+) -> RunningCampaign:
+    """Return a direct campaign on the user's own role and bucket if given, else a deployment's."""
+    from hpoq.campaign.backends.target import deployed_target, own_target
+    from hpoq.campaign.campaign_plan import CampaignPlan
+    from hpoq.campaign.errors import InvalidPlan
+    from hpoq.campaign.running_campaign import RunningCampaign
+
+    loaded = CampaignPlan.load(plan)
+    given = {name: value for name, value in own.items() if value}
+    if not given:
+        return RunningCampaign.direct(plan, deployed_target(loaded, client(deployment), image))
+    missing = [name for name in own if name not in given]
+    if missing:
+        options = " and ".join("--" + name.replace("_", "-") for name in missing)
+        raise InvalidPlan(f"{options} missing. Without a deployment, all three are needed")
+    import boto3
+
+    region = boto3.Session().region_name or ""
+    target = own_target(loaded, **given, region=region, template=template_file, image=image)
+    return RunningCampaign.direct(plan, target)
+
+
+def _say_what_is_left(last: CampaignProgress, plan: Path) -> None:
+    """Explain why tuning jobs of the plan were not started."""
+    from hpoq.campaign.running.control import Control
+
+    left = len(last.plan.jobs) - len(last.states)
+    if not left:
+        return
+    if Control(plan).command == "cancel":
+        say(f"canceled, {left} tuning jobs not started. To resume: hpoq campaign resume {plan}")
+    else:
+        say(
+            f"no trial has completed, so {left} tuning jobs were not started. Fix the cause, then "
+            "plan the campaign under another name"
+        )

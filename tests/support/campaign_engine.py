@@ -1,0 +1,69 @@
+"""The local SageMaker endpoint for campaigns: real searches, real training processes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from hpoq.local.sagemaker import EngineSettings, Quotas, SageMakerEndpoint
+from hpoq.local.sagemaker.ports import Ports
+from tests.support.memory_endpoint import Memory, archive, client_of
+
+SCRIPT = """
+import argparse, math, sys
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+lr = parser.parse_args().lr
+if lr > 0.9:
+    sys.exit("too hot")
+print(f"auc={1 - (math.log10(lr) + 1.5) ** 2 / 10:.6f}")
+"""
+TEMPLATE = {
+    "description": "A training job of milliseconds.",
+    "image": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tiny:1",
+    "entry_point": "train.py",
+    "tuning_job": {
+        "TrainingJobDefinition": {
+            "AlgorithmSpecification": {
+                "MetricDefinitions": [{"Name": "auc", "Regex": "auc=([-0-9.]+)"}]
+            },
+            "ResourceConfig": {
+                "InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1
+            },
+        }
+    },
+}  # fmt: skip
+
+
+class Calls:
+    """The names of the operations that a client was asked to call."""
+
+    def __init__(self, client: Any) -> None:
+        self.names: list[str] = []
+        client.meta.events.register("before-call.sagemaker", self._note)
+
+    def _note(self, model: Any, **_: Any) -> None:
+        self.names.append(model.name)
+
+
+class Engine:
+    """An endpoint that runs ``SCRIPT`` as its training script."""
+
+    def __init__(self, folder: Path, **quotas: Any) -> None:
+        memory = Memory()
+        memory.stored["bucket", "source.tar.gz"] = archive({"train.py": SCRIPT})
+        any_port: Any = memory
+        ports = Ports(objects=any_port, events=any_port, logs=any_port, metrics=any_port)
+        settings = EngineSettings(
+            region="eu-central-1", account="123456789012", interpreter=Path(sys.executable),
+            quotas=Quotas(**quotas), processes=4,
+        )  # fmt: skip
+        self.endpoint = SageMakerEndpoint(folder, ports, settings)
+        self.endpoint.start()
+
+    def client(self) -> Any:
+        """Return a SageMaker client of the endpoint."""
+        return client_of(self.endpoint, boto3.Session("t", "t", region_name="eu-central-1"))
