@@ -231,8 +231,12 @@ def test_credentials_are_readable_by_their_owner_only(cloud: Cloud) -> None:
     assert stat.S_IMODE(cloud.home.path.stat().st_mode) == 0o700
 
 
-def test_a_cloud_that_cannot_start_says_why(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "_START", "raise SystemExit('no such luck')")
+def test_a_cloud_that_cannot_start_says_why(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    startup = tmp_path / "startup.py"
+    startup.write_text("raise SystemExit('no such luck')")
+    monkeypatch.setenv(launch.STARTUP, str(startup))
 
     with pytest.raises(LocalCloudError, match="ended at once: no such luck"):
         clouds.start(home)

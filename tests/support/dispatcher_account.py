@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +18,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from hpo_dispatcher.aws import service_quotas
+from hpo_dispatcher.aws.ledger import DynamoDBLedger
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline
@@ -23,6 +28,7 @@ from hpo_dispatcher.wiring import Wired, build_dispatcher, metrics, wire
 REGION = "eu-central-1"
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/train:1"
 QUOTAS = {"ml.m5.large": 500}
+FAR_FUTURE = datetime(2200, 1, 1, tzinfo=UTC)  # later than any cycle of a test
 RANGES = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}
 ENVIRONMENT = {
     "HPOQ_DEPLOYMENT": "hpoq",
@@ -128,6 +134,20 @@ def create_resources(account: Account) -> None:
     )
 
 
+def write_quotas(account: Account, quotas: dict[str, int], read_at: datetime) -> None:
+    """Write quotas to the ledger as if they had been read then; moto has none of SageMaker."""
+    content = {"at": read_at.isoformat(), "training_instances": quotas}
+    ledger = DynamoDBLedger(account.dynamodb, "hpoq-ledger")
+    ledger.put_document(service_quotas.DOCUMENT, json.dumps(content))
+
+
+def sdk_with_one_image() -> ModuleType:
+    """Return a stand-in for the SageMaker SDK, whose import takes seconds."""
+    core: Any = ModuleType("sagemaker.core")
+    core.image_uris = SimpleNamespace(retrieve=lambda **_: IMAGE)
+    return core
+
+
 @pytest.fixture(scope="session")
 def session() -> boto3.Session:
     """One session for all tests: reading SageMaker's model takes most of a test's time."""
@@ -138,21 +158,19 @@ def session() -> boto3.Session:
 def deployment_in_moto(folder: Path, session: boto3.Session) -> Iterator[Account]:
     # moto sleeps out WaitTimeSeconds on an empty queue; here nobody else is sending.
     no_wait = patch("hpo_dispatcher.aws.sqs.WAIT_SECONDS", 0)
-    known_image = patch("hpo_dispatcher.aws.images.SdkImages._look_up", lambda *_: IMAGE)
-    # moto has no quotas of SageMaker's.
-    quotas = patch("hpo_dispatcher.aws.service_quotas.ServiceQuotas._read", lambda _: QUOTAS)
     # Two threads at one of moto's queues may get the same message.
     one_thread = patch("hpo_dispatcher.cycle.intake.THREADS", 1)
     with (
         patch.dict(os.environ, ENVIRONMENT),
         mock_aws(),
         no_wait,
-        known_image,
-        quotas,
         one_thread,
+        pytest.MonkeyPatch.context() as monkeypatch,
     ):
+        monkeypatch.setitem(sys.modules, "sagemaker.core", sdk_with_one_image())
         account = Account(folder, session)
         create_resources(account)
+        write_quotas(account, QUOTAS, read_at=FAR_FUTURE)
         account.configure()
         yield account
         metrics.clear_metrics()  # of cycles that never wrote theirs: a process shares them

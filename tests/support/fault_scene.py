@@ -9,7 +9,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hpo_dispatcher.aws.service_quotas import ServiceQuotas
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.ports import MakesRoom
@@ -17,7 +16,6 @@ from tests.support.dispatcher_account import RANGES, Account
 from tests.support.ledger_record import take_in
 
 Answer = tuple[SimpleNamespace, dict[str, Any]]  # to a "before-call" hook: instead of the call
-READ_QUOTAS = ServiceQuotas._read  # the fixture of the account puts another in its place
 QUOTA = {"QuotaName": "ml.m5.large for training job usage", "Value": 500.0}
 # What is asked for, and what it comes to once everything has settled.
 EXPECTED = {

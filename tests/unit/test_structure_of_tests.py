@@ -10,8 +10,10 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
+PATCHING = ("patch", "patch.object", ".setattr", ".delattr")
 FILES = sorted(TESTS.rglob("*.py"))
-REMAINING = "tests/unit/hpoq/local/"
+REMAINING = ("tests/unit/hpoq/local/",)
+STILL_PATCHING = (*REMAINING, "tests/unit/training/")
 
 
 def imported_modules(tree: ast.AST) -> Iterator[str]:
@@ -31,9 +33,33 @@ def is_test_module(imported: str) -> bool:
     return parts[0] == "tests" and is_test
 
 
+def patched_names(tree: ast.AST) -> Iterator[str]:
+    """Yield what a file patches: a dotted name, or the name of an attribute."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(PATCHING):
+            yield from (
+                part.value
+                for part in node.args[:2]
+                if isinstance(part, ast.Constant) and isinstance(part.value, str)
+            )
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TESTS)))
 def test_no_file_imports_a_test_module_or_a_conftest(file: Path) -> None:
     if file.relative_to(ROOT).as_posix().startswith(REMAINING):
         pytest.skip("not yet")
     imported = list(imported_modules(ast.parse(file.read_text())))
     assert [name for name in imported if is_test_module(name)] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TESTS)))
+def test_no_file_patches_a_private_name(file: Path) -> None:
+    if file.relative_to(ROOT).as_posix().startswith(STILL_PATCHING):
+        pytest.skip("not yet")
+    patched = list(patched_names(ast.parse(file.read_text())))
+    assert [name for name in patched if any(is_private(part) for part in name.split("."))] == []
+
+
+def is_private(name: str) -> bool:
+    """Return whether a name is private to its module or class."""
+    return name.startswith("_") and not name.endswith("__")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from unittest.mock import patch
 
 import jsonschema
 import pytest
-from botocore.client import BaseClient
 
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.names import EVENT_SOURCE, REQUEST_EVENT
+from tests.support.api_calls import api_calls
 from tests.support.dispatcher_account import Account
 from tests.support.event_schema import SCHEMA, check
 
@@ -31,15 +30,7 @@ def test_the_schema_is_one_and_what_was_published_stays() -> None:
 @pytest.fixture
 def published(account: Account) -> list[dict[str, Any]]:
     """The events of a life of each kind, as PutEvents was given them."""
-    entries: list[dict[str, Any]] = []
-    real = BaseClient._make_api_call
-
-    def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-        if operation == "PutEvents":
-            entries.extend(parameters["Entries"])
-        return real(client, operation, parameters)
-
-    with patch("botocore.client.BaseClient._make_api_call", call):
+    with api_calls(account.session) as calls:
         account.request("fraud", "good")
         account.request("fraud", "bad", strategy="Guess")
         account.request("fraud", "child", after=["never"])
@@ -47,7 +38,8 @@ def published(account: Account) -> list[dict[str, Any]]:
         account.cycle()
         account.send("fraud", {"action": "cancel", "request_id": "child"})
         account.cycle()
-    return entries
+    events = [parameters for operation, parameters in calls.requested if operation == "PutEvents"]
+    return [entry for parameters in events for entry in parameters["Entries"]]
 
 
 def test_every_event_is_valid_and_has_no_member_the_schema_does_not_name(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections import defaultdict
@@ -14,8 +15,6 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from botocore.awsrequest import AWSResponse
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher import handler as function
@@ -25,6 +24,7 @@ from hpo_dispatcher.contract.settings import TeamSettings, parse_template, read_
 from hpo_dispatcher.observability.metrics import METRICS, Filled, Freed, fill_times, why
 from hpo_dispatcher.ports import Unavailable
 from hpo_dispatcher.scheduling.plan import Capacity, Snapshot, Wait, plan
+from tests.support.api_calls import ApiCalls, api_calls
 from tests.support.dispatcher_account import Account
 from tests.support.lambda_context import Context
 from tests.support.scheduling_scene import queued, running
@@ -35,8 +35,18 @@ Told = list[dict[str, Any]]
 
 
 @pytest.fixture
+def calls(account: Account) -> Iterator[ApiCalls]:
+    """The API calls of the function."""
+    with api_calls(account.session) as followed:
+        yield followed
+
+
+@pytest.fixture
 def cycle(
-    account: Account, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    account: Account,
+    calls: ApiCalls,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[], Told]]:
     """One invocation of the function; the lines it wrote, those of metrics included."""
     templates = read_templates()
@@ -51,7 +61,7 @@ def cycle(
 
         def invoke() -> Told:
             capsys.readouterr()
-            (out,) = wiring.logger._logger.handlers
+            (out,) = logging.getLogger(wiring.SERVICE).handlers
             monkeypatch.setattr(out, "stream", sys.stdout)  # opened before pytest took it over
             with suppress(Exception):
                 function.handler({}, Context())
@@ -146,6 +156,7 @@ def refused(operation: str, message: str, code: str = "ValidationException") -> 
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)  # type: ignore[arg-type]
 
 
+DESCRIBE = "DescribeHyperParameterTuningJob"
 CREATE = "CreateHyperParameterTuningJob"
 LEAKS = f"Value '{{api-key={SECRET}, lr=1}}' failed; input {V4}"
 
@@ -154,22 +165,14 @@ LEAKS = f"Value '{{api-key={SECRET}, lr=1}}' failed; input {V4}"
     "code", ["ValidationException", "ResourceLimitExceeded", "InternalFailure"]
 )
 def test_what_sagemaker_repeats_of_a_secret_is_nowhere_to_be_read(
-    account: Account, cycle: Callable[[], Told], code: str
+    account: Account, calls: ApiCalls, cycle: Callable[[], Told], code: str
 ) -> None:
-    published: list[str] = []
     account.request("fraud", "a", **secretly())
-    real = BaseClient._make_api_call
+    calls.refusals[CREATE] = refused(CREATE, LEAKS, code)
 
-    def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-        if operation == CREATE:
-            raise refused(operation, LEAKS, code)
-        if operation == "PutEvents":
-            published.append(json.dumps(parameters))
-        return real(client, operation, parameters)
+    told = cycle()
 
-    with patch("botocore.client.BaseClient._make_api_call", call):
-        told = cycle()
-
+    published = [json.dumps(each) for name, each in calls.requested if name == "PutEvents"]
     assert published
     for text in (json.dumps(told), *published, *everything_readable(account)):
         assert "hunter2" not in text
@@ -203,21 +206,16 @@ def test_no_refusal_tells_a_secret(account: Account, cycle: Callable[[], Told]) 
 
 
 def test_a_failed_training_jobs_command_line_is_not_repeated(
-    account: Account, cycle: Callable[[], Told]
+    account: Account, calls: ApiCalls, cycle: Callable[[], Told]
 ) -> None:
     account.request("fraud", "a", **secretly())
     cycle()
     command = f'ExecuteUserScriptError: Command "python train.py --api-key {SECRET} --lr 0.1"'
-    real = BaseClient._make_api_call
-
-    def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-        answer = real(client, operation, parameters)
-        if operation == "DescribeHyperParameterTuningJob":
-            answer |= {"FailureReason": command, "HyperParameterTuningJobStatus": "Failed"}
-        return answer
-
-    with patch("botocore.client.BaseClient._make_api_call", call):
-        told = cycle()
+    calls.changed_answers[DESCRIBE] = {
+        "FailureReason": command,
+        "HyperParameterTuningJobStatus": "Failed",
+    }
+    told = cycle()
     entry = account.dispatcher().ledger.get("fraud", "a")
     assert entry is not None
     assert "ExecuteUserScriptError" in entry.reason
@@ -305,33 +303,16 @@ def test_the_backlog_is_counted_every_five_minutes_at_most(
 
 
 @contextmanager
-def throttled_once(account: Account) -> Iterator[None]:
-    """SageMaker turns the first two attempts of a call away."""
-    answers = [b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'] * 2
-
-    class Raw:
-        def __init__(self, body: bytes) -> None:
-            self.body = body
-
-        def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
-            yield self.body
-
-    def throttle(request: Any, **_: Any) -> AWSResponse | None:
-        return AWSResponse(request.url, 400, {}, Raw(answers.pop())) if answers else None
-
-    events = function.deployed().dispatcher.tuning.tuning._sagemaker.meta.events  # type: ignore
-    name = "before-send.sagemaker.ListHyperParameterTuningJobs"
-    events.register_first(name, throttle)
-    try:
-        with patch("time.sleep"):
-            yield
-    finally:
-        events.unregister(name, throttle)
+def throttled_twice(calls: ApiCalls) -> Iterator[None]:
+    """Throttle the first two attempts of one call to SageMaker."""
+    calls.throttled_attempts["ListHyperParameterTuningJobs"] = 2
+    with patch("time.sleep"):
+        yield
 
 
-def test_throttled_calls_are_counted_each_time(account: Account, cycle: Callable[[], Told]) -> None:
+def test_throttled_calls_are_counted_each_time(calls: ApiCalls, cycle: Callable[[], Told]) -> None:
     cycle()
-    with throttled_once(account):
+    with throttled_twice(calls):
         found = metrics(cycle())
     assert found["ApiThrottles", ""] == found["ApiThrottles", "api=sagemaker"] == [2]
     assert found["ApiCalls", "api=sagemaker"][0] >= 4
@@ -379,7 +360,7 @@ def test_a_metric_that_cannot_be_written_fails_no_cycle(
 
 
 def test_the_handler_writes_every_metric_of_the_contract_and_no_other(
-    account: Account, cycle: Callable[[], Told]
+    account: Account, calls: ApiCalls, cycle: Callable[[], Told]
 ) -> None:
     """Dashboard and alarms read these names (tests/unit/infra/test_stack.py)."""
     account.configure(limits={"tuning_jobs": 1, "instances": {"ml.m5.large": 7}})
@@ -387,7 +368,7 @@ def test_the_handler_writes_every_metric_of_the_contract_and_no_other(
         account.request("fraud", name)
     account.request("vision", "bad", strategy="Guess")
     written = set(metrics(cycle()))
-    with slot_freed(seconds_ago=30), throttled_once(account):
+    with slot_freed(calls, seconds_ago=30), throttled_twice(calls):
         written |= set(metrics(cycle()))
     ledger = account.dispatcher().ledger
     now = datetime.now(UTC)
@@ -427,37 +408,30 @@ def test_a_slot_is_filled_once() -> None:
 
 
 @contextmanager
-def slot_freed(seconds_ago: float) -> Iterator[None]:
+def slot_freed(calls: ApiCalls, seconds_ago: float) -> Iterator[None]:
     """moto's tuning jobs have ended at once; let them have ended then, with others in line."""
     ledger: Any = function.deployed().dispatcher.ledger
-    heads, real = ledger.heads, BaseClient._make_api_call
+    heads = ledger.heads
     then = datetime.now(UTC) - timedelta(seconds=seconds_ago)
-
-    def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-        answer = real(client, operation, parameters)
-        if operation == "DescribeHyperParameterTuningJob":
-            answer["HyperParameterTuningEndTime"] = then
-        return answer
 
     def old(team: str, count: int) -> Any:
         before = then - timedelta(seconds=1)
         return [replace(each, accepted_at=before) for each in heads(team, count)]
 
-    with (
-        patch("botocore.client.BaseClient._make_api_call", call),
-        patch.object(ledger, "heads", old),
-    ):
+    calls.changed_answers[DESCRIBE] = {"HyperParameterTuningEndTime": then}
+    with patch.object(ledger, "heads", old):
         yield
+    del calls.changed_answers[DESCRIBE]
 
 
 def test_a_slot_that_a_finished_job_leaves_is_measured_when_the_next_in_line_takes_it(
-    account: Account, cycle: Callable[[], Told]
+    account: Account, calls: ApiCalls, cycle: Callable[[], Told]
 ) -> None:
     account.configure(limits={"tuning_jobs": 1})
     account.request("fraud", "a")
     account.request("fraud", "b")
     assert metrics(cycle())["Started", ""] == [1]
-    with slot_freed(seconds_ago=30):
+    with slot_freed(calls, seconds_ago=30):
         found = metrics(cycle())
     assert found["Started", ""] == [1]
     (seconds,) = found["SlotFillSeconds", ""]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -13,6 +12,7 @@ import pytest
 
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.request import TuningRequest
+from hpoq.repair.decision import Facts, Repair, decide
 from hpoq.repair.run import DispatcherAtWork, Report, repair
 from tests.support.dispatcher_account import RANGES, Account, account, session
 from tests.support.killed_dispatcher import later
@@ -244,14 +244,11 @@ def test_a_dispatcher_that_comes_during_a_repair_starts_nothing(
     restore(account, hour)
     seen = []
 
-    def looking(*arguments: Any, **options: Any) -> Any:
+    def cycle_and_decide(facts: Facts) -> list[Repair]:
         seen.append(account.cycle().skipped)
-        return judged(*arguments, **options)
+        return decide(facts)
 
-    from hpoq.repair import run as module
-
-    judged: Callable[..., Any] = module._judged
-    with patch("hpoq.repair.run._judged", looking):
+    with patch("hpoq.repair.run.decide", cycle_and_decide):
         run(account)
 
     assert seen == ["another dispatcher is at work; it will look again"]

@@ -1,0 +1,71 @@
+"""The API calls of a session's clients, which a test records, refuses or answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+from botocore.awsrequest import AWSResponse
+
+THROTTLED = b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+
+
+@dataclass
+class RawResponse:
+    """The part of urllib3's response that botocore reads."""
+
+    body: bytes
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        """Yield the body."""
+        yield self.body
+
+
+@dataclass
+class ApiCalls:
+    """The calls of all clients that a session creates while ``api_calls`` is entered."""
+
+    requested: list[tuple[str, Any]] = field(default_factory=list)  # operation, parameters
+    refusals: dict[str, Exception] = field(default_factory=dict)  # by operation
+    changed_answers: dict[str, dict[str, Any]] = field(default_factory=dict)  # by operation
+    throttled_attempts: Counter[str] = field(default_factory=Counter)  # by operation
+
+    def before(self, params: Any, model: Any, **_: Any) -> None:
+        """Record a call, and refuse it if its operation is to be refused."""
+        if refusal := self.refusals.get(model.name):
+            raise refusal
+        self.requested.append((model.name, params))
+
+    def after(self, parsed: Any, model: Any, **_: Any) -> None:
+        """Change members of a call's answer."""
+        parsed |= self.changed_answers.get(model.name, {})
+
+    def send(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        """Throttle an attempt of a call if attempts of its operation are to be throttled."""
+        operation = event_name.rpartition(".")[2]
+        if not self.throttled_attempts[operation]:
+            return None
+        self.throttled_attempts[operation] -= 1
+        return AWSResponse(request.url, 400, {}, RawResponse(THROTTLED))
+
+
+@contextmanager
+def api_calls(session: boto3.Session) -> Iterator[ApiCalls]:
+    """Follow the calls of clients that are created from now on."""
+    calls = ApiCalls()
+    hooks = {
+        "before-parameter-build": calls.before,
+        "before-send": calls.send,
+        "after-call": calls.after,
+    }
+    for event, hook in hooks.items():
+        session.events.register_first(event, hook)
+    try:
+        yield calls
+    finally:
+        for event, hook in hooks.items():
+            session.events.unregister(event, hook)
