@@ -2,6 +2,7 @@
 #
 #   make demo    run everything on this machine: queues, Lambda, tuning jobs, trained models
 #   make test    run all tests                 make lint    ruff, mypy, imports, docstrings
+#   make unit    unit tests, two minutes    make slow    training runs and simulations
 #   make bench   compare benchmarks to goals   make deploy  cdk deploy to your AWS account
 #   make audit   security checks               make soak    ten minutes of random faults
 #   make lock    update the pinned versions    make clean   remove everything make created
@@ -19,10 +20,10 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit cloud-test lint format bench deploy audit soak docs docs-check lock clean
+.PHONY: help setup demo test unit slow cloud-test lint format bench deploy audit soak docs docs-check lock clean
 
 help:
-	@sed -n '3,8s/^# \{0,3\}//p' Makefile
+	@sed -n '3,9s/^# \{0,3\}//p' Makefile
 
 setup: $(READY) $(NODE_READY)
 
@@ -51,6 +52,9 @@ test: setup
 
 unit: setup
 	@python -m pytest tests/unit -q -n auto
+
+slow: setup
+	@python -m pytest tests/training_runs tests/simulations -q -n auto
 
 cloud-test: setup
 	@python -m pytest tests/cloud -q

@@ -17,7 +17,7 @@ from hpo_dispatcher.scheduling.plan import RESERVE_AFTER, Capacity, Head, Snapsh
 from hpo_dispatcher.tuning_job.build import Demand
 from hpoq.simulation.simulate import Conditions, Report, Simulation
 from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
-from tests.unit.hpoq.simulation.test_simulation import waited_job_ends
+from tests.support.waiting_times import waited_job_ends
 
 NAME = "admission"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

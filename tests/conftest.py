@@ -1,4 +1,4 @@
-"""Which tests come first, how they are spread over processes, and what Hypothesis tries."""
+"""The order of tests, how they are distributed over processes, and Hypothesis profiles."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-# The same examples in every run, so that a red test speaks of the change at hand. To look for new
-# ones: pytest --hypothesis-profile=explore --hypothesis-seed=random
+# Every run tries the same examples, so that a failure is caused by the change under test.
+# To search for new ones: pytest --hypothesis-profile=explore --hypothesis-seed=random
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("explore", max_examples=500)
 settings.load_profile("repeatable")
 
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parent
 NOTEBOOKS = "cloud/test_campaign_notebooks.py"
-# The longest units of work: what starts last ends last.
-FIRST = (NOTEBOOKS, "cloud/", "faults/test_fault_matrix.py")
-# Slow ones that come again and again to lines that the unit tests have covered: following each
-# line would take half of their time.
-UNCOVERED = ("faults/", "upgrade/")
+# The files that take longest start first, so that no process is left with a long one at the end.
+FIRST = (NOTEBOOKS, "cloud/", "training_runs/", "faults/test_fault_matrix.py", "simulations/")
+# These tests run code again and again that unit tests cover. Tracing would double their time.
+UNCOVERED = ("faults/", "upgrade/", "training_runs/")
 
 
 class ByFile(LoadScopeScheduling):
-    """A file stays in one process, and the embedded clouds share one but for the notebooks'.
+    """A scheduler that keeps each file in one process.
 
-    More clouds at once on two cores would only wait for each other. Marks of ``xdist_group`` would
-    say the same, but pytest 9.2 takes no notice of them (pytest-xdist issue 1386).
+    All files that use the embedded cloud share a process, except the notebooks' file: more clouds
+    on two cores would only wait for each other. The mark ``xdist_group`` would express the same,
+    but pytest 9.2 ignores it (pytest-xdist issue 1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -43,13 +43,13 @@ class ByFile(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
-    """Whatever ``--dist`` says; files are taken in the order of their collection."""
+    """Distribute files in the order of collection, whatever ``--dist`` says."""
     config.option.loadscopereorder = False
     return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, then those with slow tests."""
+    """Put the longest files first, then those with tests that are marked as slow."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
 
     def rank(item: pytest.Item) -> int:
@@ -61,25 +61,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays, and is looked at no more: a third of the time of tests with moto."""
+    """Exempt imported modules from garbage collection, which took a third of moto tests' time."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Without coverage for UNCOVERED; pytest-cov's own mark has no effect in xdist's processes."""
+    """Run tests in UNCOVERED without tracing: pytest-cov's mark has no effect in xdist workers."""
     if not _name(item).startswith(UNCOVERED):
         return (yield)
     tracing, in_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
-    threading.settrace(None)  # type: ignore[arg-type]  what it was before, and may be again
+    threading.settrace(None)  # type: ignore[arg-type]  as before, when it was None
     try:
         return (yield)
     finally:
         sys.settrace(tracing)
-        threading.settrace(in_threads)  # type: ignore[arg-type]
+        threading.settrace(in_threads)  # type: ignore[arg-type]  as before
 
 
 def _name(item: pytest.Item) -> str:
-    return item.path.relative_to(HERE).as_posix()
+    return item.path.relative_to(TESTS).as_posix()

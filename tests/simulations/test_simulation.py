@@ -7,6 +7,7 @@ import pytest
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpoq.simulation.simulate import Conditions, Report, Simulation
 from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
+from tests.support.waiting_times import waited_job_ends
 
 
 def run(name: str, requests: int, **conditions: Any) -> Report:
@@ -31,17 +32,6 @@ def test_events_keep_a_backlogged_account_full_and_polling_does_not() -> None:
 def test_a_noisy_neighbour_delays_nobody_by_more_than_a_job_end_beyond_its_share() -> None:
     report = run("noisy-neighbour", 400)
     assert waited_job_ends(report) <= 1
-
-
-def waited_job_ends(report: Report) -> int:
-    """How many job ends, beyond its place in team b's own line, a request of b waited for."""
-    starts = sorted(at for at, team, _ in report.starts if team == "b")
-    beyond = 0
-    for place, start in enumerate(starts):
-        arrived = 3600.0 + place
-        ends = sum(arrived < end <= start - 1 for end in report.ends)
-        beyond = max(beyond, ends - place - 1)
-    return beyond
 
 
 def test_a_big_request_starts_within_the_stated_bound() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 ALGORITHMS = ("random", "optuna", "hyperopt")

@@ -1,0 +1,1 @@
+"""Whole workloads in simulated accounts."""

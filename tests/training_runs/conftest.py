@@ -1,0 +1,7 @@
+"""The data that the runs train on."""
+
+from __future__ import annotations
+
+from tests.support.training_data import data, small
+
+__all__ = ["data", "small"]
