@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -157,3 +158,14 @@ def test_an_empty_account_fills_at_once_and_then_at_the_rate_that_was_set(accoun
     assert slept == []
     bucket.take()
     assert slept == [pytest.approx(1 / 7)]
+
+
+def test_modules_are_exempt_from_garbage_collection_and_others_are_collected_less_often() -> None:
+    before = gc.get_threshold()
+    try:
+        function.tune_garbage_collector()
+        assert gc.get_freeze_count() > 1000
+        assert gc.get_threshold() == function.GC_THRESHOLDS
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)

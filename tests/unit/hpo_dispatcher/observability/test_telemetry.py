@@ -362,7 +362,7 @@ def test_a_metric_that_cannot_be_written_fails_no_cycle(
 def test_the_handler_writes_every_metric_of_the_contract_and_no_other(
     account: Account, calls: ApiCalls, cycle: Callable[[], Told]
 ) -> None:
-    """Dashboard and alarms read these names (tests/unit/infra/test_stack.py)."""
+    """Dashboard and alarms read these names (tests/unit/infra/test_hpo_stack.py)."""
     account.configure(limits={"tuning_jobs": 1, "instances": {"ml.m5.large": 7}})
     for name in ("a", "b", "c"):
         account.request("fraud", name)
