@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hpo_dispatcher
 import hpoq
 from hpoq.local.errors import LocalCloudError
 from hpoq.local.lifecycle import installation, interpreters, processes, trust
@@ -34,10 +35,10 @@ STARTUP = "HPOQ_SERVER_STARTUP"
 _START = """
 import runpy, sys
 from pathlib import Path
-package, home, *startup = sys.argv[1:]
+packages, home, *startup = sys.argv[1:]
 for file in startup:
     runpy.run_path(file)
-sys.path.append(package)
+sys.path += packages.split("|")
 from hpoq.local.server.main import main
 main(Path(home))
 """
@@ -174,10 +175,12 @@ def _spawn(
     _write_settings(home, account, running, listener, ready)
     if home.log.exists():
         home.log.replace(home.log.with_suffix(".log.1"))
-    package = Path(hpoq.__file__).parents[1]
+    # Both packages: the server uses the names and limits of the dispatcher's contract.
+    files = (hpoq.__file__, str(hpo_dispatcher.__file__))
+    packages = "|".join(str(Path(file).parents[1]) for file in files)
     with home.log.open("wb") as log:
         return subprocess.Popen(
-            [python, "-I", "-c", _START, package, home.path, *_startup()],
+            [python, "-I", "-c", _START, packages, home.path, *_startup()],
             cwd=home.path,
             env=_environment(home, running),
             stdin=subprocess.DEVNULL,
