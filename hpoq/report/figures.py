@@ -126,6 +126,7 @@ def importances(found: dict[str, float]) -> Any:
     )
     figure.update_layout(height=80 + 28 * len(names))
     figure.update_xaxes(title="share of the explained variation", tickformat=".0%")
+    figure.update_yaxes(ticksuffix="  ")
     return _styled(figure)
 
 

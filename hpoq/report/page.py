@@ -26,11 +26,13 @@ p { color: #4b5563; margin: .25rem 0 .75rem; max-width: 70ch }
 .tile b { display: block; font-size: 1.15rem; font-variant-numeric: tabular-nums;
           white-space: nowrap }
 .tile span { color: #6b7280; font-size: .85rem }
+.scroll { overflow-x: auto }
 table { border-collapse: collapse; width: 100%; font-size: .92rem }
 th.n { text-align: right }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #e5e7eb;
          vertical-align: top }
-td.n { text-align: right; font-variant-numeric: tabular-nums }
+td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+td.id { white-space: nowrap }
 pre { background: #f3f4f6; border-radius: 8px; padding: .8rem 1rem; overflow-x: auto }
 """
 
@@ -135,8 +137,8 @@ def _heading(plan: CampaignPlan, table: pd.DataFrame) -> str:
         for label, value in tiles
     )
     objective = plan.campaign.template_request.objective
-    goal = f"{objective.type} {objective.metric}" if objective else ""
-    about = f"{plan.strategy} · {goal} · up to {plan.slots} trials at once"
+    goal = f"{objective.type.lower()} {objective.metric}" if objective else ""
+    about = f"Strategy {plan.strategy} · {goal} · up to {plan.slots} trials at once"
     return (
         f"<h1>{escape(plan.campaign.name)}</h1><p>{escape(about)}</p>"
         f'<div class="tiles">{boxes}</div>'
@@ -166,7 +168,7 @@ def _best(plan: CampaignPlan, table: pd.DataFrame) -> str:
     head = "<th>trial</th>" + "".join(f"<th class=n>{title}</th>" for title in titles)
     rows = "".join(
         "<tr>"
-        + f"<td>{escape(str(row['trial']))}</td><td class=n>{row['wave']}</td>"
+        + f"<td class=id>{escape(str(row['trial']))}</td><td class=n>{row['wave']}</td>"
         + f"<td class=n>{row['objective']:.6g}</td>"
         + "".join(f"<td class=n>{escape(_cell(row[SEARCHED + n]))}</td>" for n in names)
         + "</tr>"
@@ -184,7 +186,7 @@ def _best(plan: CampaignPlan, table: pd.DataFrame) -> str:
         f"  --query ModelArtifacts.S3ModelArtifacts --output text)"
     )
     return (
-        f"<section><h2>Best trials</h2><table><tr>{head}</tr>{rows}</table>"
+        f"<section><h2>Best trials</h2><div class=scroll><table><tr>{head}</tr>{rows}</table></div>"
         f"<pre>{commands}</pre></section>"
     )
 
@@ -203,6 +205,7 @@ def _failures(table: pd.DataFrame) -> str:
     )
     return (
         "<section><h2>Failures</h2><p>Trials that ended without a finite objective, by reason."
-        f"</p><table><tr><th>trials</th><th>reason</th><th>example</th></tr>{rows}</table>"
-        "</section>"
+        "</p><div class=scroll><table>"
+        f"<tr><th class=n>trials</th><th>reason</th><th>example</th></tr>{rows}"
+        "</table></div></section>"
     )
