@@ -1,4 +1,4 @@
-"""The queue against a plain poller: utilisation, fairness, bounds, calls, and how fast it is."""
+"""The queue against a plain poller: utilization, fairness, bounds, calls, and how fast it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hpo_dispatcher.contract.settings import Limits
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
 from hpo_dispatcher.scheduling.plan import RESERVE_AFTER, Capacity, Head, Snapshot, plan
 from hpo_dispatcher.tuning_job.build import Demand
-from hpoq.simulation.simulate import Conditions, Report, Simulation
+from hpoq.simulation.simulate import Conditions, Simulation, SimulationResult
 from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
 from tests.support.waiting_times import waited_job_ends
 
@@ -32,18 +32,18 @@ def results() -> Iterable[Measure]:
     """Every row of the goals of admission."""
     reports = {name: _run(name, 1000) for name in WORKLOADS}
     burst = reports["burst"]
-    yield at_least(NAME, "utilisation, always backlogged, 30 min jobs", burst.utilisation, 0.99)
+    yield at_least(NAME, "utilization, always backlogged, 30 min jobs", burst.utilization, 0.99)
     poller = _run("burst", 1000, POLLING)
-    yield shown(NAME, "  the plain ten-minute poller's", poller.utilisation)
-    yield at_least(NAME, "  with 10 min jobs", _ten_minutes(Conditions()).utilisation, 0.95)
-    yield shown(NAME, "  the poller's, with 10 min jobs", _ten_minutes(POLLING).utilisation)
-    noisy = _run("noisy-neighbour", 10_000)
+    yield shown(NAME, "  the plain ten-minute poller's", poller.utilization)
+    yield at_least(NAME, "  with 10 min jobs", _ten_minutes(Conditions()).utilization, 0.95)
+    yield shown(NAME, "  the poller's, with 10 min jobs", _ten_minutes(POLLING).utilization)
+    noisy = _run("noisy-neighbor", 10_000)
     yield at_most(NAME, "job ends b waits beyond its share, 10,000 : 10", waited_job_ends(noisy), 1)
     yield shown(NAME, "  mean shortfall of b from its share", noisy.fairness_gap)
     yield from _bypass(reports["big-and-small"])
-    over = sum(r.over_a_limit + max(0, r.peak - r.slots) for r in reports.values())
+    over = sum(r.over_quota + max(0, r.peak - r.slots) for r in reports.values())
     yield at_most(NAME, "started beyond any limit, all workloads", over, 0)
-    lost = sum(report.lost + report.doubled for report in reports.values())
+    lost = sum(report.lost + report.duplicated for report in reports.values())
     yield at_most(NAME, "lost or doubled, all workloads", lost, 0)
     yield from _calls(burst, poller)
     yield at_most(NAME, "100 free slots to 100 started, 100 ms calls", _filled(), 3, "s")
@@ -55,18 +55,18 @@ def results() -> Iterable[Measure]:
     yield shown(NAME, "  the loop that only stores what it receives, over it", storing / bare)
 
 
-def _run(name: str, requests: int, conditions: Conditions | None = None) -> Report:
+def _run(name: str, requests: int, conditions: Conditions | None = None) -> SimulationResult:
     return Simulation(WORKLOADS[name](requests, 1), conditions or Conditions()).run()
 
 
-def _ten_minutes(conditions: Conditions) -> Report:
+def _ten_minutes(conditions: Conditions) -> SimulationResult:
     """The burst with jobs of a third of the length."""
     burst = WORKLOADS["burst"](1000, 1)
     short = [replace(arrival, seconds=arrival.seconds / 3) for arrival in burst.arrivals]
     return Simulation(replace(burst, arrivals=short), conditions).run()
 
 
-def _bypass(report: Report) -> Iterable[Measure]:
+def _bypass(report: SimulationResult) -> Iterable[Measure]:
     """docs/decisions/0010: 30 minutes + teams x longest job after it was first passed."""
     longest = 30 * 60
     bound = RESERVE_AFTER.total_seconds() + len(report.waits) * longest
@@ -74,7 +74,7 @@ def _bypass(report: Report) -> Iterable[Measure]:
     yield at_most(NAME, "longest wait of a big request among small ones", waited, bound, "s")
 
 
-def _calls(one_by_one: Report, polled: Report) -> Iterable[Measure]:
+def _calls(one_by_one: SimulationResult, polled: SimulationResult) -> Iterable[Measure]:
     """Per started job; what a cycle costs is shared by what starts in it."""
     together = Simulation(_waves(5000)).run()
     for what, report in (("jobs ending together", together), ("a cycle every 10 min", polled)):
@@ -106,7 +106,7 @@ def _million() -> Iterable[Measure]:
     yield at_most(NAME, f"{MILLION:,} requests simulated", minutes, 30, "min")
     unfinished = report.requests - report.completed
     yield at_most(
-        NAME, "  lost, doubled or not ended", report.lost + report.doubled + unfinished, 0
+        NAME, "  lost, doubled or not ended", report.lost + report.duplicated + unfinished, 0
     )
 
 

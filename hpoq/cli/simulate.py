@@ -10,20 +10,21 @@ import typer
 
 from hpoq.cli.options import AsJson
 from hpoq.cli.output import duration, print_json, say, show
+from hpoq.simulation.workload import WORKLOADS
 
 if TYPE_CHECKING:
-    from hpoq.simulation.simulate import Report
+    from hpoq.simulation.simulate import SimulationResult
     from hpoq.simulation.workload import Workload
 
 Name = Annotated[
     str,
     typer.Argument(
-        help="burst, steady, noisy-neighbour, big-and-small, chain or multi-quota; "
-        "or a file: what `hpoq list --all-teams -n 100000 --json` printed."
+        help=f"One of {', '.join(WORKLOADS)}, or a file with the output of "
+        "`hpoq list --all-teams -n 100000 --json`."
     ),
 ]
 Requests = Annotated[
-    int, typer.Option("--requests", "-n", min=1, help="How many; a file has its own.")
+    int, typer.Option("--requests", "-n", min=1, help="Number of requests; ignored for a file.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Same seed, same workload.")]
 Slots = Annotated[int | None, typer.Option("--slots", min=1, max=100, help="Tuning jobs at once.")]
@@ -32,31 +33,32 @@ Quotas = Annotated[
     typer.Option("--quota", help="Instances at once, e.g. --quota ml.m5.large=20."),
 ]
 Polling = Annotated[
-    bool, typer.Option("--polling", help="Wake every ten minutes only, as a plain poller does.")
+    bool,
+    typer.Option("--polling", help="Run cycles only every ten minutes, as a plain poller."),
 ]
 EventDelay = Annotated[
     float, typer.Option("--event-delay", min=0, help="Seconds from a job's end to its event.")
 ]
 CreateRate = Annotated[
     float | None,
-    typer.Option("--creates-per-second", min=0.01, help="No limit unless given."),
+    typer.Option("--creates-per-second", min=0.01, help="Rate limit of creates. Default: none."),
 ]
 ReadRate = Annotated[
     float | None,
     typer.Option(
         "--reads-per-second",
         min=0.01,
-        help="SageMaker's lists and descriptions.",
+        help="Rate limit of SageMaker's list and describe calls. Default: none.",
     ),
 ]
 SearchDelay = Annotated[
-    float, typer.Option("--search-delay", min=0, help="Seconds that SageMaker's Search is behind.")
+    float, typer.Option("--search-delay", min=0, help="Seconds until Search shows a change.")
 ]
 Failing = Annotated[
     float, typer.Option("--failing", min=0, max=1, help="Share of tuning jobs that fail.")
 ]
 Plot = Annotated[
-    Path | None, typer.Option("--plot", dir_okay=False, help="Write a page with plots (HTML).")
+    Path | None, typer.Option("--plot", dir_okay=False, help="Write plots to an HTML file.")
 ]
 
 
@@ -90,57 +92,56 @@ def simulate(
         failing=failing,
         seed=seed,
     )
-    report = Simulation(account, conditions, record=plot is not None).run()
+    result = Simulation(account, conditions, record=plot is not None).run()
     if plot:
         from hpoq.simulation.plot import plot as write
 
-        write(report, plot)
-        say(f"plotted to {plot}")
+        write(result, plot)
+        say(f"wrote the plot to {plot}")
     if as_json:
-        print_json(report.as_dict())
+        print_json(result.as_dict())
         return
-    _show(report)
-    say(f"workload {report.workload}, seed {seed}")
+    _show(result)
+    say(f"workload {result.workload}, seed {seed}")
 
 
 def _workload(name: str, requests: int, seed: int) -> Workload:
     from hpoq.simulation.recorded import recorded
-    from hpoq.simulation.workload import WORKLOADS
 
     if name in WORKLOADS:
         return WORKLOADS[name](requests, seed)
     if Path(name).exists():
         return recorded(Path(name))
-    raise typer.BadParameter(f"{name!r} is none of {', '.join(WORKLOADS)}, and no file")
+    raise typer.BadParameter(f"{name!r} is not one of {', '.join(WORKLOADS)}, and not a file")
 
 
 def _quota(text: str) -> tuple[str, int]:
     instance_type, _, count = text.partition("=")
     if not count.isdigit():
-        raise typer.BadParameter(f"{text!r} is not like ml.m5.large=20", param_hint="--quota")
+        raise typer.BadParameter(f"{text!r} must look like ml.m5.large=20", param_hint="--quota")
     return instance_type, int(count)
 
 
-def _show(report: Report) -> None:
+def _show(result: SimulationResult) -> None:
     from hpoq.cli.tables import table
 
     made = table("measure", ">value")
-    made.add_row("completed of requests", f"{report.completed} of {report.requests}")
-    if report.failed or report.cancelled:
-        made.add_row("failed, cancelled", f"{report.failed}, {report.cancelled}")
-    made.add_row("lost, doubled", f"{report.lost}, {report.doubled}")
-    made.add_row("hours", f"{report.hours:.1f}")
-    made.add_row("slots used while backlogged", f"{report.utilisation:.1%}")
-    for instance_type, share in report.instance_utilisation.items():
-        made.add_row(f"{instance_type} used while backlogged", f"{share:.1%}")
-    made.add_row("most at once, of", f"{report.peak}, {report.slots}")
-    made.add_row("started beyond a quota", str(report.over_a_limit))
-    made.add_row("largest shortfall of a team from its fair share", f"{report.fairness_gap:.1%}")
-    made.add_row("cycles", str(report.cycles))
-    calls = f"{report.calls_per_job:.1f}, {report.sagemaker_calls_per_job:.1f}"
-    made.add_row("calls per job, SageMaker's", calls)
+    made.add_row("completed of requests", f"{result.completed} of {result.requests}")
+    if result.failed or result.cancelled:
+        made.add_row("failed, cancelled", f"{result.failed}, {result.cancelled}")
+    made.add_row("lost, duplicated", f"{result.lost}, {result.duplicated}")
+    made.add_row("hours", f"{result.hours:.1f}")
+    made.add_row("slots used while requests were queued", f"{result.utilization:.1%}")
+    for instance_type, share in result.instance_utilization.items():
+        made.add_row(f"{instance_type} used while requests were queued", f"{share:.1%}")
+    made.add_row("most tuning jobs at once, limit", f"{result.peak}, {result.slots}")
+    made.add_row("started beyond a quota", str(result.over_quota))
+    made.add_row("largest shortfall of a team from its fair share", f"{result.fairness_gap:.1%}")
+    made.add_row("cycles", str(result.cycles))
+    calls = f"{result.calls_per_job:.1f}, {result.sagemaker_calls_per_job:.1f}"
+    made.add_row("API calls per tuning job, of these to SageMaker", calls)
     show(made)
-    waits = table("waited", ">p50", ">p90", ">p99", ">longest")
-    for team, percentiles in report.waits.items():
+    waits = table("team waited", ">p50", ">p90", ">p99", ">longest")
+    for team, percentiles in result.waits.items():
         waits.add_row(team, *(duration(seconds) for seconds in percentiles.values()))
     show(waits)

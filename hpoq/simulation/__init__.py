@@ -1,1 +1,1 @@
-"""The real cycle and the real plan over an account in memory, with a virtual clock."""
+"""Simulations: the real dispatch cycle over an account in memory, with a virtual clock."""

@@ -1,4 +1,4 @@
-"""How well the account was used, and how fairly, over virtual time."""
+"""Measures of how fully and how fairly the account was used, over virtual time."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from hpoq.simulation.in_memory_ports import MemoryLedger, MemoryQueues
 from hpoq.simulation.sagemaker import SimulatedSageMaker
 from hpoq.simulation.workload import Workload
 
-LOOKED_AT = 100  # requests of a line: more than that is demand for the whole account
+MAX_COUNTED = 100  # queued requests per team; more than that is demand for the whole account
 
 
 class Shares:
-    """Integrals over the time in which something was queued.
+    """Integrals over the time in which requests were queued.
 
-    A team's fair share is the part of the account that its weight gives it among the teams that
-    hold or want something, but no more than it wants; what it received is its dominant share. The
-    shortfall counts while the team has requests in line.
+    A team's fair share is its weight's part of the account among the teams with running or queued
+    requests, but not more than it asks for. Its received share is its dominant share. The
+    shortfall counts while the team has queued requests.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Shares:
         self._wanting: defaultdict[str, float] = defaultdict(float)  # team -> seconds
 
     def pass_for(self, seconds: float) -> None:
-        """So long everything stays as it is."""
+        """Account for a time in which nothing changes."""
         if seconds <= 0 or not (self._queues.waiting() or self._ledger.queued()):
             return
         self._backlogged += seconds
@@ -48,15 +48,15 @@ class Shares:
             self._compare(seconds)
 
     def slots_used(self) -> float:
-        """Part of the slots, while something was queued."""
+        """Return the used share of the slots while requests were queued."""
         return self._part(SLOTS)
 
     def instances_used(self) -> dict[str, float]:
-        """Part of each instance quota, while something was queued."""
+        """Return the used share of each instance quota while requests were queued."""
         return {each: self._part(each) for each in self._limits if each != SLOTS}
 
     def largest_gap(self) -> float:
-        """The mean shortfall of the team that had the largest."""
+        """Return the largest mean shortfall of a team."""
         means = (self._short[team] / seconds for team, seconds in self._wanting.items() if seconds)
         return max([0.0, *means])
 
@@ -80,7 +80,7 @@ class Shares:
 
     def _wanted(self, team: str) -> Counter[str]:
         wanted: Counter[str] = Counter()
-        for entry in self._ledger.first_in_line(team, LOOKED_AT):
+        for entry in self._ledger.first_in_line(team, MAX_COUNTED):
             wanted.update({SLOTS: 1, **entry.instances})
         return wanted
 

@@ -1,4 +1,4 @@
-"""A recorded ledger as a workload: what ``hpoq list --all-teams --json`` printed."""
+"""Workloads read from a recorded ledger, as ``hpoq list --all-teams --json`` prints it."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.errors import HpoqError
 from hpoq.simulation.workload import Arrival, Workload
 
-UNKNOWN = 30 * 60.0  # seconds of a tuning job, where not one of the ledger has ended
+DEFAULT_SECONDS = 30 * 60.0  # of a tuning job, if no job of the ledger has ended
 
 
 def recorded(path: Path) -> Workload:
-    """The requests of a ledger, when they came and how long their tuning jobs ran.
+    """Return the requests of a ledger, with their arrival times and run times.
 
-    What has not run yet is taken to run as long as the median of the others; what was never a
-    request, or was rejected, is left out.
+    Requests that have not run yet are assumed to run as long as the median of the others.
+    Rejected requests and messages that were not requests are left out.
 
     Raises:
-        HpoqError: the file is no such list.
+        HpoqError: the file is not such a list.
     """
     try:
         entries = [each for each in json.loads(path.read_text()) if _is_request(each)]
         ran = [seconds for each in entries if (seconds := _seconds(each)) is not None]
         first = min((_time(each["accepted_at"]) for each in entries), default=None)
         if first is None:
-            raise ValueError("no request in it")
-        typical = median(ran) if ran else UNKNOWN
+            raise ValueError("the file contains no requests")
+        typical = median(ran) if ran else DEFAULT_SECONDS
         arrivals = [_arrival(each, first, typical) for each in entries]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise HpoqError(
-            f"{path}: {error}. Write it with `hpoq list --all-teams -n 100000 --json`"
+            f"{path}: {error}. Create the file with `hpoq list --all-teams -n 100000 --json`"
         ) from None
     teams: dict[str, dict[str, Any]] = {arrival.team: {} for arrival in arrivals}
     return Workload(name=path.name, arrivals=arrivals, teams=teams)
@@ -48,7 +48,7 @@ def _is_request(each: Mapping[str, Any]) -> bool:
 def _arrival(each: Mapping[str, Any], first: datetime, typical: float) -> Arrival:
     seconds = _seconds(each)
     instances = each.get("instances") or {"ml.m5.large": 1}
-    instance_type = max(instances, key=instances.__getitem__)  # of several, the one it has most of
+    instance_type = max(instances, key=instances.__getitem__)  # the most numerous one
     request = each["request"]
     return Arrival(
         at=(_time(each["accepted_at"]) - first).total_seconds(),

@@ -1,4 +1,4 @@
-"""A model of SageMaker in virtual time: jobs that go as their workload says."""
+"""A simulated SageMaker in virtual time, whose jobs run as the workload specifies."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
-    """How a tuning job will go."""
+class SimulatedRun:
+    """How long a simulated tuning job runs, and whether it fails."""
 
     seconds: float
     fails: bool = False
@@ -40,10 +40,10 @@ class Course:
 
 @dataclass
 class SimulatedJob:
-    """A tuning job of the model."""
+    """A simulated tuning job."""
 
     name: str
-    key: Key | None  # None: nobody queued it
+    key: Key | None  # None: created outside the queue
     began: datetime
     ends: datetime
     instances: Mapping[str, int]
@@ -51,10 +51,10 @@ class SimulatedJob:
     status: Status = Status.IN_PROGRESS
     training_jobs: int = 1
     parallel: int = 1
-    counters: Mapping[str, int] = field(default_factory=dict)  # once it stops or has ended
+    counters: Mapping[str, int] = field(default_factory=dict)  # set when it stops or ends
 
     def completed(self, now: datetime) -> int:
-        """Training jobs that have run to their end; they run in rounds of the same length."""
+        """Return the number of completed training jobs, which run in rounds of equal length."""
         rounds = -(-self.training_jobs // self.parallel)
         length = (self.ends - self.began) / rounds
         done = int((now - self.began) / length) if length else rounds
@@ -62,22 +62,22 @@ class SimulatedJob:
 
 
 class SimulatedSageMaker:
-    """``TuningService``.
+    """A ``TuningService`` over simulated jobs.
 
     Args:
         clock: virtual time.
-        course: how the tuning job of a team's request will go.
-        limit: tuning jobs at once; one more is refused, as SageMaker does.
-        quotas: instances at once by type. SageMaker would let the training jobs of one more
-            wait or fail; here it is only counted, in ``beyond_quota``.
-        before_read: called before each list and describe call; spends what the API's rate costs.
-        search_delay: how far Search is behind what happens.
+        run_of: how the tuning job of a request will run.
+        limit: tuning jobs at once; one more is rejected, as SageMaker does.
+        quotas: instances at once by type. In SageMaker, training jobs beyond a quota wait or
+            fail; here they are only counted, in ``beyond_quota``.
+        before_read: called before each list and describe call, to simulate the API's rate.
+        search_delay: how long Search takes to show a change.
     """
 
     def __init__(
         self,
         clock: Callable[[], datetime],
-        course: Callable[[Key], Course],
+        run_of: Callable[[Key], SimulatedRun],
         limit: int,
         quotas: Mapping[str, int],
         *,
@@ -85,15 +85,15 @@ class SimulatedSageMaker:
         search_delay: timedelta = timedelta(0),
     ) -> None:
         self._clock = clock
-        self._course = course
-        self._limit = limit
+        self.run_of = run_of
+        self.limit = limit
         self._quotas = quotas
         self._before_read = before_read
-        self._search_delay = search_delay
+        self.search_delay = search_delay
         self._lock = threading.Lock()
         self.running: dict[str, SimulatedJob] = {}
         self.ended: dict[str, SimulatedJob] = {}
-        self.created: dict[str, Mapping[str, Any]] = {}  # as asked for, by name
+        self.created: dict[str, Mapping[str, Any]] = {}  # requests, by name
         self.held: Counter[str] = Counter()  # instances in use, by type
         self._ends: list[tuple[datetime, str]] = []
         self.peak = 0
@@ -101,20 +101,20 @@ class SimulatedSageMaker:
         self.calls: Counter[str] = Counter()
 
     def next_end(self) -> datetime | None:
-        """When the next job ends."""
-        while self._ends and not self._is_so(*self._ends[0]):
+        """Return when the next job ends; None if no job runs."""
+        while self._ends and not self._still_ends(*self._ends[0]):
             heapq.heappop(self._ends)
         return self._ends[0][0] if self._ends else None
 
     def end_due(self) -> list[SimulatedJob]:
-        """End every job whose time has come."""
+        """End every job that is due."""
         now, over = self._clock(), []
         while (end := self.next_end()) and end <= now:
             over.append(self.end(self._ends[0][1]))
         return over
 
     def end(self, name: str, status: Status | None = None) -> SimulatedJob:
-        """End a job, whenever its time would have come."""
+        """End a job now, whenever it would have ended."""
         with self._lock:
             job = self.running.pop(name)
             job.ends = min(job.ends, self._clock())
@@ -126,27 +126,27 @@ class SimulatedSageMaker:
         return job
 
     def start_of_others(self, name: str, instances: Mapping[str, int], seconds: float) -> bool:
-        """Somebody creates a tuning job past the queue. False: the account is full."""
+        """Create a tuning job outside the queue; return False if the account is full."""
         with self._lock:
-            if len(self.running) >= self._limit:
+            if len(self.running) >= self.limit:
                 return False
-            self._begin(name, None, instances, Course(seconds=seconds))
+            self._begin(name, None, instances, SimulatedRun(seconds=seconds))
         return True
 
-    def _is_so(self, end: datetime, name: str) -> bool:
+    def _still_ends(self, end: datetime, name: str) -> bool:
         return name in self.running and self.running[name].ends == end
 
     def _begin(
-        self, name: str, key: Key | None, instances: Mapping[str, int], course: Course
+        self, name: str, key: Key | None, instances: Mapping[str, int], run: SimulatedRun
     ) -> None:
         now = self._clock()
         job = SimulatedJob(
             name=name,
             key=key,
             began=now,
-            ends=now + timedelta(seconds=course.seconds),
+            ends=now + timedelta(seconds=run.seconds),
             instances=instances,
-            ends_as=Status.FAILED if course.fails else Status.COMPLETED,
+            ends_as=Status.FAILED if run.fails else Status.COMPLETED,
         )
         self.running[name] = job
         heapq.heappush(self._ends, (job.ends, name))
@@ -178,7 +178,7 @@ class SimulatedSageMaker:
             self._before_read()
         with self._lock:
             self.calls["sagemaker:Search"] += calls
-            indexed = self._clock() - self._search_delay
+            indexed = self._clock() - self.search_delay
             ended = [self.ended[name] for name in names if name in self.ended]
         return {job.name: _detail(job) for job in ended if job.ends <= indexed}
 
@@ -198,11 +198,11 @@ class SimulatedSageMaker:
             self.calls["sagemaker:Create"] += 1
             there = self.running.get(name) or self.ended.get(name)
             if there:
-                return AlreadyOurs() if there.key == key else NameTaken("a job not of hpoq")
-            if len(self.running) >= self._limit:
-                return AtLimit(f"{self._limit} tuning jobs are running")
+                return AlreadyOurs() if there.key == key else NameTaken("another owner")
+            if len(self.running) >= self.limit:
+                return AtLimit(f"{self.limit} tuning jobs are running")
             instances = demand(dict(api_request)).instances
-            self._begin(name, key, instances, self._course(key))
+            self._begin(name, key, instances, self.run_of(key))
             limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
             self.running[name].training_jobs = limits["MaxNumberOfTrainingJobs"]
             self.running[name].parallel = limits["MaxParallelTrainingJobs"]
@@ -234,7 +234,7 @@ def _detail(job: SimulatedJob) -> TuningJobDetail:
         counters=job.counters,
         best=_best(job) if job.counters.get("Completed") else None,
         ended_at=job.ends if job.status.ended else None,
-        failure_reason="it failed" if job.status is Status.FAILED else "",
+        failure_reason="simulated failure" if job.status is Status.FAILED else "",
     )
 
 

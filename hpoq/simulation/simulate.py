@@ -1,4 +1,4 @@
-"""Replays a workload through the real cycle; time passes only between events."""
+"""The replay of a workload through the real dispatch cycle, in virtual time."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 from hpoq.simulation.fairness import Shares
 from hpoq.simulation.in_memory_ports import MemoryEvents, MemoryLedger, MemoryQueues
-from hpoq.simulation.sagemaker import Course, SimulatedSageMaker
+from hpoq.simulation.sagemaker import SimulatedRun, SimulatedSageMaker
 from hpoq.simulation.workload import Arrival, Workload, message
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HEARTBEAT = timedelta(minutes=10)
-CYCLE = timedelta(seconds=2)  # what a cycle takes; events that come meanwhile wait for its end
+CYCLE = timedelta(seconds=2)  # duration of a cycle; events during it wait for its end
 TEMPLATE = Template(
     description="simulated",
     image="123456789012.dkr.ecr.us-east-1.amazonaws.com/simulated:1",
@@ -34,42 +34,42 @@ TEMPLATE = Template(
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What the services around the dispatcher are like."""
+    """The behavior of the services around the dispatcher."""
 
-    on_events: bool = True  # False: only the heartbeat wakes it, as in the plain poller
+    on_events: bool = True  # False: only the schedule invokes it, as in a plain poller
     event_delay: float = 1.0  # seconds from a job's end to the dispatcher's invocation
-    # Calls a second; None costs no time. A cycle that makes more of them takes longer.
+    # Calls per second; None: calls take no time. A cycle with more calls takes longer.
     creates_per_second: float | None = None
-    reads_per_second: float | None = None  # SageMaker's lists and descriptions
-    search_delay: float = 0.0  # seconds that SageMaker's Search is behind
-    failing: float = 0.0  # share of the tuning jobs that end as Failed, besides the workload's
-    seed: int = 1  # decides which
+    reads_per_second: float | None = None  # SageMaker's list and describe calls
+    search_delay: float = 0.0  # seconds until SageMaker's Search shows a change
+    failing: float = 0.0  # share of the tuning jobs that fail, in addition to the workload's
+    seed: int = 1  # determines which ones fail
 
 
-WELL = Conditions()
+IDEAL = Conditions()
 
 
 class Clock:
-    """Virtual time."""
+    """A clock of virtual time."""
 
     def __init__(self) -> None:
         self.now = START
 
     def wait(self, seconds: float) -> None:
-        """Time passes in a cycle, too."""
+        """Advance the time."""
         self.now += timedelta(seconds=seconds)
 
     def seconds(self) -> float:
-        """Since the start."""
+        """Return the seconds since the start."""
         return (self.now - START).total_seconds()
 
     def __call__(self) -> datetime:
-        """The present moment of the simulation."""
+        """Return the current time of the simulation."""
         return self.now
 
 
 class _Rate(TokenBucket):
-    """One caller after the other: in virtual time two waits at once would add up."""
+    """A rate limit for one caller at a time: in virtual time, concurrent waits would add up."""
 
     def __init__(self, per_second: float | None, clock: Clock) -> None:
         rate = per_second or 1e9
@@ -87,7 +87,7 @@ class _NoImages:
 
 
 @dataclass
-class _Quotas:
+class _FixedQuotas:
     instances: dict[str, int]
 
     def training_instances(self) -> dict[str, int]:
@@ -96,7 +96,7 @@ class _Quotas:
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """What runs and what waits after a cycle, by team."""
+    """The running and queued requests after a cycle, by team."""
 
     hours: float
     running: dict[str, int]
@@ -104,59 +104,59 @@ class Moment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """What came of a workload."""
+class SimulationResult:
+    """The result of a simulation."""
 
     workload: str
     requests: int
     completed: int
     failed: int
-    cancelled: int  # such as those whose parents failed
+    cancelled: int  # such as requests whose parents failed
     lost: int
-    doubled: int  # tuning jobs created beyond one per request
+    duplicated: int  # tuning jobs created beyond one per request
     peak: int
     slots: int
     hours: float
-    utilisation: float  # of the slots, while something was queued
-    instance_utilisation: dict[str, float]  # of each quota, while something was queued
-    # Largest mean shortfall of a team, as a part of the account, while it had requests queued.
+    utilization: float  # of the slots, while requests were queued
+    instance_utilization: dict[str, float]  # of each quota, while requests were queued
+    # Largest mean shortfall of a team from its fair share, as a part of the account.
     fairness_gap: float
     cycles: int
     calls: dict[str, int]
     calls_per_job: float
     sagemaker_calls_per_job: float
-    over_a_limit: int  # tuning jobs that were started beyond a quota
+    over_quota: int  # tuning jobs that were started beyond a quota
     waits: dict[str, dict[str, float]] = field(default_factory=dict)  # team -> percentile -> s
     starts: Sequence[tuple[float, str, str]] = ()  # (seconds, team, request id)
     ends: Sequence[float] = ()
-    course: Sequence[Moment] = ()
+    moments: Sequence[Moment] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``--json``; without the single starts, ends and moments."""
-        single = ("starts", "ends", "course")
+        """Return the totals for ``--json``, without individual starts, ends and moments."""
+        omitted = ("starts", "ends", "moments")
         return {
-            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in single
+            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in omitted
         }
 
 
 class Simulation:
-    """One workload, one account.
+    """One workload in one account.
 
     Args:
-        workload: what is asked for.
-        conditions: what the services around it are like.
-        record: keep what runs and waits after every cycle, for a plot.
+        workload: requests and the limits of the account.
+        conditions: behavior of the services around the dispatcher.
+        record: whether to keep the running and queued requests after every cycle, for a plot.
     """
 
     def __init__(
-        self, workload: Workload, conditions: Conditions = WELL, *, record: bool = False
+        self, workload: Workload, conditions: Conditions = IDEAL, *, record: bool = False
     ) -> None:
         self.workload = workload
         self._conditions = conditions
         self.clock = Clock()
         draw = random.Random(conditions.seed)
-        self._courses = {
-            (a.team, a.request_id): Course(
+        self._runs = {
+            (a.team, a.request_id): SimulatedRun(
                 seconds=a.seconds, fails=a.fails or draw.random() < conditions.failing
             )
             for a in workload.arrivals
@@ -166,7 +166,7 @@ class Simulation:
         self.events = MemoryEvents()
         self.sagemaker = SimulatedSageMaker(
             self.clock,
-            self._courses.__getitem__,
+            self._runs.__getitem__,
             workload.slots,
             workload.instances,
             before_read=_Rate(conditions.reads_per_second, self.clock).take,
@@ -177,29 +177,29 @@ class Simulation:
         self._accounted = self.clock.now
         self._cycles = 0
         self._ends: list[float] = []
-        self._course: list[Moment] | None = [] if record else None
+        self._moments: list[Moment] | None = [] if record else None
 
-    def run(self) -> Report:
-        """Send everything when its time comes, and go on until all has ended."""
+    def run(self) -> SimulationResult:
+        """Send every request at its time, and simulate until all have ended."""
         return self._run(sorted(self.workload.arrivals, key=lambda arrival: arrival.at))
 
-    def run_to_the_end(self) -> Report:
-        """Go on, with nothing more to be sent, until all that was sent has ended."""
+    def run_to_end(self) -> SimulationResult:
+        """Simulate until every request that was sent has ended."""
         return self._run([])
 
-    def _run(self, arrivals: Sequence[Arrival]) -> Report:
+    def _run(self, arrivals: Sequence[Arrival]) -> SimulationResult:
         upcoming = 0
         heartbeat = wake = free_at = self.clock.now
         while upcoming < len(arrivals) or self.sagemaker.running or self._unsettled():
-            moments = [heartbeat]
+            upcoming_times = [heartbeat]
             if upcoming < len(arrivals):
-                moments.append(START + timedelta(seconds=arrivals[upcoming].at))
+                upcoming_times.append(START + timedelta(seconds=arrivals[upcoming].at))
             next_end = self.sagemaker.next_end()
             if next_end:
-                moments.append(next_end)
+                upcoming_times.append(next_end)
             if wake > self.clock.now:
-                moments.append(wake)
-            self._pass_until(max(self.clock.now, min(moments)))
+                upcoming_times.append(wake)
+            self._pass_until(max(self.clock.now, min(upcoming_times)))
             woken = False
             while upcoming < len(arrivals) and self._due(arrivals[upcoming]):
                 self.send(arrivals[upcoming])
@@ -221,11 +221,11 @@ class Simulation:
         return START + timedelta(seconds=arrival.at) <= self.clock.now
 
     def _unsettled(self) -> bool:
-        """Something is queued, or an end has not been written."""
+        """Return whether a request is queued or an end is not recorded."""
         return bool(self.queues.waiting() or self.ledger.unended())
 
     def _pass_until(self, moment: datetime) -> None:
-        """To a later moment, or to the present one after a cycle that took its time."""
+        """Advance the clock, and account for the time since the last call."""
         self._shares.pass_for((moment - self._accounted).total_seconds())
         self.clock.now = self._accounted = moment
 
@@ -241,11 +241,11 @@ class Simulation:
             raise AssertionError(f"a simulated service failed: {error}") from error
         self._cycles += 1
         self._pass_until(self.clock.now)
-        if self._course is not None:
+        if self._moments is not None:
             running = Counter(job.key[0] for job in self.sagemaker.running.values() if job.key)
             queued = {team: self.ledger.in_line(team) for team in self.workload.teams}
             hours = self.clock.seconds() / 3600
-            self._course.append(Moment(hours=hours, running=dict(running), queued=queued))
+            self._moments.append(Moment(hours=hours, running=dict(running), queued=queued))
 
     def _dispatcher(self) -> Dispatcher:
         deployment = Deployment.model_validate(
@@ -274,18 +274,18 @@ class Simulation:
             ledger=self.ledger,
             tuning=self.sagemaker,
             events=self.events,
-            quotas=_Quotas(self.workload.instances),
+            quotas=_FixedQuotas(self.workload.instances),
             clock=self.clock,
             bucket=_Rate(self._conditions.creates_per_second, self.clock),
         )
 
-    def _doubled(self) -> int:
-        """Tuning jobs beyond one for each request and one more for each stop that made room."""
+    def _duplicated(self) -> int:
+        """Count tuning jobs beyond one per request and one per preemption."""
         jobs = [job.key for job in self.sagemaker.ended.values() if job.key]
         stops = sum(len(self.ledger.entries[key].earlier) for key in set(jobs))
         return len(jobs) - len(set(jobs)) - stops
 
-    def _report(self) -> Report:
+    def _report(self) -> SimulationResult:
         entries = self.ledger.entries.values()
         started = [entry for entry in entries if entry.started_at]
         calls: Counter[str] = Counter()
@@ -298,7 +298,7 @@ class Simulation:
             assert entry.started_at is not None  # noqa: S101  filtered above
             seconds = (entry.started_at - entry.accepted_at).total_seconds()
             waits.setdefault(entry.team, []).append(seconds)
-        return Report(
+        return SimulationResult(
             workload=self.workload.name,
             requests=len(self.workload.arrivals),
             completed=sum(entry.status is Status.COMPLETED for entry in entries),
@@ -307,18 +307,18 @@ class Simulation:
             lost=sum(
                 (a.team, a.request_id) not in self.ledger.entries for a in self.workload.arrivals
             ),
-            doubled=self._doubled(),
+            duplicated=self._duplicated(),
             peak=self.sagemaker.peak,
             slots=self.workload.slots,
             hours=(self.clock.now - START).total_seconds() / 3600,
-            utilisation=self._shares.slots_used(),
-            instance_utilisation=self._shares.instances_used(),
+            utilization=self._shares.slots_used(),
+            instance_utilization=self._shares.instances_used(),
             fairness_gap=self._shares.largest_gap(),
             cycles=self._cycles,
             calls=dict(calls),
             calls_per_job=calls.total() / jobs,
             sagemaker_calls_per_job=sagemaker / jobs,
-            over_a_limit=self.sagemaker.beyond_quota,
+            over_quota=self.sagemaker.beyond_quota,
             waits={team: _percentiles(values) for team, values in sorted(waits.items())},
             starts=[
                 ((entry.started_at - START).total_seconds(), entry.team, entry.request_id)
@@ -326,7 +326,7 @@ class Simulation:
                 if entry.started_at
             ],
             ends=self._ends,
-            course=self._course or (),
+            moments=self._moments or (),
         )
 
 

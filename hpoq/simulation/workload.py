@@ -1,4 +1,4 @@
-"""What teams ask for, and when: the workloads that ``hpoq simulate`` knows by name."""
+"""The workloads of ``hpoq simulate``: which requests teams send, and when."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MINUTE = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
-    """One request, as it will be sent."""
+    """One request and the time at which it is sent."""
 
     at: float  # seconds from the start
     team: str
@@ -26,7 +26,7 @@ class Arrival:
 
 
 def message(arrival: Arrival) -> dict[str, Any]:
-    """What its team sends."""
+    """Return the message that the team sends."""
     body: dict[str, Any] = {
         "request_id": arrival.request_id,
         "hyperparameter_ranges": {"lr": {"type": "continuous", "min": 0.1, "max": 1}},
@@ -50,7 +50,7 @@ def message(arrival: Arrival) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """Arrivals, and the account they meet."""
+    """Arrivals, and the limits of the account they run in."""
 
     name: str
     arrivals: list[Arrival]
@@ -60,7 +60,7 @@ class Workload:
 
 
 def burst(requests: int, seed: int) -> Workload:
-    """Everything at once, jobs of 30 minutes give or take: the account is always backlogged."""
+    """Return requests that all arrive at once, with jobs of about 30 minutes."""
     draw = random.Random(seed)
     arrivals = [
         Arrival(at=0, team="fraud", request_id=f"r{n}", seconds=draw.uniform(20, 40) * MINUTE)
@@ -70,7 +70,7 @@ def burst(requests: int, seed: int) -> Workload:
 
 
 def steady(requests: int, seed: int) -> Workload:
-    """Three teams that together ask for nine tenths of the account, day in, day out."""
+    """Return requests of three teams that together use nine tenths of the account."""
     draw = random.Random(seed)
     mean_gap = 30 * MINUTE / 90
     at, arrivals = 0.0, []
@@ -84,8 +84,8 @@ def steady(requests: int, seed: int) -> Workload:
     )
 
 
-def noisy_neighbour(requests: int, seed: int) -> Workload:
-    """Team a fills the account; ten requests of team b come an hour later."""
+def noisy_neighbor(requests: int, seed: int) -> Workload:
+    """Return requests of team a that fill the account, and ten of team b an hour later."""
     draw = random.Random(seed)
     noisy = [
         Arrival(at=0, team="a", request_id=f"a{n}", seconds=draw.uniform(20, 40) * MINUTE)
@@ -95,11 +95,11 @@ def noisy_neighbour(requests: int, seed: int) -> Workload:
         Arrival(at=60 * MINUTE + n, team="b", request_id=f"b{n}", seconds=30 * MINUTE)
         for n in range(10)
     ]
-    return Workload(name="noisy-neighbour", arrivals=noisy + quiet, teams={"a": {}, "b": {}})
+    return Workload(name="noisy-neighbor", arrivals=noisy + quiet, teams={"a": {}, "b": {}})
 
 
 def big_and_small(requests: int, seed: int) -> Workload:
-    """Small jobs fill every gap of an instance type that a big one needs most of."""
+    """Return small jobs of an instance type, and big jobs that need most of its instances."""
     draw = random.Random(seed)
     small = [
         Arrival(at=n * 20.0, team="small", request_id=f"s{n}", seconds=draw.uniform(5, 15) * MINUTE)
@@ -121,7 +121,7 @@ def big_and_small(requests: int, seed: int) -> Workload:
 
 
 def chain(requests: int, seed: int) -> Workload:
-    """Chains of ten requests, each after the one before."""
+    """Return chains of ten requests, each after the one before."""
     draw = random.Random(seed)
     arrivals = []
     for n in range(requests):
@@ -137,7 +137,7 @@ def chain(requests: int, seed: int) -> Workload:
 
 
 def multi_quota(requests: int, seed: int) -> Workload:
-    """Two teams, two instance types, both quotas tighter than the slots."""
+    """Return requests of two teams for two instance types, with quotas tighter than the slots."""
     draw = random.Random(seed)
     types = ["ml.m5.large", "ml.g5.xlarge"]
     arrivals = [
@@ -159,7 +159,7 @@ def multi_quota(requests: int, seed: int) -> Workload:
 WORKLOADS: dict[str, Callable[[int, int], Workload]] = {
     "burst": burst,
     "steady": steady,
-    "noisy-neighbour": noisy_neighbour,
+    "noisy-neighbor": noisy_neighbor,
     "big-and-small": big_and_small,
     "chain": chain,
     "multi-quota": multi_quota,

@@ -25,7 +25,7 @@ from hpo_dispatcher.contract.names import tuning_job_name as name_of
 from hpo_dispatcher.contract.request import request_id_of
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.ports import AlreadyOurs, AtLimit, Creation, Envelope, TuningJob, Unavailable
-from hpoq.simulation.sagemaker import Course
+from hpoq.simulation.sagemaker import SimulatedRun
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Workload
 from tests.support.invocation import WELL, Fate, Invocation
@@ -87,8 +87,8 @@ class World:
             name="machine", arrivals=[], teams=of_teams, slots=SLOTS, instances={M5: QUOTA}
         )
         self.account = Simulation(workload)
-        self.account.sagemaker._course = lambda key: Course(seconds=600, fails=key[1] == "r4")
-        self.account.sagemaker._search_delay = timedelta(seconds=60)  # a moment of the machine
+        self.account.sagemaker.run_of = lambda key: SimulatedRun(seconds=600, fails=key[1] == "r4")
+        self.account.sagemaker.search_delay = timedelta(seconds=60)  # a moment of the machine
         self.clock, self.ledger = self.account.clock, self.account.ledger
         self.queues, self.sagemaker = self.account.queues, self.account.sagemaker
         self.sent: list[Envelope] = []

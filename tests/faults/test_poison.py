@@ -161,9 +161,9 @@ def test_of_ten_thousand_bad_messages_each_is_dead_lettered_and_every_good_one_r
         if number % (BAD // GOOD) == 0 and (arrival := next(rest, None)):
             account.send(arrival)
 
-    report = account.run_to_the_end()  # raises what a cycle raises
+    report = account.run_to_end()  # raises what a cycle raises
 
-    assert (report.completed, report.lost, report.doubled) == (GOOD, 0, 0)
+    assert (report.completed, report.lost, report.duplicated) == (GOOD, 0, 0)
     letters = account.queues.dead_letters
     assert sorted((team, body) for team, body, _ in letters) == sorted(
         (team, body) for _, team, body in bad

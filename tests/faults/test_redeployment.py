@@ -38,8 +38,8 @@ def test_new_settings_in_the_middle_of_a_cycle_lose_nothing_double_nothing_and_t
     account.sagemaker.end_due()
     assert not account.sagemaker.running
     promised, account.sagemaker.peak = account.sagemaker.peak, 0
-    report = account.run_to_the_end()
+    report = account.run_to_end()
 
-    assert (report.completed, report.lost, report.doubled) == (REQUESTS, 0, 0)
+    assert (report.completed, report.lost, report.duplicated) == (REQUESTS, 0, 0)
     assert promised <= LIMIT
     assert report.peak == LATER

@@ -85,7 +85,7 @@ def test_two_hundred_ends_in_ten_seconds_cause_a_handful_of_cycles() -> None:
     for arrival in arrivals:
         account.send(arrival)
     # Slots for all: more ends at once than any account has.
-    account.sagemaker._limit = EVENTS
+    account.sagemaker.limit = EVENTS
     deployment = account.dispatcher.builder.deployment
     limits = deployment.limits.model_copy(update={"tuning_jobs": EVENTS})
     builder = replace(

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.cycle.pacing import Deadline
-from hpoq.simulation.simulate import Conditions, Report, Simulation
+from hpoq.simulation.simulate import Conditions, Simulation, SimulationResult
 from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
 from tests.support.waiting_times import waited_job_ends
 
 
-def run(name: str, requests: int, **conditions: Any) -> Report:
+def run(name: str, requests: int, **conditions: Any) -> SimulationResult:
     return Simulation(WORKLOADS[name](requests, 1), Conditions(**conditions)).run()
 
 
@@ -20,17 +20,17 @@ def test_every_workload_ends_with_nothing_lost_nothing_doubled_and_no_limit_pass
 ) -> None:
     report = run(name, 150)
     assert report.completed == report.requests
-    assert (report.lost, report.doubled, report.over_a_limit) == (0, 0, 0)
+    assert (report.lost, report.duplicated, report.over_quota) == (0, 0, 0)
     assert report.peak <= report.slots
 
 
 def test_events_keep_a_backlogged_account_full_and_polling_does_not() -> None:
-    assert run("burst", 400).utilisation >= 0.99
-    assert run("burst", 400, on_events=False).utilisation < 0.9
+    assert run("burst", 400).utilization >= 0.99
+    assert run("burst", 400, on_events=False).utilization < 0.9
 
 
-def test_a_noisy_neighbour_delays_nobody_by_more_than_a_job_end_beyond_its_share() -> None:
-    report = run("noisy-neighbour", 400)
+def test_a_noisy_neighbor_delays_nobody_by_more_than_a_job_end_beyond_its_share() -> None:
+    report = run("noisy-neighbor", 400)
     assert waited_job_ends(report) <= 1
 
 
@@ -48,11 +48,11 @@ def test_links_of_a_chain_run_one_after_another() -> None:
         assert order == sorted(order)
 
 
-def test_a_slow_api_and_late_events_cost_utilisation_and_nothing_else() -> None:
+def test_a_slow_api_and_late_events_cost_utilization_and_nothing_else() -> None:
     good, bad = run("burst", 300), run("burst", 300, creates_per_second=0.5, event_delay=60.0)
-    assert bad.utilisation < good.utilisation - 0.01
+    assert bad.utilization < good.utilization - 0.01
     assert bad.completed == 300
-    assert bad.over_a_limit == bad.lost == bad.doubled == 0
+    assert bad.over_quota == bad.lost == bad.duplicated == 0
 
 
 def test_what_fails_is_counted_and_cancels_what_comes_after_it() -> None:
@@ -64,7 +64,7 @@ def test_what_fails_is_counted_and_cancels_what_comes_after_it() -> None:
 
 def test_weights_are_met_so_no_team_falls_far_short_of_its_share() -> None:
     assert run("multi-quota", 300).fairness_gap < 0.05
-    assert run("multi-quota", 300).instance_utilisation["ml.g5.xlarge"] > 0.9
+    assert run("multi-quota", 300).instance_utilization["ml.g5.xlarge"] > 0.9
 
 
 def test_a_cycle_that_took_messages_finds_their_queue_empty_only_once() -> None:

@@ -94,8 +94,8 @@ def run_two_failing_dispatchers(seed: int) -> None:
         ended = account.sagemaker.ended
         assert sum(name not in ended for name in promised) <= LIMIT, "promises count too"
 
-    report = account.run_to_the_end()
+    report = account.run_to_end()
 
-    assert (report.lost, report.doubled) == (0, 0)
+    assert (report.lost, report.duplicated) == (0, 0)
     assert report.peak <= LIMIT
     assert report.completed == REQUESTS

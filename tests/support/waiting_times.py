@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hpoq.simulation.simulate import Report
+from hpoq.simulation.simulate import SimulationResult
 
 
-def waited_job_ends(report: Report) -> int:
+def waited_job_ends(report: SimulationResult) -> int:
     """Return for how many job ends beyond its queue position a request of team b waited at most."""
     starts = sorted(at for at, team, _ in report.starts if team == "b")
     beyond = 0

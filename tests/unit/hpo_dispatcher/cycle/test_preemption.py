@@ -16,7 +16,7 @@ from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.ports import Unavailable
-from hpoq.simulation.sagemaker import STOPPING_TAKES, Course, SimulatedJob
+from hpoq.simulation.sagemaker import STOPPING_TAKES, SimulatedJob, SimulatedRun
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Workload
 from tests.support.killed_dispatcher import Killed, KilledAt
@@ -37,7 +37,7 @@ class World(Simulation):
     def __init__(self, slots: int = 1, teams: Mapping[str, Any] = TEAMS) -> None:
         super().__init__(Workload(name="w", arrivals=[], teams=dict(teams), slots=slots))
         self.seconds: dict[tuple[str, str], float] = {}
-        self.sagemaker._course = lambda key: Course(seconds=self.seconds.get(key, ROUND * 5))
+        self.sagemaker.run_of = lambda key: SimulatedRun(seconds=self.seconds.get(key, ROUND * 5))
 
     def request(self, team: str, request_id: str, **fields: Any) -> None:
         limits = {"max_training_jobs": 10, "max_parallel_training_jobs": 2}

@@ -7,24 +7,24 @@ from tests.support.command_line import Run
 from tests.support.dispatcher_account import Account
 
 
-def test_simulate_shows_what_came_of_a_workload(hpoq: Run) -> None:
-    status, out, err = hpoq("simulate", "noisy-neighbour", "--requests", "120")
+def test_simulate_shows_the_result_of_a_workload(hpoq: Run) -> None:
+    status, out, err = hpoq("simulate", "noisy-neighbor", "--requests", "120")
     assert status == 0
     assert "130 of 130" in out
-    assert "lost, doubled" in out
-    assert "workload noisy-neighbour" in err
+    assert "lost, duplicated" in out
+    assert "workload noisy-neighbor" in err
 
 
-def test_simulate_speaks_json_and_compares_with_polling(hpoq: Run) -> None:
+def test_simulate_prints_json_and_shows_the_cost_of_polling(hpoq: Run) -> None:
     _, events, _ = hpoq("simulate", "burst", "-n", "250", "--json")
     _, polling, _ = hpoq("simulate", "burst", "-n", "250", "--polling", "--json")
-    assert json.loads(events)["utilisation"] > json.loads(polling)["utilisation"]
+    assert json.loads(events)["utilization"] > json.loads(polling)["utilization"]
 
 
 def test_an_unknown_workload_is_named(hpoq: Run) -> None:
     status, _, err = hpoq("simulate", "monday")
     assert status == 2
-    assert "'monday' is none of burst" in err
+    assert "'monday' is not one of burst" in err
 
 
 ENTRY = {
@@ -53,7 +53,7 @@ def test_a_recorded_ledger_is_replayed(hpoq: Run, account: Account, tmp_path: Pa
     )
 
 
-def test_a_recording_meets_the_account_that_is_asked_for(hpoq: Run, tmp_path: Path) -> None:
+def test_a_recording_is_replayed_within_the_given_limits(hpoq: Run, tmp_path: Path) -> None:
     entries = [ENTRY | {"request_id": f"r{n}"} for n in range(4)]
     file = tmp_path / "ledger.json"
     file.write_text(json.dumps(entries))
@@ -63,18 +63,18 @@ def test_a_recording_meets_the_account_that_is_asked_for(hpoq: Run, tmp_path: Pa
     assert 40 / 60 <= report["hours"] < 41 / 60
 
 
-def test_a_file_that_is_no_ledger_is_one_line(hpoq: Run, tmp_path: Path) -> None:
+def test_a_file_without_requests_is_reported_in_one_line(hpoq: Run, tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     file.write_text("[]")
     status, _, err = hpoq("simulate", str(file))
     assert status == 1
-    assert "no request in it" in err
+    assert "the file contains no requests" in err
 
 
 def test_a_plot_is_written(hpoq: Run, tmp_path: Path) -> None:
     file = tmp_path / "plot.html"
-    status, _, err = hpoq("simulate", "noisy-neighbour", "-n", "120", "--plot", str(file))
-    assert (status, f"plotted to {file}" in err) == (0, True)
+    status, _, err = hpoq("simulate", "noisy-neighbor", "-n", "120", "--plot", str(file))
+    assert (status, f"wrote the plot to {file}" in err) == (0, True)
     page = file.read_text()
     assert "running tuning jobs" in page
     assert "queued requests" in page
