@@ -1,7 +1,7 @@
-"""An embedded cloud for the whole session, and our stack in it.
+"""Fixtures that start one embedded cloud per session and deploy hpoq in it.
 
-Every test module that needs an AWS account uses these; ``HPOQ_TEST_HOME`` names a folder to
-keep it in, which makes the second run of a test at the desk quicker.
+If ``HPOQ_TEST_HOME`` names a folder, the cloud keeps its files there, and the next run starts
+faster.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 MEASURE = """
 import os, sys
-sys.path.append({packages!r})  # last: what the process's own environment holds comes first
+sys.path.append({packages!r})  # last, so that the packages of the process's own environment win
 import coverage
 measured = coverage.Coverage(config_file={config!r}, data_file={data!r}, data_suffix=True)
 measured.start()
@@ -44,7 +44,7 @@ os._exit = save_and_end
 def _server_is_measured(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    """Under ``--cov``, the lines that the cloud's own process runs count, too."""
+    """Measure the coverage of the cloud's server process, too, under ``--cov``."""
     if not request.config.pluginmanager.hasplugin("_cov"):
         yield
         return
@@ -60,6 +60,6 @@ def _server_is_measured(
 
 @pytest.fixture(scope="session")
 def deployed(cloud: Cloud) -> Deployed:
-    """The stack after `cdk bootstrap` and `cdk deploy`, unmodified."""
+    """Deploy the unmodified project with `cdk bootstrap` and `cdk deploy`."""
     outputs = cloud.deploy({"teams": TEAMS, "limits": '{"tuning_jobs": 10}'}, app=ROOT)
     return Deployed(cloud, outputs)

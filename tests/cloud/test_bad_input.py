@@ -1,4 +1,4 @@
-"""Bad messages on the deployed queue: each its own dead letter, good neighbours run."""
+"""Bad messages in a deployed queue become dead letters and do not delay good ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.deployed_stack import Deployed
 
 LR = {"type": "continuous", "min": 0.001, "max": 0.1}
 GOOD = {"request_id": "good", "hyperparameter_ranges": {"lr": LR}}
-# What is sent, the field its dead letter names, and a word of the problem it states.
+# Each message, the field that its dead letter names, and a word of the stated problem.
 BAD: dict[str, tuple[str, str, str]] = {
     "not JSON": ("{lr:", "body", "JSON"),
     "unknown field": (
@@ -51,7 +51,7 @@ def guarded(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
 
 
 @pytest.mark.timeout(2 * PATIENCE + 60)
-def test_each_bad_message_has_a_dead_letter_that_says_what_and_how_to_mend_it_while_good_ones_run(
+def test_each_bad_message_becomes_a_dead_letter_with_problem_and_fix_while_good_ones_run(
     guarded: Deployed,
 ) -> None:
     client = Client("guarded", session=guarded.session)
@@ -85,7 +85,7 @@ def wait_for_completed(client: Client, team: str, request_id: str) -> None:
 
 
 def receive(sqs: Any, queue: str, count: int) -> list[dict[str, Any]]:
-    """All messages of a queue, which must be so many."""
+    """Receive all messages of a queue and check their number."""
     found: list[dict[str, Any]] = []
 
     def all_there() -> bool:

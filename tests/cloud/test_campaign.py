@@ -1,4 +1,4 @@
-"""A campaign through the deployed queue, whose runner is killed again and again."""
+"""A campaign runs through the deployed queue while its runner is killed repeatedly."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REQUEST = {
 
 
 def eight_jobs(trials: int) -> CampaignPlan:
-    """Two waves of four, so that a killed runner has something left to send."""
+    """Plan two waves of four jobs, so that a killed runner has more to send."""
     campaign = campaign_of(
         name="killed", trials=trials, minutes_per_trial=0.01, request=REQUEST,
         limits={"instances": 8, "parallel_training_jobs": 2},
@@ -74,7 +74,7 @@ def test_a_runner_killed_three_times_loses_and_repeats_no_trial(
     def arrived() -> int:
         return sum(entry.request_id.startswith("killed-") for entry in client.entries("fraud"))
 
-    # as soon as something was sent, once it was followed by another, and in the second wave
+    # Kill it after the first submission, after the next one, and during the second wave.
     for sent in (1, JOBS // 2, JOBS // 2 + 1):
         process = runner(file, cloud)
         assert wait_until(lambda sent=sent: arrived() >= sent, PATIENCE, step=0.2)
@@ -92,7 +92,7 @@ def test_a_runner_killed_three_times_loses_and_repeats_no_trial(
     table = running.results()
     assert len(table) == TRIALS
     assert table["trial"].is_unique
-    assert table["hp.lr"].is_unique  # distinct seeds: no two jobs tried the same
+    assert table["hp.lr"].is_unique  # the seeds differ, so no two jobs tried the same value
     assert table["job"].nunique() == JOBS
     assert table["usable"].all()
     assert abs(table.loc[table["rank"] == 1, "hp.lr"].item() - 0.01) < 0.01

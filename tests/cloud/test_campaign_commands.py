@@ -1,4 +1,4 @@
-"""``hpoq campaign`` as a data scientist types it, on the embedded cloud."""
+"""The ``hpoq campaign`` commands against the embedded cloud."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ pytestmark = pytest.mark.timeout(2 * PATIENCE)
 
 
 @dataclass(frozen=True)
-class Desk:
-    """A folder, and a shell in it."""
+class Shell:
+    """A shell in a folder of its own."""
 
     folder: Path
     deployed: Deployed
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """``hpoq campaign WORDS``."""
+        """Start ``hpoq campaign WORDS``."""
         return subprocess.Popen(
             [sys.executable, "-m", "hpoq.cli", "campaign", *words], cwd=self.folder,
             env={**self.deployed.cloud.environ(), "HPOQ_DEPLOYMENT": NAME},
@@ -40,32 +40,32 @@ class Desk:
         )  # fmt: skip
 
     def hpoq(self, *words: str, status: int = 0) -> tuple[str, str]:
-        """What it printed and what it said."""
+        """Run ``hpoq campaign WORDS`` and return its stdout and stderr."""
         process = self.start(*words)
         out, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == status, said
         return out, said
 
     def plan(self, name: str, *options: str, **request: Any) -> tuple[Path, str]:
-        """The saved plan, and what was said about it."""
+        """Plan a campaign; return the file of the plan and what the command printed about it."""
         (self.folder / f"{name}.json").write_text(json.dumps({**REQUEST, **request}))
         common = ("--name", name, "--limit", "instances=4", "--limit", "parallel_training_jobs=2")
         _, said = self.hpoq("plan", f"{name}.json", *common, *options)
         return self.folder / f"{name}.plan.json", said
 
     def run(self, plan: Path, *options: str) -> subprocess.Popen[str]:
-        """A runner; the caller waits for it."""
+        """Start a runner; the caller waits for it to end."""
         return self.start("run", plan.name, "--every", "0.5", *options)
 
     def results(self, plan: Path, *options: str) -> list[dict[str, Any]]:
-        """Rows of the table."""
+        """Return the rows of the results table."""
         rows: list[dict[str, Any]] = json.loads(
             self.hpoq("results", plan.name, "--json", *options)[0]
         )
         return rows
 
     def entries(self, name: str) -> list[Entry]:
-        """The ledger's, of one campaign."""
+        """Return the ledger entries of a campaign."""
         found = Client(NAME, session=self.deployed.session).entries("fraud")
         return [entry for entry in found if entry.request_id.startswith(f"{name}-")]
 
@@ -79,7 +79,7 @@ REQUEST = {
 }
 
 
-# Several tuning jobs, so that something is left to start when the user steps in.
+# Several tuning jobs, so that some have not started when the user intervenes.
 SMALL_JOBS = ("--trials", "24", "--strategy", "independent", "--limit", "training_jobs=4")
 
 
@@ -94,98 +94,98 @@ def deployment(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Deploy
 
 
 @pytest.fixture
-def desk(deployment: Deployed, tmp_path: Path) -> Desk:
-    return Desk(tmp_path, deployment)
+def shell(deployment: Deployed, tmp_path: Path) -> Shell:
+    return Shell(tmp_path, deployment)
 
 
-def test_a_pilot_measures_the_minutes_a_trial_takes(desk: Desk) -> None:
-    plan, said = desk.plan("measured", "--trials", "40", "--pilot", "3")
+def test_a_pilot_measures_the_minutes_a_trial_takes(shell: Shell) -> None:
+    plan, said = shell.plan("measured", "--trials", "40", "--pilot", "3")
 
     assert "measured: " in said
     saved = CampaignPlan.load(plan).campaign
     assert 0 < saved.minutes_per_trial < 0.5
-    (pilot,) = desk.entries("measured-pilot")
+    (pilot,) = shell.entries("measured-pilot")
     assert pilot.counters is not None
     assert pilot.counters["Completed"] == 3
 
 
-def test_a_paused_campaign_starts_nothing_more_until_it_is_resumed(desk: Desk) -> None:
+def test_a_paused_campaign_starts_nothing_more_until_it_is_resumed(shell: Shell) -> None:
     slow = {"hyperparameters": {"seconds": 1}}
-    plan, _ = desk.plan("paused", *SMALL_JOBS, "--minutes", "0.02", **slow)
-    runner = desk.run(plan)
+    plan, _ = shell.plan("paused", *SMALL_JOBS, "--minutes", "0.02", **slow)
+    runner = shell.run(plan)
     assert wait_until(
-        lambda: any(e.status.active for e in desk.entries("paused")), PATIENCE, step=0.2
+        lambda: any(e.status.active for e in shell.entries("paused")), PATIENCE, step=0.2
     )
 
-    desk.hpoq("pause", plan.name)
+    shell.hpoq("pause", plan.name)
     assert wait_until(
-        lambda: not any(e.status.active for e in desk.entries("paused")), PATIENCE, step=0.2
+        lambda: not any(e.status.active for e in shell.entries("paused")), PATIENCE, step=0.2
     )
-    sent = desk.entries("paused")
+    sent = shell.entries("paused")
     assert any(entry.status is Status.COMPLETED for entry in sent)
     assert len(sent) < len(CampaignPlan.load(plan).jobs)
 
-    desk.hpoq("resume", plan.name)
+    shell.hpoq("resume", plan.name)
     _, said = runner.communicate(timeout=PATIENCE)
     assert runner.returncode == 0, said
     assert "paused" in said
-    assert len(desk.results(plan)) == 24
+    assert len(shell.results(plan)) == 24
 
 
-def test_a_campaign_that_ended_goes_on_when_it_is_extended(desk: Desk) -> None:
-    plan, _ = desk.plan("longer", "--trials", "8", "--minutes", "0.01")
-    desk.hpoq("run", plan.name, "--every", "0.5")
-    _, said = desk.hpoq("extend", plan.name, "5")
+def test_an_ended_campaign_continues_when_it_is_extended(shell: Shell) -> None:
+    plan, _ = shell.plan("longer", "--trials", "8", "--minutes", "0.01")
+    shell.hpoq("run", plan.name, "--every", "0.5")
+    _, said = shell.hpoq("extend", plan.name, "5")
     assert "13 trials" in said
-    _, said = desk.hpoq("run", plan.name, "--every", "0.5")
+    _, said = shell.hpoq("run", plan.name, "--every", "0.5")
 
     assert "13/13 trials" in said
-    rows = desk.results(plan)
+    rows = shell.results(plan)
     assert len({row["trial"] for row in rows}) == len(rows) == 13
 
 
-def test_a_cancelled_campaign_stops_what_runs_and_never_starts_the_rest(desk: Desk) -> None:
+def test_a_cancelled_campaign_stops_running_jobs_and_never_starts_the_others(shell: Shell) -> None:
     slow = {"hyperparameters": {"seconds": 60}}
-    plan, _ = desk.plan("cancelled", *SMALL_JOBS, "--minutes", "1", **slow)
-    runner = desk.run(plan)
+    plan, _ = shell.plan("cancelled", *SMALL_JOBS, "--minutes", "1", **slow)
+    runner = shell.run(plan)
     assert wait_until(
-        lambda: any(e.status.active for e in desk.entries("cancelled")), PATIENCE, step=0.2
+        lambda: any(e.status.active for e in shell.entries("cancelled")), PATIENCE, step=0.2
     )
-    desk.hpoq("cancel", plan.name)
+    shell.hpoq("cancel", plan.name)
 
     _, said = runner.communicate(timeout=PATIENCE)
     assert runner.returncode == 3, said
     assert "tuning jobs not started" in said
-    entries = desk.entries("cancelled")
+    entries = shell.entries("cancelled")
     assert {entry.status for entry in entries} == {Status.STOPPED}
     assert len(entries) < len(CampaignPlan.load(plan).jobs)
 
 
-def test_a_wave_left_to_the_queue_ends_without_a_runner(desk: Desk) -> None:
-    plan, _ = desk.plan("left", *SMALL_JOBS, "--minutes", "0.02")
+def test_a_wave_left_to_the_queue_ends_without_a_runner(shell: Shell) -> None:
+    plan, _ = shell.plan("left", *SMALL_JOBS, "--minutes", "0.02")
     jobs = len(CampaignPlan.load(plan).jobs)
-    _, said = desk.hpoq("run", plan.name, "--detach")
+    _, said = shell.hpoq("run", plan.name, "--detach")
     assert f"{jobs} tuning jobs sent" in said
     assert wait_until(
-        lambda: sum(e.status is Status.COMPLETED for e in desk.entries("left")) == jobs,
+        lambda: sum(e.status is Status.COMPLETED for e in shell.entries("left")) == jobs,
         PATIENCE, step=0.5,
     )  # fmt: skip
-    _, said = desk.hpoq("run", plan.name, "--every", "0.5")
+    _, said = shell.hpoq("run", plan.name, "--every", "0.5")
     assert "24/24 trials" in said
 
 
-def test_a_hyperband_campaign_runs_through_the_queue(desk: Desk) -> None:
-    plan, _ = desk.plan("bands", "--trials", "12", "--minutes", "0.01", strategy="Hyperband")
+def test_a_hyperband_campaign_runs_through_the_queue(shell: Shell) -> None:
+    plan, _ = shell.plan("bands", "--trials", "12", "--minutes", "0.01", strategy="Hyperband")
     assert CampaignPlan.load(plan).strategy == "hyperband"
-    _, said = desk.hpoq("run", plan.name, "--every", "0.5")
+    _, said = shell.hpoq("run", plan.name, "--every", "0.5")
     assert "12/12 trials" in said
 
 
-def test_a_direct_campaign_needs_no_queue(desk: Desk) -> None:
-    plan, _ = desk.plan(
+def test_a_direct_campaign_needs_no_queue(shell: Shell) -> None:
+    plan, _ = shell.plan(
         "direct", "--trials", "12", "--minutes", "0.01", "--strategy", "independent"
     )
-    desk.hpoq("run", plan.name, "--every", "0.5", "--direct")
+    shell.hpoq("run", plan.name, "--every", "0.5", "--direct")
 
-    assert desk.entries("direct") == []  # the ledger has never heard of it
-    assert len(desk.results(plan, "--direct")) == 12
+    assert shell.entries("direct") == []  # a direct campaign leaves no ledger entries
+    assert len(shell.results(plan, "--direct")) == 12

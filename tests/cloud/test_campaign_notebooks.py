@@ -20,13 +20,13 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The checkout under another path, with a home of its own, so that nothing is shared."""
+    """Copy the project to another path with a home of its own, so that the clouds share nothing."""
     folder = tmp_path_factory.mktemp("notebooks")
     for name in ("infra", "lambdas", "layers", "training", "hpoq", "notebooks"):
         ignored = shutil.ignore_patterns("__pycache__", ".hpoq", ".cache*")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     cache = ROOT / "layers" / "sagemaker_sdk" / ".cache"
-    if cache.exists():  # the layer was built before; it is the same
+    if cache.exists():  # the layer that is already built is the same
         shutil.copytree(cache, folder / "layers" / "sagemaker_sdk" / ".cache")
     for name in ("app.py", "cdk.json"):
         shutil.copy(ROOT / name, folder / name)

@@ -1,4 +1,4 @@
-"""What the documents say is true: commands run, links lead somewhere, files are up to date."""
+"""The documentation is correct: commands run, links resolve, generated files are up to date."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.support.deployed_stack import ROOT, Deployed
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-ROWS = 1_000  # of each part of the data
-# Commands that do not run here, each with the reason.
+ROWS = 1_000  # per part of the data set
+# Commands that cannot run in a test, each with the reason.
 ELSEWHERE = {
     "make demo": "tests/cloud runs each of its steps",
     "make setup": "runs before any test",
@@ -54,7 +54,7 @@ def with_data(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> D
     folder = tmp_path_factory.mktemp("data")
     command = [sys.executable, "-m", "training.prepare_data", "--synthetic", "--out", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    for path in folder.rglob("*.npz"):  # the commands are what is tested, not the models
+    for path in folder.rglob("*.npz"):  # less data, because commands are tested here and not models
         with np.load(path) as columns:
             few = {name: columns[name][:ROWS] for name in columns}
         np.savez(path, **few)
@@ -69,7 +69,7 @@ def with_data(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> D
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's folder for a reader; what the commands write stays out of the real one."""
+    """Link the project into a folder of its own, where the commands may write files."""
     made = tmp_path_factory.mktemp("reader")
     for each in ROOT.iterdir():
         if each.name not in (".git", ".hpoq"):
@@ -78,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("document", "command"), RUN)
-def test_a_command_of_the_documents_works_as_written(
+def test_a_documented_command_works_as_written(
     document: str, command: str, folder: Path, with_data: Deployed
 ) -> None:
     environment = with_data.cloud.environ()
@@ -95,17 +95,17 @@ def test_a_command_of_the_documents_works_as_written(
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_relative_links_lead_somewhere(document: Path) -> None:
+def test_relative_links_resolve(document: Path) -> None:
     for link in LINK.findall(document.read_text()):
         if "://" not in link:
             assert (document.parent / link).exists(), link
 
 
-def test_the_published_schema_is_what_the_code_says() -> None:
+def test_the_published_schema_matches_the_code() -> None:
     assert json.loads((ROOT / "docs" / "request.schema.json").read_text()) == json_schema()
 
 
-def test_make_targets_that_documents_name_exist() -> None:
+def test_documented_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for document in DOCUMENTS:
         named = set(re.findall(r"`make ([a-z-]+)`", document.read_text()))

@@ -1,4 +1,4 @@
-"""More requests than the account takes at once."""
+"""A team sends more requests than the account can run at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def flooded(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
 
 
 @pytest.mark.timeout(PATIENCE + 60)
-def test_every_bare_message_completes_and_never_more_than_the_limit_run(flooded: Deployed) -> None:
+def test_every_message_completes_and_the_number_of_running_jobs_stays_within_the_limit(
+    flooded: Deployed,
+) -> None:
     client = Client("flood", session=flooded.session)
     ids = set(client.submit("fraud", [BARE] * REQUESTS))
     assert len(ids) == REQUESTS

@@ -1,4 +1,4 @@
-"""Events reach a function that is busy, and one that fails; an update waits for what runs."""
+"""Events reach busy and failing functions, and updates wait for running invocations."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-GOES_ON = """
+KEEPS_RUNNING = """
 import pathlib, time
 
 folder = pathlib.Path({folder!r})
@@ -81,7 +81,7 @@ def handler(event, context):
 
 
 @pytest.mark.timeout(120)
-def test_every_event_arrives_though_the_function_is_busy_or_fails(
+def test_every_event_arrives_even_if_the_function_is_busy_or_fails(
     cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     tried = tmp_path_factory.mktemp("tried")
@@ -105,20 +105,22 @@ def test_every_event_arrives_though_the_function_is_busy_or_fails(
 
 
 @pytest.mark.timeout(120)
-def test_an_invocation_that_runs_during_an_update_ends_and_the_next_runs_the_new_code(
+def test_an_invocation_completes_during_an_update_and_the_next_one_runs_the_new_code(
     cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("updated")
-    create("updated", GOES_ON.format(folder=str(folder), version=1), cloud)
+    create("updated", KEEPS_RUNNING.format(folder=str(folder), version=1), cloud)
     function = cloud.session().client("lambda")
     function.invoke(FunctionName="updated", InvocationType="Event")
     assert wait_until((folder / "began-1").exists, 60, step=0.1)
 
     function.update_function_code(
-        FunctionName="updated", ZipFile=zipped(GOES_ON.format(folder=str(folder), version=2))
+        FunctionName="updated", ZipFile=zipped(KEEPS_RUNNING.format(folder=str(folder), version=2))
     )
     function.invoke(FunctionName="updated", InvocationType="Event")
-    assert not (folder / "began-2").exists(), "one at a time, also across versions"
+    assert not (folder / "began-2").exists(), (
+        "invocations of different versions do not overlap either"
+    )
     (folder / "go").touch()
 
     assert wait_until((folder / "ended-2").exists, 60, step=0.1)
@@ -126,7 +128,7 @@ def test_an_invocation_that_runs_during_an_update_ends_and_the_next_runs_the_new
 
 
 def create(name: str, code: str, cloud: Cloud) -> None:
-    """A stack of the function, its role and its rule."""
+    """Deploy a stack with a function, its role and its rule."""
     template = json.loads(json.dumps(TEMPLATE))
     function = template["Resources"]["Function"]["Properties"]
     function["FunctionName"] = name
@@ -142,7 +144,7 @@ def create(name: str, code: str, cloud: Cloud) -> None:
 
 
 def zipped(code: str) -> bytes:
-    """As CloudFormation packages inline code."""
+    """Return code in a zip file, as CloudFormation packages inline code."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("index.py", code)

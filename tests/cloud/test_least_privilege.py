@@ -1,4 +1,4 @@
-"""The dispatcher's role, held against what a dispatcher calls: no less, and no more."""
+"""The dispatcher's role allows exactly the actions that a dispatcher uses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from infra.source import write_function
 from tests.support.deployed_stack import ROOT, Deployed
 from tests.support.iam_users import user_with
 
-# Granted to the role for what Lambda itself does in its name.
+# Actions that Lambda itself uses on behalf of the role.
 LAMBDA_ITSELF = {
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -43,7 +43,7 @@ ROW_ACTIONS = {
 
 
 def actions_of(operation: Any, parameters: dict[str, Any]) -> set[str]:
-    """The IAM actions that one API call needs, as the Service Authorization Reference has them."""
+    """Return the IAM actions of an API call according to the Service Authorization Reference."""
     service, name = operation.service_model.signing_name, operation.name
     if name == "TransactWriteItems":
         kinds = {kind for item in parameters["TransactItems"] for kind in item}
@@ -56,7 +56,7 @@ def actions_of(operation: Any, parameters: dict[str, Any]) -> set[str]:
 
 @pytest.fixture
 def granted(deployed: Deployed) -> tuple[set[str], list[dict[str, Any]]]:
-    """The role's actions, and the policies that name them."""
+    """Return the role's actions and the policies that name them."""
     function = deployed.outputs["DispatcherFunctionName"]
     role = deployed.client("lambda").get_function_configuration(FunctionName=function)["Role"]
     iam, name = deployed.client("iam"), role.rsplit("/", 1)[-1]
@@ -74,7 +74,7 @@ def granted(deployed: Deployed) -> tuple[set[str], list[dict[str, Any]]]:
 
 @pytest.fixture
 def _data(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Something to train on, so that the tuning job is still there to be stopped."""
+    """Upload training data, so that the tuning job runs long enough to be stopped."""
     folder = tmp_path_factory.mktemp("data")
     command = [sys.executable, "-m", "training.prepare_data", "--synthetic", "--out", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
@@ -86,7 +86,7 @@ def _data(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture
 def _undisturbed(deployed: Deployed) -> Iterator[None]:
-    """The deployed function sleeps, so that the dispatcher of the test does the work."""
+    """Disable the deployed function, so that the test's dispatcher does the work."""
     events = deployed.client("events")
     names = [rule["Name"] for rule in events.list_rules()["Rules"]]
     for name in names:
@@ -97,7 +97,7 @@ def _undisturbed(deployed: Deployed) -> Iterator[None]:
 
 
 def cycle(dispatcher: Dispatcher) -> Summary:
-    """One that is not skipped: the deployed function may still be in one of its own."""
+    """Run a cycle; retry while the deployed function holds the lease."""
     summaries: list[Summary] = []
 
     def done() -> bool:
@@ -111,7 +111,7 @@ def cycle(dispatcher: Dispatcher) -> Summary:
 
 
 @pytest.mark.usefixtures("_data", "_undisturbed")
-def test_a_dispatcher_uses_every_action_it_is_granted_and_needs_no_other(
+def test_a_dispatcher_uses_every_granted_action_and_needs_no_other(
     deployed: Deployed, granted: tuple[set[str], list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     actions, policies = granted
@@ -161,7 +161,7 @@ def test_a_dispatcher_uses_every_action_it_is_granted_and_needs_no_other(
 
 
 def _stop(sagemaker: Any, name: str) -> None:
-    """Past the queue, and until it has stopped."""
+    """Stop a tuning job without the queue and wait until it has stopped."""
 
     def stopped() -> bool:
         job = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
@@ -198,7 +198,7 @@ def _sender(deployed: Deployed) -> Callable[[dict[str, Any]], None]:
 
 
 def _dispatcher(deployed: Deployed, session: CloudSession, folder: Path) -> Dispatcher:
-    """As the handler makes it, with a ledger that knows neither quotas nor images yet."""
+    """Build a dispatcher whose ledger has no quotas and no images yet."""
     table = deployed.outputs["LedgerTableName"]
     for document in ("quotas", "settings"):
         key = {"team": {"S": "#deployment"}, "id": {"S": document}}

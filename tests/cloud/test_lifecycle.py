@@ -1,4 +1,4 @@
-"""Up, down, and everything that can happen in between."""
+"""The embedded cloud starts, stops, survives crashes and keeps its data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Done:
-    """What a command left."""
+    """The result of a command."""
 
     returncode: int
     stdout: str
@@ -49,7 +49,7 @@ class Done:
 def hpoq_local(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Done]:
-    """`hpoq local ...` for ``home``."""
+    """Return a function that runs `hpoq local ...` for ``home``."""
 
     def run(*arguments: str) -> Done:
         monkeypatch.setenv("HPOQ_HOME", str(home))
@@ -101,7 +101,9 @@ def test_up_status_env_and_down_from_the_command_line(
     assert hpoq_local("status").returncode == 1
 
 
-def test_a_stopped_cloud_is_told_in_one_line(home: Path, hpoq_local: Callable[..., Done]) -> None:
+def test_commands_report_a_stopped_cloud_in_one_line(
+    home: Path, hpoq_local: Callable[..., Done]
+) -> None:
     answer = hpoq_local("env")
 
     assert answer.returncode == 1
@@ -111,7 +113,7 @@ def test_a_stopped_cloud_is_told_in_one_line(home: Path, hpoq_local: Callable[..
         clouds.find(home)
 
 
-def test_ctrl_c_in_the_foreground_is_a_down(home: Path) -> None:
+def test_ctrl_c_in_the_foreground_stops_the_cloud(home: Path) -> None:
     command = [sys.executable, "-m", "hpoq.cli", "local", "up", "--foreground"]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "HPOQ_HOME": str(home)}
@@ -128,7 +130,7 @@ def test_ctrl_c_in_the_foreground_is_a_down(home: Path) -> None:
     assert not Home.find(home).is_alive()
 
 
-def test_up_with_pages_shows_them_until_ctrl_c(home: Path) -> None:
+def test_up_with_ui_serves_the_pages_until_ctrl_c(home: Path) -> None:
     command = [sys.executable, "-m", "hpoq.cli", "local", "up", "-f", "--ui", "--ui-port", "0"]
     process = subprocess.Popen(
         [*command, "--no-browser", "--home", str(home)], stderr=subprocess.PIPE, text=True
@@ -144,7 +146,7 @@ def test_up_with_pages_shows_them_until_ctrl_c(home: Path) -> None:
     assert not Home.find(home).is_alive()
 
 
-def test_a_client_that_stays_connected_does_not_delay_a_down(home: Path) -> None:
+def test_a_client_that_stays_connected_does_not_delay_the_stop(home: Path) -> None:
     cloud = clouds.start(home)
     connected = cloud.session().client("sqs")
     connected.list_queues()
@@ -155,7 +157,7 @@ def test_a_client_that_stays_connected_does_not_delay_a_down(home: Path) -> None
     assert time.monotonic() - began < 5
 
 
-def test_a_port_in_use_is_named_with_the_way_out(home: Path) -> None:
+def test_the_error_names_a_port_in_use_and_the_fix(home: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -166,7 +168,7 @@ def test_a_port_in_use_is_named_with_the_way_out(home: Path) -> None:
     assert not Home.find(home).is_alive()
 
 
-def test_what_was_stored_survives_a_down(home: Path) -> None:
+def test_stored_data_survives_a_stop(home: Path) -> None:
     with clouds.start(home) as cloud:
         _store(cloud, "before")
         endpoint = cloud.running.endpoint
@@ -176,7 +178,7 @@ def test_what_was_stored_survives_a_down(home: Path) -> None:
         assert _stored(cloud) == ["before"]
 
 
-def test_what_was_stored_survives_a_kill_of_every_process(
+def test_stored_data_survives_the_kill_of_every_process(
     home: Path, hpoq_local: Callable[..., Done]
 ) -> None:
     cloud = clouds.start(home)
@@ -194,8 +196,10 @@ def test_what_was_stored_survives_a_kill_of_every_process(
         assert _stored(again) == ["before"]
 
 
-def test_a_stale_record_never_ends_a_stranger(home: Path, hpoq_local: Callable[..., Done]) -> None:
-    """After a reboot, the recorded process id may be anyone's."""
+def test_a_stale_record_never_ends_an_unrelated_process(
+    home: Path, hpoq_local: Callable[..., Done]
+) -> None:
+    """Check this because the recorded process id can be reused after a reboot."""
     cloud = clouds.start(home)
     record = json.loads((home / "cloud.json").read_text())
     cloud.stop()
@@ -225,13 +229,13 @@ def test_two_homes_are_two_accounts(cloud: Cloud, home: Path) -> None:
             cloud.session().client("sts", **keys_of_the_other).get_caller_identity()
 
 
-def test_credentials_are_readable_by_their_owner_only(cloud: Cloud) -> None:
+def test_only_the_owner_can_read_credentials(cloud: Cloud) -> None:
     for name in ("account.json", "cloud.json", "server.key"):
         assert stat.S_IMODE((cloud.home.path / name).stat().st_mode) == 0o600
     assert stat.S_IMODE(cloud.home.path.stat().st_mode) == 0o700
 
 
-def test_a_cloud_that_cannot_start_says_why(
+def test_the_error_says_why_a_cloud_cannot_start(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     startup = tmp_path / "startup.py"

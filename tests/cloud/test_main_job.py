@@ -1,4 +1,4 @@
-"""The main job: requests of two teams go in over SQS, tuned models come out."""
+"""The whole path from requests of two teams in SQS to tuned models in S3."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRIALS = 4
 
 @pytest.fixture(scope="module")
 def data(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The credit-default set in the artifact bucket, where the template looks for it."""
+    """Upload the credit-default data set to where the template reads it."""
     folder = tmp_path_factory.mktemp("data")
     source = ["--data", str(CSV)] if CSV.exists() else ["--synthetic"]
     command = [sys.executable, "-m", "training.prepare_data", *source, "--out", str(folder)]
@@ -34,7 +34,7 @@ def data(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def request(request_id: str, strategy: str) -> dict[str, Any]:
-    """A small but real search: every trial trains a PyTorch model on the whole set."""
+    """Return a small search in which every trial trains a PyTorch model on the whole data set."""
     return {
         "version": 1,
         "request_id": request_id,
@@ -86,7 +86,7 @@ def _why(entries: dict[tuple[str, str], Entry]) -> dict[str, str]:
 
 
 def _send_plainly(deployed: Deployed, body: dict[str, Any]) -> None:
-    """What a team without our client does: one message, and the next cycle finds it."""
+    """Send a message as a team without hpoq's client does."""
     deployed.client("sqs").send_message(
         QueueUrl=deployed.queue("vision"), MessageBody=json.dumps(body)
     )

@@ -1,4 +1,4 @@
-"""A team with a topic hears of its own requests, in the published form, and of no other's."""
+"""A team's topic receives events about the team's own requests in the published form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.deployed_stack import Deployed
 from tests.support.event_schema import check
 
 
-def test_a_teams_topic_carries_its_changes_and_no_other_teams(deployed: Deployed) -> None:
+def test_a_teams_topic_receives_its_own_events_and_no_others(deployed: Deployed) -> None:
     sqs, sns = deployed.client("sqs"), deployed.client("sns")
     name = f"listener-{time.time_ns()}"
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -32,12 +32,12 @@ def test_a_teams_topic_carries_its_changes_and_no_other_teams(deployed: Deployed
         Endpoint=arn["QueueArn"],
         Attributes={"RawMessageDelivery": "true"},
     )
-    for team in ("vision", "fraud"):  # refused at once: a change of state without a tuning job
+    for team in ("vision", "fraud"):  # rejected: a state change without a tuning job
         message = {"request_id": f"{name}-{team}", "hyperparameter_ranges": {}}
         sqs.send_message(QueueUrl=deployed.queue(team), MessageBody=json.dumps(message))
     heard: list[dict[str, Any]] = []
 
-    def told() -> bool:
+    def notified() -> bool:
         deployed.client("lambda").invoke(
             FunctionName=deployed.outputs["DispatcherFunctionName"], InvocationType="Event"
         )
@@ -45,7 +45,7 @@ def test_a_teams_topic_carries_its_changes_and_no_other_teams(deployed: Deployed
         heard.extend(json.loads(each["Body"]) for each in answer.get("Messages", ()))
         return any(each["detail"]["request_id"] == f"{name}-fraud" for each in heard)
 
-    assert wait_until(told, 60)
+    assert wait_until(notified, 60)
     for event in heard:
         check(event)
         assert event["detail"]["team"] == "fraud"

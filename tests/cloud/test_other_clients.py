@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote meet SageMaker in the embedded cloud."""
+"""Third-party clients work with the SageMaker of the embedded cloud."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
 from tests.support.deployed_stack import ROOT
 
-# In an environment of their own: the SDK's two versions exclude each other.
+# These need an environment of their own: the two SDK versions are incompatible.
 OLDER = ("sagemaker==2.257.7", "awscli==1.46.3")
 WANTED = "HPOQ_TEST_OLDER_CLIENTS"
 CLIENTS = Path(__file__).parent / "clients"
@@ -41,14 +41,14 @@ pathlib.Path(os.environ["SM_MODEL_DIR"], "model.txt").write_text(str(known.lr))
 
 @dataclass(frozen=True)
 class Place:
-    """What a client needs besides an endpoint."""
+    """The role, bucket and folder that a client needs besides an endpoint."""
 
     cloud: Cloud
     role: str
     source: Path
 
     def run(self, program: str, name: str, python: str = sys.executable) -> dict[str, Any]:
-        """A client's program; the JSON on its last line."""
+        """Run a client's program and return the JSON document of its last line."""
         done = subprocess.run(
             [python, CLIENTS / program, self.role, BUCKET, self.source, name],
             env=self.cloud.environ(os.environ),
@@ -75,7 +75,7 @@ def place(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Place:
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     iam = session.client("iam")
     role = iam.create_role(RoleName="trainer", AssumeRolePolicyDocument=document)
-    # SDK 3 asks beforehand whether the role may do what training needs.
+    # SDK 3 first checks whether the role has the permissions that training needs.
     may = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
     iam.put_role_policy(RoleName="trainer", PolicyName="all", PolicyDocument=policy)
@@ -85,7 +85,7 @@ def place(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 @pytest.mark.timeout(240)
-def test_the_sagemaker_sdk_version_3_tunes(place: Place) -> None:
+def test_the_sagemaker_sdk_version_3_runs_a_tuning_job(place: Place) -> None:
     found = place.run("sdk_v3.py", "by-sdk-three")
 
     assert len(found["values"]) == 4
@@ -100,8 +100,8 @@ def test_the_sagemaker_sdk_version_3_tunes(place: Place) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_the_code_of_the_sagemaker_sdk_page_runs_unchanged(place: Place, tmp_path: Path) -> None:
-    """Only the names of role and bucket differ: they are placeholders on the page."""
+def test_the_code_on_the_sagemaker_sdk_page_runs_unchanged(place: Place, tmp_path: Path) -> None:
+    """Replace only the role and the bucket, which are placeholders on the page."""
     page = (ROOT / "docs" / "sagemaker-sdk.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     mine = {"arn:aws:iam::111122223333:role/SageMakerRole": place.role, "my-bucket": BUCKET}
@@ -135,7 +135,7 @@ def test_the_code_of_the_sagemaker_sdk_page_runs_unchanged(place: Place, tmp_pat
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the clients of yesterday; about a minute of installing."""
+    """Install the older clients in an environment of their own, in about a minute."""
     if not os.environ.get(WANTED):
         pytest.skip(f"installs {', '.join(OLDER)}; set {WANTED}=1")
     folder = tmp_path_factory.mktemp("older")
@@ -147,7 +147,9 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_the_sagemaker_sdk_version_2_tunes_and_starts_warm(place: Place, older: Path) -> None:
+def test_the_sagemaker_sdk_version_2_runs_a_tuning_job_and_a_warm_start(
+    place: Place, older: Path
+) -> None:
     found = place.run("sdk_v2.py", "by-sdk-two", str(older / "python"))
 
     assert len(found["values"]) == len(found["child"]) == 4
@@ -163,13 +165,13 @@ def test_the_sagemaker_sdk_version_2_tunes_and_starts_warm(place: Place, older: 
 
 @dataclass(frozen=True)
 class Aws:
-    """The aws command, which knows of our endpoint by its environment alone."""
+    """The aws command, which finds the endpoint through environment variables."""
 
     place: Place
     folder: Path
 
     def __call__(self, operation: str, *arguments: str, **request: Any) -> Any:
-        """What ``aws sagemaker ...`` prints."""
+        """Run ``aws sagemaker ...`` and return the JSON document that it prints."""
         ended = self.run(operation, *arguments, **request)
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout or "{}")
@@ -223,12 +225,12 @@ SCRIPT_MODE = {
 
 
 def where(name: str, value: str) -> tuple[str, str]:
-    """A search for what has this value."""
+    """Return the arguments of a search for an exact value."""
     return "--search-expression", json.dumps({"Filters": [{"Name": name, "Value": value}]})
 
 
 def tune(place: Place, aws: Aws, name: str, static: dict[str, str]) -> str:
-    """Create a tuning job of three training jobs; its ARN."""
+    """Create a tuning job of three training jobs and return its ARN."""
     lr = {"Name": "lr", "MinValue": "0.01", "MaxValue": "1"}
     created = aws(
         "create-hyper-parameter-tuning-job",
@@ -246,7 +248,7 @@ def tune(place: Place, aws: Aws, name: str, static: dict[str, str]) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_the_aws_command_tunes(place: Place, aws: Aws) -> None:
+def test_the_aws_command_runs_a_tuning_job(place: Place, aws: Aws) -> None:
     of_job = ("--hyper-parameter-tuning-job-name", "by-the-command")
     arn = tune(place, aws, "by-the-command", SCRIPT_MODE)
     tune(place, aws, "cut-short", {**SCRIPT_MODE, "seconds": "300"})
@@ -290,7 +292,7 @@ def test_the_aws_command_tunes(place: Place, aws: Aws) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_the_aws_command_trains(place: Place, aws: Aws) -> None:
+def test_the_aws_command_runs_a_training_job(place: Place, aws: Aws) -> None:
     of_job = ("--training-job-name", "trained-by-the-command")
     parameters = {**SCRIPT_MODE, "lr": "0.3", "seconds": "300"}
     aws(
@@ -311,7 +313,7 @@ def test_the_aws_command_trains(place: Place, aws: Aws) -> None:
 
 
 @pytest.mark.slow
-def test_the_aws_command_is_told_what_is_not_supported(aws: Aws) -> None:
+def test_the_aws_command_gets_an_error_for_an_unsupported_operation(aws: Aws) -> None:
     assert "not supported" in aws.run("list-models").stderr
 
 

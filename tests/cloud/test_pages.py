@@ -1,6 +1,6 @@
-"""The pages of `hpoq ui`, in a real browser, over the embedded cloud.
+"""The pages of `hpoq ui` in a browser, for an account in the embedded cloud.
 
-``HPOQ_PICTURES`` names a folder to leave pictures of them in, as docs/images has them.
+If ``HPOQ_PICTURES`` names a folder, the tests save there the screenshots for docs/images.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def account(cloud: Cloud) -> Cloud:
-    """The cloud, with the script in a bucket."""
+    """Upload the script to a bucket of the cloud."""
     s3 = cloud.session().client("s3")
     s3.create_bucket(Bucket=BUCKET)
     packed = io.BytesIO()
@@ -123,7 +123,7 @@ def test_the_figures_of_a_tuning_job_appear_while_it_runs(account: Cloud, browse
         browser.open(f"{address}tuning-jobs/shown-as-figures")
         browser.wait_for(f'{STATUS} === "In progress"')
         browser.wait_for('!!document.querySelector("[data-figure=objective] svg.main-svg")')
-        browser.wait_for(f'{STATUS} === "Completed"', 60)  # without a reload
+        browser.wait_for(f'{STATUS} === "Completed"', 60)  # without reloading the page
         browser.wait_for('document.querySelectorAll("[data-drawn]").length === 5')
         dots = 'document.querySelector("[data-figure=objective] > div").data[0].x.length'
         browser.wait_for(f"{dots} === 30")
@@ -157,7 +157,7 @@ def test_the_log_of_a_training_job_grows_on_its_page(
 
 
 @pytest.mark.timeout(120)
-def test_the_overview_says_why_a_request_waits(deployed: Deployed, browser: Browser) -> None:
+def test_the_overview_shows_why_a_request_waits(deployed: Deployed, browser: Browser) -> None:
     client = Client("hpoq", deployed.session)
     request = {
         "version": 1,
@@ -181,7 +181,7 @@ def test_the_overview_says_why_a_request_waits(deployed: Deployed, browser: Brow
 
 
 @pytest.mark.timeout(120)
-def test_the_overview_shows_a_request_s_place_in_its_team_s_line(
+def test_the_overview_shows_the_queue_position_of_a_request(
     deployed: Deployed, browser: Browser
 ) -> None:
     client = Client("hpoq", deployed.session)

@@ -1,4 +1,4 @@
-"""IAM is enforced as on AWS: by real, signed calls, not by reading policies."""
+"""The embedded cloud enforces IAM on signed calls, as AWS does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.iam_users import DENIED, Call, outcome, user_with
 
 @pytest.fixture(scope="module")
 def as_dispatcher(deployed: Deployed) -> CloudSession:
-    """What the deployed function may do: a user with exactly its role's policies."""
+    """Create a user with exactly the policies of the deployed function's role."""
     function = deployed.outputs["DispatcherFunctionName"]
     role = deployed.client("lambda").get_function(FunctionName=function)["Configuration"]["Role"]
     name = role.rsplit("/", 1)[-1]
@@ -35,7 +35,7 @@ def as_dispatcher(deployed: Deployed) -> CloudSession:
 
 
 def tuning_job(role_arn: str, name: str = "permission-probe") -> dict[str, Any]:
-    """A request that IAM sees first and SageMaker then refuses: it has no objective."""
+    """Return a request without an objective, which SageMaker rejects after IAM has allowed it."""
     return {
         "HyperParameterTuningJobName": name,
         "HyperParameterTuningJobConfig": {
@@ -51,7 +51,9 @@ def tuning_job(role_arn: str, name: str = "permission-probe") -> dict[str, Any]:
     }
 
 
-def test_the_dispatcher_may_do_its_work(deployed: Deployed, as_dispatcher: CloudSession) -> None:
+def test_the_dispatcher_is_allowed_its_own_calls(
+    deployed: Deployed, as_dispatcher: CloudSession
+) -> None:
     out = deployed.outputs
     key = {"team": {"S": "fraud"}, "id": {"S": "probe"}}
     work: dict[str, Call] = {
@@ -81,10 +83,10 @@ def test_the_dispatcher_may_do_its_work(deployed: Deployed, as_dispatcher: Cloud
             **tuning_job(out["TrainingRoleArn"])
         ),
     )
-    assert created == "ValidationException"  # SageMaker's refusal, so IAM let it pass
+    assert created == "ValidationException"  # an error of SageMaker, so IAM has allowed the call
 
 
-def test_the_dispatcher_may_do_nothing_else(
+def test_the_dispatcher_is_denied_all_other_calls(
     deployed: Deployed, as_dispatcher: CloudSession
 ) -> None:
     out = deployed.outputs
@@ -114,7 +116,7 @@ def test_the_dispatcher_may_do_nothing_else(
     assert {what: code for what, code in refused.items() if code not in DENIED} == {}
 
 
-def test_a_denial_names_who_what_and_on_what(cloud: Cloud) -> None:
+def test_a_denial_names_the_caller_the_action_and_the_resource(cloud: Cloud) -> None:
     nobody = user_with(cloud.session(), cloud, "nobody")
 
     with pytest.raises(ClientError) as caught:
@@ -130,7 +132,7 @@ def test_a_denial_names_who_what_and_on_what(cloud: Cloud) -> None:
     assert f"arn:aws:sagemaker:us-east-1:{account}:hyper-parameter-tuning-job/some-job" in message
 
 
-def test_conditions_on_tags_are_honoured(cloud: Cloud) -> None:
+def test_conditions_on_tags_are_enforced(cloud: Cloud) -> None:
     only_for_fraud = {
         "Effect": "Allow",
         "Action": ["sagemaker:CreateHyperParameterTuningJob", "sagemaker:AddTags"],
@@ -148,14 +150,14 @@ def test_conditions_on_tags_are_honoured(cloud: Cloud) -> None:
             fraud, lambda s: s.client("sagemaker").create_hyper_parameter_tuning_job(**request)
         )
 
-    assert create([{"Key": "team", "Value": "fraud"}]) == "ValidationException"  # let through
+    assert create([{"Key": "team", "Value": "fraud"}]) == "ValidationException"  # IAM allowed it
     assert create([{"Key": "team", "Value": "vision"}]) == "AccessDeniedException"
     assert create([]) == "AccessDeniedException"
 
 
 @pytest.mark.parametrize("service", ["sts", "sagemaker", "service-quotas", "sqs", "s3"])
 @pytest.mark.parametrize("key", ["test", "123456789012", "wrong secret", "unsigned"])
-def test_only_the_key_made_at_up_is_root(cloud: Cloud, service: str, key: str) -> None:
+def test_only_the_key_created_at_startup_is_root(cloud: Cloud, service: str, key: str) -> None:
     calls: dict[str, Callable[[Any], object]] = {
         "sts": lambda c: c.get_caller_identity(),
         "sagemaker": lambda c: c.list_training_jobs(),
@@ -175,7 +177,7 @@ def test_only_the_key_made_at_up_is_root(cloud: Cloud, service: str, key: str) -
 
 
 @pytest.mark.parametrize("path", ["/_ministack/reset", "/_ministack/config", "/_aws/sqs/messages"])
-def test_doors_that_ask_for_no_key_are_closed(cloud: Cloud, path: str) -> None:
+def test_paths_that_need_no_key_are_closed(cloud: Cloud, path: str) -> None:
     trusted = ssl.create_default_context(cafile=cloud.running.ca)
     request = urllib.request.Request(cloud.running.endpoint + path, method="POST", data=b"{}")
 

@@ -1,4 +1,4 @@
-"""A real tuning job makes room for what another team is guaranteed, and goes on after it."""
+"""A tuning job is preempted for another team's guaranteed share and resumes later."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.support.deployed_stack import Deployed
 
 NAME = "makesroom"
 TRIALS, PARALLEL = 9, 2
-BEFORE = 3  # training jobs that have ended before anybody else comes
+BEFORE = 3  # training jobs that have ended before the other team sends a request
 PATIENCE = 120.0  # seconds
 
 
 @pytest.fixture(scope="module")
 def shared(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
-    """One slot: vision's by guarantee, fraud's while vision leaves it idle."""
+    """Deploy with one slot, which is guaranteed to vision and lent to fraud."""
     return tiny.deploy(
         cloud,
         NAME,
@@ -33,7 +33,7 @@ def shared(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
 
 
 def request(request_id: str, trials: int, seconds: float) -> dict[str, Any]:
-    """A fixed seed draws the same trials again, unless somebody sees to it."""
+    """Return a request with a fixed seed, which draws the same trials after a restart."""
     return {
         "request_id": request_id,
         "hyperparameters": {"seconds": seconds},
@@ -57,7 +57,7 @@ def training_jobs(shared: Deployed, tuning_job: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(2 * PATIENCE + 120)
-def test_a_tuning_job_makes_room_and_every_trial_that_was_asked_for_ends_once(
+def test_a_preempted_tuning_job_resumes_and_every_requested_trial_ends_exactly_once(
     shared: Deployed,
 ) -> None:
     client = Client(NAME, session=shared.session)
@@ -79,7 +79,9 @@ def test_a_tuning_job_makes_room_and_every_trial_that_was_asked_for_ends_once(
     assert (search.status, owed.status) == (Status.COMPLETED, Status.COMPLETED)
     assert owed.ended_at
     assert search.ended_at
-    assert owed.ended_at < search.ended_at, "it did not wait for the search to end"
+    assert owed.ended_at < search.ended_at, (
+        "the guaranteed request did not wait for the search to end"
+    )
     check_trials(shared, search)
 
 
@@ -94,14 +96,16 @@ def check_trials(shared: Deployed, search: Entry) -> None:
     assert len(second) == TRIALS - earlier.ended
     completed = [job for job in (*first, *second) if job["TrainingJobStatus"] == "Completed"]
     tried = {job["TunedHyperParameters"]["lr"] for job in completed}
-    assert len(tried) == TRIALS, "no trial that ended was run again"
+    assert len(tried) == TRIALS, "no ended trial ran again"
     assert dict(search.counters).get("Completed") == TRIALS
     values = {
         job["TrainingJobName"]: job["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
         for job in completed
     }
     assert search.best
-    assert search.best.name == max(values, key=values.__getitem__), "the best of both"
+    assert search.best.name == max(values, key=values.__getitem__), (
+        "the best trial of both tuning jobs"
+    )
 
     child = shared.client("sagemaker").describe_hyper_parameter_tuning_job(
         HyperParameterTuningJobName=search.tuning_job_name

@@ -1,4 +1,4 @@
-"""A Ray Tune search goes through the queue as one training job."""
+"""A Ray Tune search runs through the queue as one training job."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_ray_search_is_queued_and_counted_as_one_training_job(deployed: Deploy
 
 
 def _table(deployed: Deployed, training_job: str) -> list[dict[str, str]]:
-    """results.csv of the training job's model.tar.gz."""
+    """Return the rows of results.csv in the training job's model.tar.gz."""
     job = deployed.client("sagemaker").describe_training_job(TrainingJobName=training_job)
     bucket, _, key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://").partition("/")
     content = deployed.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()

@@ -1,4 +1,4 @@
-"""ministack answers the same with ``hpoq.local.ministack_patches.speed`` as without."""
+"""ministack gives the same answers with ``hpoq.local.ministack_patches.speed`` as without."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def answers():
 before = answers()
 speed.quicken()
 assert answers() == before
-assert answers() == before, "once more, from what is remembered"
+assert answers() == before, "the same again from the cache"
 
 def lists(tables):
     (table,) = (table for _, table in tables.all_items())
@@ -61,11 +61,11 @@ def lists(tables):
 
 kept = lists(dynamodb.get_state()["tables"])
 lists(dynamodb._tables).append("changed")
-assert len(kept) == 2, "a copy stays as it is"
+assert len(kept) == 2, "a change of the table does not change the copy"
 """
 
 
-def test_each_answer_is_the_same_as_without(tmp_path: Path) -> None:
+def test_each_answer_is_the_same_as_without_the_patch(tmp_path: Path) -> None:
     environment = {"PERSIST_STATE": "1", "STATE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
     python = installation.cloud_python()
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Teams do not trust each other: what fraud's managed policy lets it do to vision."""
+"""Team fraud's managed policy gives no access to team vision."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ASKED = {
 
 @pytest.fixture
 def fraud(deployed: Deployed) -> CloudSession:
-    """A user with the managed policy of team fraud, and nothing else."""
+    """Create a user that has only the managed policy of team fraud."""
     iam: Any = deployed.client("iam")
     (arn,) = [
         policy["Arn"]
@@ -53,7 +53,9 @@ def get(deployed: Deployed, team: str) -> Call:
     )
 
 
-def test_a_team_may_send_redrive_and_read_its_own(deployed: Deployed, fraud: CloudSession) -> None:
+def test_a_team_may_send_redrive_and_read_its_own_requests(
+    deployed: Deployed, fraud: CloudSession
+) -> None:
     nudge = {
         "Source": "hpoq",
         "DetailType": "Requests Submitted",
@@ -81,7 +83,9 @@ def test_a_team_may_send_redrive_and_read_its_own(deployed: Deployed, fraud: Clo
     )
 
 
-def test_a_team_can_reach_nothing_of_another_team(deployed: Deployed, fraud: CloudSession) -> None:
+def test_a_team_cannot_access_anything_of_another_team(
+    deployed: Deployed, fraud: CloudSession
+) -> None:
     table = deployed.outputs["LedgerTableName"]
     own = {"team": {"S": "fraud"}, "id": {"S": "forged"}}
     mischief: dict[str, Call] = {
@@ -132,10 +136,10 @@ def test_a_team_can_reach_nothing_of_another_team(deployed: Deployed, fraud: Clo
     assert {what: code for what, code in refused.items() if code not in DENIED} == {}
 
 
-def test_through_its_own_queue_a_team_neither_cancels_nor_warm_starts_from_another(
+def test_a_team_can_neither_cancel_nor_warm_start_from_another_teams_requests_through_its_own_queue(
     deployed: Deployed, fraud: CloudSession
 ) -> None:
-    """The team is where a message came from, whatever it says."""
+    """Send messages that name another team; only the queue decides whose they are."""
     mark = f"iso-{time.time_ns()}"
     sqs, dynamodb = deployed.client("sqs"), deployed.client("dynamodb")
 
@@ -173,7 +177,9 @@ def test_through_its_own_queue_a_team_neither_cancels_nor_warm_starts_from_anoth
 
     assert wait_until(settled, 60)
     assert entry("vision", theirs)["status"] == {"S": "Queued"}
-    assert entry("fraud", theirs)["status"] == {"S": "Cancelled"}  # its own of that name
+    assert entry("fraud", theirs)["status"] == {
+        "S": "Cancelled"
+    }  # fraud's own request of that name
     assert entry("fraud", f"{mark}-say")["status"] == {"S": "Rejected"}
     assert entry("fraud", f"{mark}-override")["status"] == {"S": "Rejected"}
     assert "warm_start_from" in entry("fraud", f"{mark}-override")["reason"]["S"]

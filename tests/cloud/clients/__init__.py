@@ -1,1 +1,1 @@
-"""Programs of other people's libraries, run as their documentation shows."""
+"""Programs that use third-party clients as their documentation shows."""

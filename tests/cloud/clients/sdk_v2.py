@@ -1,4 +1,4 @@
-"""Tune with the SageMaker SDK, version 2, then again from what was learnt. Prints JSON.
+"""Run a tuning job with the SageMaker SDK 2, then a warm start from it, and print JSON.
 
 python sdk_v2.py ROLE_ARN BUCKET SOURCE_FOLDER NAME
 """

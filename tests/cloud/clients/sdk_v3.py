@@ -1,4 +1,4 @@
-"""Tune with the SageMaker SDK, version 3. Prints what it found as JSON.
+"""Run a tuning job with the SageMaker SDK 3 and print the results as JSON.
 
 python sdk_v3.py ROLE_ARN BUCKET SOURCE_FOLDER NAME
 """
