@@ -8,6 +8,7 @@ from hpoq.cli.actions import cancel, hold, priority, release
 from hpoq.cli.best import best
 from hpoq.cli.campaign import app as campaign
 from hpoq.cli.capacity import capacity
+from hpoq.cli.doctor import doctor
 from hpoq.cli.list import list_requests
 from hpoq.cli.local import app as local
 from hpoq.cli.redrive import redrive
@@ -38,6 +39,7 @@ app.command()(priority)
 app.command()(hold)
 app.command()(release)
 app.command()(capacity)
+app.command()(doctor)
 app.command()(redrive)
 app.command()(repair)
 app.add_typer(template, name="template")

@@ -1,0 +1,83 @@
+"""A deployment under examination: its clients, and facts that several checks use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from hpo_dispatcher.contract import names
+from hpoq.client import Client, DeployedSettings
+from hpoq.preview import preview
+
+# A request that every template with a learning rate takes. It is built, and never sent.
+SAMPLE_RANGES = {"lr": {"type": "continuous", "min": 0.0001, "max": 0.1, "scaling": "Logarithmic"}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """One deployment in the account and Region of a session."""
+
+    deployment: str
+    session: boto3.Session
+    _clients: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service that gives up soon."""
+        if service not in self._clients:
+            config = Config(
+                retries={"mode": "standard", "total_max_attempts": 2},
+                connect_timeout=5,
+                read_timeout=20,
+                user_agent_extra="hpoq",
+            )
+            self._clients[service] = self.session.client(service, config=config)  # type: ignore[call-overload]
+        return self._clients[service]
+
+    @cached_property
+    def reader(self) -> Client:
+        """The client that teams use."""
+        return Client(self.deployment, self.session)
+
+    @cached_property
+    def settings(self) -> DeployedSettings:
+        """The settings as the dispatcher published them."""
+        return self.reader.settings
+
+    @property
+    def function(self) -> str:
+        """The name of the dispatcher's function."""
+        return names.dispatcher_function(self.deployment)
+
+    @cached_property
+    def resources(self) -> Mapping[str, tuple[str, str]]:
+        """The physical id and the type of each resource of the stack, by logical id."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources")
+        return {
+            each["LogicalResourceId"]: (each["PhysicalResourceId"], each["ResourceType"])
+            for page in pages.paginate(StackName=self.deployment)
+            for each in page["StackResourceSummaries"]
+        }
+
+    def physical_ids(self, resource_type: str, prefix: str = "") -> list[str]:
+        """Return the physical ids of the stack's resources of a type."""
+        return [
+            physical
+            for logical, (physical, kind) in self.resources.items()
+            if kind == resource_type and logical.startswith(prefix)
+        ]
+
+    @cached_property
+    def sample(self) -> dict[str, Any]:
+        """The API request that the default template makes of a small message.
+
+        Raises:
+            InvalidRequest: the default template or the guardrails allow no such request.
+        """
+        team = sorted(self.settings.deployment.teams)[0]
+        message = {"request_id": "hpoq-doctor", "hyperparameter_ranges": SAMPLE_RANGES}
+        return preview(self.settings, team, message)

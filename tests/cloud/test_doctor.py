@@ -1,0 +1,195 @@
+"""`hpoq doctor` in the embedded cloud: silent about a sound deployment, one line for each fault."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from hpoq.client import Client
+from hpoq.doctor.examined import Examined
+from hpoq.doctor.findings import Finding, Verdict
+from hpoq.doctor.run import examine
+from hpoq.local.lifecycle.processes import wait_until
+from tests.support.deployed_stack import Deployed
+from tests.support.iam_users import user_with
+
+CHANNELS = ("train", "validation", "test")
+PREFIX = "data/credit-default"
+
+
+def examined(deployed: Deployed) -> Examined:
+    return Examined(deployment="hpoq", session=deployed.session)
+
+
+def faults(deployed: Deployed) -> dict[str, str]:
+    found = examine(examined(deployed))
+    return {each.check: str(each) for each in found if each.verdict is Verdict.FAULT}
+
+
+@pytest.fixture(scope="module")
+def sound(deployed: Deployed) -> Deployed:
+    """A deployment with data for its default template that has completed a cycle."""
+    s3, bucket = deployed.client("s3"), deployed.outputs["ArtifactBucketName"]
+    for channel in CHANNELS:
+        s3.put_object(Bucket=bucket, Key=f"{PREFIX}/{channel}/part-0.npz", Body=b"rows")
+    function = deployed.outputs["DispatcherFunctionName"]
+    deployed.client("lambda").invoke(FunctionName=function, Payload=b"{}")
+    client = Client("hpoq", deployed.session)
+    wait_until(lambda: bool(client.capacity()), 60, "no cycle")
+    return deployed
+
+
+def test_a_sound_deployment_has_no_faults(sound: Deployed) -> None:
+    found = list(examine(examined(sound)))
+    assert [str(each) for each in found if each.verdict in (Verdict.FAULT, Verdict.UNKNOWN)] == []
+    assert len({each.check for each in found if each.verdict is Verdict.OK}) >= 13
+
+
+@contextmanager
+def disabled_rule(deployed: Deployed) -> Iterator[None]:
+    events = deployed.client("events")
+    (rule,) = [each for each in events.list_rules()["Rules"] if "ScheduleExpression" in each]
+    events.disable_rule(Name=rule["Name"])
+    yield
+    events.enable_rule(Name=rule["Name"])
+
+
+@contextmanager
+def throttled_function(deployed: Deployed) -> Iterator[None]:
+    function = deployed.outputs["DispatcherFunctionName"]
+    deployed.client("lambda").put_function_concurrency(
+        FunctionName=function, ReservedConcurrentExecutions=0
+    )
+    yield
+    deployed.client("lambda").delete_function_concurrency(FunctionName=function)
+
+
+@contextmanager
+def no_data(deployed: Deployed) -> Iterator[None]:
+    s3, bucket = deployed.client("s3"), deployed.outputs["ArtifactBucketName"]
+    key = f"{PREFIX}/validation/part-0.npz"
+    s3.delete_object(Bucket=bucket, Key=key)
+    yield
+    s3.put_object(Bucket=bucket, Key=key, Body=b"rows")
+
+
+@contextmanager
+def no_trust(deployed: Deployed) -> Iterator[None]:
+    iam, name = deployed.client("iam"), deployed.outputs["TrainingRoleArn"].rpartition("/")[2]
+    before = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+    other = json.dumps(before).replace("sagemaker.", "ec2.")
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=other)
+    yield
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(before))
+
+
+@contextmanager
+def no_permissions(deployed: Deployed) -> Iterator[None]:
+    iam, name = deployed.client("iam"), deployed.outputs["TrainingRoleArn"].rpartition("/")[2]
+    (policy,) = iam.list_role_policies(RoleName=name)["PolicyNames"]
+    before = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+    iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    yield
+    iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(before))
+
+
+@contextmanager
+def no_scripts(deployed: Deployed) -> Iterator[None]:
+    s3, source = deployed.client("s3"), Client("hpoq", deployed.session).settings.environment
+    place = source.training_source
+    bucket, _, key = place.removeprefix("s3://").partition("/")
+    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    s3.delete_object(Bucket=bucket, Key=key)
+    yield
+    s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+@contextmanager
+def no_queue(deployed: Deployed) -> Iterator[None]:
+    sqs, url = deployed.client("sqs"), deployed.dead_letters("vision")
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    settable = ("MessageRetentionPeriod", "Policy", "SqsManagedSseEnabled", "VisibilityTimeout")
+    sqs.delete_queue(QueueUrl=url)
+    yield
+    sqs.create_queue(
+        QueueName=url.rpartition("/")[2],
+        Attributes={name: attributes[name] for name in settable if name in attributes},
+    )
+
+
+@contextmanager
+def silent_topic(deployed: Deployed) -> Iterator[None]:
+    sns = deployed.client("sns")
+    (arn,) = [t["TopicArn"] for t in sns.list_topics()["Topics"] if "alarms" in t["TopicArn"]]
+    before = sns.get_topic_attributes(TopicArn=arn)["Attributes"]["Policy"]
+    policy = json.loads(before)
+    policy["Statement"] = [s for s in policy["Statement"] if s["Effect"] == "Deny"]
+    sns.set_topic_attributes(
+        TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(policy)
+    )
+    yield
+    sns.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=before)
+
+
+@contextmanager
+def silent_dispatcher(deployed: Deployed) -> Iterator[None]:
+    dynamodb, key = deployed.client("dynamodb"), {"team": "#deployment", "id": "capacity"}
+    wire = {name: {"S": value} for name, value in key.items()}
+    item = dynamodb.get_item(TableName="hpoq-ledger", Key=wire)["Item"]
+    document = json.loads(item["document"]["S"])
+    document["at"] = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
+    changed = item | {"document": {"S": json.dumps(document)}}
+    dynamodb.put_item(TableName="hpoq-ledger", Item=changed)
+    yield
+    dynamodb.put_item(TableName="hpoq-ledger", Item=item)
+
+
+PLANTED: dict[str, tuple[Callable[[Deployed], AbstractContextManager[None]], str, str]] = {
+    "a disabled rule": (disabled_rule, "rules", "is disabled. Run `aws events enable-rule"),
+    "a throttled function": (throttled_function, "function", "its concurrency is 0. Run `aws"),
+    "a channel without data": (no_data, "data", "'validation' has no data: s3://"),
+    "a role that SageMaker may not assume": (no_trust, "role", "does not trust sagemaker"),
+    "a role without permissions": (no_permissions, "role", "may not call s3:ListBucket"),
+    "training scripts that are gone": (no_scripts, "scripts", "are gone. Deploy again"),
+    "a queue that is gone": (no_queue, "queues", "hpoq-vision-dead-letter is gone"),
+    "a topic that CloudWatch may not use": (silent_topic, "alarm topic", "let CloudWatch publish"),
+    "a silent dispatcher": (silent_dispatcher, "cycles", "completed 180 minutes ago"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_named_in_one_line(sound: Deployed, name: str) -> None:
+    plant, check, words = PLANTED[name]
+    with plant(sound):
+        found = faults(sound)
+    assert set(found) == {check}
+    assert words in found[check]
+    assert "\n" not in found[check]
+    assert faults(sound) == {}, "the fault is gone when it has been fixed"
+
+
+def test_rejected_messages_are_a_warning(sound: Deployed) -> None:
+    url = sound.dead_letters("fraud")
+    sound.client("sqs").send_message(QueueUrl=url, MessageBody="{}")
+    warnings = [each for each in examine(examined(sound)) if each.verdict is Verdict.WARNING]
+    sound.client("sqs").purge_queue(QueueUrl=url)
+    assert "1 rejected messages of team fraud. Run `hpoq redrive --team fraud` to see why" in map(
+        str, warnings
+    )
+
+
+def test_another_name_or_region_is_a_missing_stack(sound: Deployed) -> None:
+    found: list[Finding] = list(examine(replace(examined(sound), deployment="nosuch")))
+    assert found[-1].verdict is Verdict.FAULT
+    assert str(found[-1]).startswith("there is no stack 'nosuch' in ")
+
+
+def test_a_caller_who_may_not_look_is_told_so(sound: Deployed) -> None:
+    session = user_with(sound.session, sound.cloud, "stranger")
+    found = list(examine(Examined(deployment="hpoq", session=session)))
+    assert {each.verdict for each in found if each.check == "stack"} == {Verdict.UNKNOWN}
