@@ -1,7 +1,7 @@
-"""For each call the dispatcher makes, each way it can go wrong: the invariants hold, and the
-next clean cycles converge. The matrix is printed at the end (pytest -s).
+"""The invariants hold whichever call of a dispatcher fails, and the next clean cycles converge.
 
-A row is a port's method and an API call it makes; the ports are the real ones, on moto.
+A row of the matrix is a port's method and an API call that it makes; a column is a fault. The ports
+are the real ones and use moto. ``pytest -s`` prints the matrix at the end.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
 from hpo_dispatcher.ports import Unavailable
 from hpo_dispatcher.tuning_job.builder import Images
-from tests.support.account_snapshot import Snapshot
+from tests.support.account_snapshot import AccountSnapshot
 from tests.support.dispatcher_account import Account, ample_time, deployment_in_moto, session
-from tests.support.fault_scene import EXPECTED, FOREIGN, SageMaker, prepare
+from tests.support.fault_scene import EXPECTED, FOREIGN, ScriptedSageMaker, prepare
 from tests.support.killed_dispatcher import Killed, make_messages_visible, much_later
 from tests.support.watched import START, Watched, method_at_work, watched
 
@@ -104,7 +104,7 @@ def timed_out(_: str) -> BaseException:
     return ReadTimeoutError(endpoint_url="https://injected")
 
 
-# name -> (when, error); "after" means that the call took effect and its answer was lost.
+# name -> (when, error); "after" means that the call fails after it took effect.
 FAULTS: dict[str, tuple[str, Fault]] = {
     "throttled": ("before", refused("ThrottlingException", 400)),
     "5xx": ("before", refused("InternalServerError", 500)),
@@ -118,8 +118,8 @@ MATRIX: dict[Row, dict[str, str]] = {}
 
 
 @contextmanager
-def struck(session: boto3.Session, row: Row, fault: str) -> Iterator[list[Row]]:
-    """The first call of a row fails; which calls were hit."""
+def failing_once(session: boto3.Session, row: Row, fault: str) -> Iterator[list[Row]]:
+    """Let the first call of a row fail, and yield the list of failed calls."""
     when, error = FAULTS[fault]
     hits: list[Row] = []
 
@@ -134,7 +134,7 @@ def struck(session: boto3.Session, row: Row, fault: str) -> Iterator[list[Row]]:
 
 @contextmanager
 def hooked(session: boto3.Session, when: str, hook: Callable[..., None]) -> Iterator[None]:
-    """Call ``hook`` before or after every call of the API."""
+    """Call ``hook`` before or after every API call."""
     event = {"before": "before-parameter-build", "after": "after-call"}[when]
     session.events.register(event, hook)
     try:
@@ -148,26 +148,26 @@ def called(model: Any) -> str:
 
 
 class Stage:
-    """The scene, prepared once and put back for every cell of the matrix."""
+    """The scene, which is prepared once and restored for each cell of the matrix."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
         account.configure(teams={"fraud": {"monthly_instance_hours": 10_000}, "vision": {}})
-        self.sagemaker = SageMaker(account)
+        self.sagemaker = ScriptedSageMaker(account)
         prepare(account, self.sagemaker)
         self.healthy = account.dispatcher()
-        # Settings are published, images and quotas looked up, only by who does not find them.
+        # A cycle writes settings, images and quotas only if these documents are missing.
         for document in ("settings", "images", "quotas"):
             key = {"team": {"S": "#deployment"}, "id": {"S": document}}
             account.dynamodb.delete_item(TableName="hpoq-ledger", Key=key)
-        self._snapshot = Snapshot.take()
+        self._snapshot = AccountSnapshot.take()
 
     def set(self) -> None:
         self.sagemaker.crowded = True
-        self._snapshot.put_back()
+        self._snapshot.restore()
 
     def dispatcher(self) -> Dispatcher:
-        """As the handler has it, telemetry included."""
+        """Build a dispatcher with telemetry, as the handler does."""
         wired = wiring.wire(os.environ, self.account.root, self.account.session)
         wiring.publish_settings(wired.dispatcher)
         ledger: Any = Watched("ledger", wired.telemetry.ledger)
@@ -175,7 +175,7 @@ class Stage:
         return watched(wired.dispatcher)
 
     def settle(self) -> dict[tuple[str, str], Entry]:
-        """Clean cycles until the parents have ended, and the children; what it came to."""
+        """Run clean cycles until parents and children have ended, and return the entries."""
         make_messages_visible(self.account)
         self.sagemaker.ends(FOREIGN, "Completed")
         entries: dict[tuple[str, str], Entry] = {}
@@ -198,18 +198,18 @@ def stage(tmp_path_factory: pytest.TempPathFactory, session: boto3.Session) -> I
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("row", ROWS, ids=" ".join)
-def test_whatever_fails_nothing_is_lost_or_doubled_and_the_next_cycles_converge(
+def test_whichever_call_fails_no_request_is_lost_or_doubled_and_the_next_cycles_converge(
     stage: Stage, session: boto3.Session, row: Row, fault: str
 ) -> None:
     stage.set()
-    with struck(session, row, fault) as hits, suppress(Killed, Unavailable, CycleIncomplete):
+    with failing_once(session, row, fault) as hits, suppress(Killed, Unavailable, CycleIncomplete):
         stage.dispatcher().cycle(ample_time())
     entries = stage.settle()
 
     assert {key: entry.status for key, entry in entries.items()} == EXPECTED
     started = sum(status in (Status.COMPLETED, Status.STOPPED) for status in EXPECTED.values())
     jobs = stage.account.tuning_jobs()
-    assert len(jobs) == started + 2, "one each, the foreign one, and one that made room"
+    assert len(jobs) == started + 2, "one per request, another user's job, and the preempted job"
     assert len(entries["fraud", "goes-on"].earlier) == 1
     assert entries["fraud", "parked"].held
     assert entries["fraud", "child"].priority == 5
@@ -255,11 +255,11 @@ def test_every_method_of_every_port_has_a_row() -> None:
     assert methods - WITHOUT_CALLS == {method for method, _ in ROWS} - {START}
 
 
-def test_the_matrix_is_printed_and_no_cell_is_left_out() -> None:
+def test_the_matrix_is_complete() -> None:
     for row in ROWS:
         marks = MATRIX.get(row, {})
         cells = "  ".join(f"{fault}: {marks.get(fault, '-')}" for fault in FAULTS)
         sys.stdout.write(f"{row[0]:26} {row[1]:46} {cells}\n")
     if len(MATRIX) < len(ROWS):
-        pytest.skip("only a part of the matrix was asked for")
+        pytest.skip("only a part of the matrix was selected")
     assert [(row, fault) for row in ROWS for fault in FAULTS if fault not in MATRIX[row]] == []

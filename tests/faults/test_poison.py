@@ -1,6 +1,6 @@
-"""Ten thousand bad messages among a thousand good ones; and the worst that one message can do.
+"""Bad messages become dead letters and do not delay good ones, however many or bad they are.
 
-A bad message is a good one with one mistake in it, drawn anew for each.
+A bad message is a good message with one random mistake.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Message = dict[str, Any]
 
 
 def good_message(draw: random.Random) -> Message:
-    """Every field of the contract, so that there is a mistake to be made in each."""
+    """Return a message with every field of the contract, so that each can have a mistake."""
     return {
         "version": 1,
         "hyperparameters": {"epochs": draw.randint(1, 99), "api-key": f"{draw.random()}"},
@@ -51,7 +51,7 @@ def good_message(draw: random.Random) -> Message:
 
 
 def places(value: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of every value within a message."""
+    """Return the path of each value in a message."""
     inside = value.items() if isinstance(value, dict) else ()
     deeper = [place for key, each in inside for place in places(each, (*path, key))]
     return [path, *deeper] if path else deeper
@@ -66,12 +66,12 @@ def put(message: Message, path: tuple[Any, ...], value: object) -> str:
 
 
 def word(draw: random.Random) -> str:
-    """Anything but a word of the contract."""
+    """Return a random word that is not part of the contract."""
     odd = draw.choice(["é", "\x00", "\u2028", "\uffff", "🙂", "'", '"', "\\", "</x>", "%s", "x"])
     return f"{odd}{draw.randrange(10**9)}{odd * draw.randint(0, 300)}"
 
 
-# One mistake each; what is given is a fresh good message.
+# Functions that put one mistake into a good message.
 MISTAKES: dict[str, Callable[[random.Random, Message], str]] = {
     "cut off": lambda d, m: json.dumps(m)[: d.randint(1, len(json.dumps(m)) - 1)],
     "garbage in front": lambda d, m: word(d) + json.dumps(m),
@@ -146,9 +146,9 @@ def world() -> Simulation:
     return made
 
 
-def test_of_ten_thousand_bad_messages_each_is_dead_lettered_and_every_good_one_runs() -> None:
+def test_each_of_ten_thousand_bad_messages_is_dead_lettered_and_every_good_one_runs() -> None:
     account, draw = world(), random.Random(2026)
-    for first in account.workload.arrivals[:2]:  # accepted before the bad ones come
+    for first in account.workload.arrivals[:2]:  # accepted before the bad ones arrive
         account.send(first)
     account.dispatcher.cycle(ample_time())
     bad: list[tuple[str, str, str]] = []
@@ -161,7 +161,7 @@ def test_of_ten_thousand_bad_messages_each_is_dead_lettered_and_every_good_one_r
         if number % (BAD // GOOD) == 0 and (arrival := next(rest, None)):
             account.send(arrival)
 
-    report = account.run_to_end()  # raises what a cycle raises
+    report = account.run_to_end()  # raises the errors of cycles
 
     assert (report.completed, report.lost, report.duplicated) == (GOOD, 0, 0)
     letters = account.queues.dead_letters
@@ -181,8 +181,8 @@ def of(**fields: object) -> str:
     return json.dumps({"hyperparameter_ranges": RANGES, **fields})
 
 
-# What is sent, and the field that its dead letter names. Most of them once
-# took minutes, or broke a cycle.
+# Messages, and the field that each dead letter names. Most of these messages once took minutes to
+# process or made a cycle fail.
 WORST: dict[str, tuple[str, str]] = {
     "text of one letter": ("a" * 250_000, "body"),
     "words": ("a= " * 80_000, "body"),
@@ -202,7 +202,7 @@ WORST: dict[str, tuple[str, str]] = {
     "lists in lists": ("[" * 100_000, "body"),
     "as large as a queue takes": ("\u2028" * (MAX_MESSAGE_BYTES // 3), "body"),
 }  # fmt: skip
-PATIENCE = 10.0  # seconds; a cycle has 900, and the worst took more than all of them
+PATIENCE = 10.0  # seconds; a cycle has 900, and the worst message once took longer
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def secretive(account: Account) -> Dispatcher:
 
 
 @pytest.mark.parametrize("name", WORST)
-def test_the_worst_message_delays_nobody_and_is_dead_lettered(
+def test_the_worst_messages_are_dead_lettered_without_delaying_others(
     account: Account, secretive: Dispatcher, name: str
 ) -> None:
     body, field = WORST[name]
@@ -236,7 +236,7 @@ def test_the_worst_message_delays_nobody_and_is_dead_lettered(
     assert account.waiting("fraud") == 0
 
 
-def test_a_message_on_which_hpoq_itself_fails_is_dead_lettered_and_stops_no_other(
+def test_a_message_that_triggers_a_bug_of_hpoq_is_dead_lettered_and_others_are_processed(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(body: str, message_id: str) -> Any:
@@ -254,12 +254,12 @@ def test_a_message_on_which_hpoq_itself_fails_is_dead_lettered_and_stops_no_othe
     assert "hush" not in json.dumps({k: v for k, v in letter.items() if k != "body"})
 
 
-def test_what_json_can_spell_and_sqs_cannot_hold_is_rejected_all_the_same(
+def test_characters_that_json_can_encode_and_sqs_cannot_store_are_rejected(
     account: Account,
 ) -> None:
     account.request("fraud", "a", hyperparameters={"note": "\uffff"})
     made = account.dispatcher()
-    refusing = replace(made, tuning=Refusing(made.tuning))
+    refusing = replace(made, tuning=RejectingSageMaker(made.tuning))
 
     assert refusing.cycle(ample_time()).rejected == 1
     (letter,) = account.dead_letters("fraud")
@@ -267,8 +267,8 @@ def test_what_json_can_spell_and_sqs_cannot_hold_is_rejected_all_the_same(
     assert json.loads(letter["body"])["hyperparameters"] == {"note": "\uffff"}
 
 
-class Refusing:
-    """SageMaker wants none of it."""
+class RejectingSageMaker:
+    """A SageMaker that rejects every tuning job."""
 
     def __init__(self, tuning: TuningService) -> None:
         self._tuning = tuning

@@ -32,7 +32,7 @@ def tables() -> Any:
 
 @contextmanager
 def deleted_before_call(session: boto3.Session, nth: int) -> Iterator[list[Any]]:
-    """From its n-th call on, DynamoDB has no such table; what it held is in the list."""
+    """Delete the table before the n-th call of DynamoDB, and yield a list with its contents."""
     left, held = [nth], []
 
     def count(**_: Any) -> None:
@@ -47,9 +47,9 @@ def deleted_before_call(session: boto3.Session, nth: int) -> Iterator[list[Any]]
         session.events.unregister("before-call.dynamodb", count)
 
 
-# A cycle of these requests makes 17 calls of the ledger or more.
+# A cycle with these requests makes at least 17 calls of the ledger.
 @pytest.mark.parametrize("nth", range(1, 18))
-def test_a_table_deleted_mid_run_ends_the_cycle_in_a_line_and_its_backup_goes_on(
+def test_a_cycle_without_its_table_ends_with_a_one_line_error_and_resumes_from_the_backup(
     account: Account, session: boto3.Session, nth: int
 ) -> None:
     for team, request_id in REQUESTS:
@@ -66,7 +66,7 @@ def test_a_table_deleted_mid_run_ends_the_cycle_in_a_line_and_its_backup_goes_on
         account.cycle()
     assert account.tuning_jobs() == jobs_then, "nothing starts without a ledger"
 
-    tables()[TABLE] = held[0]  # the system backup that a deleted table leaves
+    tables()[TABLE] = held[0]  # the system backup of the deleted table
     make_messages_visible(account)
     for _ in range(2):
         later(account)
@@ -78,7 +78,7 @@ def test_a_table_deleted_mid_run_ends_the_cycle_in_a_line_and_its_backup_goes_on
     assert account.waiting("fraud") == account.waiting("vision") == 0
 
 
-def test_a_missing_table_stops_a_cold_start_with_the_same_line(account: Account) -> None:
+def test_a_missing_table_stops_a_cold_start_with_the_same_error(account: Account) -> None:
     account.request("fraud", "a")
     tables().pop(TABLE)
 

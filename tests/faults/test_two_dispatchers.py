@@ -1,4 +1,4 @@
-"""Two dispatchers run at once, and any call of theirs may fail."""
+"""Two dispatchers run at the same time, and any call may fail."""
 
 from __future__ import annotations
 

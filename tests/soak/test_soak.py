@@ -1,7 +1,7 @@
-"""``make soak``: two dispatchers at once, ten minutes of random faults, on the embedded cloud.
+"""Two dispatchers run for ten minutes with random faults in the embedded cloud (``make soak``).
 
-They are processes of their own, which are killed and started anew; every call they make may fail
-before or after it took effect. Meanwhile teams send, repeat, cancel and blunder.
+The dispatchers are processes that are killed and restarted. Any call may fail before or after it
+takes effect. Meanwhile, teams send, repeat and cancel requests and send bad messages.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ SETTINGS: dict[str, Any] = {
 
 
 @dataclass
-class Fallible:
-    """A dispatcher's process, started again whenever it ends; what it said."""
+class RestartedDispatcher:
+    """A dispatcher process that is restarted whenever it ends, and statistics of its cycles."""
 
     environment: dict[str, str]
     folder: Path
@@ -66,7 +66,7 @@ class Fallible:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Until ``stop``; in a thread of its own."""
+        """Run and restart the process until ``stop`` is called."""
         while not self._over.is_set():
             self._one_life(str(next(self.seeds)))
 
@@ -104,8 +104,8 @@ class Fallible:
 
 
 @pytest.fixture
-def soaked(cloud: Cloud, tmp_path: Path) -> Deployed:
-    """A deployment whose own function sleeps, so that ours do the work."""
+def soak_deployment(cloud: Cloud, tmp_path: Path) -> Deployed:
+    """Deploy without heartbeat and events, so that only the test's dispatchers run cycles."""
     deployed = tiny.deploy(cloud, "soak", tmp_path, **SETTINGS)
     events = deployed.client("events")
     for rule in events.list_rules()["Rules"]:
@@ -125,11 +125,11 @@ def environment(deployed: Deployed) -> dict[str, str]:
 
 
 @contextmanager
-def two_at_work(
+def two_dispatchers(
     variables: dict[str, str], folder: Path, templates: Path
-) -> Iterator[list[Fallible]]:
+) -> Iterator[list[RestartedDispatcher]]:
     seeds = itertools.count(1)
-    both = [Fallible(variables, folder, templates, seeds) for _ in range(2)]
+    both = [RestartedDispatcher(variables, folder, templates, seeds) for _ in range(2)]
     threads = [threading.Thread(target=each.run) for each in both]
     for thread in threads:
         thread.start()
@@ -143,35 +143,37 @@ def two_at_work(
 
 
 @pytest.mark.timeout(SECONDS + SETTLE_SECONDS + 300)
-def test_two_failing_dispatchers_lose_nothing_double_nothing_and_keep_the_limit(
-    soaked: Deployed, tmp_path: Path
+def test_two_failing_dispatchers_lose_and_double_no_request_and_keep_the_limit(
+    soak_deployment: Deployed, tmp_path: Path
 ) -> None:
-    variables, folder = environment(soaked), tmp_path / "function"
+    variables, folder = environment(soak_deployment), tmp_path / "function"
     folder.mkdir()
     write_function(folder, SETTINGS | {"default_template": "tiny"})
     templates = tmp_path / "soak" / "lambdas" / "hpo_dispatcher" / "templates"
     with pytest.MonkeyPatch.context() as patch:
         read = read_templates(templates)
         patch.setattr("hpo_dispatcher.wiring.read_templates", lambda: read)
-        sqs = soaked.client("sqs")
+        sqs = soak_deployment.client("sqs")
         sender = Sender(
-            send=lambda team, body: sqs.send_message(QueueUrl=soaked.queue(team), MessageBody=body),
+            send=lambda team, body: sqs.send_message(
+                QueueUrl=soak_deployment.queue(team), MessageBody=body
+            ),
             draw=random.Random(7),
         )
         until = time.monotonic() + SECONDS
-        with two_at_work(variables, folder, templates) as both:
+        with two_dispatchers(variables, folder, templates) as both:
             while time.monotonic() < until:
                 sender.some()
                 time.sleep(sender.draw.expovariate(SENDS_PER_SECOND))
-        client = Client("soak", session=soaked.session)
-        settle(soaked, variables, folder, client, sender)
-        judge(soaked, client, sender, both)
+        client = Client("soak", session=soak_deployment.session)
+        settle(soak_deployment, variables, folder, client, sender)
+        judge(soak_deployment, client, sender, both)
 
 
 def settle(
     deployed: Deployed, variables: dict[str, str], folder: Path, client: Client, sender: Sender
 ) -> None:
-    """One dispatcher without faults, until all that was sent has ended."""
+    """Run a dispatcher without faults until every request has ended."""
     healthy = build_dispatcher(variables, folder, deployed.session)
     until = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < until:
@@ -184,14 +186,16 @@ def settle(
         if sender.parents.keys() <= found.keys() and all(e.status.ended for e in found.values()):
             return
         time.sleep(0.5)
-    raise AssertionError("not everything has ended")
+    raise AssertionError("some requests have not ended")
 
 
 def entries(client: Client) -> dict[Key, Entry]:
     return {entry.key: entry for team in TEAMS for entry in client.entries(team)}
 
 
-def judge(deployed: Deployed, client: Client, sender: Sender, both: list[Fallible]) -> None:
+def judge(
+    deployed: Deployed, client: Client, sender: Sender, both: list[RestartedDispatcher]
+) -> None:
     found = entries(client)
     good = {key: found[key].status for key in sender.parents}
     surely = {key for key in good if not sender.may_be_cancelled(key)}
@@ -208,7 +212,7 @@ def judge(deployed: Deployed, client: Client, sender: Sender, both: list[Fallibl
     ]
     assert len(listed) == len(set(listed)) == len(started), "nothing doubled"
     peak = most_at_once(spans)
-    assert peak <= LIMIT, "the limit was passed"
+    assert peak <= LIMIT, "the limit was exceeded"
     for team in TEAMS:
         letters = client.dead_letters(team)
         assert {letter.body for letter in letters} == sender.bad[team]
@@ -222,11 +226,11 @@ def judge(deployed: Deployed, client: Client, sender: Sender, both: list[Fallibl
         f"failed in processes that lived, {sum(e.kills for e in both)} processes killed; "
         f"peak {peak} of {LIMIT}, none lost, none doubled\n"
     )
-    assert sum(each.kills for each in both) or SECONDS < 120, "kills are part of it"
+    assert sum(each.kills for each in both) or SECONDS < 120, "at least one process is killed"
 
 
 @pytest.mark.timeout(SECONDS + 120)
-def test_the_same_in_virtual_time_world_after_world() -> None:
+def test_the_same_holds_in_simulated_accounts_with_many_seeds() -> None:
     until = time.monotonic() + min(60, SECONDS / 10)
     for seed in itertools.count(1000):
         run_two_failing_dispatchers(seed)

@@ -1,4 +1,4 @@
-"""What an account in moto holds, taken once and put back often."""
+"""Snapshots of an account in moto."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ State = dict[str, dict[str, Any]]
 
 
 def _state() -> State:
-    """The live attributes of each service's backend."""
+    """Return the live attributes of each service's backend."""
     backends: Any = {service: get_backend(service) for service in SERVICES}
     return {name: each["123456789012"]["eu-central-1"].__dict__ for name, each in backends.items()}
 
@@ -24,18 +24,18 @@ def _copied(state: State) -> State:
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """The state of the services that hpoq keeps state in."""
+class AccountSnapshot:
+    """The state of the services in which hpoq keeps state."""
 
     state: State
 
     @classmethod
-    def take(cls) -> Snapshot:
-        """Copy it."""
+    def take(cls) -> AccountSnapshot:
+        """Copy the present state."""
         return cls(_copied(_state()))
 
-    def put_back(self) -> None:
-        """Make it so again."""
+    def restore(self) -> None:
+        """Restore the copied state."""
         copy = _copied(self.state)
         for service, live in _state().items():
             live.clear()

@@ -1,4 +1,4 @@
-"""The API calls of a session's clients, which a test records, refuses or answers."""
+"""API calls that a test records, fails, throttles or answers differently."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RawResponse:
 
 @dataclass
 class ApiCalls:
-    """The calls of all clients that a session creates while ``api_calls`` is entered."""
+    """The calls of all clients that a session creates within ``api_calls``."""
 
     requested: list[tuple[str, Any]] = field(default_factory=list)  # operation, parameters
     refusals: dict[str, Exception] = field(default_factory=dict)  # by operation
@@ -35,17 +35,17 @@ class ApiCalls:
     throttled_attempts: Counter[str] = field(default_factory=Counter)  # by operation
 
     def before(self, params: Any, model: Any, **_: Any) -> None:
-        """Record a call, and refuse it if its operation is to be refused."""
+        """Record a call, or raise the error that is set for its operation."""
         if refusal := self.refusals.get(model.name):
             raise refusal
         self.requested.append((model.name, params))
 
     def after(self, parsed: Any, model: Any, **_: Any) -> None:
-        """Change members of a call's answer."""
+        """Apply the changes that are set for the operation to its answer."""
         parsed |= self.changed_answers.get(model.name, {})
 
     def send(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
-        """Throttle an attempt of a call if attempts of its operation are to be throttled."""
+        """Throttle an attempt while throttled attempts are left for its operation."""
         operation = event_name.rpartition(".")[2]
         if not self.throttled_attempts[operation]:
             return None
@@ -55,7 +55,7 @@ class ApiCalls:
 
 @contextmanager
 def api_calls(session: boto3.Session) -> Iterator[ApiCalls]:
-    """Follow the calls of clients that are created from now on."""
+    """Record and control the calls of clients that are created from now on."""
     calls = ApiCalls()
     hooks = {
         "before-parameter-build": calls.before,

@@ -1,4 +1,4 @@
-"""A headless Chromium, told what to do through its own debugging pipe."""
+"""A headless Chromium that is controlled through its debugging pipe."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ FLAGS = (
     "--use-angle=swiftshader", "--enable-unsafe-swiftshader",  # WebGL without a graphics card
     "--proxy-server=direct://", "--remote-debugging-pipe",
 )  # fmt: skip
-# Chromium reads commands from descriptor 3 and answers on 4, each JSON text ends with a NUL.
+# Chromium reads commands from descriptor 3 and answers on 4. A NUL byte ends each JSON text.
 LEAD = 'reading=$1 writing=$2; shift 2; eval "exec \\"\\$@\\" 3<&$reading 4>&$writing"'
 
 
 class Browser:
-    """One page of it."""
+    """A page in the browser."""
 
     def __init__(self, commands: int, answers: int) -> None:
         self._commands = commands
@@ -36,7 +36,7 @@ class Browser:
         self._pending = b""
         self._numbers = itertools.count(1)
         self._page = ""
-        self.complaints: list[str] = []  # what scripts threw and wrote as errors
+        self.complaints: list[str] = []  # exceptions and error messages of scripts
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         found = self._call("Target.attachToTarget", targetId=target, flatten=True)
         self._page = found["sessionId"]
@@ -44,20 +44,20 @@ class Browser:
             self._call(f"{domain}.enable")
 
     def open(self, address: str) -> None:
-        """Go there."""
+        """Open an address and wait until it has loaded."""
         self._call("Page.navigate", url=address)
         self.wait_for(
             f"location.href === {json.dumps(address)} && document.readyState === 'complete'"
         )
 
     def get(self, expression: str) -> Any:
-        """The value of a JavaScript expression."""
+        """Return the value of a JavaScript expression."""
         found = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
     def wait_for(self, expression: str, seconds: float = 30) -> Any:
-        """Block until an expression is true; its value."""
+        """Wait until an expression is true and return its value."""
         until = time.monotonic() + seconds
         while not (value := self.get(expression)):
             assert time.monotonic() < until, (expression, self.get("document.body.innerText"))
@@ -65,14 +65,14 @@ class Browser:
         return value
 
     def picture(self, file: Path, width: int, height: int | None = None) -> None:
-        """A PNG of the page; of all of it if no height is given."""
+        """Save the page as a PNG, the whole page if no height is given."""
         size = {"width": width, "height": height or 800, "deviceScaleFactor": 1, "mobile": False}
         self._call("Emulation.setDeviceMetricsOverride", **size)
         if height is None:
             size["height"] = self.get("document.documentElement.scrollHeight")
             self._call("Emulation.setDeviceMetricsOverride", **size)
         self.get("window.dispatchEvent(new Event('resize'))")
-        time.sleep(1.5)  # plotly redraws after a resize and says no word of when it has
+        time.sleep(1.5)  # plotly redraws after a resize and does not report when it is done
         taken = self._call("Page.captureScreenshot", format="png")
         file.write_bytes(base64.b64decode(taken["data"]))
 
@@ -113,7 +113,7 @@ class Browser:
 
 @contextlib.contextmanager
 def headless(profile: Path) -> Iterator[Browser]:
-    """A browser of its own, ended after the block; skips the test where there is none."""
+    """Start a browser for the block, or skip the test where no browser is installed."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
@@ -133,7 +133,7 @@ def headless(profile: Path) -> Iterator[Browser]:
     try:
         yield Browser(commands, answers)
     finally:
-        os.close(commands)  # the end of its input is the end of it
+        os.close(commands)  # the browser exits at the end of its input
         os.close(answers)
         try:
             process.wait(10)

@@ -20,7 +20,7 @@ TEAMS = '{"fraud": {"notify": true}, "vision": {}}'
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """A started embedded cloud, ended when the session ends."""
+    """Start an embedded cloud and stop it at the end of the session."""
     kept = os.environ.get("HPOQ_TEST_HOME")
     home = Path(kept) if kept else tmp_path_factory.mktemp("cloud") / ".hpoq"
     started = clouds.start(home)
@@ -32,7 +32,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @dataclass(frozen=True)
 class Deployed:
-    """Our stack in the embedded cloud."""
+    """The stack in the embedded cloud."""
 
     cloud: Cloud
     outputs: dict[str, str]
@@ -45,9 +45,9 @@ class Deployed:
         return self.session.client(service, **options)
 
     def queue(self, team: str) -> str:
-        """URL of a team's request queue."""
+        """Return the URL of a team's request queue."""
         return self.outputs[f"RequestQueueUrl{team.title()}"]
 
     def dead_letters(self, team: str) -> str:
-        """URL of a team's dead-letter queue."""
+        """Return the URL of a team's dead-letter queue."""
         return self.outputs[f"DeadLetterQueueUrl{team.title()}"]

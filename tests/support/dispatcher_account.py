@@ -48,15 +48,15 @@ LINE = [("line", "HASH"), ("line_position", "RANGE")]
 
 
 def ample_time() -> Deadline:
+    """Return the deadline of an invocation that never runs out of time."""
     return Deadline(remaining=lambda: 900.0, total=900.0)
 
 
 @dataclass
 class Account:
-    """A moto account with hpoq's resources, and short words for what tests do to it."""
+    """A moto account with hpoq's resources, and what tests do with it."""
 
     root: Path
-
     session: boto3.Session
 
     def __post_init__(self) -> None:
@@ -150,15 +150,15 @@ def sdk_with_one_image() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def session() -> boto3.Session:
-    """One session for all tests: reading SageMaker's model takes most of a test's time."""
+    """Share one session, because reading SageMaker's API model takes most of a test's time."""
     return boto3.Session("testing", "testing", region_name=REGION)
 
 
 @contextmanager
 def deployment_in_moto(folder: Path, session: boto3.Session) -> Iterator[Account]:
-    # moto sleeps out WaitTimeSeconds on an empty queue; here nobody else is sending.
+    # moto sleeps for WaitTimeSeconds if a queue is empty.
     no_wait = patch("hpo_dispatcher.aws.sqs.WAIT_SECONDS", 0)
-    # Two threads at one of moto's queues may get the same message.
+    # Two threads that read one of moto's queues may receive the same message.
     one_thread = patch("hpo_dispatcher.cycle.intake.THREADS", 1)
     with (
         patch.dict(os.environ, ENVIRONMENT),
@@ -173,7 +173,7 @@ def deployment_in_moto(folder: Path, session: boto3.Session) -> Iterator[Account
         write_quotas(account, QUOTAS, read_at=FAR_FUTURE)
         account.configure()
         yield account
-        metrics.clear_metrics()  # of cycles that never wrote theirs: a process shares them
+        metrics.clear_metrics()  # all tests share this object
 
 
 @pytest.fixture

@@ -12,4 +12,5 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "events.schema.json").
 
 
 def check(event: Any) -> None:
+    """Raise an error unless an event is valid."""
     jsonschema.validate(event, SCHEMA, format_checker=jsonschema.FormatChecker())

@@ -15,9 +15,11 @@ from hpo_dispatcher.ports import MakesRoom
 from tests.support.dispatcher_account import RANGES, Account
 from tests.support.ledger_record import take_in
 
-Answer = tuple[SimpleNamespace, dict[str, Any]]  # to a "before-call" hook: instead of the call
+Answer = tuple[
+    SimpleNamespace, dict[str, Any]
+]  # what a "before-call" hook returns to replace the call
 QUOTA = {"QuotaName": "ml.m5.large for training job usage", "Value": 500.0}
-# What is asked for, and what it comes to once everything has settled.
+# The requests, and their statuses once everything has ended.
 EXPECTED = {
     ("fraud", "ended"): Status.COMPLETED,
     ("fraud", "indexed"): Status.COMPLETED,
@@ -35,8 +37,8 @@ EXPECTED = {
 FOREIGN = "not-of-hpoq"
 
 
-class SageMaker:
-    """What moto lacks: tuning jobs that run on, their stop and search, a full account, quotas."""
+class ScriptedSageMaker:
+    """Features that moto lacks: running tuning jobs, stops, searches, limits and quotas."""
 
     def __init__(self, account: Account) -> None:
         from moto.backends import get_backend
@@ -70,7 +72,7 @@ class SageMaker:
         return SimpleNamespace(status_code=200), {}
 
     def _search(self, params: Any, **_: Any) -> Answer:
-        """The index knows of one job and not yet of the others."""
+        """Return the one job that the search index already contains."""
         [named] = json.loads(params["body"])["SearchExpression"]["Filters"]
         jobs = self._backend.hyper_parameter_tuning_jobs
         found = [jobs[name] for name in named["Value"].split(",") if "indexed" in name]
@@ -93,7 +95,7 @@ class SageMaker:
         return SimpleNamespace(status_code=200), {"Quotas": [QUOTA]}
 
     def _create(self, params: Any, **_: Any) -> None:
-        """The account is full once, for one request."""
+        """Reject one request once because of an account limit."""
         name = json.loads(params["body"])["HyperParameterTuningJobName"]
         if self.crowded and "crowded" in name:
             self.crowded = False
@@ -101,8 +103,8 @@ class SageMaker:
             raise ClientError(error, "CreateHyperParameterTuningJob")
 
 
-def prepare(account: Account, sagemaker: SageMaker) -> None:
-    """Everything is set for the one cycle: nothing of it has happened yet."""
+def prepare(account: Account, sagemaker: ScriptedSageMaker) -> None:
+    """Prepare everything that the one cycle is going to process."""
     account.request("fraud", "ended")
     account.request("fraud", "indexed")
     account.request("fraud", "child", after=["ended", "new"])
@@ -131,7 +133,7 @@ def prepare(account: Account, sagemaker: SageMaker) -> None:
 
 
 def make_room(account: Account) -> None:
-    """As a cycle leaves it that was killed before it stopped the tuning job."""
+    """Write what a cycle leaves that was killed before it stopped the tuning job."""
     dispatcher = account.dispatcher()
     ledger, now = dispatcher.ledger, dispatcher.clock()
     entry = ledger.get("fraud", "goes-on")

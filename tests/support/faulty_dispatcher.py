@@ -1,11 +1,11 @@
-"""A dispatcher that goes from cycle to cycle while its calls fail and it is killed, at random.
+"""Run dispatch cycles whose calls fail at random, in a process that is killed at random.
 
 python -m tests.support.faulty_dispatcher FOLDER TEMPLATES SEED SHARE
 
-FOLDER holds deployment.json, TEMPLATES the job templates; HPOQ_* and AWS_* lead it to a
-deployment. SHARE of its calls fail.
-It ends when its standard input does, in the middle of nothing. Prints a line a cycle; what the
-function would log goes to standard error.
+FOLDER contains deployment.json, and TEMPLATES contains the job templates. The environment
+variables HPOQ_* and AWS_* select the deployment. SHARE of the calls fail.
+The process ends between two cycles after its standard input has been closed. It prints one line per
+cycle and writes the log to standard error.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ from hpo_dispatcher.contract.settings import read_templates
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.wiring import build_dispatcher
 
-# An invocation of Lambda in small: its time, and how long what it held stays held.
+# A short Lambda invocation: its time limit, and how long received messages stay invisible.
 SECONDS = 8.0
 VISIBILITY_SECONDS = 10
-# The lease outlives the invocation, or ends long before it: then both dispatchers are at work.
+# With negative margins, the lease ends during the invocation, and both dispatchers run cycles.
 LEASE_MARGINS = [timedelta(seconds=1), timedelta(seconds=-7), timedelta(seconds=-7.8)]
 KILLED = 137
-# Of the calls that fail: this many are the process's last.
+# This share of the failing calls also kills the process.
 KILLS = 0.1
 
 
-class Fate:
-    """Decides for each call whether it fails, how, and whether anybody is left to notice."""
+class RandomFaults:
+    """Decides for each call whether and how it fails, and whether the process is killed."""
 
     def __init__(self, draw: random.Random, share: float) -> None:
         self.draw, self._share = draw, share
         self.failures = 0
 
     def before(self, model: Any, **_: Any) -> None:
-        """The call has no effect."""
+        """Let a call fail before it takes effect."""
         if self.draw.random() < self._share / 2:
             self._kill_some()
             code = self.draw.choice(["ThrottlingException", "InternalError", "AccessDenied", ""])
             raise self._refused(model.name, code) if code else self._timeout()
 
     def after(self, **_: Any) -> None:
-        """The call took effect, and its answer is lost."""
+        """Let a call fail after it has taken effect."""
         if self.draw.random() < self._share / 2:
             self._kill_some()
             raise self._timeout()
@@ -73,13 +73,13 @@ class Fate:
 
 
 def main(folder: str, templates: str, seed: str, share: str) -> None:
-    """Cycle until there is no more input."""
+    """Run cycles until standard input is closed."""
     outcomes = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     session = boto3.Session()
-    fate = Fate(random.Random(int(seed)), float(share))
-    session.events.register("before-parameter-build", fate.before)
-    session.events.register("after-call", fate.after)
+    faults = RandomFaults(random.Random(int(seed)), float(share))
+    session.events.register("before-parameter-build", faults.before)
+    session.events.register("after-call", faults.after)
     read = read_templates(Path(templates))
     with (
         patch("hpo_dispatcher.wiring.read_templates", lambda: read),
@@ -88,8 +88,8 @@ def main(folder: str, templates: str, seed: str, share: str) -> None:
         while not select.select([sys.stdin], [], [], 0.2)[0]:
             end = time.monotonic() + SECONDS
             deadline = Deadline(remaining=lambda end=end: end - time.monotonic(), total=SECONDS)
-            outcome: dict[str, Any] = {"failures": fate.failures}
-            margin = fate.draw.choice(LEASE_MARGINS)
+            outcome: dict[str, Any] = {"failures": faults.failures}
+            margin = faults.draw.choice(LEASE_MARGINS)
             try:
                 with patch("hpo_dispatcher.cycle.dispatcher.LEASE_MARGIN", margin):
                     summary = build_dispatcher(os.environ, Path(folder), session).cycle(deadline)

@@ -1,4 +1,4 @@
-"""IAM users of the embedded cloud, and what becomes of their calls."""
+"""IAM users of the embedded cloud, and the outcomes of their calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DENIED = (
 
 
 def user_with(session: boto3.Session, cloud: Cloud, name: str, *policies: object) -> CloudSession:
-    """A session of an IAM user with these policies and no others."""
+    """Create an IAM user with exactly these policies and return a session of the user."""
     iam: Any = session.client("iam")
     iam.create_user(UserName=name)
     for number, document in enumerate(policies):
@@ -37,7 +37,7 @@ def user_with(session: boto3.Session, cloud: Cloud, name: str, *policies: object
 
 
 def outcome(session: boto3.Session, call: Call) -> str:
-    """What became of a call: its error code, or ``done``."""
+    """Make a call and return its error code, or ``done``."""
     try:
         call(session)
     except ClientError as error:

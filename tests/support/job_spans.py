@@ -9,7 +9,7 @@ from tests.support.deployed_stack import Deployed
 
 
 def tuning_jobs(deployed: Deployed, names: set[str]) -> list[tuple[datetime, datetime]]:
-    """When each of these tuning jobs began and ended, by SageMaker."""
+    """Return when each of these tuning jobs began and ended according to SageMaker."""
     pages = deployed.client("sagemaker").get_paginator("list_hyper_parameter_tuning_jobs")
     return [
         (job["CreationTime"], job["HyperParameterTuningEndTime"])
@@ -20,6 +20,6 @@ def tuning_jobs(deployed: Deployed, names: set[str]) -> list[tuple[datetime, dat
 
 
 def most_at_once(spans: list[tuple[datetime, datetime]]) -> int:
-    """The greatest number of spans that share an instant; an end frees its place."""
+    """Return the largest number of overlapping spans; a span may begin when another ends."""
     changes = [(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans]
     return max(accumulate(change for _, change in sorted(changes)))

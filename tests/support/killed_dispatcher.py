@@ -13,11 +13,11 @@ from tests.support.dispatcher_account import Account, ample_time
 
 
 class Killed(BaseException):
-    """The process ends here; nothing catches it."""
+    """The end of a process, which the dispatcher cannot catch."""
 
 
 class KilledAt:
-    """A port whose process dies at the n-th call of one method, before or after it works."""
+    """A port that kills the process at the n-th call of a method, before or after its effect."""
 
     def __init__(self, port: object, method: str, *, after: bool, nth: int = 1) -> None:
         self._port, self._method, self._after, self._left = port, method, after, nth
@@ -39,23 +39,25 @@ class KilledAt:
 
 
 def later(account: Account) -> Summary:
-    """The next cycle, long enough after the kill for the lease to have expired."""
+    """Run a cycle long enough after a kill for the lease to have expired."""
     return much_later(account.dispatcher())
 
 
 def much_later(dispatcher: Dispatcher) -> Summary:
-    """A cycle after every lease has expired."""
+    """Run a cycle after every lease has expired."""
     tomorrow = replace(dispatcher, clock=lambda: datetime.now(UTC).replace(year=2100))
     return tomorrow.cycle(ample_time())
 
 
 def make_messages_visible(account: Account) -> None:
-    """Stands for the visibility timeout of messages a killed dispatcher had received."""
+    """Let the visibility timeout expire for messages that a killed dispatcher had received."""
     from moto.backends import get_backend
 
     for queue in get_backend("sqs")["123456789012"]["eu-central-1"].queues.values():
         for message in queue._messages:
-            message.change_visibility(-1)  # the past: 0 is visible only after this millisecond
+            message.change_visibility(
+                -1
+            )  # in the past, because 0 would end only after this millisecond
 
 
 def kill(dispatcher: Dispatcher, port: str, method: str, after: bool) -> Dispatcher:

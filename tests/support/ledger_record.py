@@ -1,8 +1,8 @@
-"""Record what the present code leaves behind, for a later one to go on from.
+"""Record the ledger that the present version leaves, for upgrade tests of later versions.
 
 python -m tests.support.ledger_record > tests/fixtures/ledger-v<N>.json
 
-Written once per version of the ledger and kept for good: a fixture is never made anew.
+Run once per version of the ledger. A fixture is never changed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FULL = {
     "tags": {"project": "fraud"},
     "overrides": {"TrainingJobDefinition": {"RetryStrategy": {"MaximumRetryAttempts": 2}}},
 }
-# What lies in the queues while the new code is deployed: every kind of message there is.
+# Messages of each kind that are in the queues while the new version is deployed.
 MESSAGES: list[tuple[str, dict[str, Any]]] = [
     ("fraud", FULL),
     ("fraud", {"hyperparameter_ranges": RANGES}),
@@ -61,7 +61,7 @@ MESSAGES: list[tuple[str, dict[str, Any]]] = [
 
 
 def leave_behind(account: Account) -> list[str]:
-    """A ledger with an entry in every state; the names of the tuning jobs that exist."""
+    """Write entries in every state and return the names of the existing tuning jobs."""
     account.request("vision", "done")
     account.request("fraud", "bad", template="no-such-template")
     account.send("fraud", {"action": "cancel", "request_id": "cancelled-early"})
@@ -89,7 +89,7 @@ def leave_behind(account: Account) -> list[str]:
 
 
 def make_room(account: Account) -> None:
-    """One tuning job is to be stopped for another request; one was, and its request goes on."""
+    """Write a tuning job that is to be preempted, and one whose request is queued again."""
     dispatcher = account.dispatcher()
     ledger, now = dispatcher.ledger, dispatcher.clock()
     rooms = [
@@ -133,7 +133,7 @@ def entry(account: Account, request_id: str) -> Entry:
 
 
 def items(account: Account) -> list[dict[str, Any]]:
-    """Everything in the ledger, as DynamoDB has it."""
+    """Return all items of the ledger as DynamoDB stores them."""
     pages = account.dynamodb.get_paginator("scan").paginate(TableName="hpoq-ledger")
     found = [item for page in pages for item in page["Items"]]
     return sorted(found, key=lambda item: (item["team"]["S"], item["id"]["S"]))

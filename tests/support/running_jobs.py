@@ -10,12 +10,17 @@ from tests.support.dispatcher_account import Account
 
 
 class Running:
-    """SageMaker whose tuning jobs run until they are taken from ``running``; moto's end at once."""
+    """A SageMaker whose tuning jobs run until they are removed from ``running``.
+
+    The tuning jobs of moto end at once.
+    """
 
     def __init__(self, account: Account) -> None:
         self._real = account.dispatcher().tuning
         self.running: list[str] = []
-        self.left: dict[str, int] = {}  # training jobs that have not ended, of those that drain
+        self.left: dict[
+            str, int
+        ] = {}  # the number of training jobs that have not ended, by tuning job
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)

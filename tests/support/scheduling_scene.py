@@ -1,4 +1,4 @@
-"""Short words for snapshots and plans."""
+"""Snapshots, plans and Hypothesis strategies for them."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ holders_of = st.lists(
 
 
 def a_teams_settings() -> st.SearchStrategy[dict[str, Any]]:
-    """What one of three teams may have been given; together no more than there is."""
+    """Return the settings of one of three teams, whose guarantees add up to at most 1."""
 
     def of(guaranteed: float, lent: float, borrowed: float | None, weight: float) -> dict[str, Any]:
         fields = {"guaranteed_share": guaranteed, "lend": guaranteed * lent, "weight": weight}

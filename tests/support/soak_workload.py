@@ -1,4 +1,4 @@
-"""What teams send during a soak: good, repeated, bad and cancelled requests."""
+"""The messages that teams send during a soak test: new, repeated, bad and cancelled requests."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ RANGES = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}
 
 @dataclass
 class Sender:
-    """Sends at random and remembers what it sent."""
+    """A sender of random messages that records what it has sent."""
 
     send: Callable[[str, str], None]  # team, body
     draw: random.Random
-    parents: dict[Key, Key | None] = field(default_factory=dict)  # of every good request
+    parents: dict[Key, Key | None] = field(default_factory=dict)  # the parent of each good request
     cancelled: set[Key] = field(default_factory=set)
     bad: dict[str, set[str]] = field(default_factory=lambda: {team: set() for team in TEAMS})
     _bodies: list[tuple[str, str]] = field(default_factory=list)
 
     def some(self) -> None:
-        """One to three messages."""
+        """Send one to three messages."""
         for team, body in self._chosen():
             self.send(team, body)
 
@@ -37,7 +37,7 @@ class Sender:
         yield team, body
         fate = self.draw.random()
         if fate < 0.10:
-            yield self.draw.choice(self._bodies)  # a client that is not sure it has sent it
+            yield self.draw.choice(self._bodies)  # a client that repeats a message after a timeout
         elif fate < 0.18:
             victim = self.draw.choice(list(self.parents))
             self.cancelled.add(victim)
@@ -48,7 +48,7 @@ class Sender:
             yield team, bad
 
     def may_be_cancelled(self, key: Key) -> bool:
-        """Its team cancelled it, or what it waited for."""
+        """Return whether the team has cancelled a request or one of its ancestors."""
         parent = self.parents[key]
         return key in self.cancelled or (parent is not None and self.may_be_cancelled(parent))
 

@@ -1,4 +1,4 @@
-"""A deployment whose training jobs take milliseconds, for tests about many of them."""
+"""A deployment whose training jobs take milliseconds, for tests with many training jobs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ tuning_job:
 
 
 def deploy(cloud: Cloud, name: str, folder: Path, **context: object) -> Deployed:
-    """Deploy the project with one more template and one more script, as DevOps would add them."""
+    """Deploy the project with an additional template and training script."""
     project = folder / name
     for part in ("infra", "lambdas", "layers"):
         shutil.copytree(ROOT / part, project / part, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,4 +1,4 @@
-"""A tuning job as SageMaker describes and lists it."""
+"""Tuning jobs and training jobs as SageMaker describes and lists them."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ ROUNDS = 80
 
 
 class Unreliable:
-    """A port whose calls fail at random, before or after they took effect."""
+    """A port whose calls fail at random, before or after they take effect."""
 
     def __init__(self, port: object, draw: random.Random, share: float) -> None:
         self._port, self._draw, self._share = port, draw, share
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         real: Callable[..., Any] = getattr(self._port, name)
-        if name == "publish":  # best effort by contract: its adapters do not raise
+        if name == "publish":  # best effort by contract: adapters of this method do not raise
             return real
 
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -86,13 +86,15 @@ def run_two_failing_dispatchers(seed: int) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        account.clock.now += timedelta(seconds=40)  # a killed one's lease lasts 15 minutes
+        account.clock.now += timedelta(
+            seconds=40
+        )  # the lease of a killed dispatcher lasts 15 minutes
         account.sagemaker.end_due()
         account.queues.reappear()
         assert len(account.sagemaker.running) <= LIMIT
         promised = [job.tuning_job_name for job in account.ledger.active()]
         ended = account.sagemaker.ended
-        assert sum(name not in ended for name in promised) <= LIMIT, "promises count too"
+        assert sum(name not in ended for name in promised) <= LIMIT, "promised jobs count, too"
 
     report = account.run_to_end()
 
