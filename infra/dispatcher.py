@@ -88,7 +88,7 @@ class DispatcherFunction(Construct):
             memory_size=settings.memory_mb,
             reserved_concurrent_executions=settings.reserved_concurrency,
             retry_attempts=2,
-            max_event_age=HEARTBEAT,  # an older event tells no more than the heartbeat does
+            max_event_age=HEARTBEAT,  # the next heartbeat does the work of older events
             on_failure=destinations.SqsDestination(self.failures),
         )
         acknowledge(

@@ -43,7 +43,7 @@ class TrainingResources(Construct):
                     abort_incomplete_multipart_upload_after=cdk.Duration.days(7),
                     noncurrent_version_expiration=cdk.Duration.days(30),
                 ),
-                # Each training job overwrites its checkpoint again and again.
+                # Training jobs overwrite their checkpoints repeatedly.
                 s3.LifecycleRule(
                     prefix="checkpoints/", noncurrent_version_expiration=cdk.Duration.days(1)
                 ),
@@ -88,7 +88,7 @@ class TrainingResources(Construct):
         images = f"arn:{cdk.Aws.PARTITION}:ecr:{cdk.Aws.REGION}:*:repository/*"
         self._allow(objects, self.bucket.arn_for_objects("*"))
         self._allow(["s3:ListBucket", "s3:GetBucketLocation"], self.bucket.bucket_arn)
-        # A tuning job starts training jobs for days, with the code of the day it was created.
+        # A tuning job starts training jobs for days, all with the code from when it was created.
         source = self.source.bucket.arn_for_objects(f"{self._assets}*")
         self._allow(["s3:GetObject"], source)
         self._allow(
@@ -112,7 +112,7 @@ class TrainingResources(Construct):
         qualifier = given or cdk.DefaultStackSynthesizer.DEFAULT_QUALIFIER
         for finding, reason in {
             f"Resource::arn:<AWS::Partition>:s3:::cdk-{qualifier}-assets-<AWS::AccountId>-"
-            f"<AWS::Region>/{self._assets}*": "The code of this deployment, of any day.",
+            f"<AWS::Region>/{self._assets}*": "All versions of this deployment's code.",
             f"Resource::<{bucket}.Arn>/*": "SageMaker names the objects of each training job.",
             "Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:"
             "log-group:/aws/sagemaker/TrainingJobs*": "SageMaker names the log streams.",

@@ -1,4 +1,4 @@
-"""The synthesised template: what a reviewer would look for."""
+"""The synthesized template has the properties that a reviewer would look for."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_each_team_has_an_encrypted_queue_that_keeps_messages_14_days(template: 
     )
 
 
-def test_every_queue_and_the_bucket_refuse_plain_http(template: Template) -> None:
+def test_every_queue_and_the_bucket_reject_plain_http(template: Template) -> None:
     queues = template.find_resources("AWS::SQS::Queue")
     policies = template.find_resources("AWS::SQS::QueuePolicy")
     assert len(policies) == len(queues)
@@ -60,7 +60,7 @@ def test_every_queue_and_the_bucket_refuse_plain_http(template: Template) -> Non
             assert any(secure.items() <= statement.items() for statement in statements)
 
 
-def test_the_ledger_is_on_demand_and_can_be_restored(template: Template) -> None:
+def test_the_ledger_is_on_demand_with_point_in_time_recovery(template: Template) -> None:
     template.has_resource(
         "AWS::DynamoDB::Table",
         {
@@ -136,7 +136,7 @@ def test_invocations_are_traced_and_the_role_may_send_traces_and_nothing_else_of
     assert actions == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
-def test_the_heartbeat_and_both_events_wake_it(template: Template) -> None:
+def test_the_heartbeat_and_both_events_invoke_the_dispatcher(template: Template) -> None:
     template.has_resource_properties(
         "AWS::Events::Rule", {"ScheduleExpression": "rate(10 minutes)"}
     )
@@ -200,7 +200,7 @@ def test_a_customer_key_encrypts_queues_table_bucket_and_logs() -> None:
 
 
 def nag(folder: Path, **settings: Any) -> list[tuple[str, list[str]]]:
-    """What both packs say of the whole app: conclusion and findings of each."""
+    """Return the conclusion and the findings of both packs for the whole app."""
     app = cdk.App(outdir=str(folder), context={"aws:cdk:bundling-stacks": []})
     stack = HpoStack(app, "hpoq", settings=Settings(**({"teams": TEAMS} | settings)))
     acknowledge_nist(stack, has_key="kms_key_arn" in settings)
@@ -214,12 +214,14 @@ def nag(folder: Path, **settings: Any) -> list[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize("settings", [{}, ALL], ids=["defaults", "all settings"])
-def test_neither_aws_solutions_nor_nist_objects(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_aws_solutions_and_nist_report_no_findings(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
     assert nag(tmp_path, **settings) == [("success", []), ("success", [])]
 
 
 @pytest.mark.parametrize("place", ["infra.training.acknowledge", f"{__name__}.acknowledge_nist"])
-def test_a_finding_without_a_reason_fails_the_synth(
+def test_a_finding_without_a_reason_fails_the_synthesis(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(place, lambda *_, **__: None)
@@ -228,7 +230,7 @@ def test_a_finding_without_a_reason_fails_the_synth(
 
 
 @pytest.mark.parametrize("settings", [{}, ALL], ids=["defaults", "all settings"])
-def test_cfn_lint_has_no_objection(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_cfn_lint_reports_no_findings(settings: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "hpoq.template.json"
     file.write_text(json.dumps(synthesize(**settings).to_json()))
     command = [str(Path(sys.executable).with_name("cfn-lint")), str(file)]
@@ -244,7 +246,7 @@ def alarms(template: Template) -> dict[str, dict[str, Any]]:
     return {each["Properties"]["AlarmName"]: each["Properties"] for each in found}
 
 
-def test_every_alarm_tells_the_topic_and_names_a_section_that_the_runbook_has(
+def test_every_alarm_notifies_the_topic_and_names_a_section_of_the_runbook(
     template: Template,
 ) -> None:
     text = (ROOT / "docs" / "runbook.md").read_text()
@@ -269,14 +271,14 @@ def test_each_team_has_its_alarms_and_the_deployment_eight_more(template: Templa
     assert len(names) == 8 + 2 * len(TEAMS)
 
 
-def test_silence_for_half_an_hour_is_an_alarm(template: Template) -> None:
+def test_half_an_hour_without_cycles_is_an_alarm(template: Template) -> None:
     alarm = alarms(template)["hpoq-no-cycle"]
     assert alarm["TreatMissingData"] == "breaching"
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 1800
 
 
 def read_metrics(template: Template) -> set[tuple[str, str]]:
-    """Our metrics on the screen and in the alarms: name, and dimension besides the service."""
+    """Return name and second dimension of our metrics on the dashboard and in the alarms."""
     (screen,) = template.find_resources("AWS::CloudWatch::Dashboard").values()
     parts = screen["Properties"]["DashboardBody"]["Fn::Join"][1]
     body = json.loads("".join(part if isinstance(part, str) else "x" for part in parts))
@@ -300,7 +302,7 @@ def read_metrics(template: Template) -> set[tuple[str, str]]:
     return found
 
 
-def test_alarms_and_screen_read_the_metrics_that_the_dispatcher_writes_and_all_of_them(
+def test_alarms_and_dashboard_read_exactly_the_metrics_that_the_dispatcher_writes(
     template: Template,
 ) -> None:
     # observability/test_telemetry.py shows that the handler writes exactly these.
@@ -316,7 +318,7 @@ def test_the_dashboard_is_one_screen(template: Template) -> None:
     assert len(titles) == len(set(titles))
 
 
-def test_an_address_gets_the_alarms_by_mail() -> None:
+def test_an_email_address_is_subscribed_to_the_alarms() -> None:
     synthesize(alarm_email="on-call@example.com").has_resource_properties(
         "AWS::SNS::Subscription", {"Protocol": "email", "Endpoint": "on-call@example.com"}
     )
@@ -325,7 +327,7 @@ def test_an_address_gets_the_alarms_by_mail() -> None:
 # A team's own topic
 
 
-def test_a_team_that_wants_it_gets_a_topic_that_only_its_rule_may_publish_to() -> None:
+def test_a_team_with_notify_has_a_topic_that_only_its_rule_may_publish_to() -> None:
     template = synthesize(**ALL)
     (topic,) = template.find_resources(
         "AWS::SNS::Topic", {"Properties": {"TopicName": "hpoq-fraud-changes"}}
@@ -381,7 +383,7 @@ def test_without_the_setting_no_team_has_a_topic(template: Template) -> None:
 # Settings that widen the training role
 
 
-def test_prefixes_of_the_guardrails_are_what_training_may_read_and_write_besides() -> None:
+def test_training_may_also_read_and_write_the_prefixes_of_the_guardrails() -> None:
     text = json.dumps(statements(synthesize(**ALL), "Training"))
     assert ":s3:::data/credit/*" in text
     assert ":s3:::models/fraud/*" in text
@@ -440,7 +442,7 @@ def context(**values: Any) -> Any:
         ({"python_version": "2.7"}, "python_version"),
     ],
 )
-def test_a_wrong_setting_is_named_by_its_key(values: dict[str, Any], key: str) -> None:
+def test_an_invalid_setting_is_named_by_its_key(values: dict[str, Any], key: str) -> None:
     with pytest.raises(InvalidSettings) as caught:
         read_settings(context(**values))
     assert caught.value.key.startswith(key)
@@ -453,15 +455,19 @@ def test_the_command_line_may_give_json() -> None:
     assert read_settings(context(reserved_concurrency="none")).reserved_concurrency is None
 
 
-# What travels with the stack
+# Assets
 
 
-def test_the_functions_zip_carries_settings_the_dispatcher_reads(tmp_path: Path) -> None:
+def test_the_zip_of_the_function_contains_settings_that_the_dispatcher_reads(
+    tmp_path: Path,
+) -> None:
     write_function(tmp_path, Settings(teams=TEAMS).deployment)
     parse_deployment(json.loads((tmp_path / "deployment.json").read_text()))
     assert (tmp_path / "hpo_dispatcher" / "templates" / "smoke.yaml").exists()
     compiled = {path.name.split(".")[0] for path in tmp_path.rglob("*.pyc")}
-    assert compiled == {path.stem for path in tmp_path.rglob("*.py")}, "or each cold start compiles"
+    assert compiled == {path.stem for path in tmp_path.rglob("*.py")}, (
+        "otherwise each cold start compiles"
+    )
 
 
 def test_the_training_archive_is_flat_and_the_same_every_time(tmp_path: Path) -> None:

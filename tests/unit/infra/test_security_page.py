@@ -1,4 +1,4 @@
-"""docs/security.md lists every action of every role, and no other."""
+"""docs/security.md lists exactly the actions of every role."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROW = re.compile(r"^\| (`.+?) \|", re.MULTILINE)
 
 
 def written(heading: str) -> set[str]:
-    """The actions in the first column below a heading; a service is named once a row."""
+    """Return the actions in the first column below a heading; a row names a service once."""
     section = PAGE.split(f"### {heading}\n", 1)[1].split("\n### ", 1)[0].split("\n## ", 1)[0]
     actions: set[str] = set()
     for row in ROW.findall(section):
@@ -45,21 +45,21 @@ def template() -> Template:
     ("heading", "role"),
     [("The dispatcher's role", "Dispatcher"), ("The training role", "Training")],
 )
-def test_every_action_of_a_role_is_on_the_page_and_no_other(
+def test_the_page_lists_exactly_the_actions_of_a_role(
     template: Template, heading: str, role: str
 ) -> None:
     granted = set().union(*map(listed, statements(template, role)))
     assert written(heading) == granted
 
 
-def test_every_action_of_a_teams_policy_is_on_the_page_and_no_other(template: Template) -> None:
+def test_the_page_lists_exactly_the_actions_of_a_teams_policy(template: Template) -> None:
     policies = template.find_resources("AWS::IAM::ManagedPolicy").values()
     (fraud,) = [p for p in policies if p["Properties"]["ManagedPolicyName"] == "hpoq-fraud-team"]
     granted = set().union(*map(listed, fraud["Properties"]["PolicyDocument"]["Statement"]))
     assert written("A team's managed policy") == granted
 
 
-# A customer key from end to end: where each resource says which key it is encrypted with.
+# The property of each resource that names its customer key.
 ENCRYPTED = {
     "AWS::SQS::Queue": "KmsMasterKeyId",
     "AWS::DynamoDB::Table": "SSESpecification.KMSMasterKeyId",
@@ -74,7 +74,7 @@ ENCRYPTED = {
 
 
 @pytest.mark.parametrize(("kind", "path"), ENCRYPTED.items())
-def test_a_customer_key_encrypts_every_resource_that_holds_anything(
+def test_a_customer_key_encrypts_every_resource_that_stores_data(
     template: Template, kind: str, path: str
 ) -> None:
     resources = template.find_resources(kind)

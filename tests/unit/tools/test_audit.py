@@ -10,33 +10,33 @@ from tools.settings_reference import PAGE, filled, reference
 OPEN_PORT = Finding("NET-1", "AWS::EC2::Instance.Door", "a port is open")
 
 
-def test_a_finding_that_no_reason_accepts_is_left() -> None:
+def test_a_finding_without_a_reason_is_reported() -> None:
     outcome = weigh([OPEN_PORT], {})
     assert outcome.findings == (OPEN_PORT,)
     assert outcome.verdict == "1 to review; 0 accepted with a reason"
 
 
-def test_a_reason_accepts_its_rule_at_its_places_only() -> None:
+def test_a_reason_only_accepts_its_rule_at_its_places() -> None:
     elsewhere = Finding("NET-1", "AWS::EC2::Instance.Window", "a port is open")
     outcome = weigh([OPEN_PORT, elsewhere], {("NET-1", "*.Door"): "it is a door"})
     assert outcome.findings == (elsewhere,)
     assert outcome.accepted == 1
 
 
-def test_a_reason_with_nothing_left_to_accept_is_a_finding() -> None:
+def test_a_reason_that_accepts_nothing_is_a_finding() -> None:
     (stale,) = weigh([], {("NET-1", "*.Door"): "it is a door"}).findings
     assert stale.rule == "NET-1"
     assert "no longer found" in stale.text
 
 
-def test_the_settings_reference_is_up_to_date_and_whole() -> None:
+def test_the_settings_reference_is_up_to_date_and_complete() -> None:
     page = PAGE.read_text()
     assert filled(page) == page, "run: python -m tools.settings_reference"
     for key in Settings.model_fields:
         assert f"| `{key}` |" in reference()
 
 
-def test_the_costs_are_those_of_the_code_and_the_readme_says_the_same() -> None:
+def test_the_costs_are_up_to_date_on_the_page_and_in_the_readme() -> None:
     page = costs.PAGE.read_text()
     assert costs.filled(page) == page, "run: python -m tools.costs"
     watching = [
