@@ -214,9 +214,7 @@ def nag(folder: Path, **settings: Any) -> list[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize("settings", [{}, ALL], ids=["defaults", "all settings"])
-def test_aws_solutions_and_nist_report_no_findings(
-    settings: dict[str, Any], tmp_path: Path
-) -> None:
+def test_aws_solutions_and_nist_find_nothing(settings: dict[str, Any], tmp_path: Path) -> None:
     assert nag(tmp_path, **settings) == [("success", []), ("success", [])]
 
 
@@ -458,16 +456,14 @@ def test_the_command_line_may_give_json() -> None:
 # Assets
 
 
-def test_the_zip_of_the_function_contains_settings_that_the_dispatcher_reads(
+def test_the_zip_file_contains_settings_that_the_dispatcher_reads(
     tmp_path: Path,
 ) -> None:
     write_function(tmp_path, Settings(teams=TEAMS).deployment)
     parse_deployment(json.loads((tmp_path / "deployment.json").read_text()))
     assert (tmp_path / "hpo_dispatcher" / "templates" / "smoke.yaml").exists()
     compiled = {path.name.split(".")[0] for path in tmp_path.rglob("*.pyc")}
-    assert compiled == {path.stem for path in tmp_path.rglob("*.py")}, (
-        "otherwise each cold start compiles"
-    )
+    assert compiled == {path.stem for path in tmp_path.rglob("*.py")}, "cold starts would compile"
 
 
 def test_the_training_archive_is_flat_and_the_same_every_time(tmp_path: Path) -> None:
