@@ -15,7 +15,8 @@ from hpo_dispatcher.contract.settings import Limits
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
 from hpo_dispatcher.scheduling.plan import RESERVE_AFTER, Capacity, Head, Snapshot, plan
 from hpo_dispatcher.tuning_job.build import Demand
-from hpoq.simulation.simulate import Conditions, Simulation, SimulationResult
+from hpoq.simulation.result import SimulationResult
+from hpoq.simulation.simulate import Conditions, Simulation
 from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
 from tests.support.waiting_times import waited_job_ends
 

@@ -1,4 +1,4 @@
-"""Run notebooks from top to bottom, as CI does, and keep their outputs.
+"""Run notebooks from top to bottom, as CI does, and save their outputs.
 
 python notebooks/execute.py notebooks/*.ipynb
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-TIMEOUT = 600  # seconds a cell
-# What differs from machine to machine says nothing to a reader.
+TIMEOUT = 600  # seconds per cell
+# Paths and terminal codes, which differ between machines.
 NOISE = re.compile(r"/[\w./-]+/(?=\.hpoq)|\x1b\[[0-9;?]*[a-zA-Z]")
 
 

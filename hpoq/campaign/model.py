@@ -22,7 +22,7 @@ class CampaignModel(BaseModel):
 
 
 class AccountLimits(CampaignModel):
-    """How much may run at once, and how large one tuning job may be."""
+    """The limits on what runs at once and on the size of one tuning job."""
 
     tuning_jobs: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = aws_limits.TUNING_JOBS
     parallel_training_jobs: Annotated[int, Field(ge=1, le=aws_limits.PARALLEL_TRAINING_JOBS)] = (

@@ -13,7 +13,7 @@ from hpoq.cli.output import duration, print_json, say, show
 from hpoq.simulation.workload import WORKLOADS
 
 if TYPE_CHECKING:
-    from hpoq.simulation.simulate import SimulationResult
+    from hpoq.simulation.result import SimulationResult
     from hpoq.simulation.workload import Workload
 
 Name = Annotated[

@@ -37,7 +37,7 @@ class Shares:
         self._wanting: defaultdict[str, float] = defaultdict(float)  # team -> seconds
 
     def pass_for(self, seconds: float) -> None:
-        """Account for a time in which nothing changes."""
+        """Add a time in which nothing changes to the integrals."""
         if seconds <= 0 or not (self._queues.waiting() or self._ledger.queued()):
             return
         self._backlogged += seconds

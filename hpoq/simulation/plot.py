@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hpoq.errors import NotInstalled
-from hpoq.simulation.simulate import SimulationResult
+from hpoq.simulation.result import SimulationResult
 
 MAX_POINTS = 2000
 

@@ -32,7 +32,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedRun:
-    """How long a simulated tuning job runs, and whether it fails."""
+    """The duration of a simulated tuning job, and whether it fails."""
 
     seconds: float
     fails: bool = False

@@ -7,29 +7,22 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from hpo_dispatcher.contract.entry import Status
-from hpo_dispatcher.contract.settings import Deployment, Environment, FrameworkImage, Template
 from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
-from hpo_dispatcher.tuning_job.builder import JobBuilder
+from hpoq.simulation.deployment import simulated_builder
 from hpoq.simulation.fairness import Shares
 from hpoq.simulation.in_memory_ports import MemoryEvents, MemoryLedger, MemoryQueues
+from hpoq.simulation.result import Moment, SimulationResult, percentiles
 from hpoq.simulation.sagemaker import SimulatedRun, SimulatedSageMaker
 from hpoq.simulation.workload import Arrival, Workload, message
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HEARTBEAT = timedelta(minutes=10)
 CYCLE = timedelta(seconds=2)  # duration of a cycle; events during it wait for its end
-TEMPLATE = Template(
-    description="simulated",
-    image="123456789012.dkr.ecr.us-east-1.amazonaws.com/simulated:1",
-    request={"objective": {"metric": "m", "type": "Maximize"}},
-    tuning_job={"TrainingJobDefinition": {"ResourceConfig": {"InstanceType": "ml.m5.large"}}},
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,62 +74,12 @@ class _Rate(TokenBucket):
             super().take()
 
 
-class _NoImages:
-    def uri(self, image: FrameworkImage, instance_type: str) -> str:
-        return TEMPLATE.image if isinstance(TEMPLATE.image, str) else ""
-
-
 @dataclass
 class _FixedQuotas:
     instances: dict[str, int]
 
     def training_instances(self) -> dict[str, int]:
         return self.instances
-
-
-@dataclass(frozen=True, kw_only=True)
-class Moment:
-    """The running and queued requests after a cycle, by team."""
-
-    hours: float
-    running: dict[str, int]
-    queued: dict[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimulationResult:
-    """The result of a simulation."""
-
-    workload: str
-    requests: int
-    completed: int
-    failed: int
-    cancelled: int  # such as requests whose parents failed
-    lost: int
-    duplicated: int  # tuning jobs created beyond one per request
-    peak: int
-    slots: int
-    hours: float
-    utilization: float  # of the slots, while requests were queued
-    instance_utilization: dict[str, float]  # of each quota, while requests were queued
-    # Largest mean shortfall of a team from its fair share, as a part of the account.
-    fairness_gap: float
-    cycles: int
-    calls: dict[str, int]
-    calls_per_job: float
-    sagemaker_calls_per_job: float
-    over_quota: int  # tuning jobs that were started beyond a quota
-    waits: dict[str, dict[str, float]] = field(default_factory=dict)  # team -> percentile -> s
-    starts: Sequence[tuple[float, str, str]] = ()  # (seconds, team, request id)
-    ends: Sequence[float] = ()
-    moments: Sequence[Moment] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the totals for ``--json``, without individual starts, ends and moments."""
-        omitted = ("starts", "ends", "moments")
-        return {
-            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in omitted
-        }
 
 
 class Simulation:
@@ -248,28 +191,8 @@ class Simulation:
             self._moments.append(Moment(hours=hours, running=dict(running), queued=queued))
 
     def _dispatcher(self) -> Dispatcher:
-        deployment = Deployment.model_validate(
-            {
-                "teams": self.workload.teams,
-                "limits": {"tuning_jobs": self.workload.slots},
-                "default_template": "simulated",
-            }
-        )
-        builder = JobBuilder(
-            deployment=deployment,
-            environment=Environment(
-                deployment="simulated",
-                ledger_table="ledger",
-                artifact_bucket="artifacts",
-                training_role_arn="arn:aws:iam::123456789012:role/simulated",
-                training_source="s3://artifacts/source.tar.gz",
-                region="us-east-1",
-            ),
-            templates={"simulated": TEMPLATE},
-            images=_NoImages(),
-        )
         return Dispatcher(
-            builder=builder,
+            builder=simulated_builder(self.workload),
             queues=self.queues,
             ledger=self.ledger,
             tuning=self.sagemaker,
@@ -319,7 +242,7 @@ class Simulation:
             calls_per_job=calls.total() / jobs,
             sagemaker_calls_per_job=sagemaker / jobs,
             over_quota=self.sagemaker.beyond_quota,
-            waits={team: _percentiles(values) for team, values in sorted(waits.items())},
+            waits={team: percentiles(values) for team, values in sorted(waits.items())},
             starts=[
                 ((entry.started_at - START).total_seconds(), entry.team, entry.request_id)
                 for entry in started
@@ -328,11 +251,3 @@ class Simulation:
             ends=self._ends,
             moments=self._moments or (),
         )
-
-
-def _percentiles(values: list[float]) -> dict[str, float]:
-    ordered = sorted(values)
-    return {
-        f"p{share}": ordered[min(len(ordered) - 1, len(ordered) * share // 100)]
-        for share in (50, 90, 99, 100)
-    }

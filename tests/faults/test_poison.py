@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.contract.errors import LONGEST
+from hpo_dispatcher.contract.errors import MAX_PART_LENGTH
 from hpo_dispatcher.contract.request import parse_message
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.ports import Refused, TuningService
-from hpoq.simulation.simulate import TEMPLATE, Simulation
+from hpoq.simulation.deployment import TEMPLATE
+from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
 from infra.request_queue import MAX_MESSAGE_BYTES
 from tests.support.dispatcher_account import RANGES, Account, account, ample_time, session
@@ -174,7 +175,7 @@ def test_each_of_ten_thousand_bad_messages_is_dead_lettered_and_every_good_one_r
 
 
 def told(error: Any) -> list[bool]:
-    return [0 < len(words) <= LONGEST for words in (error.field, error.problem, error.fix)]
+    return [0 < len(words) <= MAX_PART_LENGTH for words in (error.field, error.problem, error.fix)]
 
 
 def of(**fields: object) -> str:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.cycle.pacing import Deadline
-from hpoq.simulation.simulate import Conditions, Simulation, SimulationResult
+from hpoq.simulation.result import SimulationResult
+from hpoq.simulation.simulate import Conditions, Simulation
 from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
 from tests.support.waiting_times import waited_job_ends
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpoq.simulation.simulate import SimulationResult
+from hpoq.simulation.result import SimulationResult
 
 
 def waited_job_ends(report: SimulationResult) -> int:

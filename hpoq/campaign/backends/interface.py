@@ -23,7 +23,7 @@ class Backend(Protocol):
         """The campaign's tuning jobs in SageMaker."""
 
     def follow(self, plan: CampaignPlan) -> None:
-        """Manage the jobs of this plan from now on.
+        """Read and control the jobs of this plan from now on.
 
         Raises:
             OtherCampaign: the account holds a campaign of this name made from another plan.

@@ -68,11 +68,11 @@ class CampaignTuningJobs:
         return dict(self._states)
 
     def created(self, number: int) -> None:
-        """Note a job that was just created, which a list may not contain yet."""
+        """Add a job that was just created, which a list may not contain yet."""
         self._states.setdefault(number, JobState(number=number, status=Status.IN_PROGRESS))
 
     def stopping(self, number: int) -> None:
-        """Note a job that was asked to stop."""
+        """Mark a job that was asked to stop."""
         state = self._states.get(number)
         if state is not None and not state.status.ended:
             self._states[number] = replace(state, status=Status.STOPPING)

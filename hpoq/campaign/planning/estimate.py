@@ -22,7 +22,7 @@ LOW, HIGH = 0.1, 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class PlanEstimate:
-    """What a plan takes."""
+    """The estimated time, size and cost of a plan."""
 
     strategy: str
     tuning_jobs: int

@@ -13,7 +13,7 @@ from hpoq.campaign.planning.strategies.strategy import Strategy
 from hpoq.campaign.planning.waves import next_wave
 
 
-class Hyperband(Strategy):
+class HyperbandStrategy(Strategy):
     """Tuning jobs that stop poor trials early, each as large as possible for its brackets."""
 
     name = "hyperband"

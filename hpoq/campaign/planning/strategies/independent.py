@@ -13,7 +13,7 @@ from hpoq.campaign.planning.strategies.strategy import Strategy, require_whole_g
 from hpoq.campaign.planning.waves import next_wave
 
 
-class Independent(Strategy):
+class IndependentStrategy(Strategy):
     """Tuning jobs side by side, each with its own seed or its own part of the grid."""
 
     name = "independent"

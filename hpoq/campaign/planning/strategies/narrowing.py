@@ -15,7 +15,7 @@ from hpoq.campaign.planning.waves import next_wave, wave_count
 EXPLORATION_SHARE = 0.2
 
 
-class Narrowing(Strategy):
+class NarrowingStrategy(Strategy):
     """Waves whose ranges shrink around the best results of all jobs before."""
 
     name = "narrowing"

@@ -7,15 +7,22 @@ the report read this list and know no strategy by name.
 from __future__ import annotations
 
 from hpoq.campaign.errors import InvalidPlan
-from hpoq.campaign.planning.strategies.hyperband import Hyperband
-from hpoq.campaign.planning.strategies.independent import Independent
-from hpoq.campaign.planning.strategies.narrowing import Narrowing
-from hpoq.campaign.planning.strategies.single import Single
+from hpoq.campaign.planning.strategies.hyperband import HyperbandStrategy
+from hpoq.campaign.planning.strategies.independent import IndependentStrategy
+from hpoq.campaign.planning.strategies.narrowing import NarrowingStrategy
+from hpoq.campaign.planning.strategies.single import SingleStrategy
 from hpoq.campaign.planning.strategies.strategy import Strategy
-from hpoq.campaign.planning.strategies.warm_waves import WarmWaves
+from hpoq.campaign.planning.strategies.warm_waves import WarmWavesStrategy
 
 STRATEGIES: dict[str, Strategy] = {
-    each.name: each for each in (Single(), Independent(), WarmWaves(), Narrowing(), Hyperband())
+    each.name: each
+    for each in (
+        SingleStrategy(),
+        IndependentStrategy(),
+        WarmWavesStrategy(),
+        NarrowingStrategy(),
+        HyperbandStrategy(),
+    )
 }
 
 

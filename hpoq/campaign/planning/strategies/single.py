@@ -13,7 +13,7 @@ from hpoq.campaign.planning.strategies.strategy import Strategy, require_whole_g
 from hpoq.campaign.planning.waves import next_wave
 
 
-class Single(Strategy):
+class SingleStrategy(Strategy):
     """One tuning job."""
 
     name = "single"

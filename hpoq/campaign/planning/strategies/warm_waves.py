@@ -14,7 +14,7 @@ from hpoq.campaign.planning.strategies.strategy import Strategy, require_bayesia
 from hpoq.campaign.planning.waves import next_wave, wave_count
 
 
-class WarmWaves(Strategy):
+class WarmWavesStrategy(Strategy):
     """Waves of tuning jobs, each warm-started from the best of the wave before."""
 
     name = "warm-waves"

@@ -91,7 +91,7 @@ def test_the_best_so_far_never_gets_worse() -> None:
         assert (steps >= 0).all() if goal == "Maximize" else (steps <= 0).all()
 
 
-def test_what_decides_the_objective_matters_most() -> None:
+def test_the_decisive_hyperparameter_is_the_most_important() -> None:
     plan = plan_of(1_000)
     found = series.importances(frame(plan, trials(plan)), series.searched(plan))
     assert sum(found.values()) == pytest.approx(1)
@@ -99,7 +99,7 @@ def test_what_decides_the_objective_matters_most() -> None:
     assert found["batch-size"] < 0.1
 
 
-def test_parallelism_counts_what_runs_at_once() -> None:
+def test_parallelism_counts_trials_at_once() -> None:
     plan = plan_of(400)
     table = frame(plan, trials(plan))
     assert series.parallelism(table)["at_once"].max() == plan.slots
@@ -115,7 +115,7 @@ def test_failures_are_grouped_by_reason() -> None:
     assert groups["no finite objective"] == nan
 
 
-def test_still_pictures_are_well_formed_and_show_every_usable_trial() -> None:
+def test_static_pictures_are_well_formed_and_show_every_usable_trial() -> None:
     plan = plan_of(200)
     table = frame(plan, trials(plan))
     usable = int(table["usable"].sum())
@@ -127,7 +127,7 @@ def test_still_pictures_are_well_formed_and_show_every_usable_trial() -> None:
         assert len(root.findall("{http://www.w3.org/2000/svg}circle")) == dots
 
 
-def test_still_pictures_show_campaigns_of_any_shape() -> None:
+def test_static_pictures_show_campaigns_of_any_shape() -> None:
     """Few trials, equal objectives, one wave, logarithmic and narrow ranges."""
     for count in (1, 2, 60):
         plan = plan_of(count, "single")
@@ -171,13 +171,13 @@ def test_logarithmic_axes_are_labelled_at_powers_of_ten(
     assert [label for _, label in found] == labelled
 
 
-def test_lines_are_drawn_one_for_each_column() -> None:
+def test_one_line_is_drawn_for_each_column() -> None:
     table = pd.DataFrame({"Queued": [9, 4, 0], "<Completed>": [0, 5, 9]}, index=[0.0, 2.0, 4.0])
     root = ElementTree.fromstring(svg.lines(table, "requests", "seconds"))
     drawn = root.findall("{http://www.w3.org/2000/svg}polyline")
     assert [len((line.get("points") or "").split()) for line in drawn] == [3, 3]
     rising, falling = ([float(p.split(",")[1]) for p in (line.get("points") or "").split()]
                        for line in drawn)  # fmt: skip
-    assert rising == sorted(rising, reverse=True)  # pixels count downwards
+    assert rising == sorted(rising, reverse=True)  # pixels count from the top
     assert falling == sorted(falling)
     assert "<Completed>" in [text.text for text in root.iter() if text.tag.endswith("text")]

@@ -68,22 +68,22 @@ def test_the_instance_quota_is_read_by_name_over_all_pages() -> None:
     assert limits_of(session, "ml.g5.xlarge") == {}
 
 
-def test_an_account_out_of_reach_leaves_the_documented_limits() -> None:
+def test_an_unreachable_account_leaves_the_documented_limits() -> None:
     session: Any = Quotas(reachable=False)
     assert limits_of(session, "ml.m5.large") == {}
 
 
-def test_messages_have_seeds_tags_and_limits_of_their_own() -> None:
+def test_each_message_has_its_own_seed_tags_and_limits() -> None:
     made = plan()
     messages = [message(made, job) for job in made.jobs]
     seeds = {m["overrides"]["HyperParameterTuningJobConfig"]["RandomSeed"] for m in messages}
     assert len(seeds) == len(messages)
     assert messages[0]["tags"]["project"] == "credit"
     assert messages[0]["resource_limits"]["max_training_jobs"] == made.jobs[0].trials
-    assert [message(made, job) for job in made.jobs] == messages  # the same again
+    assert [message(made, job) for job in made.jobs] == messages  # reproducible
 
 
-def test_overrides_of_the_request_stay_beside_the_seed() -> None:
+def test_overrides_of_the_request_are_kept_with_the_seed() -> None:
     early = {"HyperParameterTuningJobConfig": {"TrainingJobEarlyStoppingType": "Auto"}}
     made = plan(overrides=early)
     config = message(made, made.jobs[0])["overrides"]["HyperParameterTuningJobConfig"]
@@ -102,7 +102,7 @@ def test_a_direct_campaign_needs_no_deployment(tmp_path: Path) -> None:
         own_target(plan(template="unknown"), **OWN)
 
 
-def test_a_name_that_somebody_else_took_is_told(sagemaker: Any, target: Any) -> None:
+def test_a_name_taken_by_another_owner_is_reported(sagemaker: Any, target: Any) -> None:
     made = plan("taken")
     backend = DirectBackend(sagemaker, target)
     backend.follow(made)
@@ -117,7 +117,7 @@ def test_a_name_that_somebody_else_took_is_told(sagemaker: Any, target: Any) -> 
         backend.send({1: mine})
 
 
-def test_what_sagemaker_would_refuse_names_the_job(sagemaker: Any, target: Any) -> None:
+def test_an_invalid_request_is_rejected_with_its_cause(sagemaker: Any, target: Any) -> None:
     made = plan("wrong", objective={"metric": "unheard-of", "type": "Maximize"})
     backend = DirectBackend(sagemaker, target)
     backend.follow(made)
@@ -125,7 +125,7 @@ def test_what_sagemaker_would_refuse_names_the_job(sagemaker: Any, target: Any) 
         backend.send({1: message(made, made.jobs[0])})
 
 
-def test_sessions_of_boto3_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_from_a_session_adapts_to_the_api_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     from hpoq.campaign.running_campaign import sagemaker_client
 
     made = sagemaker_client(boto3.Session("a", "b", region_name="eu-central-1"))

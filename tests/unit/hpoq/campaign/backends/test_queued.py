@@ -41,7 +41,7 @@ def test_a_wave_left_to_the_queue_needs_no_runner(file: Path) -> None:
     queue, plan = SteppedQueue(), small_plan("independent", trials=40)
     assert running(queue, file, plan).detach() == len(plan.jobs)
     assert len(queue.ledger) == len(plan.jobs)
-    for _ in range(3 * len(plan.jobs)):  # nobody looks but the dispatcher
+    for _ in range(3 * len(plan.jobs)):  # only the dispatcher runs
         list(queue.entries("fraud"))
     assert {entry.status for entry in queue.ledger.values()} == {Status.COMPLETED}
     assert queue.most_at_once <= plan.slots
@@ -49,7 +49,7 @@ def test_a_wave_left_to_the_queue_needs_no_runner(file: Path) -> None:
     assert running(queue, file).run(EVERY).ended
 
 
-def test_a_runner_takes_over_what_was_left_to_the_queue(file: Path) -> None:
+def test_a_runner_takes_over_a_wave_that_was_left_to_the_queue(file: Path) -> None:
     queue, plan = SteppedQueue(), small_plan("independent", trials=40)
     running(queue, file, plan).detach()
     sent = dict(queue.ledger)
@@ -57,7 +57,7 @@ def test_a_runner_takes_over_what_was_left_to_the_queue(file: Path) -> None:
     assert queue.ledger.keys() == sent.keys()
 
 
-def test_a_direct_campaign_cannot_be_left(backend: DirectBackend, file: Path) -> None:
+def test_a_direct_campaign_cannot_be_detached(backend: DirectBackend, file: Path) -> None:
     small_plan("independent").save(file)
     with pytest.raises(InvalidPlan, match="queue"):
         RunningCampaign(file, backend).detach()
@@ -74,7 +74,7 @@ def test_a_campaign_without_completed_trials_stops_spending(end_status: Status, 
     assert again.states.keys() == last.states.keys()
 
 
-def test_what_waits_in_the_queue_is_held_while_the_campaign_is_paused(file: Path) -> None:
+def test_queued_requests_are_held_while_the_campaign_is_paused(file: Path) -> None:
     queue, plan = SteppedQueue(), small_plan("independent", trials=40)
     campaign = running(queue, file, plan)
     campaign.detach()
@@ -88,7 +88,7 @@ def test_what_waits_in_the_queue_is_held_while_the_campaign_is_paused(file: Path
     assert queue.actions["release"] == queue.actions["hold"]
 
 
-def test_another_plan_of_the_name_is_refused(file: Path) -> None:
+def test_another_plan_of_the_same_name_is_rejected(file: Path) -> None:
     queue, plan = SteppedQueue(), small_plan("independent")
     running(queue, file, plan).run(EVERY)
     other = planned(plan.campaign.model_copy(update={"seed": 5}), "independent")

@@ -56,7 +56,7 @@ limits = st.fixed_dictionaries(
 def test_every_plan_runs_exactly_the_requested_trials_within_every_limit(
     trials: int, given_limits: dict[str, Any], strategy: Any, search: str
 ) -> None:
-    # a limit of one trial a tuning job is legal, but its plans are long: keep the test quick
+    # a limit of one trial a tuning job is legal, but makes plans too long for a quick test
     assume(trials / given_limits["training_jobs"] < 3_000)
     campaign = campaign_of(**asked(trials, search=search, limits=given_limits))
     try:
@@ -101,7 +101,7 @@ def test_jobs_handed_over_in_a_queue_never_hold_more_than_the_slots(
             left = [number for number in left if number not in ready]
             assert sum(made.jobs[n - 1].parallel for n in running) <= made.slots
             assert len(running) <= campaign.limits.tuning_jobs
-            last = max(running)  # an adverse order: the youngest ends first
+            last = max(running)  # the worst order: the last started job ends first
             running.remove(last)
             ended.add(last)
 
@@ -120,7 +120,7 @@ def test_a_grid_is_cut_without_overlap_or_loss(sizes: list[int], most: int) -> N
     assert all(math.prod(len(v) for v in part.values()) <= most for part in parts)
 
 
-def test_fewer_trials_than_one_tuning_job_holds_are_one_tuning_job() -> None:
+def test_a_single_job_is_recommended_if_it_holds_all_trials() -> None:
     assert plan(**asked(749)).recommended == "single"
     assert plan(**asked(751)).recommended != "single"
 
@@ -130,13 +130,13 @@ def test_a_random_search_may_hold_ten_thousand() -> None:
     assert "750" in plan(**asked(10_000)).option("single").why_not
 
 
-def test_there_is_no_cliff_at_one_trial_more() -> None:
+def test_one_more_trial_changes_the_estimate_little() -> None:
     less, more = (plan(**asked(n)).option("independent").estimate for n in (10_000, 10_001))
     assert less and more
     assert more.hours / less.hours < 1.001
 
 
-def test_jobs_are_as_wide_and_large_as_may_be_then_half_as_wide_then_single_slots() -> None:
+def test_jobs_start_wide_and_large_then_become_half_as_wide_then_single_slots() -> None:
     made = planned(campaign_of(**asked(20_000)), "independent")
     first, later = made.jobs[:10], [job for job in made.jobs[10:] if job.parallel > 1]
     assert {(job.trials, job.parallel) for job in first} == {(750, 10)}
@@ -147,7 +147,7 @@ def test_jobs_are_as_wide_and_large_as_may_be_then_half_as_wide_then_single_slot
     assert narrow[-100:] == [1] * 100
 
 
-def test_the_account_is_nearly_as_full_as_if_there_were_no_tuning_jobs() -> None:
+def test_the_account_is_nearly_as_full_as_without_tuning_jobs() -> None:
     made = planned(campaign(2_000, 0.5), "independent")
     ours = sum(makespan(made, 0.5, seed, due) for seed in range(5))
     assert ours / sum(list_schedule(2_000, 0.5, seed) for seed in range(5)) < 1.02
@@ -174,7 +174,7 @@ def test_a_missed_deadline_says_by_how_much_and_what_would_meet_it() -> None:
     assert plan(**wider).option("independent").fits
 
 
-def test_a_missed_budget_says_by_how_much_and_what_it_buys() -> None:
+def test_a_missed_budget_says_by_how_much_and_what_would_fit() -> None:
     option = plan(**asked(10_000, budget=100.0)).option("independent")
     (shortfall,) = option.shortfalls  # 1,000 instance-hours at 0.115 USD
     assert "$115.00, $15.00 over the budget" in shortfall
@@ -195,17 +195,17 @@ def test_a_missed_budget_says_by_how_much_and_what_it_buys() -> None:
         ({"nonsense": 1}, "nonsense"),
     ],
 )
-def test_what_cannot_be_planned_is_named(changes: dict[str, Any], named: str) -> None:
+def test_an_error_names_the_wrong_field(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidPlan, match=named):
         plan(**{**asked(), **changes})
 
 
-def test_a_strategy_that_cannot_serve_names_another() -> None:
+def test_an_impossible_strategy_names_another_one() -> None:
     with pytest.raises(InvalidPlan, match=r"at most 750 trials.*Use"):
         plan(**asked()).plan("single")
 
 
-def test_a_grid_of_another_size_is_refused() -> None:
+def test_a_grid_of_another_size_is_rejected() -> None:
     ranges = {n: {"type": "categorical", "values": [1, 2, 3]} for n in "abcdefg"}
     request = {"strategy": "Grid", "hyperparameter_ranges": ranges, "objective": OBJECTIVE}
     comparison = plan(**asked(3**7, request=request))
@@ -215,7 +215,7 @@ def test_a_grid_of_another_size_is_refused() -> None:
         plan(**asked(2000, request=request))
 
 
-def test_a_plan_survives_its_file(tmp_path: Path) -> None:
+def test_a_plan_can_be_saved_and_loaded(tmp_path: Path) -> None:
     made = extended(planned(campaign_of(**asked(3_000)), "warm-waves"), 500)
     made.save(tmp_path / "plan.json")
     assert CampaignPlan.load(tmp_path / "plan.json") == made
@@ -232,7 +232,7 @@ def test_a_plan_survives_its_file(tmp_path: Path) -> None:
         (lambda plan: [job.update(wave=job.get("wave", 1) + 1) for job in plan["jobs"]], "from 1"),
         (lambda plan: plan["jobs"][0].update(parents=1), "parents"),
         (lambda plan: plan.update(generations=[]), "generations"),
-        (lambda plan: plan["campaign"]["request"].update(colour="red"), "colour"),
+        (lambda plan: plan["campaign"]["request"].update(color="red"), "color"),
     ],
 )
 def test_a_plan_edited_by_hand_is_checked(tmp_path: Path, edit: Any, problem: str) -> None:
@@ -278,7 +278,7 @@ def test_a_grid_edited_by_hand_still_tries_each_point_once(
         CampaignPlan.load(path)
 
 
-def test_only_a_grid_has_parts(tmp_path: Path) -> None:
+def test_only_grid_searches_have_values_per_job(tmp_path: Path) -> None:
     made = planned(campaign_of(**asked(300)), "independent")
     made.save(path := tmp_path / "plan.json")
     fields = json.loads(path.read_text())
@@ -288,7 +288,7 @@ def test_only_a_grid_has_parts(tmp_path: Path) -> None:
         CampaignPlan.load(path)
 
 
-def test_an_extension_leaves_what_was_planned_as_it_was() -> None:
+def test_an_extension_leaves_existing_jobs_unchanged() -> None:
     for strategy in ("independent", "narrowing", "warm-waves"):
         made = planned(campaign_of(**asked(3_000)), strategy)  # type: ignore[arg-type]
         more = extended(extended(made, 77), 1_234)
@@ -297,7 +297,7 @@ def test_an_extension_leaves_what_was_planned_as_it_was() -> None:
         assert sum(job.trials for job in more.jobs) == 3_000 + 77 + 1_234
 
 
-def test_an_extension_keeps_to_the_strategy() -> None:
+def test_an_extension_follows_the_strategy() -> None:
     bands = planned(campaign_of(**asked(3_000, search="Hyperband")), "hyperband")
     assert min(job.trials for job in extended(bands, 1_000).jobs) == 100
     one = planned(campaign_of(**asked(700)), "single")
@@ -348,4 +348,4 @@ def test_the_estimate_agrees_with_simulation(strategy: str) -> None:
     taken = estimate(made)
     assert taken.hours == pytest.approx(simulated[4], rel=0.04)
     inside = sum(taken.hours_low <= hours <= taken.hours_high for hours in simulated)
-    assert inside >= 5  # eight of ten are meant; fewer than five of nine would be one in fifty
+    assert inside >= 5  # the interval holds 80 %: fewer than five of nine are unlikely (2 %)

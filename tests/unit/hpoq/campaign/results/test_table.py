@@ -38,7 +38,7 @@ def trial(name: str, objective: float | None, status: str = "Completed", **chang
     return Trial(**{**fields, **changes})
 
 
-def test_the_best_is_the_greatest_or_the_least_as_asked() -> None:
+def test_the_best_trial_follows_the_goal_of_the_objective() -> None:
     found = [trial("a", 0.5), trial("b", 0.9), trial("c", 0.1)]
     for goal, first in (("Maximize", "b"), ("Minimize", "c")):
         row = best(frame(plan_of(10, goal), found))
@@ -87,7 +87,7 @@ def test_cost_is_time_on_instances_at_their_price() -> None:
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".csv"])
-def test_results_survive_their_file(tmp_path: Path, ending: str) -> None:
+def test_results_can_be_written_and_read(tmp_path: Path, ending: str) -> None:
     table = frame(plan_of(200), trials(plan_of(200)))
     path = tmp_path / f"results{ending}"
     save(table, path)
@@ -96,7 +96,7 @@ def test_results_survive_their_file(tmp_path: Path, ending: str) -> None:
     assert read["objective"].max() == pytest.approx(table["objective"].max())
 
 
-def test_another_ending_is_refused(tmp_path: Path) -> None:
+def test_another_file_extension_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InvalidPlan, match=r"\.parquet or \.csv"):
         save(frame(plan_of(10), []), tmp_path / "results.xlsx")
 
@@ -126,6 +126,6 @@ def test_a_pilot_measures_minutes_and_their_spread() -> None:
         measure(frame(small, [trial("a", None, "Failed", reason="no memory")]))
 
 
-def test_twenty_thousand_trials_are_a_row_each() -> None:
+def test_twenty_thousand_trials_have_one_row_each() -> None:
     plan = plan_of(20_000)
     assert len(frame(plan, trials(plan))) == 20_000

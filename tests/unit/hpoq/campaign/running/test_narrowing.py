@@ -34,7 +34,7 @@ def test_ranges_shrink_around_the_best() -> None:
     assert 1e-4 < lr.min < 0.01 < lr.max < 0.2
 
 
-def test_minimising_shrinks_around_the_least() -> None:
+def test_minimizing_shrinks_around_the_smallest() -> None:
     found = [
         Trial(
             name=t.name,
@@ -50,17 +50,17 @@ def test_minimising_shrinks_around_the_least() -> None:
     assert 1e-4 < lr.min < 0.01 < lr.max < 0.2
 
 
-def test_few_results_shrink_nothing() -> None:
+def test_ranges_stay_with_few_results() -> None:
     assert narrowed({"lr": LR}, around(0.01, count=49), maximize=True) == {"lr": LR}
 
 
-def test_failed_and_nan_trials_decide_nothing() -> None:
+def test_failed_and_nan_trials_are_ignored() -> None:
     bad = trials(*(({"lr": "0.5"}, value) for value in (None, math.nan, math.inf) * 90))
     with_bad = narrowed({"lr": LR}, [*bad, *around(0.01)], maximize=True)
     assert with_bad == narrowed({"lr": LR}, around(0.01), maximize=True)
 
 
-def test_values_that_none_of_the_best_has_are_left_out() -> None:
+def test_categorical_values_without_a_best_trial_are_left_out() -> None:
     found = trials(*(({"kind": '"b"' if i < 40 else "c"}, -float(i)) for i in range(200)))
     kind = narrowed({"kind": KIND}, found, maximize=True)["kind"]
     assert isinstance(kind, CategoricalRange)

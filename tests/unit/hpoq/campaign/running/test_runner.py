@@ -82,7 +82,7 @@ def test_narrowed_jobs_search_around_the_best_and_exploring_ones_everywhere(
             assert 0.0001 < low < 10**-1.5 < high < 1.0
 
 
-def test_polling_lists_once_and_describes_only_what_ended(
+def test_a_poll_lists_once_and_describes_only_ended_jobs(
     backend: DirectBackend, sagemaker: Any, file: Path
 ) -> None:
     plan = small_plan("independent", trials=40)
@@ -95,12 +95,12 @@ def test_polling_lists_once_and_describes_only_what_ended(
     assert made["CreateHyperParameterTuningJob"] == len(plan.jobs)
 
 
-def test_a_runner_that_is_killed_anywhere_goes_on_with_plan_and_account_alone(
+def test_a_killed_runner_resumes_from_the_plan_and_the_account(
     sagemaker: Any, target: Any, file: Path
 ) -> None:
     plan = small_plan("independent", trials=40)
     plan.save(file)
-    for looks in (1, 2, 3, 5):  # each runner forgets everything
+    for looks in (1, 2, 3, 5):  # a new runner each time
         running = RunningCampaign(file, DirectBackend(sagemaker, target)).updates(EVERY)
         for _ in range(looks):
             next(running, None)
@@ -111,7 +111,7 @@ def test_a_runner_that_is_killed_anywhere_goes_on_with_plan_and_account_alone(
     assert sum(names(backend, plan).values()) == len(names(backend, plan)) == 40
 
 
-def test_a_crash_between_creating_jobs_repeats_none(
+def test_a_crash_between_two_creations_repeats_no_job(
     sagemaker: Any, target: Any, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = small_plan("independent", trials=30)
@@ -131,7 +131,7 @@ def test_a_crash_between_creating_jobs_repeats_none(
     assert sum(names(backend, plan).values()) == 30
 
 
-def test_a_campaign_of_a_name_that_exists_goes_on_only_with_the_same_plan(
+def test_an_existing_campaign_resumes_only_with_the_same_plan(
     sagemaker: Any, target: Any, file: Path
 ) -> None:
     small_plan("single").save(file)
@@ -143,7 +143,7 @@ def test_a_campaign_of_a_name_that_exists_goes_on_only_with_the_same_plan(
         RunningCampaign(file, DirectBackend(sagemaker, target)).run(EVERY)
 
 
-def test_an_ended_campaign_can_be_extended_and_keeps_what_it_has(
+def test_an_ended_campaign_can_be_extended_and_keeps_its_trials(
     sagemaker: Any, target: Any, file: Path
 ) -> None:
     backend = DirectBackend(sagemaker, target)
@@ -176,7 +176,7 @@ def test_a_paused_campaign_starts_nothing_until_it_is_resumed(
     assert list(looks)[-1].done > 0
 
 
-def test_a_cancelled_campaign_stops_what_runs_and_starts_nothing(
+def test_a_canceled_campaign_stops_its_jobs_and_starts_no_more(
     backend: DirectBackend, sagemaker: Any, file: Path
 ) -> None:
     small_plan("independent", trials=400).save(file)
@@ -196,7 +196,7 @@ def test_a_cancelled_campaign_stops_what_runs_and_starts_nothing(
     assert pages["HyperParameterTuningJobSummaries"] == []
 
 
-def test_without_a_target_a_campaign_is_read_but_never_started(sagemaker: Any, file: Path) -> None:
+def test_a_campaign_without_a_target_can_only_be_read(sagemaker: Any, file: Path) -> None:
     small_plan("single").save(file)
     running = RunningCampaign(file, DirectBackend(sagemaker))
     assert running.results().empty
@@ -204,7 +204,7 @@ def test_without_a_target_a_campaign_is_read_but_never_started(sagemaker: Any, f
         running.run(EVERY)
 
 
-def test_an_account_that_is_full_is_asked_again(
+def test_jobs_that_do_not_fit_the_account_are_sent_again(
     backend: DirectBackend, sagemaker: Any, file: Path
 ) -> None:
     answers = itertools.cycle(["full", "full", "room"])
@@ -223,7 +223,7 @@ def test_an_account_that_is_full_is_asked_again(
     assert sum(names(backend, plan).values()) == 12
 
 
-def test_progress_says_what_people_ask(backend: DirectBackend, file: Path) -> None:
+def test_progress_shows_trials_best_and_cost(backend: DirectBackend, file: Path) -> None:
     from rich.console import Console
 
     plan = small_plan("narrowing", trials=36)
@@ -239,7 +239,7 @@ def test_progress_says_what_people_ask(backend: DirectBackend, file: Path) -> No
     assert plan.campaign.name in console.export_text()
 
 
-def test_the_tail_of_an_extension_is_checked_like_a_plan() -> None:
+def test_the_jobs_of_an_extension_add_up() -> None:
     longer = extended(small_plan("warm-waves"), 10)
     assert sum(job.trials for job in longer.jobs) == 34
 

@@ -82,7 +82,7 @@ def test_plan_compares_strategies_and_saves_the_recommended_one() -> None:
     assert CampaignPlan.load(Path("credit.plan.json")).campaign.trials == 40
 
 
-def test_a_missed_goal_is_told_for_each_strategy_with_what_would_meet_it() -> None:
+def test_a_missed_goal_is_shown_for_each_strategy_with_what_would_meet_it() -> None:
     said = planned("--deadline", "0.1", "--budget", "0.01").stderr
     assert "single takes up to" in said
     assert "h over the deadline of 0.1 h" in said
@@ -92,14 +92,14 @@ def test_a_missed_goal_is_told_for_each_strategy_with_what_would_meet_it() -> No
     assert "recommended: independent; no strategy meets the goals" in said
 
 
-def test_planning_anew_forgets_the_pause_of_the_plan_before() -> None:
+def test_planning_again_removes_an_earlier_pause() -> None:
     planned()
     hpoq("pause", "credit.plan.json")
     planned()
     assert Control(Path("credit.plan.json")).command == "run"
 
 
-def test_planning_anew_keeps_another_plan_that_was_there() -> None:
+def test_planning_again_keeps_a_different_earlier_plan() -> None:
     planned()
     before = Path("credit.plan.json").read_bytes()
     assert "kept" not in planned().stderr
@@ -110,16 +110,16 @@ def test_planning_anew_keeps_another_plan_that_was_there() -> None:
     assert CampaignPlan.load(Path("credit.plan.json")).campaign.trials == 50
 
 
-def test_plan_takes_the_strategy_and_the_file_it_is_told() -> None:
+def test_plan_saves_the_given_strategy_to_the_given_file() -> None:
     assert planned("--strategy", "narrowing", "--out", "other.json").exit_code == 0
     assert CampaignPlan.load(Path("other.json")).strategy == "narrowing"
 
 
-def test_plan_as_json_is_for_other_programs() -> None:
+def test_plan_prints_all_strategies_as_json() -> None:
     ended = planned("--json", "--deadline", "0.1")
-    told = json.loads(ended.stdout)
-    assert [each["strategy"] for each in told["strategies"]][:2] == ["single", "independent"]
-    assert "over the deadline" in told["strategies"][0]["shortfalls"][0]
+    shown = json.loads(ended.stdout)
+    assert [each["strategy"] for each in shown["strategies"]][:2] == ["single", "independent"]
+    assert "over the deadline" in shown["strategies"][0]["shortfalls"][0]
 
 
 @pytest.mark.parametrize(
@@ -130,14 +130,14 @@ def test_plan_as_json_is_for_other_programs() -> None:
         (("--limit", "cores=4"), "cores"),
     ],
 )
-def test_a_wrong_option_is_told_in_one_line(words: tuple[str, ...], said: str) -> None:
+def test_a_wrong_option_is_reported_in_one_line(words: tuple[str, ...], said: str) -> None:
     ended = planned(*words)
     assert isinstance(ended.exception, HpoqError)
     assert said in str(ended.exception)
     assert "\n" not in str(ended.exception)
 
 
-def test_minutes_are_asked_for_or_measured() -> None:
+def test_minutes_must_be_given_or_measured() -> None:
     ended = hpoq("plan", "request.yaml", "--name", "credit", "--trials", 40)
     assert "--pilot" in str(ended.exception)
 
@@ -156,8 +156,8 @@ def test_a_campaign_is_run_extended_and_read_from_the_shell(
     assert "credit" in best.stdout
     assert len(json.loads(hpoq("results", "credit.plan.json", "--json").stdout)) == 16
     storage = "sqlite:///study.db"
-    told = hpoq("results", "credit.plan.json", "-o", "r.csv", "--optuna", storage)
-    assert "study credit holds 16 trials" in told.stderr
+    shown = hpoq("results", "credit.plan.json", "-o", "r.csv", "--optuna", storage)
+    assert "study credit holds 16 trials" in shown.stderr
     assert len(Path("r.csv").read_text().splitlines()) == 17
     report = hpoq("report", "credit.plan.json")
     assert report.stdout.strip() == "credit.html"
@@ -193,7 +193,7 @@ def test_a_direct_campaign_runs_without_any_deployment(
     assert "none.yaml" in str(missing.exception)
 
 
-def test_a_cancelled_run_says_what_was_not_started(
+def test_a_canceled_run_says_what_was_not_started(
     backend: DirectBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_on(monkeypatch, backend)
@@ -204,7 +204,9 @@ def test_a_cancelled_run_says_what_was_not_started(
     assert "tuning jobs not started. To resume: hpoq campaign resume never.plan.json" in ran.stderr
 
 
-def test_a_campaign_that_only_fails_is_left_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_campaign_without_completed_trials_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     backend = QueueBackend(SteppedQueue(Status.FAILED), "fraud", UnreadableSageMaker())  # type: ignore[arg-type]
     run_on(monkeypatch, backend)
     planned("--strategy", "independent", name="bad")
@@ -214,7 +216,7 @@ def test_a_campaign_that_only_fails_is_left_with_a_reason(monkeypatch: pytest.Mo
     assert "no trial has completed" in ran.stderr
 
 
-def test_a_campaign_is_left_to_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_campaign_can_be_left_to_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = SteppedQueue()
     backend = QueueBackend(queue, "fraud", UnreadableSageMaker())  # type: ignore[arg-type]
     run_on(monkeypatch, backend)
@@ -224,7 +226,7 @@ def test_a_campaign_is_left_to_its_queue(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(queue.ledger) == jobs
 
 
-def test_pause_resume_and_cancel_are_words_beside_the_plan() -> None:
+def test_pause_resume_and_cancel_are_stored_beside_the_plan() -> None:
     planned()
     control = Control(Path("credit.plan.json"))
     for word, kept in (("pause", "pause"), ("resume", "run"), ("cancel", "cancel")):
@@ -232,13 +234,13 @@ def test_pause_resume_and_cancel_are_words_beside_the_plan() -> None:
         assert control.command == kept
 
 
-def test_a_direct_run_without_deployment_says_what_it_lacks() -> None:
+def test_a_direct_run_without_deployment_names_the_missing_options() -> None:
     planned()
     ended = hpoq("run", "credit.plan.json", "--direct", "--bucket", "b")
     assert "--role-arn" in str(ended.exception)
 
 
-def test_a_run_without_account_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_credentials_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     planned()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -249,7 +251,7 @@ def test_a_run_without_account_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "credentials" in str(ended.exception)
 
 
-def test_a_plan_edited_into_nonsense_is_refused() -> None:
+def test_an_inconsistent_plan_is_rejected() -> None:
     planned()
     file = Path("credit.plan.json")
     file.write_text(file.read_text().replace('"trials": 40', '"trials": 41', 1))

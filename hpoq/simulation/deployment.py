@@ -1,0 +1,43 @@
+"""The deployment that a simulation runs."""
+
+from __future__ import annotations
+
+from hpo_dispatcher.contract.settings import Deployment, Environment, FrameworkImage, Template
+from hpo_dispatcher.tuning_job.builder import JobBuilder
+from hpoq.simulation.workload import Workload
+
+TEMPLATE = Template(
+    description="simulated",
+    image="123456789012.dkr.ecr.us-east-1.amazonaws.com/simulated:1",
+    request={"objective": {"metric": "m", "type": "Maximize"}},
+    tuning_job={"TrainingJobDefinition": {"ResourceConfig": {"InstanceType": "ml.m5.large"}}},
+)
+
+
+class _NoImages:
+    def uri(self, image: FrameworkImage, instance_type: str) -> str:
+        return TEMPLATE.image if isinstance(TEMPLATE.image, str) else ""
+
+
+def simulated_builder(workload: Workload) -> JobBuilder:
+    """Return a builder of tuning jobs with the teams and limits of a workload."""
+    deployment = Deployment.model_validate(
+        {
+            "teams": workload.teams,
+            "limits": {"tuning_jobs": workload.slots},
+            "default_template": "simulated",
+        }
+    )
+    return JobBuilder(
+        deployment=deployment,
+        environment=Environment(
+            deployment="simulated",
+            ledger_table="ledger",
+            artifact_bucket="artifacts",
+            training_role_arn="arn:aws:iam::123456789012:role/simulated",
+            training_source="s3://artifacts/source.tar.gz",
+            region="us-east-1",
+        ),
+        templates={"simulated": TEMPLATE},
+        images=_NoImages(),
+    )
