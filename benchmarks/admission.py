@@ -13,8 +13,8 @@ from benchmarks import intake
 from benchmarks.measure import Measure, at_least, at_most, print_table, shown
 from hpo_dispatcher.contract.settings import Limits
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
-from hpo_dispatcher.scheduling.plan import RESERVE_AFTER, Capacity, Head, Snapshot, plan
-from hpo_dispatcher.tuning_job.build import Demand
+from hpo_dispatcher.scheduling.plan import RESERVE_AFTER, plan
+from hpo_dispatcher.scheduling.snapshot import Capacity, Head, Snapshot
 from hpoq.simulation.result import SimulationResult
 from hpoq.simulation.simulate import Conditions, Simulation
 from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
@@ -155,7 +155,7 @@ def _planning() -> Iterable[Measure]:
 def _planned(teams: int, heads: int) -> float:
     lines = {f"t{t}": [_head(f"t{t}", n) for n in range(heads)] for t in range(teams)}
     capacity = Capacity(tuning_jobs=100, instances={"ml.m5.large": 400})
-    snapshot = Snapshot(now=NOON, holders=[], lines=lines)
+    snapshot = Snapshot(now=NOON, running_jobs=[], queues=lines)
     began = time.perf_counter()
     plan(snapshot, capacity, {})
     return time.perf_counter() - began
@@ -167,7 +167,7 @@ def _head(team: str, number: int) -> Head:
         request_id=f"r{number}",
         priority=0,
         accepted_at=NOON - timedelta(seconds=number),
-        demand=Demand(tuning_jobs=1, instances={"ml.m5.large": 2}),
+        instances={"ml.m5.large": 2},
     )
 
 

@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from hpo_dispatcher.aws import sqs as queues
 from hpo_dispatcher.aws.sagemaker import detail_from
 from hpo_dispatcher.contract import names
+from hpo_dispatcher.contract.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.ledger_items import DEPLOYMENT, entry_from, from_wire, to_wire
 from hpo_dispatcher.contract.request import parse_fields
@@ -196,9 +197,9 @@ class Client:
             ),
         )
 
-    def capacity(self) -> dict[str, Any]:
-        """What is in use and who waits for what, as of the last cycle; empty before it."""
-        return json.loads(self._document("capacity") or "{}")  # type: ignore[no-any-return]
+    def capacity(self) -> CapacityDocument | None:
+        """Return what is in use and which requests wait for what; None before the first cycle."""
+        return CapacityDocument.parse(self._document(names.CAPACITY_DOCUMENT))
 
     def teams(self) -> list[str]:
         """Teams of the deployment."""

@@ -1,4 +1,4 @@
-"""What requests can use at most, and cost by the deployment's prices, before they are sent."""
+"""The most that requests can use, and its cost at the deployment's prices, before submission."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpo_dispatcher.contract.capacity import BudgetUse
+from hpo_dispatcher.contract.entry import HOUR
 from hpo_dispatcher.contract.request import TuningRequest, parse_fields
-from hpo_dispatcher.tuning_job.usage import HOUR, most_cost, most_instance_seconds, most_used
+from hpo_dispatcher.tuning_job.usage import most_cost, most_instance_seconds, most_used
 from hpoq.client import DeployedSettings
 from hpoq.preview import preview
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """An upper bound: instances x run time at most x training jobs."""
+    """An upper bound: instances x maximum run time x training jobs."""
 
     instance_hours: float
     cost: float | None  # USD; None where the deployment has no price for it
@@ -23,7 +25,7 @@ class Estimate:
 
 
 def estimate(settings: DeployedSettings, team: str, message: dict[str, Any]) -> Estimate | None:
-    """What one message asks for; None for one that asks for no tuning job.
+    """Estimate one message; return None for a message that is not a tuning request.
 
     Raises:
         InvalidRequest: the dispatcher would put it into the dead-letter queue.
@@ -42,7 +44,7 @@ def estimate(settings: DeployedSettings, team: str, message: dict[str, Any]) -> 
 
 
 def together(estimates: Sequence[Estimate]) -> Estimate:
-    """All of them."""
+    """Return the sum of estimates."""
     costs = [each.cost for each in estimates if each.cost is not None]
     return Estimate(
         instance_hours=sum(each.instance_hours for each in estimates),
@@ -53,7 +55,7 @@ def together(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def in_words(of: Estimate) -> str:
-    """One line."""
+    """Return an estimate as one line of text."""
     types = ", ".join(of.instance_types)
     text = f"at most {of.instance_hours:.4g} instance-hours of {types}"
     if of.cost is not None:
@@ -61,11 +63,10 @@ def in_words(of: Estimate) -> str:
     return f"{text}; no price is set for {', '.join(of.unpriced)}"
 
 
-def budget_in_words(team: str, budget: dict[str, Any], wanted_hours: float) -> str:
-    """What a team's budget makes of it; ``budget`` as in the capacity document."""
-    left = budget["instance_hours"] - budget["spent"] - budget["set_aside"]
+def budget_in_words(team: str, budget: BudgetUse, wanted_hours: float) -> str:
+    """Compare a request with what is left of its team's budget, in one line of text."""
     text = (
-        f"budget of team {team}: {max(0.0, left):.4g} of {budget['instance_hours']:.4g} "
-        f"instance-hours are left in {budget['month']}"
+        f"budget of team {team}: {max(0.0, budget.left):.4g} of {budget.instance_hours:.4g} "
+        f"instance-hours are left in {budget.month}"
     )
-    return text + ("; what exceeds them will wait" if wanted_hours > left else "")
+    return text + ("; requests beyond them will wait" if wanted_hours > budget.left else "")

@@ -8,58 +8,81 @@ from hpoq.cli.options import AsJson, DeploymentName, client
 from hpoq.cli.output import print_json, say, show
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hpo_dispatcher.contract.capacity import CapacityDocument
     from hpoq.client import Client
     from hpoq.forecast import Outlook
 
 
 def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> None:
-    """What is in use, by whom, and what each team's first requests wait for."""
+    """Show what is in use, by which team, and what each team's first requests wait for."""
     of = client(deployment)
-    seen = of.capacity()
-    outlooks = _outlooks(of, seen)
+    document = of.capacity()
+    if document is None:
+        if as_json:
+            print_json({})
+        else:
+            say("the dispatcher has not completed a cycle yet")
+        return
+    outlooks = _outlooks(of, document)
     if as_json:
-        for each, outlook in zip(seen.get("waiting", []), outlooks, strict=True):
-            each["outlook"] = outlook
-        print_json(seen)
+        print_json(_fields(document, outlooks))
         return
-    if not seen:
-        say("the dispatcher has not completed a cycle yet")
-        return
-    from hpoq.cli.tables import expected, place, table
-
-    made = table("resource", ">in use", ">limit", "held by")
-    for name, use in [("tuning jobs", seen["tuning_jobs"]), *seen.get("instances", {}).items()]:
-        held = "  ".join(f"{team} {count}" for team, count in sorted(use["by_team"].items()))
-        limit = use.get("limit")
-        made.add_row(name, str(use["in_use"]), str(limit) if limit is not None else "-", held)
-    show(made)
-    budgets = seen.get("budgets", {})
-    if budgets:
-        spent = table("team", "month", ">instance-hours", ">spent", ">set aside", ">left")
-        for team, each in budgets.items():
-            left = each["instance_hours"] - each["spent"] - each["set_aside"]
-            hours = (each["instance_hours"], each["spent"], each["set_aside"], left)
-            spent.add_row(team, each["month"], *(f"{value:.1f}" for value in hours))
-        show(spent)
-    waiting = seen.get("waiting", [])
-    if waiting:
-        line = table("waiting", "team", "place", "starts", "for")
-        for each, outlook in zip(waiting, outlooks, strict=True):
-            line.add_row(
-                each["request_id"], each["team"], place(outlook), expected(outlook), each["reason"]
-            )
-        show(line)
-    say(f"as of {seen['at']}")
+    show(_use_table(document))
+    if document.budgets:
+        show(_budget_table(document))
+    if document.waiting:
+        show(_waiting_table(document, outlooks))
+    say(f"as of {document.at.isoformat(timespec='seconds')}")
 
 
-def _outlooks(of: Client, seen: dict[str, Any]) -> list[Outlook]:
-    """Of the waiting ones, in their order."""
-    waiting = seen.get("waiting", [])
-    if not waiting:
+def _outlooks(of: Client, document: CapacityDocument) -> list[Outlook]:
+    """Return the outlooks of the waiting requests, in their order."""
+    if not document.waiting:
         return []
     from datetime import UTC, datetime
 
     from hpoq.forecast import Forecast
 
-    found = Forecast(seen, of.settings.deployment.teams).of_listed(datetime.now(UTC))
-    return [found[each["team"], each["request_id"]] for each in waiting]
+    found = Forecast(document, of.settings.deployment.teams).of_listed(datetime.now(UTC))
+    return [found[each.key] for each in document.waiting]
+
+
+def _fields(document: CapacityDocument, outlooks: list[Outlook]) -> dict[str, Any]:
+    fields = document.model_dump(mode="json")
+    for waiting, outlook in zip(fields["waiting"], outlooks, strict=True):
+        waiting["outlook"] = outlook
+    return fields
+
+
+def _use_table(document: CapacityDocument) -> Table:
+    from hpoq.cli.tables import table
+
+    made = table("resource", ">in use", ">limit", "used by")
+    for name, use in document.resources.items():
+        used_by = "  ".join(f"{team} {count}" for team, count in sorted(use.by_team.items()))
+        limit = "-" if use.limit is None else str(use.limit)
+        made.add_row(name, str(use.in_use), limit, used_by)
+    return made
+
+
+def _budget_table(document: CapacityDocument) -> Table:
+    from hpoq.cli.tables import table
+
+    made = table("team", "month", ">instance-hours", ">spent", ">set aside", ">left")
+    for team, each in document.budgets.items():
+        hours = (each.instance_hours, each.spent, each.set_aside, each.left)
+        made.add_row(team, each.month, *(f"{value:.1f}" for value in hours))
+    return made
+
+
+def _waiting_table(document: CapacityDocument, outlooks: list[Outlook]) -> Table:
+    from hpoq.cli.tables import expected, queue_position, table
+
+    made = table("waiting", "team", "position", "starts", "for")
+    for each, outlook in zip(document.waiting, outlooks, strict=True):
+        made.add_row(
+            each.request_id, each.team, queue_position(outlook), expected(outlook), each.reason
+        )
+    return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +10,7 @@ from hpoq.cli.options import AllTeams, AsJson, DeploymentName, Team, client, one
 from hpoq.cli.output import entry_fields, print_json, say, show
 
 if TYPE_CHECKING:
+    from hpo_dispatcher.contract.capacity import CapacityDocument
     from hpo_dispatcher.contract.entry import Entry
     from hpoq.forecast import Outlook
 
@@ -18,7 +18,9 @@ Statuses = Annotated[
     list[str] | None,
     typer.Option("--status", "-s", help="Only these, e.g. -s Queued -s InProgress."),
 ]
-Most = Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")]
+Most = Annotated[
+    int, typer.Option("--limit", "-n", min=1, help="Number of requests, newest first.")
+]
 
 
 def list_requests(
@@ -29,7 +31,7 @@ def list_requests(
     deployment: DeploymentName = "hpoq",
     as_json: AsJson = False,
 ) -> None:
-    """Requests, the newest first; of those that wait, their place and when they may start."""
+    """List requests, newest first, with queue positions and expected starts."""
     from datetime import UTC, datetime
 
     from hpo_dispatcher.contract.entry import Status
@@ -41,26 +43,28 @@ def list_requests(
     found = [entry for each in teams for entry in of.entries(each, wanted)]
     found.sort(key=lambda entry: entry.accepted_at, reverse=True)
     entries = [of.live(entry) for entry in found[:limit]]
-    seen = of.capacity() if any(entry.status is Status.QUEUED for entry in entries) else {}
-    forecast, now = Forecast(seen, of.settings.deployment.teams), datetime.now(UTC)
+    document = of.capacity() if any(entry.status is Status.QUEUED for entry in entries) else None
+    forecast, now = Forecast(document, of.settings.deployment.teams), datetime.now(UTC)
     outlooks = {
         entry.key: forecast.of(entry, now) for entry in entries if entry.status is Status.QUEUED
     }
     if as_json:
-        print_json([_fields(entry, seen, outlooks.get(entry.key)) for entry in entries])
+        print_json([_fields(entry, document, outlooks.get(entry.key)) for entry in entries])
         return
     from hpoq.cli.tables import requests_table
 
     if entries:
-        whys = {entry.key: why(entry, seen) for entry in entries}
+        whys = {entry.key: why(entry, document) for entry in entries}
         show(requests_table(entries, whys, outlooks, teams=len(teams) > 1))
     say(f"{len(entries)} of {len(found)} requests")
 
 
-def _fields(entry: Entry, seen: dict[str, Any], outlook: Outlook | None) -> dict[str, Any]:
-    from hpoq.forecast import why
+def _fields(
+    entry: Entry, document: CapacityDocument | None, outlook: Outlook | None
+) -> dict[str, Any]:
+    from hpoq.cli.tables import waiting_fields
 
-    waiting = {"waiting": {"reason": why(entry, seen), **asdict(outlook)}} if outlook else {}
+    waiting = {"waiting": waiting_fields(entry, document, outlook)} if outlook else {}
     return entry_fields(entry) | waiting
 
 
@@ -69,5 +73,7 @@ def _status(name: str):  # type: ignore[no-untyped-def]  # Status; its import co
 
     by_name = {str(status).lower(): status for status in Status}
     if name.lower() not in by_name:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(Status)}", param_hint="--status")
+        raise typer.BadParameter(
+            f"unknown status {name!r}; use one of {', '.join(Status)}", param_hint="--status"
+        )
     return by_name[name.lower()]

@@ -1,4 +1,4 @@
-"""Where output goes: results to stdout, talk to stderr."""
+"""Output: results go to stdout, messages to stderr."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """One line of talk."""
+    """Print a one-line message."""
     sys.stderr.write(f"{text}\n")
 
 
 def console() -> Console:
-    """For tables and progress; a pipe gets plain text of ample width.
+    """Return the console for tables and progress; a pipe gets wide plain text.
 
-    No markup: ids, reasons and hyperparameters are what others wrote, brackets included.
+    Markup is off: ids, reasons and hyperparameters are users' text and may contain brackets.
     """
     from rich.console import Console
 
@@ -44,7 +44,7 @@ def show(renderable: RenderableType) -> None:
 
 
 def print_json(value: object) -> None:
-    """One JSON value, two spaces of indent."""
+    """Print a value as JSON, indented by two spaces."""
     sys.stdout.write(json.dumps(value, indent=2, default=_plain) + "\n")
 
 
@@ -58,7 +58,7 @@ def _plain(value: object) -> object:
 
 
 def entry_fields(entry: Entry) -> dict[str, Any]:
-    """A request as ``--json`` shows it; times in ISO 8601 UTC."""
+    """Return a request as ``--json`` shows it; times in ISO 8601, UTC."""
     fields = {name: getattr(entry, name) for name in entry.__dataclass_fields__}
     fields["status"] = str(entry.status)
     fields["request"] = json.loads(entry.request.to_json()) if entry.request else None
@@ -66,7 +66,7 @@ def entry_fields(entry: Entry) -> dict[str, Any]:
 
 
 def duration(seconds: float) -> str:
-    """A span of time at the precision people use."""
+    """Return a time span at the precision that people use."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -78,7 +78,7 @@ def duration(seconds: float) -> str:
 
 
 def short(values: Mapping[str, str], room: int = 60) -> str:
-    """Hyperparameters in one cell; long numbers lose digits nobody reads."""
+    """Return hyperparameters for one table cell; numbers are rounded to four digits."""
     text = "  ".join(f"{name}={_number(value)}" for name, value in sorted(values.items()))
     return text if len(text) <= room else text[: room - 1] + "…"
 

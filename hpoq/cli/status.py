@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from hpoq.cli.options import AsJson, DeploymentName, RequestId, Team, client, one_team
 from hpoq.cli.output import entry_fields, print_json, show
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from hpo_dispatcher.contract.capacity import CapacityDocument
+    from hpo_dispatcher.contract.entry import Entry
+    from hpoq.client import Client
+    from hpoq.forecast import Outlook
 
 
 def status(
@@ -14,55 +22,52 @@ def status(
     deployment: DeploymentName = "hpoq",
     as_json: AsJson = False,
 ) -> None:
-    """One request: where it stands, what it waits for, what it has found."""
+    """Show one request: its status, what it waits for, and what it has found."""
     from datetime import UTC, datetime
 
     from hpo_dispatcher.contract.entry import Status
-    from hpoq.forecast import Forecast, why
+    from hpoq.cli.tables import waiting_fields
+    from hpoq.forecast import Forecast
 
     of = client(deployment)
     entry = of.live(of.get(one_team(team, of), request_id))
     queued = entry.status is Status.QUEUED
-    seen = of.capacity() if queued else {}
-    outlook = Forecast(seen, of.settings.deployment.teams).of(entry, datetime.now(UTC))
+    document = of.capacity() if queued else None
+    outlook = Forecast(document, of.settings.deployment.teams).of(entry, datetime.now(UTC))
     if as_json:
-        wait = {"reason": why(entry, seen), **asdict(outlook)}
-        print_json(entry_fields(entry) | ({"waiting": wait} if queued else {}))
+        waiting = {"waiting": waiting_fields(entry, document, outlook)} if queued else {}
+        print_json(entry_fields(entry) | waiting)
         return
     from rich.table import Table
-    from rich.text import Text
-
-    from hpoq.cli.output import short
-    from hpoq.cli.tables import (
-        expected,
-        instance_hours,
-        objective,
-        place,
-        ran,
-        status_text,
-        training_jobs,
-        waited,
-    )  # fmt: skip
 
     made = Table.grid(padding=(0, 2))
-    best = entry.best
-    rows: dict[str, str | Text] = {
-        "request": f"{entry.request_id} (team {entry.team})",
-        "status": status_text(entry.status),
-        "why": why(entry, seen),
-        "place": place(outlook),
-        "starts": expected(outlook),
-        "template": entry.template,
-        "tuning job": entry.tuning_job_name,
-        "earlier": ", ".join(job.tuning_job_name for job in entry.earlier),
-        "training jobs": training_jobs(entry),
-        "costs": instance_hours(entry, of.settings.deployment.prices),
-        "best": f"{objective(entry)} {best.metric} by {best.name}" if best else "",
-        "with": short(best.hyperparameters, 120) if best else "",
-        "waited": waited(entry),
-        "ran": ran(entry),
-    }
-    for name, value in rows.items():
+    for name, value in _rows(of, entry, document, outlook).items():
         if value:
             made.add_row(name, value)
     show(made)
+
+
+def _rows(
+    of: Client, entry: Entry, document: CapacityDocument | None, outlook: Outlook
+) -> dict[str, str | Text]:
+    from hpoq.cli import tables
+    from hpoq.cli.output import short
+    from hpoq.forecast import why
+
+    best = entry.best
+    return {
+        "request": f"{entry.request_id} (team {entry.team})",
+        "status": tables.status_text(entry.status),
+        "why": why(entry, document),
+        "position": tables.queue_position(outlook),
+        "starts": tables.expected(outlook),
+        "template": entry.template,
+        "tuning job": entry.tuning_job_name,
+        "earlier": ", ".join(job.tuning_job_name for job in entry.earlier),
+        "training jobs": tables.training_jobs(entry),
+        "costs": tables.instance_hours(entry, of.settings.deployment.prices),
+        "best": f"{tables.objective(entry)} {best.metric} by {best.name}" if best else "",
+        "with": short(best.hyperparameters, 120) if best else "",
+        "waited": tables.waited(entry),
+        "ran": tables.ran(entry),
+    }

@@ -89,7 +89,8 @@ def _estimates(
 
     try:
         estimates = [estimate(deployed.settings, team, message) for message in messages]
-        budget = deployed.capacity().get("budgets", {}).get(team)
+        document = deployed.capacity()
+        budget = document.budgets.get(team) if document else None
     except HpoqError as error:
         say(f"cannot estimate the cost: {error}")
         return [None] * len(messages)

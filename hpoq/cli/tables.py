@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.capacity import CapacityDocument
+from hpo_dispatcher.contract.entry import HOUR, Entry, Key, Status
 from hpo_dispatcher.scheduling.budget import used_until
-from hpo_dispatcher.tuning_job.usage import HOUR
 from hpoq.cli.output import duration, short
-from hpoq.forecast import Outlook
+from hpoq.forecast import Outlook, wait_reason, why
 
-Key = tuple[str, str]
-
-COLOURS = {
+COLORS = {
     Status.QUEUED: "yellow",
     Status.IN_PROGRESS: "cyan",
     Status.STOPPING: "magenta",
@@ -29,7 +29,7 @@ COLOURS = {
 
 
 def table(*columns: str) -> Table:
-    """A table without lines; a column that starts with ``>`` is numbers, right-aligned."""
+    """Make a table without borders; a column that starts with ``>`` has right-aligned numbers."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         number = column.startswith(">")
@@ -38,24 +38,33 @@ def table(*columns: str) -> Table:
 
 
 def status_text(status: Status) -> Text:
-    """A status in its colour."""
-    return Text(str(status), style=COLOURS[status])
+    """Return a status in its color."""
+    return Text(str(status), style=COLORS[status])
 
 
-def place(of: Outlook) -> str:
-    """Where a request stands in its team's line, and of all."""
-    if of.place is None:
+def queue_position(of: Outlook) -> str:
+    """Return a request's position in its team's queue and among all teams' requests."""
+    if of.position is None:
         return ""
-    text = f"{'' if of.exact else 'about '}{of.place} of {of.of_team}"
+    text = f"{'' if of.exact else 'about '}{of.position} of {of.of_team}"
     return f"{text}, {of.overall} of all teams'" if of.overall else text
 
 
 def expected(of: Outlook) -> str:
-    """When it may start, with the error of that."""
+    """Return when a request may start, and the range of the estimate."""
     if of.starts_in is None or of.earliest is None or of.latest is None:
         return ""
     spread = f"{duration(of.earliest)} to {duration(of.latest)}"
     return f"in about {duration(of.starts_in)} ({spread}, by {of.run_times} run times)"
+
+
+def waiting_fields(
+    entry: Entry, document: CapacityDocument | None, outlook: Outlook
+) -> dict[str, Any]:
+    """Return why a queued request waits, and its outlook, as ``--json`` shows them."""
+    reason = wait_reason(entry, document)
+    kind = {"reason_kind": str(reason.kind)} if reason else {}
+    return {"reason": why(entry, document), **kind, **asdict(outlook)}
 
 
 def requests_table(
@@ -64,9 +73,9 @@ def requests_table(
     outlooks: Mapping[Key, Outlook],
     teams: bool,
 ) -> Table:
-    """What ``hpoq list`` shows."""
+    """Return the table that ``hpoq list`` shows."""
     team = ["team"] if teams else []
-    columns = ("status", ">age", "place", "starts", ">training jobs", ">best", "note")
+    columns = ("status", ">age", "position", "starts", ">training jobs", ">best", "note")
     made = table("request", *team, *columns)
     now = datetime.now(UTC)
     for entry in entries:
@@ -75,7 +84,7 @@ def requests_table(
             *([entry.team] if teams else []),
             status_text(entry.status),
             duration((now - entry.accepted_at).total_seconds()),
-            place(outlooks.get(entry.key, Outlook())),
+            queue_position(outlooks.get(entry.key, Outlook())),
             expected(outlooks.get(entry.key, Outlook())),
             training_jobs(entry),
             objective(entry),
@@ -85,7 +94,7 @@ def requests_table(
 
 
 def leaderboard(entries: Sequence[Entry]) -> Table:
-    """The best request first: what was found, with what, and how long it took."""
+    """Return a table of results and run times, the best request first."""
     made = table(
         "request", "team", "tuning job", ">done", ">failed", ">best", "hyperparameters",
         ">waited", ">ran",
@@ -117,7 +126,7 @@ def _by_objective(entry: Entry) -> tuple[bool, float]:
 
 
 def training_jobs(entry: Entry) -> str:
-    """Completed of all, and what failed or runs."""
+    """Return the completed training jobs of all, and how many failed or run."""
     if not entry.counters and not entry.max_training_jobs:
         return ""
     counters = entry.counters
@@ -129,25 +138,25 @@ def training_jobs(entry: Entry) -> str:
 
 
 def objective(entry: Entry) -> str:
-    """The best objective so far."""
+    """Return the best objective value so far."""
     return f"{entry.best.objective:.4f}" if entry.best else ""
 
 
 def waited(entry: Entry) -> str:
-    """From acceptance to the start of its tuning job."""
+    """Return the time from acceptance to the start of the tuning job."""
     start = entry.started_at or entry.ended_at or datetime.now(UTC)
     return duration((start - entry.accepted_at).total_seconds())
 
 
 def ran(entry: Entry) -> str:
-    """From the start of its tuning job to its end, or until now."""
+    """Return the time from the start of the tuning job to its end, or until now."""
     if entry.started_at is None:
         return ""
     return duration(((entry.ended_at or datetime.now(UTC)) - entry.started_at).total_seconds())
 
 
 def instance_hours(entry: Entry, prices: Mapping[str, float]) -> str:
-    """What it can use at most, once it has ended what it has used; priced if of one type."""
+    """Return the most that a request can use, and what it has used; priced if of one type."""
     if not entry.most_instance_seconds:
         return ""
     before = sum(job.instance_seconds for job in entry.earlier)
@@ -165,7 +174,7 @@ def _priced(entry: Entry, seconds: int, prices: Mapping[str, float]) -> str:
 
 
 def progress(entries: Sequence[Entry], expected: int) -> Table:
-    """What ``hpoq watch`` redraws: one bar of training jobs per request."""
+    """Return the table that ``hpoq watch`` redraws: a bar of training jobs per request."""
     from rich.progress_bar import ProgressBar
 
     made = table("request", "team", "status", "training jobs", "", ">best", ">ran")
@@ -182,5 +191,5 @@ def progress(entries: Sequence[Entry], expected: int) -> Table:
             ran(entry),
         )
     if expected > len(entries):
-        made.add_row(f"{expected - len(entries)} not taken in yet", "", "", "", "", "", "")
+        made.add_row(f"{expected - len(entries)} not in the ledger yet", "", "", "", "", "", "")
     return made

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(help="Request ids; - reads them from stdin; none: all that have not ended."),
+    typer.Argument(help="Request ids; - reads them from stdin. Default: all that have not ended."),
 ]
-Seconds = Annotated[float, typer.Option("--every", min=0.5, help="Seconds between looks.")]
+Seconds = Annotated[float, typer.Option("--every", min=0.5, help="Seconds between updates.")]
 
 
 def watch(
@@ -49,7 +49,7 @@ def watch(
 
 
 def follow(of: Client, keys: Sequence[tuple[str, str]], every: float) -> list[Entry]:
-    """Show requests until they have ended, live on a terminal, changes only in a pipe."""
+    """Show requests until they have ended: live on a terminal, changes only in a pipe."""
     from rich.live import Live
 
     from hpoq.cli.output import console
@@ -59,11 +59,11 @@ def follow(of: Client, keys: Sequence[tuple[str, str]], every: float) -> list[En
     entries: list[Entry] = []
     if screen.is_terminal:
         with Live(console=screen, auto_refresh=False) as live:
-            for entries in _looks(of, keys, every):
+            for entries in _snapshots(of, keys, every):
                 live.update(progress(entries, len(keys)), refresh=True)
     else:
         seen: dict[tuple[str, str], str] = {}
-        for entries in _looks(of, keys, every):
+        for entries in _snapshots(of, keys, every):
             for entry in entries:
                 if seen.get(entry.key) != entry.status:
                     seen[entry.key] = entry.status
@@ -72,8 +72,8 @@ def follow(of: Client, keys: Sequence[tuple[str, str]], every: float) -> list[En
     return entries
 
 
-def _looks(of: Client, keys: Sequence[tuple[str, str]], every: float) -> Iterator[list[Entry]]:
-    """One list of entries per look; a request not yet in the ledger is left out."""
+def _snapshots(of: Client, keys: Sequence[tuple[str, str]], every: float) -> Iterator[list[Entry]]:
+    """Yield the entries again and again; a request not yet in the ledger is left out."""
     from hpoq.errors import NotFound
 
     ended: dict[tuple[str, str], Entry] = {}

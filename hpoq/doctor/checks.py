@@ -156,11 +156,11 @@ def _key(examined: Examined, arn: str) -> Iterator[Finding]:
 def cycles(examined: Examined) -> Iterator[Finding]:
     """Check that a dispatch cycle has completed lately."""
     log = f"Read its log: `aws logs tail /aws/lambda/{examined.function} --since 1h`"
-    at = examined.reader.capacity().get("at")
-    if at is None:
+    document = examined.reader.capacity()
+    if document is None:
         yield fault("cycles", "no dispatch cycle has completed yet", log)
         return
-    age = datetime.now(UTC) - datetime.fromisoformat(at)
+    age = datetime.now(UTC) - document.at
     minutes = f"{age.total_seconds() / 60:.0f} minutes ago"
     if age > SILENT_AFTER:
         yield fault("cycles", f"the last dispatch cycle completed {minutes}", log)

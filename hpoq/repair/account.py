@@ -22,7 +22,7 @@ from hpo_dispatcher.contract.names import (
     tuning_job_name,
 )
 from hpo_dispatcher.contract.request import MAX_PARENTS, request_id_of
-from hpo_dispatcher.tuning_job.build import demand
+from hpo_dispatcher.tuning_job.build import instances_of
 from hpo_dispatcher.tuning_job.usage import most_instance_seconds
 from hpoq.repair.decision import Key, Letter, TaggedJob, stopped
 
@@ -128,7 +128,7 @@ def _tagged(sagemaker: SageMakerClient, deployment: str, name: str) -> TaggedJob
         failure_reason=detail.failure_reason,
         counters=detail.counters,
         best=detail.best,
-        instances=demand(dict(there)).instances,
+        instances=instances_of(dict(there)),
         max_training_jobs=limits.get("MaxNumberOfTrainingJobs", 0),
         max_parallel=limits["MaxParallelTrainingJobs"],
         most_instance_seconds=most_instance_seconds(dict(there)),

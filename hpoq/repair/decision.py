@@ -186,7 +186,7 @@ def _with_job(entry: Entry, job: TaggedJob) -> Entry:
         counters=with_earlier(earlier, job.counters if job.status.ended else {}),
         best=job.best if job.status.ended else entry.best,
         blocked=False,
-        held=False,
+        on_hold=False,
     )
 
 

@@ -157,10 +157,10 @@ class MemoryLedger:
         return Added.CANCELLED if overtaken else Added.TAKEN
 
     def _join(self, entry: Entry) -> None:
-        insort(self._lines.setdefault(entry.team, []), (entry.position, entry.request_id))
+        insort(self._lines.setdefault(entry.team, []), (entry.queue_sort_key, entry.request_id))
 
     def _leave(self, entry: Entry) -> None:
-        place = entry.position, entry.request_id
+        place = entry.queue_sort_key, entry.request_id
         line = self._lines.get(entry.team, [])
         index = bisect_left(line, place)
         if index < len(line) and line[index] == place:
@@ -224,7 +224,7 @@ class MemoryLedger:
 
     def _start(self, key: Key, at: datetime) -> bool:
         entry = self.entries[key]
-        if entry.status is not Status.QUEUED or entry.held or entry.blocked:
+        if entry.status is not Status.QUEUED or entry.on_hold or entry.blocked:
             return False
         self._leave(entry)
         name = entry.job_name
@@ -330,7 +330,7 @@ class MemoryLedger:
             counters=ending.counters,
             best=ending.best,
             blocked=False,
-            held=False,
+            on_hold=False,
             stopped_for=None,
             stopped_before=0,
         )
@@ -351,12 +351,14 @@ class MemoryLedger:
 
     def _back(self, team: str, request_id: str, mark: str) -> Entry | None:
         entry = self.entries.get((team, request_id))
-        if entry is None or entry.status is not Status.QUEUED or not getattr(entry, mark):
+        if entry is None or entry.status is not Status.QUEUED:
+            return None
+        if not (entry.blocked if mark == "blocked" else entry.on_hold):
             return None
         blocked = entry.blocked and mark != "blocked"
-        held = entry.held and mark != "held"
-        self.entries[entry.key] = replace(entry, reason="", blocked=blocked, held=held)
-        if not (blocked or held):
+        on_hold = entry.on_hold and mark != "held"
+        self.entries[entry.key] = replace(entry, reason="", blocked=blocked, on_hold=on_hold)
+        if not (blocked or on_hold):
             self._join(entry)
         return entry
 
@@ -367,8 +369,8 @@ class MemoryLedger:
             if entry is None or entry.status is not Status.QUEUED:
                 return None
             self._leave(entry)
-            reason = "held by its team; release it to let it start"
-            self.entries[entry.key] = replace(entry, held=True, reason=reason)
+            reason = "on hold by its team; release it to let it start"
+            self.entries[entry.key] = replace(entry, on_hold=True, reason=reason)
             return entry
 
     def set_priority(self, team: str, request_id: str, priority: int) -> Entry | None:
@@ -380,7 +382,7 @@ class MemoryLedger:
             self._leave(entry)
             moved = replace(entry, priority=priority)
             self.entries[entry.key] = moved
-            if not (entry.held or entry.blocked):
+            if not (entry.on_hold or entry.blocked):
                 self._join(moved)
             return entry
 

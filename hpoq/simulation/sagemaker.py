@@ -22,7 +22,7 @@ from hpo_dispatcher.ports import (
     TuningJob,
     TuningJobDetail,
 )
-from hpo_dispatcher.tuning_job.build import demand
+from hpo_dispatcher.tuning_job.build import instances_of
 
 COUNTED_LISTS = 2  # one list per status that holds capacity
 STOPPING_TAKES = timedelta(minutes=1)
@@ -201,7 +201,7 @@ class SimulatedSageMaker:
                 return AlreadyOurs() if there.key == key else NameTaken("another owner")
             if len(self.running) >= self.limit:
                 return AtLimit(f"{self.limit} tuning jobs are running")
-            instances = demand(dict(api_request)).instances
+            instances = instances_of(dict(api_request))
             self._begin(name, key, instances, self.run_of(key))
             limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
             self.running[name].training_jobs = limits["MaxNumberOfTrainingJobs"]

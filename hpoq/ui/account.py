@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from hpo_dispatcher.contract.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Entry
 from hpoq.client import Client
 from hpoq.errors import NotDeployed, NotFound, NotReachable
@@ -34,8 +35,8 @@ class Requests:
     """What the deployment says."""
 
     entries: Sequence[Entry]  # the newest first
-    capacity: Record  # as published by the last cycle
-    forecast: Forecast  # made of it
+    capacity: CapacityDocument | None  # as published by the last cycle
+    forecast: Forecast  # made from it
     note: str = ""  # why there is nothing, or not all
 
 
@@ -171,7 +172,7 @@ class Account:
             capacity = self._client.capacity()
             forecast = Forecast(capacity, self._client.settings.deployment.teams)
         except (NotDeployed, NotReachable) as error:
-            return Requests(entries=[], capacity={}, forecast=Forecast({}, {}), note=str(error))
+            return Requests(entries=[], capacity=None, forecast=Forecast(None, {}), note=str(error))
         entries, notes = [], []
         for team in teams:
             try:

@@ -1,4 +1,4 @@
-"""The first page and that of a request: what waits, why and how long, and what runs."""
+"""The overview page and the page of a request: what waits, why and how long, what runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from hpo_dispatcher.contract.capacity import CapacityDocument, ResourceUse
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpoq.cli import tables
 from hpoq.cli.output import entry_fields
@@ -17,7 +18,7 @@ SHOWN = 100  # requests; all are in `hpoq list`
 
 
 def overview(account: Account, _: Mapping[str, str]) -> str:
-    """Requests, capacity and the newest tuning jobs."""
+    """Render the overview: requests, capacity and the newest tuning jobs."""
     requests = account.requests()
     listed = account.tuning_jobs()
     ordered = sorted(requests.entries, key=lambda entry: entry.status.ended)
@@ -29,10 +30,10 @@ def overview(account: Account, _: Mapping[str, str]) -> str:
         counts=_counts(requests.entries),
         rows=rows,
         left_out=max(0, len(ordered) - SHOWN),
-        in_line=any(row["place"] for row in rows),
+        in_queue=any(row["position"] for row in rows),
         several_teams=len({entry.team for entry in requests.entries}) > 1,
         uses=_uses(requests.capacity),
-        as_of=requests.capacity.get("at", ""),
+        as_of=requests.capacity.at if requests.capacity else None,
         tuning_jobs=listed.summaries,
         more=listed.next_token,
         running=RUNNING,
@@ -40,7 +41,7 @@ def overview(account: Account, _: Mapping[str, str]) -> str:
 
 
 def request(account: Account, _: Mapping[str, str], team: str, request_id: str) -> str:
-    """One request."""
+    """Render the page of one request."""
     entry = account.request(team, request_id)
     return render.page(
         "request.html",
@@ -55,7 +56,7 @@ def _row(entry: Entry, requests: Requests) -> dict[str, Any]:
     return {
         "entry": entry,
         "why": why(entry, requests.capacity),
-        "place": tables.place(outlook),
+        "position": tables.queue_position(outlook),
         "starts": tables.expected(outlook),
         "training_jobs": tables.training_jobs(entry),
         "best": tables.objective(entry),
@@ -65,24 +66,18 @@ def _row(entry: Entry, requests: Requests) -> dict[str, Any]:
 
 
 def _counts(entries: Sequence[Entry]) -> dict[str, int]:
-    """How many wait, run and have ended in which way."""
+    """Count the requests by status."""
     counts = {str(status): 0 for status in (Status.QUEUED, Status.IN_PROGRESS, Status.COMPLETED)}
     for entry in entries:
         counts[entry.status] = counts.get(entry.status, 0) + 1
     return counts
 
 
-def _uses(capacity: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What is in use of each resource, and by whom."""
-    if not capacity:
-        return []
-    named = [("tuning jobs", capacity["tuning_jobs"]), *capacity.get("instances", {}).items()]
-    return [
-        {"name": name, "share": _share(use), **use, "limit": use.get("limit")}
-        for name, use in named
-    ]
+def _uses(capacity: CapacityDocument | None) -> list[dict[str, Any]]:
+    """Return what is in use of each resource, and by whom."""
+    resources = capacity.resources.items() if capacity else ()
+    return [{"name": name, "share": _share(use), **use.model_dump()} for name, use in resources]
 
 
-def _share(use: Mapping[str, Any]) -> float | None:
-    limit = use.get("limit")
-    return min(1.0, use["in_use"] / limit) if limit else None
+def _share(use: ResourceUse) -> float | None:
+    return min(1.0, use.in_use / use.limit) if use.limit else None

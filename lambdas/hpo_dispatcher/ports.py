@@ -243,7 +243,7 @@ class TuningJob:
     parallel: int = 1  # training jobs at once, at most
     left: int | None = None  # training jobs that have not ended yet; None: not told
 
-    def held(self, instances: Mapping[str, int]) -> Mapping[str, int]:
+    def in_use(self, instances: Mapping[str, int]) -> Mapping[str, int]:
         """Of the instances at full parallelism, those it can still use (docs/decisions/0009).
 
         Once fewer training jobs are left than may run at once, the others are never taken again.

@@ -200,7 +200,7 @@ class World:
                 legal |= {Status.QUEUED} if len(entry.earlier) > len(was.earlier) else set()
                 assert entry.status in legal, f"{was.status} -> {entry.status}"
             if was and was.status is Status.QUEUED and entry.status is Status.IN_PROGRESS:
-                assert not was.held, "held"
+                assert not was.on_hold, "held"
                 assert not was.blocked, "parents have not ended"
                 assert self._parents_ended(entry)
             ended = entry.status in (Status.COMPLETED, Status.FAILED, Status.STOPPED)
@@ -221,7 +221,7 @@ class World:
         assert in_line == {
             key
             for key, entry in entries.items()
-            if entry.status is Status.QUEUED and not (entry.held or entry.blocked)
+            if entry.status is Status.QUEUED and not (entry.on_hold or entry.blocked)
         }
         active = {(job.team, job.request_id) for job in self.ledger.active()}
         assert active == {key for key, entry in entries.items() if entry.status.active}
@@ -245,7 +245,7 @@ class Cycles(RuleBasedStateMachine):
             each.start()
         self.world = World(self.of_teams)
         self.invocations: dict[int, Invocation] = {}
-        self.holders = {0: "x0", 1: "y0"}
+        self.running_jobs = {0: "x0", 1: "y0"}
         self.moments: list[datetime] = [self.world.clock.now]
 
     # What teams do
@@ -357,7 +357,7 @@ class Cycles(RuleBasedStateMachine):
         """
         if number not in self.invocations:
             asked_at = self.moments[-min(event, len(self.moments))] if event else None
-            self.invocations[number] = self._invocation(self.holders[number], asked_at)
+            self.invocations[number] = self._invocation(self.running_jobs[number], asked_at)
         invocation = self.invocations[number]
         for call in invocation.calls():
             if call == until:
@@ -408,7 +408,7 @@ class Cycles(RuleBasedStateMachine):
 
     def _kill(self, number: int) -> None:
         self.invocations.pop(number).kill()
-        self.holders[number] += "'"  # the next process has another name
+        self.running_jobs[number] += "'"  # the next process has another name
 
     # What must come of it
 
@@ -433,7 +433,7 @@ class Cycles(RuleBasedStateMachine):
         left = [entry for entry in world.ledger.entries.values() if not entry.status.ended]
         for entry in left:
             assert entry.status is Status.QUEUED, entry
-            assert not entry.held
+            assert not entry.on_hold
             assert entry.blocked or entry.instances[M5] > QUOTA, f"could have run: {entry}"
             world.send(entry.team, {"action": "cancel", "request_id": entry.request_id})
         self._clean_cycles()

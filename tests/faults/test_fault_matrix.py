@@ -211,7 +211,7 @@ def test_whichever_call_fails_no_request_is_lost_or_doubled_and_the_next_cycles_
     jobs = stage.account.tuning_jobs()
     assert len(jobs) == started + 2, "one per request, another user's job, and the preempted job"
     assert len(entries["fraud", "goes-on"].earlier) == 1
-    assert entries["fraud", "parked"].held
+    assert entries["fraud", "parked"].on_hold
     assert entries["fraud", "child"].priority == 5
     assert stage.account.waiting("fraud") == stage.account.waiting("vision") == 0
     assert {letter["body"] for letter in stage.account.dead_letters("vision")} == {"not JSON"}

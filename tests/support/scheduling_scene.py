@@ -8,8 +8,14 @@ from typing import Any
 from hypothesis import strategies as st
 
 from hpo_dispatcher.contract.settings import TeamSettings
-from hpo_dispatcher.scheduling.plan import Capacity, Front, Head, Holder, Plan, Snapshot, plan
-from hpo_dispatcher.tuning_job.build import Demand
+from hpo_dispatcher.scheduling.plan import Plan, plan
+from hpo_dispatcher.scheduling.snapshot import (
+    Capacity,
+    Head,
+    ReservationTimer,
+    RunningJob,
+    Snapshot,
+)
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 M5 = "ml.m5.xlarge"
@@ -20,15 +26,13 @@ def ago(minutes: float) -> datetime:
     return NOON - timedelta(minutes=minutes)
 
 
-def demand(instances: dict[str, int] | None = None) -> Demand:
-    return Demand(tuning_jobs=1, instances=instances or {})
-
-
 def running(
     team: str | None, count: int = 1, instances: dict[str, int] | None = None, **fields: Any
-) -> list[Holder]:
+) -> list[RunningJob]:
     return [
-        Holder(tuning_job_name=f"{team}-{index}", team=team, demand=demand(instances), **fields)
+        RunningJob(
+            tuning_job_name=f"{team}-{index}", team=team, instances=instances or {}, **fields
+        )
         for index in range(count)
     ]
 
@@ -45,24 +49,29 @@ def queued(
         request_id=request_id,
         priority=priority,
         accepted_at=ago(minutes_ago),
-        demand=demand(instances),
+        instances=instances or {},
     )
 
 
 def decide(
     *heads: Head,
-    holders: list[Holder] | None = None,
+    running: list[RunningJob] | None = None,
     slots: int = 100,
     instances: dict[str, int] | None = None,
-    fronts: dict[tuple[str, str], Front] | None = None,
+    timers: dict[tuple[str, str], ReservationTimer] | None = None,
     **teams: dict[str, Any],
 ) -> Plan:
-    lines: dict[str, list[Head]] = {}
+    queues: dict[str, list[Head]] = {}
     for head in heads:
-        lines.setdefault(head.team, []).append(head)
+        queues.setdefault(head.team, []).append(head)
     capacity = Capacity(tuning_jobs=slots, instances=instances or {})
     settings = {team: TeamSettings(**fields) for team, fields in teams.items()}
-    snapshot = Snapshot(now=NOON, holders=holders or [], lines=lines, fronts=fronts or {})
+    snapshot = Snapshot(
+        now=NOON,
+        running_jobs=running or [],
+        queues=queues,
+        reservation_timers=timers or {},
+    )
     return plan(snapshot, capacity, settings)
 
 
@@ -72,7 +81,7 @@ def started(decided: Plan) -> list[tuple[str, str]]:
 
 def reason(decided: Plan, request_id: str) -> str:
     (wait,) = [wait for wait in decided.waits if wait.head.request_id == request_id]
-    return wait.reason
+    return wait.reason.text
 
 
 heads_of = st.lists(
@@ -85,12 +94,12 @@ heads_of = st.lists(
     ),
     max_size=40,
 )
-holders_of = st.lists(
+running_jobs_of = st.lists(
     st.builds(
-        lambda team, n, held: Holder(tuning_job_name=f"j{n}", team=team, demand=demand(held)),
+        lambda team, n, used: RunningJob(tuning_job_name=f"j{n}", team=team, instances=used),
         team=st.sampled_from(["a", "b", None]),
         n=st.integers(0, 999),
-        held=st.dictionaries(st.just(M5), st.integers(1, 5)),
+        used=st.dictionaries(st.just(M5), st.integers(1, 5)),
     ),
     max_size=10,
 )

@@ -50,12 +50,12 @@ class SteppedQueue:
         """Count an action, and hold or release its request."""
         self.actions[action] += 1
         held = action == "hold"
-        self.ledger[request_id] = replace(self.ledger[request_id], held=held)
+        self.ledger[request_id] = replace(self.ledger[request_id], on_hold=held)
 
     def _next(self, entry: Entry) -> Status:
         if entry.status is Status.IN_PROGRESS:
             return self.end_status
-        if entry.status is not Status.QUEUED or entry.held or entry.request is None:
+        if entry.status is not Status.QUEUED or entry.on_hold or entry.request is None:
             return entry.status
         before = [self.ledger[each] for each in entry.request.after]
         return Status.IN_PROGRESS if all(e.status.ended for e in before) else Status.QUEUED

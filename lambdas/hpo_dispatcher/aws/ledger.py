@@ -199,11 +199,11 @@ class DynamoDBLedger:
     def _into_line(self, team: str, request_id: str, mark: str, also: list[Write]) -> Entry | None:
         """Take a mark away; the entry is in line unless the other mark keeps it out."""
         entry = self.get(team, request_id)
-        if entry is None or not getattr(entry, mark):
+        if entry is None or not (entry.blocked if mark == "blocked" else entry.on_hold):
             return None
         values: Item = {":at": timestamp(self._clock()), ":marked": True}
         change = f"SET updated_at = :at REMOVE {mark}, reason"
-        if not (entry.held and entry.blocked):
+        if not (entry.on_hold and entry.blocked):
             line = line_attributes(entry)
             values |= {":line": line["line"], ":position": line["line_position"]}
             change = (
@@ -222,7 +222,7 @@ class DynamoDBLedger:
         values = {
             ":at": timestamp(self._clock()),
             ":held": True,
-            ":reason": "held by its team; release it to let it start",
+            ":reason": "on hold by its team; release it to let it start",
         }
         change = "SET held = :held, reason = :reason, updated_at = :at REMOVE line, line_position"
         write = _transition((team, request_id), change, values, (Status.QUEUED,))
@@ -235,7 +235,7 @@ class DynamoDBLedger:
             return None
         values: Item = {":at": timestamp(self._clock()), ":priority": priority}
         change = "SET priority = :priority, updated_at = :at"
-        if not (entry.held or entry.blocked):
+        if not (entry.on_hold or entry.blocked):
             moved = line_attributes(replace(entry, priority=priority))
             values[":position"] = moved["line_position"]
             change += ", line_position = :position"

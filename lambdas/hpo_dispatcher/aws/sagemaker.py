@@ -22,7 +22,7 @@ from hpo_dispatcher.ports import (
     TuningJob,
     TuningJobDetail,
 )
-from hpo_dispatcher.tuning_job.build import demand
+from hpo_dispatcher.tuning_job.build import instances_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -97,7 +97,7 @@ class SageMakerTuning:
     def instances(self, name: str) -> Mapping[str, int]:
         """See ``TuningService``."""
         answer = self._describe(name)
-        return demand(dict(answer)).instances if answer else {}
+        return instances_of(dict(answer)) if answer else {}
 
     def create(self, api_request: Mapping[str, Any]) -> Creation:
         """See ``TuningService``."""

@@ -10,6 +10,9 @@ from enum import StrEnum
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.request import TuningRequest
 
+Key = tuple[str, str]  # team and request id, unique in a deployment
+
+HOUR = 3600  # seconds
 _HIGHEST_PRIORITY = 1000
 UNKNOWN = "an earlier hpoq started it"
 
@@ -91,7 +94,7 @@ class Entry:
     counters: Mapping[str, int] = field(default_factory=dict)  # TrainingJobStatusCounters
     best: BestTrainingJob | None = None
     blocked: bool = False  # queued, but not in line: parents have not ended
-    held: bool = False  # queued, but not in line: its team wants it to wait
+    on_hold: bool = False  # queued, but not in its team's queue: its team has paused it
     obstacle: str = UNKNOWN  # why it could not go on after a stop; empty: it could
     earlier: tuple[EarlierJob, ...] = ()  # its tuning jobs before, stopped to make room
     stopped_for: tuple[str, str] | None = None  # stopping to make room for this one, then goes on
@@ -118,9 +121,9 @@ class Entry:
         return -(-self.training_jobs_left // max(1, self.max_parallel)) or 1
 
     @property
-    def position(self) -> str:
-        """Where it stands in its team's line."""
-        return line_position(self.priority, self.accepted_at, self.request_id)
+    def queue_sort_key(self) -> str:
+        """The key that orders its team's queue."""
+        return queue_sort_key(self.priority, self.accepted_at, self.request_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +186,6 @@ def timestamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def line_position(priority: int, accepted_at: datetime, request_id: str) -> str:
-    """Sort key of a team's line: higher priority first, then older, then by id."""
+def queue_sort_key(priority: int, accepted_at: datetime, request_id: str) -> str:
+    """Return the key that orders a team's queue: higher priority first, then older, then id."""
     return f"{_HIGHEST_PRIORITY - priority:04d}#{timestamp(accepted_at)}#{request_id}"

@@ -86,8 +86,9 @@ def entry_item(entry: Entry, now: datetime) -> Item:
         item["counters"] = dict(entry.counters)
     if entry.best:
         item["best"] = best_item(entry.best)
-    item |= {mark: True for mark in ("blocked", "held") if getattr(entry, mark)}
-    if entry.status is Status.QUEUED and not (entry.blocked or entry.held):
+    marks = {"blocked": entry.blocked, "held": entry.on_hold}
+    item |= {mark: True for mark, is_set in marks.items() if is_set}
+    if entry.status is Status.QUEUED and not (entry.blocked or entry.on_hold):
         item |= line_attributes(entry)
     return item
 
@@ -119,7 +120,7 @@ def blocked_from(item: Item) -> Blocked:
 
 def line_attributes(entry: Entry) -> Item:
     """What puts an entry into its team's line (a sparse index)."""
-    return {"line": entry.team, "line_position": entry.position}
+    return {"line": entry.team, "line_position": entry.queue_sort_key}
 
 
 def check_version(item: Item) -> None:
@@ -177,7 +178,7 @@ def _entry_from(item: Item) -> Entry:
         counters=_integers(item.get("counters", {})),
         best=_best(best) if best else None,
         blocked=bool(item.get("blocked", False)),
-        held=bool(item.get("held", False)),
+        on_hold=bool(item.get("held", False)),
         obstacle=item.get("obstacle", UNKNOWN),
         earlier=tuple(map(_earlier, item.get("earlier", ()))),
         stopped_for=_key(item.get("stopped_for")),

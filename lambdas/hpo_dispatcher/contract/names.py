@@ -23,6 +23,7 @@ LEDGER_INDEX = "line"
 
 # Documents in the ledger that clients read.
 SETTINGS_DOCUMENT = "settings"
+CAPACITY_DOCUMENT = "capacity"
 
 _HASH_BYTES, _HASH_LENGTH = 5, 8  # 40 bits: a collision is improbable, and tags reveal it
 # The ending of every tuning job name that hpoq gives.

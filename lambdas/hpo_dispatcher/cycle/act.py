@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 
-from hpo_dispatcher.contract.entry import ActiveJob, Entry, Status
+from hpo_dispatcher.contract.entry import ActiveJob, Entry, Key, Status
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.cycle.endings import finish
-from hpo_dispatcher.cycle.outcome import Decision, Key, Observation
+from hpo_dispatcher.cycle.outcome import Decision, Observation
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket, map_concurrently
 from hpo_dispatcher.ports import (
     AlreadyOurs,
@@ -86,9 +86,7 @@ class Actor:
             self._start(starts[first : first + START_BATCH], deeds)
         promised = [(job, job.stopped_for) for job in unstopped if job.stopped_for]
         ours = {job.tuning_job_name: job for job in seen.active}
-        planned = [
-            (ours[stop.holder.tuning_job_name], stop.head.key) for stop in decided.plan.stops
-        ]
+        planned = [(ours[stop.job.tuning_job_name], stop.head.key) for stop in decided.plan.stops]
         if (promised or planned) and not deadline.passed():
             self._make_room([*promised, *planned], deeds)
         return deeds

@@ -1,4 +1,4 @@
-"""Gather what the plan decides by: holders, lines, budgets and capacity."""
+"""Gather what the plan decides by: running jobs, queues, budgets and capacity."""
 
 from __future__ import annotations
 
@@ -8,25 +8,38 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
-from hpo_dispatcher.contract.entry import ActiveJob, Entry, Status, month_of
-from hpo_dispatcher.cycle.intake import held_teams
-from hpo_dispatcher.cycle.outcome import Decision, Key, Observation
+from hpo_dispatcher.contract.capacity import WaitReason
+from hpo_dispatcher.contract.entry import ActiveJob, Entry, Key, Status, month_of
+from hpo_dispatcher.cycle.intake import teams_on_hold
+from hpo_dispatcher.cycle.outcome import Decision, Observation
 from hpo_dispatcher.ports import Ledger, Quotas, TuningJob, TuningService
-from hpo_dispatcher.scheduling.budget import Budget, budgets, over_budget, spent_by, with_held
-from hpo_dispatcher.scheduling.plan import Capacity, Front, Head, Holder, Snapshot, plan
-from hpo_dispatcher.tuning_job.build import Demand
+from hpo_dispatcher.scheduling.budget import (
+    Budget,
+    budgets,
+    over_budget,
+    spent_by,
+    with_over_budget,
+)
+from hpo_dispatcher.scheduling.plan import plan
+from hpo_dispatcher.scheduling.snapshot import (
+    Capacity,
+    Head,
+    ReservationTimer,
+    RunningJob,
+    Snapshot,
+)
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
-# Heads of each team that are told why they wait, beyond those that start.
+# Heads of each team whose reason to wait is published, beyond those that start.
 EXPLAINED_HEADS = 10
-# Looked at in a line of which a budget holds some, for smaller ones behind them.
+# Examined behind requests that exceed their team's budget, for smaller ones that fit.
 BUDGETED_HEADS = 200
 OTHER_JOBS = "other-jobs"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decider:
-    """Snapshot of holders and heads, handed to the pure plan."""
+    """Snapshot of running_jobs and heads, handed to the pure plan."""
 
     builder: JobBuilder
     ledger: Ledger
@@ -35,56 +48,68 @@ class Decider:
     clock: Callable[[], datetime]
 
     def decide(
-        self, seen: Observation, accepted: Sequence[Entry], fronts: Mapping[Key, Front]
+        self,
+        seen: Observation,
+        accepted: Sequence[Entry],
+        reservation_timers: Mapping[Key, ReservationTimer],
     ) -> Decision:
-        """What is to start, to stop and to wait.
+        """Decide which requests start, which jobs are stopped, and which requests wait.
 
         Args:
-            seen: all that holds capacity.
-            accepted: entries that this cycle has put in line.
-            fronts: of the lines, as the last cycle left them.
+            seen: the jobs that use capacity.
+            accepted: entries that this cycle has added to the queues.
+            reservation_timers: as the last cycle left them.
         """
         deployment = self.builder.deployment
-        holders = self._holders(seen)
-        count = max(0, deployment.limits.tuning_jobs - len(holders)) + EXPLAINED_HEADS
-        held = held_teams(self.ledger)
-        going = [team for team in deployment.teams if team not in held]
-        lines = {team: self._line(team, count, accepted) for team in going}
-        whole = {team for team, line in lines.items() if len(line) < count}
+        running_jobs = self._running_jobs(seen)
+        count = max(0, deployment.limits.tuning_jobs - len(running_jobs)) + EXPLAINED_HEADS
+        on_hold = teams_on_hold(self.ledger)
+        queues = {
+            team: self._queue(team, count, accepted)
+            for team in deployment.teams
+            if team not in on_hold
+        }
+        whole = {team for team, queue in queues.items() if len(queue) < count}
         of_teams = self._budgets(seen)
-        over: dict[Key, str] = {}
-        for team in of_teams.keys() & lines.keys():
-            over |= over_budget(lines[team], of_teams[team])
+        over: dict[Key, WaitReason] = {}
+        for team in of_teams.keys() & queues.keys():
+            over |= over_budget(queues[team], of_teams[team])
             if team not in whole and any(key[0] == team for key in over):
                 deeper = count + BUDGETED_HEADS
-                lines[team] = self._line(team, deeper, accepted)
-                over |= over_budget(lines[team], of_teams[team])
-                whole |= {team} if len(lines[team]) < deeper else set()
-        heads = {team: [_head(entry) for entry in line] for team, line in lines.items()}
-        free = {t: [head for head in line if head.key not in over] for t, line in heads.items()}
-        promised = frozenset(job.stopped_for for job in seen.active if job.stopped_for)
+                queues[team] = self._queue(team, deeper, accepted)
+                over |= over_budget(queues[team], of_teams[team])
+                whole |= {team} if len(queues[team]) < deeper else set()
+        heads = {team: [_head(entry) for entry in queue] for team, queue in queues.items()}
         snapshot = Snapshot(
-            now=self.clock(), holders=holders, lines=free, fronts=fronts, promised=promised
+            now=self.clock(),
+            running_jobs=running_jobs,
+            queues={
+                team: [head for head in queue if head.key not in over]
+                for team, queue in heads.items()
+            },
+            reservation_timers=reservation_timers,
+            promised=frozenset(job.stopped_for for job in seen.active if job.stopped_for),
         )
         capacity = self._capacity()
         return Decision(
-            plan=with_held(plan(snapshot, capacity, deployment.teams), heads, over),
+            plan=with_over_budget(plan(snapshot, capacity, deployment.teams), heads, over),
             capacity=capacity,
-            entries={entry.key: entry for line in lines.values() for entry in line},
-            lines=lines,
+            entries={entry.key: entry for queue in queues.values() for entry in queue},
+            queues=queues,
             whole=whole,
-            held_teams=held,
-            holders=holders,
+            teams_on_hold=on_hold,
+            running_jobs=running_jobs,
             budgets=of_teams,
         )
 
-    def _holders(self, seen: Observation) -> list[Holder]:
+    def _running_jobs(self, seen: Observation) -> list[RunningJob]:
         ours = {job.tuning_job_name: job for job in seen.active}
         gone = {job.tuning_job_name for job, _ in seen.ended}
         names = (set(seen.listed) | set(ours)) - gone
         others = self._others(names - set(ours))
         return [
-            _holder(name, ours.get(name), others, seen.listed.get(name)) for name in sorted(names)
+            _running_job(name, ours.get(name), others, seen.listed.get(name))
+            for name in sorted(names)
         ]
 
     def _others(self, names: AbstractSet[str]) -> Mapping[str, Mapping[str, int]]:
@@ -98,12 +123,12 @@ class Decider:
             return kept
         return known
 
-    def _line(self, team: str, count: int, accepted: Sequence[Entry]) -> Sequence[Entry]:
+    def _queue(self, team: str, count: int, accepted: Sequence[Entry]) -> Sequence[Entry]:
         """The index may lag behind; what this cycle itself accepted is added."""
         entries = {entry.key: entry for entry in self.ledger.heads(team, count)}
         entries |= {entry.key: entry for entry in accepted if entry.team == team}
-        line = sorted(entries.values(), key=lambda e: (-e.priority, e.accepted_at, e.request_id))
-        return line[:count]
+        queue = sorted(entries.values(), key=lambda e: (-e.priority, e.accepted_at, e.request_id))
+        return queue[:count]
 
     def _budgets(self, seen: Observation) -> Mapping[str, Budget]:
         """Read after what runs: an end in between counts twice rather than not at all."""
@@ -129,21 +154,21 @@ class Decider:
         return Capacity(tuning_jobs=limits.tuning_jobs, instances=instances)
 
 
-def _holder(
+def _running_job(
     name: str,
     ours: ActiveJob | None,
     others: Mapping[str, Mapping[str, int]],
     listed: TuningJob | None,
-) -> Holder:
+) -> RunningJob:
     instances = ours.instances if ours else others.get(name, {})
-    demand = Demand(tuning_jobs=1, instances=listed.held(instances) if listed else instances)
+    in_use = listed.in_use(instances) if listed else instances
     stopping = listed is not None and listed.status is Status.STOPPING
     if ours is None:
-        return Holder(tuning_job_name=name, team=None, demand=demand, stopping=stopping)
-    return Holder(
+        return RunningJob(tuning_job_name=name, team=None, instances=in_use, stopping=stopping)
+    return RunningJob(
         tuning_job_name=name,
         team=ours.team,
-        demand=demand,
+        instances=in_use,
         request_id=ours.request_id,
         priority=ours.priority,
         started_at=ours.started_at,
@@ -160,5 +185,5 @@ def _head(entry: Entry) -> Head:
         request_id=entry.request_id,
         priority=entry.priority,
         accepted_at=entry.accepted_at,
-        demand=Demand(tuning_jobs=1, instances=entry.instances),
+        instances=entry.instances,
     )

@@ -12,24 +12,20 @@ A cycle may be killed at any line and run twice at once. What keeps it right:
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from hpo_dispatcher.contract.entry import Entry
 from hpo_dispatcher.contract.errors import HpoqError
-from hpo_dispatcher.contract.line_counts import Census
-from hpo_dispatcher.contract.run_times import RunTimes
 from hpo_dispatcher.cycle.act import Actor, Deeds
 from hpo_dispatcher.cycle.decide import Decider
 from hpo_dispatcher.cycle.intake import Intake, Move, intake
 from hpo_dispatcher.cycle.observe import observe
 from hpo_dispatcher.cycle.outcome import Decision, Observation, Summary, Watch
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
-from hpo_dispatcher.cycle.publish import DOCUMENT, State, bulletin, counted, fronts_from, timed
+from hpo_dispatcher.cycle.publish import publish, recall
 from hpo_dispatcher.cycle.reconcile import Reconciler
 from hpo_dispatcher.ports import (
     Events,
@@ -39,7 +35,6 @@ from hpo_dispatcher.ports import (
     RequestQueues,
     TuningService,
 )
-from hpo_dispatcher.scheduling.plan import Wait
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
 # Intake may use this share of a cycle's time; the rest belongs to starting jobs.
@@ -131,10 +126,9 @@ class Dispatcher:
         freed = self._unblock(reconciler)
         seen = observe(self.ledger, self.tuning)
         came = [entry for entry in taken.accepted if not entry.blocked]
-        in_line = [entry for entry in came if entry.key not in taken.held]
-        before = json.loads(self.ledger.document(DOCUMENT) or "{}")
-        fronts = fronts_from(before.get("fronts", []))
-        decided = self._decider().decide(seen, [*in_line, *freed], fronts)
+        in_line = [entry for entry in came if entry.key not in taken.on_hold]
+        remembered = recall(self.ledger)
+        decided = self._decider().decide(seen, [*in_line, *freed], remembered.reservation_timers)
         deeds = self._actor().act(seen, decided, deadline)
         self.events.publish(deeds.changes)
         finished, went_on = reconciler.reconcile(seen)
@@ -142,8 +136,16 @@ class Dispatcher:
         if finished and self._unblock(reconciler):
             self.ledger.ask_for_cycle(self.clock())  # what it freed may start at once
         moves = [*taken.moves, *map(_joined, freed)]
-        census = _counted(before, moves, decided, deeds, went_on)
-        self._publish(before, census, seen, decided, deeds)
+        publish(
+            self.ledger,
+            self.clock(),
+            remembered,
+            seen=seen,
+            decided=decided,
+            done=deeds,
+            moves=moves,
+            resumed=went_on,
+        )
         done = self._summary(taken, seen, decided, deeds, len(finished))
         summary = replace(done, seconds=(self.clock() - began).total_seconds())
         self.watch(summary, seen, decided)
@@ -174,39 +176,6 @@ class Dispatcher:
             holder=self.holder,
         )
 
-    def _publish(
-        self,
-        before: Mapping[str, Any],
-        census: Census,
-        seen: Observation,
-        decided: Decision,
-        deeds: Deeds,
-    ) -> None:
-        """What is in use after this cycle and why the heads wait, for whoever may read it.
-
-        Args:
-            before: the document as the last cycle left it; this one goes on from there.
-        """
-        away = deeds.out_of_line
-        running = away - set(deeds.rejected)
-        starts = [Wait(head=head, reason="next in line") for head in decided.plan.starts]
-        unstarted = [wait for wait in starts if (wait.head.team, wait.head.request_id) not in away]
-        state = State(
-            at=self.clock(),
-            capacity=decided.capacity,
-            holders=decided.holders,
-            active={job.tuning_job_name: job for job in seen.active},
-            started=[decided.entries[key] for key in sorted(running)],
-            waits=[*unstarted, *decided.plan.waits],
-            entries=decided.entries,
-            held_teams=decided.held_teams,
-            census=census,
-            run_times=timed(RunTimes.from_document(before.get("run_times", [])), seen.ended),
-            fronts={key: each for key, each in decided.plan.fronts.items() if key not in away},
-            budgets=decided.budgets,
-        )
-        self.ledger.put_document(DOCUMENT, json.dumps(bulletin(state)))
-
     def _summary(
         self, taken: Intake, seen: Observation, decided: Decision, deeds: Deeds, finished: int
     ) -> Summary:
@@ -227,23 +196,5 @@ class Dispatcher:
         )
 
 
-def _counted(
-    before: Mapping[str, Any],
-    moves: Sequence[Move],
-    decided: Decision,
-    deeds: Deeds,
-    went_on: Sequence[Entry],
-) -> Census:
-    """The lines after this cycle; `went_on` are in theirs again after a stop."""
-    census = counted(
-        Census.from_document(before.get("lines", {})), moves, decided.lines, decided.whole
-    )
-    for key in deeds.out_of_line:
-        census.of(key[0]).leave(decided.entries[key].position)
-    for entry in went_on:
-        census.of(entry.team).join(entry.position)
-    return census
-
-
 def _joined(entry: Entry) -> Move:
-    return Move(team=entry.team, position=entry.position, joined=True)
+    return Move(team=entry.team, sort_key=entry.queue_sort_key, joined=True)

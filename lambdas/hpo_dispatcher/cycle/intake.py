@@ -46,7 +46,7 @@ THREADS = 8
 LATE = timedelta(seconds=2)
 # A cancel loses against a start or an end at most once each; then the state is final.
 ATTEMPTS = 5
-HELD_TEAMS = "held-teams"
+TEAMS_ON_HOLD = "held-teams"
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Intake:
     changes: list[StateChange] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
-    held: set[tuple[str, str]] = field(default_factory=set)  # accepted and held in one drain
+    on_hold: set[tuple[str, str]] = field(default_factory=set)  # accepted and paused in one drain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Move:
     """A request joined or left its team's line."""
 
     team: str
-    position: str
+    sort_key: str
     joined: bool
 
 
@@ -248,18 +248,18 @@ class _Desk:
         if action.request_id and isinstance(action, Hold):
             held = self.ledger.hold(team, action.request_id)
             if held:
-                self.result.held.add(held.key)
+                self.result.on_hold.add(held.key)
                 self._moved(held, joined=False)
         elif action.request_id:
             released = self.ledger.release(team, action.request_id)
             if released:
-                self.result.held.discard(released.key)
-                self._moved(replace(released, held=False), joined=True)
+                self.result.on_hold.discard(released.key)
+                self._moved(replace(released, on_hold=False), joined=True)
         else:
             with self.lock:  # teams share the document
-                teams = held_teams(self.ledger) - {team}
+                teams = teams_on_hold(self.ledger) - {team}
                 teams |= {team} if isinstance(action, Hold) else set()
-                self.ledger.put_document(HELD_TEAMS, json.dumps(sorted(teams)))
+                self.ledger.put_document(TEAMS_ON_HOLD, json.dumps(sorted(teams)))
 
     def _cancel(self, envelope: Envelope, request_id: str) -> None:
         """In every state, also before the request has come; repeating changes nothing."""
@@ -313,8 +313,8 @@ class _Desk:
 
     def _moved(self, entry: Entry, *, joined: bool) -> None:
         """Those that are blocked or held are in no line."""
-        if not (entry.blocked or entry.held):
-            move = Move(team=entry.team, position=entry.position, joined=joined)
+        if not (entry.blocked or entry.on_hold):
+            move = Move(team=entry.team, sort_key=entry.queue_sort_key, joined=joined)
             self.result.moves.append(move)
 
     def _changed(self, entry: Entry, previous: Status | None) -> None:
@@ -330,9 +330,9 @@ class _Desk:
         self.result.changes.append(change)
 
 
-def held_teams(ledger: Ledger) -> set[str]:
+def teams_on_hold(ledger: Ledger) -> set[str]:
     """Teams that want none of their requests started."""
-    return set(json.loads(ledger.document(HELD_TEAMS) or "[]"))
+    return set(json.loads(ledger.document(TEAMS_ON_HOLD) or "[]"))
 
 
 def _taken(request_id: str) -> DuplicateRequest:

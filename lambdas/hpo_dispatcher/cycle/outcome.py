@@ -7,12 +7,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hpo_dispatcher.contract.entry import ActiveJob, Entry
+from hpo_dispatcher.contract.entry import ActiveJob, Entry, Key
 from hpo_dispatcher.ports import TuningJob, TuningJobDetail
 from hpo_dispatcher.scheduling.budget import Budget
-from hpo_dispatcher.scheduling.plan import Capacity, Holder, Plan
-
-Key = tuple[str, str]
+from hpo_dispatcher.scheduling.plan import Plan
+from hpo_dispatcher.scheduling.snapshot import Capacity, RunningJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +55,10 @@ class Decision:
 
     plan: Plan
     entries: Mapping[Key, Entry]
-    lines: Mapping[str, Sequence[Entry]]  # of the teams that are not held
-    whole: AbstractSet[str]  # teams whose line is no longer than what was read of it
-    held_teams: AbstractSet[str]
-    holders: Sequence[Holder]
+    queues: Mapping[str, Sequence[Entry]]  # heads, of the teams that are not on hold
+    whole: AbstractSet[str]  # teams whose queue is not longer than that
+    teams_on_hold: AbstractSet[str]
+    running_jobs: Sequence[RunningJob]
     capacity: Capacity
     budgets: Mapping[str, Budget]  # of the teams that have one
 

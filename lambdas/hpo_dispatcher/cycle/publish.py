@@ -1,8 +1,8 @@
-"""The ``capacity`` document: the state of the account that every team may read. Pure.
+"""The last step of a cycle: publish the state of the account as the ``capacity`` document.
 
-What is in use, who waits for what, how long each line is, and what an estimate of starting
-times is made from: what runs since when, and how long the like has lately taken. Clients turn
-it into places and times when somebody asks (``hpoq.forecast``); a cycle only writes it down.
+The state is what is in use, which requests wait for what, how long each queue is, and what an
+estimate of start times needs: when running jobs started and how long similar jobs took. A cycle
+only writes this down; clients compute positions and times when somebody asks (``hpoq.forecast``).
 """
 
 from __future__ import annotations
@@ -11,22 +11,46 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from hpo_dispatcher.contract.entry import ActiveJob, Entry, Status, timestamp
-from hpo_dispatcher.contract.line_counts import Census
-from hpo_dispatcher.contract.run_times import RunTimes, Work
+from hpo_dispatcher.contract.capacity import (
+    OTHERS,
+    BudgetUse,
+    CapacityDocument,
+    ResourceUse,
+    RunningTuningJob,
+    WaitingRequest,
+)
+from hpo_dispatcher.contract.entry import ActiveJob, Entry, Key, Status
+from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
+from hpo_dispatcher.cycle.act import Deeds
 from hpo_dispatcher.cycle.intake import Move
-from hpo_dispatcher.ports import TuningJobDetail
+from hpo_dispatcher.cycle.outcome import Decision, Observation
+from hpo_dispatcher.ports import Ledger, TuningJobDetail
 from hpo_dispatcher.scheduling.budget import Budget
-from hpo_dispatcher.scheduling.plan import Capacity, Front, Head, Holder, Wait
+from hpo_dispatcher.scheduling.memory import MEMORY, memory_json, timers_from
+from hpo_dispatcher.scheduling.queue_counts import QueueCounts
+from hpo_dispatcher.scheduling.reasons import next_in_queue
+from hpo_dispatcher.scheduling.run_times import RunTimes, Work
+from hpo_dispatcher.scheduling.snapshot import (
+    Capacity,
+    Head,
+    ReservationTimer,
+    RunningJob,
+    Wait,
+)
 
-DOCUMENT = "capacity"
-OTHERS = "(others)"
-# The document is one ledger item of 400 KB at most.
+# The document is one ledger item of at most 400 KB.
 WAITING_SHOWN = 500
 
-Key = tuple[str, str]
+
+@dataclass(frozen=True, kw_only=True)
+class Remembered:
+    """What the last cycle left for this one; the counts and run times are updated in place."""
+
+    memory: str | None  # the private document as it was read
+    reservation_timers: Mapping[Key, ReservationTimer]
+    queue_counts: QueueCounts
+    run_times: RunTimes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,151 +59,201 @@ class State:
 
     at: datetime
     capacity: Capacity
-    holders: Sequence[Holder]
-    active: Mapping[str, ActiveJob]  # ours among the holders, by tuning job name
-    started: Sequence[Entry]  # in this cycle; not among the holders yet
-    waits: Sequence[Wait]  # in line order
+    running_jobs: Sequence[RunningJob]
+    active: Mapping[str, ActiveJob]  # this deployment's running jobs, by tuning job name
+    started: Sequence[Entry]  # in this cycle; not among the running jobs yet
+    waits: Sequence[Wait]  # in queue order
     entries: Mapping[Key, Entry]
-    held_teams: Collection[str]
-    census: Census
+    teams_on_hold: Collection[str]
+    queue_counts: QueueCounts
     run_times: RunTimes
-    fronts: Mapping[Key, Front]  # those that are first in their lines, and since when
+    reservation_timers: Mapping[Key, ReservationTimer]
     budgets: Mapping[str, Budget]  # before this cycle's starts
 
 
-def bulletin(state: State) -> dict[str, Any]:
-    """The document, as JSON values."""
-    holding = [(each.team or OTHERS, each.demand.instances) for each in state.holders]
-    holding += [(each.team, each.instances) for each in state.started]
-    types = {each for _, instances in holding for each in instances}
+def recall(ledger: Ledger) -> Remembered:
+    """Read what the last cycle left in the ledger."""
+    written, memory = ledger.document(CAPACITY_DOCUMENT), ledger.document(MEMORY)
+    before = CapacityDocument.parse(written)
+    return Remembered(
+        memory=memory,
+        reservation_timers=timers_from(memory, written),
+        queue_counts=QueueCounts.from_published(before.queues if before else {}),
+        run_times=RunTimes.from_published(before.run_times if before else ()),
+    )
+
+
+def publish(
+    ledger: Ledger,
+    at: datetime,
+    remembered: Remembered,
+    *,
+    seen: Observation,
+    decided: Decision,
+    done: Deeds,
+    moves: Iterable[Move],
+    resumed: Iterable[Entry],
+) -> None:
+    """Write the capacity document, and what the next cycle has to remember.
+
+    Args:
+        ledger: where the documents go.
+        at: the end of the cycle.
+        remembered: what the last cycle left; updated in place.
+        seen: the running jobs.
+        decided: the plan.
+        done: what has been done about the plan.
+        moves: requests that joined or left a queue before the plan was made.
+        resumed: entries that are queued again after a stop.
+    """
+    away = done.out_of_line
+    update_counts(remembered.queue_counts, moves, decided.queues, decided.whole)
+    for key in away:
+        remembered.queue_counts.of(key[0]).leave(decided.entries[key].queue_sort_key)
+    for entry in resumed:
+        remembered.queue_counts.of(entry.team).join(entry.queue_sort_key)
+    update_run_times(remembered.run_times, seen.ended)
+    unstarted = [
+        Wait(head=head, reason=next_in_queue())
+        for head in decided.plan.starts
+        if head.key not in away
+    ]
+    timers = {
+        key: timer for key, timer in decided.plan.reservation_timers.items() if key not in away
+    }
+    state = State(
+        at=at,
+        capacity=decided.capacity,
+        running_jobs=decided.running_jobs,
+        active={job.tuning_job_name: job for job in seen.active},
+        started=[decided.entries[key] for key in sorted(away - set(done.rejected))],
+        waits=[*unstarted, *decided.plan.waits],
+        entries=decided.entries,
+        teams_on_hold=decided.teams_on_hold,
+        queue_counts=remembered.queue_counts,
+        run_times=remembered.run_times,
+        reservation_timers=timers,
+        budgets=decided.budgets,
+    )
+    ledger.put_document(CAPACITY_DOCUMENT, capacity_document(state).to_json())
+    memory = memory_json(timers)
+    if memory != remembered.memory:
+        ledger.put_document(MEMORY, memory)
+
+
+def capacity_document(state: State) -> CapacityDocument:
+    """Return the document that describes a state."""
+    in_use = [(each.team or OTHERS, each.instances) for each in state.running_jobs]
+    in_use += [(each.team, each.instances) for each in state.started]
+    types = {each for _, instances in in_use for each in instances}
     limits = state.capacity.instances
-    return {
-        "at": state.at.isoformat(timespec="seconds"),
-        "tuning_jobs": _use(((team, 1) for team, _ in holding), state.capacity.tuning_jobs),
-        "instances": {
-            each: _use(((team, use.get(each, 0)) for team, use in holding), limits.get(each))
+    return CapacityDocument(
+        at=state.at,
+        tuning_jobs=_use(((team, 1) for team, _ in in_use), state.capacity.tuning_jobs),
+        instances={
+            each: _use(((team, use.get(each, 0)) for team, use in in_use), limits.get(each))
             for each in sorted(types)
         },
-        "quotas": dict(limits),
-        "waiting": sorted(_waiting(state), key=_place)[:WAITING_SHOWN],
-        "lines": state.census.as_document(),
-        "held_teams": sorted(state.held_teams),
-        "running": [*_running(state)],
-        "run_times": state.run_times.as_document(),
-        "fronts": [_front(key, front) for key, front in state.fronts.items()],
-        "budgets": _budgets(state),
-    }
+        quotas=dict(limits),
+        waiting=tuple(sorted(_waiting(state), key=lambda each: each.position)[:WAITING_SHOWN]),
+        queues=state.queue_counts.published(),
+        teams_on_hold=tuple(sorted(state.teams_on_hold)),
+        running=tuple(_running(state)),
+        run_times=state.run_times.published(),
+        budgets=_budgets(state),
+    )
 
 
-def fronts_from(document: Iterable[Mapping[str, Any]]) -> dict[Key, Front]:
-    """The fronts as the last cycle wrote them down."""
-    return {
-        (each["team"], each["request_id"]): Front(
-            since=datetime.fromisoformat(each["since"]),
-            passed_at=datetime.fromisoformat(each["passed_at"]) if "passed_at" in each else None,
-        )
-        for each in document
-    }
+def update_counts(
+    counts: QueueCounts,
+    moves: Iterable[Move],
+    queues: Mapping[str, Sequence[Entry]],
+    whole: Collection[str],
+) -> None:
+    """Update the queue counts with what has moved, then with the heads as they were read.
+
+    Args:
+        counts: as the last cycle left them; changed in place.
+        moves: into and out of the queues, before their heads were read.
+        queues: the heads of each team that was examined.
+        whole: teams whose queue is not longer than that.
+    """
+    for move in moves:
+        count = counts.of(move.team)
+        (count.join if move.joined else count.leave)(move.sort_key)
+    for team, entries in queues.items():
+        counts.of(team).correct([entry.queue_sort_key for entry in entries], team in whole)
 
 
-def _budgets(state: State) -> dict[str, dict[str, Any]]:
+def update_run_times(
+    run_times: RunTimes, ended: Iterable[tuple[ActiveJob, TuningJobDetail]]
+) -> None:
+    """Record the run times of tuning jobs that have ended without being stopped."""
+    for job, detail in ended:
+        if detail.ended_at and detail.status in (Status.COMPLETED, Status.FAILED):
+            work = Work(team=job.team, template=job.template, rounds=job.rounds)
+            run_times.record(work, (detail.ended_at - job.started_at).total_seconds())
+
+
+def _budgets(state: State) -> dict[str, BudgetUse]:
     started: Counter[str] = Counter()
     for entry in state.started:
         started[entry.team] += entry.most_instance_seconds
     return {
-        team: budget.with_more_set_aside(started[team]).as_document()
+        team: budget.with_more_set_aside(started[team]).in_hours()
         for team, budget in sorted(state.budgets.items())
     }
 
 
-def counted(
-    before: Census,
-    moves: Iterable[Move],
-    lines: Mapping[str, Sequence[Entry]],
-    whole: Collection[str],
-) -> Census:
-    """The census after what has moved, with the front of each line as it was read.
-
-    Args:
-        before: of the last cycle; changed in place.
-        moves: into and out of the lines, before those were read.
-        lines: the first entries of each team that was looked at.
-        whole: teams of whom these are all.
-    """
-    for move in moves:
-        line = before.of(move.team)
-        (line.join if move.joined else line.leave)(move.position)
-    for team, entries in lines.items():
-        before.of(team).seen([entry.position for entry in entries], team in whole)
-    return before
-
-
-def timed(before: RunTimes, ended: Iterable[tuple[ActiveJob, TuningJobDetail]]) -> RunTimes:
-    """The run times with those of the tuning jobs that have come to their own end."""
-    for job, detail in ended:
-        if detail.ended_at and detail.status in (Status.COMPLETED, Status.FAILED):
-            work = Work(team=job.team, template=job.template, rounds=job.rounds)
-            before.record(work, (detail.ended_at - job.started_at).total_seconds())
-    return before
-
-
-def _front(key: Key, front: Front) -> dict[str, Any]:
-    told = {"team": key[0], "request_id": key[1], "since": timestamp(front.since)}
-    return told | ({"passed_at": timestamp(front.passed_at)} if front.passed_at else {})
-
-
-def _place(waiting: Mapping[str, Any]) -> int:
-    return int(waiting["position"])
-
-
-def _waiting(state: State) -> Iterable[dict[str, Any]]:
-    """Heads of each line in its order, with their place in it."""
-    places: Counter[str] = Counter()
+def _waiting(state: State) -> Iterable[WaitingRequest]:
+    """Yield the heads of each queue with their positions."""
+    positions: Counter[str] = Counter()
     for wait in state.waits:
-        head = wait.head
-        places[head.team] += 1
-        yield {
-            "team": head.team,
-            "request_id": head.request_id,
-            "position": places[head.team],
-            "reason": wait.reason,
-            **_asked(head),
-            **_work(state.entries.get((head.team, head.request_id))),
-        }
+        positions[wait.head.team] += 1
+        yield _waiting_request(wait, positions[wait.head.team], state)
 
 
-def _asked(head: Head) -> dict[str, Any]:
-    return {
-        "priority": head.priority,
-        "accepted_at": timestamp(head.accepted_at),
-        "instances": dict(head.demand.instances),
-    }
+def _waiting_request(wait: Wait, position: int, state: State) -> WaitingRequest:
+    head: Head = wait.head
+    entry, timer = state.entries.get(head.key), state.reservation_timers.get(head.key)
+    return WaitingRequest(
+        team=head.team,
+        request_id=head.request_id,
+        position=position,
+        reason=wait.reason.text,
+        reason_kind=wait.reason.kind,
+        priority=head.priority,
+        accepted_at=head.accepted_at,
+        instances=dict(head.instances),
+        template=entry.template if entry else "",
+        rounds=entry.rounds if entry else 1,
+        first_since=timer.since if timer else None,
+        passed_at=timer.passed_at if timer else None,
+    )
 
 
-def _running(state: State) -> Iterable[dict[str, Any]]:
-    for holder in state.holders:
-        job = state.active.get(holder.tuning_job_name)
-        yield {
-            "team": holder.team,
-            "instances": dict(holder.demand.instances),
-            **({"started_at": timestamp(job.started_at)} if job else {}),
-            **_work(job),
-        }
+def _running(state: State) -> Iterable[RunningTuningJob]:
+    for job in state.running_jobs:
+        ours = state.active.get(job.tuning_job_name)
+        yield RunningTuningJob(
+            team=job.team,
+            instances=dict(job.instances),
+            started_at=ours.started_at if ours else None,
+            template=ours.template if ours else "",
+            rounds=ours.rounds if ours else 1,
+        )
     for entry in state.started:
-        yield {
-            "team": entry.team,
-            "instances": dict(entry.instances),
-            "started_at": timestamp(state.at),
-            **_work(entry),
-        }
+        yield RunningTuningJob(
+            team=entry.team,
+            instances=dict(entry.instances),
+            started_at=state.at,
+            template=entry.template,
+            rounds=entry.rounds,
+        )
 
 
-def _work(of: Entry | ActiveJob | None) -> dict[str, Any]:
-    return {"template": of.template, "rounds": of.rounds} if of else {}
-
-
-def _use(books: Iterable[tuple[str, int]], limit: int | None) -> dict[str, Any]:
+def _use(uses: Iterable[tuple[str, int]], limit: int | None) -> ResourceUse:
     by_team: Counter[str] = Counter()
-    for team, amount in books:
+    for team, amount in uses:
         by_team[team] += amount
-    return {"limit": limit, "in_use": by_team.total(), "by_team": by_team}
+    return ResourceUse(limit=limit, in_use=by_team.total(), by_team=dict(by_team))

@@ -64,7 +64,7 @@ class Reconciler:
             parents = {parent.request_id: parent for parent in found if parent}
             match judge(replace(each, request=entry.request), parents, graph):
                 case Ready():
-                    if self.ledger.unblock(*entry.key) and not entry.held:
+                    if self.ledger.unblock(*entry.key) and not entry.on_hold:
                         freed.append(replace(entry, blocked=False, reason=""))
                 case Hopeless(reason=reason):
                     endings.append(self._never(entry, reason))

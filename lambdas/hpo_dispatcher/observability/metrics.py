@@ -1,6 +1,6 @@
-"""What a cycle measures: its facts as named values. Pure; ``telemetry`` collects and writes them.
+"""The measurements of a cycle. Pure; ``telemetry`` collects and writes them.
 
-The names are a contract: dashboard and alarms read them, docs/operations.md lists them.
+The names are a contract: dashboard and alarms read them, and docs/operations.md lists them.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from hpo_dispatcher.cycle.outcome import Decision, Observation, Summary
-from hpo_dispatcher.scheduling.budget import HELD
-from hpo_dispatcher.scheduling.plan import SLOTS, Wait, needs
 
-# A slot that nobody has filled for so long was not waited for.
+# No request waited for a slot that has been free for longer.
 STILL_FREED = timedelta(hours=1)
 
 
-# All there are, with the name of the dimension they have besides the deployment's, if any.
+# All metrics, with the name of their dimension besides the deployment's, if any.
 METRICS = frozenset(
     [
         *((name, "") for name in (
@@ -38,7 +36,7 @@ METRICS = frozenset(
 
 
 class Unit(StrEnum):
-    """CloudWatch's units that are used here."""
+    """The CloudWatch units in use."""
 
     COUNT = "Count"
     SECONDS = "Seconds"
@@ -56,21 +54,21 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Freed:
-    """A tuning job has ended, and with it a slot became free."""
+    """A slot that became free when a tuning job ended."""
 
     at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filled:
-    """A request started that may have waited for a slot."""
+    """The start of a request that may have waited for a slot."""
 
     at: datetime
     accepted_at: datetime
 
 
 def of_cycle(summary: Summary, decided: Decision) -> Iterator[Measurement]:
-    """What every complete cycle measures."""
+    """Measure one complete cycle."""
     yield Measurement(name="CycleSeconds", value=summary.seconds, unit=Unit.SECONDS)
     counts = {
         "Accepted": summary.accepted,
@@ -84,21 +82,21 @@ def of_cycle(summary: Summary, decided: Decision) -> Iterator[Measurement]:
     for name, value in counts.items():
         yield Measurement(name=name, value=value)
     yield from _instances(decided)
-    reasons = Counter(why(wait) for wait in decided.plan.waits)
-    for reason, count in sorted(reasons.items()):
-        yield Measurement(name="Waiting", value=count, dimension=("reason", reason))
+    kinds = Counter(wait.reason.kind for wait in decided.plan.waits)
+    for kind, count in sorted(kinds.items()):
+        yield Measurement(name="Waiting", value=count, dimension=("reason", str(kind)))
 
 
 def _instances(decided: Decision) -> Iterator[Measurement]:
-    """By instance type: in use after the cycle, and free where a limit is known."""
+    """Measure each instance type: in use after the cycle, and free where a limit is known."""
     in_use: Counter[str] = Counter()
-    for demand in (
-        *(holder.demand for holder in decided.holders),
-        *(head.demand for head in decided.plan.starts),
+    for instances in (
+        *(job.instances for job in decided.running_jobs),
+        *(head.instances for head in decided.plan.starts),
     ):
-        in_use.update(demand.instances)
+        in_use.update(instances)
     limits = decided.capacity.instances
-    wanted = {each for wait in decided.plan.waits for each in wait.head.demand.instances}
+    wanted = {each for wait in decided.plan.waits for each in wait.head.instances}
     for instance_type in sorted(wanted | set(in_use)):
         dimension = ("resource", instance_type)
         used = in_use[instance_type]
@@ -108,34 +106,18 @@ def _instances(decided: Decision) -> Iterator[Measurement]:
             yield Measurement(name="Free", value=free, dimension=dimension)
 
 
-def why(wait: Wait) -> str:
-    """The kind of a wait's reason (docs/admission.md), few enough to draw a line for each."""
-    reason = wait.reason
-    if reason.endswith("never fits"):
-        return "never fits"
-    if "at its ceiling" in reason:
-        return "team ceiling"
-    if HELD in reason:
-        return "team budget"
-    if reason.startswith(f"{SLOTS} "):
-        return SLOTS
-    if any(reason.startswith(f"{resource} ") for resource in needs(wait.head.demand)):
-        return "instances"
-    return "next in line" if reason == "next in line" else "other"
-
-
 def fill_times(freed: Sequence[Freed], filled: Sequence[Filled]) -> tuple[list[float], list[Freed]]:
-    """How long slots stayed empty though a request was in line for them.
+    """Measure how long slots stayed free while a request was queued for them.
 
     Each start takes the slot that was freed first among those that became free while its
     request was waiting.
 
     Args:
-        freed: slots that tuning jobs of ours left, filled in no earlier cycle.
+        freed: slots of ended tuning jobs, not filled in an earlier cycle.
         filled: tuning jobs created.
 
     Returns:
-        Seconds from freed to filled, and the slots that are still empty.
+        Seconds from freed to filled, and the slots that are still free.
     """
     seconds: list[float] = []
     left = sorted(freed, key=lambda each: each.at)
@@ -148,15 +130,15 @@ def fill_times(freed: Sequence[Freed], filled: Sequence[Filled]) -> tuple[list[f
 
 
 def freed_by(seen: Observation) -> list[Freed]:
-    """Slots of tuning jobs that have been found ended."""
+    """Return the slots of tuning jobs that were found to have ended."""
     return [Freed(at=detail.ended_at) for _, detail in seen.ended if detail.ended_at]
 
 
 def filled_by(decided: Decision, created: Mapping[str, datetime]) -> list[Filled]:
-    """Requests of this cycle's plan whose tuning jobs exist now.
+    """Return the starts of this cycle's plan whose tuning jobs exist now.
 
     Args:
-        decided: what was to start.
+        decided: has the planned starts.
         created: tuning job name -> when it was created.
     """
     heads = ((decided.entries[h.key].job_name, h) for h in decided.plan.starts)

@@ -116,7 +116,7 @@ class Telemetry:
         measured: list[Measurement] = [Measurement(name="Blocked", value=blocked)]
         ages: dict[str, float] = {}
         for team, line in lines.items():
-            oldest = line.oldest if team not in decided.held_teams else None
+            oldest = line.oldest if team not in decided.teams_on_hold else None
             ages[team] = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
             dimension = ("team", team)
             measured += [

@@ -1,8 +1,8 @@
-"""The cost guard: a team's instance-hours of a month, and what would exceed them. Pure.
+"""The cost guard: teams' monthly budgets of instance-hours, and the requests beyond them. Pure.
 
-A tuning job sets aside what it can use at most while it runs; once it has ended, its instances
-times the time it ran count as spent, in the month in which it started. What does not fit into
-the rest waits, with its reason, and lets smaller requests pass: docs/decisions/0015.
+A running tuning job sets aside the most that it can use. Once it has ended, its instances times
+its run time count as spent, in the month in which it started. A request that exceeds the rest of
+the budget waits and lets smaller requests pass: docs/decisions/0015.
 """
 
 from __future__ import annotations
@@ -12,24 +12,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from hpo_dispatcher.contract.entry import ActiveJob, Entry, Spent, month_of
+from hpo_dispatcher.contract.capacity import BudgetUse, WaitKind, WaitReason
+from hpo_dispatcher.contract.entry import HOUR, ActiveJob, Entry, Key, Spent, month_of
 from hpo_dispatcher.contract.settings import TeamSettings
-from hpo_dispatcher.scheduling.plan import Head, Plan, Wait
-from hpo_dispatcher.tuning_job.usage import HOUR
-
-HELD = "budget of"  # in every reason of this module, for who sorts reasons by kind
-
-Key = tuple[str, str]
+from hpo_dispatcher.scheduling import wording
+from hpo_dispatcher.scheduling.plan import Plan
+from hpo_dispatcher.scheduling.snapshot import Head, Wait
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """One team's, in instance-seconds."""
+    """A team's budget of one month, in instance-seconds."""
 
     month: str  # 2026-01
     allowed: int
     spent: int
-    set_aside: int  # for what runs
+    set_aside: int  # for running jobs
 
     @property
     def left(self) -> int:
@@ -37,17 +35,17 @@ class Budget:
         return self.allowed - self.spent - self.set_aside
 
     def with_more_set_aside(self, instance_seconds: int) -> Budget:
-        """After more has been started."""
+        """Return the budget after more jobs have started."""
         return replace(self, set_aside=self.set_aside + instance_seconds)
 
-    def as_document(self) -> dict[str, str | float]:
-        """As JSON values, in instance-hours."""
-        return {
-            "month": self.month,
-            "instance_hours": self.allowed / HOUR,
-            "spent": round(self.spent / HOUR, 3),
-            "set_aside": round(self.set_aside / HOUR, 3),
-        }
+    def in_hours(self) -> BudgetUse:
+        """Return the budget as the capacity document shows it."""
+        return BudgetUse(
+            month=self.month,
+            instance_hours=self.allowed / HOUR,
+            spent=round(self.spent / HOUR, 3),
+            set_aside=round(self.set_aside / HOUR, 3),
+        )
 
 
 def budgets(
@@ -57,14 +55,14 @@ def budgets(
     ended: Iterable[Spent],
     now: datetime,
 ) -> dict[str, Budget]:
-    """The budgets of the teams that have one.
+    """Return the budgets of the teams that have one.
 
     Args:
-        teams: all of them.
+        teams: the settings of all teams.
         spent: instance-seconds of the month by team, as the ledger has them.
-        active: what holds capacity and has not ended.
-        ended: by tuning jobs whose end the ledger does not know yet.
-        now: decides which month it is; UTC.
+        active: jobs that use capacity and have not ended.
+        ended: what jobs have used whose end is not in the ledger yet.
+        now: determines the month; UTC.
     """
     month = month_of(now)
     used, set_aside = Counter(spent), Counter[str]()
@@ -87,16 +85,16 @@ def budgets(
 
 
 def spent_by(job: ActiveJob, ended_at: datetime) -> Spent:
-    """What an ended tuning job counts for, in the month in which it started."""
+    """Return what an ended tuning job has used, for the month in which it started."""
     month = month_of(job.started_at)
     return Spent(team=job.team, month=month, instance_seconds=used_until(job, ended_at))
 
 
 def used_until(work: ActiveJob | Entry, at: datetime) -> int:
-    """Its instances times the seconds since its start, but no more than it can use.
+    """Return a job's instances times the seconds since its start, at most what it can use.
 
-    SageMaker tells the time of the tuning job, not the sum of its training jobs', so this is
-    somewhat too much where they did not fill its parallelism.
+    SageMaker reports the run time of the tuning job, not the sum over its training jobs, so this
+    is somewhat too much where the training jobs did not use the full parallelism.
     """
     if work.started_at is None:
         return 0
@@ -105,15 +103,15 @@ def used_until(work: ActiveJob | Entry, at: datetime) -> int:
     return min(used, work.most_instance_seconds)
 
 
-def over_budget(line: Sequence[Entry], budget: Budget) -> dict[Key, str]:
-    """Which of a team's requests its budget holds, and why.
+def over_budget(queue: Sequence[Entry], budget: Budget) -> dict[Key, WaitReason]:
+    """Return the requests of a team that its budget does not cover, and why.
 
-    In line order, each takes what it can use at most from the rest; one for which it does not
-    suffice takes nothing, and those behind it may pass.
+    In queue order, each request takes the most that it can use from the rest. A request that
+    exceeds the rest takes nothing, and the requests behind it may pass.
     """
     left, before = budget.left, 0
-    reasons: dict[Key, str] = {}
-    for entry in line:
+    reasons: dict[Key, WaitReason] = {}
+    for entry in queue:
         wanted = entry.most_instance_seconds
         if wanted <= left - before:
             before += wanted
@@ -122,25 +120,30 @@ def over_budget(line: Sequence[Entry], budget: Budget) -> dict[Key, str]:
     return reasons
 
 
-def _reason(entry: Entry, budget: Budget, before: int) -> str:
+def _reason(entry: Entry, budget: Budget, before: int) -> WaitReason:
     wanted, allowed = _hours(entry.most_instance_seconds), _hours(budget.allowed)
-    of_team = f"the {HELD} team {entry.team}"
     if entry.most_instance_seconds > budget.allowed:
-        return f"needs up to {wanted} instance-hours, {of_team} is {allowed} a month: never fits"
-    parts = [f"{_hours(budget.spent)} spent", f"{_hours(budget.set_aside)} set aside for what runs"]
-    parts += [f"{_hours(before)} for requests before it"] * bool(before)
-    parts += [f"up to {wanted} needed"]
-    again = _next_month(budget.month)
-    return f"{of_team} is {allowed} instance-hours a month: {', '.join(parts)}; anew on {again}"
+        text = wording.over_monthly_budget(entry.team, wanted, allowed)
+        return WaitReason(kind=WaitKind.NEVER_FITS, text=text)
+    text = wording.over_budget(
+        entry.team,
+        allowed=allowed,
+        spent=_hours(budget.spent),
+        set_aside=_hours(budget.set_aside),
+        before=_hours(before) if before else "",
+        wanted=wanted,
+        renewed=_next_month(budget.month),
+    )
+    return WaitReason(kind=WaitKind.TEAM_BUDGET, text=text)
 
 
-def with_held(
-    planned: Plan, lines: Mapping[str, Sequence[Head]], reasons: Mapping[Key, str]
+def with_over_budget(
+    planned: Plan, queues: Mapping[str, Sequence[Head]], reasons: Mapping[Key, WaitReason]
 ) -> Plan:
-    """The plan and the waits of those whom their budget held, all of them in line order."""
+    """Return the plan with the waits of requests beyond their budgets, all in queue order."""
     if not reasons:
         return planned
-    heads = [head for line in lines.values() for head in line]
+    heads = [head for queue in queues.values() for head in queue]
     waits = {wait.head.key: wait for wait in planned.waits}
     waits |= {
         head.key: Wait(head=head, reason=reasons[head.key]) for head in heads if head.key in reasons

@@ -1,13 +1,13 @@
-"""Preemption: which tuning jobs are stopped to make room, and for whom. Pure.
+"""Preemption: which running jobs are stopped to make room, and for which heads. Pure.
 
 Two claims justify a stop (docs/admission.md, docs/decisions/0012):
 
-1. a head that its team's guarantee covers takes back what other teams borrowed;
-2. a head takes the place of a running request of its own team that has a lower priority.
+1. A head that its team's guarantee covers takes back what other teams borrowed.
+2. A head takes the place of a running request of its own team that has a lower priority.
 
-Only teams that are ``preemptible`` are stopped, and of those only what can go on later without
-running again what has ended. A stop is worth its price only if it lets its head start: all that
-this takes is stopped, and nothing more.
+Only jobs of ``preemptible`` teams are stopped, and of those only jobs that can resume later
+without repeating a training job that has ended. Jobs are stopped only if that lets the head
+start, and no more of them than that takes.
 """
 
 from __future__ import annotations
@@ -17,180 +17,193 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from hpo_dispatcher.scheduling.allocation import ROUNDING, Books
-from hpo_dispatcher.scheduling.snapshot import Head, Holder, Key, Snapshot
+from hpo_dispatcher.contract.entry import Key
+from hpo_dispatcher.scheduling import wording
+from hpo_dispatcher.scheduling.allocation import ROUNDING, Allocation
+from hpo_dispatcher.scheduling.snapshot import Head, RunningJob, Snapshot
 
-# What was stopped before runs for so long at least before it is stopped again.
+# How long a resumed job runs at least before it is stopped again.
 RUNS_FOR = timedelta(hours=1)
-NAMED = 3  # of those that cannot be stopped, in a reason
+NAMED = 3  # jobs that cannot be stopped, in the notes of one head
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """A tuning job to stop, and the head that gets what it holds."""
+    """A running job to stop, and the head that gets its capacity."""
 
-    holder: Holder
+    job: RunningJob
     head: Head
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preemption:
-    """What to stop, and what the heads concerned are told."""
+    """The jobs to stop, and notes for the reasons of the heads concerned."""
 
     stops: tuple[Stop, ...] = ()
-    notes: Mapping[Key, str] = field(default_factory=dict)
+    notes: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
 
 
 def preempt(
-    snapshot: Snapshot, books: Books, waiting: Iterable[Head], owed: Collection[Key]
+    snapshot: Snapshot,
+    allocation: Allocation,
+    waiting: Iterable[Head],
+    guaranteed: Collection[Key],
 ) -> Preemption:
-    """Decide what is stopped for heads that would otherwise wait.
+    """Decide which running jobs are stopped for heads that would otherwise wait.
 
     Args:
-        snapshot: of the plan.
-        books: as the plan leaves them, starts and reservations entered; changed in place.
-        waiting: the heads that do not start, in line order.
-        owed: those among them that their teams' guarantees covered.
+        snapshot: the snapshot of the plan.
+        allocation: with the plan's starts and reservations entered; changed in place.
+        waiting: the heads that do not start, in queue order.
+        guaranteed: the keys of those that their teams' guarantees covered.
     """
-    if not any(h.team and books.settings(h.team).preemptible for h in snapshot.holders):
+    if not any(
+        job.team and allocation.settings(job.team).preemptible for job in snapshot.running_jobs
+    ):
         return Preemption()
-    return _Preemption(snapshot, books, frozenset(owed)).of([*waiting])
+    return _Preemption(snapshot, allocation, frozenset(guaranteed)).of([*waiting])
 
 
 class _Preemption:
-    def __init__(self, snapshot: Snapshot, books: Books, owed: frozenset[Key]) -> None:
+    """The stops of one plan as they are decided, head by head."""
+
+    def __init__(
+        self, snapshot: Snapshot, allocation: Allocation, guaranteed: frozenset[Key]
+    ) -> None:
         self._now = snapshot.now
-        self._books = books
-        self._owed = owed
-        self._besides: dict[str, Counter[str]] = {}  # owed to a team's heads before this one
-        self._leaving = [holder for holder in snapshot.holders if holder.stopping]
-        stays = [h for h in snapshot.holders if h.team and not h.stopping]
-        self._theirs = [h for h in stays if h.team and books.settings(h.team).preemptible]
-        covered = covered_by_guarantees(stays, books)
-        self._borrowed = [h for h in self._theirs if h.tuning_job_name not in covered]
+        self._allocation = allocation
+        self._guaranteed = guaranteed
+        self._besides: dict[str, Counter[str]] = {}  # by team: guaranteed heads before this one
+        self._stopping = [job for job in snapshot.running_jobs if job.stopping]
+        staying = [job for job in snapshot.running_jobs if job.team and not job.stopping]
+        self._preemptible = [
+            job for job in staying if job.team and allocation.settings(job.team).preemptible
+        ]
+        covered = covered_by_guarantees(staying, allocation)
+        self._borrowed = [job for job in self._preemptible if job.tuning_job_name not in covered]
         self._stops: dict[str, Stop] = {}  # by tuning job name
         self._notes: dict[Key, list[str]] = {}
 
     def of(self, waiting: list[Head]) -> Preemption:
-        for holder in self._leaving:  # it counts as free: nothing is stopped for it again
-            self._books.release(holder)
-            if holder.stopped_for:
-                self._note(holder.stopped_for, f"{_name(holder)} is being stopped for it")
-        waiting.sort(key=lambda head: head.key not in self._owed)
+        for job in self._stopping:  # counts as free: no other job is stopped for the same head
+            self._allocation.release(job)
+            if job.stopped_for:
+                self._note(job.stopped_for, wording.being_stopped(job.team, job.request_id))
+        waiting.sort(key=lambda head: head.key not in self._guaranteed)
         for head in waiting:
             candidates = self._candidates(head)
-            if candidates and not self._books.impossible(head):
+            if candidates and not self._allocation.impossible(head):
                 self._make_room(head, candidates)
         return Preemption(
             stops=tuple(self._stops.values()),
-            notes={key: "; ".join(notes) for key, notes in self._notes.items()},
+            notes={key: tuple(notes) for key, notes in self._notes.items()},
         )
 
-    def _candidates(self, head: Head) -> list[Holder]:
-        """All that the head has a claim on, whether or not it can be stopped."""
-        found: list[Holder] = []
+    def _candidates(self, head: Head) -> list[RunningJob]:
+        """Return the jobs that a head has a claim on, whether or not they can be stopped."""
+        found: list[RunningJob] = []
         besides = self._besides.setdefault(head.team, Counter())
-        if head.key in self._owed and self._books.owed(head, besides):
+        if head.key in self._guaranteed and self._allocation.within_guarantee(head, besides):
             besides.update(head.needs)
-            found += [each for each in self._borrowed if each.team != head.team]
+            found += [job for job in self._borrowed if job.team != head.team]
         found += [
-            each
-            for each in self._theirs
-            if each.team == head.team and each.priority < head.priority
+            job
+            for job in self._preemptible
+            if job.team == head.team and job.priority < head.priority
         ]
-        return [each for each in found if each.tuning_job_name not in self._stops]
+        return [job for job in found if job.tuning_job_name not in self._stops]
 
-    def _make_room(self, head: Head, candidates: list[Holder]) -> None:
-        lacking = {*self._books.lacking(head)} if self._books.within_ceiling(head) else None
-        wanted = [h for h in candidates if lacking is None or lacking & h.needs.keys()]
-        able = [holder for holder in wanted if not self._refusal(holder)]
-        chosen = self._enough(head, able)
+    def _make_room(self, head: Head, candidates: list[RunningJob]) -> None:
+        allocation = self._allocation
+        lacking = {*allocation.lacking(head)} if allocation.within_ceiling(head) else None
+        useful = [job for job in candidates if lacking is None or lacking & job.needs.keys()]
+        able = [job for job in useful if not self._obstacle(job)]
+        chosen = self._fewest(head, able)
         if chosen is None:
-            for holder in [each for each in wanted if each not in able][:NAMED]:
-                self._note(head.key, f"{_name(holder)} is not stopped: {self._refusal(holder)}")
+            for job in [each for each in useful if each not in able][:NAMED]:
+                note = wording.not_stopped(job.team, job.request_id, self._obstacle(job))
+                self._note(head.key, note)
             return
-        self._books.keep(head)  # the next one must not count on it, too
-        for holder in chosen:
-            self._stops[holder.tuning_job_name] = Stop(holder=holder, head=head)
-            self._note(head.key, f"stopping {_name(holder)} for it")
+        allocation.reserve(head)  # the next head must not count on the same capacity
+        for job in chosen:
+            self._stops[job.tuning_job_name] = Stop(job=job, head=head)
+            self._note(head.key, wording.will_be_stopped(job.team, job.request_id))
 
-    def _enough(self, head: Head, able: list[Holder]) -> list[Holder] | None:
-        """The fewest, taken in order, without which the head does not fit; None: never enough."""
-        left, chosen = [*able], list[Holder]()
+    def _fewest(self, head: Head, able: list[RunningJob]) -> list[RunningJob] | None:
+        """Return the fewest jobs, taken in order, that let a head fit; None if all do not."""
+        left, chosen = [*able], list[RunningJob]()
         while not self._fits(head):
             if not left:
-                for holder in chosen:
-                    self._books.restore(holder)
+                for job in chosen:
+                    self._allocation.restore(job)
                 return None
-            holder = self._next(left, head)
-            left.remove(holder)
-            self._books.release(holder)
-            chosen.append(holder)
-        for holder in chosen[-2::-1]:  # the last one is needed: without it, it did not fit
-            self._books.restore(holder)
+            job = self._next(left, head)
+            left.remove(job)
+            self._allocation.release(job)
+            chosen.append(job)
+        for job in chosen[-2::-1]:  # the last one is needed: the head did not fit without it
+            self._allocation.restore(job)
             if self._fits(head):
-                chosen.remove(holder)
+                chosen.remove(job)
             else:
-                self._books.release(holder)
+                self._allocation.release(job)
         return chosen
 
     def _fits(self, head: Head) -> bool:
-        return not self._books.lacking(head) and self._books.within_ceiling(head)
+        return not self._allocation.lacking(head) and self._allocation.within_ceiling(head)
 
-    def _next(self, left: list[Holder], head: Head) -> Holder:
-        """Of others first; of the team with the largest share, lowest priority, then youngest."""
-        firsts: dict[str | None, Holder] = {}
-        for holder in left:
-            first = firsts.get(holder.team)
-            if first is None or _order(holder) < _order(first):
-                firsts[holder.team] = holder
+    def _next(self, left: list[RunningJob], head: Head) -> RunningJob:
+        """Choose the next job to stop.
+
+        Jobs of other teams come first, then those of the team with the largest share for its
+        weight; within a team, the lowest priority, then the youngest.
+        """
+        firsts: dict[str | None, RunningJob] = {}
+        for job in left:
+            first = firsts.get(job.team)
+            if first is None or _order(job) < _order(first):
+                firsts[job.team] = job
         return min(
             firsts.values(),
-            key=lambda each: (each.team == head.team, -self._claim(each.team), *_order(each)[1:]),
+            key=lambda job: (job.team == head.team, -self._weighted(job.team), *_order(job)[1:]),
         )
 
-    def _claim(self, team: str | None) -> float:
-        return self._books.share(team) / self._books.settings(team or "").weight
+    def _weighted(self, team: str | None) -> float:
+        return self._allocation.share(team) / self._allocation.settings(team or "").weight
 
-    def _refusal(self, holder: Holder) -> str:
-        """Why a tuning job cannot be stopped now; empty if it can."""
-        if holder.obstacle or holder.started_at is None:
-            return holder.obstacle
-        until = holder.started_at + RUNS_FOR
-        if holder.resumed and self._now < until:
-            return f"it was stopped before, and runs until {until:%H:%M} UTC at least"
-        return ""
+    def _obstacle(self, job: RunningJob) -> str:
+        """Return why a job cannot be stopped now; empty if it can."""
+        if job.obstacle or job.started_at is None:
+            return job.obstacle
+        until = job.started_at + RUNS_FOR
+        return wording.stopped_before(until) if job.resumed and self._now < until else ""
 
     def _note(self, key: Key, text: str) -> None:
         self._notes.setdefault(key, []).append(text)
 
 
-def covered_by_guarantees(holders: Iterable[Holder], books: Books) -> set[str]:
-    """Tuning jobs within their teams' guarantees: the oldest ones that fit into them together."""
+def covered_by_guarantees(jobs: Iterable[RunningJob], allocation: Allocation) -> set[str]:
+    """Return the jobs within their teams' guarantees: the oldest that fit into them together."""
     covered: set[str] = set()
-    held: dict[str, Counter[str]] = {}
-    for holder in sorted(holders, key=lambda each: (_started(each), each.tuning_job_name)):
-        if holder.team is None:
+    in_use: dict[str, Counter[str]] = {}
+    for job in sorted(jobs, key=lambda each: (_started(each), each.tuning_job_name)):
+        if job.team is None:
             continue
-        guaranteed = books.settings(holder.team).guaranteed_share
-        of_team = held.setdefault(holder.team, Counter())
+        guaranteed = allocation.settings(job.team).guaranteed_share
+        of_team = in_use.setdefault(job.team, Counter())
         if all(
-            of_team[r] + n <= guaranteed * books.limits[r] + ROUNDING
-            for r, n in holder.needs.items()
-            if r in books.limits
+            of_team[r] + n <= guaranteed * allocation.limits[r] + ROUNDING
+            for r, n in job.needs.items()
+            if r in allocation.limits
         ):
-            of_team.update(holder.needs)
-            covered.add(holder.tuning_job_name)
+            of_team.update(job.needs)
+            covered.add(job.tuning_job_name)
     return covered
 
 
-def _order(holder: Holder) -> tuple[int, float, str]:
-    return holder.priority, -_started(holder), holder.tuning_job_name
+def _order(job: RunningJob) -> tuple[int, float, str]:
+    return job.priority, -_started(job), job.tuning_job_name
 
 
-def _started(holder: Holder) -> float:
-    return holder.started_at.timestamp() if holder.started_at else 0.0
-
-
-def _name(holder: Holder) -> str:
-    return f"{holder.team}/{holder.request_id}"
+def _started(job: RunningJob) -> float:
+    return job.started_at.timestamp() if job.started_at else 0.0

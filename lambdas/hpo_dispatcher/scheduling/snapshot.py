@@ -1,4 +1,4 @@
-"""What admission looks at: who holds what, who is in line, and how much there is. Values only."""
+"""What admission looks at and answers with: running jobs, queues, limits, waits. Values only."""
 
 from __future__ import annotations
 
@@ -6,98 +6,106 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from hpo_dispatcher.tuning_job.build import Demand
+from hpo_dispatcher.contract.capacity import WaitReason
+from hpo_dispatcher.contract.entry import Key
 
 SLOTS = "tuning jobs"
 
 Amounts = Mapping[str, int]  # resource -> count
-Key = tuple[str, str]  # team, request id
-Shape = tuple[int | tuple[str, int], ...]
+Shape = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """A queued request near the front of its team's line."""
+    """A queued request near the head of its team's queue."""
 
     team: str
     request_id: str
     priority: int
     accepted_at: datetime
-    demand: Demand
-    # Made once: a plan asks for them several times of each of ten thousand.
+    instances: Mapping[str, int]  # type -> parallel training jobs x instance count
+    # Computed once: a plan reads them several times for each of ten thousand heads.
     key: Key = field(init=False, repr=False, compare=False)  # unique in a deployment
-    shape: Shape = field(init=False, repr=False, compare=False)  # of the same: need the same
+    shape: Shape = field(init=False, repr=False, compare=False)  # equal shapes have equal needs
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", (self.team, self.request_id))
-        shape = self.demand.tuning_jobs, *self.demand.instances.items()
-        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "shape", tuple(self.instances.items()))
 
     @property
     def needs(self) -> dict[str, int]:
-        """What it would hold, by resource."""
-        return needs(self.demand)
+        """The amount of each resource that the request would use."""
+        return needs(self.instances)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holder:
-    """A tuning job that holds capacity, ours or anybody's."""
+class RunningJob:
+    """A tuning job that uses capacity, whoever created it."""
 
     tuning_job_name: str
     team: str | None  # None: not created by this deployment
-    demand: Demand
-    # Of ours only; they decide whether it may be stopped to make room (``preemption``).
+    instances: Mapping[str, int]  # type -> count in use
+    # The rest is known of this deployment's jobs only, and decides on preemption.
     request_id: str = ""
     priority: int = 0
     started_at: datetime | None = None
-    obstacle: str = "nothing is known of it"  # why it could not go on later; empty: it could
-    resumed: bool = False  # it has been stopped before, and goes on
-    stopping: bool = False  # what it holds is about to be free
-    stopped_for: Key | None = None  # the head that gets what it holds
+    obstacle: str = "nothing is known about it"  # why it could not resume; empty: it could
+    resumed: bool = False  # it was stopped before
+    stopping: bool = False  # its capacity is about to be free
+    stopped_for: Key | None = None  # the head that gets its capacity
 
     @property
     def key(self) -> Key | None:
-        """Of its request; None for what is not ours."""
+        """The key of the job's request; None for a job of others."""
         return (self.team, self.request_id) if self.team else None
 
     @property
     def needs(self) -> dict[str, int]:
-        """What it holds, by resource."""
-        return needs(self.demand)
+        """The amount of each resource that the job uses."""
+        return needs(self.instances)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Front:
-    """How long a request has been first in its team's line, and since when others passed it."""
+class ReservationTimer:
+    """How long a request has been first in its queue; decides when it gets a reservation."""
 
     since: datetime
-    passed_at: datetime | None = None  # when the first one started out of turn
+    passed_at: datetime | None = None  # when another request first started out of turn
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The account and the lines at one moment."""
+    """The account and the queues at one moment."""
 
     now: datetime
-    holders: Sequence[Holder]
-    lines: Mapping[str, Sequence[Head]]  # team -> heads, next to start first
-    fronts: Mapping[Key, Front] = field(default_factory=dict)  # as the last plan left them
-    promised: frozenset[Key] = frozenset()  # heads for whom something was stopped
+    running_jobs: Sequence[RunningJob]
+    queues: Mapping[str, Sequence[Head]]  # team -> heads, next to start first
+    # As the last plan left them.
+    reservation_timers: Mapping[Key, ReservationTimer] = field(default_factory=dict)
+    promised: frozenset[Key] = frozenset()  # heads for which a running job was stopped
 
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What the account may hold at once."""
+    """The limits of the account."""
 
     tuning_jobs: int
     instances: Mapping[str, int] = field(default_factory=dict)  # types without a quota: no limit
 
     @property
     def limits(self) -> dict[str, int]:
-        """By resource."""
+        """The limit of each resource that has one."""
         return {SLOTS: self.tuning_jobs, **self.instances}
 
 
-def needs(demand: Demand) -> dict[str, int]:
-    """A demand by resource."""
-    return {SLOTS: demand.tuning_jobs, **demand.instances}
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """A head that does not start, and the reason."""
+
+    head: Head
+    reason: WaitReason
+
+
+def needs(instances: Mapping[str, int]) -> dict[str, int]:
+    """Return the amount of each resource that a tuning job with these instances uses."""
+    return {SLOTS: 1, **instances}

@@ -8,7 +8,6 @@ and the documented limits.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hpo_dispatcher.contract import aws_limits
@@ -30,14 +29,6 @@ from hpo_dispatcher.tuning_job.guardrails import Owned, check_guardrails, with_e
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.script_search import as_one_training_job
 from hpo_dispatcher.tuning_job.service_limits import check_documented_limits
-
-
-@dataclass(frozen=True, kw_only=True)
-class Demand:
-    """The resources that one tuning job uses while it runs."""
-
-    tuning_jobs: int  # always 1
-    instances: Mapping[str, int]  # instance type -> parallel training jobs x instance count
 
 
 def build(
@@ -90,7 +81,7 @@ def build(
     return merged
 
 
-def demand(api_request: ApiRequest) -> Demand:
+def instances_of(api_request: ApiRequest) -> dict[str, int]:
     """Return the instances per type that the tuning job may use at once.
 
     If there are several definitions or instance types, SageMaker may give all parallel training
@@ -102,7 +93,7 @@ def demand(api_request: ApiRequest) -> Demand:
     for definition in definitions(api_request):
         for instance_type, count in _instances(definition):
             instances[instance_type] = max(instances.get(instance_type, 0), parallel * count)
-    return Demand(tuning_jobs=1, instances=instances)
+    return instances
 
 
 def _instances(definition: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

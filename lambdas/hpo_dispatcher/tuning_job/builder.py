@@ -20,7 +20,7 @@ from hpo_dispatcher.contract.settings import (
     Template,
 )
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
-from hpo_dispatcher.tuning_job.build import build, demand
+from hpo_dispatcher.tuning_job.build import build, instances_of
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.resumption import obstacle, resumption_of
 from hpo_dispatcher.tuning_job.usage import most_instance_seconds
@@ -69,7 +69,7 @@ class JobBuilder:
             request=request,
             template=self.template_name(request),
             priority=self.capped(team, request.priority),
-            instances=demand(api_request).instances,
+            instances=instances_of(api_request),
             max_training_jobs=limits.get("MaxNumberOfTrainingJobs", 0),
             max_parallel=limits["MaxParallelTrainingJobs"],
             most_instance_seconds=most_instance_seconds(api_request),
@@ -89,7 +89,7 @@ class JobBuilder:
         limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
         return replace(
             entry,
-            instances=demand(api_request).instances,
+            instances=instances_of(api_request),
             max_parallel=limits["MaxParallelTrainingJobs"],
             most_instance_seconds=most_instance_seconds(api_request),
             obstacle=obstacle(api_request, self._template(entry.request), entry.earlier),

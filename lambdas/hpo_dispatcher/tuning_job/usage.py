@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hpo_dispatcher.contract import aws_limits
+from hpo_dispatcher.contract.entry import HOUR
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
 
 # StoppingCondition: SageMaker's default run time of a training job.
-DEFAULT_RUN_SECONDS = 24 * 3600
-HOUR = 3600
+DEFAULT_RUN_SECONDS = 24 * HOUR
 
 Use = Mapping[str, int]  # instance type -> seconds
 

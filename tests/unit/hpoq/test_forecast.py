@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from hpo_dispatcher.contract.capacity import CapacityDocument, QueueLength, WaitKind
 from hpo_dispatcher.contract.entry import EarlierJob, Entry, Status, timestamp
+from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.scheduling import wording
 from hpoq.cli import tables
-from hpoq.forecast import UNSEEN, Forecast, Outlook, why
+from hpoq.forecast import Forecast, Outlook, why
 from hpoq.simulation.simulate import START, Simulation
 from hpoq.simulation.workload import Arrival, Workload
 
@@ -21,10 +23,13 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TEAMS = {"fraud": TeamSettings(), "vision": TeamSettings()}
 
 
-def waiting(team: str, request_id: str, position: int, reason: str = "next in line") -> Any:
+def waiting(
+    team: str, request_id: str, position: int, kind: WaitKind = WaitKind.NEXT_IN_QUEUE
+) -> Any:
     accepted_at = timestamp(NOON - timedelta(minutes=30 - position))
     return {
-        "team": team, "request_id": request_id, "position": position, "reason": reason,
+        "team": team, "request_id": request_id, "position": position, "reason": f"text of {kind}",
+        "reason_kind": kind,
         "priority": 0, "accepted_at": accepted_at, "instances": {}, "template": "cpu", "rounds": 1,
     }  # fmt: skip
 
@@ -36,14 +41,16 @@ def running(team: str | None, minutes: float | None, rounds: int = 1) -> Any:
 
 def document(*heads: Any, runs: list[Any], slots: int, seconds: list[float], **more: Any) -> Any:
     """One slot of two is fraud's for 4 of its 10 minutes, and so on."""
-    return {
-        "at": NOON.isoformat(),
-        "tuning_jobs": {"limit": slots},
-        "waiting": list(heads),
-        "running": runs,
-        "run_times": [{"team": "fraud", "template": "cpu", "seconds_per_round": seconds}],
-        **more,
-    }
+    return CapacityDocument.model_validate(
+        {
+            "at": NOON.isoformat(),
+            "tuning_jobs": {"limit": slots},
+            "waiting": list(heads),
+            "running": runs,
+            "run_times": [{"team": "fraud", "template": "cpu", "seconds_per_round": seconds}],
+            **more,
+        }
+    )
 
 
 def outlook(of: Any, team: str, request_id: str) -> Outlook:
@@ -60,14 +67,14 @@ STATED = document(
 
 
 @pytest.mark.parametrize(
-    ("team", "request_id", "place", "overall", "minutes"),
+    ("team", "request_id", "position", "overall", "minutes"),
     [("fraud", "f1", 1, 1, 6), ("vision", "v1", 1, 2, 9), ("fraud", "f2", 2, 3, 16)],
 )
-def test_place_and_start_are_as_worked_out_by_hand(
-    team: str, request_id: str, place: int, overall: int, minutes: int
+def test_position_and_start_are_as_worked_out_by_hand(
+    team: str, request_id: str, position: int, overall: int, minutes: int
 ) -> None:
     found = outlook(STATED, team, request_id)
-    assert (found.place, found.overall) == (place, overall)
+    assert (found.position, found.overall) == (position, overall)
     assert (found.earliest, found.starts_in, found.latest) == (minutes * 60,) * 3
     assert found.run_times == 5
 
@@ -97,15 +104,13 @@ def test_run_times_that_differ_make_the_error() -> None:
 
 def test_nothing_is_estimated_before_anything_has_ended() -> None:
     of = document(waiting("fraud", "f", 1), runs=[running("fraud", 0)], slots=1, seconds=[])
-    assert outlook(of, "fraud", "f") == Outlook(place=1, of_team=1)
+    assert outlook(of, "fraud", "f") == Outlook(position=1, of_team=1)
 
 
-@pytest.mark.parametrize(
-    "reason", ["needs 9 tuning jobs, the limit is 1: never fits", "the budget of team fraud is 1"]
-)
-def test_what_no_end_lets_start_has_no_estimate(reason: str) -> None:
+@pytest.mark.parametrize("kind", [WaitKind.NEVER_FITS, WaitKind.TEAM_BUDGET])
+def test_what_no_end_lets_start_has_no_estimate(kind: WaitKind) -> None:
     of = document(
-        waiting("fraud", "f", 1, reason), runs=[running("vision", 1)], slots=1, seconds=[600.0] * 5
+        waiting("fraud", "f", 1, kind), runs=[running("vision", 1)], slots=1, seconds=[600.0] * 5
     )
     assert outlook(of, "fraud", "f").starts_in is None
 
@@ -116,30 +121,34 @@ def test_what_others_started_past_the_queue_is_not_expected_to_end() -> None:
 
 
 def test_farther_back_than_a_cycle_looks_it_is_reckoned_on() -> None:
-    lines = {"fraud": {"queued": 40, "complete": True, "marks": [["0000", 40]]}}
-    of = STATED | {"lines": lines}
+    queue = QueueLength(queued=40, complete=True, marks=(("0000", 40),))
+    of = STATED.model_copy(update={"queues": {"fraud": queue}})
     deep = Entry(team="fraud", request_id="f39", status=Status.QUEUED, accepted_at=NOON)
     found = Forecast(of, TEAMS).of(deep, NOON)
-    assert (found.place, found.exact, found.of_team) == (21, False, 40)
+    assert (found.position, found.exact, found.of_team) == (21, False, 40)
     assert found.starts_in == 16 * 60 * 21 / 2
-    assert tables.place(found) == "about 21 of 40, 32 of all teams'"
+    assert tables.queue_position(found) == "about 21 of 40, 32 of all teams'"
 
 
-def test_who_is_held_or_blocked_has_no_place_but_a_reason() -> None:
-    entry = Entry(team="fraud", request_id="f1", status=Status.QUEUED, accepted_at=NOON, held=True)
+def test_who_is_held_or_blocked_has_no_position_but_a_reason() -> None:
+    entry = Entry(
+        team="fraud", request_id="f1", status=Status.QUEUED, accepted_at=NOON, on_hold=True
+    )
     assert Forecast(STATED, TEAMS).of(entry, NOON) == Outlook()
-    assert why(entry, STATED).startswith("held by its team")
+    assert why(entry, STATED).startswith("on hold by its team")
     ready = Entry(team="fraud", request_id="f1", status=Status.QUEUED, accepted_at=NOON)
-    assert why(ready, STATED) == "next in line"
-    assert why(ready, STATED | {"held_teams": ["fraud"]}).startswith("team fraud is on hold")
-    assert why(ready, {}) == UNSEEN
+    assert why(ready, STATED) == "text of next in queue"
+    assert why(ready, STATED.model_copy(update={"teams_on_hold": ("fraud",)})).startswith(
+        "team fraud is on hold"
+    )
+    assert why(ready, None) == wording.not_examined()
 
 
 def test_the_estimate_is_said_with_its_error() -> None:
     said = Outlook(
-        place=3, of_team=12, overall=9, starts_in=1500, earliest=900, latest=2400, run_times=14
+        position=3, of_team=12, overall=9, starts_in=1500, earliest=900, latest=2400, run_times=14
     )
-    assert tables.place(said) == "3 of 12, 9 of all teams'"
+    assert tables.queue_position(said) == "3 of 12, 9 of all teams'"
     assert tables.expected(said) == (
         "in about 25 min 00 s (15 min 00 s to 40 min 00 s, by 14 run times)"
     )
@@ -163,7 +172,7 @@ def test_most_requests_start_within_the_error_that_was_stated() -> None:
 
     def listen(*_: Any) -> None:
         if not told and queue.clock.now >= moment:
-            seen = json.loads(queue.ledger.document("capacity") or "{}")
+            seen = CapacityDocument.parse(queue.ledger.document(CAPACITY_DOCUMENT))
             told.update(Forecast(seen, TEAMS).of_listed(queue.clock.now))
             told.update({("at", ""): Outlook(starts_in=queue.clock.now.timestamp())})
 
@@ -188,5 +197,5 @@ def test_what_made_room_says_both_what_it_waits_for_and_that_it_goes_on() -> Non
         team="fraud", request_id="f1", status=Status.QUEUED, accepted_at=NOON,
         reason="stopped to make room for vision/v", earlier=(job,),
     )  # fmt: skip
-    assert why(entry, STATED) == "next in line; stopped to make room for vision/v"
+    assert why(entry, STATED) == "text of next in queue; stopped to make room for vision/v"
     assert why(replace(entry, request_id="new"), STATED) == "stopped to make room for vision/v"

@@ -93,7 +93,7 @@ def test_instances_bind_in_a_cycle_and_jobs_of_others_count(account: Account) ->
         "limit": 11, "in_use": 10, "by_team": {"(others)": 5, "fraud": 5}
     }  # fmt: skip
     assert capacity["waiting"][0]["reason"] == (
-        "ml.m5.large 10/11 in use, 5 needed; held by: fraud 5, others 5"
+        "ml.m5.large 10/11 in use, 5 needed; used by: fraud 5, others 5"
     )
 
 
@@ -145,8 +145,8 @@ def test_what_is_left_is_read_from_the_list() -> None:
             )
         first, second = SageMakerTuning(client).in_progress()
     assert (first.parallel, first.left) == (10, 5)  # one that may be retried has not ended
-    assert first.held({"ml.m5.large": 20, "ml.g5.xlarge": 10}) == {
+    assert first.in_use({"ml.m5.large": 20, "ml.g5.xlarge": 10}) == {
         "ml.m5.large": 10, "ml.g5.xlarge": 5,
     }  # fmt: skip
     assert second.left is None
-    assert second.held({"ml.m5.large": 10}) == {"ml.m5.large": 10}
+    assert second.in_use({"ml.m5.large": 10}) == {"ml.m5.large": 10}

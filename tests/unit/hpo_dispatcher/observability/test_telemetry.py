@@ -21,9 +21,11 @@ from hpo_dispatcher import handler as function
 from hpo_dispatcher import wiring
 from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.contract.settings import TeamSettings, parse_template, read_templates
-from hpo_dispatcher.observability.metrics import METRICS, Filled, Freed, fill_times, why
+from hpo_dispatcher.observability.metrics import METRICS, Filled, Freed, fill_times
 from hpo_dispatcher.ports import Unavailable
-from hpo_dispatcher.scheduling.plan import Capacity, Snapshot, Wait, plan
+from hpo_dispatcher.scheduling.plan import plan
+from hpo_dispatcher.scheduling.reasons import next_in_queue
+from hpo_dispatcher.scheduling.snapshot import Capacity, Snapshot, Wait
 from tests.support.api_calls import ApiCalls, api_calls
 from tests.support.dispatcher_account import Account
 from tests.support.lambda_context import Context
@@ -448,7 +450,7 @@ def test_a_slot_that_a_finished_job_leaves_is_measured_when_the_next_in_line_tak
         (Capacity(tuning_jobs=9, instances={"ml.m5.xlarge": 5}), "instances"),
         (Capacity(tuning_jobs=9, instances={"ml.m5.xlarge": 1}), "never fits"),
         (Capacity(tuning_jobs=9, instances={"ml.m5.xlarge": 90}), "team ceiling"),
-        (Capacity(tuning_jobs=9), "next in line"),
+        (Capacity(tuning_jobs=9), "next in queue"),
     ],
 )
 def test_every_reason_of_the_plan_has_its_kind(capacity: Capacity, kind: str) -> None:
@@ -456,7 +458,7 @@ def test_every_reason_of_the_plan_has_its_kind(capacity: Capacity, kind: str) ->
     wants = queued("fraud", instances={"ml.m5.xlarge": 2})
     teams = {"fraud": TeamSettings(ceiling=0.12 if kind == "team ceiling" else 1)}
     full += running(team="fraud") if kind == "team ceiling" else []
-    made = plan(Snapshot(now=NOON, holders=full, lines={"fraud": [wants]}), capacity, teams)
-    if kind == "next in line":
-        made = replace(made, starts=(), waits=(Wait(head=wants, reason=kind),))
-    assert [why(wait) for wait in made.waits] == [kind]
+    made = plan(Snapshot(now=NOON, running_jobs=full, queues={"fraud": [wants]}), capacity, teams)
+    if kind == "next in queue":
+        made = replace(made, starts=(), waits=(Wait(head=wants, reason=next_in_queue()),))
+    assert [wait.reason.kind for wait in made.waits] == [kind]

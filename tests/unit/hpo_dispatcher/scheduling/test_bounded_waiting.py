@@ -1,4 +1,4 @@
-"""No head-of-line blocking, and no starvation: how long others may pass a request."""
+"""No head-of-queue blocking, and no starvation: how long others may pass a request."""
 
 from __future__ import annotations
 
@@ -13,19 +13,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hpo_dispatcher.contract.settings import TeamSettings
-from hpo_dispatcher.scheduling.plan import (
-    RESERVE_AFTER,
-    RESERVE_AT_LAST,
+from hpo_dispatcher.scheduling.plan import RESERVE_AFTER, RESERVE_AT_LAST, plan
+from hpo_dispatcher.scheduling.snapshot import (
     SLOTS,
     Capacity,
-    Front,
     Head,
-    Holder,
+    ReservationTimer,
+    RunningJob,
     Snapshot,
-    needs,
-    plan,
 )
-from hpo_dispatcher.tuning_job.build import Demand
 from tests.support.scheduling_scene import (
     G5,
     M5,
@@ -40,94 +36,121 @@ from tests.support.scheduling_scene import (
 )
 
 BIG = ("fraud", "big")
-OVERDUE = Front(since=ago(99), passed_at=NOON - RESERVE_AFTER)
+OVERDUE = ReservationTimer(since=ago(99), passed_at=NOON - RESERVE_AFTER)
 
 
 def test_a_request_that_smaller_ones_pass_out_of_turn_is_noted_with_the_time() -> None:
     heads = [queued(*BIG, 5, {M5: 10}), queued("vision", "small", 4, {M5: 1})]
-    decided = decide(*heads, holders=running("vision", 1, {M5: 15}), instances={M5: 20})
+    decided = decide(*heads, running=running("vision", 1, {M5: 15}), instances={M5: 20})
     assert started(decided) == [("vision", "small")]
-    assert decided.fronts[BIG].passed_at == NOON
+    assert decided.reservation_timers[BIG].passed_at == NOON
 
 
 def test_a_request_is_passed_by_those_behind_it_in_its_own_line() -> None:
     heads = [queued(*BIG, 5, {M5: 10}), queued("fraud", "small", 4, {M5: 1})]
-    decided = decide(*heads, holders=running("vision", 1, {M5: 15}), instances={M5: 20})
-    assert decided.fronts[BIG].passed_at == NOON
+    decided = decide(*heads, running=running("vision", 1, {M5: 15}), instances={M5: 20})
+    assert decided.reservation_timers[BIG].passed_at == NOON
 
 
 def test_a_request_is_not_passed_by_a_team_whose_turn_it_is() -> None:
     heads = [queued(*BIG, 5, {M5: 10}), queued("vision", "small", 4, {M5: 1})]
-    holders = running("fraud", 1, {M5: 15})
-    decided = decide(*heads, holders=holders, instances={M5: 20})
+    running_jobs = running("fraud", 1, {M5: 15})
+    decided = decide(*heads, running=running_jobs, instances={M5: 20})
     assert started(decided) == [("vision", "small")]
-    assert decided.fronts[BIG] == Front(since=NOON)
+    assert decided.reservation_timers[BIG] == ReservationTimer(since=NOON)
 
 
 def test_a_request_is_not_passed_by_what_takes_nothing_that_it_lacks() -> None:
     heads = [queued(*BIG, 5, {M5: 10}), queued("vision", "gpu", 4, {G5: 1})]
-    decided = decide(*heads, holders=running("vision", 1, {M5: 15}), instances={M5: 20, G5: 4})
+    decided = decide(*heads, running=running("vision", 1, {M5: 15}), instances={M5: 20, G5: 4})
     assert started(decided) == [("vision", "gpu")]
-    assert decided.fronts[BIG].passed_at is None
+    assert decided.reservation_timers[BIG].passed_at is None
 
 
 def test_after_the_bound_capacity_is_kept_for_what_was_passed() -> None:
     heads = [queued(*BIG, 45, {M5: 10}), queued("vision", "small", 4, {M5: 1})]
     decided = decide(
-        *heads, holders=running("vision", 1, {M5: 15}), instances={M5: 20}, fronts={BIG: OVERDUE}
+        *heads,
+        running=running("vision", 1, {M5: 15}),
+        instances={M5: 20},
+        timers={BIG: OVERDUE},
     )
     assert started(decided) == []
-    assert reason(decided, "small").endswith("kept for fraud/big")
+    assert reason(decided, "small").endswith("reserved for fraud/big")
 
 
 def test_what_is_kept_for_a_request_is_not_given_to_others_once_it_fits() -> None:
     heads = [queued(*BIG, 45, {M5: 20}), queued("vision", "small", 4, {M5: 1})]
-    decided = decide(*heads, holders=running("fraud", 3), instances={M5: 20}, fronts={BIG: OVERDUE})
+    decided = decide(
+        *heads,
+        running=running("fraud", 3),
+        instances={M5: 20},
+        timers={BIG: OVERDUE},
+    )
     assert started(decided) == [BIG]
 
 
 def test_until_the_bound_nothing_is_kept() -> None:
     heads = [queued(*BIG, 45, {M5: 10}), queued("vision", "small", 4, {M5: 1})]
-    young = Front(since=ago(99), passed_at=NOON - RESERVE_AFTER + timedelta(seconds=1))
+    young = ReservationTimer(since=ago(99), passed_at=NOON - RESERVE_AFTER + timedelta(seconds=1))
     decided = decide(
-        *heads, holders=running("vision", 1, {M5: 15}), instances={M5: 20}, fronts={BIG: young}
+        *heads,
+        running=running("vision", 1, {M5: 15}),
+        instances={M5: 20},
+        timers={BIG: young},
     )
     assert started(decided) == [("vision", "small")]
-    assert decided.fronts[BIG] == young
+    assert decided.reservation_timers[BIG] == young
 
 
 def test_what_is_kept_of_one_resource_keeps_no_other_from_starting() -> None:
     heads = [queued(*BIG, 99, {M5: 10}), queued("vision", "gpu", 4, {G5: 1})]
-    holders = running("vision", 1, {M5: 15})
-    decided = decide(*heads, holders=holders, instances={M5: 20, G5: 4}, fronts={BIG: OVERDUE})
+    running_jobs = running("vision", 1, {M5: 15})
+    decided = decide(
+        *heads,
+        running=running_jobs,
+        instances={M5: 20, G5: 4},
+        timers={BIG: OVERDUE},
+    )
     assert started(decided) == [("vision", "gpu")]
 
 
 def test_capacity_is_kept_for_one_request_at_a_time_the_one_that_waited_longest() -> None:
-    later = Front(since=ago(90), passed_at=OVERDUE.passed_at + timedelta(seconds=-1))  # type: ignore[operator]
+    later = ReservationTimer(since=ago(90), passed_at=OVERDUE.passed_at + timedelta(seconds=-1))  # type: ignore[operator]
     heads = [queued(*BIG, 99, {M5: 10}), queued("vision", "big", 99, {M5: 9})]
-    fronts = {BIG: OVERDUE, ("vision", "big"): later}
-    decided = decide(*heads, holders=running(None, 1, {M5: 12}), instances={M5: 20}, fronts=fronts)
-    kept = {wait.head.team: wait.reason for wait in decided.waits}
-    assert kept["fraud"].endswith("kept for vision/big")
+    timers = {BIG: OVERDUE, ("vision", "big"): later}
+    decided = decide(
+        *heads,
+        running=running(None, 1, {M5: 12}),
+        instances={M5: 20},
+        timers=timers,
+    )
+    kept = {wait.head.team: wait.reason.text for wait in decided.waits}
+    assert kept["fraud"].endswith("reserved for vision/big")
     assert "kept" not in kept["vision"]
 
 
 def test_a_team_at_its_ceiling_is_not_passed_by_other_teams_but_by_its_own_later_requests() -> None:
     big, small = queued(*BIG, 99, {M5: 10}), queued("fraud", "small", 98, {M5: 1})
     others = queued("vision", "small", 4, {M5: 1})
-    holders = running("fraud", 1, {M5: 5}) + running("vision", 1, {M5: 7})
+    running_jobs = running("fraud", 1, {M5: 5}) + running("vision", 1, {M5: 7})
     for behind, passed_at in ((others, None), (small, NOON)):
-        decided = decide(big, behind, holders=holders, instances={M5: 20}, fraud={"ceiling": 0.5})
+        decided = decide(
+            big, behind, running=running_jobs, instances={M5: 20}, fraud={"ceiling": 0.5}
+        )
         assert started(decided) == [behind.key]
-        assert decided.fronts[BIG].passed_at == passed_at
+        assert decided.reservation_timers[BIG].passed_at == passed_at
 
 
 def test_after_the_bound_a_team_at_its_ceiling_starts_nothing_that_keeps_it_there() -> None:
     heads = [queued(*BIG, 99, {M5: 10}), queued("fraud", "small", 98, {M5: 1})]
-    holders = running("fraud", 1, {M5: 5})
+    running_jobs = running("fraud", 1, {M5: 5})
     decided = decide(
-        *heads, holders=holders, instances={M5: 40}, fronts={BIG: OVERDUE}, fraud={"ceiling": 0.25}
+        *heads,
+        running=running_jobs,
+        instances={M5: 40},
+        timers={BIG: OVERDUE},
+        fraud={"ceiling": 0.25},
     )
     assert started(decided) == []
     assert reason(decided, "small") == "team fraud is at its ceiling of 25%"
@@ -138,22 +161,28 @@ def test_at_last_it_is_the_turn_of_whoever_is_first_in_line_whatever_its_share(
     hours: float, first: str
 ) -> None:
     heads = [queued("fraud", "f", 0), queued("vision", "v", 0)]
-    fronts = {("fraud", "f"): Front(since=ago(hours * 60))}
-    decided = decide(*heads, holders=running("fraud", 8), slots=9, fronts=fronts)
+    timers = {("fraud", "f"): ReservationTimer(since=ago(hours * 60))}
+    decided = decide(*heads, running=running("fraud", 8), slots=9, timers=timers)
     assert [team for team, _ in started(decided)] == [first]
 
 
 def test_a_request_overtaken_in_its_own_line_stays_known_until_it_is_gone() -> None:
     urgent, big = queued("fraud", "urgent", 0, {M5: 9}, priority=5), queued(*BIG, 45, {M5: 10})
-    holders = running(None, 1, {M5: 15})
-    decided = decide(urgent, big, holders=holders, instances={M5: 20}, fronts={BIG: OVERDUE})
-    assert decided.fronts[BIG] == OVERDUE
-    assert decided.fronts["fraud", "urgent"] == Front(since=NOON)
-    assert BIG not in decide(urgent, holders=holders, fronts={BIG: OVERDUE}).fronts
+    running_jobs = running(None, 1, {M5: 15})
+    decided = decide(
+        urgent,
+        big,
+        running=running_jobs,
+        instances={M5: 20},
+        timers={BIG: OVERDUE},
+    )
+    assert decided.reservation_timers[BIG] == OVERDUE
+    assert decided.reservation_timers["fraud", "urgent"] == ReservationTimer(since=NOON)
+    assert BIG not in decide(urgent, running=running_jobs, timers={BIG: OVERDUE}).reservation_timers
 
 
 # The bound, over random workloads. With T teams and jobs that run for L at most, and as long as
-# nobody else's jobs come and limits stay: the first of a line starts RESERVE_AFTER + T x L after
+# nobody else's jobs come and limits stay: the first of a queue starts RESERVE_AFTER + T x L after
 # it was first passed, and RESERVE_AT_LAST + T x L after it came to the front.
 
 LONGEST = timedelta(minutes=20)
@@ -163,7 +192,7 @@ LIMITS = Capacity(tuning_jobs=6, instances={M5: 12})
 
 
 @dataclass
-class Line:
+class Arrivals:
     """A team that asks again as soon as it can: there is always somebody to pass."""
 
     team: str
@@ -181,40 +210,44 @@ class Line:
                     request_id=f"{self.count}",
                     priority=0,
                     accepted_at=now,
-                    demand=Demand(tuning_jobs=1, instances={M5: size}),
+                    instances={M5: size},
                 )
             )
 
 
 def history(seed: int, teams: dict[str, dict[str, Any]], hours: float) -> Iterator[_Moment]:
     draw = random.Random(seed)
-    lines = [Line(team, draw) for team in TEAMS]
+    queues = [Arrivals(team, draw) for team in TEAMS]
     known = {team: TeamSettings(**fields) for team, fields in teams.items()}
-    running: list[tuple[datetime, Holder]] = []
-    fronts: dict[tuple[str, str], Front] = {}
+    running: list[tuple[datetime, RunningJob]] = []
+    timers: dict[tuple[str, str], ReservationTimer] = {}
     for step in range(int(timedelta(hours=hours) / STEP)):
         now = NOON + step * STEP
-        running = [(end, holder) for end, holder in running if end > now]
-        for line in lines:
-            line.fill(now)
+        running = [(end, job) for end, job in running if end > now]
+        for queue in queues:
+            queue.fill(now)
         snapshot = Snapshot(
             now=now,
-            holders=[holder for _, holder in running],
-            lines={line.team: line.heads for line in lines},
-            fronts=fronts,
+            running_jobs=[job for _, job in running],
+            queues={queue.team: queue.heads for queue in queues},
+            reservation_timers=timers,
         )
         decided = plan(snapshot, LIMITS, known)
         begun = {head.key for head in decided.starts}
-        yield _Moment(now, snapshot, [fronts.get(head.key) for head in decided.starts], known)
-        for line in lines:
-            line.heads = [head for head in line.heads if head.key not in begun]
+        yield _Moment(now, snapshot, [timers.get(head.key) for head in decided.starts], known)
+        for queue in queues:
+            queue.heads = [head for head in queue.heads if head.key not in begun]
         for head in decided.starts:
-            holder = Holder(tuning_job_name="/".join(head.key), team=head.team, demand=head.demand)
-            running.append((now + draw.randint(1, 4) * STEP, holder))
-        fronts = {key: front for key, front in decided.fronts.items() if key not in begun}
+            job = RunningJob(
+                tuning_job_name="/".join(head.key), team=head.team, instances=head.instances
+            )
+            running.append((now + draw.randint(1, 4) * STEP, job))
+        timers = {
+            key: front for key, front in decided.reservation_timers.items() if key not in begun
+        }
         used = {SLOTS: 0, M5: 0}
-        for _, holder in running:
-            for resource, amount in needs(holder.demand).items():
+        for _, job in running:
+            for resource, amount in job.needs.items():
                 used[resource] += amount
         assert all(used[each] <= LIMITS.limits[each] for each in used)
 
@@ -223,7 +256,7 @@ def history(seed: int, teams: dict[str, dict[str, Any]], hours: float) -> Iterat
 class _Moment:
     now: datetime
     snapshot: Snapshot
-    of_started: list[Front | None]
+    of_started: list[ReservationTimer | None]
     teams: dict[str, TeamSettings]
 
 
@@ -236,10 +269,10 @@ def test_the_first_of_a_line_starts_within_the_stated_bound(
     patience = len(TEAMS) * (LONGEST + STEP)  # a cycle sees an end one step late at most
     possible = _largest(teams)
     for moment in history(seed, teams, hours=27):
-        for line in moment.snapshot.lines.values():
-            head = line[0]
-            front = moment.snapshot.fronts.get(head.key)
-            if front is None or head.demand.instances[M5] > possible[head.team]:
+        for queue in moment.snapshot.queues.values():
+            head = queue[0]
+            front = moment.snapshot.reservation_timers.get(head.key)
+            if front is None or head.instances[M5] > possible[head.team]:
                 continue
             if front.passed_at:
                 assert moment.now - front.passed_at <= RESERVE_AFTER + patience

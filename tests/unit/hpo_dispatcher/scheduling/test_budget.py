@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.contract.entry import ActiveJob, Entry, Spent, Status
+from hpo_dispatcher.contract.capacity import WaitKind, WaitReason
+from hpo_dispatcher.contract.entry import HOUR, ActiveJob, Entry, Spent, Status
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.scheduling.budget import Budget, budgets, over_budget, spent_by
-from hpo_dispatcher.tuning_job.usage import HOUR
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
 from tests.support.dispatcher_account import Account, ample_time
@@ -60,9 +60,10 @@ def test_what_fits_exactly_is_not_held() -> None:
 def test_what_exceeds_the_rest_is_held_and_says_what_the_rest_consists_of() -> None:
     line = [entry("a", 1), entry("b", 5)]
     assert over_budget(line, budget(spent=3, set_aside=2.5)) == {
-        ("fraud", "b"): (
-            "the budget of team fraud is 10 instance-hours a month: 3 spent, 2.5 set aside for "
-            "what runs, 1 for requests before it, up to 5 needed; anew on 2026-12-01"
+        ("fraud", "b"): WaitReason(
+            kind=WaitKind.TEAM_BUDGET,
+            text="the budget of team fraud is 10 instance-hours a month: 3 spent, 2.5 set aside "
+            "for running jobs, 1 for requests before it, up to 5 needed; renewed on 2026-12-01",
         )
     }
 
@@ -73,7 +74,8 @@ def test_a_smaller_request_passes_one_that_is_held_but_takes_nothing_from_one_be
 
 def test_what_no_month_can_give_says_so() -> None:
     (reason,) = over_budget([entry("a", 11)], budget()).values()
-    assert reason == (
+    assert reason.kind is WaitKind.NEVER_FITS
+    assert reason.text == (
         "needs up to 11 instance-hours, the budget of team fraud is 10 a month: never fits"
     )
 
@@ -103,7 +105,7 @@ def test_a_month_begins_with_nothing_spent_and_what_runs_over_counts_for_the_old
 
 def test_a_year_ends_like_a_month() -> None:
     (reason,) = over_budget([entry("a", 1)], replace(budget(spent=10), month="2026-12")).values()
-    assert reason.endswith("anew on 2027-01-01")
+    assert reason.text.endswith("renewed on 2027-01-01")
 
 
 @pytest.mark.parametrize(
@@ -166,9 +168,9 @@ def test_a_team_over_its_budget_waits_and_no_other_does() -> None:
     sent(account).cycle(ample_time())
     assert (running(account, "fraud"), running(account, "vision")) == (4, 6)
     assert set(reasons(account)) == {"r4", "r5"}
-    assert "4 set aside for what runs" not in reasons(account)["r4"]
+    assert "4 set aside for running jobs" not in reasons(account)["r4"]
     account.dispatcher.cycle(ample_time())
-    assert "0 spent, 4 set aside for what runs, up to 1 needed" in reasons(account)["r4"]
+    assert "0 spent, 4 set aside for running jobs, up to 1 needed" in reasons(account)["r4"]
     document = json.loads(account.ledger.document("capacity") or "{}")
     assert document["budgets"] == {
         "fraud": {"month": "2026-01", "instance_hours": 4.0, "spent": 0.0, "set_aside": 4.0}

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from hpo_dispatcher.contract.errors import InvalidSettings
 from hpo_dispatcher.contract.settings import parse_deployment
-from hpo_dispatcher.scheduling.plan import SLOTS, Front, Head, Holder, needs
+from hpo_dispatcher.scheduling.snapshot import SLOTS, Head, ReservationTimer, RunningJob
 from tests.support.scheduling_scene import (
     M5,
     ago,
     decide,
     heads_of,
-    holders_of,
     queued,
     reason,
     running,
+    running_jobs_of,
     started,
     teams_of,
 )
@@ -37,15 +37,18 @@ def test_what_a_team_does_not_lend_stays_free_for_it_and_others_are_told() -> No
     decided = decide(*heads, slots=10, vision={"guaranteed_share": 0.4, "lend": 0.1})
     assert len(decided.starts) == 7
     assert reason(decided, "r9") == (
-        "tuning jobs 7/10 in use, 1 needed; held by: fraud 7; "
-        "team vision does not lend what it leaves idle"
+        "tuning jobs 7/10 in use, 1 needed; used by: fraud 7; "
+        "team vision does not lend its idle share"
     )
 
 
 def test_what_a_team_does_not_lend_is_its_own_to_use() -> None:
     heads = [queued("vision", f"v{n}") for n in range(4)]
     decided = decide(
-        *heads, holders=running("fraud", 7), slots=10, vision={"guaranteed_share": 0.3, "lend": 0}
+        *heads,
+        running=running("fraud", 7),
+        slots=10,
+        vision={"guaranteed_share": 0.3, "lend": 0},
     )
     assert len(decided.starts) == 3
 
@@ -53,7 +56,10 @@ def test_what_a_team_does_not_lend_is_its_own_to_use() -> None:
 def test_what_a_team_holds_of_its_guarantee_is_not_kept_for_it_twice() -> None:
     heads = [queued("fraud", f"r{n}") for n in range(9)]
     decided = decide(
-        *heads, holders=running("vision", 2), slots=10, vision={"guaranteed_share": 0.4, "lend": 0}
+        *heads,
+        running=running("vision", 2),
+        slots=10,
+        vision={"guaranteed_share": 0.4, "lend": 0},
     )
     assert len(decided.starts) == 6
 
@@ -71,19 +77,19 @@ def test_what_others_borrowed_is_given_back_before_anybody_borrows_more() -> Non
     """Five are free; the owner needs eight: what is free is not lent out again meanwhile."""
     owner, borrower = queued("vision", "v", 0, {M5: 8}), queued("fraud", "f", 50, {M5: 1})
     decided = decide(
-        borrower, owner, holders=running("fraud", 3, {M5: 5}), instances={M5: 20},
+        borrower, owner, running=running("fraud", 3, {M5: 5}), instances={M5: 20},
         vision={"guaranteed_share": 0.5},
     )  # fmt: skip
     assert started(decided) == []
     assert reason(decided, "f") == (
-        "ml.m5.xlarge 15/20 in use, 1 needed; held by: fraud 15; kept for vision/v"
+        "ml.m5.xlarge 15/20 in use, 1 needed; used by: fraud 15; reserved for vision/v"
     )
 
 
 def test_nothing_is_kept_at_once_for_what_goes_beyond_the_guarantee() -> None:
     owner, borrower = queued("vision", "v", 0, {M5: 11}), queued("fraud", "f", 50, {M5: 1})
     decided = decide(
-        borrower, owner, holders=running("fraud", 3, {M5: 4}), instances={M5: 20},
+        borrower, owner, running=running("fraud", 3, {M5: 4}), instances={M5: 20},
         vision={"guaranteed_share": 0.5},
     )  # fmt: skip
     assert started(decided) == [("fraud", "f")]
@@ -92,26 +98,26 @@ def test_nothing_is_kept_at_once_for_what_goes_beyond_the_guarantee() -> None:
 def test_several_requests_within_one_guarantee_are_owed_together() -> None:
     owners = [queued("vision", f"v{n}", 0, {M5: 4}) for n in range(3)]
     decided = decide(
-        *owners, queued("fraud", "f", 50, {M5: 2}), holders=running("fraud", 4, {M5: 4}),
+        *owners, queued("fraud", "f", 50, {M5: 2}), running=running("fraud", 4, {M5: 4}),
         instances={M5: 20}, vision={"guaranteed_share": 0.5},
     )  # fmt: skip
     assert started(decided) == [("vision", "v0")]
-    assert "kept for vision/v1" in reason(decided, "f")
-    assert "kept for vision/v2" not in reason(decided, "f"), "12 are more than half of 20"
+    assert "reserved for vision/v1" in reason(decided, "f")
+    assert "reserved for vision/v2" not in reason(decided, "f"), "12 are more than half of 20"
 
 
 def test_what_was_passed_for_long_goes_before_what_is_owed_so_neither_waits_for_the_other() -> None:
     big, owner = queued("fraud", "big", 99, {M5: 20}), queued("vision", "v", 0, {M5: 5})
-    fronts = {("fraud", "big"): Front(since=ago(99), passed_at=ago(30))}
+    timers = {("fraud", "big"): ReservationTimer(since=ago(99), passed_at=ago(30))}
     settings = {"vision": {"guaranteed_share": 0.5}}
     decided = decide(
-        big, owner, holders=running(None, 1, {M5: 1}), instances={M5: 20}, fronts=fronts,
+        big, owner, running=running(None, 1, {M5: 1}), instances={M5: 20}, timers=timers,
         **settings,
     )  # fmt: skip
     assert started(decided) == []
     assert "kept" not in reason(decided, "big")
-    assert reason(decided, "v").endswith("kept for fraud/big")
-    alone = decide(big, owner, instances={M5: 20}, fronts=fronts, **settings)
+    assert reason(decided, "v").endswith("reserved for fraud/big")
+    alone = decide(big, owner, instances={M5: 20}, timers=timers, **settings)
     assert started(alone) == [("fraud", "big")]
 
 
@@ -121,7 +127,7 @@ def test_what_needs_more_than_others_lend_never_fits_and_says_so() -> None:
         vision={"guaranteed_share": 0.5, "lend": 0.2},
     )  # fmt: skip
     assert reason(decided, "big") == (
-        "needs 15 ml.m5.xlarge, team fraud may hold 14 of 20: never fits"
+        "needs 15 ml.m5.xlarge, team fraud may use 14 of 20: never fits"
     )
 
 
@@ -129,15 +135,17 @@ def test_what_needs_more_than_others_lend_never_fits_and_says_so() -> None:
     ("teams", "problem"),
     [
         ({"fraud": {"guaranteed_share": 0.6}, "vision": {"guaranteed_share": 0.5}},
-         "teams: the guaranteed shares add up to 1.1. Give the teams together at most 1"),
+         "teams: the guaranteed shares of all teams add up to 1.1. "
+         "Lower them to a total of at most 1"),
         ({"fraud": {"guaranteed_share": 0.2, "lend": 0.3}},
-         "teams.fraud: lends 0.3 of each resource, but 0.2 is guaranteed. "
+         "teams.fraud: lend 0.3 exceeds the guaranteed share 0.2. "
          "Lend at most the guaranteed share"),
         ({"fraud": {"guaranteed_share": 0.5, "ceiling": 0.4}},
-         "teams.fraud: a ceiling of 0.4 is below the guaranteed share, 0.5. "
-         "Raise the ceiling or lower the guarantee"),
+         "teams.fraud: the ceiling 0.4 is below the guaranteed share 0.5. "
+         "Raise the ceiling or lower the guaranteed share"),
         ({"fraud": {"borrow": 0}},
-         "teams.fraud: neither guaranteed nor borrowed: the team could start nothing. Raise one"),
+         "teams.fraud: guaranteed_share and borrow are both 0, so the team could start nothing. "
+         "Raise one of them"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_kept_are_refused(teams: dict[str, Any], problem: str) -> None:
@@ -146,19 +154,19 @@ def test_settings_that_cannot_be_kept_are_refused(teams: dict[str, Any], problem
     assert str(refused.value).endswith(problem)
 
 
-@given(heads_of, holders_of, st.integers(0, 30), st.integers(0, 30), teams_of)
+@given(heads_of, running_jobs_of, st.integers(0, 30), st.integers(0, 30), teams_of)
 def test_whatever_is_lent_and_borrowed_no_limit_and_no_ceiling_is_passed(
     heads: list[Head],
-    holders: list[Holder],
+    running_jobs: list[RunningJob],
     slots: int,
     instances: int,
     teams: dict[str, dict[str, Any]],
 ) -> None:
-    decided = decide(*heads, holders=holders, slots=slots, instances={M5: instances}, **teams)
+    decided = decide(*heads, running=running_jobs, slots=slots, instances={M5: instances}, **teams)
     limits = {SLOTS: slots, M5: instances}
-    before, after = _held(holders), _held(holders)
+    before, after = _held(running_jobs), _held(running_jobs)
     for head in decided.starts:
-        after[head.team].update(needs(head.demand))
+        after[head.team].update(head.needs)
     for resource, limit in limits.items():
         in_use = sum(held[resource] for held in after.values())
         assert in_use <= max(limit, sum(held[resource] for held in before.values()))
@@ -174,13 +182,13 @@ def test_whatever_is_lent_and_borrowed_no_limit_and_no_ceiling_is_passed(
             assert in_use + unlent <= limit
     accounted = [*decided.starts, *(wait.head for wait in decided.waits)]
     assert Counter(h.request_id for h in accounted) == Counter(h.request_id for h in heads)
-    assert all(wait.reason for wait in decided.waits)
+    assert all(wait.reason.text for wait in decided.waits)
 
 
-def _held(holders: list[Holder]) -> dict[str | None, Counter[str]]:
+def _held(running_jobs: list[RunningJob]) -> dict[str | None, Counter[str]]:
     held: dict[str | None, Counter[str]] = {team: Counter() for team in ("a", "b", "c", None)}
-    for holder in holders:
-        held[holder.team].update(needs(holder.demand))
+    for job in running_jobs:
+        held[job.team].update(job.needs)
     return held
 
 
@@ -194,4 +202,4 @@ def _borrows(
     """Whether the last of a team's starts took more than what it lends to nobody."""
     fields = teams[head.team]
     own = math.floor((fields["guaranteed_share"] - fields["lend"]) * limits[resource] + 1e-9)
-    return resource in needs(head.demand) and held[head.team][resource] > own
+    return resource in head.needs and held[head.team][resource] > own

@@ -7,16 +7,17 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.scheduling.plan import RESERVE_AFTER, SLOTS, Head, Holder, needs
+from hpo_dispatcher.scheduling.plan import RESERVE_AFTER
+from hpo_dispatcher.scheduling.snapshot import SLOTS, Head, RunningJob
 from tests.support.scheduling_scene import (
     M5,
     NOON,
     decide,
     heads_of,
-    holders_of,
     queued,
     reason,
     running,
+    running_jobs_of,
     started,
 )
 
@@ -27,16 +28,16 @@ def test_all_start_while_there_is_room() -> None:
 
 def test_never_more_than_the_slots_whoever_holds_them() -> None:
     heads = [queued("fraud", f"r{n}") for n in range(5)]
-    decided = decide(*heads, holders=running(None, 7), slots=10)
+    decided = decide(*heads, running=running(None, 7), slots=10)
     assert len(decided.starts) == 3
     assert reason(decided, "r4") == (
-        "tuning jobs 10/10 in use, 1 needed; held by: others 7, fraud 3"
+        "tuning jobs 10/10 in use, 1 needed; used by: others 7, fraud 3"
     )
 
 
 def test_a_team_holding_less_goes_before_an_older_request() -> None:
     old, young = queued("vision", "old", 9), queued("speech", "young", 0)
-    decided = decide(old, young, holders=running("vision", 5), slots=6)
+    decided = decide(old, young, running=running("vision", 5), slots=6)
     assert started(decided) == [("speech", "young")]
 
 
@@ -51,10 +52,10 @@ def test_a_line_is_served_in_its_order() -> None:
 
 
 def test_what_counts_is_the_dominant_share_not_the_number_of_jobs() -> None:
-    holders = running("big", 1, {M5: 15}) + running("small", 3, {M5: 1})
+    running_jobs = running("big", 1, {M5: 15}) + running("small", 3, {M5: 1})
     decided = decide(
         queued("big", "b", 5, {M5: 1}), queued("small", "s", 0, {M5: 1}),
-        holders=holders, slots=100, instances={M5: 19},
+        running=running_jobs, slots=100, instances={M5: 19},
     )  # fmt: skip
     assert started(decided) == [("small", "s")]
 
@@ -73,7 +74,7 @@ def test_weights_do_not_matter_without_contention() -> None:
 def test_a_team_below_its_guarantee_goes_first() -> None:
     heads = [queued("fraud", "f", 60), queued("vision", "v", 0)]
     decided = decide(
-        *heads, holders=running("fraud", 1) + running("vision", 2), slots=4,
+        *heads, running=running("fraud", 1) + running("vision", 2), slots=4,
         vision={"guaranteed_share": 0.75},
     )  # fmt: skip
     assert started(decided) == [("vision", "v")]
@@ -87,10 +88,10 @@ def test_no_team_goes_beyond_its_ceiling_and_is_told() -> None:
 
 
 def test_instances_bind_before_slots_and_the_reason_says_who_holds_them() -> None:
-    holders = running("fraud", 3, {M5: 5}) + running(None, 1, {M5: 5})
-    decided = decide(queued("vision", "v", 0, {M5: 5}), holders=holders, instances={M5: 20})
+    running_jobs = running("fraud", 3, {M5: 5}) + running(None, 1, {M5: 5})
+    decided = decide(queued("vision", "v", 0, {M5: 5}), running=running_jobs, instances={M5: 20})
     assert reason(decided, "v") == (
-        "ml.m5.xlarge 20/20 in use, 5 needed; held by: fraud 15, others 5"
+        "ml.m5.xlarge 20/20 in use, 5 needed; used by: fraud 15, others 5"
     )
 
 
@@ -100,7 +101,7 @@ def test_an_instance_type_without_a_quota_does_not_bind() -> None:
 
 def test_a_request_that_does_not_fit_lets_a_smaller_one_pass() -> None:
     heads = [queued("fraud", "big", 5, {M5: 10}), queued("fraud", "small", 4, {M5: 1})]
-    decided = decide(*heads, holders=running("vision", 1, {M5: 15}), instances={M5: 20})
+    decided = decide(*heads, running=running("vision", 1, {M5: 15}), instances={M5: 20})
     assert started(decided) == [("fraud", "small")]
 
 
@@ -111,22 +112,22 @@ def test_what_can_never_fit_keeps_nothing_and_says_so() -> None:
     assert reason(decided, "huge") == "needs 30 ml.m5.xlarge, the limit is 20: never fits"
 
 
-@given(heads_of, holders_of, st.integers(0, 30), st.integers(0, 30))
+@given(heads_of, running_jobs_of, st.integers(0, 30), st.integers(0, 30))
 def test_whatever_waits_no_limit_is_passed_and_every_head_is_accounted_for(
-    heads: list[Head], holders: list[Holder], slots: int, instances: int
+    heads: list[Head], running_jobs: list[RunningJob], slots: int, instances: int
 ) -> None:
-    decided = decide(*heads, holders=holders, slots=slots, instances={M5: instances})
-    before = Counter({SLOTS: len(holders)})
-    for holder in holders:
-        before.update(holder.demand.instances)
+    decided = decide(*heads, running=running_jobs, slots=slots, instances={M5: instances})
+    before = Counter({SLOTS: len(running_jobs)})
+    for job in running_jobs:
+        before.update(job.instances)
     after = before.copy()
     for head in decided.starts:
-        after.update(needs(head.demand))
+        after.update(head.needs)
     for resource, limit in ((SLOTS, slots), (M5, instances)):
         assert after[resource] <= max(limit, before[resource])
     accounted = [*decided.starts, *(wait.head for wait in decided.waits)]
     assert Counter(h.request_id for h in accounted) == Counter(h.request_id for h in heads)
-    assert all(wait.reason for wait in decided.waits)
+    assert all(wait.reason.text for wait in decided.waits)
 
 
 @given(heads_of, st.integers(1, 30))

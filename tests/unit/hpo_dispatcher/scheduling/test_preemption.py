@@ -12,18 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo_dispatcher.contract.settings import TeamSettings
-from hpo_dispatcher.scheduling.plan import (
+from hpo_dispatcher.scheduling.plan import Plan, plan
+from hpo_dispatcher.scheduling.preemption import RUNS_FOR
+from hpo_dispatcher.scheduling.snapshot import (
     SLOTS,
     Capacity,
-    Front,
     Head,
-    Holder,
-    Plan,
+    ReservationTimer,
+    RunningJob,
     Snapshot,
-    plan,
 )
-from hpo_dispatcher.scheduling.preemption import RUNS_FOR
-from tests.support.scheduling_scene import G5, M5, NOON, ago, demand, queued, reason, started
+from tests.support.scheduling_scene import G5, M5, NOON, ago, queued, reason, started
 
 OWNER = {"guaranteed_share": 0.5}
 BORROWER = {"preemptible": True}
@@ -35,33 +34,37 @@ def job(
     minutes_ago: float = 10,
     instances: dict[str, int] | None = None,
     **fields: Any,
-) -> Holder:
+) -> RunningJob:
     """A tuning job of ours that could go on after a stop."""
     defaults: dict[str, Any] = {"obstacle": ""}
-    return Holder(
+    return RunningJob(
         tuning_job_name=f"{team}-{request_id}",
         team=team,
         request_id=request_id,
         started_at=ago(minutes_ago),
-        demand=demand(instances),
+        instances=instances or {},
         **(defaults | fields),
     )
 
 
 def decide(
     *heads: Head,
-    holders: list[Holder],
+    running: list[RunningJob],
     slots: int = 100,
     instances: dict[str, int] | None = None,
     promised: frozenset[tuple[str, str]] = frozenset(),
-    fronts: dict[tuple[str, str], Front] | None = None,
+    timers: dict[tuple[str, str], ReservationTimer] | None = None,
     **teams: dict[str, Any],
 ) -> Plan:
-    lines: dict[str, list[Head]] = {}
+    queues: dict[str, list[Head]] = {}
     for head in sorted(heads, key=lambda head: (-head.priority, head.accepted_at)):
-        lines.setdefault(head.team, []).append(head)
+        queues.setdefault(head.team, []).append(head)
     snapshot = Snapshot(
-        now=NOON, holders=holders, lines=lines, promised=promised, fronts=fronts or {}
+        now=NOON,
+        running_jobs=running,
+        queues=queues,
+        promised=promised,
+        reservation_timers=timers or {},
     )
     capacity = Capacity(tuning_jobs=slots, instances=instances or {})
     return plan(snapshot, capacity, {t: TeamSettings(**fields) for t, fields in teams.items()})
@@ -69,10 +72,10 @@ def decide(
 
 def stopped(decided: Plan) -> list[tuple[str, str]]:
     """(request that is stopped, request it makes room for)."""
-    return [(stop.holder.request_id, stop.head.request_id) for stop in decided.stops]
+    return [(stop.job.request_id, stop.head.request_id) for stop in decided.stops]
 
 
-def jobs(team: str, count: int, **fields: Any) -> list[Holder]:
+def jobs(team: str, count: int, **fields: Any) -> list[RunningJob]:
     """The first is the oldest."""
     return [job(team, f"{team[0]}{n}", count - n, **fields) for n in range(count)]
 
@@ -82,7 +85,7 @@ def jobs(team: str, count: int, **fields: Any) -> list[Holder]:
 
 def test_what_a_guarantee_covers_is_taken_back_from_the_youngest_borrower() -> None:
     decided = decide(
-        queued("vision", "v"), holders=jobs("fraud", 4), slots=4, vision=OWNER, fraud=BORROWER
+        queued("vision", "v"), running=jobs("fraud", 4), slots=4, vision=OWNER, fraud=BORROWER
     )
     assert stopped(decided) == [("f3", "v")]
     assert reason(decided, "v").endswith("; stopping fraud/f3 for it")
@@ -90,15 +93,17 @@ def test_what_a_guarantee_covers_is_taken_back_from_the_youngest_borrower() -> N
 
 def test_nobody_is_stopped_unless_the_team_is_preemptible() -> None:
     decided = decide(
-        queued("vision", "v"), holders=jobs("fraud", 4), slots=4, vision=OWNER, fraud={}
+        queued("vision", "v"), running=jobs("fraud", 4), slots=4, vision=OWNER, fraud={}
     )
     assert decided.stops == ()
     assert TeamSettings().preemptible is False
 
 
 def test_nobody_is_stopped_for_what_the_guarantee_does_not_cover() -> None:
-    holders = [*jobs("vision", 2), *jobs("fraud", 2)]
-    decided = decide(queued("vision", "v"), holders=holders, slots=4, vision=OWNER, fraud=BORROWER)
+    running_jobs = [*jobs("vision", 2), *jobs("fraud", 2)]
+    decided = decide(
+        queued("vision", "v"), running=running_jobs, slots=4, vision=OWNER, fraud=BORROWER
+    )
     assert decided.stops == ()
 
 
@@ -106,69 +111,74 @@ def test_what_is_within_its_own_teams_guarantee_is_never_stopped() -> None:
     """fraud holds 4 of 4: the two oldest are its own, the two youngest are borrowed."""
     heads = [queued("vision", f"v{n}", minutes_ago=9 - n) for n in range(3)]
     decided = decide(
-        *heads, holders=jobs("fraud", 4), slots=4,
+        *heads, running=jobs("fraud", 4), slots=4,
         vision=OWNER, fraud={**BORROWER, "guaranteed_share": 0.5},
     )  # fmt: skip
     assert stopped(decided) == [("f3", "v0"), ("f2", "v1")]
 
 
 def test_the_lowest_priority_goes_first_and_then_the_youngest() -> None:
-    holders = [
+    running_jobs = [
         job("fraud", "low-old", 50, priority=-1),
         job("fraud", "low-young", 20, priority=-1),
         job("fraud", "youngest", 1),
     ]
     decided = decide(
         *(queued("vision", f"v{n}", minutes_ago=9 - n) for n in range(3)),
-        holders=[*holders, job(None, "foreign")], slots=4,
+        running=[*running_jobs, job(None, "foreign")], slots=4,
         vision={"guaranteed_share": 0.75}, fraud=BORROWER,
     )  # fmt: skip
     assert stopped(decided) == [("low-young", "v0"), ("low-old", "v1"), ("youngest", "v2")]
 
 
 def test_the_team_that_borrows_most_for_its_weight_gives_back_first() -> None:
-    holders = [*jobs("fraud", 3), job("speech", "s0", 1)]
+    running_jobs = [*jobs("fraud", 3), job("speech", "s0", 1)]
     decided = decide(
-        queued("vision", "v"), holders=holders, slots=4,
+        queued("vision", "v"), running=running_jobs, slots=4,
         vision=OWNER, fraud=BORROWER, speech=BORROWER,
     )  # fmt: skip
     assert stopped(decided) == [("f2", "v")]
     weighted = decide(
-        queued("vision", "v"), holders=holders, slots=4,
+        queued("vision", "v"), running=running_jobs, slots=4,
         vision=OWNER, fraud={**BORROWER, "weight": 4}, speech=BORROWER,
     )  # fmt: skip
     assert stopped(weighted) == [("s0", "v")]
 
 
 def test_only_as_many_are_stopped_as_it_takes_and_only_what_it_lacks() -> None:
-    holders = [
+    running_jobs = [
         job("fraud", "gpu", 1, {G5: 4}),
         job("fraud", "small", 2, {M5: 2}),
         job("fraud", "large", 3, {M5: 8}),
         job("fraud", "larger", 4, {M5: 10}),
     ]
     decided = decide(
-        queued("vision", "v", instances={M5: 8}), holders=holders,
+        queued("vision", "v", instances={M5: 8}), running=running_jobs,
         instances={M5: 20, G5: 4}, vision=OWNER, fraud=BORROWER,
     )  # fmt: skip
     assert stopped(decided) == [("large", "v")], "small alone is too little, and not needed then"
 
 
 def test_nothing_is_stopped_if_all_of_it_would_not_be_enough() -> None:
-    holders = [job(None, "foreign", instances={M5: 15}), job("fraud", "f", 1, {M5: 5})]
+    running_jobs = [job(None, "foreign", instances={M5: 15}), job("fraud", "f", 1, {M5: 5})]
     decided = decide(
-        queued("vision", "v", instances={M5: 8}), holders=holders,
+        queued("vision", "v", instances={M5: 8}), running=running_jobs,
         instances={M5: 20}, vision=OWNER, fraud=BORROWER,
     )  # fmt: skip
     assert decided.stops == ()
 
 
 def test_what_cannot_go_on_later_is_not_stopped_and_the_head_is_told() -> None:
-    holders = [job("fraud", "grid", 1, obstacle="Grid cannot be continued"), job("fraud", "f", 9)]
-    decided = decide(queued("vision", "v"), holders=holders, slots=2, vision=OWNER, fraud=BORROWER)
+    running_jobs = [
+        job("fraud", "grid", 1, obstacle="Grid cannot be continued"),
+        job("fraud", "f", 9),
+    ]
+    decided = decide(
+        queued("vision", "v"), running=running_jobs, slots=2, vision=OWNER, fraud=BORROWER
+    )
     assert stopped(decided) == [("f", "v")]
     alone = decide(
-        queued("vision", "v"), holders=[holders[0]], slots=1,
+        queued("vision", "v"), running=[running_jobs[0]], slots=1,
         vision={"guaranteed_share": 1}, fraud=BORROWER,
     )  # fmt: skip
     assert alone.stops == ()
@@ -177,9 +187,9 @@ def test_what_cannot_go_on_later_is_not_stopped_and_the_head_is_told() -> None:
 
 def test_what_went_on_after_a_stop_is_left_alone_for_an_hour() -> None:
     def told(minutes: float) -> Plan:
-        holder = job("fraud", "f", minutes, resumed=True)
+        running_job = job("fraud", "f", minutes, resumed=True)
         return decide(
-            queued("vision", "v"), holders=[holder], slots=1,
+            queued("vision", "v"), running=[running_job], slots=1,
             vision={"guaranteed_share": 1}, fraud=BORROWER,
         )  # fmt: skip
 
@@ -187,33 +197,38 @@ def test_what_went_on_after_a_stop_is_left_alone_for_an_hour() -> None:
     assert stopped(told(hour)) == [("f", "v")]
     young = told(hour - 1)
     assert young.stops == ()
-    assert reason(young, "v").endswith("stopped before, and runs until 12:01 UTC at least")
+    assert reason(young, "v").endswith("stopped before and runs until at least 12:01 UTC")
 
 
 # A higher priority takes the place of a lower one
 
 
 def test_a_higher_priority_takes_the_place_of_its_own_teams_youngest_lower_one() -> None:
-    holders = [
+    running_jobs = [
         job("fraud", "old", 9),
         job("fraud", "young", 5),
         job("fraud", "urgent", 1, priority=5),
     ]
-    decided = decide(queued("fraud", "now", priority=5), holders=holders, slots=3, fraud=BORROWER)
+    decided = decide(
+        queued("fraud", "now", priority=5), running=running_jobs, slots=3, fraud=BORROWER
+    )
     assert stopped(decided) == [("young", "now")]
 
 
 @pytest.mark.parametrize("priority", [0, -1], ids=["equal", "lower"])
 def test_an_equal_or_lower_priority_waits(priority: int) -> None:
     decided = decide(
-        queued("fraud", "now", priority=priority), holders=jobs("fraud", 3), slots=3, fraud=BORROWER
+        queued("fraud", "now", priority=priority),
+        running=jobs("fraud", 3),
+        slots=3,
+        fraud=BORROWER,
     )
     assert decided.stops == ()
 
 
 def test_no_priority_stops_another_teams_requests() -> None:
     decided = decide(
-        queued("vision", "now", priority=1000), holders=jobs("fraud", 3), slots=3,
+        queued("vision", "now", priority=1000), running=jobs("fraud", 3), slots=3,
         fraud=BORROWER, vision=BORROWER,
     )  # fmt: skip
     assert decided.stops == ()
@@ -221,7 +236,7 @@ def test_no_priority_stops_another_teams_requests() -> None:
 
 def test_a_team_at_its_ceiling_makes_room_for_its_own_higher_priority() -> None:
     decided = decide(
-        queued("fraud", "now", priority=1), holders=jobs("fraud", 2), slots=4,
+        queued("fraud", "now", priority=1), running=jobs("fraud", 2), slots=4,
         fraud={**BORROWER, "ceiling": 0.5},
     )  # fmt: skip
     assert stopped(decided) == [("f1", "now")]
@@ -232,7 +247,7 @@ def test_nothing_is_stopped_for_what_starts_anyway_or_never_fits() -> None:
         queued("fraud", "now", priority=1),
         queued("fraud", "huge", instances={M5: 21}, priority=9),
     ]
-    decided = decide(*heads, holders=jobs("fraud", 2), slots=3, instances={M5: 20}, fraud=BORROWER)
+    decided = decide(*heads, running=jobs("fraud", 2), slots=3, instances={M5: 20}, fraud=BORROWER)
     assert started(decided) == [("fraud", "now")]
     assert decided.stops == ()
 
@@ -241,8 +256,8 @@ def test_what_is_kept_for_the_overdue_is_not_taken_by_a_higher_priority() -> Non
     """The big request has waited beyond its bound: what fraud gave up would be its."""
     heads = [queued("vision", "big", 99, {M5: 20}), queued("fraud", "now", 0, {M5: 5}, priority=9)]
     decided = decide(
-        *heads, holders=[job("fraud", "f", 1, {M5: 5})], instances={M5: 20}, fraud=BORROWER,
-        fronts={("vision", "big"): Front(since=ago(99), passed_at=ago(40))},
+        *heads, running=[job("fraud", "f", 1, {M5: 5})], instances={M5: 20}, fraud=BORROWER,
+        timers={("vision", "big"): ReservationTimer(since=ago(99), passed_at=ago(40))},
     )  # fmt: skip
     assert decided.stops == ()
 
@@ -251,33 +266,37 @@ def test_what_is_kept_for_the_overdue_is_not_taken_by_a_higher_priority() -> Non
 
 
 def test_what_is_about_to_be_free_counts_and_nothing_more_is_stopped_for_it() -> None:
-    holders = [*jobs("fraud", 3), job("fraud", "leaving", 1, stopping=True)]
-    decided = decide(queued("vision", "v"), holders=holders, slots=4, vision=OWNER, fraud=BORROWER)
+    running_jobs = [*jobs("fraud", 3), job("fraud", "leaving", 1, stopping=True)]
+    decided = decide(
+        queued("vision", "v"), running=running_jobs, slots=4, vision=OWNER, fraud=BORROWER
+    )
     assert decided.stops == ()
 
 
 def test_two_heads_do_not_count_on_the_same_capacity() -> None:
-    holders = [*jobs("fraud", 3), job("fraud", "leaving", 1, stopping=True)]
+    running_jobs = [*jobs("fraud", 3), job("fraud", "leaving", 1, stopping=True)]
     heads = [queued("vision", f"v{n}", minutes_ago=9 - n) for n in range(2)]
-    decided = decide(*heads, holders=holders, slots=4, vision=OWNER, fraud=BORROWER)
+    decided = decide(*heads, running=running_jobs, slots=4, vision=OWNER, fraud=BORROWER)
     assert stopped(decided) == [("f2", "v1")]
 
 
 def test_what_was_freed_for_a_head_is_kept_for_it_whoevers_turn_it_is() -> None:
     """fraud holds one of two slots; it is speech's turn, but fraud gave the other one up itself."""
     heads = [queued("fraud", "now", priority=5), queued("speech", "s", 60)]
-    holders = [job("fraud", "f", 9)]
+    running_jobs = [job("fraud", "f", 9)]
     settings = {"fraud": BORROWER, "speech": {}}
-    kept = decide(*heads, holders=holders, slots=2, promised=frozenset({heads[0].key}), **settings)
+    kept = decide(
+        *heads, running=running_jobs, slots=2, promised=frozenset({heads[0].key}), **settings
+    )
     assert started(kept) == [("fraud", "now")]
-    assert started(decide(*heads, holders=holders, slots=2, **settings)) == [("speech", "s")]
+    assert started(decide(*heads, running=running_jobs, slots=2, **settings)) == [("speech", "s")]
 
 
 def test_what_was_freed_for_a_head_is_not_owed_to_a_smaller_one_of_its_team() -> None:
     """Once two were stopped for it, the team is below its guarantee, which covers the small one."""
     heads = [queued("fraud", "now", 0, {M5: 8}, priority=5), queued("fraud", "small", 9, {M5: 4})]
     decided = decide(
-        *heads, holders=[job(None, "foreign", 9, {M5: 12})], instances={M5: 20},
+        *heads, running=[job(None, "foreign", 9, {M5: 12})], instances={M5: 20},
         promised=frozenset({heads[0].key}), fraud={**BORROWER, "guaranteed_share": 0.25},
     )  # fmt: skip
     assert started(decided) == [("fraud", "now")]
@@ -286,7 +305,7 @@ def test_what_was_freed_for_a_head_is_not_owed_to_a_smaller_one_of_its_team() ->
 def test_a_head_is_told_that_room_is_being_made_for_it() -> None:
     leaving = job("fraud", "f", 1, stopping=True, stopped_for=("vision", "v"))
     decided = decide(
-        queued("vision", "v"), holders=[leaving], slots=1,
+        queued("vision", "v"), running=[leaving], slots=1,
         vision={"guaranteed_share": 1}, fraud=BORROWER,
     )  # fmt: skip
     assert reason(decided, "v").endswith("; fraud/f is being stopped for it")
@@ -310,10 +329,10 @@ amounts = st.dictionaries(st.sampled_from([M5, G5]), st.integers(1, 6))
 @st.composite
 def scenes(draw: st.DrawFn) -> dict[str, Any]:
     """An account within its limits, and lines of requests."""
-    holders: list[Holder] = []
+    running_jobs: list[RunningJob] = []
     held: Counter[str] = Counter()
     for number in range(draw(st.integers(6, 16))):
-        holder = job(
+        running_job = job(
             draw(st.sampled_from([*TEAMS, None])),
             f"j{number}",
             draw(st.integers(0, 300)),
@@ -323,9 +342,9 @@ def scenes(draw: st.DrawFn) -> dict[str, Any]:
             resumed=draw(st.booleans()),
             stopping=draw(st.sampled_from([False, False, False, True])),
         )
-        if all(held[r] + n <= LIMITS[r] for r, n in holder.needs.items()):
-            held.update(holder.needs)
-            holders.append(holder)
+        if all(held[r] + n <= LIMITS[r] for r, n in running_job.needs.items()):
+            held.update(running_job.needs)
+            running_jobs.append(running_job)
     heads = [
         queued(draw(st.sampled_from(TEAMS)), f"h{n}", draw(st.integers(0, 300)), draw(amounts),
                draw(st.integers(-1, 3)))
@@ -333,7 +352,7 @@ def scenes(draw: st.DrawFn) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "heads": heads,
-        "holders": holders,
+        "running": running_jobs,
         "teams": {team: draw(team_settings) for team in TEAMS},
     }
 
@@ -341,91 +360,90 @@ def scenes(draw: st.DrawFn) -> dict[str, Any]:
 def decided_in(scene: dict[str, Any], **changed: Any) -> Plan:
     scene = scene | changed
     return decide(
-        *scene["heads"], holders=scene["holders"], slots=LIMITS[SLOTS],
+        *scene["heads"], running=scene["running"], slots=LIMITS[SLOTS],
         instances={M5: LIMITS[M5], G5: LIMITS[G5]},
         promised=scene.get("promised", frozenset()), **scene["teams"],
     )  # fmt: skip
 
 
-def used(holders: list[Holder], heads: list[Head]) -> Counter[str]:
+def used(running_jobs: list[RunningJob], heads: list[Head]) -> Counter[str]:
     total: Counter[str] = Counter()
-    for each in (*holders, *heads):
+    for each in (*running_jobs, *heads):
         total.update(each.needs)
     return total
 
 
 @given(scenes())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_only_what_may_be_stopped_is_stopped_once_and_with_a_claim(scene: dict[str, Any]) -> None:
     decided = decided_in(scene)
-    names = [stop.holder.tuning_job_name for stop in decided.stops]
+    names = [stop.job.tuning_job_name for stop in decided.stops]
     assert len(names) == len(set(names))
     for stop in decided.stops:
-        holder, head = stop.holder, stop.head
-        assert holder.team is not None
-        assert scene["teams"][holder.team]["preemptible"]
-        assert holder.obstacle == ""
-        assert not holder.stopping
+        job, head = stop.job, stop.head
+        assert job.team is not None
+        assert scene["teams"][job.team]["preemptible"]
+        assert job.obstacle == ""
+        assert not job.stopping
         assert head.key not in started(decided)
-        if holder.resumed:
-            assert holder.started_at is not None
-            assert NOON - holder.started_at >= RUNS_FOR
-        if holder.team == head.team:
-            assert holder.priority < head.priority
+        if job.resumed:
+            assert job.started_at is not None
+            assert NOON - job.started_at >= RUNS_FOR
+        if job.team == head.team:
+            assert job.priority < head.priority
             continue
-        guaranteed = scene["teams"][holder.team]["guaranteed_share"]
-        of_team = [h for h in scene["holders"] if h.team == holder.team and not h.stopping]
+        guaranteed = scene["teams"][job.team]["guaranteed_share"]
+        of_team = [h for h in scene["running"] if h.team == job.team and not h.stopping]
         held = used(of_team, [])
-        assert any(held[r] > guaranteed * LIMITS[r] for r in holder.needs), "it has borrowed"
+        assert any(held[r] > guaranteed * LIMITS[r] for r in job.needs), "it has borrowed"
         covers = scene["teams"][head.team]["guaranteed_share"]
-        own = used([h for h in scene["holders"] if h.team == head.team and not h.stopping], [])
+        own = used([h for h in scene["running"] if h.team == head.team and not h.stopping], [])
         assert all(own[r] + n <= covers * LIMITS[r] + 1e-9 for r, n in head.needs.items())
 
 
 @given(scenes())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_what_is_stopped_makes_its_heads_fit_and_none_of_it_in_vain(scene: dict[str, Any]) -> None:
     decided = decided_in(scene)
-    gone = {stop.holder.tuning_job_name for stop in decided.stops}
-    stay = [h for h in scene["holders"] if h.tuning_job_name not in gone and not h.stopping]
+    gone = {stop.job.tuning_job_name for stop in decided.stops}
+    stay = [h for h in scene["running"] if h.tuning_job_name not in gone and not h.stopping]
     served = list({stop.head.key: stop.head for stop in decided.stops}.values())
     after = used(stay, [*decided.starts, *served])
     for head in served:
         assert all(after[r] <= LIMITS[r] for r in head.needs if r in LIMITS), "all of them fit"
-    # Of the last head's, each is needed: the books of earlier ones were balanced before it.
+    # Of the last head's, each is needed: the allocation of earlier ones were balanced before it.
     for stop in decided.stops:
-        if stop.head is not decided.stops[-1].head or stop.holder.team == stop.head.team:
+        if stop.head is not decided.stops[-1].head or stop.job.team == stop.head.team:
             continue
-        without = used([*stay, stop.holder], [*decided.starts, *served])
+        without = used([*stay, stop.job], [*decided.starts, *served])
         unlent = any(t["guaranteed_share"] for t in scene["teams"].values())
         assert unlent or any(without[r] > LIMITS[r] for r in stop.head.needs)
 
 
 @given(scenes())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_nothing_more_is_stopped_while_it_drains_and_then_its_heads_start(
     scene: dict[str, Any],
 ) -> None:
     decided = decided_in(scene)
-    served = {stop.holder.tuning_job_name: stop.head.key for stop in decided.stops}
+    served = {stop.job.tuning_job_name: stop.head.key for stop in decided.stops}
     running = [
-        job(h.team, h.request_id, 0, dict(h.demand.instances), priority=h.priority)
-        for h in decided.starts
+        job(h.team, h.request_id, 0, dict(h.instances), priority=h.priority) for h in decided.starts
     ]
     waiting = [wait.head for wait in decided.waits]
     draining = [
         replace(h, stopping=True, stopped_for=served[h.tuning_job_name])
         if h.tuning_job_name in served
         else h
-        for h in scene["holders"]
+        for h in scene["running"]
     ]
     promised = frozenset(served.values())
 
-    again = decided_in(scene, heads=waiting, holders=[*draining, *running], promised=promised)
+    again = decided_in(scene, heads=waiting, running=[*draining, *running], promised=promised)
     assert [s for s in again.stops if s.head.key in promised] == []
 
     left = [h for h in draining if not h.stopping] + running
-    left += [job(h.team, h.request_id, 0, dict(h.demand.instances)) for h in again.starts]
+    left += [job(h.team, h.request_id, 0, dict(h.instances)) for h in again.starts]
     still = [wait.head for wait in again.waits]
-    after = decided_in(scene, heads=still, holders=left, promised=promised)
+    after = decided_in(scene, heads=still, running=left, promised=promised)
     assert promised <= {*started(again), *started(after)}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.settings import Guardrails
-from hpo_dispatcher.tuning_job.build import demand
+from hpo_dispatcher.tuning_job.build import instances_of
 from hpo_dispatcher.tuning_job.parents import Parent
 from tests.support.tuning_requests import (
     IMAGE,
@@ -86,7 +86,7 @@ def test_several_definitions_each_stand_on_the_templates_one() -> None:
     assert small["DefinitionName"] == "small"
     assert small["TuningObjective"]["MetricName"] == "validation:auc"
     assert large["HyperParameterRanges"]["ContinuousParameterRanges"][0]["Name"] == "lr"
-    assert demand(made).instances == {"ml.m5.large": 5, "ml.m5.xlarge": 15}
+    assert instances_of(made) == {"ml.m5.large": 5, "ml.m5.xlarge": 15}
 
 
 def test_a_grid_runs_all_its_points() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.tuning_job.usage import HOUR, most_cost, most_instance_seconds, most_used
+from hpo_dispatcher.contract.entry import HOUR
+from hpo_dispatcher.tuning_job.usage import most_cost, most_instance_seconds, most_used
 
 M5, G5 = "ml.m5.xlarge", "ml.g5.xlarge"
 

@@ -137,7 +137,7 @@ def test_a_dry_run_tells_the_estimate_and_what_the_budget_makes_of_it(
     assert first["tuning_job"]["HyperParameterTuningJobConfig"]["Strategy"] == "Bayesian"
     assert first["estimate"]["instance_hours"] == 10
     assert "budget of team fraud: 15 of 15 instance-hours are left in 20" in err
-    assert "what exceeds them will wait" in err
+    assert "requests beyond them will wait" in err
 
 
 def test_many_requests_are_estimated_together(hpoq: Run, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_list_filters_and_speaks_json(hpoq: Run) -> None:
     assert "a" in {entry["request_id"] for entry in json.loads(out)}
     status, _, err = hpoq("list", "--status", "Done")
     assert status == 2
-    assert "'Done' is none of Queued" in err
+    assert "unknown status 'Done'; use one of Queued" in err
 
 
 @pytest.mark.usefixtures("ended")
@@ -255,12 +255,12 @@ def test_capacity_tells_what_is_in_use_and_who_waits(hpoq: Run, account: Account
     account.cycle()
     _, out, err = hpoq("capacity")
     assert "tuning jobs" in out
-    assert "1/1 in use, 1 needed; held by: fraud 1" in out
+    assert "1/1 in use, 1 needed; used by: fraud 1" in out
     assert "as of 20" in err
     _, out, _ = hpoq("capacity", "--json")
     assert json.loads(out)["tuning_jobs"]["by_team"] == {"fraud": 1}
     _, out, _ = hpoq("status", "b")
-    assert "held by: fraud 1" in out
+    assert "used by: fraud 1" in out
 
 
 def test_capacity_and_status_show_a_budget_and_whom_it_holds(hpoq: Run, account: Account) -> None:
@@ -395,7 +395,7 @@ def test_a_deployment_that_has_not_run_yet_says_so(
     assert "has not run yet" in capsys.readouterr().err
 
 
-def test_status_list_and_capacity_show_place_reason_and_estimate(
+def test_status_list_and_capacity_show_position_reason_and_estimate(
     hpoq: Run, account: Account
 ) -> None:
     account.request("fraud", "first")
@@ -407,19 +407,19 @@ def test_status_list_and_capacity_show_place_reason_and_estimate(
     account.cycle()
     waiting = json.loads(hpoq("capacity", "--json")[1])["waiting"]
     last = waiting[-1]["request_id"]
-    assert [each["outlook"]["place"] for each in waiting] == [1, 2]
+    assert [each["outlook"]["position"] for each in waiting] == [1, 2]
     assert waiting[-1]["outlook"]["overall"] == 2
 
     status = hpoq("status", last)[1]
-    assert "1/1 in use, 1 needed; held by: fraud 1" in status
+    assert "1/1 in use, 1 needed; used by: fraud 1" in status
     assert "2 of 2, 2 of all teams'" in status
     assert "by 1 run times" in status
     told = json.loads(hpoq("status", last, "--json")[1])["waiting"]
-    assert (told["place"], told["run_times"]) == (2, 1)
+    assert (told["position"], told["run_times"]) == (2, 1)
     assert told["earliest"] <= told["starts_in"] <= told["latest"]
 
     listed = {each["request_id"]: each for each in json.loads(hpoq("list", "--json")[1])}
-    assert listed[last]["waiting"]["place"] == 2
+    assert listed[last]["waiting"]["position"] == 2
     assert "waiting" not in listed["first"]
     for command in ("list", "capacity"):
         assert "2 of 2, 2 of all teams'" in " ".join(hpoq(command)[1].split())

@@ -95,7 +95,7 @@ def test_a_tuning_job_without_an_entry_gets_one(status: Status) -> None:
 
 @pytest.mark.parametrize("status", ALL_OF_A_JOB)
 @pytest.mark.parametrize(
-    "marks", [{}, {"blocked": True}, {"held": True}], ids=["in line", "blocked", "held"]
+    "marks", [{}, {"blocked": True}, {"on_hold": True}], ids=["in line", "blocked", "held"]
 )
 def test_a_queued_entry_whose_tuning_job_exists_takes_its_state(
     status: Status, marks: dict[str, bool]
@@ -106,7 +106,7 @@ def test_a_queued_entry_whose_tuning_job_exists_takes_its_state(
     assert repair.entry is not None
     assert repair.entry.status is status
     assert repair.entry.template == "smoke", "what the ledger alone knows stays"
-    assert not (repair.entry.blocked or repair.entry.held)
+    assert not (repair.entry.blocked or repair.entry.on_hold)
 
 
 @pytest.mark.parametrize("was", [Status.CANCELLED, Status.REJECTED])

@@ -211,23 +211,25 @@ def test_the_overview_says_why_requests_wait(account: MotoAccount, sagemaker: Sa
     account.cycle()
     visitor = Visitor(Application(Account(account.session), ["127.0.0.1"]))
     text = read(visitor, "/")
-    assert "tuning jobs 1/1 in use, 1 needed; held by: fraud 1" in text
+    assert "tuning jobs 1/1 in use, 1 needed; used by: fraud 1" in text
     assert text.index("second") < text.index("first")  # the newest first
     assert "1 needed" in read(visitor, "/requests/vision/second")
     read(visitor, "/requests/vision/third", 404)
 
 
-def test_requests_in_line_show_their_place_and_when_they_may_start(account: MotoAccount) -> None:
+def test_requests_in_line_show_their_position_and_when_they_may_start(account: MotoAccount) -> None:
     account.request("fraud", "first")
     account.cycle()
     account.cycle()  # moto's tuning jobs end at once: now a run time is known
     account.configure(limits={"tuning_jobs": 1})
     visitor = Visitor(Application(Account(account.session), ["127.0.0.1"]))
-    assert "<th>place</th>" not in read(visitor, "/")  # nothing waits
+    assert "<th>position</th>" not in read(visitor, "/")  # nothing waits
     for request_id in ("a", "b", "c"):
         account.request("fraud", request_id)
     account.cycle()
-    last = Client("hpoq", account.session).capacity()["waiting"][-1]["request_id"]
+    document = Client("hpoq", account.session).capacity()
+    assert document is not None
+    last = document.waiting[-1].request_id
 
     visitor = Visitor(Application(Account(account.session), ["127.0.0.1"]))
     for page in ("/", f"/requests/fraud/{last}"):
@@ -235,7 +237,7 @@ def test_requests_in_line_show_their_place_and_when_they_may_start(account: Moto
         assert "2 of 2, 2 of all teams'" in text
         assert "in about " in text
         assert "by 1 run times" in text
-    assert "<dt>place</dt>" not in read(visitor, "/requests/fraud/first")
+    assert "<dt>position</dt>" not in read(visitor, "/requests/fraud/first")
 
 
 def test_a_port_that_is_taken_is_said_in_a_line(visitor: Visitor) -> None:

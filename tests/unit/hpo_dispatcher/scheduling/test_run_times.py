@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from hpo_dispatcher.contract.run_times import KINDS, SAMPLES, RunTimes, Work
+from hpo_dispatcher.scheduling.run_times import KINDS, SAMPLES, RunTimes, Work
 
 CPU = Work(team="fraud", template="cpu")
 
@@ -62,4 +60,4 @@ def test_the_kind_not_seen_for_longest_is_forgotten() -> None:
 
 def test_the_document_holds_all_of_it() -> None:
     times = remembered(100, 200)
-    assert RunTimes.from_document(json.loads(json.dumps(times.as_document()))) == times
+    assert RunTimes.from_published(times.published()) == times

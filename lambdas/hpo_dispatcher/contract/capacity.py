@@ -1,0 +1,167 @@
+"""The ``capacity`` document: the state of the account that every team may read.
+
+The dispatcher writes it at the end of each cycle. Clients derive queue positions and start times
+from it when somebody asks (``hpoq.forecast``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer, model_validator
+
+from hpo_dispatcher.contract.entry import Key, timestamp
+
+OTHERS = "(others)"  # the users of capacity that this deployment did not start
+
+Moment = Annotated[datetime, PlainSerializer(timestamp, when_used="json")]
+
+
+class WaitKind(StrEnum):
+    """The kinds of reasons to wait; a metric counts each (docs/admission.md)."""
+
+    NEXT_IN_QUEUE = "next in queue"
+    TUNING_JOBS = "tuning jobs"  # no free slot
+    INSTANCES = "instances"  # too few free instances
+    TEAM_CEILING = "team ceiling"
+    TEAM_BUDGET = "team budget"
+    NEVER_FITS = "never fits"  # more than the team may ever use
+    ON_HOLD = "on hold"
+    OTHER_REQUESTS = "other requests"  # they have not ended
+    UNKNOWN = "unknown"  # not examined yet, or examined by a version without kinds
+
+    @property
+    def starts_by_itself(self) -> bool:
+        """Whether the end of running jobs is enough for the request to start."""
+        return self not in (WaitKind.NEVER_FITS, WaitKind.TEAM_BUDGET)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitReason:
+    """Why a request does not start yet."""
+
+    kind: WaitKind  # compared by code, counted by metrics
+    text: str  # shown to people
+
+
+class _Part(BaseModel):
+    """A part of the document; members that this version does not know are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ResourceUse(_Part):
+    """The use of one resource."""
+
+    limit: int | None  # None: no limit is known
+    in_use: int = 0
+    by_team: dict[str, int] = {}
+
+
+class WaitingRequest(_Part):
+    """A request near the head of its team's queue."""
+
+    team: str
+    request_id: str
+    position: int  # in its team's queue, from 1
+    reason: str  # for people
+    reason_kind: WaitKind = WaitKind.UNKNOWN
+    priority: int = 0
+    accepted_at: Moment
+    instances: dict[str, int] = {}
+    template: str = ""
+    rounds: int = 1
+    first_since: Moment | None = None  # first in its queue since then
+    passed_at: Moment | None = None  # when another request first started out of turn
+
+    @property
+    def key(self) -> Key:
+        """Team and request id."""
+        return self.team, self.request_id
+
+    @property
+    def wait_reason(self) -> WaitReason:
+        """The reason with its kind."""
+        return WaitReason(kind=self.reason_kind, text=self.reason)
+
+
+class QueueLength(_Part):
+    """The length of a team's queue, and how many requests are in which part of it."""
+
+    queued: int = 0
+    complete: bool = False  # False: there may be more requests than were ever counted
+    marks: tuple[tuple[str, int], ...] = ()  # (sort key of the part's first request, count)
+
+
+class RunningTuningJob(_Part):
+    """A tuning job that uses capacity."""
+
+    team: str | None  # None: not started by this deployment
+    instances: dict[str, int] = {}
+    started_at: Moment | None = None
+    template: str = ""
+    rounds: int = 1
+
+
+class RunTimeSamples(_Part):
+    """Recent run times of a team's tuning jobs of one template, the newest last."""
+
+    team: str
+    template: str
+    seconds_per_round: tuple[float, ...]
+
+
+class BudgetUse(_Part):
+    """A team's budget of one month, in instance-hours."""
+
+    month: str  # 2026-01
+    instance_hours: float
+    spent: float
+    set_aside: float
+
+    @property
+    def left(self) -> float:
+        """The instance-hours that may still be set aside; negative if the budget was lowered."""
+        return self.instance_hours - self.spent - self.set_aside
+
+
+class CapacityDocument(_Part):
+    """What is in use, which requests wait for what, and how long each queue is."""
+
+    at: Moment  # the end of the cycle
+    tuning_jobs: ResourceUse
+    instances: dict[str, ResourceUse] = {}
+    quotas: dict[str, int] = {}  # instance type -> limit
+    waiting: tuple[WaitingRequest, ...] = ()
+    queues: dict[str, QueueLength] = {}
+    teams_on_hold: tuple[str, ...] = ()
+    running: tuple[RunningTuningJob, ...] = ()
+    run_times: tuple[RunTimeSamples, ...] = ()
+    budgets: dict[str, BudgetUse] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_before(cls, fields: Any) -> Any:
+        """Accept the member names of the version before."""
+        renamed = {"lines": "queues", "held_teams": "teams_on_hold"}
+        if not isinstance(fields, Mapping):
+            return fields
+        return {renamed.get(name, name): value for name, value in fields.items()}
+
+    @property
+    def resources(self) -> dict[str, ResourceUse]:
+        """The use of tuning-job slots and of each instance type, by name."""
+        return {"tuning jobs": self.tuning_jobs, **self.instances}
+
+    @classmethod
+    def parse(cls, document: str | None) -> CapacityDocument | None:
+        """Parse the document; None before the first cycle has written it."""
+        return cls.model_validate_json(document) if document else None
+
+    def to_json(self) -> str:
+        """Return the document as it is published."""
+        return self.model_dump_json()

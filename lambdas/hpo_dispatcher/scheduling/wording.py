@@ -1,0 +1,146 @@
+"""Every sentence that explains why a request waits. For people: no code reads these texts.
+
+docs/admission.md quotes them. ``reasons`` decides which kind of wait it is; code compares that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from hpo_dispatcher.contract.entry import Key
+
+NEXT_IN_QUEUE = "next in queue"
+
+
+def next_in_queue() -> str:
+    """Return the text for a head that fits and starts as soon as the dispatcher can create it."""
+    return NEXT_IN_QUEUE
+
+
+def never_fits(resource: str, *, amount: int, limit: int, team: str, most: int) -> str:
+    """Return the text for a request that needs more than its team may ever use."""
+    if amount > limit:
+        return f"needs {amount} {resource}, the limit is {limit}: never fits"
+    return f"needs {amount} {resource}, team {team} may use {most} of {limit}: never fits"
+
+
+def at_ceiling(team: str, ceiling: float) -> str:
+    """Return the text for a team at its ceiling."""
+    return f"team {team} is at its ceiling of {ceiling:.0%}"
+
+
+def at_borrowing_limit(team: str, most: float, guaranteed: float, borrow: float) -> str:
+    """Return the text for a team that has borrowed as much as it may."""
+    return (
+        f"team {team} is at its ceiling of {most:.0%}: "
+        f"{guaranteed:.0%} guaranteed, {borrow:.0%} borrowed"
+    )
+
+
+def resource_in_use(
+    resource: str,
+    *,
+    in_use: int,
+    limit: int,
+    amount: int,
+    by_team: Mapping[str | None, int],
+    reserved_for: Iterable[Key],
+    unlent_by: Iterable[str],
+) -> str:
+    """Return the text for a resource of which too little is free.
+
+    Args:
+        resource: its name.
+        in_use: how much of it is in use.
+        limit: how much of it there is.
+        amount: how much the request needs.
+        by_team: who uses it; None stands for jobs of others.
+        reserved_for: requests that have a reservation of it.
+        unlent_by: teams that do not lend their idle part of it.
+    """
+    users = [f"{team or 'others'} {n}" for team, n in sorted(by_team.items(), key=_most_first)]
+    parts = [f"{resource} {in_use}/{limit} in use, {amount} needed"]
+    parts += [f"used by: {', '.join(users)}"] * bool(users)
+    parts += [f"reserved for {'/'.join(key)}" for key in reserved_for]
+    parts += [f"team {team} does not lend its idle share" for team in unlent_by]
+    return "; ".join(parts)
+
+
+def over_monthly_budget(team: str, wanted: str, allowed: str) -> str:
+    """Return the text for a request that a whole month's budget does not cover; in hours."""
+    return (
+        f"needs up to {wanted} instance-hours, the budget of team {team} is {allowed} a month: "
+        "never fits"
+    )
+
+
+def over_budget(
+    team: str, *, allowed: str, spent: str, set_aside: str, before: str, wanted: str, renewed: str
+) -> str:
+    """Return the text for a request that the rest of this month's budget does not cover.
+
+    Args:
+        team: whose budget.
+        allowed: instance-hours of a month.
+        spent: instance-hours that ended jobs have used.
+        set_aside: instance-hours that running jobs may use.
+        before: instance-hours of the requests before this one; empty if none.
+        wanted: instance-hours that the request may use.
+        renewed: the day on which the next month's budget starts.
+    """
+    parts = [f"{spent} spent", f"{set_aside} set aside for running jobs"]
+    parts += [f"{before} for requests before it"] * bool(before)
+    parts += [f"up to {wanted} needed"]
+    budget = f"the budget of team {team} is {allowed} instance-hours a month"
+    return f"{budget}: {', '.join(parts)}; renewed on {renewed}"
+
+
+def being_stopped(team: str | None, request_id: str) -> str:
+    """Return the note for a head whose capacity a stopping job is about to free."""
+    return f"{team}/{request_id} is being stopped for it"
+
+
+def will_be_stopped(team: str | None, request_id: str) -> str:
+    """Return the note for a head for which a running job is stopped in this cycle."""
+    return f"stopping {team}/{request_id} for it"
+
+
+def not_stopped(team: str | None, request_id: str, obstacle: str) -> str:
+    """Return the note for a head for which a running job cannot be stopped."""
+    return f"{team}/{request_id} is not stopped: {obstacle}"
+
+
+def stopped_before(until: datetime) -> str:
+    """Return why a job that was resumed is not stopped again yet."""
+    return f"it was stopped before and runs until at least {until:%H:%M} UTC"
+
+
+def together(texts: Sequence[str]) -> str:
+    """Join several texts into one."""
+    return "; ".join(text for text in texts if text)
+
+
+def on_hold_by_request() -> str:
+    """Return the text for a request that its team has put on hold."""
+    return "on hold by its team; `hpoq release` lets it start"
+
+
+def team_on_hold(team: str) -> str:
+    """Return the text for a request whose whole team is on hold."""
+    return f"team {team} is on hold; `hpoq release` lets its requests start"
+
+
+def waits_for_requests(names: Iterable[str]) -> str:
+    """Return the text for a request that waits for other requests to end."""
+    return f"waits for {', '.join(dict.fromkeys(names)) or 'other requests'} to end"
+
+
+def not_examined() -> str:
+    """Return the text for a queued request that no cycle has examined yet."""
+    return "queued; the next dispatch cycle determines what it waits for"
+
+
+def _most_first(item: tuple[str | None, int]) -> tuple[int, bool, str]:
+    team, count = item
+    return -count, team is None, team or ""
