@@ -14,7 +14,7 @@ from typing import Any
 
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker import EngineSettings, Quotas, SageMakerEndpoint
-from hpoq.local.sagemaker.ports import Datum, Ports, StoredObject
+from hpoq.local.sagemaker.ports import MetricDatum, Ports, StoredObject
 
 BUCKET = "bucket"
 SOURCE = "source.tar.gz"
@@ -40,7 +40,7 @@ class Memory:
     def write(self, *_: object) -> None:
         """Models and log lines go nowhere."""
 
-    def put(self, *_: object | Sequence[Datum]) -> None:
+    def put(self, *_: object | Sequence[MetricDatum]) -> None:
         """Nor do events and metrics."""
 
 

@@ -132,10 +132,10 @@ def stored() -> Iterator[Measure]:
     with tempfile.TemporaryDirectory() as folder, engine(NO_OP, Path(folder), PARALLEL) as ours:
         tune(ours, "first", PARALLEL, PARALLEL)
         store = ours._engine.store
-        job, training_job = store.tuning_jobs()[0], store.training_jobs()[0]
+        job, training_job = store.tuning_jobs.all()[0], store.training_jobs.all()[0]
         for number in range(STORED):
-            store.add_tuning_job(job | {"HyperParameterTuningJobName": f"job-{number:05}"})
-            store.add_training_job(training_job | {"TrainingJobName": f"trial-{number:05}"})
+            store.tuning_jobs.add(job | {"HyperParameterTuningJobName": f"job-{number:05}"})
+            store.training_jobs.add(training_job | {"TrainingJobName": f"trial-{number:05}"})
         for operation, fields in CALLS.items():
             seconds = []
             for _ in range(LOOKS):

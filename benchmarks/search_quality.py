@@ -105,13 +105,15 @@ def search(
     request: TuningRequest, job: PlannedJob, taught: Iterable[Trial], score: Score
 ) -> list[Trial]:
     """One tuning job, ``job.parallel`` trials at a time."""
-    from hpoq.local.sagemaker.tuning.suggest import Search
+    from hpoq.local.sagemaker.tuning.suggest import HyperparameterSearch
 
     config = {"Strategy": request.strategy}
     seed = request.overrides["HyperParameterTuningJobConfig"]["RandomSeed"]
-    engine = Search(config, _parameter_ranges(request.hyperparameter_ranges), True, seed)
+    engine = HyperparameterSearch(
+        config, _parameter_ranges(request.hyperparameter_ranges), True, seed
+    )
     for trial in taught:
-        engine.learn(trial.hyperparameters, trial.objective or 0.0)
+        engine.add_result(trial.hyperparameters, trial.objective or 0.0)
     found: list[Trial] = []
     for first in range(0, job.trials, job.parallel):
         numbers = range(first, min(job.trials, first + job.parallel))

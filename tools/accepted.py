@@ -46,7 +46,7 @@ BANDIT = {
     ("B404", "*"): _OWN_COMMANDS,
     ("B603", "*"): _OWN_COMMANDS,
     ("B606", "training/*"): _OWN_COMMANDS,
-    ("B606", "hpoq/local/sagemaker/training/warm_parent.py"): _OWN_COMMANDS,
+    ("B606", "hpoq/local/sagemaker/training/processes/warm_parent.py"): _OWN_COMMANDS,
     ("B107", "hpoq/ui/account.py"): "an empty pagination token, not a password",
     ("B113", "hpoq/ui/overview.py"): "a list of tuning requests, not the HTTP library",
     (

@@ -1,4 +1,4 @@
-"""`hpoq local`: an AWS account on this machine, for trying things out and for tests."""
+"""`hpoq local`: an AWS account on this machine, for trying out and testing."""
 
 from __future__ import annotations
 
@@ -35,26 +35,29 @@ HomeOption = Annotated[
 def up(
     home: HomeOption = None,
     port: Annotated[
-        int | None, typer.Option(help="Port of 127.0.0.1. Default: a free one.")
+        int | None, typer.Option(help="Port of 127.0.0.1. Default: the last one, else a free one.")
     ] = None,
-    region: Annotated[str | None, typer.Option(help="Fixed by the first `up`: us-east-1.")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Set by the first `up`. Default: us-east-1.")
+    ] = None,
     quota: Annotated[
         list[str] | None,
         typer.Option(
-            help="tuning_jobs, training_jobs, instances, ml.m5.xlarge, api_calls_per_second or "
-            "memory_mib=COUNT; kept. May be repeated."
+            help="NAME=COUNT, where NAME is tuning_jobs, training_jobs, instances, an instance "
+            "type such as ml.m5.xlarge, api_calls_per_second or memory_mib. Stored for the next "
+            "`up`. May be repeated."
         ),
     ] = None,
     foreground: Annotated[
-        bool, typer.Option("--foreground", "-f", help="Stay; Ctrl-C ends the cloud.")
+        bool, typer.Option("--foreground", "-f", help="Run until Ctrl-C, which stops the cloud.")
     ] = False,
     ui: Annotated[
-        bool, typer.Option("--ui", help="Stay and show its pages, as `hpoq ui` does.")
+        bool, typer.Option("--ui", help="Serve its pages, as `hpoq ui` does, until Ctrl-C.")
     ] = False,
     ui_port: Port = None,
     browser: Browser = True,
 ) -> None:
-    """Start the cloud, or say that it runs already."""
+    """Start the cloud, or report that it is running."""
     from hpoq.local import cloud as clouds
     from hpoq.local.lifecycle import installation
 
@@ -63,18 +66,18 @@ def up(
     with _busy(f"{what} the embedded cloud"):
         cloud = clouds.start(home, port=port, region=region, quotas=quotas or None)
     where = f"{cloud.running.endpoint} (account {cloud.running.account}, {cloud.home.path})"
-    say(f"The embedded cloud {'is up' if cloud.started_here else 'was up already'}: {where}")
+    say(f"The embedded cloud {'is up' if cloud.started_here else 'is already up'}: {where}")
     if ui:
-        _show(cloud, ui_port, browser=browser, ends_it=foreground)
+        _serve_pages(cloud, ui_port, browser=browser, stop=foreground)
         return
     if foreground:
-        _stay(cloud)
-    say('Lead a shell to it:  eval "$(hpoq local env)"')
+        _wait_for_stop(cloud)
+    say('Use it in this shell:  eval "$(hpoq local env)"')
 
 
 @app.command()
 def down(home: HomeOption = None) -> None:
-    """End the cloud and every process it started. Its state stays for the next `up`."""
+    """Stop the cloud and every process it started. Keep its state for the next `up`."""
     from hpoq.local.cloud import Cloud
     from hpoq.local.lifecycle import launch
     from hpoq.local.lifecycle.home import Home
@@ -82,7 +85,7 @@ def down(home: HomeOption = None) -> None:
     where = Home.find(home)
     last = where.last_run()
     if last is None:
-        say(f"No embedded cloud runs in {where.path}")
+        say(f"No embedded cloud is running in {where.path}")
         return
     if where.is_alive():
         with _busy("Stopping the embedded cloud"):
@@ -90,13 +93,13 @@ def down(home: HomeOption = None) -> None:
         say("The embedded cloud is down")
         return
     with where.changing():
-        ended = launch.clear_remains(where)
-    say(f"The embedded cloud was dead already; {ended} processes it had left are ended")
+        killed = launch.clear_remains(where)
+    say(f"The embedded cloud had been killed; stopped {killed} of its processes")
 
 
 @app.command()
 def status(home: HomeOption = None, as_json: AsJson = False) -> None:
-    """Whether it runs, where, and what is deployed in it. Exit status 1 if it does not run."""
+    """Show whether the cloud is running, and its contents. Exit status 1 if it is not running."""
     from hpoq.local.lifecycle.home import Home
     from hpoq.local.status import read
 
@@ -111,7 +114,7 @@ def status(home: HomeOption = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def env(home: HomeOption = None, as_json: AsJson = False) -> None:
-    """Print the variables that lead AWS clients to it, for `eval` in a shell."""
+    """Print the variables that make AWS clients use the cloud, for `eval` in a shell."""
     from hpoq.local import cloud as clouds
     from hpoq.local.cloud import exports
 
@@ -130,11 +133,12 @@ def deploy(
         typer.Option("--context", "-c", help="A setting of the CDK app: key=value."),
     ] = None,
     app_folder: Annotated[
-        Path | None, typer.Option("--app", help="Folder of cdk.json. Default: the nearest.")
+        Path | None,
+        typer.Option("--app", help="Folder of cdk.json. Default: the nearest parent folder."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Deploy the CDK app into it with the real `cdk`. Prints the stack's outputs."""
+    """Deploy the CDK app into the cloud with the real `cdk`, and print the stack's outputs."""
     from hpoq.local import cloud as clouds
 
     settings = dict(_pair(each) for each in context or ())
@@ -148,36 +152,36 @@ def deploy(
         typer.echo(f"{name} = {value}")
 
 
-def _stay(cloud: Cloud) -> NoReturn:
-    """Until Ctrl-C or SIGTERM, which are a `down`, or until someone else ends the cloud."""
+def _wait_for_stop(cloud: Cloud) -> NoReturn:
+    """Wait for Ctrl-C or SIGTERM, which stop the cloud, or until another process stops it."""
     from hpoq.local.lifecycle import processes
 
     stopping = [signal.SIGINT, signal.SIGTERM]
     for number in stopping:
         signal.signal(number, _interrupted)
     try:
-        say("Ctrl-C ends it")
+        say("Ctrl-C stops it")
         while cloud.home.is_alive():
             processes.wait_until(lambda: not cloud.home.is_alive(), 1.0)
     except KeyboardInterrupt:
         for number in stopping:
-            signal.signal(number, signal.SIG_IGN)  # a second one must not leave processes
+            signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the stop
         cloud.stop()
     say("The embedded cloud is down")
     raise typer.Exit(0)
 
 
-def _show(cloud: Cloud, port: int | None, *, browser: bool, ends_it: bool) -> None:
+def _serve_pages(cloud: Cloud, port: int | None, *, browser: bool, stop: bool) -> None:
     """Serve the cloud's pages until Ctrl-C or SIGTERM."""
     from hpoq.cli.ui import serve
 
     signal.signal(signal.SIGTERM, _interrupted)
     serve(cloud.session(), "hpoq", None, port, browser=browser)
-    if not ends_it:
-        say("The embedded cloud stays up; `hpoq local down` ends it")
+    if not stop:
+        say("The embedded cloud is still up; `hpoq local down` stops it")
         return
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # a second one must not leave processes
+        signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the stop
     cloud.stop()
     say("The embedded cloud is down")
 
@@ -192,9 +196,9 @@ def _quota(text: str) -> tuple[str, int]:
     name, value = _pair(text)
     if name not in SETTINGS and not name.startswith("ml."):
         known = ", ".join(SETTINGS)
-        raise typer.BadParameter(f"{text}: there is no such quota; {known}, or an instance type")
+        raise typer.BadParameter(f"{text}: unknown quota; use {known}, or an instance type")
     if not value.isdigit():
-        raise typer.BadParameter(f"{text}: the value is a count, as in tuning_jobs=10")
+        raise typer.BadParameter(f"{text}: the value must be a count, as in tuning_jobs=10")
     return name, int(value)
 
 
@@ -207,18 +211,18 @@ def _pair(text: str) -> tuple[str, str]:
 
 @contextmanager
 def _busy(text: str) -> Iterator[Any]:
-    """A spinner on stderr while something takes a while; yields a function that retitles it."""
+    """Show a spinner on stderr; yield a function that names the current step."""
     from rich.console import Console
 
     console = Console(stderr=True)
     with console.status(text) as shown:
 
-        def retitle(doing: str) -> None:
-            shown.update(f"{text}: {doing}")
+        def show_step(step: str) -> None:
+            shown.update(f"{text}: {step}")
             if not console.is_terminal:
-                say(f"{text}: {doing}")
+                say(f"{text}: {step}")
 
-        yield retitle
+        yield show_step
 
 
 def _table(found: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
-"""A whole AWS account on this machine, with SageMaker tuning that really trains.
+"""The embedded cloud: an AWS account on this machine, with SageMaker jobs that really train.
 
-``hpoq.local.cloud`` starts, finds and ends it. What runs inside it lives in ``server`` and
-below, in a Python environment of its own (docs/decisions/0002-embedded-cloud.md).
+``hpoq.local.cloud`` starts, finds and stops it. The packages ``server``, ``ministack_patches`` and
+``sagemaker`` run in the cloud's process, in a Python environment of its own
+(docs/decisions/0002-embedded-cloud.md).
 """

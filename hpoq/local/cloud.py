@@ -1,4 +1,4 @@
-"""The embedded cloud, from outside: start it, find it, use it, end it.
+"""The embedded cloud from outside: start it, find it, use it, stop it.
 
 with start(Path(".hpoq")) as cloud:
     cloud.deploy()
@@ -17,21 +17,21 @@ from typing import TYPE_CHECKING, Self
 from hpoq.local.errors import NotRunning
 from hpoq.local.lifecycle import launch as launching
 from hpoq.local.lifecycle import processes
-from hpoq.local.lifecycle.home import Home, Running
-from hpoq.local.lifecycle.launch import Wishes
+from hpoq.local.lifecycle.home import Home, RunningCloud
+from hpoq.local.lifecycle.launch import CloudOptions
 
 if TYPE_CHECKING:
     from boto3 import Session
 
-PATIENCE = 20.0  # seconds for an orderly end: state is written meanwhile
-# What would lead a client elsewhere than to the cloud.
-MISLEADING = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+STOP_TIMEOUT = 20.0  # seconds for an orderly stop, during which the state is written
+# Variables that would make a client use another account.
+CONFLICTING = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
 
 class Cloud:
     """A running embedded cloud."""
 
-    def __init__(self, home: Home, running: Running, *, started_here: bool = False) -> None:
+    def __init__(self, home: Home, running: RunningCloud, *, started_here: bool = False) -> None:
         self.home = home
         self.running = running
         self.started_here = started_here
@@ -44,7 +44,7 @@ class Cloud:
 
     @property
     def env(self) -> dict[str, str]:
-        """The variables that lead any AWS client to this cloud."""
+        """The environment variables that make any AWS client use this cloud."""
         running = self.running
         return {
             "HPOQ_HOME": str(self.home.path),
@@ -61,16 +61,16 @@ class Cloud:
             "AWS_EC2_METADATA_DISABLED": "true",
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
-            "NO_PROXY": _without_proxy(launching.HOST),
+            "NO_PROXY": _no_proxy(launching.HOST),
         }
 
     def environ(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
-        """A whole environment for a child process: ``base`` (ours), led to this cloud."""
-        kept = {k: v for k, v in (base or os.environ).items() if k not in MISLEADING}
+        """Return ``base``, by default this process's environment, changed to use this cloud."""
+        kept = {k: v for k, v in (base or os.environ).items() if k not in CONFLICTING}
         return kept | self.env
 
     def session(self) -> Session:
-        """A boto3 session whose clients talk to this cloud, as its root user."""
+        """Return a boto3 session whose clients use this cloud as its root user."""
         from hpoq.local.session import CloudSession
 
         return CloudSession(self.running)
@@ -82,25 +82,29 @@ class Cloud:
         app: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> dict[str, str]:
-        """Bootstrap if need be, deploy the CDK app, and return the stack's outputs.
+        """Bootstrap the cloud if necessary, deploy the CDK app, and return the stack's outputs.
 
         Args:
             context: settings of the app, as ``cdk deploy -c key=value``.
-            app: folder that holds ``cdk.json``; default: the nearest one upwards.
-            say: told what is being done, a line at a time.
+            app: folder that contains ``cdk.json``; default: the nearest parent folder.
+            say: receives one line for each step.
 
         Raises:
-            LocalCloudError: Node is missing, there is no app, or cdk failed.
+            LocalCloudError: if Node.js or the app is missing, or cdk failed.
         """
-        from hpoq.local.lifecycle.deployment import Deployment
+        from hpoq.local.lifecycle.deployment import CdkDeployment
 
-        return Deployment(self, app, say).run(context or {})
+        ssm = self.session().client("ssm")
+        deployment = CdkDeployment(
+            self.home, self.running, environ=self.environ(), ssm=ssm, app=app, say=say
+        )
+        return deployment.run(context or {})
 
     def stop(self) -> None:
-        """End it and every process it started. State stays for the next `up`."""
+        """Stop the cloud and every process that it started; keep its state."""
         with self.home.changing():
             if self.home.is_alive():
-                _end(self.home, self.running)
+                _terminate(self.home, self.running)
             launching.clear_remains(self.home)
 
 
@@ -112,58 +116,58 @@ def start(
     quotas: Mapping[str, int] | None = None,
     interpreter: Path | None = None,
 ) -> Cloud:
-    """Start the cloud of a home, or find it running (then ``started_here`` is False).
+    """Start the cloud of a home, or return it with ``started_here`` False if it is running.
 
     Args:
-        home: its folder; default ``$HPOQ_HOME``, else ``./.hpoq``.
-        port: of 127.0.0.1; default: the last one, else a free one.
-        region: fixed by the first `up`; default us-east-1.
-        quotas: ``tuning_jobs``, or an instance type such as ``ml.m5.xlarge``, to a count.
+        home: the cloud's folder; default ``$HPOQ_HOME``, else ``./.hpoq``.
+        port: of 127.0.0.1; default: the last port, else a free one.
+        region: set by the first start; default us-east-1.
+        quotas: counts by ``tuning_jobs`` or by an instance type such as ``ml.m5.xlarge``.
         interpreter: Python that runs training jobs; default: the caller's.
 
     Raises:
-        LocalCloudError: it cannot be started; the message says why and what helps.
+        LocalCloudError: if the cloud cannot start; the message has the reason and the fix.
     """
     where = Home.find(home)
-    wishes = Wishes(port=port, region=region, quotas=quotas, interpreter=interpreter)
+    options = CloudOptions(port=port, region=region, quotas=quotas, interpreter=interpreter)
     with where.changing():
         running = where.running()
         if running:
             return Cloud(where, running)
-        return Cloud(where, launching.launch(where, wishes), started_here=True)
+        return Cloud(where, launching.launch(where, options), started_here=True)
 
 
 def find(home: Path | None = None) -> Cloud:
-    """The running cloud of a home.
+    """Return the running cloud of a home.
 
     Raises:
-        NotRunning: there is none.
+        NotRunning: if the cloud is not running.
     """
     where = Home.find(home)
     running = where.running()
     if running is None:
-        stale = where.last_run() is not None
-        what = "was killed, or the machine restarted" if stale else "is not running"
+        was_killed = where.last_run() is not None
+        what = "was killed, or the machine restarted" if was_killed else "is not running"
         raise NotRunning(f"The embedded cloud of {where.path} {what}", "Start it: hpoq local up")
     return Cloud(where, running)
 
 
-def _end(home: Home, running: Running) -> None:
-    """Ask, then insist; the process that holds the home is the one we started."""
+def exports(cloud: Cloud) -> str:
+    """Return shell commands that make a shell use the cloud, for ``eval``."""
+    lines = [f"unset {' '.join(CONFLICTING)}"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in cloud.env.items()]
+    return "\n".join(lines)
+
+
+def _terminate(home: Home, running: RunningCloud) -> None:
+    """Send SIGTERM and wait for the cloud's process, which holds the lock of the home."""
     try:
         os.kill(running.pid, signal.SIGTERM)
     except ProcessLookupError:
         return
-    processes.wait_until(lambda: not home.is_alive(), PATIENCE)
+    processes.wait_until(lambda: not home.is_alive(), STOP_TIMEOUT)
 
 
-def _without_proxy(host: str) -> str:
+def _no_proxy(host: str) -> str:
     names = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
     return ",".join(dict.fromkeys([*filter(None, names.split(",")), host, "localhost"]))
-
-
-def exports(cloud: Cloud) -> str:
-    """Lines for `eval`."""
-    lines = [f"unset {' '.join(MISLEADING)}"]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in cloud.env.items()]
-    return "\n".join(lines)

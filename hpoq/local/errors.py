@@ -1,4 +1,4 @@
-"""What can keep the embedded cloud from starting, and the fix."""
+"""The errors of the embedded cloud, each with its fix."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hpo_dispatcher.contract.errors import HpoqError
 
 
 class LocalCloudError(HpoqError):
-    """One line: what went wrong, where, and what to do about it."""
+    """A problem of the embedded cloud, in one line with its fix."""
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(f"{what}. {fix}")
@@ -15,8 +15,8 @@ class LocalCloudError(HpoqError):
 
 
 class NotRunning(LocalCloudError):
-    """There is no embedded cloud to talk to."""
+    """The embedded cloud is not running."""
 
 
 class DeploymentFailed(LocalCloudError):
-    """`cdk` ended with an error; its last lines are in ``what``."""
+    """`cdk` failed; ``what`` contains the last lines of its output."""

@@ -1,4 +1,4 @@
-"""boto3, led to an embedded cloud without touching this process's environment."""
+"""boto3 sessions for an embedded cloud, which do not change this process's environment."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 import boto3
 
-from hpoq.local.lifecycle.home import Running
+from hpoq.local.lifecycle.home import RunningCloud
 
 
 class CloudSession(boto3.Session):
-    """A session whose clients and resources talk to one embedded cloud."""
+    """A session whose clients and resources use one embedded cloud."""
 
     def __init__(
-        self, running: Running, *, access_key_id: str = "", secret_access_key: str = ""
+        self, running: RunningCloud, *, access_key_id: str = "", secret_access_key: str = ""
     ) -> None:
         super().__init__(
             aws_access_key_id=access_key_id or running.access_key_id,
@@ -23,9 +23,9 @@ class CloudSession(boto3.Session):
         self._defaults = {"endpoint_url": running.endpoint, "verify": running.ca}
 
     def client(self, *args: Any, **kwargs: Any) -> Any:
-        """As boto3's; the endpoint and its authority are filled in."""
+        """Return a client, with the cloud's endpoint and certificate authority."""
         return super().client(*args, **{**self._defaults, **kwargs})
 
     def resource(self, *args: Any, **kwargs: Any) -> Any:
-        """As boto3's; the endpoint and its authority are filled in."""
+        """Return a resource, with the cloud's endpoint and certificate authority."""
         return super().resource(*args, **{**self._defaults, **kwargs})

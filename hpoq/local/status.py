@@ -1,15 +1,15 @@
-"""What there is to know about a cloud."""
+"""The status of an embedded cloud."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from hpoq.local.lifecycle import processes
-from hpoq.local.lifecycle.home import Home, Running
+from hpoq.local.lifecycle.home import Home, RunningCloud
 
 
 def read(home: Home) -> dict[str, Any]:
-    """Whether it runs and, if so, where it is and what is in it."""
+    """Return whether the cloud runs and, if so, its address and contents."""
     running = home.running()
     if running is None:
         return {"running": False, "home": str(home.path), **_remains(home)}
@@ -25,17 +25,17 @@ def read(home: Home) -> dict[str, Any]:
         "functions_run_with": dict(running.function_interpreters),
         "training_runs_with": running.interpreter,
         "log": str(home.log),
-        **_inside(running),
+        **_contents(running),
     }
 
 
 def _remains(home: Home) -> dict[str, Any]:
-    """What a killed cloud left."""
+    """Return how many processes a killed cloud left."""
     last = home.last_run()
     return {"killed": True, "processes": len(processes.marked(last.mark))} if last else {}
 
 
-def _inside(running: Running) -> dict[str, Any]:
+def _contents(running: RunningCloud) -> dict[str, Any]:
     from hpoq.local.session import CloudSession
 
     session = CloudSession(running)

@@ -72,7 +72,7 @@ def test_up_status_env_and_down_from_the_command_line(
 
     again = hpoq_local("up")
     assert again.returncode == 0
-    assert "was up already" in again.stderr
+    assert "is already up" in again.stderr
 
     status = hpoq_local("status", "--json")
     found = json.loads(status.stdout)
@@ -242,7 +242,7 @@ def test_the_error_says_why_a_cloud_cannot_start(
     startup.write_text("raise SystemExit('no such luck')")
     monkeypatch.setenv(launch.STARTUP, str(startup))
 
-    with pytest.raises(LocalCloudError, match="ended at once: no such luck"):
+    with pytest.raises(LocalCloudError, match="failed to start: no such luck"):
         clouds.start(home)
     assert not (home / "cloud.json").exists()
 

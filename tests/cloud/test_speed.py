@@ -50,7 +50,7 @@ def answers():
     return stored, numbers, grammar, read
 
 before = answers()
-speed.quicken()
+speed.speed_up()
 assert answers() == before
 assert answers() == before, "the same again from the cache"
 

@@ -10,7 +10,7 @@ import boto3
 
 from hpoq.local.sagemaker import EngineSettings, Quotas, SageMakerEndpoint
 from hpoq.local.sagemaker.ports import Ports
-from tests.support.memory_endpoint import Memory, archive, client_of
+from tests.support.memory_endpoint import MemoryPorts, archive, client_of
 
 SCRIPT = """
 import argparse, math, sys
@@ -53,7 +53,7 @@ class Engine:
     """An endpoint that runs ``SCRIPT`` as its training script."""
 
     def __init__(self, folder: Path, **quotas: Any) -> None:
-        memory = Memory()
+        memory = MemoryPorts()
         memory.stored["bucket", "source.tar.gz"] = archive({"train.py": SCRIPT})
         any_port: Any = memory
         ports = Ports(objects=any_port, events=any_port, logs=any_port, metrics=any_port)

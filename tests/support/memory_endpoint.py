@@ -1,4 +1,4 @@
-"""The local SageMaker endpoint with its ports in memory, driven by botocore's own client."""
+"""The SageMaker endpoint with its ports in memory, and requests for it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ import io
 import json
 import tarfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSResponse
 
+from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker import SageMakerEndpoint
-from hpoq.local.sagemaker.ports import Datum, StoredObject
+from hpoq.local.sagemaker.ports import MetricDatum, StoredObject
+
+Start = Callable[..., SageMakerEndpoint]
+"""The type of the fixture ``start``."""
 
 
-class Memory:
-    """All four ports of the endpoint, in memory."""
+class MemoryPorts:
+    """The four ports of the endpoint, in memory."""
 
     def __init__(self) -> None:
         self.stored: dict[tuple[str, str], bytes] = {}
         self.published: list[tuple[str, dict[str, Any]]] = []
         self.lines: dict[str, list[str]] = {}
-        self.data: list[Datum] = []
+        self.data: list[MetricDatum] = []
         self.changed = threading.Condition()
 
     def objects(self, bucket: str, prefix: str) -> list[StoredObject]:
@@ -54,7 +59,7 @@ class Memory:
             self.changed.notify_all()
 
     def await_status(self, name: str, *statuses: str, seconds: float = 60) -> str:
-        """Wait for the event of a status."""
+        """Block until an event announces one of the statuses, and return it."""
 
         def said() -> str | None:
             for _, detail in self.published:
@@ -69,7 +74,7 @@ class Memory:
 
 
 def archive(files: dict[str, str]) -> bytes:
-    """Return a .tar.gz archive of text files."""
+    """Return a source archive of text files."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as packed:
         for name, text in files.items():
@@ -80,7 +85,7 @@ def archive(files: dict[str, str]) -> bytes:
 
 
 def client_of(endpoint: SageMakerEndpoint, session: boto3.Session) -> Any:
-    """Return a real client whose requests go to the endpoint without a network."""
+    """Return a boto3 client whose requests go to the endpoint without a network."""
     client = session.client("sagemaker", endpoint_url="http://localhost:9")
 
     def answer(request: Any, **_: Any) -> AWSResponse:
@@ -93,3 +98,70 @@ def client_of(endpoint: SageMakerEndpoint, session: boto3.Session) -> Any:
 
     client.meta.events.register("before-send.sagemaker", answer)
     return client
+
+
+def tuning_job(name: str, **changes: Any) -> dict[str, Any]:
+    """Return a request; ``changes`` go into its configuration or static hyperparameters."""
+    static = changes.pop("static", {})
+    ranges = changes.pop(
+        "ranges",
+        {"ContinuousParameterRanges": [{"Name": "lr", "MinValue": "0.01", "MaxValue": "1"}]},
+    )
+    jobs = changes.pop("jobs", 4)
+    limits = {
+        "MaxNumberOfTrainingJobs": jobs,
+        "MaxParallelTrainingJobs": changes.pop("parallel", min(2, jobs)),
+    }
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/data/train/"}}
+    return {
+        "HyperParameterTuningJobName": name,
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Random",
+            "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "auc"},
+            "ResourceLimits": limits,
+            "ParameterRanges": ranges,
+            **changes,
+        },
+        "TrainingJobDefinition": {
+            "AlgorithmSpecification": {
+                "TrainingImage": "image",
+                "TrainingInputMode": "File",
+                "MetricDefinitions": [{"Name": "auc", "Regex": "auc=([0-9.]+)"}],
+            },
+            "RoleArn": "arn:aws:iam::123456789012:role/training",
+            "InputDataConfig": [{"ChannelName": "train", "DataSource": source}],
+            "OutputDataConfig": {"S3OutputPath": "s3://bucket/output/"},
+            "ResourceConfig": {
+                "InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5
+            },
+            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            "StaticHyperParameters": {
+                "sagemaker_program": "train.py",
+                "sagemaker_submit_directory": "s3://bucket/source.tar.gz",
+                **static,
+            },
+        },
+    }  # fmt: skip
+
+
+def training_job(name: str, **static: str) -> dict[str, Any]:
+    """Return a request for a standalone training job with the script of the tuning jobs."""
+    definition = tuning_job("unused", static={"lr": "0.5", **static})["TrainingJobDefinition"]
+    definition["HyperParameters"] = definition.pop("StaticHyperParameters")
+    return {"TrainingJobName": name, **definition}
+
+
+def describe(sagemaker: Any, name: str) -> Any:
+    """Return the description of a tuning job."""
+    return sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+
+
+def ended(sagemaker: Any, name: str) -> Any:
+    """Wait for the end of a training job and return its description."""
+
+    def described() -> Any:
+        return sagemaker.describe_training_job(TrainingJobName=name)
+
+    running = ("InProgress", "Stopping")
+    assert wait_until(lambda: described()["TrainingJobStatus"] not in running, 30)
+    return described()

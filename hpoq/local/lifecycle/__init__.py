@@ -1,1 +1,1 @@
-"""Start, stop and find the embedded cloud."""
+"""Starting, finding and deploying to the embedded cloud, from outside its process."""

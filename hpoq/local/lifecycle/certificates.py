@@ -1,4 +1,4 @@
-"""A certificate authority of the cloud's own, and the certificate its port shows."""
+"""The cloud's certificate authority and the certificate of its port."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hpoq.local.lifecycle.home import Home
 
-LIFE = timedelta(days=397)  # what the strictest clients accept
-MARGIN = timedelta(days=1)
-CLOCKS_DIFFER = timedelta(hours=1)
+LIFETIME = timedelta(days=397)  # the longest that strict clients accept
+RENEW_BEFORE = timedelta(days=1)
+CLOCK_SKEW = timedelta(hours=1)
 AUTHORITY = "hpoq embedded cloud CA"
 SERVER = "hpoq embedded cloud"
 _PEM = serialization.Encoding.PEM
 
 
 def ensure(home: Home) -> None:
-    """Make CA, certificate and key if they are missing or about to expire.
+    """Create CA, certificate and key if they are missing or about to expire.
 
-    The authority's key is thrown away at once: nobody, we included, can issue another
-    certificate that clients of this cloud would trust.
+    The authority's private key is not stored, so that no other
+    certificate can be issued that clients of this cloud would trust.
     """
     if not _usable(home):
         _issue(home)
@@ -39,7 +39,7 @@ def _usable(home: Home) -> bool:
     if not (home.ca.exists() and home.certificate.exists() and home.key.exists()):
         return False
     certificate = x509.load_pem_x509_certificate(home.certificate.read_bytes())
-    return certificate.not_valid_after_utc > datetime.now(UTC) + MARGIN
+    return certificate.not_valid_after_utc > datetime.now(UTC) + RENEW_BEFORE
 
 
 def _issue(home: Home) -> None:
@@ -88,8 +88,8 @@ def _builder(key: EllipticCurvePrivateKey, subject: x509.Name) -> x509.Certifica
         .subject_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCKS_DIFFER)
-        .not_valid_after(now + LIFE)
+        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_after(now + LIFETIME)
         .add_extension(identifier, critical=False)
     )
 

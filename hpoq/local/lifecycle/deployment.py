@@ -9,105 +9,133 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from hpoq.local.errors import DeploymentFailed, LocalCloudError
 from hpoq.local.lifecycle import interpreters
+from hpoq.local.lifecycle.home import Home, RunningCloud
 
-if TYPE_CHECKING:
-    from hpoq.local.cloud import Cloud
-
-CDK = "aws-cdk@2.1148.1"  # where the app does not bring its own
-BOOTSTRAPPED = "/cdk-bootstrap/hnb659fds/version"
+CDK = "aws-cdk@2.1148.1"  # for apps that do not install their own
+BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"
 PYTHON_VERSION = "python_version"  # the app's context key
-LAST_WORDS = 12  # lines of cdk's output shown when it fails
+OUTPUT_LINES_SHOWN = 12  # of cdk, when it fails
 
 
-class Deployment:
-    """One app's way into one cloud."""
+class CdkDeployment:
+    """The deployment of one CDK app into one cloud.
 
-    def __init__(self, cloud: Cloud, app: Path | None, say: Callable[[str], None]) -> None:
-        self._cloud = cloud
+    Args:
+        home: the cloud's folder, which receives logs and outputs.
+        running: the account and Region to bootstrap.
+        environ: environment that makes AWS clients use the cloud.
+        ssm: boto3 client of the cloud's SSM.
+        app: folder that contains ``cdk.json``; None for the nearest parent folder.
+        say: receives one line for each step.
+
+    Raises:
+        LocalCloudError: if there is no app.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        running: RunningCloud,
+        *,
+        environ: Mapping[str, str],
+        ssm: Any,
+        app: Path | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._home = home
+        self._running = running
+        self._environ = environ
+        self._ssm = ssm
         self._app = app.resolve() if app else _nearest_app(Path.cwd())
         self._say = say
-        self._log = cloud.home.logs / "deploy.log"
+        self._log = home.logs / "deploy.log"
 
     def run(self, context: Mapping[str, str]) -> dict[str, str]:
-        """See ``Cloud.deploy``."""
-        cdk = self._cdk()
+        """Bootstrap the cloud if necessary, deploy the app, and return the stack's outputs."""
+        cdk = cdk_command(self._app)
         self._log.write_text("")
         if not self._is_bootstrapped():
             self._say("cdk bootstrap")
-            running = self._cloud.running
-            target = f"aws://{running.account}/{running.region}"
-            self._do([*cdk, "bootstrap", target], self._cloud.home.path)
+            target = f"aws://{self._running.account}/{self._running.region}"
+            self._execute(cdk, ["bootstrap", target], self._home.path)
         self._say("cdk deploy")
-        return self._deploy(cdk, {**self._machine(context), **context})
+        return self._deploy(cdk, {**self._python_version(context), **context})
 
     def _deploy(self, cdk: Sequence[str], context: Mapping[str, str]) -> dict[str, str]:
-        outputs = self._cloud.home.path / "outputs.json"
-        folder = self._cloud.home.path / "cdk.out"
+        outputs = self._home.path / "outputs.json"
+        folder = self._home.path / "cdk.out"
         settings = [part for key, value in context.items() for part in ("-c", f"{key}={value}")]
         options = ["--require-approval", "never", "--all", "--output", str(folder)]
-        self._do([*cdk, "deploy", *options, "--outputs-file", str(outputs), *settings], self._app)
+        arguments = ["deploy", *options, "--outputs-file", str(outputs), *settings]
+        self._execute(cdk, arguments, self._app)
         stacks: dict[str, dict[str, str]] = json.loads(outputs.read_text())
         return {name: value for stack in stacks.values() for name, value in stack.items()}
 
-    def _cdk(self) -> list[str]:
-        if shutil.which("node") is None:
-            raise LocalCloudError(
-                "Node.js is not on the PATH, and `cdk deploy` needs it",
-                "Install Node.js 20 or newer",
-            )
-        own = self._app / "node_modules" / ".bin" / "cdk"
-        return [str(own)] if own.exists() else ["npx", "--yes", CDK]
-
     def _is_bootstrapped(self) -> bool:
         try:
-            self._cloud.session().client("ssm").get_parameter(Name=BOOTSTRAPPED)
+            self._ssm.get_parameter(Name=BOOTSTRAP_VERSION)
         except ClientError as error:
             if error.response["Error"]["Code"] == "ParameterNotFound":
                 return False
             raise
         return True
 
-    def _machine(self, context: Mapping[str, str]) -> Mapping[str, str]:
-        """The same template for the interpreter at hand, where the wanted one is missing."""
+    def _python_version(self, context: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the setting that deploys functions for this Python if theirs is missing."""
         wanted = interpreters.FUNCTION_VERSION
         if PYTHON_VERSION in context or interpreters.find(wanted):
             return {}
         own = interpreters.own_version()
-        self._say(f"no python{wanted} on this machine: functions are deployed for python{own}")
+        self._say(f"python{wanted} is not installed: functions are deployed for python{own}")
         return {PYTHON_VERSION: own}
 
-    def _do(self, command: Sequence[str], folder: Path) -> None:
+    def _execute(self, cdk: Sequence[str], arguments: Sequence[str], folder: Path) -> None:
+        command = [*cdk, *arguments]
         with self._log.open("ab") as log:
             log.write(f"\n$ {' '.join(command)}\n".encode())
             log.flush()
             done = subprocess.run(
                 command,
                 cwd=folder,
-                env=self._environment(),
+                env=self._cdk_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 check=False,
             )
         if done.returncode:
-            said = self._log.read_text(errors="replace").rpartition("\n$ ")[2].splitlines()[1:]
+            output = self._log.read_text(errors="replace").rpartition("\n$ ")[2].splitlines()[1:]
             raise DeploymentFailed(
-                f"`cdk {command[len(self._cdk())]}` failed: " + "\n".join(said[-LAST_WORDS:]),
-                f"All it said is in {self._log}",
+                f"`cdk {arguments[0]}` failed: " + "\n".join(output[-OUTPUT_LINES_SHOWN:]),
+                f"Its whole output is in {self._log}",
             )
 
-    def _environment(self) -> dict[str, str]:
-        """cdk.json says `python3`: that is the Python which runs us."""
-        environ = self._cloud.environ()
+    def _cdk_environment(self) -> dict[str, str]:
+        """Return an environment in which `python3`, as in cdk.json, is this interpreter."""
         here = str(Path(sys.executable).parent)
-        path = os.pathsep.join([here, environ.get("PATH", os.defpath)])
-        return environ | {"PATH": path, "NO_COLOR": "1", "CI": "1"}
+        path = os.pathsep.join([here, self._environ.get("PATH", os.defpath)])
+        return {**self._environ, "PATH": path, "NO_COLOR": "1", "CI": "1"}
+
+
+def cdk_command(app: Path) -> list[str]:
+    """Return the command of the app's own cdk, or of a pinned one.
+
+    Raises:
+        LocalCloudError: if Node.js is missing.
+    """
+    if shutil.which("node") is None:
+        raise LocalCloudError(
+            "Node.js is not on the PATH, and `cdk deploy` needs it",
+            "Install Node.js 20 or newer",
+        )
+    own = app / "node_modules" / ".bin" / "cdk"
+    return [str(own)] if own.exists() else ["npx", "--yes", CDK]
 
 
 def _nearest_app(folder: Path) -> Path:
@@ -115,6 +143,6 @@ def _nearest_app(folder: Path) -> Path:
         if (candidate / "cdk.json").exists():
             return candidate
     raise LocalCloudError(
-        f"There is no cdk.json in {folder} or above",
-        "Change to the project's folder, or name it with --app",
+        f"There is no cdk.json in {folder} or its parent folders",
+        "Change to the project's folder, or specify it with --app",
     )

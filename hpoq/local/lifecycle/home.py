@@ -1,4 +1,4 @@
-"""The folder that holds everything of one embedded cloud, and what is written in it."""
+"""The folder of one embedded cloud and the documents in it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ VARIABLE = "HPOQ_HOME"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
-    """What stays the same from one `up` to the next: stored state holds its ARNs."""
+class CloudAccount:
+    """The account of a home, which stays the same because the stored state contains its ARNs."""
 
     account: str  # 12 digits
     region: str
     access_key_id: str
     secret_access_key: str
-    port: int  # taken again at the next `up` if it is free: queue URLs hold it
+    port: int  # used again at the next `up` if it is free, because queue URLs contain it
     quotas: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Running:
-    """A started cloud, as ``cloud.json`` tells it to everyone else."""
+class RunningCloud:
+    """A started cloud, as ``cloud.json`` describes it."""
 
     pid: int
     port: int
@@ -48,7 +48,7 @@ class Running:
 
 
 class Home:
-    """Paths of one embedded cloud, and its two documents."""
+    """The paths of one embedded cloud, its documents and its lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -67,68 +67,68 @@ class Home:
 
     @classmethod
     def find(cls, path: Path | str | None = None) -> Self:
-        """The given folder, else ``$HPOQ_HOME``, else ``./.hpoq``."""
+        """Return the home in the given folder, else ``$HPOQ_HOME``, else ``./.hpoq``."""
         return cls(Path(path or os.environ.get(VARIABLE) or DEFAULT))
 
-    def make(self) -> None:
-        """Create the folder, readable by its owner only: it holds credentials."""
+    def create(self) -> None:
+        """Create the folder. Only its owner can read it, because it contains credentials."""
         for folder in (self.path, self.logs, self.state, self.objects):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @property
     def log(self) -> Path:
-        """What the cloud's own process says."""
+        """The output of the cloud's process."""
         return self.logs / "cloud.log"
 
-    def account(self) -> Account | None:
-        """What an earlier `up` made."""
+    def account(self) -> CloudAccount | None:
+        """Return the account that the first `up` created, or None."""
         content = _read(self._account)
-        return Account(**content) if content else None
+        return CloudAccount(**content) if content else None
 
-    def keep_account(self, account: Account) -> None:
-        """Remember it for the next `up`."""
+    def store_account(self, account: CloudAccount) -> None:
+        """Store the account for the next `up`."""
         _write(self._account, asdict(account))
 
-    def running(self) -> Running | None:
-        """The cloud that answers now, or None; a dead one's document counts as none."""
+    def running(self) -> RunningCloud | None:
+        """Return the running cloud, or None; ignore the document of a killed cloud."""
         return self.last_run() if self.is_alive() else None
 
-    def last_run(self) -> Running | None:
-        """What ``cloud.json`` says, true or stale."""
+    def last_run(self) -> RunningCloud | None:
+        """Return the content of ``cloud.json``, which a killed cloud leaves behind, or None."""
         content = _read(self._running)
-        return Running(**content) if content else None
+        return RunningCloud(**content) if content else None
 
-    def keep_running(self, running: Running) -> None:
-        """Tell everyone where the cloud is."""
+    def store_running(self, running: RunningCloud) -> None:
+        """Store where the cloud is running."""
         _write(self._running, asdict(running))
 
-    def forget_running(self) -> None:
-        """The cloud is down."""
+    def delete_running(self) -> None:
+        """Delete ``cloud.json``."""
         self._running.unlink(missing_ok=True)
 
     def is_alive(self) -> bool:
-        """Whether a cloud's process holds this home; the kernel says so, not a file's content."""
+        """Return whether a process holds the lock of this home."""
         if not self._alive.exists():
             return False
         with self._alive.open("a") as file:
             return not _lock(file.fileno())
 
     def hold(self) -> int:
-        """Called by the cloud's process: hold the home until the process ends, however it ends.
+        """Take the lock of this home, which the kernel releases when this process ends.
 
         Raises:
-            BlockingIOError: another process holds it.
+            BlockingIOError: if another process holds the lock.
         """
         descriptor = os.open(self._alive, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not _lock(descriptor):
             os.close(descriptor)
-            raise BlockingIOError(f"{self._alive} is held by another process")
+            raise BlockingIOError(f"another process holds the lock {self._alive}")
         return descriptor
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """One `up` or `down` at a time; a second one waits."""
-        self.make()
+        """Wait for other starts and stops of this home, and block them."""
+        self.create()
         with self._starting.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -151,7 +151,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Whole or not at all, and for the owner's eyes only."""
+    """Write a file atomically; only its owner can read it."""
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -1,7 +1,7 @@
-"""The Python environments that the cloud and its functions run in, made once and shared.
+"""The Python environments of the cloud and its functions, which all homes share.
 
-They lie in the user's cache folder under the digest of what they hold, so that a second
-home, or a second checkout, starts at once.
+They are in the user's cache folder under a digest of their content, so that a second home or
+checkout uses them without another installation.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from hpoq.local.errors import LocalCloudError
 LOCK = Path(__file__).parents[1] / "requirements.lock"
 VARIABLE = "HPOQ_CACHE"
 _READY = "ready"
-_TAIL = 400
+_OUTPUT_SHOWN = 400  # characters
 
 
 def cloud_python() -> Path:
-    """The interpreter of an environment that holds what requirements.lock names.
+    """Return the interpreter of an environment with the packages of requirements.lock.
 
     Raises:
-        LocalCloudError: the packages cannot be installed.
+        LocalCloudError: if the packages cannot be installed.
     """
     digest = _digest(LOCK.read_text(), sys.version, sys.prefix)
     return _environment(f"cloud-{digest}", Path(sys.executable), install=True)
 
 
 def empty_python(interpreter: Path) -> Path:
-    """An environment of ``interpreter`` that holds nothing, as a Lambda function expects it."""
+    """Return the interpreter of an environment without packages, for Lambda functions."""
     digest = _digest(str(interpreter.resolve()))
     return _environment(f"function-{digest}", interpreter, install=False)
 
 
 def is_installed() -> bool:
-    """Whether the next ``cloud_python`` will be quick."""
+    """Return whether the cloud's packages are installed."""
     digest = _digest(LOCK.read_text(), sys.version, sys.prefix)
     return (_cache() / f"cloud-{digest}" / _READY).exists()
 
@@ -51,14 +51,14 @@ def _environment(name: str, interpreter: Path, *, install: bool) -> Path:
     python = folder / "bin" / "python"
     with _one_at_a_time(folder):
         if not (folder / _READY).exists() or not python.exists():
-            _make(folder, interpreter, install=install)
+            _create(folder, interpreter, install=install)
     return python
 
 
-def _make(folder: Path, interpreter: Path, *, install: bool) -> None:
-    shutil.rmtree(folder, ignore_errors=True)  # what an interrupted attempt left
+def _create(folder: Path, interpreter: Path, *, install: bool) -> None:
+    shutil.rmtree(folder, ignore_errors=True)  # the remains of an interrupted installation
     pip: list[str] = [] if install else ["--without-pip"]
-    _run("make a Python environment", [str(interpreter), "-m", "venv", *pip, str(folder)])
+    _run("create a Python environment", [str(interpreter), "-m", "venv", *pip, str(folder)])
     if install:
         command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
         options = ["--disable-pip-version-check", "--no-input", "--no-deps"]
@@ -69,10 +69,10 @@ def _make(folder: Path, interpreter: Path, *, install: bool) -> None:
 def _run(purpose: str, command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = " ".join((done.stderr or done.stdout).split())[-_TAIL:]
+        output = " ".join((done.stderr or done.stdout).split())[-_OUTPUT_SHOWN:]
         raise LocalCloudError(
-            f"Cannot {purpose}: {said}",
-            f"See that `{command[0]} -m venv` works and that pip reaches a package index",
+            f"Cannot {purpose}: {output}",
+            f"Check that `{command[0]} -m venv` works and that pip can reach a package index",
         )
 
 

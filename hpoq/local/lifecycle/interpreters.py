@@ -1,4 +1,4 @@
-"""Which Python runs what: the cloud itself, the deployed functions, the training jobs."""
+"""The Python interpreters of this machine, for the deployed functions."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-FUNCTION_VERSION = "3.13"  # what the template asks for
+FUNCTION_VERSION = "3.13"  # the runtime of the template
 _VERSION = re.compile(r"\d+\.\d+")
 
 
 def own_version() -> str:
-    """Major and minor version of the interpreter that runs this."""
+    """Return the major and minor version of this interpreter."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def for_functions() -> Mapping[str, Path]:
-    """An interpreter for each Lambda runtime this machine can run, such as ``python3.13``."""
+    """Return an interpreter for each Lambda runtime of this machine, such as ``python3.13``."""
     found = {f"python{own_version()}": Path(sys.executable)}
     template = find(FUNCTION_VERSION)
     return {**found, f"python{FUNCTION_VERSION}": template} if template else found
@@ -29,7 +29,7 @@ def for_functions() -> Mapping[str, Path]:
 
 @cache
 def find(version: str) -> Path | None:
-    """An interpreter of that version, wherever it usually lies, or None."""
+    """Return an interpreter of a version from the usual folders, or None."""
     if version == own_version():
         return Path(sys.executable)
     return next((path for path in _candidates(version) if _is(version, path)), None)
@@ -50,12 +50,12 @@ def _candidates(version: str) -> Iterator[Path]:
 
 
 def _is(version: str, path: Path) -> bool:
-    """Ask it: a shim of that name may stand for nothing."""
+    """Return whether a program is an interpreter of a version, which a shim may not be."""
     if not path.exists():
         return False
     question = "import sys; print('%d.%d' % sys.version_info[:2])"
     answer = subprocess.run(
         [path, "-I", "-c", question], capture_output=True, text=True, check=False, timeout=30
     )
-    said = _VERSION.match(answer.stdout)
-    return answer.returncode == 0 and said is not None and said[0] == version
+    reported = _VERSION.match(answer.stdout)
+    return answer.returncode == 0 and reported is not None and reported[0] == version

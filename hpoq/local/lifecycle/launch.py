@@ -1,4 +1,4 @@
-"""Starting the cloud's process, and waiting until it answers."""
+"""Starting the cloud's process and waiting until it answers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from pathlib import Path
 
 import hpo_dispatcher
 import hpoq
+from hpo_dispatcher.contract import aws_limits
 from hpoq.local.errors import LocalCloudError
 from hpoq.local.lifecycle import installation, interpreters, processes, trust
-from hpoq.local.lifecycle.home import Account, Home, Running
+from hpoq.local.lifecycle.home import CloudAccount, Home, RunningCloud
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
-QUOTAS: Mapping[str, int] = {"tuning_jobs": 100}  # AWS's own
-PATIENCE = 60.0  # seconds until the port answers
-LAST_WORDS = 6  # lines of the log shown when it does not
+QUOTAS: Mapping[str, int] = {"tuning_jobs": aws_limits.TUNING_JOBS}
+START_TIMEOUT = 60.0  # seconds
+LOG_LINES_SHOWN = 6  # when the start fails
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "LD_LIBRARY_PATH")
 _BACKLOG = 128
-# A Python file for the process to run before anything else, such as one that measures it.
+# Names a Python file that the process runs first, for example to measure the process.
 STARTUP = "HPOQ_SERVER_STARTUP"
 _START = """
 import runpy, sys
@@ -45,64 +46,64 @@ main(Path(home))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
-    """What the caller of `up` asks for; None keeps what an earlier `up` chose."""
+class CloudOptions:
+    """The options of `up`; None keeps the value of an earlier `up`."""
 
     port: int | None = None
     region: str | None = None
     quotas: Mapping[str, int] | None = None
-    interpreter: Path | None = None  # runs training jobs; default: the caller's
+    interpreter: Path | None = None  # runs training jobs; default: this interpreter
 
 
-def launch(home: Home, wishes: Wishes) -> Running:
-    """Start the process, detached, and return once it answers.
+def launch(home: Home, options: CloudOptions) -> RunningCloud:
+    """Start the cloud's process in the background and return when it answers.
 
     Raises:
-        LocalCloudError: the port is taken, packages are missing, or it died; says which.
+        LocalCloudError: if the port is in use, packages are missing, or the process failed.
     """
     clear_remains(home)
-    with _listen(home, wishes.port) as listener:
-        account = _account(home, wishes, listener.getsockname()[1])
-        running = _plan(home, account, wishes)
+    with _listen(home, options.port) as listener:
+        account = _account(home, options, listener.getsockname()[1])
+        running = _plan(home, account, options)
         reader, writer = os.pipe()
         try:
             process = _spawn(home, account, running, listener.fileno(), writer)
         finally:
             os.close(writer)
     running = replace(running, pid=process.pid)
-    home.keep_running(running)  # at once: whoever comes after us, if we are killed now, needs it
-    home.keep_account(account)
+    home.store_running(running)  # at once: if this process is killed now, the next `up` needs it
+    home.store_account(account)
     with os.fdopen(reader, "rb") as ready:
-        _await(ready.fileno(), home)
+        _await_ready(ready.fileno(), home)
     trust.write(home, os.environ)
     return running
 
 
 def clear_remains(home: Home) -> int:
-    """End what a cloud that was killed left running; how many processes that were."""
+    """Kill the processes that a killed cloud left, and return how many there were."""
     last = home.last_run()
     if last is None:
         return 0
-    ended = processes.end_marked(last.mark)
+    killed = processes.kill_marked(last.mark)
     shutil.rmtree(last.scratch, ignore_errors=True)
-    home.forget_running()
-    return ended
+    home.delete_running()
+    return killed
 
 
-def _listen(home: Home, wished: int | None) -> socket.socket:
-    """The socket itself goes to the process: no other program can take the port meanwhile."""
-    before = home.account()
-    if wished is None and before is not None:
+def _listen(home: Home, requested: int | None) -> socket.socket:
+    """Return the listening socket, which the process inherits, so that the port stays reserved."""
+    account = home.account()
+    if requested is None and account is not None:
         try:
-            return _bound(before.port)
-        except OSError:  # taken since: any other will do
+            return _bound(account.port)
+        except OSError:  # another program uses the last port
             return _bound(0)
     try:
-        return _bound(wished or 0)
+        return _bound(requested or 0)
     except OSError as error:
         raise LocalCloudError(
-            f"Port {wished} of {HOST} cannot be used ({error.strerror})",
-            "Give another with --port, or none and a free one is taken",
+            f"Port {requested} of {HOST} is not available ({error.strerror})",
+            "Choose another with --port, or omit --port to use a free one",
         ) from None
 
 
@@ -118,22 +119,22 @@ def _bound(port: int) -> socket.socket:
     return listener
 
 
-def _account(home: Home, wishes: Wishes, port: int) -> Account:
-    """The home's account, made at its first `up`."""
-    account = home.account() or Account(
+def _account(home: Home, options: CloudOptions, port: int) -> CloudAccount:
+    """Return the home's account, which the first `up` creates."""
+    account = home.account() or CloudAccount(
         account=_digits(),
-        region=wishes.region or REGION,
+        region=options.region or REGION,
         access_key_id="AKIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16)),
         secret_access_key=secrets.token_urlsafe(30),
         port=port,
         quotas=QUOTAS,
     )
-    if wishes.region and wishes.region != account.region:
+    if options.region and options.region != account.region:
         raise LocalCloudError(
-            f"{home.path} holds an account in {account.region}, not {wishes.region}",
-            "Use another folder (HPOQ_HOME), or remove this one to begin anew",
+            f"{home.path} contains an account in {account.region}, not in {options.region}",
+            "Use another folder (HPOQ_HOME), or delete this one to start again",
         )
-    quotas = {**QUOTAS, **account.quotas, **(wishes.quotas or {})}
+    quotas = {**QUOTAS, **account.quotas, **(options.quotas or {})}
     return replace(account, port=port, quotas=quotas)
 
 
@@ -144,12 +145,12 @@ def _digits() -> str:
     return str(secrets.randbelow(9 * 10**11) + 10**11)
 
 
-def _plan(home: Home, account: Account, wishes: Wishes) -> Running:
+def _plan(home: Home, account: CloudAccount, options: CloudOptions) -> RunningCloud:
     functions = {
         runtime: str(installation.empty_python(python))
         for runtime, python in interpreters.for_functions().items()
     }
-    return Running(
+    return RunningCloud(
         pid=0,
         port=account.port,
         endpoint=f"https://{HOST}:{account.port}",
@@ -160,18 +161,18 @@ def _plan(home: Home, account: Account, wishes: Wishes) -> Running:
         mark=secrets.token_hex(16),
         ca=str(home.ca),
         trust=str(home.trust),
-        scratch=tempfile.mkdtemp(prefix="hpoq-"),  # short: sockets may lie in it
-        interpreter=str(wishes.interpreter or sys.executable),
+        scratch=tempfile.mkdtemp(prefix="hpoq-"),  # short, because paths of sockets are limited
+        interpreter=str(options.interpreter or sys.executable),
         function_interpreters=functions,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
 def _spawn(
-    home: Home, account: Account, running: Running, listener: int, ready: int
+    home: Home, account: CloudAccount, running: RunningCloud, listener: int, ready: int
 ) -> subprocess.Popen[bytes]:
     python = installation.cloud_python()
-    home.make()
+    home.create()
     _write_settings(home, account, running, listener, ready)
     if home.log.exists():
         home.log.replace(home.log.with_suffix(".log.1"))
@@ -197,7 +198,7 @@ def _startup() -> list[str]:
 
 
 def _write_settings(
-    home: Home, account: Account, running: Running, listener: int, ready: int
+    home: Home, account: CloudAccount, running: RunningCloud, listener: int, ready: int
 ) -> None:
     settings = {
         "account": account.account,
@@ -212,13 +213,13 @@ def _write_settings(
     home.settings.write_text(json.dumps(settings, indent=2))
 
 
-def _environment(home: Home, running: Running) -> dict[str, str]:
-    """Little, because every Lambda function inherits it."""
+def _environment(home: Home, running: RunningCloud) -> dict[str, str]:
+    """Return a small environment, because every Lambda function inherits it."""
     return {name: os.environ[name] for name in _INHERITED if name in os.environ} | {
         processes.MARK: running.mark,
         "TMPDIR": running.scratch,
         "PYTHONUNBUFFERED": "1",
-        # how the account's own clients, the functions first, reach it
+        # for clients in the account, such as its functions
         "AWS_ENDPOINT_URL": running.endpoint,
         "AWS_CA_BUNDLE": running.ca,
         "AWS_REGION": running.region,
@@ -241,19 +242,19 @@ def _environment(home: Home, running: Running) -> dict[str, str]:
         "S3_DATA_DIR": str(home.objects),
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
-        "DOCKER_HOST": "unix:///nonexistent",  # never look for a daemon
+        "DOCKER_HOST": "unix:///nonexistent",  # do not look for a Docker daemon
     }
 
 
-def _await(ready: int, home: Home) -> None:
-    """Until the process says so; its end closes the pipe."""
-    readable, _, _ = select.select([ready], [], [], PATIENCE)
+def _await_ready(ready: int, home: Home) -> None:
+    """Wait until the process writes to the pipe or ends, which closes the pipe."""
+    readable, _, _ = select.select([ready], [], [], START_TIMEOUT)
     if readable and os.read(ready, 16):
         return
     clear_remains(home)
-    said = home.log.read_text(errors="replace").strip().splitlines()[-LAST_WORDS:]
-    why = "did not answer in time" if not readable else "ended at once"
+    output = home.log.read_text(errors="replace").strip().splitlines()[-LOG_LINES_SHOWN:]
+    what = "did not start in time" if not readable else "failed to start"
     raise LocalCloudError(
-        f"The embedded cloud {why}: {' | '.join(said) or 'it said nothing'}",
-        f"All it said is in {home.log}",
+        f"The embedded cloud {what}: {' | '.join(output) or 'no output'}",
+        f"Its whole output is in {home.log}",
     )

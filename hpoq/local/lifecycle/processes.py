@@ -1,4 +1,4 @@
-"""Finding and ending the processes of one cloud, and no others."""
+"""Finding and killing the processes of one cloud."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 MARK = "HPOQ_CLOUD_MARK"
-_STEP = 0.02  # seconds between two looks
+_POLL_INTERVAL = 0.02  # seconds
 _PROC = Path("/proc")
 
 
 def marked(mark: str) -> list[int]:
-    """Processes whose environment says that the cloud ``mark`` started them.
+    """Return the ids of the processes whose environment contains the mark of a cloud.
 
-    Process ids are used again, after a reboot above all; a random mark is not.
+    A process id may be reused, especially after a reboot; a random mark is not.
     """
     wanted = f"{MARK}={mark}"
     found = _from_proc(wanted) if sys.platform == "linux" else _from_ps(wanted)
     return [pid for pid in found if pid != os.getpid()]
 
 
-def end(pids: list[int]) -> None:
-    """Kill them; one that is gone already is fine."""
+def kill(pids: list[int]) -> None:
+    """Kill processes; ignore those that have ended."""
     for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
@@ -34,28 +34,28 @@ def end(pids: list[int]) -> None:
             continue
 
 
-def end_marked(mark: str, patience: float = 5.0) -> int:
-    """Kill all processes of a cloud until none is left; how many there were.
+def kill_marked(mark: str, timeout: float = 5.0) -> int:
+    """Kill all processes of a cloud and return how many there were.
 
-    A process may start another while we look, hence the repetition.
+    Repeat until none is left, because a process may start another one in the meantime.
     """
-    ended: set[int] = set()
+    killed: set[int] = set()
 
     def none_left() -> bool:
         pids = marked(mark)
-        ended.update(pids)
-        end(pids)
+        killed.update(pids)
+        kill(pids)
         return not pids
 
-    wait_until(none_left, patience)
-    return len(ended)
+    wait_until(none_left, timeout)
+    return len(killed)
 
 
-def wait_until(condition: Callable[[], bool], patience: float, step: float = _STEP) -> bool:
-    """Look every ``step`` seconds until ``condition`` holds; False after ``patience`` seconds."""
-    give_up = time.monotonic() + patience
+def wait_until(condition: Callable[[], bool], timeout: float, step: float = _POLL_INTERVAL) -> bool:
+    """Wait until ``condition`` holds; return False after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
     while not condition():
-        if time.monotonic() > give_up:
+        if time.monotonic() > deadline:
             return False
         time.sleep(step)
     return True
@@ -70,7 +70,7 @@ def _from_proc(wanted: str) -> Iterator[int]:
 def _environment(folder: Path) -> list[str]:
     try:
         return (folder / "environ").read_text(errors="replace").split("\0")
-    except OSError:  # another user's, or gone
+    except OSError:  # the process has ended or belongs to another user
         return []
 
 

@@ -1,1 +1,5 @@
-"""Every change to ministack, and none anywhere else."""
+"""Every patch of ministack, and nothing else.
+
+Each patch holds for the pinned release of ministack only. ``tests/cloud`` fails when a new
+release differs.
+"""

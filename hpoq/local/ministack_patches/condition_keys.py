@@ -1,6 +1,6 @@
-"""Condition keys that ministack does not know: whose rows, and which events, a call is about.
+"""IAM condition keys that ministack lacks: partition keys of DynamoDB, sources of events.
 
-Without them a policy that lets a team read its own partition would let it read all of them.
+Without this patch, a policy that limits a team to its own partition allows it all partitions.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
 """
@@ -19,30 +19,30 @@ _EQUAL = re.compile(r"(#?\w+)\s*=\s*(:\w+)")
 Keys = dict[str, Any]
 
 
-def know_more_keys() -> None:
-    """Add the keys to those that ministack reads out of every request."""
+def add_condition_keys() -> None:
+    """Add the keys to those that ministack derives from every request."""
     original = iam_actions.request_tag_context
 
-    def adding(service: str, action: str, body: bytes, parameters: Keys) -> Keys:
+    def context(service: str, action: str, body: bytes, parameters: Keys) -> Keys:
         return {**original(service, action, body, parameters), **_keys(service, body)}
 
-    iam_actions.request_tag_context = adding
+    iam_actions.request_tag_context = context
 
 
 def _keys(service: str, body: bytes) -> Keys:
     if service not in ("dynamodb", "events"):
         return {}
     try:
-        request = iam_actions.json.loads(body or b"{}")  # which has just read it
+        request = iam_actions.json.loads(body or b"{}")  # the cached result (speed.py)
     except ValueError:
         return {}
     if service == "events":
-        return _of_entries(request.get("Entries") or [])
+        return _event_keys(request.get("Entries") or [])
     leading = sorted(set(_leading_keys(request)))
     return {"dynamodb:LeadingKeys": leading} if leading else {}
 
 
-def _of_entries(entries: list[Keys]) -> Keys:
+def _event_keys(entries: list[Keys]) -> Keys:
     names = {"events:source": "Source", "events:detail-type": "DetailType"}
     found = {
         key: sorted({str(e[name]) for e in entries if name in e}) for key, name in names.items()
@@ -51,7 +51,7 @@ def _of_entries(entries: list[Keys]) -> Keys:
 
 
 def _leading_keys(request: Keys) -> Iterator[str]:
-    """The partition keys that a request names, whatever its operation."""
+    """Yield the partition keys that a request names, for every operation."""
     for name, batch in (request.get("RequestItems") or {}).items():
         if isinstance(batch, dict):
             partition = _partition_key(name, None)
@@ -80,5 +80,5 @@ def _partition_key(table: str, index: str | None) -> str:
 
 
 def _text(value: Keys | None) -> str:
-    """The value of a key without its type."""
+    """Return the value of a key without its type."""
     return str(next(iter(value.values()))) if value else ""

@@ -1,4 +1,7 @@
-"""S3's own key: ministack wants one to be named where AWS takes ``aws/s3``."""
+"""The default key of S3: AWS uses ``aws/s3`` where ministack requires a key id.
+
+Without this patch, uploads of SageMaker SDK 2 fail.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ ENCRYPTION = "x-amz-server-side-encryption"
 KEY = f"{ENCRYPTION}-aws-kms-key-id"
 
 
-def use_the_default_key() -> None:
-    """Accept ``aws:kms`` without a key id, as the SageMaker SDK 2 sends it."""
-    resolve = s3._resolve_sse_write_headers
+def accept_default_kms_key() -> None:
+    """Accept ``aws:kms`` without a key id, as SageMaker SDK 2 sends it."""
+    original = s3._resolve_sse_write_headers
 
-    def resolving(headers: Mapping[str, str], *arguments: Any, **options: Any) -> Any:
+    def resolve(headers: Mapping[str, str], *arguments: Any, **options: Any) -> Any:
         if headers.get(ENCRYPTION) == "aws:kms" and not headers.get(KEY):
             default = f"arn:aws:kms:{get_region()}:{get_account_id()}:alias/aws/s3"
             headers = {**headers, KEY: default}
-        return resolve(headers, *arguments, **options)
+        return original(headers, *arguments, **options)
 
-    s3._resolve_sse_write_headers = resolving
+    s3._resolve_sse_write_headers = resolve

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ApiError(Exception):
-    """An answer other than 200: the API's error code, its message, the HTTP status."""
+    """An error response of the API: code, message and HTTP status."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -14,17 +14,17 @@ class ApiError(Exception):
 
 
 def invalid(message: str) -> ApiError:
-    """The request breaks a rule of the API."""
+    """Return the error for a request that breaks a rule of the API."""
     return ApiError("ValidationException", message)
 
 
 def not_found(kind: str, name: str) -> ApiError:
-    """There is no such thing."""
+    """Return the error for a job that does not exist."""
     return ApiError("ResourceNotFound", f"Amazon SageMaker can't find a {kind} with name {name}.")
 
 
 def in_use(kind: str, name: str) -> ApiError:
-    """Names are taken for ever, whatever their case."""
+    """Return the error for a job name that has been used before, in any case."""
     message = (
         f"{kind} names must be unique within an AWS account and region, and a {kind} already "
         f"exists with the name {name}."
@@ -33,7 +33,7 @@ def in_use(kind: str, name: str) -> ApiError:
 
 
 def over_limit(limit: str, most: int, current: int, asked: int = 1, unit: str = "") -> ApiError:
-    """An account limit is reached."""
+    """Return the error for a request that exceeds an account limit."""
     unit = f" {unit}" if unit else ""
     message = (
         f"The account-level service limit '{limit}' is {most}{unit}, with current utilization "

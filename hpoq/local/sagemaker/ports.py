@@ -1,8 +1,8 @@
-"""What the SageMaker endpoint needs of the cloud around it.
+"""The AWS services that the SageMaker endpoint uses.
 
-The embedded cloud supplies these; so can a test, or any other host. Every method may be
-called from several threads at once and may block; the endpoint never calls one while it
-holds a lock of its own.
+The embedded cloud implements these protocols on ministack, and tests implement them in memory.
+Methods may block, and several threads may call them at once. The endpoint never calls a method
+while it holds a lock of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 Clock = Callable[[], float]
-"""Seconds since the epoch, as ``time.time``."""
+"""Return the seconds since the epoch, as ``time.time`` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +26,14 @@ class StoredObject:
 
 
 class ObjectStore(Protocol):
-    """Amazon S3, as far as training needs it."""
+    """The part of Amazon S3 that training jobs use."""
 
     def objects(self, bucket: str, prefix: str) -> Iterable[StoredObject]:
-        """Every object under ``prefix``, all pages, in key order.
+        """Return every object under ``prefix``, in key order, across all pages.
 
         Raises:
             FileNotFoundError: if the bucket does not exist.
-            PermissionError: if the bucket refuses.
+            PermissionError: if the bucket denies access.
         """
 
     def read(self, bucket: str, key: str, to: Path) -> None:
@@ -41,30 +41,30 @@ class ObjectStore(Protocol):
 
         Raises:
             FileNotFoundError: if the bucket or the key does not exist.
-            PermissionError: if the bucket refuses.
+            PermissionError: if the bucket denies access.
         """
 
     def write(self, bucket: str, key: str, content: Path) -> None:
-        """Store the file ``content`` under ``key``, replacing what was there.
+        """Store the file ``content`` under ``key``, replacing any earlier object.
 
         Raises:
             FileNotFoundError: if the bucket does not exist.
-            PermissionError: if the bucket refuses.
+            PermissionError: if the bucket denies access.
         """
 
 
 class EventBus(Protocol):
-    """Amazon EventBridge's default bus."""
+    """The default bus of Amazon EventBridge."""
 
     def put(self, detail_type: str, detail: str, source: str, resources: Sequence[str]) -> None:
-        """Publish one event; ``detail`` is JSON text, ``resources`` the ARNs it concerns."""
+        """Publish one event; ``detail`` is JSON text, ``resources`` are the ARNs it concerns."""
 
 
 class LogSink(Protocol):
     """Amazon CloudWatch Logs."""
 
     def write(self, group: str, stream: str, lines: Sequence[tuple[float, str]]) -> None:
-        """Append lines to a stream, making group and stream where they do not exist.
+        """Append lines to a stream, creating the group and the stream if they do not exist.
 
         Args:
             group: such as ``/aws/sagemaker/TrainingJobs``.
@@ -74,8 +74,8 @@ class LogSink(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Datum:
-    """One value of a metric."""
+class MetricDatum:
+    """One value of a CloudWatch metric."""
 
     namespace: str
     name: str
@@ -84,18 +84,18 @@ class Datum:
     at: float  # seconds since the epoch
 
 
-class Metrics(Protocol):
+class MetricSink(Protocol):
     """Amazon CloudWatch metrics."""
 
-    def put(self, data: Sequence[Datum]) -> None:
-        """Record values; they may belong to several namespaces."""
+    def put(self, data: Sequence[MetricDatum]) -> None:
+        """Record values, which may belong to several namespaces."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """All of them."""
+    """The services that surround the SageMaker endpoint."""
 
     objects: ObjectStore
     events: EventBus
     logs: LogSink
-    metrics: Metrics
+    metrics: MetricSink

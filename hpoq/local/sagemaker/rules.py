@@ -1,4 +1,4 @@
-"""What SageMaker refuses beyond what botocore's description of its API says."""
+"""The rules of SageMaker that botocore's description of the API does not contain."""
 
 from __future__ import annotations
 
@@ -6,45 +6,39 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hpo_dispatcher.contract.aws_limits import (
+    PARALLEL_TRAINING_JOBS,
+    SEARCHED_HYPERPARAMETERS,
+    training_jobs_limit,
+)
 from hpoq.local.sagemaker.errors import invalid
 from hpoq.local.sagemaker.records import (
     definitions_of,
-    objective_for,
+    objective_metric,
     ranges_of,
     searched_names,
 )
 
 Record = Mapping[str, Any]
 
-# https://docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning-limits.html
-MOST_PARALLEL = 100
-MOST_SEARCHED = 30
-MOST_TRAINING_JOBS = 750
-MOST_RANDOM_TRAINING_JOBS = 10_000
 CATEGORICAL = "CategoricalParameterRanges"
 
 
-def most_training_jobs(config: Record) -> int:
-    """Of one tuning job."""
-    is_random = config["Strategy"] == "Random"
-    return MOST_RANDOM_TRAINING_JOBS if is_random else MOST_TRAINING_JOBS
-
-
 def check_tuning_job(request: dict[str, Any]) -> None:
-    """Whether a tuning job may be created.
+    """Raise the first problem of a request for a tuning job.
 
     Raises:
-        ApiError: it may not; the first problem.
+        ApiError: if the tuning job may not be created.
     """
     for problem in _problems(request):
         raise invalid(problem)
 
 
 def check_definitions(request: Record) -> None:
-    """Whether there is something to run.
+    """Check that a request has training job definitions in exactly one of the two fields.
 
     Raises:
-        ApiError: there is not.
+        ApiError: if it has none, or has both fields.
     """
     if ("TrainingJobDefinition" in request) == bool(request.get("TrainingJobDefinitions")):
         raise invalid(
@@ -53,31 +47,31 @@ def check_definitions(request: Record) -> None:
 
 
 def check_training_job(request: Record) -> None:
-    """Whether a training job may be created.
+    """Raise the first problem of a request for a training job.
 
     Raises:
-        ApiError: it may not.
+        ApiError: if the training job may not be created.
     """
-    for problem in _of_spot(request):
+    for problem in _spot_problems(request):
         raise invalid(problem)
 
 
 def _problems(request: dict[str, Any]) -> Iterator[str]:
-    yield from _of_limits(request["HyperParameterTuningJobConfig"])
+    yield from _limit_problems(request["HyperParameterTuningJobConfig"])
     definitions = definitions_of(request)
     if len(definitions) > 1:
-        yield from _of_several(definitions)
+        yield from _naming_problems(definitions)
     for definition in definitions:
-        yield from _of_definition(request, definition)
-        yield from _of_spot(definition)
+        yield from _definition_problems(request, definition)
+        yield from _spot_problems(definition)
 
 
-def _of_limits(config: Record) -> Iterator[str]:
+def _limit_problems(config: Record) -> Iterator[str]:
     limits = config["ResourceLimits"]
     jobs, parallel = limits.get("MaxNumberOfTrainingJobs"), limits["MaxParallelTrainingJobs"]
-    most = most_training_jobs(config)
-    if parallel > MOST_PARALLEL:
-        yield f"MaxParallelTrainingJobs {parallel} is more than {MOST_PARALLEL}."
+    most = training_jobs_limit(config["Strategy"])
+    if parallel > PARALLEL_TRAINING_JOBS:
+        yield f"MaxParallelTrainingJobs {parallel} is more than {PARALLEL_TRAINING_JOBS}."
     if jobs is not None and jobs > most:
         yield f"MaxNumberOfTrainingJobs {jobs} is more than {most} for {config['Strategy']}."
     if jobs is not None and parallel > jobs:
@@ -86,7 +80,7 @@ def _of_limits(config: Record) -> Iterator[str]:
         )
 
 
-def _of_several(definitions: list[dict[str, Any]]) -> Iterator[str]:
+def _naming_problems(definitions: list[dict[str, Any]]) -> Iterator[str]:
     names = Counter(definition.get("DefinitionName") for definition in definitions)
     if None in names:
         yield "Each of several TrainingJobDefinitions needs a DefinitionName."
@@ -99,12 +93,13 @@ def _of_several(definitions: list[dict[str, Any]]) -> Iterator[str]:
                 yield f"Definition {definition['DefinitionName']} needs its own {field}."
 
 
-def _of_definition(request: dict[str, Any], definition: dict[str, Any]) -> Iterator[str]:
+def _definition_problems(request: dict[str, Any], definition: dict[str, Any]) -> Iterator[str]:
     ranges = ranges_of(request, definition)
     names = Counter(searched_names(ranges))
     static = definition.get("StaticHyperParameters", {})
-    if len(names) > MOST_SEARCHED:
-        yield f"{len(names)} hyperparameters are searched; at most {MOST_SEARCHED} can be."
+    if len(names) > SEARCHED_HYPERPARAMETERS:
+        most = SEARCHED_HYPERPARAMETERS
+        yield f"{len(names)} hyperparameters are searched; at most {most} can be."
     for name, count in names.items():
         if count > 1:
             yield f"The hyperparameter {name} has {count} ranges."
@@ -114,10 +109,9 @@ def _of_definition(request: dict[str, Any], definition: dict[str, Any]) -> Itera
     categorical = len(ranges.get(CATEGORICAL, ()))
     if strategy == "Grid" and not 0 < categorical == len(names):
         yield "The Grid strategy searches categorical hyperparameters, and only those."
-    metric = objective_for(request, definition)["MetricName"]
-    known = [
-        each["Name"] for each in definition["AlgorithmSpecification"].get("MetricDefinitions", ())
-    ]
+    metric = objective_metric(request, definition)["MetricName"]
+    defined = definition["AlgorithmSpecification"].get("MetricDefinitions", ())
+    known = [each["Name"] for each in defined]
     if metric not in known:
         yield (
             f"The objective metric for the hyperparameter tuning job, [{metric}], isn't valid for "
@@ -125,7 +119,7 @@ def _of_definition(request: dict[str, Any], definition: dict[str, Any]) -> Itera
         )
 
 
-def _of_spot(definition: Record) -> Iterator[str]:
+def _spot_problems(definition: Record) -> Iterator[str]:
     if not definition.get("EnableManagedSpotTraining"):
         return
     condition = definition["StoppingCondition"]

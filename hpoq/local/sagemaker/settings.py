@@ -1,4 +1,4 @@
-"""What the cloud tells the engine about the account it plays."""
+"""Settings of the tuning engine: the account that it simulates, and this machine."""
 
 from __future__ import annotations
 
@@ -6,29 +6,32 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hpo_dispatcher.contract import aws_limits
+
 
 @dataclass(frozen=True, kw_only=True)
 class Quotas:
-    """Service quotas of the account."""
+    """The service quotas that the engine enforces; None means unlimited."""
 
-    tuning_jobs: int = 100
-    training_jobs: int | None = None  # at once, those of tuning jobs included
-    all_instances: int | None = None  # across all training jobs
-    instances: dict[str, int] = field(default_factory=dict)  # type -> training instances
+    tuning_jobs: int = aws_limits.TUNING_JOBS  # running at once
+    training_jobs: int | None = None  # running at once, including those of tuning jobs
+    all_instances: int | None = None  # in use by all running training jobs together
+    instances: dict[str, int] = field(default_factory=dict)  # by instance type
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """The account, and the machine it runs on."""
+    """The account, its limits, and the interpreter of the training scripts."""
 
     region: str
     account: str
     interpreter: Path  # runs the training scripts
     quotas: Quotas = Quotas()
-    calls_per_second: float | None = None  # of one operation, before the API throttles it
-    memory_mib: int | None = None  # the most a training job may take on each of its instances
-    processes: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))  # at once
+    calls_per_second: float | None = None  # per operation; None disables throttling
+    memory_mib: int | None = None  # limit of a training job on each of its instances
+    # The number of training jobs that run at once.
+    processes: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
 
     def arn(self, kind: str, name: str) -> str:
-        """ARNs of tuning and training jobs are lower-case."""
+        """Return the ARN of a tuning or training job; SageMaker writes its name in lower case."""
         return f"arn:aws:sagemaker:{self.region}:{self.account}:{kind}/{name.lower()}"

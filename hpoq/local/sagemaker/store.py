@@ -1,11 +1,11 @@
-"""Tuning and training jobs on disk, so that a killed cloud goes on where it was."""
+"""The tuning and training jobs on disk, so that a killed cloud can resume them."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,8 @@ ORDERS = {"Name": "key", "CreationTime": "created", "Status": "status"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """Which records a listing shows, and in which order."""
+class JobFilter:
+    """The records that a listing shows, and their order."""
 
     status: str | None = None
     name_contains: str | None = None
@@ -45,8 +45,8 @@ class Wanted:
     descending: bool = False
 
     def conditions(self) -> tuple[str, list[str | float]]:
-        """The WHERE clause and its values."""
-        asked: dict[str, str | float | None] = {
+        """Return the WHERE clause and its values."""
+        possible: dict[str, str | float | None] = {
             "status = ?": self.status,
             "instr(key, ?) > 0": self.name_contains and self.name_contains.lower(),
             "created >= ?": self.created_after,
@@ -55,158 +55,174 @@ class Wanted:
             "modified <= ?": self.modified_before,
             "tuning_job = ?": self.tuning_job and self.tuning_job.lower(),
         }
-        given = {text: value for text, value in asked.items() if value is not None}
+        given = {text: value for text, value in possible.items() if value is not None}
         return " AND ".join(given) or "1", list(given.values())
 
 
-class Store:
-    """SQLite behind a lock; names are unique whatever their case."""
+class _Database:
+    """A SQLite connection that any thread may use."""
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        self._database = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
-        self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
-        self._database.executescript(_SCHEMA)
+        self._connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+        self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
+        self._connection.executescript(_SCHEMA)
 
-    def add_tuning_job(self, record: Record) -> bool:
-        """False if the name is taken."""
-        name = record["HyperParameterTuningJobName"]
-        status = record["HyperParameterTuningJobStatus"]
-        return self._add("tuning_jobs", name, status, record)
-
-    def add_training_job(self, record: Record) -> bool:
-        """False if the name is taken."""
-        tuning_job = record.get("_tuning_job", "")
-        status = record["TrainingJobStatus"]
-        return self._add("training_jobs", record["TrainingJobName"], status, record, tuning_job)
-
-    def _add(
-        self, table: str, name: str, status: str, record: Record, tuning_job: str | None = None
-    ) -> bool:
-        created, modified = record["CreationTime"], record["LastModifiedTime"]
-        columns = [name.lower(), status, created, modified, json.dumps(record)]
-        names = "key, status, created, modified, record"
-        if tuning_job is not None:
-            columns.append(tuning_job.lower())
-            names += ", tuning_job"
-        marks = ", ".join("?" * len(columns))
-        statement = (
-            f"INSERT OR IGNORE INTO {table} (sequence, {names}) "  # noqa: S608  our own words
-            f"VALUES ((SELECT COALESCE(MAX(sequence), -1) + 1 FROM {table}), {marks})"
-        )
+    def execute(self, statement: str, *values: str | float) -> int:
+        """Run one statement and return the number of changed rows."""
         with self._lock:
-            return self._database.execute(statement, columns).rowcount == 1
+            return self._connection.execute(statement, values).rowcount
 
-    def save_tuning_job(self, record: Record) -> None:
-        """Replace a record."""
-        name = record["HyperParameterTuningJobName"].lower()
-        status, modified = record["HyperParameterTuningJobStatus"], record["LastModifiedTime"]
-        values = (status, modified, json.dumps(record), name)
-        statement = "UPDATE tuning_jobs SET status = ?, modified = ?, record = ? WHERE key = ?"
+    def execute_all(self, statement: str, rows: Iterable[Sequence[str]]) -> None:
+        """Run one statement for each row of values."""
         with self._lock:
-            self._database.execute(statement, values)
+            self._connection.executemany(statement, rows)
 
-    def save_training_job(self, record: Record) -> None:
-        """Replace a record."""
-        name = record["TrainingJobName"].lower()
-        values = (record["TrainingJobStatus"], record["LastModifiedTime"], json.dumps(record), name)
-        statement = "UPDATE training_jobs SET status = ?, modified = ?, record = ? WHERE key = ?"
+    def rows(self, statement: str, *values: str | float) -> list[tuple[Any, ...]]:
+        """Return the rows that a query finds."""
         with self._lock:
-            self._database.execute(statement, values)
-
-    def tuning_job(self, name: str) -> Record | None:
-        """By name, in any case."""
-        return self._one("SELECT record FROM tuning_jobs WHERE key = ?", name.lower())
-
-    def training_job(self, name: str) -> Record | None:
-        """By name, in any case."""
-        return self._one("SELECT record FROM training_jobs WHERE key = ?", name.lower())
-
-    def tuning_jobs(self, statuses: Iterable[str] = ()) -> list[Record]:
-        """In the order of their creation; of the given statuses, or all."""
-        wanted = list(statuses)
-        marks = f"WHERE status IN ({', '.join('?' * len(wanted))})" if wanted else ""
-        statement = f"SELECT record FROM tuning_jobs {marks} ORDER BY sequence"  # noqa: S608
-        return self._all(statement, *wanted)
-
-    def count_tuning_jobs(self, statuses: Iterable[str]) -> int:
-        """How many there are."""
-        wanted = list(statuses)
-        marks = ", ".join("?" * len(wanted))
-        statement = f"SELECT COUNT(*) FROM tuning_jobs WHERE status IN ({marks})"  # noqa: S608
-        with self._lock:
-            return int(self._database.execute(statement, wanted).fetchone()[0])
-
-    def training_jobs(self, tuning_job: str | None = None) -> list[Record]:
-        """In the order of their creation; of one tuning job, or all."""
-        if tuning_job is None:
-            return self._all("SELECT record FROM training_jobs ORDER BY sequence")
-        statement = "SELECT record FROM training_jobs WHERE tuning_job = ? ORDER BY sequence"
-        return self._all(statement, tuning_job.lower())
-
-    def tuning_job_page(self, wanted: Wanted, first: int, size: int) -> list[Record]:
-        """A part of the tuning jobs wanted."""
-        return self._page("tuning_jobs", wanted, first, size)
-
-    def training_job_page(self, wanted: Wanted, first: int, size: int) -> list[Record]:
-        """A part of the training jobs wanted."""
-        return self._page("training_jobs", wanted, first, size)
-
-    def _page(self, table: str, wanted: Wanted, first: int, size: int) -> list[Record]:
-        where, values = wanted.conditions()
-        way = "DESC" if wanted.descending else "ASC"
-        statement = (
-            f"SELECT record FROM {table} WHERE {where} "  # noqa: S608  our own words
-            f"ORDER BY {ORDERS[wanted.order]} {way}, key {way} LIMIT ? OFFSET ?"
-        )
-        return self._all(statement, *values, size, first)
-
-    def tag(self, arn: str, tags: Mapping[str, str]) -> None:
-        """Add or replace tags."""
-        rows = [(arn, key, value) for key, value in tags.items()]
-        with self._lock:
-            self._database.executemany("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", rows)
-
-    def untag(self, arn: str, keys: Iterable[str]) -> None:
-        """Remove tags."""
-        with self._lock:
-            self._database.executemany(
-                "DELETE FROM tags WHERE arn = ? AND key = ?", [(arn, key) for key in keys]
-            )
-
-    def delete_tuning_job(self, name: str) -> None:
-        """Forget it; fine if there is none."""
-        with self._lock:
-            self._database.execute("DELETE FROM tuning_jobs WHERE key = ?", (name.lower(),))
-
-    def tags(self, arn: str) -> dict[str, str]:
-        """Of one resource."""
-        statement = "SELECT key, value FROM tags WHERE arn = ? ORDER BY key"
-        with self._lock:
-            return dict(self._database.execute(statement, (arn,)).fetchall())
-
-    def all_tags(self) -> dict[str, dict[str, str]]:
-        """Of every resource that has some."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT arn, key, value FROM tags ORDER BY key"
-            ).fetchall()
-        found: dict[str, dict[str, str]] = {}
-        for arn, key, value in rows:
-            found.setdefault(arn, {})[key] = value
-        return found
+            return self._connection.execute(statement, values).fetchall()
 
     def close(self) -> None:
-        """Nothing more will be written."""
         with self._lock:
-            self._database.close()
+            self._connection.close()
 
-    def _one(self, statement: str, *values: str) -> Record | None:
-        rows = self._all(statement, *values)
-        return rows[0] if rows else None
 
-    def _all(self, statement: str, *values: str | float) -> list[Record]:
-        with self._lock:
-            rows = self._database.execute(statement, values).fetchall()
-        return [json.loads(row[0]) for row in rows]
+class JobTable:
+    """The records of one kind of job. Job names are unique ignoring case."""
+
+    def __init__(self, database: _Database, table: str, name_field: str, status_field: str) -> None:
+        self._database = database
+        self._table = table
+        self._name_field = name_field
+        self._status_field = status_field
+
+    def add(self, record: Record) -> bool:
+        """Store a new record; return False if a job of that name exists."""
+        columns = {
+            "key": record[self._name_field].lower(),
+            "status": record[self._status_field],
+            "created": record["CreationTime"],
+            "modified": record["LastModifiedTime"],
+            "record": json.dumps(record),
+            **self._more_columns(record),
+        }
+        marks = ", ".join("?" * len(columns))
+        statement = (
+            f"INSERT OR IGNORE INTO {self._table} (sequence, {', '.join(columns)}) "  # noqa: S608
+            f"VALUES ((SELECT COALESCE(MAX(sequence), -1) + 1 FROM {self._table}), {marks})"
+        )
+        return self._database.execute(statement, *columns.values()) == 1
+
+    def _more_columns(self, record: Record) -> dict[str, str]:
+        return {}
+
+    def save(self, record: Record) -> None:
+        """Replace the record of a job that exists."""
+        statement = f"UPDATE {self._table} SET status = ?, modified = ?, record = ? WHERE key = ?"  # noqa: S608
+        status, modified = record[self._status_field], record["LastModifiedTime"]
+        key = record[self._name_field].lower()
+        self._database.execute(statement, status, modified, json.dumps(record), key)
+
+    def get(self, name: str) -> Record | None:
+        """Return the record of a job by its name in any case, or None."""
+        records = self._records("WHERE key = ?", name.lower())
+        return records[0] if records else None
+
+    def all(self) -> list[Record]:
+        """Return every record in the order of creation."""
+        return self._records("ORDER BY sequence")
+
+    def with_status(self, statuses: Sequence[str]) -> list[Record]:
+        """Return the records with one of these statuses, in the order of creation."""
+        marks = ", ".join("?" * len(statuses))
+        return self._records(f"WHERE status IN ({marks}) ORDER BY sequence", *statuses)
+
+    def count(self, statuses: Sequence[str]) -> int:
+        """Return how many jobs have one of these statuses."""
+        marks = ", ".join("?" * len(statuses))
+        statement = f"SELECT COUNT(*) FROM {self._table} WHERE status IN ({marks})"  # noqa: S608
+        return int(self._database.rows(statement, *statuses)[0][0])
+
+    def page(self, job_filter: JobFilter, first: int, size: int) -> list[Record]:
+        """Return ``size`` of the records that a filter selects, beginning with number ``first``."""
+        where, values = job_filter.conditions()
+        direction = "DESC" if job_filter.descending else "ASC"
+        order = f"{ORDERS[job_filter.order]} {direction}, key {direction}"
+        clauses = f"WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
+        return self._records(clauses, *values, size, first)
+
+    def delete(self, name: str) -> None:
+        """Delete the record of a job, if it exists."""
+        self._database.execute(f"DELETE FROM {self._table} WHERE key = ?", name.lower())  # noqa: S608
+
+    def _records(self, clauses: str, *values: str | float) -> list[Record]:
+        statement = f"SELECT record FROM {self._table} {clauses}"  # noqa: S608  our own names
+        return [json.loads(row[0]) for row in self._database.rows(statement, *values)]
+
+
+class TrainingJobTable(JobTable):
+    """The records of training jobs, including those of tuning jobs."""
+
+    def __init__(self, database: _Database) -> None:
+        super().__init__(database, "training_jobs", "TrainingJobName", "TrainingJobStatus")
+
+    def _more_columns(self, record: Record) -> dict[str, str]:
+        return {"tuning_job": record.get("_tuning_job", "").lower()}
+
+    def of_tuning_job(self, name: str) -> list[Record]:
+        """Return the training jobs of a tuning job in the order of creation."""
+        return self._records("WHERE tuning_job = ? ORDER BY sequence", name.lower())
+
+    def standalone(self) -> list[Record]:
+        """Return the training jobs that belong to no tuning job, in the order of creation."""
+        return self.of_tuning_job("")
+
+
+class TagTable:
+    """The tags of jobs, by ARN."""
+
+    def __init__(self, database: _Database) -> None:
+        self._database = database
+
+    def add(self, arn: str, tags: Mapping[str, str]) -> None:
+        """Add tags to a resource, or replace their values."""
+        rows = [(arn, key, value) for key, value in tags.items()]
+        self._database.execute_all("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", rows)
+
+    def remove(self, arn: str, keys: Iterable[str]) -> None:
+        """Remove tags from a resource."""
+        rows = [(arn, key) for key in keys]
+        self._database.execute_all("DELETE FROM tags WHERE arn = ? AND key = ?", rows)
+
+    def of(self, arn: str) -> dict[str, str]:
+        """Return the tags of one resource."""
+        statement = "SELECT key, value FROM tags WHERE arn = ? ORDER BY key"
+        return dict(self._database.rows(statement, arn))
+
+    def all(self) -> dict[str, dict[str, str]]:
+        """Return the tags of every tagged resource, by ARN."""
+        tags: dict[str, dict[str, str]] = {}
+        for arn, key, value in self._database.rows("SELECT arn, key, value FROM tags ORDER BY key"):
+            tags.setdefault(arn, {})[key] = value
+        return tags
+
+
+class Store:
+    """The SQLite file that holds all jobs and their tags."""
+
+    def __init__(self, file: Path) -> None:
+        self._database = _Database(file)
+        self.tuning_jobs = JobTable(
+            self._database,
+            "tuning_jobs",
+            "HyperParameterTuningJobName",
+            "HyperParameterTuningJobStatus",
+        )
+        self.training_jobs = TrainingJobTable(self._database)
+        self.tags = TagTable(self._database)
+
+    def close(self) -> None:
+        """Close the file; nothing can be stored afterwards."""
+        self._database.close()

@@ -1,4 +1,4 @@
-"""Putting the parts of the cloud's process together."""
+"""The composition root of the cloud's process."""
 
 from __future__ import annotations
 
@@ -12,89 +12,91 @@ from ministack.core import lambda_runtime
 
 from hpoq.local.lifecycle.home import Home
 from hpoq.local.lifecycle.processes import wait_until
-from hpoq.local.ministack_patches import (
-    alarms,
-    batch_actions,
-    condition_keys,
-    encryption,
-    functions,
-    speed,
-)
+from hpoq.local.ministack_patches.batch_actions import authorize_batches_by_single_action
+from hpoq.local.ministack_patches.condition_keys import add_condition_keys
+from hpoq.local.ministack_patches.encryption import accept_default_kms_key
+from hpoq.local.ministack_patches.functions import patch_functions
+from hpoq.local.ministack_patches.metric_alarms import accept_metric_expressions
+from hpoq.local.ministack_patches.root_credentials import accept_only_root_key
+from hpoq.local.ministack_patches.speed import speed_up
 from hpoq.local.sagemaker import EngineSettings, Quotas, SageMakerEndpoint
-from hpoq.local.server.authorization import trust_no_other_root
-from hpoq.local.server.gateway import Front
-from hpoq.local.server.internal_calls import Inside
-from hpoq.local.server.sagemaker_ports import ports
-from hpoq.local.server.sagemaker_service import SageMaker
+from hpoq.local.server.gateway import Gateway
+from hpoq.local.server.internal_calls import InternalCalls
+from hpoq.local.server.sagemaker_ports import ministack_ports
+from hpoq.local.server.sagemaker_service import SageMakerService
 from hpoq.local.server.service import Service
-from hpoq.local.server.service_quotas import CALLS, MEMORY, ServiceQuotas, named
+from hpoq.local.server.service_quotas import CALLS, MEMORY, ServiceQuotasService, aws_quotas
 from hpoq.local.server.settings import ServerSettings
 from hpoq.local.server.snapshots import Snapshots
 
-FUNCTIONS_MAY_TAKE = 10.0  # seconds to finish what they are doing at a `down`
+FUNCTION_TIMEOUT = 10.0  # seconds for which `down` waits for running functions
 
 
 @dataclass(frozen=True)
 class CloudParts:
-    """What serves, and what the process has to do besides."""
+    """The parts of the cloud that the server's main loop uses."""
 
-    front: Front  # the ASGI application
+    gateway: Gateway
     snapshots: Snapshots
-    finish: Callable[[], None]  # ends all work that was begun; requests are still answered
+    finish: Callable[[], None]  # ends training jobs and functions while requests are answered
 
 
-def assemble(home: Home, settings: ServerSettings, tell_ready: Callable[[], None]) -> CloudParts:
-    """Build the cloud.
+def assemble(home: Home, settings: ServerSettings, on_ready: Callable[[], None]) -> CloudParts:
+    """Patch ministack and build the cloud.
 
     Args:
-        home: where everything lies.
+        home: the cloud's folder.
         settings: what ``up`` decided.
-        tell_ready: called once requests are answered.
+        on_ready: called when the cloud answers requests.
     """
-    logging.getLogger("persistence").setLevel(logging.WARNING)  # a line a service a snapshot
-    trust_no_other_root(settings.access_key_id)
-    alarms.accept_expressions()
-    encryption.use_the_default_key()
-    batch_actions.use_the_single_actions()
-    condition_keys.know_more_keys()
-    speed.quicken()
-    interpreters = {name: Path(path) for name, path in settings.function_interpreters.items()}
-    functions.run_with(interpreters, Path(tempfile.gettempdir()) / "layers")
+    logging.getLogger("persistence").setLevel(logging.WARNING)  # it logs each service's snapshot
+    _patch_ministack(settings)
     endpoint = _endpoint(home, settings)
-    quotas = ServiceQuotas(
-        region=settings.region, account=settings.account, values=dict(named(settings.quotas))
+    quotas = ServiceQuotasService(
+        region=settings.region, account=settings.account, values=aws_quotas(settings.quotas)
     )
     snapshots = Snapshots()
 
     def start() -> None:
         endpoint.start()
-        tell_ready()
+        on_ready()
 
     def finish() -> None:
         endpoint.close()
-        # A dispatcher killed in the middle of a cycle would keep its lease for minutes.
-        wait_until(lambda: lambda_runtime.workers_in_use() == 0, FUNCTIONS_MAY_TAKE)
+        # A dispatcher that is killed during a cycle would keep its lease for minutes.
+        wait_until(lambda: lambda_runtime.workers_in_use() == 0, FUNCTION_TIMEOUT)
         lambda_runtime.reset()
 
-    services: list[Service] = [SageMaker(endpoint), quotas]
-    front = Front(services, on_start=start, on_change=snapshots.change)
-    return CloudParts(front, snapshots, finish)
+    services: list[Service] = [SageMakerService(endpoint), quotas]
+    gateway = Gateway(services, on_start=start, on_change=snapshots.request)
+    return CloudParts(gateway, snapshots, finish)
+
+
+def _patch_ministack(settings: ServerSettings) -> None:
+    accept_only_root_key(settings.access_key_id)
+    accept_metric_expressions()
+    accept_default_kms_key()
+    authorize_batches_by_single_action()
+    add_condition_keys()
+    speed_up()
+    interpreters = {name: Path(path) for name, path in settings.function_interpreters.items()}
+    patch_functions(interpreters, Path(tempfile.gettempdir()) / "layers")
 
 
 def _endpoint(home: Home, settings: ServerSettings) -> SageMakerEndpoint:
-    inside = Inside(settings.account, settings.region)
+    calls = InternalCalls(settings.account, settings.region)
     engine = EngineSettings(
         region=settings.region,
         account=settings.account,
         interpreter=Path(settings.interpreter),
-        quotas=_quotas(settings),
+        quotas=_engine_quotas(settings),
         calls_per_second=settings.quotas.get(CALLS),
         memory_mib=settings.quotas.get(MEMORY),
     )
-    return SageMakerEndpoint(home.path, ports(inside), engine)
+    return SageMakerEndpoint(home.path, ministack_ports(calls), engine)
 
 
-def _quotas(settings: ServerSettings) -> Quotas:
+def _engine_quotas(settings: ServerSettings) -> Quotas:
     given = settings.quotas
     return Quotas(
         tuning_jobs=given["tuning_jobs"],

@@ -1,4 +1,4 @@
-"""Who may do what: our own endpoints ask ministack's IAM, as ministack's services do."""
+"""Authorization of our own services by ministack's IAM."""
 
 from __future__ import annotations
 
@@ -12,39 +12,22 @@ from ministack.core import iam_evaluator
 from ministack.core.responses import set_request_account_id, set_request_region
 from ministack.core.router import extract_access_key_id, extract_region
 from ministack.core.sigv4 import decode_header_value
-from ministack.services import sts
 
-from hpoq.local.server.service import Check
+from hpoq.local.server.service import RequiredPermission
 
 Scope = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why a call does not happen."""
+class AccessDenied:
+    """The error of a call that is not authorized."""
 
     code: str
     message: str
 
 
-def trust_no_other_root(access_key_id: str) -> None:
-    """Only the key made at `up`, properly signed, is the account's root.
-
-    ministack takes ``test``, any twelve digits and no key at all for the root user and never
-    checks the root's signature. But whoever may call this account may run code as the user
-    who started it, and every user of this machine can reach the port.
-    """
-
-    def is_root(key: str) -> bool:
-        return key == access_key_id
-
-    iam_evaluator.is_root_access_key = is_root
-    sts.is_root_access_key = is_root
-    iam_evaluator._is_root_key = lambda _: False  # so that its signature is verified, too
-
-
 class Caller:
-    """Whoever sent a request: its signature and what its policies allow."""
+    """The sender of a request, whose signature and policies are checked."""
 
     def __init__(self, scope: Scope) -> None:
         headers = _headers(scope)
@@ -59,39 +42,41 @@ class Caller:
             scope["method"], raw_path.decode("latin-1"), query, scope["headers"]
         )
 
-    def refusal(self, service: str, checks: Sequence[Check], body: bytes) -> Refusal | None:
-        """The first thing this caller may not do, or None: go ahead."""
+    def denial(
+        self, service: str, permissions: Sequence[RequiredPermission], body: bytes
+    ) -> AccessDenied | None:
+        """Return the error of the first permission that the caller lacks, or None."""
         iam_evaluator.pin_signed_body(body)
-        for check in checks:
+        for permission in permissions:
             result = iam_evaluator.enforce(
                 self._key,
-                check.action,
+                permission.action,
                 service,
                 self._region,
-                resource_arn=check.resource,
-                service_context=dict(check.keys),
+                resource_arn=permission.resource,
+                service_context=dict(permission.condition_keys),
             )
             if result is not None:
-                return _refusal(result, check)
+                return _denial(result, permission)
         return None
 
 
-def _refusal(result: Any, check: Check) -> Refusal:
+def _denial(result: Any, permission: RequiredPermission) -> AccessDenied:
     if isinstance(result, iam_evaluator.AuthError):
-        return Refusal(_CODES.get(result.code, result.code), result.message)
+        return AccessDenied(_ERROR_CODES.get(result.code, result.code), result.message)
     because = (
         "with an explicit deny in an identity-based policy"
         if result.decision == "Deny"
-        else f"because no identity-based policy allows the {check.action} action"
+        else f"because no identity-based policy allows the {permission.action} action"
     )
-    return Refusal(
+    return AccessDenied(
         "AccessDeniedException",
-        f"User: {result.principal_arn} is not authorized to perform: {check.action} "
-        f"on resource: {check.resource} {because}",
+        f"User: {result.principal_arn} is not authorized to perform: {permission.action} "
+        f"on resource: {permission.resource} {because}",
     )
 
 
-_CODES = {
+_ERROR_CODES = {
     "SignatureDoesNotMatch": "InvalidSignatureException",
     "InvalidClientTokenId": "UnrecognizedClientException",
     "MissingAuthenticationToken": "MissingAuthenticationTokenException",

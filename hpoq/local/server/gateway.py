@@ -1,4 +1,4 @@
-"""The one port: SageMaker and Service Quotas are ours, all else is ministack's."""
+"""The gateway: routes requests to our own services or to ministack."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 
 import ministack.app
 
-from hpoq.local.server.authorization import Caller, Refusal, Scope
-from hpoq.local.server.service import Answer, Service
+from hpoq.local.server.authorization import Caller, Scope
+from hpoq.local.server.service import HttpResponse, Service
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-# ministack's own switches ask for no credentials: one of them empties the whole account.
+# ministack's administrative paths require no credentials. One of them deletes all state.
 CLOSED = ("/_ministack/", "/_localstack/", "/_aws/")
 HEALTH = "/_ministack/health"
 JSON = "application/x-amz-json-1.1"
 
 
-class Front:
-    """The ASGI application."""
+class Gateway:
+    """The ASGI application behind the cloud's port."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Front:
         self._on_change = on_change
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection's request, or the server's own start and stop."""
+        """Handle one request, or the start and stop of the server."""
         match scope["type"]:
             case "lifespan":
                 await self._lifespan(scope, receive, send)
@@ -48,46 +48,43 @@ class Front:
                 await ministack.app.app(scope, receive, send)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ours starts when ministack, which it uses, has."""
+        """Start our own services after ministack, which they use."""
 
-        async def sending(message: Message) -> None:
+        async def send_after_start(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 await asyncio.to_thread(self._on_start)
             await send(message)
 
-        await ministack.app.app(scope, receive, sending)
+        await ministack.app.app(scope, receive, send_after_start)
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         if path.startswith(CLOSED) and path != HEALTH:
-            await _send(send, _error(403, "AccessDenied", f"{path} is closed here"))
+            await _send(send, _error(403, "AccessDenied", f"{path} is disabled"))
             return
         target = _header(scope, b"x-amz-target")
         service = next((each for each in self._services if target.startswith(each.prefix)), None)
         if service:
-            answer = await self._answer(service, target, scope, receive)
-            await _send(send, answer)
+            response = await self._response(service, target, scope, receive)
+            await _send(send, response)
         else:
             await ministack.app.app(scope, receive, send)
         if path != HEALTH:
             self._on_change()
 
-    async def _answer(
+    async def _response(
         self, service: Service, target: str, scope: Scope, receive: Receive
-    ) -> Answer:
+    ) -> HttpResponse:
         caller = Caller(scope)
         body = await _body(receive)
-        refusal = caller.refusal(service.name, service.checks(target, body), body)
-        if refusal:
-            return _refused(refusal)
+        permissions = service.required_permissions(target, body)
+        denial = caller.denial(service.name, permissions, body)
+        if denial:
+            return _error(400, denial.code, denial.message)
         return await asyncio.to_thread(service.handle, target, body)
 
 
-def _refused(refusal: Refusal) -> Answer:
-    return _error(400, refusal.code, refusal.message)
-
-
-def _error(status: int, code: str, message: str) -> Answer:
+def _error(status: int, code: str, message: str) -> HttpResponse:
     body = json.dumps({"__type": code, "message": message}).encode()
     return status, [("content-type", JSON)], body
 
@@ -105,11 +102,11 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(chunks)
 
 
-async def _send(send: Send, answer: Answer) -> None:
-    status, headers, body = answer
-    named = {name.lower(): value for name, value in headers}
-    named.setdefault("x-amzn-requestid", str(uuid.uuid4()))
-    named["content-length"] = str(len(body))
-    raw = [(name.encode(), value.encode()) for name, value in named.items()]
+async def _send(send: Send, response: HttpResponse) -> None:
+    status, headers, body = response
+    complete = {name.lower(): value for name, value in headers}
+    complete.setdefault("x-amzn-requestid", str(uuid.uuid4()))
+    complete["content-length"] = str(len(body))
+    raw = [(name.encode(), value.encode()) for name, value in complete.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

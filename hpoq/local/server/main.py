@@ -1,7 +1,7 @@
-"""The cloud's own process: ministack, the SageMaker endpoint and one TLS port.
+"""The cloud's process: ministack, the SageMaker endpoint and one TLS port.
 
-Started by ``hpoq.local.lifecycle.launch`` in the cloud's environment, never by hand. Its settings
-come in ``server.json``, because Lambda functions inherit the environment of this process.
+``hpoq.local.lifecycle.launch`` starts it in the cloud's Python environment. Its settings are in
+``server.json`` rather than in variables, which Lambda functions would inherit.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from typing import Any
 from hpoq.local.lifecycle.home import Home
 from hpoq.local.server.settings import ServerSettings
 
-KEEP_ALIVE = 75  # seconds, as ministack's own server
-# Seconds for a client to say goodbye at the end; asyncio's 30 would outlast any patience, and a
-# client that idles between two calls never does.
-PARTING = 0.5
+KEEP_ALIVE = 75  # seconds, as in ministack's own server
+# Seconds for TLS shutdown when the cloud stops. asyncio waits 30 seconds by default, and clients
+# that keep an idle connection never answer.
+TLS_SHUTDOWN_TIMEOUT = 0.5
 
 
 def main(home: Path) -> None:
-    """Serve until SIGTERM or SIGINT, then stop all that was started and store the state."""
+    """Serve until SIGTERM or SIGINT, then stop all jobs and functions and store the state."""
     where = Home(home)
-    _held = where.hold()  # for as long as this process lives
+    _lock = where.hold()  # as long as this process runs
     settings = ServerSettings(**json.loads(where.settings.read_text()))
     from hpoq.local.lifecycle import certificates
 
     certificates.ensure(where)
-    constants.SSL_SHUTDOWN_TIMEOUT = PARTING  # hypercorn has no setting for it
+    constants.SSL_SHUTDOWN_TIMEOUT = TLS_SHUTDOWN_TIMEOUT  # hypercorn has no setting
     asyncio.run(_serve(where, settings))
 
 
@@ -42,7 +42,7 @@ async def _serve(home: Home, settings: ServerSettings) -> None:
 
     from hpoq.local.server.assembly import assemble
 
-    cloud = assemble(home, settings, lambda: _tell_ready(settings.ready))
+    cloud = assemble(home, settings, lambda: _report_ready(settings.ready))
     config = Config()
     config.bind = [f"fd://{settings.listener}"]
     config.certfile, config.keyfile = str(home.certificate), str(home.key)
@@ -50,28 +50,28 @@ async def _serve(home: Home, settings: ServerSettings) -> None:
     config.graceful_timeout = 1
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_without_noise)
+    loop.set_exception_handler(_ignore_lost_connections)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
-    async def stopped() -> None:
+    async def stop_requested() -> None:
         await stopping.wait()
-        await asyncio.to_thread(cloud.finish)  # while requests are still answered
+        await asyncio.to_thread(cloud.finish)  # requests are still answered
 
     task = asyncio.create_task(cloud.snapshots.run())
-    await serve(cloud.front, config, shutdown_trigger=stopped)
+    await serve(cloud.gateway, config, shutdown_trigger=stop_requested)
     task.cancel()
     logging.shutdown()
-    os._exit(0)  # all is stored; ministack's threads may still wait in long polls
+    os._exit(0)  # the state is stored; ministack's threads may still wait in long polls
 
 
-def _without_noise(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Clients that are killed do not say goodbye; that is nothing to report."""
+def _ignore_lost_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log errors of the loop, except for connections that clients dropped."""
     if not isinstance(context.get("exception"), TimeoutError | ConnectionError):
         loop.default_exception_handler(context)
 
 
-def _tell_ready(descriptor: int) -> None:
-    """Let ``up`` return."""
+def _report_ready(descriptor: int) -> None:
+    """Tell the launcher that the cloud answers requests."""
     os.write(descriptor, b"ready\n")
     os.close(descriptor)

@@ -1,4 +1,4 @@
-"""SageMaker behind the cloud's port: the tuning engine, and IAM in front of it."""
+"""The SageMaker service: the SageMaker endpoint and the permissions of its requests."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpoq.local.sagemaker import SageMakerEndpoint
-from hpoq.local.server.service import Answer, Check
+from hpoq.local.server.service import HttpResponse, RequiredPermission
 
 PASSED_TO = {"iam:passedtoservice": "sagemaker.amazonaws.com"}
 
 
-class SageMaker:
-    """The endpoint as a ``Service`` of the front."""
+class SageMakerService:
+    """The SageMaker endpoint as a service of the gateway."""
 
     prefix = "SageMaker."
     name = "sagemaker"
@@ -21,28 +21,28 @@ class SageMaker:
     def __init__(self, endpoint: SageMakerEndpoint) -> None:
         self._endpoint = endpoint
 
-    def checks(self, target: str, body: bytes) -> Sequence[Check]:
-        """The action itself, tagging what it creates, and passing each role it names."""
+    def required_permissions(self, target: str, body: bytes) -> Sequence[RequiredPermission]:
+        """Return the permissions for the action, its tags, and the roles that it passes."""
         operation = target.removeprefix(self.prefix)
         resource = self._endpoint.resource_arn(target, body)
         tags = _tags(body)
-        needed = [Check(f"sagemaker:{operation}", resource, tags)]
+        needed = [RequiredPermission(f"sagemaker:{operation}", resource, tags)]
         if tags and operation.startswith("Create"):
-            needed.append(Check("sagemaker:AddTags", resource, tags))
+            needed.append(RequiredPermission("sagemaker:AddTags", resource, tags))
         roles = self._endpoint.role_arns(target, body)
-        return needed + [Check("iam:PassRole", role, PASSED_TO) for role in roles]
+        return needed + [RequiredPermission("iam:PassRole", role, PASSED_TO) for role in roles]
 
-    def handle(self, target: str, body: bytes) -> Answer:
-        """Whatever the engine says."""
+    def handle(self, target: str, body: bytes) -> HttpResponse:
+        """Return the endpoint's response."""
         return self._endpoint.handle(target, body)
 
 
 def _tags(body: bytes) -> Mapping[str, Any]:
-    """A request's tags as IAM's condition keys."""
+    """Return the tags of a request as condition keys of IAM."""
     try:
         tags = {tag["Key"]: tag["Value"] for tag in json.loads(body or b"{}").get("Tags", ())}
     except (ValueError, TypeError, KeyError, AttributeError):
-        return {}  # malformed: the engine will say so
+        return {}  # the endpoint will reject the malformed body
     if not tags:
         return {}
     named = {f"aws:requesttag/{key}".lower(): value for key, value in tags.items()}

@@ -1,4 +1,4 @@
-"""What a service of ours is to the front: targets, permissions, answers."""
+"""The interface between the gateway and our own services."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-Answer = tuple[int, Sequence[tuple[str, str]], bytes]
+HttpResponse = tuple[int, Sequence[tuple[str, str]], bytes]
 """Status, headers and body."""
 
 
 @dataclass(frozen=True)
-class Check:
+class RequiredPermission:
     """One permission that a call needs."""
 
     action: str
     resource: str = "*"
-    keys: Mapping[str, Any] = field(default_factory=dict)  # condition keys in lower case
+    condition_keys: Mapping[str, Any] = field(default_factory=dict)  # names in lower case
 
 
 class Service(Protocol):
-    """Addressed by ``X-Amz-Target``."""
+    """An AWS service whose requests have an ``X-Amz-Target`` header."""
 
     prefix: str  # of its targets
-    name: str  # IAM's
+    name: str  # in IAM actions
 
-    def checks(self, target: str, body: bytes) -> Sequence[Check]:
-        """The permissions a request needs."""
+    def required_permissions(self, target: str, body: bytes) -> Sequence[RequiredPermission]:
+        """Return the permissions that a request needs."""
 
-    def handle(self, target: str, body: bytes) -> Answer:
-        """Answer it; may block."""
+    def handle(self, target: str, body: bytes) -> HttpResponse:
+        """Answer a request. May block."""

@@ -1,27 +1,26 @@
-"""AWS Service Quotas for SageMaker, as far as a reader of quotas needs it.
+"""The reading operations of AWS Service Quotas for SageMaker, which ministack lacks.
 
-ministack has no such service. The values are the ones the SageMaker endpoint enforces, so
-what a client reads is what it meets.
+The values are those that the SageMaker endpoint enforces.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo_dispatcher.contract import aws_limits
-from hpoq.local.server.service import Answer, Check
+from hpoq.local.server.service import HttpResponse, RequiredPermission
 
 _NAMES = {
     "tuning_jobs": aws_limits.TUNING_JOBS_QUOTA,
     "training_jobs": aws_limits.TRAINING_JOBS_QUOTA,
     "instances": aws_limits.ALL_INSTANCES_QUOTA,
 }
-# Limits of the endpoint that AWS does not list as quotas.
+# Limits of the endpoint that are not service quotas on AWS.
 CALLS, MEMORY = "api_calls_per_second", "memory_mib"
-SETTINGS = (*_NAMES, CALLS, MEMORY)  # besides instance types
+SETTINGS = (*_NAMES, CALLS, MEMORY)  # quotas of `up`, besides instance types
 KNOWN_CODES = {
     aws_limits.instances_quota("ml.m5.xlarge"): "L-CCE2AFA6",
     aws_limits.ALL_INSTANCES_QUOTA: "L-00C91CB5",
@@ -30,8 +29,8 @@ PAGE = 100
 Json = dict[str, Any]
 
 
-class ServiceQuotas:
-    """Answers the reading operations from a mapping of quota names to values."""
+class ServiceQuotasService:
+    """The Service Quotas service, from a mapping of quota names to values."""
 
     prefix = "ServiceQuotasV20190624."
     name = "servicequotas"
@@ -40,12 +39,12 @@ class ServiceQuotas:
         self._arn = f"arn:aws:servicequotas:{region}:{account}:{aws_limits.QUOTA_SERVICE}/"
         self._quotas = [self._quota(name, value) for name, value in sorted(values.items())]
 
-    def checks(self, target: str, body: bytes) -> Sequence[Check]:
-        """Reading quotas knows no resource."""
-        return [Check(f"servicequotas:{target.removeprefix(self.prefix)}")]
+    def required_permissions(self, target: str, body: bytes) -> Sequence[RequiredPermission]:
+        """Return the permission for the action, which applies to all resources."""
+        return [RequiredPermission(f"servicequotas:{target.removeprefix(self.prefix)}")]
 
-    def handle(self, target: str, body: bytes) -> Answer:
-        """Status, headers and body of the answer to one request."""
+    def handle(self, target: str, body: bytes) -> HttpResponse:
+        """Answer one request."""
         status, answer = self._answer(target.removeprefix(self.prefix), json.loads(body or b"{}"))
         headers = [("content-type", "application/x-amz-json-1.1")]
         return status, headers, json.dumps(answer).encode()
@@ -60,11 +59,15 @@ class ServiceQuotas:
                 return self._page(request)
             case "GetServiceQuota" | "GetAWSDefaultServiceQuota":
                 return self._one(request.get("QuotaCode", ""))
-        return 400, _error("UnknownOperationException", f"{operation} is not supported here")
+        return 400, _error(
+            "UnknownOperationException", f"{operation} is not supported by this endpoint"
+        )
 
     def _page(self, request: Json) -> tuple[int, Json]:
         if request.get("ServiceCode") != aws_limits.QUOTA_SERVICE:
-            return 400, _error("NoSuchResourceException", "There are quotas of sagemaker only")
+            return 400, _error(
+                "NoSuchResourceException", "Only the service code sagemaker has quotas"
+            )
         first = int(request.get("NextToken") or 0)
         last = first + int(request.get("MaxResults") or PAGE)
         answer: Json = {"Quotas": self._quotas[first:last]}
@@ -91,11 +94,13 @@ class ServiceQuotas:
         }
 
 
-def named(quotas: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """AWS's names for quotas as settings spell them: ``tuning_jobs``, ``ml.m5.xlarge``."""
-    for key, value in quotas.items():
-        if key not in (CALLS, MEMORY):
-            yield (_NAMES.get(key) or aws_limits.instances_quota(key)), value
+def aws_quotas(quotas: Mapping[str, int]) -> dict[str, int]:
+    """Return quotas by their names on AWS, given by their names in settings."""
+    return {
+        _NAMES.get(key) or aws_limits.instances_quota(key): value
+        for key, value in quotas.items()
+        if key not in (CALLS, MEMORY)
+    }
 
 
 def _code(name: str) -> str:

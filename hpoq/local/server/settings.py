@@ -1,4 +1,4 @@
-"""What the cloud's process is told by whoever starts it."""
+"""The settings of the cloud's process, which the launcher writes to ``server.json``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
-    """What ``up`` tells the process it starts."""
+    """The account to serve, and how to serve it."""
 
     account: str
     region: str
     access_key_id: str
     listener: int  # file descriptor of the listening socket
-    ready: int  # file descriptor to write to once the port answers
+    ready: int  # file descriptor to write to when the port answers
     interpreter: str  # runs training jobs
     function_interpreters: Mapping[str, str] = field(default_factory=dict)
     quotas: Mapping[str, int] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""Keeping the account's state on disk while it runs, so that a kill loses a moment at most.
+"""Snapshots of the account's state, so that a killed cloud loses only its last changes.
 
-ministack writes its state when it stops, and S3 objects at once. Here the rest is written
-soon after each change, too, in proportion: never more than a fiftieth of the time.
+ministack stores S3 objects at once and its other state when it stops. This module also stores the
+other state about a second after a change, using at most a fiftieth of the time.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from ministack.services import lambda_svc
 
 logger = logging.getLogger(__name__)
 
-SOON = 1.0  # seconds from a change to the first write
-SHARE = 50  # seconds of peace for each second of writing
+DELAY = 1.0  # seconds from a change to the snapshot
+PAUSE_FACTOR = 50  # seconds without snapshots for each second of writing one
 State = Callable[[], Mapping[str, object] | None]
 
 
 class Snapshots:
-    """Writes what changed; runs on the loop that serves requests, as handlers do."""
+    """A writer of snapshots, on the loop that serves requests, as ministack's handlers expect."""
 
     def __init__(self) -> None:
         self._changed = asyncio.Event()
         self._functions: Hashable = None
 
-    def change(self) -> None:
-        """Something may have changed; from any thread."""
+    def request(self) -> None:
+        """Request a snapshot because the state may have changed. Any thread may call it."""
         loop = ministack.app._MAIN_LOOP
         loop.call_soon_threadsafe(self._changed.set)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Write requested snapshots until cancelled."""
         while True:
             await self._changed.wait()
-            await asyncio.sleep(SOON)
+            await asyncio.sleep(DELAY)
             self._changed.clear()
             began = time.monotonic()
             self.save()
-            await asyncio.sleep((time.monotonic() - began) * SHARE)
+            await asyncio.sleep((time.monotonic() - began) * PAUSE_FACTOR)
 
     def save(self) -> None:
-        """Each service's state, whole or not at all."""
+        """Write the state of each service atomically."""
         for name, state in ministack.app._build_persistence_save_dict().items():
             if name == "lambda":
                 self._save_functions(state)
@@ -53,16 +53,16 @@ class Snapshots:
                 self._save(name, state)
 
     def _save_functions(self, state: State) -> None:
-        """Functions and layers are large, and change with a deployment only."""
-        functions = _functions()
+        """Write functions and layers, which are large, only if a deployment changed them."""
+        functions = _functions_version()
         if functions != self._functions and self._save("lambda", state):
             self._functions = functions
 
     def _save(self, name: str, state: State) -> bool:
         try:
             content = state()
-        except RuntimeError as error:  # changed by a thread while it was copied
-            logger.debug("%s changes too fast to be saved: %s", name, error)
+        except RuntimeError as error:  # a thread changed the state while it was copied
+            logger.debug("the state of %s changed while it was saved: %s", name, error)
             self._changed.set()
             return False
         if content:
@@ -70,8 +70,8 @@ class Snapshots:
         return True
 
 
-def _functions() -> Hashable:
-    """Differs from the last one when a function or a layer has changed."""
+def _functions_version() -> Hashable:
+    """Return a value that differs when a function or a layer has changed."""
     functions = frozenset(
         (key, str(record.get("config", {}).get("RevisionId")), len(record.get("versions", {})))
         for key, record in lambda_svc._functions._data.items()

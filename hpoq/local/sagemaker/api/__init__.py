@@ -1,1 +1,1 @@
-"""The HTTP side of the SageMaker endpoint."""
+"""The SageMaker API: parses requests, calls the engine, and writes responses."""

@@ -1,4 +1,4 @@
-"""The API's rate limits, for whoever wants to see a client meet them."""
+"""The rate limits of the API, for testing how clients handle throttling."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from collections.abc import Callable
 from hpoq.local.sagemaker.errors import ApiError
 
 
-class Throttle:
-    """Lets so many calls a second of each operation through; a second's worth at once.
+class RateLimiter:
+    """A token bucket for each operation, which holds the calls of one second.
 
     Args:
-        rate: calls a second of one operation; None for any number.
+        rate: calls per second of one operation; None disables the limit.
         clock: seconds, monotonic.
     """
 
     def __init__(self, rate: float | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._clock = clock
-        self._left: dict[str, tuple[float, float]] = {}  # calls left, and when that was
+        self._tokens: dict[str, tuple[float, float]] = {}  # tokens, and the time of the last call
         self._lock = threading.Lock()
 
     def check(self, operation: str) -> None:
         """Count a call.
 
         Raises:
-            ApiError: it is one too many, as SageMaker says it.
+            ApiError: if the call exceeds the rate.
         """
         if self._rate is None:
             return
         with self._lock:
             now = self._clock()
-            left, since = self._left.get(operation, (self._rate, now))
-            left = min(self._rate, left + (now - since) * self._rate)
-            allowed = left >= 1
-            self._left[operation] = (left - 1 if allowed else left, now)
+            tokens, since = self._tokens.get(operation, (self._rate, now))
+            tokens = min(self._rate, tokens + (now - since) * self._rate)
+            allowed = tokens >= 1
+            self._tokens[operation] = (tokens - 1 if allowed else tokens, now)
         if not allowed:
             raise ApiError("ThrottlingException", "Rate exceeded")

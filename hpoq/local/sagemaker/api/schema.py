@@ -1,4 +1,4 @@
-"""Requests and answers by botocore's own description of the SageMaker API."""
+"""Requests and responses, validated by botocore's description of the SageMaker API."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d"}
 
 @lru_cache(maxsize=1)
 def service() -> ServiceModel:
-    """The SageMaker API as botocore ships it."""
+    """Return botocore's description of the SageMaker API."""
     return botocore.session.Session().get_service_model("sagemaker")
 
 
 def members(structure: str) -> list[str]:
-    """Names of a structure's members."""
+    """Return the names of a structure's members."""
     shape: Any = service().shape_for(structure)
     return list(shape.members)
 
 
-def read(target: str, body: bytes) -> tuple[OperationModel, dict[str, Any]]:
-    """The operation and its checked parameters.
+def parse(target: str, body: bytes) -> tuple[OperationModel, dict[str, Any]]:
+    """Return the operation and the validated parameters of a request.
 
     Raises:
-        ApiError: no such operation, or parameters that break the API's description.
+        ApiError: if the operation is unknown or a parameter is invalid.
     """
     name = target.partition(".")[2]
     if name not in service().operation_names:
-        raise ApiError("UnknownOperationException", f"no operation {name}")
+        raise ApiError("UnknownOperationException", f"unknown operation {name}")
     operation = service().operation_model(name)
     try:
         parameters = json.loads(body or b"{}")
@@ -54,39 +54,39 @@ def read(target: str, body: bytes) -> tuple[OperationModel, dict[str, Any]]:
     return operation, parameters
 
 
-def write(operation: OperationModel, answer: dict[str, Any]) -> bytes:
-    """The answer as JSON, cut to the members that the API's description knows.
+def serialize(operation: OperationModel, response: dict[str, Any]) -> bytes:
+    """Return a response as JSON, without the members that the API does not define.
 
     Raises:
-        ApiError: it lacks something, or has it in another form: our mistake, not the caller's.
+        ApiError: if the response is invalid, which is a bug of this endpoint.
     """
     shape = operation.output_shape
     if shape is None:
         return b"{}"
-    known = _known(shape, answer)
-    report = ParamValidator().validate(known, shape)
+    defined = _defined(shape, response)
+    report = ParamValidator().validate(defined, shape)
     if report.has_errors():
         raise ApiError("InternalFailure", report.generate_report(), status=500)
-    return json.dumps(known).encode()
+    return json.dumps(defined).encode()
 
 
-def _known(shape: Shape, value: Any) -> Any:
+def _defined(shape: Shape, value: Any) -> Any:
     if shape.type_name == "structure":
         members = shape.members  # type: ignore[attr-defined]
         return {
-            name: _known(members[name], item)
+            name: _defined(members[name], item)
             for name, item in value.items()
             if name in members and item is not None
         }
     if shape.type_name == "list":
-        return [_known(shape.member, item) for item in value]  # type: ignore[attr-defined]
+        return [_defined(shape.member, item) for item in value]  # type: ignore[attr-defined]
     if shape.type_name == "map":
-        return {name: _known(shape.value, item) for name, item in value.items()}  # type: ignore[attr-defined]
+        return {name: _defined(shape.value, item) for name, item in value.items()}  # type: ignore[attr-defined]
     return value
 
 
 def _problems(shape: Any, value: Any, path: str) -> Iterator[str]:
-    """What ParamValidator leaves to the service: enumerations, patterns, upper bounds."""
+    """Yield what ParamValidator does not check: enumerations, patterns and upper bounds."""
     metadata = shape.metadata
     most = metadata.get("max")
     size = len(value) if isinstance(value, (str, list, dict)) else value

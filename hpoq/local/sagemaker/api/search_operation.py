@@ -10,28 +10,61 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from hpoq.local.sagemaker.api import schema as api_model
+from hpoq.local.sagemaker.api import schema
+from hpoq.local.sagemaker.api.descriptions import (
+    describe_training_job,
+    describe_tuning_job,
+    tag_list,
+)
+from hpoq.local.sagemaker.api.pages import page_of
 from hpoq.local.sagemaker.errors import invalid
+from hpoq.local.sagemaker.store import Store
 
 Record = dict[str, Any]
 ENTITIES = {
     "TrainingJob": "TrainingJob",
     "HyperParameterTuningJob": "HyperParameterTuningJobSearchEntity",
 }
-# Not fields of a job's description, but of what Search finds in it.
-OF_THEIR_OWN = ("Metrics", "HyperParameters", "Tags")
+# Properties that Search derives from a job; the job's description has no such fields.
+DERIVED = ("Metrics", "HyperParameters", "Tags")
 
 
-def found(resource: str, request: Mapping[str, Any], records: Iterable[Record]) -> list[Record]:
-    """The records that a search wants, in its order.
+def search(store: Store, parameters: Record) -> Record:
+    """Return the response of the Search operation.
+
+    Raises:
+        ApiError: if the resource is not supported or the expression is invalid.
+    """
+    resource = parameters["Resource"]
+    match resource:
+        case "TrainingJob":
+            records = [describe_training_job(each) for each in store.training_jobs.all()]
+        case "HyperParameterTuningJob":
+            records = [describe_tuning_job(each) for each in store.tuning_jobs.all()]
+        case _:
+            raise invalid(f"Search for {resource} is not supported by this endpoint.")
+    tags = store.tags.all()
+    for record in records:
+        record["Tags"] = tag_list(tags.get(record[f"{resource}Arn"], {}))
+    selected = select(resource, parameters, records)
+    page, token = page_of(selected, parameters)
+    return {
+        "Results": [{resource: each} for each in page],
+        "NextToken": token,
+        "TotalHits": {"Value": len(selected), "Relation": "EqualTo"},
+    }
+
+
+def select(resource: str, request: Mapping[str, Any], records: Iterable[Record]) -> list[Record]:
+    """Return the records that a search expression selects, in the requested order.
 
     Args:
         resource: a key of ENTITIES.
-        request: of the operation.
-        records: as described, with their tags.
+        request: the parameters of the operation.
+        records: the described jobs, with their tags.
 
     Raises:
-        ApiError: the expression names what no such job has, or cannot be evaluated.
+        ApiError: if the expression names an unknown property or cannot be evaluated.
     """
     expression = request.get("SearchExpression", {})
     _check(resource, expression)
@@ -40,15 +73,15 @@ def found(resource: str, request: Mapping[str, Any], records: Iterable[Record]) 
     _check_name(resource, name)
     descending = request.get("SortOrder", "Descending") == "Descending"
     keyed = [(_key(record, name), record) for record in wanted]
-    known = sorted(
+    with_value = sorted(
         (each for each in keyed if each[0] is not None),
         key=lambda each: each[0] or (),
         reverse=descending,
     )
-    return [record for _, record in known] + [record for key, record in keyed if key is None]
+    return [record for _, record in with_value] + [record for key, record in keyed if key is None]
 
 
-# Checks
+# Validation of expressions
 
 
 def _check(resource: str, expression: Record) -> None:
@@ -73,12 +106,12 @@ def _filters(expression: Record) -> Iterator[Record]:
 
 def _check_name(resource: str, name: str) -> None:
     first = name.partition(".")[0]
-    members = api_model.members(ENTITIES[resource])
-    if first not in members and first not in OF_THEIR_OWN:
+    members = schema.members(ENTITIES[resource])
+    if first not in members and first not in DERIVED:
         raise invalid(f"Unknown property name: {name}. A {resource} has: {', '.join(members)}.")
 
 
-# Evaluation
+# Evaluation of expressions
 
 
 def _holds(expression: Record, record: Record) -> bool:
@@ -91,7 +124,7 @@ def _holds(expression: Record, record: Record) -> bool:
 
 
 def _nested(nested: Record, record: Record) -> bool:
-    """One element of a list meets all filters; their names begin with the list's."""
+    """Return whether one element of a list meets all filters."""
     prefix = nested["NestedPropertyName"]
     return any(
         all(
@@ -123,7 +156,7 @@ def _equal(value: Any, wanted: str) -> bool:
 
 
 def _ordered(compare: Callable[[float, float], bool]) -> Callable[[Any, str], bool]:
-    """Text has no order here."""
+    """Return a comparison of numbers, which is False for text."""
 
     def compared(value: Any, wanted: str) -> bool:
         pair = _numbers(value, wanted)
@@ -144,7 +177,10 @@ COMPARISONS: dict[str, Callable[[Any, str], bool]] = {
 
 
 def _numbers(value: Any, wanted: str) -> tuple[float, float] | None:
-    """Both as numbers; times as seconds. Against a whole number, a hyperparameter counts as one."""
+    """Return both as numbers, times as seconds; None if one of them is text.
+
+    Compared with an integer, a hyperparameter is truncated to an integer.
+    """
     here, there = _number(value), _number(wanted)
     if here is None or there is None:
         return None
@@ -166,7 +202,7 @@ def _number(value: Any) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-# Properties
+# Properties of jobs
 
 
 def _values(record: Record, name: str) -> list[Any]:
@@ -184,7 +220,7 @@ def _values(record: Record, name: str) -> list[Any]:
 
 
 def _walk(value: Any, path: str) -> Iterator[Any]:
-    """All values at a path; where it crosses a list, those of each element."""
+    """Yield all values at a path; at a list, continue with each of its elements."""
     if isinstance(value, list):
         for each in value:
             yield from _walk(each, path)
@@ -197,7 +233,7 @@ def _walk(value: Any, path: str) -> Iterator[Any]:
 
 
 def _key(record: Record, name: str) -> tuple[int, float, str] | None:
-    """Numbers before texts."""
+    """Return a sort key that puts numbers before text."""
     values = _values(record, name)
     if not values:
         return None

@@ -1,1 +1,1 @@
-"""Training jobs: processes laid out as in SageMaker's container."""
+"""Training jobs: processes that find what they would find in SageMaker's container."""

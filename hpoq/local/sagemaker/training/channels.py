@@ -1,4 +1,4 @@
-"""A training job's inputs: from S3 into the folders of its channels."""
+"""The input channels of a training job: S3 objects as files in the channels' folders."""
 
 from __future__ import annotations
 
@@ -13,95 +13,100 @@ from urllib.parse import urlparse
 from hpoq.local.sagemaker.ports import ObjectStore, StoredObject
 
 Record = Mapping[str, Any]
-# Of every file in the cache: one that a trial wrote to in spite of its mode has another.
-UNTOUCHED = 10**18  # nanoseconds since the epoch
+# Modification time of every cached file, in nanoseconds since the epoch. A script that changed
+# a cached file, in spite of its mode, also changed this time.
+UNTOUCHED = 10**18
 
 
 class ContainerError(Exception):
-    """The job cannot start; the text is its failure reason."""
+    """A reason why a training job cannot start; the text is its failure reason."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where inputs come from.
+    """The inputs of training jobs: S3, and a cache of the objects read before.
 
     Args:
         objects: S3.
-        cache: files already copied, by object version: trials share their inputs.
+        cache: folder of cached files, by object version; all training jobs share it.
     """
 
     objects: ObjectStore
     cache: Path
 
-    def lay_out(self, channel: Record, target: Path, host: int, hosts: int) -> None:
+    def fill_channel(self, channel: Record, target: Path, host: int, hosts: int) -> None:
         """Fill a channel's folder on one of several hosts.
 
         Raises:
-            ContainerError: the input cannot be had, or not in this way.
+            ContainerError: if the input does not exist, denies access or is not supported.
         """
         name = channel["ChannelName"]
         if channel.get("InputMode") == "Pipe":
             raise ContainerError(
-                f"ClientError: channel {name} is in Pipe mode, which this endpoint does not have; "
-                "FastFile reads the same objects as files"
+                f"ClientError: channel {name} is in Pipe mode, which this endpoint does not "
+                "support; use FastFile, which provides the same objects as files"
             )
         source = channel["DataSource"].get("S3DataSource")
         if not source:
             raise ContainerError(f"ClientError: channel {name} is not on S3")
         target.mkdir(parents=True, exist_ok=True)
-        found = list(self._found(source, name))
+        found = list(self._objects_of(source, name))
         if not found:
             raise ContainerError(f"ClientError: no S3 objects found under {source['S3Uri']}")
         if source.get("S3DataDistributionType") == "ShardedByS3Key":
             found = found[host::hosts]
-        for bucket, each, where in found:
-            file = target / where
+        for bucket, each, path in found:
+            file = target / path
             if not file.resolve().is_relative_to(target.resolve()):
-                raise ContainerError(f"ClientError: {each.key} leads out of channel {name}")
+                raise ContainerError(
+                    f"ClientError: the path of {each.key} is outside of channel {name}"
+                )
             file.parent.mkdir(parents=True, exist_ok=True)
             self.link(bucket, each, file)
 
-    def _found(self, source: Record, channel: str) -> Iterator[tuple[str, StoredObject, str]]:
-        """Buckets, objects, and their places in the channel."""
+    def _objects_of(self, source: Record, channel: str) -> Iterator[tuple[str, StoredObject, str]]:
+        """Yield bucket, object and path in the channel of each input object."""
         match source["S3DataType"]:
             case "S3Prefix":
-                bucket, prefix = place(source["S3Uri"])
+                bucket, prefix = bucket_and_key(source["S3Uri"])
                 for each in self._files(bucket, prefix):
-                    yield bucket, each, within(prefix, each.key)
+                    yield bucket, each, path_in_channel(prefix, each.key)
             case "ManifestFile":
-                yield from self._of_manifest(source["S3Uri"])
+                yield from self._objects_of_manifest(source["S3Uri"])
             case kind:
                 raise ContainerError(
-                    f"ClientError: channel {channel} is of {kind}, which this endpoint does not "
-                    "have; S3Prefix and ManifestFile are"
+                    f"ClientError: channel {channel} has type {kind}, which this endpoint does "
+                    "not support; use S3Prefix or ManifestFile"
                 )
 
-    def _of_manifest(self, uri: str) -> Iterator[tuple[str, StoredObject, str]]:
-        """``[{"prefix": "s3://bucket/folder/"}, "relative/path", ...]``, as SageMaker reads it."""
+    def _objects_of_manifest(self, uri: str) -> Iterator[tuple[str, StoredObject, str]]:
+        """Parse ``[{"prefix": "s3://bucket/folder/"}, "relative/path", ...]``."""
         try:
             entries = json.loads(self.text(uri))
             head, *names = entries
-            bucket, prefix = place(head["prefix"])
+            bucket, prefix = bucket_and_key(head["prefix"])
         except (ValueError, TypeError, KeyError):
             raise ContainerError(
-                f'ClientError: {uri} is no manifest: [{{"prefix": "s3://..."}}, "path", ...]'
+                f"ClientError: {uri} is not a valid manifest: expected "
+                '[{"prefix": "s3://..."}, "path", ...]'
             ) from None
         for name in names:
-            match = [each for each in self._files(bucket, prefix + name) if _is(each, prefix, name)]
+            key = prefix + name
+            match = [each for each in self._files(bucket, key) if each.key == key]
             if not match:
-                raise ContainerError(f"ClientError: no S3 object s3://{bucket}/{prefix}{name}")
+                raise ContainerError(f"ClientError: no S3 object s3://{bucket}/{key}")
             yield bucket, match[0], name
 
     def _files(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
-        """What is no folder's marker."""
+        """Yield the objects under a prefix, without the markers of folders."""
         listed = self.listed(bucket, prefix)
         return (each for each in listed if not each.key.endswith("/"))
 
     def listed(self, bucket: str, prefix: str) -> list[StoredObject]:
-        """Every object under a prefix.
+        """Return every object under a prefix.
 
         Raises:
-            ContainerError: no bucket, or no permission.
+            ContainerError: if the bucket does not exist or denies access.
         """
         try:
             return list(self.objects.objects(bucket, prefix))
@@ -109,28 +114,28 @@ class Inputs:
             raise ContainerError(f"ClientError: s3://{bucket}/{prefix}: {error}") from None
 
     def text(self, uri: str) -> str:
-        """The content of one object."""
+        """Return the content of one object."""
         return self.cached(uri, "manifest").read_text()
 
     def cached(self, uri: str, what: str) -> Path:
-        """One object as a file, to be read only.
+        """Return one object as a read-only file.
 
         Raises:
-            ContainerError: there is none.
+            ContainerError: if the object does not exist; the reason calls it ``what``.
         """
-        bucket, key = place(uri)
+        bucket, key = bucket_and_key(uri)
         found = [each for each in self.listed(bucket, key) if each.key == key]
         if not found:
             raise ContainerError(f"ClientError: no {what} at {uri}")
         return self._copy(bucket, found[0])
 
     def link(self, bucket: str, each: StoredObject, target: Path) -> None:
-        """An object as a file of its own name that costs no space."""
+        """Create ``target`` as a hard link to an object's cached file, which uses no space."""
         target.unlink(missing_ok=True)
         os.link(self._copy(bucket, each), target)
 
     def _copy(self, bucket: str, each: StoredObject) -> Path:
-        """One copy per version of an object, however many trials read it."""
+        """Return the cached file of an object's version, downloading it the first time."""
         file = self.cache / bucket / each.etag.strip('"') / Path(each.key).name
         if file.exists() and file.stat().st_mtime_ns == UNTOUCHED:
             return file
@@ -146,19 +151,15 @@ class Inputs:
         return file
 
 
-def place(uri: str) -> tuple[str, str]:
-    """Bucket and key."""
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """Split an S3 URI into bucket and key."""
     parts = urlparse(uri)
     return parts.netloc, parts.path.lstrip("/")
 
 
-def within(prefix: str, key: str) -> str:
-    """Where an object lies in its channel: a prefix that names a folder is that folder."""
+def path_in_channel(prefix: str, key: str) -> str:
+    """Return the path of an object in its channel, relative to the prefix's last folder."""
     rest = key[len(prefix) :]
     if rest.startswith("/") or (rest and prefix.endswith("/")):
         return rest.lstrip("/")
     return key[prefix.rfind("/") + 1 :]
-
-
-def _is(each: StoredObject, prefix: str, name: str) -> bool:
-    return each.key == prefix + name

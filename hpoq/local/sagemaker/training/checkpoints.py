@@ -1,4 +1,4 @@
-"""A training job's checkpoints, kept on S3 while it writes them."""
+"""The checkpoints of a training job, which are copied to S3 while it writes them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hpoq.local.sagemaker.training.channels import ContainerError, Inputs, place
-from hpoq.local.sagemaker.training.programs import checkpoint_folder
+from hpoq.local.sagemaker.training.channels import ContainerError, Inputs, bucket_and_key
+from hpoq.local.sagemaker.training.programs.environment import checkpoint_folder
 
 Record = Mapping[str, Any]
-EVERY = 1.0  # seconds between two looks
-UPLOADING = ".sagemaker-uploading"  # SageMaker's own marks, which scripts know to pass over
+UPLOAD_INTERVAL = 1.0  # seconds
+UPLOADING = ".sagemaker-uploading"  # SageMaker's mark of unfinished files; scripts write it, too
 
 
 class Checkpoints:
-    """What lies in the checkpoint folder of one job, and on S3; nothing where none is asked for.
+    """The checkpoint folder of one training job and its copy on S3.
 
-    In a tuning job every training job has its own folder below ``S3Uri``.
+    Does nothing for a job without CheckpointConfig. In a tuning job, each training job has a
+    folder of its own under ``S3Uri``.
     """
 
     def __init__(self, record: Record, ml: Path, inputs: Inputs) -> None:
@@ -28,57 +29,64 @@ class Checkpoints:
             self._uri = f"{self._uri}/{record['TrainingJobName']}"
         self._folder = checkpoint_folder(record, ml)
         self._inputs = inputs
-        self._stored: dict[Path, tuple[int, int]] = {}
-        self._next = 0.0
+        self._uploaded: dict[Path, tuple[int, int]] = {}
+        self._next_upload = 0.0
 
     def restore(self) -> None:
-        """Bring back what an earlier attempt left.
+        """Download the checkpoints of an earlier attempt.
 
         Raises:
-            ContainerError: the bucket cannot be had.
+            ContainerError: if the bucket does not exist or denies access.
         """
         if not self._uri:
             return
-        bucket, prefix = place(self._uri + "/")
+        bucket, prefix = bucket_and_key(self._uri + "/")
         for each in self._inputs.listed(bucket, prefix):
             name = each.key[len(prefix) :]
             if not name or name.endswith("/"):
                 continue
             file = self._folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            self._inputs.objects.read(bucket, each.key, file)  # its own: scripts append to it
-            self._stored[file] = _version(file)
+            # A copy, not a link into the cache: scripts append to their checkpoints.
+            self._inputs.objects.read(bucket, each.key, file)
+            self._uploaded[file] = _version(file)
 
-    def store(self, *, now: bool = False) -> None:
-        """Send what is new; now, or once in a while.
+    def upload(self, *, now: bool = False) -> None:
+        """Upload new and changed files, unless the last upload was less than a second ago.
+
+        Args:
+            now: upload even if the last upload was less than a second ago.
 
         Raises:
-            ContainerError: the bucket cannot be had.
+            ContainerError: if the bucket does not exist or denies access.
         """
-        if not self._uri or (not now and time.monotonic() < self._next):
+        if not self._uri or (not now and time.monotonic() < self._next_upload):
             return
-        self._next = time.monotonic() + EVERY
-        bucket, prefix = place(self._uri + "/")
+        self._next_upload = time.monotonic() + UPLOAD_INTERVAL
+        bucket, prefix = bucket_and_key(self._uri + "/")
         for file in _files(self._folder):
             if not file.is_file() or UPLOADING in file.name:
                 continue
             try:
                 version = _version(file)
-                if self._stored.get(file) == version:
+                if self._uploaded.get(file) == version:
                     continue
                 key = prefix + file.relative_to(self._folder).as_posix()
                 self._inputs.objects.write(bucket, key, file)
-                self._stored[file] = version
+                self._uploaded[file] = version
             except FileNotFoundError as error:
-                if file.exists():  # so it is the bucket that does not
+                if file.exists():  # so the bucket is missing
                     raise ContainerError(f"ClientError: {self._uri}: {error}") from None
             except PermissionError as error:
                 raise ContainerError(f"ClientError: {self._uri}: {error}") from None
 
 
 def _files(folder: Path) -> list[Path]:
-    """In order; unlike ``rglob`` it passes over folders that the script takes away meanwhile."""
-    return sorted(Path(place) / name for place, _, names in os.walk(folder) for name in names)
+    """Return all files in order.
+
+    Unlike ``Path.rglob``, ``os.walk`` skips folders that the script deletes in the meantime.
+    """
+    return sorted(Path(path) / name for path, _, names in os.walk(folder) for name in names)
 
 
 def _version(file: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""A training job's folder, laid out as SageMaker lays out its container below /opt/ml."""
+"""The folders of a training job, laid out like those under /opt/ml in SageMaker's container."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from hpoq.local.sagemaker.training.channels import Inputs
-from hpoq.local.sagemaker.training.programs import (
+from hpoq.local.sagemaker.training.programs.environment import (
     Host,
-    Program,
     checkpoint_folder,
     host_name,
     input_data_config,
-    program_of,
     resource_config,
 )
+from hpoq.local.sagemaker.training.programs.program import Program, program_of
 
 Record = Mapping[str, Any]
 FOLDERS = ("code", "model", "output/data", "input/config", "input/data")
@@ -27,34 +26,34 @@ FOLDERS = ("code", "model", "output/data", "input/config", "input/data")
 
 @dataclass(frozen=True)
 class Container:
-    """Places of one instance of a training job."""
+    """The folder of one instance of a training job."""
 
     root: Path  # stands for the container's /
 
     @property
     def ml(self) -> Path:
-        """/opt/ml."""
+        """The folder that stands for /opt/ml."""
         return self.root / "opt" / "ml"
 
     @property
     def log(self) -> Path:
-        """Standard output and error of the training process."""
+        """The file that receives the training process's output and errors."""
         return self.root / "output.log"
 
     def failure(self) -> str:
-        """What the script left in output/failure; empty if nothing."""
+        """Return the text that the script wrote to output/failure, or an empty string."""
         file = self.ml / "output" / "failure"
         return file.read_text(errors="replace").strip()[:1000] if file.exists() else ""
 
-    def clear(self) -> None:
-        """Drop the folder's bulk: thousands of trials share this disk."""
+    def delete_folders(self) -> None:
+        """Delete all folders and keep the log: thousands of training jobs share the disk."""
         for folder in self.root.iterdir() if self.root.exists() else ():
             if folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def containers(folder: Path, record: Record) -> list[Container]:
-    """One for each instance."""
+    """Return one container for each instance of a training job."""
     count = instances(record)
     if count == 1:
         return [Container(folder)]
@@ -62,7 +61,7 @@ def containers(folder: Path, record: Record) -> list[Container]:
 
 
 def instances(record: Record) -> int:
-    """How many instances a training job asks for."""
+    """Return how many instances a training job requests."""
     resources = record["ResourceConfig"]
     groups = resources.get("InstanceGroups", ())
     return sum(group["InstanceCount"] for group in groups) or resources.get("InstanceCount") or 1
@@ -71,17 +70,17 @@ def instances(record: Record) -> int:
 def prepare(
     container: Container, record: Record, host: Host, inputs: Inputs, python: Path
 ) -> Program:
-    """Fill the folders; what is to be run.
+    """Fill the folders of one host and return the program that it runs.
 
     Args:
-        container: where.
+        container: the host's folders.
         record: the training job as described.
-        host: which of its instances.
-        inputs: where its channels come from.
-        python: runs scripts.
+        host: the instance of the training job.
+        inputs: the source of its channels.
+        python: the interpreter of its scripts.
 
     Raises:
-        ContainerError: the script or an input cannot be had.
+        ContainerError: if the script or an input does not exist or denies access.
     """
     for name in FOLDERS:
         (container.ml / name).mkdir(parents=True, exist_ok=True)
@@ -90,7 +89,7 @@ def prepare(
     for channel in record.get("InputDataConfig", ()):
         name = channel["ChannelName"]
         channels[name] = container.ml / "input" / "data" / name
-        inputs.lay_out(channel, channels[name], host.number, host.count)
+        inputs.fill_channel(channel, channels[name], host.number, host.count)
     _write_config(container, record, host)
     return program_of(record, host, channels, inputs, python)
 
@@ -108,7 +107,10 @@ def _write_config(container: Container, record: Record, host: Host) -> None:
 
 
 def pack(folders: Iterable[Path], archive: Path) -> None:
-    """What lies in the folders as one archive; of files that several hold, the first counts."""
+    """Write the files of all folders to one archive.
+
+    Where several folders have a file, the archive has it from the first of them.
+    """
     packed: set[str] = set()
     with tarfile.open(archive, "w:gz", compresslevel=1) as file:
         for folder in folders:

@@ -1,4 +1,4 @@
-"""Runs one training job from its record to its model on S3."""
+"""Running one training job, from its record to its model on S3."""
 
 from __future__ import annotations
 
@@ -10,66 +10,49 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpoq.local.sagemaker.built_in_xgboost import is_built_in
 from hpoq.local.sagemaker.ports import Clock, Ports
-from hpoq.local.sagemaker.training import artifacts, memory
+from hpoq.local.sagemaker.training import artifacts
 from hpoq.local.sagemaker.training.channels import ContainerError, Inputs
 from hpoq.local.sagemaker.training.checkpoints import Checkpoints
 from hpoq.local.sagemaker.training.container import Container, containers, prepare
-from hpoq.local.sagemaker.training.log_publisher import Report
-from hpoq.local.sagemaker.training.processes import Processes, Trial
-from hpoq.local.sagemaker.training.programs import Host, Program, is_built_in
+from hpoq.local.sagemaker.training.execution import (
+    INTERRUPTED,
+    Attempt,
+    AttemptLimits,
+    Executor,
+    Outcome,
+    ShouldStop,
+)
+from hpoq.local.sagemaker.training.logs.publisher import LogPublisher
+from hpoq.local.sagemaker.training.processes.process_pool import ProcessPool
+from hpoq.local.sagemaker.training.programs.environment import Host
+from hpoq.local.sagemaker.training.programs.program import Program
 
 Record = dict[str, Any]
-GivesUp = Callable[[float], bool]
-LOOK_EVERY = 0.25  # seconds between two looks at what a training job has said
-# In the Environment of a job with EnableManagedSpotTraining: take its instance away once, then.
+# A variable in the Environment of a job with EnableManagedSpotTraining: the number of seconds
+# after which its instance is taken away, once.
 INTERRUPT = "HPOQ_INTERRUPT_AFTER_SECONDS"
-# Why a job ended that did not end by itself.
-TOO_LONG, TAKEN_AWAY, TOO_BIG = "MaxRuntimeExceeded", "Interrupted", "TooBig"
-
-
-@dataclass(frozen=True)
-class _Ended:
-    """How one attempt ended."""
-
-    status: str  # of the training job
-    reason: str = ""
-    secondary: str = ""  # where it is not the status
-
-    @property
-    def was_interrupted(self) -> bool:
-        return self.secondary == TAKEN_AWAY
-
-
-@dataclass(frozen=True)
-class _Limits:
-    """When an attempt is over, by the monotonic clock, whatever it does."""
-
-    give_up_at: float
-    interrupt_at: float
-    mib: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Job:
+class _Run:
     """One training job while it runs."""
 
-    places: Sequence[Container]
-    report: Report
-    gives_up: GivesUp
-    said: Callable[[Record], None]
+    containers: Sequence[Container]
+    publisher: LogPublisher
+    should_stop: ShouldStop
+    on_progress: Callable[[Record], None]
 
 
-class Training:
-    """The life of training jobs, one call each.
+class TrainingRunner:
+    """A runner of training jobs, one call each.
 
     Args:
-        folder: one folder per training job goes below it.
-        ports: the cloud around.
-        processes: where the scripts run.
-        python: the interpreter that runs them.
-        memory_mib: the most that a training job may take on each of its instances, if there is a
-            limit.
+        folder: parent of the training jobs' folders.
+        ports: the AWS services around the endpoint.
+        python: the interpreter of the training scripts.
+        memory_mib: limit of a training job on each of its instances; None disables it.
         clock: seconds since the epoch.
     """
 
@@ -77,7 +60,6 @@ class Training:
         self,
         folder: Path,
         ports: Ports,
-        processes: Processes,
         *,
         python: Path,
         memory_mib: int | None = None,
@@ -86,238 +68,150 @@ class Training:
         self._folder = folder
         self._inputs = Inputs(ports.objects, folder.parent / "inputs")
         self._ports = ports
-        self._processes = processes
+        self._processes = ProcessPool(python)
+        self._executor = Executor(self._processes)
         self._python = python
         self._memory_mib = memory_mib
         self._clock = clock
-        self._running: dict[str, list[Trial]] = {}
-        self._to_stop: set[str] = set()
 
     def run(
         self,
         record: Record,
-        gives_up: GivesUp = lambda _: False,
-        said: Callable[[Record], None] = lambda _: None,
+        should_stop: ShouldStop = lambda _: False,
+        on_progress: Callable[[Record], None] = lambda _: None,
     ) -> Record:
-        """Block until it has ended; the record with its end in it.
+        """Run a training job, block until it has ended, and return its final record.
 
         Args:
-            record: as described while in progress.
-            gives_up: told each value of the objective metric; True stops the training job.
-            said: told the record at each change of its secondary status that lasts.
+            record: the job as described while in progress.
+            should_stop: receives each value of the objective metric; True stops the job.
+            on_progress: receives the record at each lasting change of its secondary status.
         """
         folder = self._folder / record["TrainingJobName"]
         shutil.rmtree(folder, ignore_errors=True)
-        self._processes.warm_up("xgboost" if _is_xgboost(record) else "torch")
+        built_in = is_built_in(record, record["HyperParameters"])
+        self._processes.warm_up("xgboost" if built_in else "torch")
         record = record | {"TrainingStartTime": self._clock()}
-        job = _Job(
-            places=containers(folder, record),
-            report=Report(self._ports, record, self._clock),
-            gives_up=gives_up,
-            said=said,
+        run = _Run(
+            containers=containers(folder, record),
+            publisher=LogPublisher(self._ports, record, self._clock),
+            should_stop=should_stop,
+            on_progress=on_progress,
         )
         try:
-            record, ended = self._attempts(record, job)
-            if ended.status in ("Completed", "Stopped"):
-                record = self._turned(record, "Uploading")
-                kept = artifacts.keep(record, job.places, self._ports.objects)
-                record = record | {"ModelArtifacts": kept}
+            record, outcome = self._attempts(record, run)
+            if outcome.status in ("Completed", "Stopped"):
+                record = self._with_secondary_status(record, "Uploading")
+                uploaded = artifacts.upload(record, run.containers, self._ports.objects)
+                record = record | {"ModelArtifacts": uploaded}
         except ContainerError as error:
-            ended = _Ended("Failed", str(error))
+            outcome = Outcome("Failed", str(error))
         except OSError as error:
-            ended = _Ended("Failed", f"InternalServerError: {error}")
-        self._to_stop.discard(record["TrainingJobName"])
-        for container in job.places:
-            container.clear()
-        return self._finished(record, job.report, ended)
+            outcome = Outcome("Failed", f"InternalServerError: {error}")
+        self._executor.forget(record["TrainingJobName"])
+        for container in run.containers:
+            container.delete_folders()
+        return self._final_record(record, run.publisher, outcome)
 
     def stop(self, name: str) -> None:
-        """End a running one, or one about to start; it then counts as stopped."""
-        self._to_stop.add(name)
-        for trial in self._running.get(name, ()):
-            self._processes.stop(trial)
+        """Stop a training job that is running or about to start."""
+        self._executor.stop(name)
 
-    def _attempts(self, record: Record, job: _Job) -> tuple[Record, _Ended]:
-        """One, or one more where the instance was taken away."""
-        interrupt_after = _interruption(record)
-        most = record["StoppingCondition"].get("MaxRuntimeInSeconds", 86_400)
-        give_up_at = time.monotonic() + most
+    def close(self) -> None:
+        """Kill every training process and block until all have ended."""
+        self._processes.close()
+
+    def _attempts(self, record: Record, run: _Run) -> tuple[Record, Outcome]:
+        """Make one attempt, and another one if the spot instance was taken away."""
+        interrupt_after = _seconds_until_interruption(record)
+        max_runtime = record["StoppingCondition"].get("MaxRuntimeInSeconds", 86_400)
+        deadline = time.monotonic() + max_runtime
         while True:
-            record = self._turned(record, "Downloading")
-            programs = self._prepared(record, job.places)
-            checkpoints = Checkpoints(record, job.places[0].ml, self._inputs)
+            record = self._with_secondary_status(record, "Downloading")
+            programs = self._prepared(record, run.containers)
+            checkpoints = Checkpoints(record, run.containers[0].ml, self._inputs)
             checkpoints.restore()
-            job.report.follow([container.log for container in job.places])
-            record = self._turned(record, "Training")
-            job.said(record)
-            limits = _Limits(give_up_at, time.monotonic() + interrupt_after, self._memory_mib)
-            ended = self._execute(record["TrainingJobName"], job, programs, checkpoints, limits)
-            checkpoints.store(now=True)
-            if not ended.was_interrupted:
-                return record, ended
+            run.publisher.follow([container.log for container in run.containers])
+            record = self._with_secondary_status(record, "Training")
+            run.on_progress(record)
+            attempt = Attempt(
+                programs=programs,
+                containers=run.containers,
+                publisher=run.publisher,
+                checkpoints=checkpoints,
+                limits=AttemptLimits(
+                    deadline, time.monotonic() + interrupt_after, self._memory_mib
+                ),
+                should_stop=run.should_stop,
+            )
+            outcome = self._executor.run(record["TrainingJobName"], attempt)
+            checkpoints.upload(now=True)
+            if not outcome.was_interrupted:
+                return record, outcome
             interrupt_after = float("inf")
-            record = self._turned(record, TAKEN_AWAY, "Training job interrupted, restarting")
-            job.said(record)
-            for container in job.places:
-                container.clear()
+            message = "Training job interrupted, restarting"
+            record = self._with_secondary_status(record, INTERRUPTED, message)
+            run.on_progress(record)
+            for container in run.containers:
+                container.delete_folders()
                 container.log.unlink(missing_ok=True)
-            record = self._turned(record, "Starting")
+            record = self._with_secondary_status(record, "Starting")
 
-    def _prepared(self, record: Record, places: Sequence[Container]) -> list[Program]:
+    def _prepared(self, record: Record, containers: Sequence[Container]) -> list[Program]:
         port = _free_port()
-        count = len(places)
+        count = len(containers)
         hosts = [
             Host(ml=container.ml, number=number, count=count, port=port)
-            for number, container in enumerate(places)
+            for number, container in enumerate(containers)
         ]
         return [
             prepare(container, record, host, self._inputs, self._python)
-            for container, host in zip(places, hosts, strict=True)
+            for container, host in zip(containers, hosts, strict=True)
         ]
 
-    def _execute(
-        self,
-        name: str,
-        job: _Job,
-        programs: Sequence[Program],
-        checkpoints: Checkpoints,
-        limits: _Limits,
-    ) -> _Ended:
-        trials = [
-            self._processes.start(program, container.log)
-            for program, container in zip(programs, job.places, strict=True)
-        ]
-        self._running[name] = trials
-        if name in self._to_stop:  # asked before there was anything to stop
-            self.stop(name)
-        try:
-            cause = self._watch(trials, job, checkpoints, limits)
-        finally:
-            self._running.pop(name, None)
-        failed = _first_failure(trials)
-        if name in self._to_stop:
-            return _Ended("Stopped")
-        if cause == TOO_BIG:
-            return _Ended("Failed", _too_big(limits.mib or 0))
-        if cause:
-            return _Ended("Stopped", cause, cause)
-        if failed is not None:
-            return _Ended("Failed", _why(trials[failed], job.places[failed]))
-        return _Ended("Stopped" if any(trial.stopped for trial in trials) else "Completed")
-
-    def _watch(
-        self, trials: Sequence[Trial], job: _Job, checkpoints: Checkpoints, limits: _Limits
-    ) -> str:
-        """Until all have ended, passing on what they say; why we ended them, if we did."""
-        cause = ""
-        while running := [trial for trial in trials if not trial.ended.is_set()]:
-            running[0].ended.wait(LOOK_EVERY)
-            heard = [job.gives_up(value) for value in job.report.pass_on()]
-            checkpoints.store()
-            cause = cause or _cause(running, limits)
-            # One instance that fails takes the others down.
-            if cause or any(heard) or _first_failure(trials) is not None:
-                for trial in running:
-                    if not trial.stopped and not trial.ended.is_set():
-                        self._processes.stop(trial)
-        for value in job.report.pass_on(ended=True):
-            job.gives_up(value)  # too late for this one, but others are compared with it
-        return cause
-
-    def _turned(self, record: Record, secondary: str, message: str = "") -> Record:
-        """With another secondary status, and the time of the one before."""
+    def _with_secondary_status(self, record: Record, status: str, message: str = "") -> Record:
+        """Return the record with a new secondary status and the end time of the last one."""
         now = self._clock()
-        *before, last = record["SecondaryStatusTransitions"]
-        here = {"Status": secondary, "StartTime": now, "StatusMessage": message}
+        *earlier, last = record["SecondaryStatusTransitions"]
+        transition = {"Status": status, "StartTime": now, "StatusMessage": message}
         return record | {
-            "SecondaryStatus": secondary,
-            "SecondaryStatusTransitions": [*before, last | {"EndTime": now}, here],
+            "SecondaryStatus": status,
+            "SecondaryStatusTransitions": [*earlier, last | {"EndTime": now}, transition],
             "LastModifiedTime": now,
         }
 
-    def _finished(self, record: Record, report: Report, ended: _Ended) -> Record:
-        record = self._turned(record, ended.secondary or ended.status, ended.reason)
+    def _final_record(self, record: Record, publisher: LogPublisher, outcome: Outcome) -> Record:
+        status = outcome.secondary or outcome.status
+        record = self._with_secondary_status(record, status, outcome.reason)
         end = record["LastModifiedTime"]
         record["SecondaryStatusTransitions"][-1]["EndTime"] = end
         seconds = max(1, round(end - record["TrainingStartTime"]))
-        failed = {"FailureReason": ended.reason[:1024]} if ended.status == "Failed" else {}
+        failed = {"FailureReason": outcome.reason[:1024]} if outcome.status == "Failed" else {}
         return (
             record
             | failed
             | {
-                "TrainingJobStatus": ended.status,
+                "TrainingJobStatus": outcome.status,
                 "TrainingEndTime": end,
                 "TrainingTimeInSeconds": seconds,
                 "BillableTimeInSeconds": seconds,
-                "FinalMetricDataList": report.final_metrics(),
+                "FinalMetricDataList": publisher.final_metrics(),
             }
         )
 
 
-def _cause(running: Sequence[Trial], limits: _Limits) -> str:
-    """Why a training job cannot go on; empty if it can, or has ended."""
-    if all(trial.ended.is_set() for trial in running):
-        return ""
-    now = time.monotonic()
-    if now >= limits.give_up_at:
-        return TOO_LONG
-    if now >= limits.interrupt_at:
-        return TAKEN_AWAY
-    if limits.mib is not None:
-        for trial in running:
-            if trial.pid and memory.of_group(trial.pid) > limits.mib:
-                return TOO_BIG
-    return ""
-
-
-def _is_xgboost(record: Record) -> bool:
-    return is_built_in(record, record["HyperParameters"])
-
-
-def _interruption(record: Record) -> float:
-    """Seconds after which the instance is taken away."""
-    wanted = record.get("Environment", {}).get(INTERRUPT)
-    if wanted is None or not record.get("EnableManagedSpotTraining"):
+def _seconds_until_interruption(record: Record) -> float:
+    """Return the seconds after which the spot instance is taken away; infinity for never."""
+    given = record.get("Environment", {}).get(INTERRUPT)
+    if given is None or not record.get("EnableManagedSpotTraining"):
         return float("inf")
     try:
-        return float(wanted)
+        return float(given)
     except ValueError:
-        raise ContainerError(f"ClientError: {INTERRUPT} is {wanted!r}, no number") from None
+        raise ContainerError(f"ClientError: {INTERRUPT} is not a number: {given!r}") from None
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _first_failure(trials: Sequence[Trial]) -> int | None:
-    for number, trial in enumerate(trials):
-        if trial.ended.is_set() and trial.status != 0 and not trial.stopped:
-            return number
-    return None
-
-
-def _too_big(mib: int) -> str:
-    return (
-        "ClientError: Please use an instance type with more memory, or reduce the size of "
-        f"training data processed on an instance. (The limit of this endpoint is {mib} MiB.)"
-    )
-
-
-def _why(trial: Trial, container: Container) -> str:
-    """The failure reason of a script that failed."""
-    said = container.failure()
-    if said.startswith("ClientError:"):
-        return said
-    how = f"signal {-trial.status}" if trial.status < 0 else f"exit code {trial.status}"
-    return f"AlgorithmError: the script ended with {how}: {said or _tail(container.log)}"
-
-
-def _tail(log: Path) -> str:
-    """The last lines, where a traceback says what happened."""
-    try:
-        lines = log.read_text(errors="replace").strip().splitlines()
-    except FileNotFoundError:
-        return "it printed nothing"
-    return " | ".join(lines[-3:]) or "it printed nothing"

@@ -1,1 +1,1 @@
-"""Tuning jobs: search, early stopping, completion."""
+"""Tuning jobs: search, early stopping, warm start and completion."""

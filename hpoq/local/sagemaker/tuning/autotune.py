@@ -1,7 +1,7 @@
-"""Autotune: what a tuning job leaves open is chosen for it.
+"""Autotune: values for the fields that a tuning job does not set.
 
-SageMaker documents which fields it fills (ranges, limits, early stopping, retries, convergence),
-not with what. What is chosen here is shown by DescribeHyperParameterTuningJob, as there.
+SageMaker documents which fields it fills (ranges, limits, early stopping, retries, convergence)
+but not the values. DescribeHyperParameterTuningJob shows the chosen values, as on AWS.
 https://docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning-autotune.html
 """
 
@@ -14,15 +14,15 @@ from typing import Any
 from hpoq.local.sagemaker.records import definitions_of, ranges_of, searched_names
 
 Record = dict[str, Any]
-AROUND = 10  # a number is searched from a tenth to ten times its hint
-FRACTION = 0.5  # a number between 0 and 1 stays there, and is searched on both sides of this
-JOBS_EACH = 10  # training jobs for each hyperparameter that is searched
+AROUND = 10  # the range of a number is from a tenth of its hint to ten times its hint
+FRACTION = 0.5  # hints between this and 1 get a range below 1 on both sides of the hint
+JOBS_EACH = 10  # training jobs for each searched hyperparameter
 FEWEST, MOST = 20, 200
 RETRIES = 3
 
 
-def completed(request: Record) -> Record:
-    """The request with what Autotune chooses; as it is where Autotune is off."""
+def with_chosen_values(request: Record) -> Record:
+    """Return the request with the values that Autotune chooses, if Autotune is on."""
     if request.get("Autotune", {}).get("Mode") != "Enabled":
         return request
     request = copy.deepcopy(request)
@@ -37,7 +37,7 @@ def completed(request: Record) -> Record:
         wanted = min(MOST, max(FEWEST, JOBS_EACH * searched))
         parallel = config["ResourceLimits"]["MaxParallelTrainingJobs"]
         config["ResourceLimits"].setdefault("MaxNumberOfTrainingJobs", max(wanted, parallel))
-    if config["Strategy"] != "Hyperband":  # which has its own early stopping
+    if config["Strategy"] != "Hyperband":  # Hyperband has its own early stopping
         config.setdefault("TrainingJobEarlyStoppingType", "Auto")
     converged = {"ConvergenceDetected": {"CompleteOnConvergence": "Enabled"}}
     config.setdefault("TuningJobCompletionCriteria", converged)
@@ -45,11 +45,11 @@ def completed(request: Record) -> Record:
 
 
 def _choose_ranges(ranges: Record, definition: Record) -> None:
-    """Ranges around the hints; a hyperparameter that is no number stays at its hint."""
+    """Replace hints by ranges; a hyperparameter that is not a number becomes static."""
     for each in ranges.pop("AutoParameters", ()):
-        kind, found = _range(each["Name"], each["ValueHint"])
+        kind, range_ = _range(each["Name"], each["ValueHint"])
         if kind:
-            ranges.setdefault(kind, []).append(found)
+            ranges.setdefault(kind, []).append(range_)
         else:
             static = definition.setdefault("StaticHyperParameters", {})
             static.setdefault(each["Name"], each["ValueHint"])

@@ -1,4 +1,4 @@
-"""Which running training jobs are not worth finishing, judged by their objective so far."""
+"""Early stopping: which running training jobs are stopped because of their objective so far."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any, Protocol
 
 from hpoq.local.sagemaker.errors import invalid
 
-# The published rule names no minimum; with fewer predecessors a median says nothing.
+# The published rule sets no minimum; the median of fewer predecessors is not meaningful.
 PREDECESSORS = 3
-REDUCTION = 3  # Hyperband's eta: one of three goes on at each rung
+REDUCTION = 3  # Hyperband's eta: one of three training jobs continues at each rung
 DEFAULT_MAX_RESOURCE = 27
 
 
-class Referee(Protocol):
-    """Hears every value of every training job of one tuning job; thread-safe."""
+class EarlyStopping(Protocol):
+    """A rule for all training jobs of one tuning job. Any thread may call it."""
 
-    def gives_up(self, number: int, value: float) -> bool:
-        """Whether the ``number``-th training job is to be stopped after its next value."""
+    def should_stop(self, number: int, value: float) -> bool:
+        """Record the next value of the ``number``-th training job; return whether to stop it."""
 
 
-class Everyone:
-    """Early stopping ``Off``: all go on to the end."""
+class NoEarlyStopping:
+    """Early stopping ``Off``: every training job runs to its end."""
 
-    def gives_up(self, number: int, value: float) -> bool:
-        """Never."""
+    def should_stop(self, number: int, value: float) -> bool:
+        """Return False."""
         return False
 
 
@@ -40,13 +40,13 @@ class MedianRule:
     up to the same step, of the training jobs that were started before it.
     """
 
-    def __init__(self, *, maximise: bool) -> None:
-        self._sign = 1.0 if maximise else -1.0
+    def __init__(self, *, maximize: bool) -> None:
+        self._sign = 1.0 if maximize else -1.0
         self._values: dict[int, list[float]] = defaultdict(list)
         self._lock = threading.Lock()
 
-    def gives_up(self, number: int, value: float) -> bool:
-        """See ``Referee``."""
+    def should_stop(self, number: int, value: float) -> bool:
+        """Record the next value of a training job and return whether to stop the job."""
         with self._lock:
             self._values[number].append(self._sign * value)
             step = len(self._values[number])
@@ -59,58 +59,61 @@ class MedianRule:
 
 
 class Hyperband:
-    """Successive halving without waiting, in brackets of different patience.
+    """Asynchronous successive halving in several brackets.
 
-    A training job is compared at rungs of its bracket (steps growing by three) with all that
-    passed there before it, and goes on if it is among the best third. At ``MaxResource`` steps
-    it has had enough.
+    Each bracket has rungs: steps that grow by a factor of three. At a rung, a training job is
+    compared with all jobs of its bracket that reached the rung before it, and continues if it
+    is among the best third. It stops at ``MaxResource`` steps in any case.
     """
 
-    def __init__(self, *, maximise: bool, least: int, most: int) -> None:
-        self._sign = 1.0 if maximise else -1.0
-        self._most = most
-        self._brackets = _brackets(least, most)
+    def __init__(self, *, maximize: bool, min_resource: int, max_resource: int) -> None:
+        self._sign = 1.0 if maximize else -1.0
+        self._max_resource = max_resource
+        self._brackets = _brackets(min_resource, max_resource)
         self._steps: dict[int, int] = defaultdict(int)
-        self._passed: dict[tuple[int, int], list[float]] = defaultdict(list)
+        self._at_rung: dict[tuple[int, int], list[float]] = defaultdict(list)
         self._lock = threading.Lock()
 
-    def gives_up(self, number: int, value: float) -> bool:
-        """See ``Referee``."""
+    def should_stop(self, number: int, value: float) -> bool:
+        """Record the next value of a training job and return whether to stop the job."""
         bracket = number % len(self._brackets)
         with self._lock:
             self._steps[number] += 1
             step = self._steps[number]
-            if step >= self._most:
+            if step >= self._max_resource:
                 return True
             if step not in self._brackets[bracket]:
                 return False
-            passed = self._passed[bracket, step]
-            passed.append(self._sign * value)
-            best = sorted(passed, reverse=True)[: math.ceil(len(passed) / REDUCTION)]
-        return len(passed) >= REDUCTION and self._sign * value < best[-1]
+            scores = self._at_rung[bracket, step]
+            scores.append(self._sign * value)
+            best = sorted(scores, reverse=True)[: math.ceil(len(scores) / REDUCTION)]
+        return len(scores) >= REDUCTION and self._sign * value < best[-1]
 
 
-def referee(config: Mapping[str, Any], *, maximise: bool) -> Referee:
-    """The one a tuning job's configuration asks for.
+def early_stopping_of(config: Mapping[str, Any], *, maximize: bool) -> EarlyStopping:
+    """Return the early stopping that a HyperParameterTuningJobConfig asks for.
 
     Raises:
-        ApiError: the configuration contradicts itself.
+        ApiError: if the configuration contradicts itself.
     """
-    wants_median = config.get("TrainingJobEarlyStoppingType", "Off") == "Auto"
+    auto = config.get("TrainingJobEarlyStoppingType", "Off") == "Auto"
     if config["Strategy"] != "Hyperband":
-        return MedianRule(maximise=maximise) if wants_median else Everyone()
-    if wants_median:
+        return MedianRule(maximize=maximize) if auto else NoEarlyStopping()
+    if auto:
         raise invalid("TrainingJobEarlyStoppingType must be Off for the Hyperband strategy.")
     resources = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
     least = int(resources.get("MinResource", 1))
     most = int(resources.get("MaxResource", max(least, DEFAULT_MAX_RESOURCE)))
     if least > most:
         raise invalid(f"MinResource {least} is greater than MaxResource {most}.")
-    return Hyperband(maximise=maximise, least=least, most=most)
+    return Hyperband(maximize=maximize, min_resource=least, max_resource=most)
 
 
 def _brackets(least: int, most: int) -> Sequence[frozenset[int]]:
-    """The rungs of each bracket: the first compares early and often, the last not at all."""
+    """Return the rungs of each bracket.
+
+    The first bracket compares from ``least`` steps on; each further one begins a rung later.
+    """
     powers = (least * REDUCTION**power for power in range(64))
     rungs = list(takewhile(lambda rung: rung < most, powers))
     return [frozenset(rungs[start:]) for start in range(len(rungs))] or [frozenset()]

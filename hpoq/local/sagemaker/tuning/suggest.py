@@ -1,4 +1,4 @@
-"""What a tuning job tries next, by Optuna."""
+"""The hyperparameters that a tuning job tries next, suggested by Optuna."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ Values = dict[str, str]  # hyperparameters as the API writes them
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-# SageMaker scales "Auto" by the range; three decades is where it pays.
+# SageMaker does not publish when "Auto" means logarithmic. Here: from three decades on.
 AUTO_LOGARITHMIC = 1000.0
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A hyperparameter that is searched for, and how the API writes its values."""
+    """A searched hyperparameter, and the conversion of its values to the API's text."""
 
     distribution: BaseDistribution
     low: float = 0.0  # of numbers
     high: float = 0.0
-    is_reversed: bool = False  # searched as its distance from 1
+    is_reversed: bool = False  # the search sees the distance from 1
 
     def written(self, value: Any) -> str:
-        """As a hyperparameter; never outside its range, whatever rounding does."""
+        """Return a value as text, limited to the range in spite of rounding."""
         if not self.is_reversed:
             return str(value)
         return str(min(max(1 - value, self.low), self.high))
 
     def read(self, text: str) -> Any:
-        """As the search sees it; None outside the range."""
+        """Parse a value for the search; return None if it is outside the range."""
         value: Any = text
         if not isinstance(self.distribution, CategoricalDistribution):
             try:
@@ -65,37 +65,38 @@ class Parameter:
         return value if self.distribution._contains(internal) else None
 
 
-class Search:
-    """Suggests hyperparameters of one tuning job and learns from what became of them.
+class HyperparameterSearch:
+    """A search that suggests hyperparameters and uses the results of training jobs.
 
-    The same seed gives the same suggestions: of Random and Hyperband whatever runs in parallel,
-    as each depends on its number alone; of Bayesian where the same results are known.
+    The same seed gives the same suggestions. For Random and Hyperband, a suggestion depends only
+    on its number. For Bayesian, it also depends on the results known when it is made.
 
     Args:
         config: HyperParameterTuningJobConfig.
-        ranges: ParameterRanges, from there or from the definition.
-        seed: same seed, same suggestions.
+        ranges: ParameterRanges of the configuration or of a definition.
+        maximize: whether higher values of the objective are better.
+        seed: of the suggestions.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], ranges: Mapping[str, Any], maximise: bool, seed: int
+        self, config: Mapping[str, Any], ranges: Mapping[str, Any], maximize: bool, seed: int
     ) -> None:
         self._strategy, self._seed = config["Strategy"], seed
         self._space = parameters(ranges)
         self._distributions = {name: each.distribution for name, each in self._space.items()}
         self._grid = _grid(ranges) if self._strategy == "Grid" else None
-        direction = StudyDirection.MAXIMIZE if maximise else StudyDirection.MINIMIZE
+        direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
         self._study = optuna.create_study(direction=direction)
-        self._asked: dict[int, int] = {}  # our numbers to Optuna's
+        self._asked: dict[int, int] = {}  # number of the training job -> Optuna's trial number
         self._lock = threading.Lock()
 
     @property
     def size(self) -> int:
-        """How many different training jobs there can be."""
+        """The number of different suggestions."""
         return len(self._grid) if self._grid is not None else sys.maxsize
 
     def ask(self, number: int) -> Values:
-        """Hyperparameters for the ``number``-th training job, from 0."""
+        """Return the hyperparameters of the ``number``-th training job, counted from 0."""
         if self._grid is not None:
             return self._grid[number]
         with self._lock:
@@ -105,7 +106,7 @@ class Search:
         return {name: each.written(trial.params[name]) for name, each in self._space.items()}
 
     def tell(self, number: int, objective: float | None) -> None:
-        """The result of a training job; None if it has none."""
+        """Record the result of a training job; None if it has none."""
         with self._lock:
             trial = self._asked.pop(number, None)
             if trial is None:
@@ -115,19 +116,22 @@ class Search:
             else:
                 self._study.tell(trial, state=TrialState.FAIL)
 
-    def learn(self, values: Mapping[str, str], objective: float) -> None:
-        """A result from elsewhere: a parent, or this job before the cloud was restarted."""
-        self._add(values, state=TrialState.COMPLETE, value=objective)
+    def add_result(self, values: Mapping[str, str], objective: float) -> bool:
+        """Record a result of a parent, or of this tuning job before the cloud restarted.
 
-    def expect(self, number: int, values: Mapping[str, str]) -> None:
-        """A training job that was asked for before the cloud was restarted, and runs again."""
+        Returns:
+            False if the values are outside these ranges, so that the result is not used.
+        """
+        return self._add(values, state=TrialState.COMPLETE, value=objective)
+
+    def add_running(self, number: int, values: Mapping[str, str]) -> None:
+        """Record a training job that started before the cloud restarted and runs again."""
         with self._lock:
             trial = len(self._study.trials)
             if self._add(values, state=TrialState.RUNNING):
                 self._asked[number] = trial
 
     def _add(self, values: Mapping[str, str], **outcome: Any) -> bool:
-        """False if it lies outside these ranges, so that it can teach nothing here."""
         known = {
             name: each.read(values[name]) for name, each in self._space.items() if name in values
         }
@@ -138,20 +142,20 @@ class Search:
         return True
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        """One of its own for each number: how many were drawn before, and when, has no part."""
+        """Return a sampler whose seed depends only on the search's seed and the number."""
         text = f"{self._seed}/{number}".encode()
         seed = int.from_bytes(hashlib.sha256(text).digest()[:4])
         if self._strategy == "Bayesian":
-            # constant_liar: what runs already counts as tried, as parallel searches need it.
+            # constant_liar counts running training jobs as tried, which parallel searches need.
             return optuna.samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True)
         return optuna.samplers.RandomSampler(seed=seed)
 
 
 def parameters(ranges: Mapping[str, Any]) -> dict[str, Parameter]:
-    """By name.
+    """Return the searched hyperparameters by name.
 
     Raises:
-        ApiError: a range is empty or cannot be scaled as asked.
+        ApiError: if a range is empty or cannot have the requested scaling.
     """
     found: dict[str, Parameter] = {}
     for each in ranges.get("CategoricalParameterRanges", ()):
@@ -167,7 +171,7 @@ def _numeric(each: Mapping[str, str], number: type[int] | type[float]) -> Parame
     try:
         low, high = number(each["MinValue"]), number(each["MaxValue"])
     except ValueError:
-        raise invalid(f"{name}: the bounds are no {number.__name__}") from None
+        raise invalid(f"{name}: the bounds are not of type {number.__name__}") from None
     if low > high:
         raise invalid(f"{name}: MinValue {low} is greater than MaxValue {high}")
     if scaling == "Auto":

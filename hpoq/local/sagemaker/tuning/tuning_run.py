@@ -1,4 +1,4 @@
-"""A tuning job while it runs: what is tried next, what has come of it, and when it is enough."""
+"""A tuning job while it runs: its next training job, its counters, and whether it is complete."""
 
 from __future__ import annotations
 
@@ -9,222 +9,225 @@ from functools import partial
 from typing import Any
 
 from hpoq.local.sagemaker.records import (
-    HOLDING,
+    ACTIVE,
     IDENTICAL,
+    default_seed,
     definitions_of,
+    final_objective,
     is_better,
     is_retryable,
-    objective_for,
-    objective_of,
+    objective_metric,
     ranges_of,
-    seed_of,
-    summary,
-    training_job_of,
+    training_job_from,
+    training_job_summary,
 )
-from hpoq.local.sagemaker.tuning.completion import Criteria, since_best
-from hpoq.local.sagemaker.tuning.early_stopping import Referee, referee
-from hpoq.local.sagemaker.tuning.suggest import Search
+from hpoq.local.sagemaker.tuning.completion import CompletionCriteria, count_since_best
+from hpoq.local.sagemaker.tuning.early_stopping import EarlyStopping, early_stopping_of
+from hpoq.local.sagemaker.tuning.suggest import HyperparameterSearch
 
 Record = dict[str, Any]
 UNBOUNDED = 10**9
-COUNTED = {"Completed": "Completed", "Stopped": "Stopped", "Failed": "NonRetryableError"}
-NOTHING_WORKED = "No training job succeeded. Look at the failure reasons of its training jobs."
+COUNTERS = {"Completed": "Completed", "Stopped": "Stopped", "Failed": "NonRetryableError"}
+ALL_FAILED = "No training job succeeded. Look at the failure reasons of its training jobs."
 
 
 @dataclass
-class Branch:
-    """One training job definition, with a search of its own."""
+class TunedDefinition:
+    """One training job definition of a tuning job, with its own search."""
 
-    definition: Record
+    request: Record  # as sent
     objective: Record
-    search: Search
-    referee: Referee
-    criteria: Criteria
-    objectives: list[float] = field(default_factory=list)  # final values, as they came
+    search: HyperparameterSearch
+    early_stopping: EarlyStopping
+    criteria: CompletionCriteria
+    objectives: list[float] = field(default_factory=list)  # final values, oldest first
 
 
 @dataclass
-class Tuning:
-    """Callers hold the engine's lock."""
+class TuningRun:
+    """The state of a running tuning job. Callers hold the engine's lock."""
 
     record: Record
-    branches: list[Branch]
+    definitions: list[TunedDefinition]
     launched: int = 0
     running: set[str] = field(default_factory=set)
-    enough: str = ""  # why nothing more is started, though it was not stopped
+    complete: str = ""  # why no more training jobs start although the job was not stopped
     timer: threading.Timer | None = None
-    _places: list[tuple[int, int]] = field(default_factory=list)  # of a grid
+    # For Grid: the definition and the point of each training job.
+    _grid_places: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.record["HyperParameterTuningJobConfig"]["Strategy"] == "Grid":
-            self._places = list(_interleaved([branch.search.size for branch in self.branches]))
+            sizes = [definition.search.size for definition in self.definitions]
+            self._grid_places = list(_interleaved(sizes))
 
     @property
     def name(self) -> str:
-        """Of the tuning job."""
+        """The name of the tuning job."""
         return str(self.record["HyperParameterTuningJobName"])
 
     @property
     def limits(self) -> Record:
-        """ResourceLimits."""
+        """The ResourceLimits of the tuning job."""
         return dict(self.record["HyperParameterTuningJobConfig"]["ResourceLimits"])
 
     @property
-    def stopping(self) -> bool:
-        """Whether it was told to stop."""
+    def is_stopping(self) -> bool:
+        """Whether StopHyperParameterTuningJob was called."""
         return bool(self.record["HyperParameterTuningJobStatus"] == "Stopping")
 
     @property
-    def wants_more(self) -> bool:
-        """Whether another training job is to be started now."""
+    def can_launch(self) -> bool:
+        """Whether another training job is to start now."""
         most = self.limits.get("MaxNumberOfTrainingJobs", UNBOUNDED)
-        if self._places:
-            most = min(most, len(self._places))
+        if self._grid_places:
+            most = min(most, len(self._grid_places))
         return (
-            not self.stopping
-            and not self.enough
+            not self.is_stopping
+            and not self.complete
             and self.launched < most
             and len(self.running) < self.limits["MaxParallelTrainingJobs"]
         )
 
     def next(self) -> Record:
-        """What the definition and the search say of the next training job."""
+        """Return the fields of the next training job that its definition determines."""
         number = self.launched
         self.launched += 1
-        which, within = self._place(number)
-        branch = self.branches[which]
-        job = training_job_of(branch.definition, branch.objective, branch.search.ask(within))
+        definition, within = self._place(number)
+        values = definition.search.ask(within)
+        job = training_job_from(definition.request, definition.objective, values)
         return job | {"_tuning_job": self.name, "_number": number}
 
-    def gives_up(self, training_job: Record) -> partial[bool]:
-        """What to ask for each value of a training job's objective."""
-        which, within = self._place(training_job["_number"])
-        return partial(self.branches[which].referee.gives_up, within)
+    def early_stopping(self, training_job: Record) -> partial[bool]:
+        """Return the function that decides whether to stop a training job early."""
+        definition, within = self._place(training_job["_number"])
+        return partial(definition.early_stopping.should_stop, within)
 
-    def started(self, training_job: Record) -> None:
-        """Count a training job in."""
+    def count_started(self, training_job: Record) -> None:
+        """Count a training job that starts."""
         self.running.add(training_job["TrainingJobName"])
         self.record["TrainingJobStatusCounters"]["InProgress"] += 1
         self.record["ObjectiveStatusCounters"]["Pending"] += 1
 
-    def ended(self, training_job: Record) -> None:
-        """Count a training job out, and learn from it."""
+    def count_ended(self, training_job: Record) -> None:
+        """Count a training job that has ended, and record its result in the search."""
         self.running.discard(training_job["TrainingJobName"])
         self.record["TrainingJobStatusCounters"]["InProgress"] -= 1
         self.record["ObjectiveStatusCounters"]["Pending"] -= 1
-        which, within = self._place(training_job["_number"])
-        self.branches[which].search.tell(within, objective_of(training_job))
-        self._settle(training_job)
+        definition, within = self._place(training_job["_number"])
+        definition.search.tell(within, final_objective(training_job))
+        self._count_outcome(training_job)
 
-    def resume(self, training_jobs: Iterable[Record]) -> list[Record]:
-        """Count anew what is stored; those that have not ended.
+    def recount(self, training_jobs: Iterable[Record]) -> list[Record]:
+        """Rebuild counters and searches after a restart; return the unfinished training jobs.
 
-        The counters of a killed engine may be one training job behind its records.
+        The stored counters of a killed engine may lag behind its training jobs.
         """
         self.record["TrainingJobStatusCounters"], self.record["ObjectiveStatusCounters"] = zeros()
         self.record.pop("BestTrainingJob", None)
         unfinished = []
         for training_job in training_jobs:
             self.launched += 1
-            which, within = self._place(training_job["_number"])
-            search, value = self.branches[which].search, objective_of(training_job)
-            if training_job["TrainingJobStatus"] in HOLDING:
-                search.expect(within, training_job["_tuned"])
+            definition, within = self._place(training_job["_number"])
+            if training_job["TrainingJobStatus"] in ACTIVE:
+                definition.search.add_running(within, training_job["_tuned"])
                 unfinished.append(training_job)
                 continue
+            value = final_objective(training_job)
             if value is not None:
-                search.learn(training_job["_tuned"], value)
-            self._settle(training_job)
+                definition.search.add_result(training_job["_tuned"], value)
+            self._count_outcome(training_job)
         return unfinished
 
     def conclude(self) -> str:
-        """Its final status, once nothing runs any more."""
+        """Set the final fields once no training job runs, and return the final status."""
         completed = self.record["TrainingJobStatusCounters"]["Completed"]
-        found = any(branch.objectives for branch in self.branches)
+        has_result = any(definition.objectives for definition in self.definitions)
         if self.timer:
             self.timer.cancel()
-        self.record["TuningJobCompletionDetails"] = self._details()
-        if self.stopping:
+        self.record["TuningJobCompletionDetails"] = self._completion_details()
+        if self.is_stopping:
             return "Stopped"
-        if self.enough or found or completed:
+        if self.complete or has_result or completed:
             return "Completed"
-        self.record["FailureReason"] = NOTHING_WORKED
+        self.record["FailureReason"] = ALL_FAILED
         return "Failed"
 
-    def _settle(self, training_job: Record) -> None:
-        """What is counted of a training job that has ended."""
-        kind = COUNTED[training_job["TrainingJobStatus"]]
-        kind = "RetryableError" if is_retryable(training_job) else kind
-        self.record["TrainingJobStatusCounters"][kind] += 1
-        value = objective_of(training_job)
+    def _count_outcome(self, training_job: Record) -> None:
+        counter = COUNTERS[training_job["TrainingJobStatus"]]
+        counter = "RetryableError" if is_retryable(training_job) else counter
+        self.record["TrainingJobStatusCounters"][counter] += 1
+        value = final_objective(training_job)
         outcome = "Succeeded" if value is not None else "Failed"
         self.record["ObjectiveStatusCounters"][outcome] += 1
         if value is None:
             return
-        branch = self.branches[self._place(training_job["_number"])[0]]
-        branch.objectives.append(value)
-        self.enough = self.enough or branch.criteria.met(branch.objectives) or ""
-        for best in ("BestTrainingJob", "OverallBestTrainingJob"):
-            if best in self._bests() and is_better(
-                training_job["_objective"], value, self.record.get(best)
-            ):
-                self.record[best] = summary(training_job)
+        definition, _ = self._place(training_job["_number"])
+        definition.objectives.append(value)
+        self.complete = self.complete or definition.criteria.met(definition.objectives) or ""
+        for best in self._best_fields():
+            if is_better(training_job["_objective"], value, self.record.get(best)):
+                self.record[best] = training_job_summary(training_job)
 
-    def _bests(self) -> tuple[str, ...]:
-        """The best of all, parents included, is told only where all did the same."""
+    def _best_fields(self) -> tuple[str, ...]:
+        """Return the fields of the best training job.
+
+        SageMaker shows the best one including all parents only for identical warm starts.
+        """
         identical = self.record.get("WarmStartConfig", {}).get("WarmStartType") == IDENTICAL
         return ("BestTrainingJob", "OverallBestTrainingJob") if identical else ("BestTrainingJob",)
 
-    def _place(self, number: int) -> tuple[int, int]:
-        """Which definition a training job is of, and its number among those."""
-        if self._places:
-            return self._places[number]
-        within, which = divmod(number, len(self.branches))
-        return which, within
+    def _place(self, number: int) -> tuple[TunedDefinition, int]:
+        """Return a training job's definition, and its number among the definition's jobs."""
+        if self._grid_places:
+            index, within = self._grid_places[number]
+        else:
+            within, index = divmod(number, len(self.definitions))
+        return self.definitions[index], within
 
-    def _details(self) -> Record:
-        """TuningJobCompletionDetails."""
-        improving = [
-            since_best([v if b.criteria.maximise else -v for v in b.objectives])
-            for b in self.branches
-            if b.objectives
+    def _completion_details(self) -> Record:
+        since_best = [
+            count_since_best([v if d.criteria.maximize else -v for v in d.objectives])
+            for d in self.definitions
+            if d.objectives
         ]
-        return {"NumberOfTrainingJobsObjectiveNotImproving": min(improving, default=0)}
+        return {"NumberOfTrainingJobsObjectiveNotImproving": min(since_best, default=0)}
 
 
-def tuning_of(record: Record) -> Tuning:
-    """Of a tuning job's record, nothing of it started.
+def tuning_run_of(record: Record) -> TuningRun:
+    """Return the run of a tuning job that has not started any training job.
 
     Raises:
-        ApiError: the record contradicts itself.
+        ApiError: if the record contradicts itself.
     """
     config = record["HyperParameterTuningJobConfig"]
-    seed = config.get("RandomSeed", seed_of(record["HyperParameterTuningJobName"]))
-    branches = []
-    for index, definition in enumerate(definitions_of(record)):
-        objective = objective_for(record, definition)
-        maximise = objective["Type"] == "Maximize"
-        branches.append(
-            Branch(
-                definition=definition,
+    seed = config.get("RandomSeed", default_seed(record["HyperParameterTuningJobName"]))
+    definitions = []
+    for index, request in enumerate(definitions_of(record)):
+        objective = objective_metric(record, request)
+        maximize = objective["Type"] == "Maximize"
+        ranges = ranges_of(record, request)
+        definitions.append(
+            TunedDefinition(
+                request=request,
                 objective=objective,
-                search=Search(config, ranges_of(record, definition), maximise, seed + index),
-                referee=referee(config, maximise=maximise),
-                criteria=Criteria.of(config, maximise=maximise),
+                search=HyperparameterSearch(config, ranges, maximize, seed + index),
+                early_stopping=early_stopping_of(config, maximize=maximize),
+                criteria=CompletionCriteria.of(config, maximize=maximize),
             )
         )
-    return Tuning(record, branches)
+    return TuningRun(record, definitions)
 
 
 def zeros() -> tuple[Record, Record]:
-    """TrainingJobStatusCounters and ObjectiveStatusCounters of a new tuning job."""
+    """Return TrainingJobStatusCounters and ObjectiveStatusCounters of a new tuning job."""
     statuses = ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped")
     return dict.fromkeys(statuses, 0), dict.fromkeys(("Succeeded", "Pending", "Failed"), 0)
 
 
 def _interleaved(sizes: list[int]) -> Iterator[tuple[int, int]]:
-    """Places of all points of several grids, in turn."""
+    """Yield definition and point of each grid point, one definition after the other in turn."""
     for number in range(max(sizes)):
-        for which, size in enumerate(sizes):
+        for index, size in enumerate(sizes):
             if number < size:
-                yield which, number
+                yield index, number

@@ -1,4 +1,4 @@
-"""Warm starts: what a child may differ in from its parents, and what it learns from them.
+"""Warm start: how a child may differ from its parents, and how it uses their results.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning-warm-start.html
 """
@@ -10,47 +10,47 @@ from typing import Any
 
 from hpoq.local.sagemaker.errors import ApiError, invalid
 from hpoq.local.sagemaker.records import (
-    HOLDING,
+    ACTIVE,
     IDENTICAL,
     definitions_of,
+    final_objective,
     is_better,
-    objective_for,
-    objective_of,
+    objective_metric,
     ranges_of,
     searched_names,
 )
-from hpoq.local.sagemaker.tuning.tuning_run import Tuning
+from hpoq.local.sagemaker.tuning.tuning_run import TuningRun
 
 Record = dict[str, Any]
-MOST_CHANGES = 10  # hyperparameters that were static and are searched now, or the reverse
+MOST_CHANGES = 10  # hyperparameters that change between static and searched
 
 
 def check(child: Record, parents: Sequence[Record], most: int) -> None:
-    """Whether a child may start warm.
+    """Check that a child may start warm from its parents.
 
     Args:
         child: the request.
-        parents: as described.
-        most: training jobs that a tuning job may have, all of its parents' counted.
+        parents: the records of the parent tuning jobs.
+        most: the limit of training jobs, including those of all parents.
 
     Raises:
-        ApiError: it may not.
+        ApiError: if the child may not start warm.
     """
     identical = child.get("WarmStartConfig", {}).get("WarmStartType") == IDENTICAL
     mine = definitions_of(child)[0]
     for parent in parents:
         name = parent["HyperParameterTuningJobName"]
         theirs = definition_like(mine, parent)
-        if parent["HyperParameterTuningJobStatus"] in HOLDING:
+        if parent["HyperParameterTuningJobStatus"] in ACTIVE:
             raise invalid(f"The parent tuning job {name} has not ended.")
-        if objective_for(child, mine) != objective_for(parent, theirs):
-            raise _differs(name, "objective metric", objective_for(parent, theirs))
+        if objective_metric(child, mine) != objective_metric(parent, theirs):
+            raise _differs(name, "objective metric", objective_metric(parent, theirs))
         tunable, static = _names(child, mine)
-        were_tunable, were_static = _names(parent, theirs)
-        if len(tunable | static) != len(were_tunable | were_static):
-            count = len(were_tunable | were_static)
+        parent_tunable, parent_static = _names(parent, theirs)
+        if len(tunable | static) != len(parent_tunable | parent_static):
+            count = len(parent_tunable | parent_static)
             raise _differs(name, "number of static and tunable hyperparameters", count)
-        changed = (tunable & were_static) | (static & were_tunable)
+        changed = (tunable & parent_static) | (static & parent_tunable)
         if len(changed) > MOST_CHANGES:
             raise invalid(
                 f"{len(changed)} hyperparameters have changed between static and tunable since "
@@ -70,49 +70,48 @@ def _check_identical(parent: str, mine: Record, theirs: Record) -> None:
 
 
 def _data(definition: Record) -> list[Record]:
-    """Channels of data; the SDK's own ones hold the code, newly packed for each tuning job."""
+    """Return the data channels, without the SDK's code channels, which always differ."""
     channels = definition.get("InputDataConfig", ())
     return [each for each in channels if each["ChannelName"] not in ("code", "sm_drivers")]
 
 
 def _check_count(child: Record, parents: Sequence[Record], most: int) -> None:
     wanted = child["HyperParameterTuningJobConfig"]["ResourceLimits"].get("MaxNumberOfTrainingJobs")
-    before = sum(sum(parent["TrainingJobStatusCounters"].values()) for parent in parents)
-    if wanted is not None and before + wanted > most:
+    earlier = sum(sum(parent["TrainingJobStatusCounters"].values()) for parent in parents)
+    if wanted is not None and earlier + wanted > most:
         raise invalid(
-            f"MaxNumberOfTrainingJobs {wanted} and the {before} training jobs of the parent tuning "
-            f"jobs are more than the {most} that a tuning job may have."
+            f"MaxNumberOfTrainingJobs {wanted} and the {earlier} training jobs of the parent "
+            f"tuning jobs are more than the {most} that a tuning job may have."
         )
 
 
-def learn(tuning: Tuning, parent: Record, training_jobs: Sequence[Record]) -> None:
-    """Teach the searches of a child, by the names of its definitions, what a parent found."""
-    for branch in tuning.branches:
-        name = definition_like(branch.definition, parent).get("DefinitionName")
+def add_parent_results(run: TuningRun, parent: Record, training_jobs: Sequence[Record]) -> None:
+    """Add the results of a parent to the searches of its child's definitions."""
+    for definition in run.definitions:
+        name = definition_like(definition.request, parent).get("DefinitionName")
         for training_job in training_jobs:
-            value = objective_of(training_job)
+            value = final_objective(training_job)
             if value is not None and training_job.get("_definition") == name:
-                values = _values(training_job)
-                branch.search.learn(values, value)
-    if tuning.record.get("WarmStartConfig", {}).get("WarmStartType") == IDENTICAL:
+                definition.search.add_result(_values(training_job), value)
+    if run.record.get("WarmStartConfig", {}).get("WarmStartType") == IDENTICAL:
         best = parent.get("BestTrainingJob")
         if best is None:
             return
         value = best["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
-        objective = tuning.branches[0].objective
-        if is_better(objective, value, tuning.record.get("OverallBestTrainingJob")):
-            tuning.record["OverallBestTrainingJob"] = best
+        objective = run.definitions[0].objective
+        if is_better(objective, value, run.record.get("OverallBestTrainingJob")):
+            run.record["OverallBestTrainingJob"] = best
 
 
 def definition_like(definition: Record, parent: Record) -> Record:
-    """The parent's definition of the same name, or its first."""
+    """Return the parent's definition of the same name, or its first definition."""
     theirs = definitions_of(parent)
     name = definition.get("DefinitionName")
     return next((each for each in theirs if each.get("DefinitionName") == name), theirs[0])
 
 
 def _values(training_job: Record) -> Mapping[str, str]:
-    """Tuned or static: what was static then may be searched now."""
+    """Return all hyperparameters: one that was static may be searched in the child."""
     return {**training_job["HyperParameters"], **training_job["_tuned"]}
 
 

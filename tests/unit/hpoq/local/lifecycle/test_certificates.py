@@ -1,4 +1,4 @@
-"""The cloud's own authority, and what its clients trust besides."""
+"""The cloud's authority and the other authorities that its clients trust."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hpoq.local.lifecycle.home import Home
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     home = Home(tmp_path / ".hpoq")
-    home.make()
+    home.create()
     certificates.ensure(home)
     return home
 
 
-def greet(home: Home, trusted: Path, name: str) -> str:
-    """A TLS handshake with a server that shows the home's certificate."""
+def handshake(home: Home, trusted: Path, name: str) -> str:
+    """Return the TLS version of a handshake with a server that has the home's certificate."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(home.certificate, home.key)
     ours, theirs = socket.socketpair()
@@ -48,54 +48,54 @@ def _answer(context: ssl.SSLContext, connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_clients_that_trust_the_authority_accept_the_port(home: Home, name: str) -> None:
-    assert greet(home, home.ca, name) == "TLSv1.3"
+def test_a_client_that_trusts_the_authority_accepts_the_server(home: Home, name: str) -> None:
+    assert handshake(home, home.ca, name) == "TLSv1.3"
 
 
-def test_another_name_or_another_authority_is_refused(home: Home, tmp_path: Path) -> None:
+def test_another_host_name_or_authority_is_rejected(home: Home, tmp_path: Path) -> None:
     stranger = Home(tmp_path / "other")
-    stranger.make()
+    stranger.create()
     certificates.ensure(stranger)
 
     with pytest.raises(ssl.SSLCertVerificationError):
-        greet(home, home.ca, "example.com")
+        handshake(home, home.ca, "example.com")
     with pytest.raises(ssl.SSLCertVerificationError):
-        greet(home, stranger.ca, "localhost")
+        handshake(home, stranger.ca, "localhost")
 
 
-def test_a_certificate_is_kept_until_it_is_about_to_expire(
+def test_a_certificate_is_renewed_before_it_expires(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = home.certificate.read_bytes()
     certificates.ensure(home)
     assert home.certificate.read_bytes() == first
 
-    monkeypatch.setattr(certificates, "MARGIN", certificates.LIFE + timedelta(days=1))
+    monkeypatch.setattr(certificates, "RENEW_BEFORE", certificates.LIFETIME + timedelta(days=1))
     certificates.ensure(home)
     assert home.certificate.read_bytes() != first
-    assert greet(home, home.ca, "localhost")
+    assert handshake(home, home.ca, "localhost")
 
 
-def test_what_was_trusted_before_is_trusted_still(home: Home, tmp_path: Path) -> None:
+def test_authorities_trusted_before_remain_trusted(home: Home, tmp_path: Path) -> None:
     other = Home(tmp_path / "company")
-    other.make()
+    other.create()
     certificates.ensure(other)
 
     trust.write(home, {"SSL_CERT_FILE": str(other.ca), "NODE_EXTRA_CA_CERTS": "/does/not/exist"})
 
     bundle = home.trust.read_text()
     assert other.ca.read_text().strip() in bundle
-    assert greet(home, home.trust, "localhost")
-    assert greet(other, home.trust, "localhost")
-    assert bundle.count("BEGIN CERTIFICATE") > 50  # the system's, too
+    assert handshake(home, home.trust, "localhost")
+    assert handshake(other, home.trust, "localhost")
+    assert bundle.count("BEGIN CERTIFICATE") > 50  # including those of the system
 
 
-def test_a_shell_led_to_one_cloud_does_not_make_another_trust_it(
+def test_a_shell_configured_for_one_cloud_does_not_make_another_cloud_trust_it(
     home: Home, tmp_path: Path
 ) -> None:
     trust.write(home, {})
     other = Home(tmp_path / "other")
-    other.make()
+    other.create()
     certificates.ensure(other)
 
     trust.write(other, {"SSL_CERT_FILE": str(home.trust)})

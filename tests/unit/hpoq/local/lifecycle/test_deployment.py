@@ -1,20 +1,23 @@
-"""`hpoq local deploy` before it reaches cdk, and when cdk fails."""
+"""How `hpoq local deploy` calls cdk, and how it reports failures."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from boto3 import Session
+from botocore.exceptions import ClientError
 
 from hpoq.local import cloud as clouds
 from hpoq.local.cloud import Cloud, exports
 from hpoq.local.errors import DeploymentFailed, LocalCloudError
 from hpoq.local.lifecycle import deployment, interpreters
 from hpoq.local.lifecycle.home import Home
-from tests.unit.hpoq.local.lifecycle.test_home import RUNNING
+from hpoq.local.session import CloudSession
+from tests.support.running_cloud import RUNNING
 
 CDK = """#!/bin/sh
 echo "$@" >> {folder}/commands
@@ -27,36 +30,51 @@ done
 """
 
 
+class Ssm:
+    """SSM that knows the version of the bootstrap stack once the cloud is bootstrapped."""
+
+    def __init__(self) -> None:
+        self.is_bootstrapped = True
+
+    def get_parameter(self, Name: str) -> dict[str, Any]:  # noqa: N803  boto3's name
+        if not self.is_bootstrapped:
+            error = {"Error": {"Code": "ParameterNotFound", "Message": Name}}
+            raise ClientError(error, "GetParameter")
+        return {"Parameter": {"Name": Name, "Value": "1"}}
+
+
 @pytest.fixture
-def cloud(tmp_path: Path) -> Cloud:
+def ssm() -> Ssm:
+    return Ssm()
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     home = Home(tmp_path / ".hpoq")
-    home.make()
+    home.create()
+    session = SimpleNamespace(client=lambda _: ssm)
+    monkeypatch.setattr(Cloud, "session", lambda _: session)
     return Cloud(home, RUNNING)
 
 
 @pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A CDK app with a cdk that writes down what it is asked."""
+def app(tmp_path: Path) -> Path:
+    """Return the folder of a CDK app whose cdk records its arguments and environment."""
     folder = tmp_path / "app"
     cdk = folder / "node_modules" / ".bin" / "cdk"
     cdk.parent.mkdir(parents=True)
     cdk.write_text(CDK.format(folder=folder))
     cdk.chmod(0o755)
     (folder / "cdk.json").write_text("{}")
-    monkeypatch.setattr(deployment.Deployment, "_is_bootstrapped", lambda _: bootstrapped[0])
-    bootstrapped[0] = True
     return folder
-
-
-bootstrapped = [True]
 
 
 def commands(app: Path) -> list[str]:
     return (app / "commands").read_text().splitlines()
 
 
-def test_the_first_deployment_bootstraps(cloud: Cloud, app: Path) -> None:
-    bootstrapped[0] = False
+def test_the_first_deployment_bootstraps(cloud: Cloud, ssm: Ssm, app: Path) -> None:
+    ssm.is_bootstrapped = False
     said: list[str] = []
 
     outputs = cloud.deploy({"name": "hpoq", "python_version": "3.13"}, app=app, say=said.append)
@@ -69,7 +87,7 @@ def test_the_first_deployment_bootstraps(cloud: Cloud, app: Path) -> None:
     assert deploy.endswith("-c name=hpoq -c python_version=3.13")
 
 
-def test_cdk_is_led_to_the_cloud_whatever_the_shell_says(
+def test_cdk_uses_the_cloud_in_spite_of_the_shell_s_variables(
     cloud: Cloud, app: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
@@ -85,12 +103,12 @@ def test_cdk_is_led_to_the_cloud_whatever_the_shell_says(
     assert "AWS_SESSION_TOKEN" not in environ
 
 
-def test_a_failure_shows_what_cdk_said(cloud: Cloud, app: Path) -> None:
+def test_a_failure_shows_the_output_of_cdk(cloud: Cloud, app: Path) -> None:
     with pytest.raises(DeploymentFailed, match=r"`cdk deploy` failed.*bad: is not a setting"):
         cloud.deploy({"bad": "1"}, app=app)
 
 
-def test_without_the_wanted_python_functions_get_the_one_at_hand(
+def test_functions_use_this_python_if_the_requested_version_is_missing(
     cloud: Cloud, app: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(interpreters, "find", lambda _: None)
@@ -101,11 +119,11 @@ def test_without_the_wanted_python_functions_get_the_one_at_hand(
     own = interpreters.own_version()
     assert commands(app)[-1].endswith(f"-c python_version={own}")
     assert any(
-        f"no python3.13 on this machine: functions are deployed for python{own}" in s for s in said
+        f"python3.13 is not installed: functions are deployed for python{own}" in s for s in said
     )
 
 
-def test_without_node_or_an_app_the_fix_is_named(
+def test_an_error_names_the_fix_for_missing_node_or_app(
     cloud: Cloud, app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -129,11 +147,10 @@ def test_an_app_without_its_own_cdk_gets_the_pinned_one(
     cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cdk.json").write_text("{}")
-    made = deployment.Deployment(cloud, tmp_path, print)
-    assert made._cdk() == ["npx", "--yes", "aws-cdk@2.1148.1"]
+    assert deployment.cdk_command(tmp_path) == ["npx", "--yes", "aws-cdk@2.1148.1"]
 
 
-def test_exports_quote_values_and_unset_what_misleads(
+def test_exports_quote_values_and_unset_conflicting_variables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "example.com")
@@ -146,9 +163,7 @@ def test_exports_quote_values_and_unset_what_misleads(
     assert "export NO_PROXY=example.com,127.0.0.1,localhost" in lines
 
 
-def test_a_session_is_led_to_the_cloud_and_can_be_another_user(tmp_path: Path) -> None:
-    from hpoq.local.session import CloudSession
-
+def test_a_session_uses_the_cloud_and_can_be_another_user(tmp_path: Path) -> None:
     session: Session = Cloud(Home(tmp_path), RUNNING).session()
     client: Any = session.client("sqs")
     assert client.meta.endpoint_url == RUNNING.endpoint
@@ -160,8 +175,8 @@ def test_a_session_is_led_to_the_cloud_and_can_be_another_user(tmp_path: Path) -
     assert other.resource("s3").meta.client.meta.endpoint_url == RUNNING.endpoint
 
 
-def test_json_of_the_environment_is_complete(tmp_path: Path) -> None:
+def test_the_environment_is_complete_and_serializable(tmp_path: Path) -> None:
     env = Cloud(Home(tmp_path), RUNNING).env
     assert json.loads(json.dumps(env)) == env
     assert {"AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"} <= set(env)
-    assert set(clouds.MISLEADING).isdisjoint(env)
+    assert set(clouds.CONFLICTING).isdisjoint(env)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hpoq.local.lifecycle.home import Account, Home, Running
+from hpoq.local.lifecycle.home import CloudAccount, Home
+from tests.support.running_cloud import RUNNING
 
-ACCOUNT = Account(
+ACCOUNT = CloudAccount(
     account="123456789012",
     region="us-east-1",
     access_key_id="AKIA",
@@ -19,48 +20,32 @@ ACCOUNT = Account(
     port=4566,
     quotas={"tuning_jobs": 7},
 )
-RUNNING = Running(
-    pid=1,
-    port=4566,
-    endpoint="https://127.0.0.1:4566",
-    account="123456789012",
-    region="us-east-1",
-    access_key_id="AKIA",
-    secret_access_key="secret",
-    mark="mark",
-    ca="ca.pem",
-    trust="trust.pem",
-    scratch="/tmp/hpoq-x",
-    interpreter="python3",
-    function_interpreters={"python3.13": "python3.13"},
-    started_at="2026-11-23T21:00:00+00:00",
-)
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     home = Home(tmp_path / ".hpoq")
-    home.make()
+    home.create()
     return home
 
 
-def test_what_is_kept_is_read_again(home: Home) -> None:
+def test_stored_documents_can_be_read_again(home: Home) -> None:
     assert home.account() is None
     assert home.last_run() is None
 
-    home.keep_account(ACCOUNT)
-    home.keep_running(RUNNING)
+    home.store_account(ACCOUNT)
+    home.store_running(RUNNING)
 
     assert home.account() == ACCOUNT
     assert home.last_run() == RUNNING
-    home.forget_running()
+    home.delete_running()
     assert home.last_run() is None
     assert home.account() == replace(ACCOUNT)
 
 
 def test_credentials_are_for_their_owner_alone(home: Home) -> None:
-    home.keep_account(ACCOUNT)
-    home.keep_running(RUNNING)
+    home.store_account(ACCOUNT)
+    home.store_running(RUNNING)
 
     for path in (home.path / "account.json", home.path / "cloud.json"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -68,7 +53,7 @@ def test_credentials_are_for_their_owner_alone(home: Home) -> None:
 
 
 def test_a_record_without_a_process_is_no_running_cloud(home: Home) -> None:
-    home.keep_running(RUNNING)
+    home.store_running(RUNNING)
 
     assert home.running() is None
     assert home.last_run() == RUNNING

@@ -1,7 +1,8 @@
-"""Which Python runs what."""
+"""Finding interpreters, and creating environments for the cloud and its functions."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hpoq.local.lifecycle import installation, interpreters
 
 
 @pytest.fixture(autouse=True)
-def _forget_what_was_found() -> None:
+def _clear_cache() -> None:
     interpreters.find.cache_clear()
 
 
@@ -29,11 +30,11 @@ def fake_python(path: Path, version: str) -> Path:
     return path
 
 
-def test_our_own_version_is_this_interpreter() -> None:
+def test_this_interpreter_is_found_for_its_own_version() -> None:
     assert interpreters.find(interpreters.own_version()) == Path(sys.executable)
 
 
-def test_a_shim_that_stands_for_another_version_is_passed_over(
+def test_a_shim_of_another_version_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_python(tmp_path / "bin" / "python3.99", "3.98")
@@ -44,15 +45,13 @@ def test_a_shim_that_stands_for_another_version_is_passed_over(
     assert interpreters.find("3.99") == real
 
 
-def test_a_version_nobody_has_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_version_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert interpreters.find("3.77") is None
     monkeypatch.setattr(interpreters, "FUNCTION_VERSION", "3.77")
     assert set(interpreters.for_functions()) == {f"python{interpreters.own_version()}"}
 
 
-def test_functions_get_an_environment_that_holds_nothing(cache: Path) -> None:
-    import subprocess
-
+def test_functions_get_an_environment_without_packages(cache: Path) -> None:
     python = installation.empty_python(Path(sys.executable))
 
     asked = [python, "-c", "import importlib.util as u; print(u.find_spec('boto3'))"]
@@ -62,7 +61,7 @@ def test_functions_get_an_environment_that_holds_nothing(cache: Path) -> None:
     assert installation.empty_python(Path(sys.executable)) == python
 
 
-def test_a_broken_environment_is_made_anew(cache: Path) -> None:
+def test_a_broken_environment_is_replaced(cache: Path) -> None:
     python = installation.empty_python(Path(sys.executable))
     python.unlink()
 
@@ -70,7 +69,7 @@ def test_a_broken_environment_is_made_anew(cache: Path) -> None:
 
 
 @pytest.mark.usefixtures("cache")
-def test_packages_that_cannot_be_had_are_one_line(
+def test_a_failed_installation_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = tmp_path / "requirements.lock"

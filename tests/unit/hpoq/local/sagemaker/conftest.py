@@ -1,9 +1,9 @@
-"""The endpoint with its ports in memory, driven by botocore's own client."""
+"""Endpoints with their ports in memory, called by botocore's own client."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from hpoq.local.sagemaker import EngineSettings, Quotas, SageMakerEndpoint
 from hpoq.local.sagemaker.ports import Ports
-from tests.support.memory_endpoint import Memory, archive, client_of
+from tests.support.memory_endpoint import MemoryPorts, Start, archive, client_of
 
 SCRIPT = """
 import argparse, os, pathlib, sys, time
@@ -32,19 +32,16 @@ pathlib.Path(os.environ["SM_MODEL_DIR"], "model.txt").write_text(str(known.lr))
 
 
 @pytest.fixture
-def memory() -> Memory:
-    made = Memory()
+def memory() -> MemoryPorts:
+    made = MemoryPorts()
     made.stored["bucket", "source.tar.gz"] = archive({"train.py": SCRIPT})
     made.stored["bucket", "data/train/rows.csv"] = b"1,2,3\n"
     return made
 
 
-Start = Callable[..., SageMakerEndpoint]
-
-
 @pytest.fixture(scope="session")
 def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter without packages: no test here waits for torch that does not need it."""
+    """Return an interpreter without packages, which starts without importing torch."""
     file = tmp_path_factory.mktemp("bare") / "python"
     file.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
     file.chmod(0o755)
@@ -52,8 +49,8 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def start(memory: Memory, tmp_path: Path, bare_python: Path) -> Iterator[Start]:
-    """Starts endpoints on one home, and closes what is left."""
+def start(memory: MemoryPorts, tmp_path: Path, bare_python: Path) -> Iterator[Start]:
+    """Return a function that starts endpoints on one home; close them after the test."""
     started: list[SageMakerEndpoint] = []
 
     def make(
@@ -91,50 +88,3 @@ def session() -> boto3.Session:
 @pytest.fixture
 def sagemaker(start: Start, session: boto3.Session) -> Any:
     return client_of(start(), session)
-
-
-def tuning_job(name: str, **changes: Any) -> dict[str, Any]:
-    """A request; ``changes`` go into the job's configuration or its static hyperparameters."""
-    static = changes.pop("static", {})
-    ranges = changes.pop(
-        "ranges",
-        {"ContinuousParameterRanges": [{"Name": "lr", "MinValue": "0.01", "MaxValue": "1"}]},
-    )
-    jobs = changes.pop("jobs", 4)
-    limits = {
-        "MaxNumberOfTrainingJobs": jobs,
-        "MaxParallelTrainingJobs": changes.pop("parallel", min(2, jobs)),
-    }
-    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/data/train/"}}
-    return {
-        "HyperParameterTuningJobName": name,
-        "HyperParameterTuningJobConfig": {
-            "Strategy": "Random",
-            "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "auc"},
-            "ResourceLimits": limits,
-            "ParameterRanges": ranges,
-            **changes,
-        },
-        "TrainingJobDefinition": {
-            "AlgorithmSpecification": {
-                "TrainingImage": "image",
-                "TrainingInputMode": "File",
-                "MetricDefinitions": [{"Name": "auc", "Regex": "auc=([0-9.]+)"}],
-            },
-            "RoleArn": "arn:aws:iam::123456789012:role/training",
-            "InputDataConfig": [{"ChannelName": "train", "DataSource": source}],
-            "OutputDataConfig": {"S3OutputPath": "s3://bucket/output/"},
-            "ResourceConfig": {
-                "InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5
-            },
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
-            "StaticHyperParameters": {
-                "sagemaker_program": "train.py",
-                "sagemaker_submit_directory": "s3://bucket/source.tar.gz",
-                **static,
-            },
-        },
-    }  # fmt: skip
-
-
-Lines = Sequence[tuple[float, str]]

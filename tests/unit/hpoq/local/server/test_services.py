@@ -1,4 +1,4 @@
-"""The services of ours beside ministack's."""
+"""The services that ministack lacks: their permissions, and Service Quotas."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.contract.aws_limits import TUNING_JOBS_QUOTA, instances_quota
-from hpoq.local.server.sagemaker_service import SageMaker
-from hpoq.local.server.service import Check
-from hpoq.local.server.service_quotas import ServiceQuotas, named
+from hpoq.local.server.sagemaker_service import SageMakerService
+from hpoq.local.server.service import RequiredPermission
+from hpoq.local.server.service_quotas import (
+    ServiceQuotasService,
+    aws_quotas,
+)
 
-PREFIX = ServiceQuotas.prefix
+PREFIX = ServiceQuotasService.prefix
 
 
 @pytest.fixture
-def quotas() -> ServiceQuotas:
-    values = dict(named({"tuning_jobs": 7, "ml.m5.xlarge": 4, "instances": 9}))
-    return ServiceQuotas(region="us-east-1", account="123456789012", values=values)
+def quotas() -> ServiceQuotasService:
+    values = aws_quotas({"tuning_jobs": 7, "ml.m5.xlarge": 4, "instances": 9})
+    return ServiceQuotasService(region="us-east-1", account="123456789012", values=values)
 
 
-def ask(quotas: ServiceQuotas, operation: str, **request: Any) -> tuple[int, dict[str, Any]]:
+def ask(quotas: ServiceQuotasService, operation: str, **request: Any) -> tuple[int, dict[str, Any]]:
     status, _, body = quotas.handle(PREFIX + operation, json.dumps(request).encode())
     return status, json.loads(body)
 
 
-def test_quotas_have_the_names_aws_gives_them(quotas: ServiceQuotas) -> None:
+def test_quotas_have_the_names_of_aws(quotas: ServiceQuotasService) -> None:
     _, answer = ask(quotas, "ListServiceQuotas", ServiceCode="sagemaker")
 
     values = {quota["QuotaName"]: quota["Value"] for quota in answer["Quotas"]}
@@ -40,7 +43,7 @@ def test_quotas_have_the_names_aws_gives_them(quotas: ServiceQuotas) -> None:
     assert codes[instances_quota("ml.m5.xlarge")] == "L-CCE2AFA6"
 
 
-def test_quotas_come_in_pages(quotas: ServiceQuotas) -> None:
+def test_quotas_are_listed_in_pages(quotas: ServiceQuotasService) -> None:
     seen: list[str] = []
     token: dict[str, str] = {}
     while True:
@@ -52,7 +55,7 @@ def test_quotas_come_in_pages(quotas: ServiceQuotas) -> None:
     assert len(seen) == len(set(seen)) == 3
 
 
-def test_one_quota_by_its_code(quotas: ServiceQuotas) -> None:
+def test_one_quota_is_found_by_its_code(quotas: ServiceQuotasService) -> None:
     status, answer = ask(quotas, "GetServiceQuota", ServiceCode="sagemaker", QuotaCode="L-CCE2AFA6")
     assert (status, answer["Quota"]["Value"]) == (200, 4)
 
@@ -60,20 +63,20 @@ def test_one_quota_by_its_code(quotas: ServiceQuotas) -> None:
     assert (status, answer["__type"]) == (400, "NoSuchResourceException")
 
 
-def test_other_services_and_operations_are_refused_clearly(quotas: ServiceQuotas) -> None:
+def test_other_services_and_operations_return_an_error(quotas: ServiceQuotasService) -> None:
     assert ask(quotas, "ListServices")[1]["Services"][0]["ServiceCode"] == "sagemaker"
     assert ask(quotas, "ListServiceQuotas", ServiceCode="ec2")[0] == 400
     status, answer = ask(quotas, "RequestServiceQuotaIncrease")
     assert (status, answer["__type"]) == (400, "UnknownOperationException")
 
 
-def test_reading_quotas_needs_its_permission(quotas: ServiceQuotas) -> None:
-    checks = quotas.checks(PREFIX + "ListServiceQuotas", b"{}")
-    assert checks == [Check("servicequotas:ListServiceQuotas")]
+def test_reading_quotas_requires_permission(quotas: ServiceQuotasService) -> None:
+    checks = quotas.required_permissions(PREFIX + "ListServiceQuotas", b"{}")
+    assert checks == [RequiredPermission("servicequotas:ListServiceQuotas")]
 
 
 class Endpoint:
-    """Knows ARNs, as the engine does."""
+    """A SageMaker endpoint with fixed ARNs."""
 
     def resource_arn(self, target: str, body: bytes) -> str:
         return "arn:job"
@@ -85,23 +88,25 @@ class Endpoint:
         return 200, [], target.encode() + body
 
 
-def test_creating_needs_the_action_its_tags_and_its_role() -> None:
+def test_creating_a_job_requires_permission_for_action_tags_and_role() -> None:
     body = json.dumps({"Tags": [{"Key": "Team", "Value": "fraud"}]}).encode()
-    service = SageMaker(Endpoint())  # type: ignore[arg-type]
+    service = SageMakerService(Endpoint())  # type: ignore[arg-type]
 
-    action, tagging, passing = service.checks("SageMaker.CreateHyperParameterTuningJob", body)
+    action, tagging, passing = service.required_permissions(
+        "SageMaker.CreateHyperParameterTuningJob", body
+    )
 
     tags = {"aws:requesttag/team": "fraud", "aws:tagkeys": ["Team"]}
-    assert action == Check("sagemaker:CreateHyperParameterTuningJob", "arn:job", tags)
-    assert tagging == Check("sagemaker:AddTags", "arn:job", tags)
+    assert action == RequiredPermission("sagemaker:CreateHyperParameterTuningJob", "arn:job", tags)
+    assert tagging == RequiredPermission("sagemaker:AddTags", "arn:job", tags)
     passed_to = {"iam:passedtoservice": "sagemaker.amazonaws.com"}
-    assert passing == Check("iam:PassRole", "arn:role", passed_to)
+    assert passing == RequiredPermission("iam:PassRole", "arn:role", passed_to)
 
 
 @pytest.mark.parametrize("body", [b"not json", b"[]", b'{"Tags": 3}', b'{"Tags": [{}]}', b""])
-def test_a_malformed_body_is_left_to_the_engine(body: bytes) -> None:
-    service = SageMaker(Endpoint())  # type: ignore[arg-type]
-    first = service.checks("SageMaker.ListTags", body)[0]
+def test_a_malformed_body_is_passed_to_the_engine(body: bytes) -> None:
+    service = SageMakerService(Endpoint())  # type: ignore[arg-type]
+    first = service.required_permissions("SageMaker.ListTags", body)[0]
 
-    assert first == Check("sagemaker:ListTags", "arn:job")
+    assert first == RequiredPermission("sagemaker:ListTags", "arn:job")
     assert service.handle("SageMaker.ListTags", body)[2] == b"SageMaker.ListTags" + body

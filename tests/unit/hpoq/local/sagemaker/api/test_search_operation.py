@@ -8,11 +8,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.aws.sagemaker import SEARCHED_AT_ONCE, SageMakerTuning
-from tests.unit.hpoq.local.sagemaker.conftest import Memory, tuning_job
+from tests.support.memory_endpoint import MemoryPorts, tuning_job
 
 
 @pytest.fixture
-def tuned(sagemaker: Any, memory: Memory) -> Any:
+def tuned(sagemaker: Any, memory: MemoryPorts) -> Any:
     """Two tuning jobs of three training jobs each; the second is tagged."""
     for name, tags in (("first", {}), ("second", {"Tags": [{"Key": "team", "Value": "fraud"}]})):
         sagemaker.create_hyper_parameter_tuning_job(**tuning_job(name, jobs=3), **tags)
@@ -36,7 +36,7 @@ def is_(name: str, operator: str, value: str = "") -> dict[str, str]:
     return {"Name": name, "Operator": operator} | ({"Value": value} if value else {})
 
 
-def test_it_filters_sorts_and_pages_over_training_jobs(tuned: Any) -> None:
+def test_search_filters_sorts_and_pages_training_jobs(tuned: Any) -> None:
     best = tuned.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="first")
     objective = best["BestTrainingJob"]["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
     everything = names(tuned, "TrainingJob", SortBy="CreationTime", SortOrder="Ascending")
@@ -53,7 +53,7 @@ def test_it_filters_sorts_and_pages_over_training_jobs(tuned: Any) -> None:
     assert tuned.search(Resource="TrainingJob", MaxResults=1)["TotalHits"]["Value"] == 6
 
 
-def test_operators_over_properties_metrics_and_hyperparameters(tuned: Any) -> None:
+def test_operators_apply_to_properties_metrics_and_hyperparameters(tuned: Any) -> None:
     expected = [
         ([is_("TrainingJobStatus", "Equals", "Completed")], 6),
         ([is_("TrainingJobStatus", "NotEquals", "Completed")], 0),
@@ -75,7 +75,7 @@ def test_operators_over_properties_metrics_and_hyperparameters(tuned: Any) -> No
     assert found == expected
 
 
-def test_tags_configurations_expressions_and_nested_filters(tuned: Any) -> None:
+def test_search_supports_tags_expressions_and_nested_filters(tuned: Any) -> None:
     job = "HyperParameterTuningJob"
     assert names(tuned, job, **where(is_("Tags.team", "Equals", "fraud"))) == ["second"]
     strategy = is_("HyperParameterTuningJobConfig.Strategy", "Equals", "Random")
@@ -118,7 +118,7 @@ def test_tags_configurations_expressions_and_nested_filters(tuned: Any) -> None:
         ),
     ],
 )
-def test_what_cannot_be_searched_is_refused(
+def test_an_invalid_search_is_rejected(
     sagemaker: Any, request_: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(ClientError, match=problem) as caught:
@@ -126,8 +126,8 @@ def test_what_cannot_be_searched_is_refused(
     assert caught.value.response["Error"]["Code"] == "ValidationException"
 
 
-def test_the_dispatcher_finds_what_has_ended_as_describe_tells_it(
-    tuned: Any, memory: Memory
+def test_the_dispatcher_finds_ended_jobs_with_the_fields_of_their_descriptions(
+    tuned: Any, memory: MemoryPorts
 ) -> None:
     failing = tuning_job("failing", jobs=1, static={"fail": "no such column"})
     running = tuning_job("running", jobs=1, static={"sleep": "600"})

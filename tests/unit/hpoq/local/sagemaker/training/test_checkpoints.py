@@ -1,4 +1,4 @@
-"""Checkpoints that go to S3 while their script is at work."""
+"""Uploading checkpoints while the script writes them."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import Any
 
 import pytest
 
-from hpoq.local.sagemaker.training import programs
 from hpoq.local.sagemaker.training.checkpoints import Checkpoints
+from hpoq.local.sagemaker.training.programs.environment import checkpoint_folder
 
 
-def test_a_folder_that_the_script_takes_away_meanwhile_fails_nothing(
+def test_a_folder_that_the_script_deletes_during_an_upload_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Ray does, which keeps only the newest of a trial's checkpoints."""
+    """Ray does this: it keeps only the newest checkpoints of a trial."""
     record = {"TrainingJobName": "job", "CheckpointConfig": {"S3Uri": "s3://bucket/kept"}}
-    folder = programs.checkpoint_folder(record, tmp_path)
+    folder = checkpoint_folder(record, tmp_path)
     for name in ("checkpoint_1", "checkpoint_2"):
         (folder / name).mkdir(parents=True)
         (folder / name / "trial.pt").touch()
-    stored = []
-    objects = SimpleNamespace(write=lambda _, key, __: stored.append(key))
+    uploaded = []
+    objects = SimpleNamespace(write=lambda _, key, __: uploaded.append(key))
     inputs: Any = SimpleNamespace(objects=objects)
     look = os.scandir
 
-    def takes_away(place: Any = ".") -> Iterator[Any]:
+    def scandir_after_deletion(place: Any = ".") -> Iterator[Any]:
         if Path(place).name == "checkpoint_1":
             (folder / "checkpoint_1" / "trial.pt").unlink()
             (folder / "checkpoint_1").rmdir()
         return look(place)
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "scandir", takes_away)
-        Checkpoints(record, tmp_path, inputs).store(now=True)
+        patched.setattr(os, "scandir", scandir_after_deletion)
+        Checkpoints(record, tmp_path, inputs).upload(now=True)
 
-    assert stored == ["kept/checkpoint_2/trial.pt"]
+    assert uploaded == ["kept/checkpoint_2/trial.pt"]

@@ -1,4 +1,4 @@
-"""What a training job finds when it starts, and what is left of it when it has ended."""
+"""What a training job gets when it starts, and what remains when it has ended."""
 
 from __future__ import annotations
 
@@ -14,11 +14,19 @@ from boto3 import Session
 from sagemaker.train import container_drivers
 from sagemaker.train.templates import EXECUTE_BASIC_SCRIPT_DRIVER, TRAIN_SCRIPT_TEMPLATE
 
-from hpoq.local.sagemaker.training import programs
+from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker.training.channels import Inputs
 from hpoq.local.sagemaker.training.container import Container, prepare
-from tests.unit.hpoq.local.sagemaker.conftest import Memory, Start, archive, client_of, tuning_job
-from tests.unit.hpoq.local.sagemaker.training.test_limits_of_a_job import ended, training_job
+from hpoq.local.sagemaker.training.programs.environment import Host
+from tests.support.memory_endpoint import (
+    MemoryPorts,
+    Start,
+    archive,
+    client_of,
+    ended,
+    training_job,
+    tuning_job,
+)
 
 LOOK = """
 import json, os, pathlib, sys
@@ -34,12 +42,12 @@ print(json.dumps(found))
 """
 
 
-def runs(memory: Memory, script: str, **files: str) -> None:
+def runs(memory: MemoryPorts, script: str, **files: str) -> None:
     memory.stored["bucket", "source.tar.gz"] = archive({"train.py": script, **files})
 
 
-def looked(memory: Memory, name: str) -> dict[str, Any]:
-    """What the script of LOOK saw, on the first instance."""
+def looked(memory: MemoryPorts, name: str) -> dict[str, Any]:
+    """Return what the script LOOK saw on the first instance."""
     (lines,) = (
         each for stream, each in memory.lines.items() if stream.startswith(f"{name}/algo-1")
     )
@@ -52,7 +60,7 @@ def channel(name: str, uri: str, **source: str) -> dict[str, Any]:
     return {"ChannelName": name, "DataSource": {"S3DataSource": kind}}
 
 
-def unpacked(memory: Memory, key: str) -> dict[str, str]:
+def unpacked(memory: MemoryPorts, key: str) -> dict[str, str]:
     with tarfile.open(fileobj=io.BytesIO(memory.stored["bucket", key])) as packed:
         return {
             member.name: packed.extractfile(member).read().decode()  # type: ignore[union-attr]
@@ -61,7 +69,7 @@ def unpacked(memory: Memory, key: str) -> dict[str, str]:
         }
 
 
-def test_a_manifest_names_the_files_of_a_channel(sagemaker: Any, memory: Memory) -> None:
+def test_a_manifest_names_the_files_of_a_channel(sagemaker: Any, memory: MemoryPorts) -> None:
     runs(memory, LOOK)
     memory.stored["bucket", "data/a/1.csv"] = b"one"
     memory.stored["bucket", "data/a/1.csv.old"] = b"not named"
@@ -82,15 +90,23 @@ def test_a_manifest_names_the_files_of_a_channel(sagemaker: Any, memory: Memory)
     ("source", "mode", "reason"),
     [
         ({"S3Uri": "s3://bucket/list", "S3DataType": "ManifestFile"}, "File", "no S3 object"),
-        ({"S3Uri": "s3://bucket/wrong", "S3DataType": "ManifestFile"}, "File", "is no manifest"),
+        (
+            {"S3Uri": "s3://bucket/wrong", "S3DataType": "ManifestFile"},
+            "File",
+            "is not a valid manifest",
+        ),
         ({"S3Uri": "s3://bucket/data", "S3DataType": "AugmentedManifestFile"}, "File", "S3Prefix"),
-        ({"S3Uri": "s3://bucket/data"}, "Pipe", "FastFile reads the same objects"),
+        ({"S3Uri": "s3://bucket/data"}, "Pipe", "use FastFile"),
         ({"S3Uri": "s3://bucket/nothing"}, "File", "no S3 objects found"),
-        ({"S3Uri": "s3://bucket/up", "S3DataType": "ManifestFile"}, "File", "leads out of"),
+        (
+            {"S3Uri": "s3://bucket/up", "S3DataType": "ManifestFile"},
+            "File",
+            "is outside of channel",
+        ),
     ],
 )
-def test_an_input_that_cannot_be_had_is_the_failure_reason(
-    sagemaker: Any, memory: Memory, source: dict[str, str], mode: str, reason: str
+def test_an_unavailable_input_is_the_failure_reason(
+    sagemaker: Any, memory: MemoryPorts, source: dict[str, str], mode: str, reason: str
 ) -> None:
     memory.stored["bucket", "list"] = b'[{"prefix": "s3://bucket/data/"}, "gone.csv"]'
     memory.stored["bucket", "up"] = b'[{"prefix": "s3://bucket/"}, "../../etc"]'
@@ -106,7 +122,7 @@ def test_an_input_that_cannot_be_had_is_the_failure_reason(
     assert reason in found["FailureReason"]
 
 
-def test_fast_file_channels_are_files_too(sagemaker: Any, memory: Memory) -> None:
+def test_fast_file_channels_are_plain_files(sagemaker: Any, memory: MemoryPorts) -> None:
     runs(memory, LOOK)
     job = training_job("fast")
     job["AlgorithmSpecification"]["TrainingInputMode"] = "FastFile"
@@ -118,7 +134,9 @@ def test_fast_file_channels_are_files_too(sagemaker: Any, memory: Memory) -> Non
     assert found["config"]["inputdataconfig.json"]["train"]["TrainingInputMode"] == "FastFile"
 
 
-def test_what_a_script_does_to_its_input_no_other_sees(sagemaker: Any, memory: Memory) -> None:
+def test_a_script_that_changes_its_input_does_not_affect_other_training_jobs(
+    sagemaker: Any, memory: MemoryPorts
+) -> None:
     runs(
         memory,
         "import os, pathlib\n"
@@ -133,8 +151,8 @@ def test_what_a_script_does_to_its_input_no_other_sees(sagemaker: Any, memory: M
     assert [line for lines in memory.lines.values() for line in lines] == ["auc=1"] * 3
 
 
-def test_several_instances_are_processes_that_know_of_each_other(
-    sagemaker: Any, memory: Memory
+def test_each_instance_is_a_process_that_knows_the_others(
+    sagemaker: Any, memory: MemoryPorts
 ) -> None:
     script = LOOK + (
         "host = os.environ['SM_CURRENT_HOST']\n"
@@ -166,11 +184,11 @@ def test_several_instances_are_processes_that_know_of_each_other(
     assert model == {"algo-1": "algo-1", "algo-2": "algo-2", "same": "algo-1"}
 
 
-def test_an_instance_that_fails_ends_the_others(sagemaker: Any, memory: Memory) -> None:
+def test_a_failing_instance_stops_the_others(sagemaker: Any, memory: MemoryPorts) -> None:
     runs(
         memory,
         "import os, sys, time\n"
-        "sys.exit('no memory for it') if os.environ['SM_CURRENT_HOST'] == 'algo-2' else None\n"
+        "sys.exit('not enough memory') if os.environ['SM_CURRENT_HOST'] == 'algo-2' else None\n"
         "time.sleep(60)\n",
     )
     job = training_job("one-fails")
@@ -179,7 +197,7 @@ def test_an_instance_that_fails_ends_the_others(sagemaker: Any, memory: Memory) 
 
     done = ended(sagemaker, "one-fails")
     assert done["TrainingJobStatus"] == "Failed"
-    assert "no memory for it" in done["FailureReason"]
+    assert "not enough memory" in done["FailureReason"]
 
 
 COUNTING = """
@@ -191,12 +209,12 @@ for step in range(done, 12):
     time.sleep(0.1)
     written = kept.with_suffix(".sagemaker-uploading")
     written.write_text(str(step + 1))
-    written.replace(kept)  # it may be ended, or its folder be stored, at any moment
+    written.replace(kept)  # atomically: it may be killed or uploaded at any time
 """
 
 
-def test_a_spot_instance_taken_away_goes_on_from_its_checkpoint(
-    sagemaker: Any, memory: Memory
+def test_an_interrupted_spot_job_resumes_from_its_checkpoint(
+    sagemaker: Any, memory: MemoryPorts
 ) -> None:
     runs(memory, COUNTING)
     job = training_job("spot") | {
@@ -219,8 +237,8 @@ def test_a_spot_instance_taken_away_goes_on_from_its_checkpoint(
     assert statuses == [*again, "Interrupted", *again, "Uploading", "Completed"]
 
 
-def test_checkpoints_of_a_tuning_job_are_each_training_job_s_own(
-    sagemaker: Any, memory: Memory
+def test_each_training_job_of_a_tuning_job_has_its_own_checkpoints(
+    sagemaker: Any, memory: MemoryPorts
 ) -> None:
     runs(memory, COUNTING.replace("time.sleep(0.1)", "print('auc=1')"))
     job = tuning_job("job-1", jobs=2, parallel=1)
@@ -233,15 +251,15 @@ def test_checkpoints_of_a_tuning_job_are_each_training_job_s_own(
     assert sorted(key.split("/")[1][:9] for key in kept) == ["job-1-001", "job-1-002"]
 
 
-def test_without_spot_nothing_is_taken_away(sagemaker: Any, memory: Memory) -> None:
+def test_an_on_demand_job_is_never_interrupted(sagemaker: Any, memory: MemoryPorts) -> None:
     job = training_job("on-demand") | {"Environment": {"HPOQ_INTERRUPT_AFTER_SECONDS": "0"}}
     sagemaker.create_training_job(**job)
     done = ended(sagemaker, "on-demand")
     assert "Interrupted" not in [each["Status"] for each in done["SecondaryStatusTransitions"]]
 
 
-def test_a_training_job_that_takes_too_long_is_stopped_and_says_so(
-    sagemaker: Any, memory: Memory
+def test_a_training_job_stops_after_its_maximum_runtime(
+    sagemaker: Any, memory: MemoryPorts
 ) -> None:
     runs(
         memory,
@@ -257,8 +275,8 @@ def test_a_training_job_that_takes_too_long_is_stopped_and_says_so(
     assert unpacked(memory, "output/slow/output/model.tar.gz") == {"half": "done"}
 
 
-def test_memory_beyond_the_limit_fails_the_job_its_children_counted(
-    start: Start, session: Session, memory: Memory
+def test_exceeding_the_memory_limit_fails_the_job_including_its_child_processes(
+    start: Start, session: Session, memory: MemoryPorts
 ) -> None:
     sagemaker = client_of(start(memory_mib=200), session)
     runs(
@@ -275,7 +293,7 @@ def test_memory_beyond_the_limit_fails_the_job_its_children_counted(
     assert "200 MiB" in done["FailureReason"]
 
 
-def test_output_data_is_kept_beside_the_model(sagemaker: Any, memory: Memory) -> None:
+def test_output_data_is_uploaded_beside_the_model(sagemaker: Any, memory: MemoryPorts) -> None:
     runs(
         memory,
         "import os, pathlib\n"
@@ -297,9 +315,9 @@ def test_output_data_is_kept_beside_the_model(sagemaker: Any, memory: Memory) ->
     assert memory.stored["bucket", "output/plain/output/output/curve"] == b"c"
 
 
-def test_a_description_follows_a_running_job(sagemaker: Any, memory: Memory) -> None:
-    from hpoq.local.lifecycle.processes import wait_until
-
+def test_the_description_of_a_running_job_is_up_to_date(
+    sagemaker: Any, memory: MemoryPorts
+) -> None:
     sagemaker.create_training_job(**training_job("watched", sleep="60"))
 
     def status() -> str:
@@ -312,10 +330,10 @@ def test_a_description_follows_a_running_job(sagemaker: Any, memory: Memory) -> 
     assert wait_until(lambda: status() == "Stopped Stopped", 30)
 
 
-def test_the_sdk_s_own_drivers_run_from_their_channel(
-    start: Start, session: Session, memory: Memory
+def test_the_drivers_of_the_sdk_run_from_their_channel(
+    start: Start, session: Session, memory: MemoryPorts
 ) -> None:
-    """What ModelTrainer of SDK 3 sends: an entrypoint in a channel, the code in another."""
+    """ModelTrainer of SDK 3 sends an entrypoint in one channel and the code in another."""
     sagemaker = client_of(start(interpreter=Path(sys.executable)), session)
     drivers = Path(container_drivers.__file__).parent
     for file in drivers.rglob("*.py"):
@@ -356,7 +374,9 @@ def test_the_sdk_s_own_drivers_run_from_their_channel(
     assert unpacked(memory, "output/by-drivers/output/model.tar.gz") == {"model": "m"}
 
 
-def test_a_shell_script_and_modules_beside_a_script_run_too(sagemaker: Any, memory: Memory) -> None:
+def test_shell_scripts_and_modules_beside_a_script_work(
+    sagemaker: Any, memory: MemoryPorts
+) -> None:
     runs(memory, "", **{"run.sh": '#!/bin/sh\necho "auc=0.25 $1 $2 $SM_HP_LR"\n'})
     shell = training_job("shell")
     shell["HyperParameters"] |= {"sagemaker_program": "run.sh"}
@@ -371,10 +391,10 @@ def test_a_shell_script_and_modules_beside_a_script_run_too(sagemaker: Any, memo
     assert ended(sagemaker, "module")["FinalMetricDataList"][0]["Value"] == 0.75
 
 
-def test_a_script_finds_what_the_training_toolkit_would_give_it(
-    tmp_path: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+def test_a_script_gets_the_environment_of_the_training_toolkit(
+    tmp_path: Path, memory: MemoryPorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Held against the environment that SageMaker's own toolkit makes of the same folder."""
+    """Compare with the environment that SageMaker's toolkit creates for the same folder."""
     record = training_job("same") | {
         "TrainingJobArn": "arn:aws:sagemaker:eu-central-1:123456789012:training-job/same",
         "HyperParameters": {
@@ -384,7 +404,7 @@ def test_a_script_finds_what_the_training_toolkit_would_give_it(
         },
     }  # fmt: skip
     container = Container(tmp_path)
-    host = programs.Host(ml=container.ml, number=0, count=1, port=7777)
+    host = Host(ml=container.ml, number=0, count=1, port=7777)
     inputs = Inputs(memory, tmp_path / "cache")  # type: ignore[arg-type]
     program = prepare(container, record, host, inputs, Path(sys.executable))
 
@@ -396,7 +416,7 @@ def test_a_script_finds_what_the_training_toolkit_would_give_it(
     theirs = environment.Environment()
     wanted = theirs.to_env_vars()
     machine = {"SM_NUM_CPUS", "SM_NUM_GPUS", "SM_NUM_NEURONS"}
-    # Ours adds the toolkit's hyperparameters of its own to none of these.
+    # The toolkit adds its own hyperparameters to these variables; the endpoint does not.
     whole = {"SM_TRAINING_ENV", "SM_FRAMEWORK_PARAMS", "SM_FRAMEWORK_MODULE"}
     clusters = {name for name in wanted if "INSTANCE_GROUP" in name} | {"SM_IS_HETERO"}
     for name in wanted.keys() - machine - whole - clusters:
@@ -404,3 +424,16 @@ def test_a_script_finds_what_the_training_toolkit_would_give_it(
     assert list(program.arguments[1:]) == theirs.to_cmd_args()
     for name in [name for name in sys.modules if name.startswith("sagemaker_training")]:
         monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.parametrize(
+    "uri", ["data/train", "data/train/", "data/train/rows", "data/train/rows.csv"]
+)
+def test_a_channel_contains_the_objects_under_its_prefix(
+    sagemaker: Any, memory: MemoryPorts, uri: str
+) -> None:
+    request = tuning_job("prefixed", jobs=1)
+    channel = request["TrainingJobDefinition"]["InputDataConfig"][0]
+    channel["DataSource"]["S3DataSource"]["S3Uri"] = f"s3://bucket/{uri}"
+    sagemaker.create_hyper_parameter_tuning_job(**request)
+    assert memory.await_status("prefixed", "Completed", "Failed") == "Completed"

@@ -1,4 +1,4 @@
-"""Which training jobs are stopped before their end."""
+"""Which training jobs are stopped early."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from botocore.exceptions import ClientError
 
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker.errors import ApiError
-from hpoq.local.sagemaker.tuning.early_stopping import Hyperband, MedianRule, Referee, referee
-from tests.unit.hpoq.local.sagemaker.conftest import Memory, archive, tuning_job
+from hpoq.local.sagemaker.tuning.early_stopping import (
+    EarlyStopping,
+    Hyperband,
+    MedianRule,
+    early_stopping_of,
+)
+from tests.support.memory_endpoint import MemoryPorts, archive, tuning_job
 
 STEPS = """
 import argparse, pathlib, time
@@ -23,16 +28,16 @@ for step in range(40):
 """
 
 
-def steps_of(judge: Referee, number: int, values: list[float]) -> int:
-    """How many steps a training job with these values makes until it is stopped."""
+def steps_of(judge: EarlyStopping, number: int, values: list[float]) -> int:
+    """Return how many steps a training job with these values makes until it is stopped."""
     for step, value in enumerate(values, start=1):
-        if judge.gives_up(number, value):
+        if judge.should_stop(number, value):
             return step
     return len(values)
 
 
-def test_worse_than_the_median_of_running_averages_is_stopped() -> None:
-    judge = MedianRule(maximise=True)
+def test_a_job_below_the_median_of_running_averages_is_stopped() -> None:
+    judge = MedianRule(maximize=True)
     for number, level in enumerate([0.5, 0.6, 0.7]):
         assert steps_of(judge, number, [level, level + 0.2]) == 2
 
@@ -40,45 +45,47 @@ def test_worse_than_the_median_of_running_averages_is_stopped() -> None:
     assert steps_of(judge, 3, [0.65, 0.69]) == 2
     assert steps_of(judge, 4, [0.59]) == 1
     assert steps_of(judge, 5, [0.65, 0.75]) == 2
-    assert judge.gives_up(6, 0.65) is False
+    assert judge.should_stop(6, 0.65) is False
 
 
-def test_when_minimising_worse_is_higher() -> None:
-    judge = MedianRule(maximise=False)
+def test_a_minimized_objective_is_worse_when_it_is_higher() -> None:
+    judge = MedianRule(maximize=False)
     for number in range(3):
-        assert not judge.gives_up(number, 1.0)
+        assert not judge.should_stop(number, 1.0)
 
-    assert judge.gives_up(3, 1.1)
-    assert not judge.gives_up(4, 0.9)
+    assert judge.should_stop(3, 1.1)
+    assert not judge.should_stop(4, 0.9)
 
 
-def test_only_jobs_started_before_and_as_far_are_compared() -> None:
-    judge = MedianRule(maximise=True)
+def test_a_job_is_compared_only_with_earlier_jobs_that_reached_the_same_step() -> None:
+    judge = MedianRule(maximize=True)
     for number in range(10, 20):
-        judge.gives_up(number, 0.9)
+        judge.should_stop(number, 0.9)
 
-    assert not judge.gives_up(5, 0.1)  # all others were started later
-    judge.gives_up(30, 0.95)
-    assert not judge.gives_up(30, 0.01)  # nobody has made a second step
+    assert not judge.should_stop(5, 0.1)  # all others were started later
+    judge.should_stop(30, 0.95)
+    assert not judge.should_stop(30, 0.01)  # no other job has made a second step
 
 
-def test_hyperband_lets_one_of_three_pass_and_ends_at_the_most() -> None:
-    judge = Hyperband(maximise=True, least=1, most=9)
+def test_hyperband_continues_one_of_three_and_stops_at_the_maximum() -> None:
+    judge = Hyperband(maximize=True, min_resource=1, max_resource=9)
     first_bracket = range(0, 20, 2)  # two brackets: from step 1, and from step 3
     for number, level in zip(first_bracket, [0.9, 0.8, 0.7], strict=False):
-        judge.gives_up(number, level)
+        judge.should_stop(number, level)
 
-    assert judge.gives_up(6, 0.5)
+    assert judge.should_stop(6, 0.5)
     assert steps_of(judge, 8, [0.95] * 20) == 9
-    assert not judge.gives_up(7, 0.0)  # the other bracket waits for step 3
+    assert not judge.should_stop(7, 0.0)  # the other bracket compares from step 3 on
 
 
-def test_contradicting_settings_are_refused() -> None:
+def test_contradictory_settings_are_rejected() -> None:
     with pytest.raises(ApiError, match="must be Off"):
-        referee({"Strategy": "Hyperband", "TrainingJobEarlyStoppingType": "Auto"}, maximise=True)
+        early_stopping_of(
+            {"Strategy": "Hyperband", "TrainingJobEarlyStoppingType": "Auto"}, maximize=True
+        )
     resources = {"HyperbandStrategyConfig": {"MinResource": 9, "MaxResource": 3}}
     with pytest.raises(ApiError, match="greater than MaxResource"):
-        referee({"Strategy": "Hyperband", "StrategyConfig": resources}, maximise=True)
+        early_stopping_of({"Strategy": "Hyperband", "StrategyConfig": resources}, maximize=True)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +98,8 @@ def test_contradicting_settings_are_refused() -> None:
         ),
     ],
 )
-def test_real_processes_are_stopped_and_keep_their_last_value(
-    sagemaker: Any, memory: Memory, strategy: str, config: dict[str, Any]
+def test_stopped_processes_keep_their_last_value(
+    sagemaker: Any, memory: MemoryPorts, strategy: str, config: dict[str, Any]
 ) -> None:
     memory.stored["bucket", "source.tar.gz"] = archive({"train.py": STEPS})
     job = tuning_job("job-1", Strategy=strategy, jobs=8, parallel=4, RandomSeed=1, **config)
@@ -116,7 +123,9 @@ def test_real_processes_are_stopped_and_keep_their_last_value(
     assert float(found["BestTrainingJob"]["TunedHyperParameters"]["lr"]) == best
 
 
-def test_lines_and_metrics_are_there_while_a_job_runs(sagemaker: Any, memory: Memory) -> None:
+def test_log_lines_and_metrics_are_published_while_a_job_runs(
+    sagemaker: Any, memory: MemoryPorts
+) -> None:
     memory.stored["bucket", "source.tar.gz"] = archive({"train.py": STEPS})
     sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-1", jobs=1, parallel=1))
 
@@ -129,7 +138,7 @@ def test_lines_and_metrics_are_there_while_a_job_runs(sagemaker: Any, memory: Me
     assert len(memory.data) == sum(map(len, memory.lines.values()))  # nothing twice
 
 
-def test_hyperband_with_early_stopping_is_refused_by_the_api(sagemaker: Any) -> None:
+def test_the_api_rejects_hyperband_with_early_stopping(sagemaker: Any) -> None:
     job = tuning_job("job-1", Strategy="Hyperband", TrainingJobEarlyStoppingType="Auto")
     with pytest.raises(ClientError, match="must be Off"):
         sagemaker.create_hyper_parameter_tuning_job(**job)

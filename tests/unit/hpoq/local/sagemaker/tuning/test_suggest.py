@@ -1,4 +1,4 @@
-"""What is tried next: scalings, seeds, and what is remembered of results."""
+"""The suggestions of hyperparameters: scaling, seeds and known results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hpoq.local.sagemaker.tuning.suggest import Search
+from hpoq.local.sagemaker.tuning.suggest import HyperparameterSearch
 
 
 def lr(low: str, high: str, scaling: str = "Auto") -> dict[str, Any]:
@@ -22,16 +22,18 @@ RANGES: dict[str, Any] = {
 }
 
 
-def search(strategy: str = "Random", ranges: dict[str, Any] = RANGES, seed: int = 7) -> Search:
-    return Search({"Strategy": strategy}, ranges, True, seed)
+def search(
+    strategy: str = "Random", ranges: dict[str, Any] = RANGES, seed: int = 7
+) -> HyperparameterSearch:
+    return HyperparameterSearch({"Strategy": strategy}, ranges, True, seed)
 
 
 def score(values: dict[str, str]) -> float:
     return -abs(math.log(float(values["lr"]) / 0.02)) - abs(int(values["size"]) - 32) / 32
 
 
-def tried(search: Search, count: int, parallel: int) -> list[dict[str, str]]:
-    """What a tuning job tries, the later of those in parallel ending first."""
+def tried(search: HyperparameterSearch, count: int, parallel: int) -> list[dict[str, str]]:
+    """Return the suggestions of a tuning job whose later parallel jobs end first."""
     asked = []
     for first in range(0, count, parallel):
         numbers = range(first, min(count, first + parallel))
@@ -42,24 +44,24 @@ def tried(search: Search, count: int, parallel: int) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("strategy", ["Random", "Hyperband"])
-def test_a_seed_gives_the_same_training_jobs_whatever_runs_in_parallel(strategy: str) -> None:
+def test_a_seed_gives_the_same_suggestions_with_any_parallelism(strategy: str) -> None:
     one, many = (tried(search(strategy), 30, parallel) for parallel in (1, 8))
     assert one == many
     assert tried(search(strategy, seed=8), 30, 1) != one
     assert len({str(values) for values in one}) == 30
 
 
-def test_a_seed_gives_the_same_bayesian_search_where_results_come_alike() -> None:
+def test_a_seed_gives_the_same_bayesian_search_for_the_same_order_of_results() -> None:
     assert tried(search("Bayesian"), 25, 4) == tried(search("Bayesian"), 25, 4)
 
 
 @pytest.mark.parametrize("strategy", ["Random", "Bayesian"])
-def test_a_search_cut_off_goes_on_as_if_it_had_not_been(strategy: str) -> None:
+def test_a_resumed_search_gives_the_same_suggestions(strategy: str) -> None:
     whole = tried(search(strategy), 20, 1)
     again = search(strategy)
     for values in whole[:12]:
-        again.learn(values, score(values))
-    again.expect(12, whole[12])  # it was running
+        again.add_result(values, score(values))
+    again.add_running(12, whole[12])  # a training job that was running
     again.tell(12, score(whole[12]))
 
     assert again.ask(13) == whole[13]
@@ -86,7 +88,9 @@ def test_bayesian_search_beats_random_search() -> None:
         (lr("-1", "1"), 0.0),
     ],
 )
-def test_scaling_says_where_half_of_the_trials_lie(ranges: dict[str, Any], middle: float) -> None:
+def test_the_scaling_determines_the_median_of_the_suggestions(
+    ranges: dict[str, Any], middle: float
+) -> None:
     here = search(ranges=ranges)
     found = [float(here.ask(number)["lr"]) for number in range(400)]
     below = sum(value < middle for value in found)
@@ -95,7 +99,7 @@ def test_scaling_says_where_half_of_the_trials_lie(ranges: dict[str, Any], middl
     assert all(float(bounds["MinValue"]) <= value <= float(bounds["MaxValue"]) for value in found)
 
 
-def test_integers_are_whole_and_scaled_too() -> None:
+def test_integer_ranges_are_scaled() -> None:
     ranges = {"IntegerParameterRanges": [
         {"Name": "n", "MinValue": "1", "MaxValue": "10000", "ScalingType": "Logarithmic"}
     ]}  # fmt: skip
@@ -104,14 +108,14 @@ def test_integers_are_whole_and_scaled_too() -> None:
     assert 100 < sum(value < 100 for value in found) < 200
 
 
-def test_what_lies_outside_the_ranges_teaches_nothing() -> None:
+def test_results_outside_the_ranges_are_not_used() -> None:
     here = search("Bayesian")
     for values in ({"lr": "5", "size": "8", "loss": "a"}, {"lr": "0.01"}, {"lr": "x"}):
-        here.learn(values, 1.0)
-    assert here._study.trials == []
+        assert not here.add_result(values, 1.0)
+    assert here.add_result({"lr": "0.01", "size": "8", "loss": "a"}, 1.0)
 
 
-def test_a_grid_is_every_combination_once() -> None:
+def test_a_grid_contains_every_combination_once() -> None:
     grid = {"CategoricalParameterRanges": [
         {"Name": "a", "Values": ["1", "2"]}, {"Name": "b", "Values": ["x", "y", "z"]}
     ]}  # fmt: skip

@@ -1,5 +1,8 @@
+"""Tuning jobs that run real training processes."""
+
 from __future__ import annotations
 
+import copy
 import io
 import tarfile
 from pathlib import Path
@@ -10,11 +13,28 @@ from botocore.exceptions import ClientError
 
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker.store import Store
-from tests.unit.hpoq.local.sagemaker.conftest import Memory, client_of, tuning_job
+from tests.support.memory_endpoint import (
+    MemoryPorts,
+    client_of,
+    describe,
+    tuning_job,
+)
+
+LR = {"Name": "lr", "MinValue": "0.01", "MaxValue": "1"}
 
 
-def describe(sagemaker: Any, name: str) -> Any:
-    return sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+def several() -> dict[str, Any]:
+    """Return a tuning job with two definitions that search different ranges of lr."""
+    job = tuning_job("job-1", jobs=6, parallel=2)
+    definition = job.pop("TrainingJobDefinition")
+    config = job["HyperParameterTuningJobConfig"]
+    ranges = config.pop("ParameterRanges")
+    objective = config.pop("HyperParameterTuningJobObjective")
+    one = {**definition, "DefinitionName": "one", "TuningObjective": objective}
+    one["HyperParameterRanges"] = ranges
+    two = copy.deepcopy(one) | {"DefinitionName": "two"}
+    two["HyperParameterRanges"] = {"ContinuousParameterRanges": [{**LR, "MaxValue": "0.02"}]}
+    return job | {"TrainingJobDefinitions": [one, two]}
 
 
 def reasons(sagemaker: Any) -> list[str]:
@@ -23,9 +43,107 @@ def reasons(sagemaker: Any) -> list[str]:
     return [job.get("FailureReason", "") for job in jobs]
 
 
+def test_an_internal_failure_is_retried(
+    sagemaker: Any, memory: MemoryPorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = iter([True, False])
+    write = memory.write
+
+    def flaky(*arguments: Any) -> None:
+        if str(arguments[1]).endswith("model.tar.gz") and next(failing):
+            raise OSError("no space left on device")
+        write(*arguments)
+
+    monkeypatch.setattr(memory, "write", flaky)
+    job = tuning_job("job-1", jobs=1, parallel=1)
+    job["TrainingJobDefinition"]["RetryStrategy"] = {"MaximumRetryAttempts": 2}
+    sagemaker.create_hyper_parameter_tuning_job(**job)
+
+    assert memory.await_status("job-1", "Completed", "Failed") == "Completed"
+    assert describe(sagemaker, "job-1")["TrainingJobStatusCounters"]["Completed"] == 1
+
+
+def test_an_internal_failure_without_retries_counts_as_retryable(
+    sagemaker: Any, memory: MemoryPorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(memory, "write", full)
+    sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-1", jobs=1, parallel=1))
+
+    memory.await_status("job-1", "Completed", "Failed")
+    assert describe(sagemaker, "job-1")["TrainingJobStatusCounters"]["RetryableError"] == 1
+
+
+def test_a_tuning_job_that_has_ended_can_be_deleted(sagemaker: Any, memory: MemoryPorts) -> None:
+    busy = tuning_job("busy", jobs=1, parallel=1, static={"sleep": "60"})
+    sagemaker.create_hyper_parameter_tuning_job(**busy)
+    with pytest.raises(ClientError, match="has not ended"):
+        sagemaker.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName="busy")
+
+    sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName="busy")
+    memory.await_status("busy", "Stopped")
+    sagemaker.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName="busy")
+    with pytest.raises(ClientError, match="can't find"):
+        describe(sagemaker, "busy")
+
+
+def test_a_grid_search_completes_when_every_point_is_tried(
+    sagemaker: Any, memory: MemoryPorts
+) -> None:
+    values = {"CategoricalParameterRanges": [{"Name": "lr", "Values": ["0.1", "0.2", "0.3"]}]}
+    job = tuning_job("job-1", Strategy="Grid", ranges=values, parallel=2)
+    del job["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxNumberOfTrainingJobs"]
+    sagemaker.create_hyper_parameter_tuning_job(**job)
+
+    assert memory.await_status("job-1", "Completed", "Failed") == "Completed"
+    found = describe(sagemaker, "job-1")
+    assert found["TrainingJobStatusCounters"]["Completed"] == 3
+    assert found["BestTrainingJob"]["TunedHyperParameters"]["lr"] == "0.3"
+
+
+def test_several_definitions_alternate_and_each_has_its_own_search(
+    sagemaker: Any, memory: MemoryPorts
+) -> None:
+    sagemaker.create_hyper_parameter_tuning_job(**several())
+    assert memory.await_status("job-1", "Completed", "Failed") == "Completed"
+
+    jobs = sagemaker.list_training_jobs_for_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName="job-1"
+    )["TrainingJobSummaries"]
+    assert [job["TrainingJobDefinitionName"] for job in jobs] == ["one", "two"] * 3
+    rates = [float(job["TunedHyperParameters"]["lr"]) for job in jobs]
+    assert all(rate <= 0.02 for rate in rates[1::2])
+    assert any(rate > 0.02 for rate in rates[0::2])
+    best = describe(sagemaker, "job-1")["BestTrainingJob"]
+    values = [job["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] for job in jobs]
+    assert best["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] == max(values)
+
+
+def test_every_point_of_several_grids_is_tried(sagemaker: Any, memory: MemoryPorts) -> None:
+    job = several()
+    config = job["HyperParameterTuningJobConfig"]
+    config["Strategy"] = "Grid"
+    del config["ResourceLimits"]["MaxNumberOfTrainingJobs"]
+    for definition, values in zip(
+        job["TrainingJobDefinitions"], (["1"], ["1", "2", "3"]), strict=True
+    ):
+        grid = {"CategoricalParameterRanges": [{"Name": "lr", "Values": values}]}
+        definition["HyperParameterRanges"] = grid
+    sagemaker.create_hyper_parameter_tuning_job(**job)
+
+    assert memory.await_status("job-1", "Completed", "Failed") == "Completed"
+    jobs = sagemaker.list_training_jobs_for_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName="job-1"
+    )["TrainingJobSummaries"]
+    tried = [(j["TrainingJobDefinitionName"], j["TunedHyperParameters"]["lr"]) for j in jobs]
+    assert sorted(tried) == [("one", "1"), ("two", "1"), ("two", "2"), ("two", "3")]
+
+
 @pytest.mark.parametrize("strategy", ["Random", "Bayesian"])
-def test_a_tuning_job_runs_real_processes_and_finds_its_best(
-    sagemaker: Any, memory: Memory, strategy: str
+def test_a_tuning_job_runs_real_processes_and_reports_the_best(
+    sagemaker: Any, memory: MemoryPorts, strategy: str
 ) -> None:
     sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-1", Strategy=strategy, jobs=6))
     assert memory.await_status("job-1", "Completed", "Failed") == "Completed"
@@ -44,8 +162,8 @@ def test_a_tuning_job_runs_real_processes_and_finds_its_best(
     assert value == pytest.approx(1 - (lr - 0.3) ** 2, abs=1e-5)
 
 
-def test_the_last_value_of_a_metric_counts_and_the_model_is_on_s3(
-    sagemaker: Any, memory: Memory
+def test_the_last_value_of_a_metric_is_final_and_the_model_is_on_s3(
+    sagemaker: Any, memory: MemoryPorts
 ) -> None:
     sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-1", jobs=1, parallel=1))
     memory.await_status("job-1", "Completed")
@@ -59,7 +177,9 @@ def test_the_last_value_of_a_metric_counts_and_the_model_is_on_s3(
     assert any("rows=6" in line for lines in memory.lines.values() for line in lines)
 
 
-def test_never_more_run_at_once_than_allowed(sagemaker: Any, memory: Memory) -> None:
+def test_the_number_of_parallel_training_jobs_is_limited(
+    sagemaker: Any, memory: MemoryPorts
+) -> None:
     job = tuning_job("job-1", jobs=6, parallel=2, static={"sleep": "0.05"})
     sagemaker.create_hyper_parameter_tuning_job(**job)
     memory.await_status("job-1", "Completed")
@@ -76,7 +196,9 @@ def test_never_more_run_at_once_than_allowed(sagemaker: Any, memory: Memory) -> 
         assert len(overlapping) <= 2
 
 
-def test_a_script_that_fails_says_why(sagemaker: Any, memory: Memory) -> None:
+def test_the_failure_reason_contains_the_error_of_the_script(
+    sagemaker: Any, memory: MemoryPorts
+) -> None:
     job = tuning_job("job-1", jobs=2, static={"fail": "no such column"})
     sagemaker.create_hyper_parameter_tuning_job(**job)
     assert memory.await_status("job-1", "Completed", "Failed") == "Failed"
@@ -86,7 +208,7 @@ def test_a_script_that_fails_says_why(sagemaker: Any, memory: Memory) -> None:
     assert "no such column" in reason
 
 
-def test_a_stopped_job_ends_its_processes(sagemaker: Any, memory: Memory) -> None:
+def test_a_stopped_job_ends_its_processes(sagemaker: Any, memory: MemoryPorts) -> None:
     job = tuning_job("job-1", jobs=4, static={"sleep": "60"})
     sagemaker.create_hyper_parameter_tuning_job(**job)
     sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName="job-1")
@@ -96,7 +218,7 @@ def test_a_stopped_job_ends_its_processes(sagemaker: Any, memory: Memory) -> Non
     assert counters["Stopped"] == 2
 
 
-def test_names_are_taken_for_ever_whatever_their_case(sagemaker: Any, memory: Memory) -> None:
+def test_job_names_are_unique_ignoring_case(sagemaker: Any, memory: MemoryPorts) -> None:
     sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-1", jobs=1, parallel=1))
     memory.await_status("job-1", "Completed")
     with pytest.raises(ClientError) as caught:
@@ -104,20 +226,9 @@ def test_names_are_taken_for_ever_whatever_their_case(sagemaker: Any, memory: Me
     assert caught.value.response["Error"]["Code"] == "ResourceInUse"
 
 
-def test_the_account_limit_is_refused_with_the_apis_own_error(
-    start: Any, session: Any, memory: Memory
+def test_a_restarted_engine_resumes_its_tuning_jobs(
+    start: Any, session: Any, memory: MemoryPorts
 ) -> None:
-    sagemaker = client_of(start(tuning_jobs=1), session)
-    sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-1", static={"sleep": "60"}))
-    with pytest.raises(ClientError) as caught:
-        sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-2"))
-    assert caught.value.response["Error"]["Code"] == "ResourceLimitExceeded"
-    sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName="job-1")
-    memory.await_status("job-1", "Stopped", seconds=20)
-    sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-2", jobs=1, parallel=1))
-
-
-def test_a_killed_engine_goes_on_where_it_was(start: Any, session: Any, memory: Memory) -> None:
     first = start()
     job = tuning_job("job-1", jobs=5, parallel=2, static={"sleep": "0.3"})
     client_of(first, session).create_hyper_parameter_tuning_job(**job)
@@ -131,20 +242,21 @@ def test_a_killed_engine_goes_on_where_it_was(start: Any, session: Any, memory: 
     assert len(names) == len(set(names)) == 5
 
 
-def test_an_engine_killed_between_two_writes_counts_anew(
-    start: Any, session: Any, memory: Memory, tmp_path: Path
+def test_an_engine_killed_between_two_writes_rebuilds_its_counters(
+    start: Any, session: Any, memory: MemoryPorts, tmp_path: Path
 ) -> None:
     first = start()
     job = tuning_job("job-1", jobs=5, parallel=1, static={"sleep": "0.1"}, RandomSeed=3)
-    client_of(first, session).create_hyper_parameter_tuning_job(**job)
+    client = client_of(first, session)
+    client.create_hyper_parameter_tuning_job(**job)
     done = "TrainingJobStatusCounters"
-    assert wait_until(lambda: first._engine.store.tuning_job("job-1")[done]["Completed"] == 2, 30)
+    assert wait_until(lambda: describe(client, "job-1")[done]["Completed"] == 2, 30)
     first.close()
     store = Store(tmp_path / "sagemaker" / "jobs.sqlite")
-    record = store.tuning_job("job-1")
+    record = store.tuning_jobs.get("job-1")
     assert record is not None
-    record[done] = {**record[done], "Completed": 1, "InProgress": 2}  # one behind
-    store.save_tuning_job({k: v for k, v in record.items() if k != "BestTrainingJob"})
+    record[done] = {**record[done], "Completed": 1, "InProgress": 2}  # the counters lag behind
+    store.tuning_jobs.save({k: v for k, v in record.items() if k != "BestTrainingJob"})
     store.close()
 
     sagemaker = client_of(start(), session)
@@ -157,76 +269,4 @@ def test_an_engine_killed_between_two_writes_counts_anew(
     )["TrainingJobSummaries"]
     assert found["BestTrainingJob"]["TrainingJobName"] == jobs[-1]["TrainingJobName"]
     tried = {each["TunedHyperParameters"]["lr"] for each in jobs}
-    assert len(tried) == 5  # the search went on, it did not begin anew
-
-
-def test_a_child_starts_warm_from_its_parents_results(sagemaker: Any, memory: Memory) -> None:
-    sagemaker.create_hyper_parameter_tuning_job(**tuning_job("parent", jobs=4))
-    memory.await_status("parent", "Completed")
-    child = tuning_job("child", Strategy="Bayesian", jobs=2)
-    child["WarmStartConfig"] = {
-        "ParentHyperParameterTuningJobs": [{"HyperParameterTuningJobName": "parent"}],
-        "WarmStartType": "IdenticalDataAndAlgorithm",
-    }
-    sagemaker.create_hyper_parameter_tuning_job(**child)
-    assert memory.await_status("child", "Completed", "Failed") == "Completed"
-
-
-def test_lists_are_filtered_sorted_and_paged(sagemaker: Any, memory: Memory) -> None:
-    for name in ("b-2", "a-1", "c-3"):
-        sagemaker.create_hyper_parameter_tuning_job(**tuning_job(name, jobs=1, parallel=1))
-        memory.await_status(name, "Completed")
-
-    def names(**filters: Any) -> list[str]:
-        pages = sagemaker.get_paginator("list_hyper_parameter_tuning_jobs").paginate(
-            **filters, PaginationConfig={"PageSize": 2}
-        )
-        return [
-            each["HyperParameterTuningJobName"]
-            for page in pages
-            for each in page["HyperParameterTuningJobSummaries"]
-        ]
-
-    assert names() == ["a-1", "b-2", "c-3"]
-    assert names(SortBy="CreationTime", SortOrder="Descending") == ["c-3", "a-1", "b-2"]
-    assert names(NameContains="-1") == ["a-1"]
-    assert names(StatusEquals="InProgress") == []
-
-
-def test_tags_are_kept(sagemaker: Any) -> None:
-    job = tuning_job("job-1", jobs=1, parallel=1) | {"Tags": [{"Key": "team", "Value": "fraud"}]}
-    arn = sagemaker.create_hyper_parameter_tuning_job(**job)["HyperParameterTuningJobArn"]
-    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "more", "Value": "x"}])
-    tags = sagemaker.list_tags(ResourceArn=arn)["Tags"]
-    assert {tag["Key"] for tag in tags} == {"team", "more"}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"ranges": {"ContinuousParameterRanges": [
-            {"Name": "lr", "MinValue": "2", "MaxValue": "1"}]}},
-        {"ranges": {"ContinuousParameterRanges": [
-            {"Name": "lr", "MinValue": "0", "MaxValue": "1", "ScalingType": "Logarithmic"}]}},
-        {"Strategy": "Guess"},
-    ],
-)  # fmt: skip
-def test_a_request_that_sagemaker_would_refuse_is_refused(
-    sagemaker: Any, change: dict[str, Any]
-) -> None:
-    with pytest.raises(ClientError) as caught:
-        sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-1", **change))
-    assert caught.value.response["Error"]["Code"] == "ValidationException"
-
-
-@pytest.mark.parametrize(
-    "uri", ["data/train", "data/train/", "data/train/rows", "data/train/rows.csv"]
-)
-def test_a_channel_holds_what_lies_under_its_prefix(
-    sagemaker: Any, memory: Memory, uri: str
-) -> None:
-    request = tuning_job("prefixed", jobs=1)
-    channel = request["TrainingJobDefinition"]["InputDataConfig"][0]
-    channel["DataSource"]["S3DataSource"]["S3Uri"] = f"s3://bucket/{uri}"
-    sagemaker.create_hyper_parameter_tuning_job(**request)
-    assert memory.await_status("prefixed", "Completed", "Failed") == "Completed"
+    assert len(tried) == 5  # the search was resumed, not restarted

@@ -1,4 +1,4 @@
-"""How much memory a training process and what it started take."""
+"""The memory that a training process and its descendants use."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
-PAGE = 4096
+PAGE = 4096  # bytes
 MIB = 1 << 20
 
 
-def of_group(leader: int) -> int:
-    """MiB that the processes of a group hold for themselves, libraries and files aside.
+def used_mib(leader: int) -> int:
+    """Return the private memory of a process group in MiB, without shared libraries and files.
 
     Args:
-        leader: the group's first process.
+        leader: process id of the group's first process.
     """
     if not PROC.exists():
-        return _by_ps(leader)
-    return sum(map(_of, _family(leader))) // MIB
+        return _used_mib_by_ps(leader)
+    return sum(map(_private_bytes, _with_descendants(leader))) // MIB
 
 
-def _family(pid: int) -> list[int]:
-    """A process and its descendants, whichever thread started them."""
+def _with_descendants(pid: int) -> list[int]:
+    """Return a process and its descendants, including those started by other threads."""
     found, waiting = [], [pid]
     while waiting:
         pid = waiting.pop()
         found.append(pid)
         for thread in _threads(pid):
-            with suppress(OSError):  # ended meanwhile
+            with suppress(OSError):  # the thread has ended
                 waiting += map(int, (thread / "children").read_text().split())
     return found
 
@@ -41,7 +41,7 @@ def _threads(pid: int) -> list[Path]:
         return []
 
 
-def _of(pid: int) -> int:
+def _private_bytes(pid: int) -> int:
     try:
         _, resident, shared, *_ = map(int, (PROC / str(pid) / "statm").read_text().split())
     except OSError:
@@ -49,9 +49,9 @@ def _of(pid: int) -> int:
     return (resident - shared) * PAGE
 
 
-def _by_ps(group: int) -> int:
-    """Where there is no /proc."""
+def _used_mib_by_ps(group: int) -> int:
+    """Return the memory of a group on systems without /proc."""
     command = ["ps", "-axo", "pgid=,rss="]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)
     rows = (line.split() for line in listed.stdout.splitlines())
-    return sum(int(rss) for of, rss in rows if int(of) == group) // 1024
+    return sum(int(rss) for pgid, rss in rows if int(pgid) == group) // 1024

@@ -1,4 +1,4 @@
-"""What a training job says while it runs, passed on to logs and metrics as it comes."""
+"""Publishing a training job's output to logs and metrics while the job runs."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpoq.local.sagemaker.ports import Clock, Datum, Ports
-from hpoq.local.sagemaker.training import metrics
-from hpoq.local.sagemaker.training.log_follower import Follower
-from hpoq.local.sagemaker.training.programs import host_name
+from hpoq.local.sagemaker.ports import Clock, MetricDatum, Ports
+from hpoq.local.sagemaker.training.logs import metrics
+from hpoq.local.sagemaker.training.logs.follower import LogFollower
+from hpoq.local.sagemaker.training.programs.environment import host_name
 
 Record = dict[str, Any]
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 
 @dataclass(frozen=True)
-class _Instance:
-    """The log of one instance."""
+class _InstanceLog:
+    """The log of one instance and its stream in CloudWatch."""
 
-    log: Follower
+    log: LogFollower
     stream: str
 
 
-class Report:
-    """Of one training job, whatever the number of its instances and of its attempts."""
+class LogPublisher:
+    """The logs and metrics of one training job, across all of its instances and attempts."""
 
     def __init__(self, ports: Ports, record: Record, clock: Clock) -> None:
         self._ports = ports
@@ -33,19 +33,19 @@ class Report:
         self._definitions = record["AlgorithmSpecification"].get("MetricDefinitions", ())
         self._objective = record.get("_objective", {}).get("MetricName")
         self._clock = clock
-        self._instances: list[_Instance] = []
-        self._last: dict[str, metrics.Value] = {}
+        self._instances: list[_InstanceLog] = []
+        self._last: dict[str, metrics.MetricValue] = {}
 
     def follow(self, logs: Sequence[Path]) -> None:
-        """Begin with new files, one for each instance."""
+        """Start to follow the files of a new attempt, one for each instance."""
         now = int(self._clock())
         self._instances = [
-            _Instance(Follower(log, self._clock), f"{self._name}/{host_name(number)}-{now}")
+            _InstanceLog(LogFollower(log, self._clock), f"{self._name}/{host_name(number)}-{now}")
             for number, log in enumerate(logs)
         ]
 
-    def pass_on(self, *, ended: bool = False) -> list[float]:
-        """What is new; the values of the objective metric among it, in order."""
+    def publish_new_lines(self, *, ended: bool = False) -> list[float]:
+        """Publish new lines and metrics; return the new values of the objective metric."""
         objectives: list[float] = []
         for instance in self._instances:
             lines = instance.log.new_lines(ended=ended)
@@ -60,14 +60,14 @@ class Report:
         return objectives
 
     def final_metrics(self) -> list[Record]:
-        """FinalMetricDataList: the last value of each."""
+        """Return FinalMetricDataList: the last value of each metric."""
         return [
             {"MetricName": each.name, "Value": each.value, "Timestamp": each.at}
             for each in self._last.values()
         ]
 
-    def _datum(self, value: metrics.Value) -> Datum:
-        return Datum(
+    def _datum(self, value: metrics.MetricValue) -> MetricDatum:
+        return MetricDatum(
             namespace=LOG_GROUP,
             name=value.name,
             dimensions={"TrainingJobName": self._name},

@@ -1,10 +1,10 @@
 """SageMaker's built-in XGBoost algorithm, on the ``xgboost`` package.
 
-Run by the user's interpreter as a training script, without arguments, where the image of a
-training job is XGBoost's and no script is named. Hyperparameters have the names and the types of
-the built-in algorithm, data lies in the channels ``train`` and ``validation``, a line a round says
-every metric as SageMaker's own metric definitions expect it, and ``xgboost-model`` is what
-``xgboost.Booster.load_model`` reads.
+The user's interpreter runs this file as a training script, which is why it is one file and imports
+nothing of hpoq. It is used for training jobs with XGBoost's image and without a script of their
+own. Hyperparameters have the names and types of the built-in algorithm. The channels ``train`` and
+``validation`` hold the data. Each round prints its metrics in the form that SageMaker's metric
+definitions match. ``xgboost.Booster.load_model`` reads the resulting ``xgboost-model``.
 """
 
 from __future__ import annotations
@@ -25,29 +25,35 @@ Record = dict[str, Any]
 Names = Sequence[str]
 
 # https://docs.aws.amazon.com/sagemaker/latest/dg/xgboost_hyperparameters.html
-WHOLE: Names = (
+INTEGERS: Names = (
     "csv_weights", "early_stopping_rounds", "max_bin", "max_depth", "max_leaves", "nthread",
     "num_class", "num_parallel_tree", "num_round", "one_drop", "refresh_leaf", "seed",
     "single_precision_histogram", "verbosity",
 )  # fmt: skip
-REAL: Names = (
+FLOATS: Names = (
     "aft_loss_distribution_scale", "alpha", "base_score", "colsample_bylevel", "colsample_bynode",
     "colsample_bytree", "eta", "gamma", "huber_slope", "lambda", "lambda_bias", "max_delta_step",
     "min_child_weight", "rate_drop", "scale_pos_weight", "sketch_eps", "skip_drop", "subsample",
     "tweedie_variance_power",
 )  # fmt: skip
-WORDS: Names = (
+STRINGS: Names = (
     "aft_loss_distribution", "booster", "deterministic_histogram", "dsplit", "eval_metric",
     "grow_policy", "interaction_constraints", "monotone_constraints", "normalize_type",
     "objective", "predictor", "process_type", "sample_type", "save_model_on_termination",
     "silent", "tree_method", "updater", "_tuning_objective_metric",
 )  # fmt: skip
-OURS: Names = (
+NOT_FOR_XGBOOST: Names = (
     "csv_weights", "early_stopping_rounds", "eval_metric", "num_round",
     "save_model_on_termination", "_tuning_objective_metric",
 )  # fmt: skip
-GONE: Names = ("dsplit", "predictor", "silent", "sketch_eps", "deterministic_histogram")
-CONTENT = {
+REMOVED_FROM_XGBOOST: Names = (
+    "dsplit",
+    "predictor",
+    "silent",
+    "sketch_eps",
+    "deterministic_histogram",
+)
+CONTENT_TYPES = {
     "csv": "csv", "text/csv": "csv",
     "libsvm": "libsvm", "text/libsvm": "libsvm", "text/x-libsvm": "libsvm",
 }  # fmt: skip
@@ -56,18 +62,18 @@ CHECKPOINT = re.compile(r"xgboost-checkpoint\.(\d+)")
 
 
 class CustomerError(Exception):
-    """What SageMaker calls a ClientError: the request or the data is wrong, not the algorithm."""
+    """An error in the request or the data, which SageMaker reports as a ClientError."""
 
 
 def hyperparameters(given: Mapping[str, str]) -> Record:
-    """Checked and typed.
+    """Return the hyperparameters, converted to their types.
 
     Raises:
-        CustomerError: one is missing, unknown or of another type.
+        CustomerError: if a hyperparameter is missing, unknown or of another type.
     """
     typed: Record = {}
     for name, text in given.items():
-        kinds = ((WHOLE, int), (REAL, float), (WORDS, str))
+        kinds = ((INTEGERS, int), (FLOATS, float), (STRINGS, str))
         kind = next((kind for names, kind in kinds if name in names), None)
         if kind is None:
             raise CustomerError(f"Extraneous hyperparameter found: {name}")
@@ -87,17 +93,17 @@ def hyperparameters(given: Mapping[str, str]) -> Record:
 
 
 def matrix(folder: Path, content_type: str, *, weights: bool) -> Any:
-    """All files of a channel as one ``xgboost.DMatrix``; None if it has none.
+    """Return the files of a channel as one ``xgboost.DMatrix``; None if it has no files.
 
     Raises:
-        CustomerError: unknown content type, or a file that is not of it.
+        CustomerError: if the content type is unknown or a file does not have it.
     """
     import xgboost
 
-    kind = CONTENT.get(content_type.partition(";")[0].strip().lower())
+    kind = CONTENT_TYPES.get(content_type.partition(";")[0].strip().lower())
     if kind is None:
         raise CustomerError(
-            f"{content_type} is not an accepted ContentType here: {', '.join(CONTENT)}"
+            f"{content_type} is not an accepted ContentType here: {', '.join(CONTENT_TYPES)}"
         )
     files = [path for path in sorted(folder.rglob("*")) if _is_data(path)]
     if not files:
@@ -144,16 +150,16 @@ def _check_libsvm(path: Path) -> None:
         )
 
 
-# Metrics that SageMaker adds to XGBoost's own
+# The metrics that SageMaker adds to those of XGBoost
 
 
 def _confusion(predicted: Any, labels: Any) -> Any:
-    """Counts, by label (rows) and predicted class."""
+    """Return the counts by label (rows) and predicted class (columns)."""
     import numpy as np
 
     classes = predicted.argmax(axis=1) if predicted.ndim == 2 else predicted > 0.5
     if predicted.ndim == 1 and predicted.max(initial=0) > 1:
-        classes = predicted  # multi:softmax says the class itself
+        classes = predicted  # multi:softmax predicts the class itself
     pairs = np.stack([labels.astype(int), classes.astype(int)])
     size = int(pairs.max()) + 1
     table = np.zeros((max(size, 2), max(size, 2)))
@@ -162,7 +168,7 @@ def _confusion(predicted: Any, labels: Any) -> Any:
 
 
 def _of_classes(table: Any) -> tuple[Any, Any, Any]:
-    """Precision, recall and F1 of each class; 0 where undefined, as scikit-learn does."""
+    """Return precision, recall and F1 of each class; 0 where undefined, as in scikit-learn."""
     import numpy as np
 
     def ratio(above: Any, below: Any) -> Any:
@@ -204,7 +210,7 @@ OF_VALUES: dict[str, Callable[[Any, Any], float]] = {"mse": _mse, "r2": _r2}
 
 
 def evaluation(names: Names) -> tuple[list[str], Callable[[Any, Any], Any] | None]:
-    """XGBoost's own metrics among the names, and a function for the others."""
+    """Return XGBoost's own metrics among the names, and a function that computes the others."""
     ours = [name for name in names if name in OF_CLASSES or name in OF_VALUES]
 
     def measured(predicted: Any, data: Any) -> list[tuple[str, float]]:
@@ -220,7 +226,7 @@ def evaluation(names: Names) -> tuple[list[str], Callable[[Any, Any], Any] | Non
 
 
 def metric_names(typed: Mapping[str, Any]) -> list[str]:
-    """``eval_metric``, and the objective of a tuning job."""
+    """Return the metrics of ``eval_metric`` and the objective metric of a tuning job."""
     names = [name.strip() for name in str(typed.get("eval_metric", "")).split(",") if name.strip()]
     objective = str(typed.get("_tuning_objective_metric", "")).partition(":")[2]
     return [*names, *([objective] if objective and objective not in names else [])]
@@ -229,11 +235,11 @@ def metric_names(typed: Mapping[str, Any]) -> list[str]:
 # Training
 
 
-def line_of(round_: int, said: Mapping[str, Mapping[str, Sequence[Any]]]) -> str:
-    """A round's metrics as CloudWatch shows them: a tabulator has become ``#011``."""
+def metrics_line(round_: int, evals_log: Mapping[str, Mapping[str, Sequence[Any]]]) -> str:
+    """Return a round's metrics as CloudWatch shows them, with ``#011`` for each tab."""
     values = [
         f"{data}-{metric}:{_number(history[-1]):.5f}"
-        for data, metrics in said.items()
+        for data, metrics in evals_log.items()
         for metric, history in metrics.items()
     ]
     return "#011".join([f"[{round_}]", *values])
@@ -243,33 +249,33 @@ def _number(value: Any) -> float:
     return float(value[0] if isinstance(value, tuple) else value)
 
 
-def _callback(first: int, checkpoints: Path | None, *, save_when_told: bool) -> Any:
-    """Says the metrics, keeps checkpoints, and ends the training when told to."""
+def _callback(first: int, checkpoints: Path | None, *, save_on_sigterm: bool) -> Any:
+    """Return a callback that prints metrics, saves checkpoints, and ends training on SIGTERM."""
     from xgboost.callback import TrainingCallback
 
     class Rounds(TrainingCallback):
-        told = False
+        stopping = False
 
         def before_training(self, model: Any) -> Any:
             signal.signal(signal.SIGTERM, self._stop)
             return model
 
         def _stop(self, number: int, frame: FrameType | None) -> None:
-            if not save_when_told:
+            if not save_on_sigterm:
                 sys.exit(0)
-            self.told = True  # after this round
+            self.stopping = True  # training ends after this round
 
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-            print(line_of(first + epoch, evals_log), flush=True)  # noqa: T201
+            print(metrics_line(first + epoch, evals_log), flush=True)  # noqa: T201
             if checkpoints:
-                _keep(model, checkpoints / f"xgboost-checkpoint.{first + epoch}")
-            return self.told
+                _save(model, checkpoints / f"xgboost-checkpoint.{first + epoch}")
+            return self.stopping
 
     return Rounds()
 
 
-def _keep(model: Any, file: Path) -> None:
-    """Whole or not at all, and only the newest five, as SageMaker does."""
+def _save(model: Any, file: Path) -> None:
+    """Save a checkpoint atomically and keep the newest five, as SageMaker does."""
     partial = file.with_name(f"{file.name}.sagemaker-uploading")
     partial.write_bytes(model.save_raw("ubj"))
     partial.replace(file)
@@ -278,7 +284,7 @@ def _keep(model: Any, file: Path) -> None:
 
 
 def _checkpoints(folder: Path) -> dict[int, Path]:
-    """By round, oldest first."""
+    """Return the checkpoints by round, oldest first."""
     found = {}
     for path in folder.iterdir():
         matched = CHECKPOINT.fullmatch(path.name)
@@ -288,8 +294,8 @@ def _checkpoints(folder: Path) -> dict[int, Path]:
 
 
 @contextmanager
-def together(hosts: Sequence[str], here: str) -> Iterator[bool]:
-    """Joins the other hosts, if any; whether this one is the first."""
+def communicator(hosts: Sequence[str], here: str) -> Iterator[bool]:
+    """Connect to the other hosts, if any; yield whether this host is the first."""
     if len(hosts) == 1:
         yield True
         return
@@ -313,10 +319,10 @@ def together(hosts: Sequence[str], here: str) -> Iterator[bool]:
 
 
 def train(config: Path, data: Path, model: Path, checkpoints: Path | None) -> None:
-    """From the files of /opt/ml/input to a model in /opt/ml/model.
+    """Train a model on the channels and save it.
 
     Raises:
-        CustomerError: what was asked for cannot be trained.
+        CustomerError: if the request or the data is invalid.
     """
     import xgboost
 
@@ -327,7 +333,7 @@ def train(config: Path, data: Path, model: Path, checkpoints: Path | None) -> No
         raise CustomerError("Missing required channel: train")
     content = str(channels["train"].get("ContentType") or "libsvm")
     weights = bool(typed.get("csv_weights"))
-    with together(resources["hosts"], resources["current_host"]) as first_host:
+    with communicator(resources["hosts"], resources["current_host"]) as first_host:
         watched = [(matrix(data / "train", content, weights=weights), "train")]
         if "validation" in channels:
             watched.append((matrix(data / "validation", content, weights=False), "validation"))
@@ -336,12 +342,14 @@ def train(config: Path, data: Path, model: Path, checkpoints: Path | None) -> No
                 raise CustomerError(f"No data in {name} channel path {data / name}")
             print(f"{name.capitalize()} matrix has {found.num_row()} rows", flush=True)  # noqa: T201
         native, custom = evaluation(metric_names(typed))
-        parameters = {k: v for k, v in typed.items() if k not in (*OURS, *GONE)}
+        parameters = {
+            k: v for k, v in typed.items() if k not in (*NOT_FOR_XGBOOST, *REMOVED_FROM_XGBOOST)
+        }
         if parameters.get("objective") == "reg:linear":
             parameters["objective"] = "reg:squarederror"  # its name since 1.0
         done = list(_checkpoints(checkpoints).items())[-1:] if checkpoints else []
         before = done[0][0] + 1 if done else 0
-        save_when_told = typed.get("save_model_on_termination") == "true"
+        save_on_sigterm = typed.get("save_model_on_termination") == "true"
         try:
             booster = xgboost.train(
                 parameters | ({"eval_metric": native} if native else {}),
@@ -351,7 +359,7 @@ def train(config: Path, data: Path, model: Path, checkpoints: Path | None) -> No
                 custom_metric=custom,
                 early_stopping_rounds=typed.get("early_stopping_rounds"),
                 xgb_model=bytearray(done[0][1].read_bytes()) if done else None,
-                callbacks=[_callback(before, checkpoints, save_when_told=save_when_told)],
+                callbacks=[_callback(before, checkpoints, save_on_sigterm=save_on_sigterm)],
                 verbose_eval=False,
             )
         except (xgboost.core.XGBoostError, ValueError) as error:
@@ -362,7 +370,7 @@ def train(config: Path, data: Path, model: Path, checkpoints: Path | None) -> No
 
 
 def main() -> int:
-    """Exit status; why, in /opt/ml/output/failure."""
+    """Train and return the exit status; write the reason of a failure to output/failure."""
     base = Path(os.environ["SAGEMAKER_BASE_DIR"])
     folder = Path(os.environ["SM_CHECKPOINT_DIR"])
     checkpoints = folder if (base / "input/config/checkpointconfig.json").exists() else None
@@ -370,14 +378,14 @@ def main() -> int:
         train(base / "input/config", base / "input/data", base / "model", checkpoints)
     except ImportError:
         problem = f"{sys.executable}, which runs training jobs, has no xgboost"
-        return failed(base, f"{problem}; install it: pip install xgboost-cpu")
+        return report_failure(base, f"{problem}; install it: pip install xgboost-cpu")
     except CustomerError as error:
-        return failed(base, str(error))
+        return report_failure(base, str(error))
     return 0
 
 
-def failed(base: Path, problem: str) -> int:
-    """Say why, for the log and for the failure reason."""
+def report_failure(base: Path, problem: str) -> int:
+    """Write a problem to the log and to output/failure, and return the exit status."""
     (base / "output" / "failure").write_text(f"ClientError: {problem}")
     print(problem, file=sys.stderr)  # noqa: T201
     return 1

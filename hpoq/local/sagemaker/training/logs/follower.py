@@ -1,4 +1,4 @@
-"""Reading a log while it is written."""
+"""Reading a log file while a process writes it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-class Follower:
-    """Hands out the lines of a growing file, each once."""
+class LogFollower:
+    """A reader that returns each line of a growing file once."""
 
     def __init__(self, file: Path, clock: Callable[[], float]) -> None:
         self._file = file
         self._clock = clock
         self._position = 0
-        self._begun = b""
+        self._incomplete = b""
 
     def new_lines(self, *, ended: bool = False) -> list[tuple[float, str]]:
-        """Lines completed since the last call, with the time of this one.
+        """Return the lines completed since the last call, each with the time of this call.
 
         Args:
-            ended: nobody writes any more, so that what stands there without a newline counts.
+            ended: the process has ended, so text without a newline counts as a line.
         """
-        *whole, self._begun = (self._begun + self._read()).split(b"\n")
-        if ended and self._begun:
-            whole.append(self._begun)
-            self._begun = b""
+        *lines, self._incomplete = (self._incomplete + self._read()).split(b"\n")
+        if ended and self._incomplete:
+            lines.append(self._incomplete)
+            self._incomplete = b""
         now = self._clock()
-        return [(now, line.decode(errors="replace").rstrip("\r")) for line in whole]
+        return [(now, line.decode(errors="replace").rstrip("\r")) for line in lines]
 
     def _read(self) -> bytes:
         try:

@@ -1,4 +1,4 @@
-"""Metrics of a training job: whatever its definitions' regular expressions find in the log."""
+"""The metrics of a training job, which regular expressions find in its log."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Value:
-    """A metric as printed."""
+class MetricValue:
+    """One value of a metric, as the script printed it."""
 
     name: str
     value: float
@@ -19,8 +19,8 @@ class Value:
 
 def find(
     definitions: Sequence[Mapping[str, str]], lines: Iterable[tuple[float, str]]
-) -> list[Value]:
-    """All values in the order they were printed; what is no number is left out."""
+) -> list[MetricValue]:
+    """Return the values in the order of printing; skip text that is not a number."""
     patterns = [(each["Name"], re.compile(each["Regex"])) for each in definitions]
     found = []
     for at, line in lines:
@@ -28,12 +28,12 @@ def find(
             for match in pattern.finditer(line):
                 value = _number(match.group(1) if match.groups() else match.group(0))
                 if value is not None:
-                    found.append(Value(name, value, at))
+                    found.append(MetricValue(name, value, at))
     return found
 
 
-def last(values: Iterable[Value]) -> dict[str, Value]:
-    """The last value of each metric, which is the one that counts."""
+def last(values: Iterable[MetricValue]) -> dict[str, MetricValue]:
+    """Return the last finite value of each metric, which is its final value."""
     return {each.name: each for each in values if math.isfinite(each.value)}
 
 

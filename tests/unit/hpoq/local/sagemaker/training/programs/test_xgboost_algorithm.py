@@ -17,10 +17,10 @@ from boto3 import Session
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from hpoq.local.lifecycle.processes import wait_until
-from hpoq.local.sagemaker.training import xgboost_algorithm as algorithm
-from hpoq.local.sagemaker.training.programs import built_in_metrics
-from hpoq.local.sagemaker.training.xgboost_algorithm import CustomerError
-from tests.unit.hpoq.local.sagemaker.conftest import Memory, Start, client_of
+from hpoq.local.sagemaker.built_in_xgboost import metric_definitions
+from hpoq.local.sagemaker.training.programs import xgboost_algorithm as algorithm
+from hpoq.local.sagemaker.training.programs.xgboost_algorithm import CustomerError
+from tests.support.memory_endpoint import MemoryPorts, Start, client_of
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 FIXED = {"num_round": "4", "objective": "binary:logistic", "eval_metric": "auc,f1", "seed": "1"}
@@ -54,7 +54,7 @@ def sagemaker(start: Start, session: Session) -> Any:
 
 
 @pytest.fixture
-def data(memory: Memory) -> dict[str, list[list[float]]]:
+def data(memory: MemoryPorts) -> dict[str, list[list[float]]]:
     tables = {"train": rows(200, 1), "validation": rows(100, 2)}
     for name, table in tables.items():
         memory.stored["bucket", f"csv/{name}/part-0.csv"] = as_csv(table)
@@ -96,7 +96,7 @@ def trained(sagemaker: Any, name: str, parameters: dict[str, str], **changes: An
     return described()
 
 
-def booster(memory: Memory, uri: str) -> xgboost.Booster:
+def booster(memory: MemoryPorts, uri: str) -> xgboost.Booster:
     packed = memory.stored["bucket", uri.removeprefix("s3://bucket/")]
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         assert archive.getnames() == ["xgboost-model"]
@@ -110,7 +110,7 @@ def metrics(job: Any) -> dict[str, float]:
 
 
 def test_it_tunes_csv_data_and_its_best_model_scores_what_the_metric_said(
-    sagemaker: Any, memory: Memory, data: dict[str, list[list[float]]]
+    sagemaker: Any, memory: MemoryPorts, data: dict[str, list[list[float]]]
 ) -> None:
     ranges = {
         "ContinuousParameterRanges": [{"Name": "eta", "MinValue": "0.01", "MaxValue": "0.5"}],
@@ -147,7 +147,7 @@ def test_it_tunes_csv_data_and_its_best_model_scores_what_the_metric_said(
 
 
 def test_it_reads_libsvm_says_train_and_validation_metrics_and_stops_early(
-    sagemaker: Any, memory: Memory, data: dict[str, list[list[float]]]
+    sagemaker: Any, memory: MemoryPorts, data: dict[str, list[list[float]]]
 ) -> None:
     parameters = {
         **FIXED, "eval_metric": "rmse,precision", "num_round": "300", "early_stopping_rounds": "2"
@@ -164,7 +164,7 @@ def test_it_reads_libsvm_says_train_and_validation_metrics_and_stops_early(
 
 
 def test_its_instances_train_one_model_together(
-    sagemaker: Any, memory: Memory, data: dict[str, list[list[float]]]
+    sagemaker: Any, memory: MemoryPorts, data: dict[str, list[list[float]]]
 ) -> None:
     request = definition("csv", "train")
     request["ResourceConfig"]["InstanceCount"] = 2
@@ -249,4 +249,4 @@ def test_a_tuning_job_s_objective_is_measured_without_being_asked_for() -> None:
 
 
 def test_sagemaker_describes_no_more_metrics_than_it_allows() -> None:
-    assert len(built_in_metrics()) <= 40  # MetricDefinitions' upper bound
+    assert len(metric_definitions()) <= 40  # MetricDefinitions' upper bound

@@ -1,4 +1,4 @@
-"""Trials forked from one parent know nothing of each other, and end as processes do."""
+"""Processes forked from the warm parent are independent and end like other processes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from hpoq.local.sagemaker.training import gpus
-from hpoq.local.sagemaker.training.processes import WARM_PARENT
+from hpoq.local.sagemaker.training.processes.process_pool import WARM_PARENT
 
 SCRIPT = """
 import atexit, os, random, subprocess, sys, tempfile, threading, time
@@ -76,7 +75,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_trials_share_neither_chance_nor_state_and_end_whole(
+def test_children_share_neither_random_numbers_nor_state_and_end_completely(
     parent: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
@@ -87,7 +86,7 @@ def test_trials_share_neither_chance_nor_state_and_end_whole(
     assert first[0].split()[3] == second[0].split()[3] == "False"
     for lines in (first, second):
         assert lines[2:] == ["thread ended", "exit handler ran"]
-        assert not Path(lines[1].split()[2]).exists()  # its own finalizers ran
+        assert not Path(lines[1].split()[2]).exists()  # its finalizers ran
         pid = int(lines[1].split()[1])
         deadline = time.monotonic() + 5
         while is_running(pid) and time.monotonic() < deadline:
@@ -96,7 +95,7 @@ def test_trials_share_neither_chance_nor_state_and_end_whole(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have another malloc")
-def test_a_trial_keeps_the_memory_that_its_tensors_free(
+def test_a_child_reuses_the_memory_that_its_tensors_free(
     parent: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     (tmp_path / "script.py").write_text(STEPS)
@@ -105,24 +104,9 @@ def test_a_trial_keeps_the_memory_that_its_tensors_free(
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-def test_a_fresh_trial_has_an_interpreter_of_its_own(
+def test_a_fresh_process_has_a_new_interpreter(
     parent: subprocess.Popen[bytes], tmp_path: Path, fresh: bool
 ) -> None:
     looks = ("'torch' in sys.modules", "os.getcwd()", "'CUDA_VISIBLE_DEVICES' in os.environ")
     (tmp_path / "script.py").write_text(f"import os, sys\nprint({', '.join(looks)})\n")
     assert ran(parent, tmp_path, 1, fresh=fresh) == [f"{not fresh} {tmp_path} False"]
-
-
-def test_gpus_are_promised_where_the_instance_type_and_this_machine_have_some(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
-        (tmp_path / name).touch()
-    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
-    assert [gpus.of(f"ml.{name}") for name in ("g5.xlarge", "p4d.24xlarge", "m5.large")] == [
-        2,
-        2,
-        0,
-    ]
-    monkeypatch.setattr(gpus, "DEVICES", tmp_path / "nothing")
-    assert gpus.of("ml.g5.xlarge") == 0

@@ -1,0 +1,1 @@
+"""The output of training jobs, as CloudWatch logs and metrics."""

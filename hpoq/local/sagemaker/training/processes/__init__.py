@@ -1,0 +1,1 @@
+"""The operating system processes of training jobs."""

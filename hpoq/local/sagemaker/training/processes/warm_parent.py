@@ -1,0 +1,229 @@
+"""The warm parent: imports a package once and forks one child for each training process.
+
+The user's interpreter runs this file, so it uses the standard library only:
+
+    python warm_parent.py torch
+
+Each line of its input is a JSON object that starts a process: {"id", "arguments", "environment",
+"folder", "log", "fresh", "command"}. A fresh process gets a new interpreter; the arguments of a
+command are a whole command line. The warm parent writes {"id", "pid"} when a process has started
+and {"id", "status"} when it has ended: the exit code, or the negative signal number. It ends, with
+its children, when its input is closed.
+
+Figures below are CPU times on an AMD EPYC with two cores, Linux 6.18, torch 2.13 (ADR 0027).
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import sys
+import threading
+import traceback
+import weakref
+from pathlib import Path
+from typing import Any
+
+Order = dict[str, Any]
+HUGE_PAGE = 1 << 21  # bytes
+MADV_COLLAPSE = 25  # since Linux 6.1
+
+
+def preload(package: str) -> None:
+    """Import a package, if it is installed."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # CUDA does not work in forked processes, so the import must not initialize it.
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    with contextlib.suppress(ImportError):
+        if package == "torch":
+            preload_torch()
+        else:
+            importlib.import_module(package)
+
+
+def preload_torch() -> None:
+    """Import torch and create its first optimizer, which each child would repeat otherwise.
+
+    The first optimizer alone costs 3 s.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([weight])
+    weight.grad = torch.zeros(1)
+    optimizer.step()
+    # glibc keeps freed memory up to twice the size of the largest buffer freed before, and returns
+    # the rest to the system, which maps it again at the next step. Freeing one large buffer here
+    # avoids that: 0.35 instead of 0.47 s for a small network with batches of 4,096 rows.
+    torch.empty(8 * HUGE_PAGE, dtype=torch.uint8)
+
+
+def spare_children() -> None:
+    """Keep children from finalizing and from garbage-collecting what the parent imported.
+
+    Both write to the parent's memory, which copies it page by page. A child that does nothing
+    takes 9 ms with this function and 38 ms without it.
+    """
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False
+    gc.freeze()
+
+
+def fill_huge_pages() -> None:
+    """Move the parent's memory to huge pages, of which a fork copies fewer.
+
+    A child that does nothing takes 9 ms with this function and 20 ms without it. The function
+    itself takes 0.5 s.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # not Linux, or an older one
+        advise = ctypes.CDLL(None).madvise
+        for mapping in Path("/proc/self/maps").read_text().splitlines():
+            addresses, access, _, _, inode, *_ = mapping.split()
+            first, end = (int(address, 16) for address in addresses.split("-"))
+            if access == "rw-p" and inode == "0" and end - first >= HUGE_PAGE:
+                advise(ctypes.c_void_p(first), ctypes.c_size_t(end - first), MADV_COLLAPSE)
+
+
+def run(order: Order) -> None:
+    """Replace the child's files, environment and folder, and run its program."""
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(descriptor, target)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.chdir(order["folder"])
+    if order.get("fresh"):
+        command = [sys.executable, *order["arguments"]]
+        os.execve(sys.executable, command, order["environment"])  # noqa: S606
+    if order.get("command"):
+        os.execvpe(order["arguments"][0], order["arguments"], order["environment"])  # noqa: S606
+    script, *arguments = order["arguments"]
+    sys.argv = [script, *arguments]
+    # The order of a new interpreter: the folder of the script, then PYTHONPATH.
+    more = order["environment"].get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:1] = [str(Path(script).parent), *filter(None, more)]
+    reseed()
+    runpy.run_path(script, run_name="__main__")
+
+
+def reseed() -> None:
+    """Set new seeds in numpy and torch, whose generators all children share otherwise.
+
+    ``random`` gets a new seed at each fork.
+    """
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
+    if "torch" in sys.modules:
+        sys.modules["torch"].default_generator.seed()  # others are created in the child
+
+
+def leave(code: int) -> None:
+    """End the child like an interpreter, without finalizing what the parent imported."""
+    with contextlib.suppress(BaseException):
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are not daemons
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code & 0xFF)
+
+
+def exit_code(order: Order) -> int:
+    """Run the child's program and return its exit code; write a traceback to the log."""
+    try:
+        run(order)
+    except SystemExit as error:
+        if isinstance(error.code, str):
+            sys.stderr.write(error.code + "\n")
+            return 1
+        return int(error.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def report(**message: object) -> None:
+    """Write one line to the process pool."""
+    os.write(1, (json.dumps(message) + "\n").encode())
+
+
+def start(order: Order, running: dict[int, str]) -> None:
+    """Fork a child that runs a program."""
+    pid = os.fork()
+    # The child's own process group makes it possible to end its descendants with it. Parent and
+    # child both set it, because either may run first.
+    with contextlib.suppress(OSError):
+        os.setpgid(pid, pid or os.getpid())
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        leave(exit_code(order))
+    running[pid] = order["id"]
+    report(id=order["id"], pid=pid)
+
+
+def reap(running: dict[int, str]) -> None:
+    """Report every child that has ended."""
+    while running:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        if pid in running:
+            with contextlib.suppress(OSError):  # its descendants
+                os.killpg(pid, signal.SIGKILL)
+            report(id=running.pop(pid), status=os.waitstatus_to_exitcode(status))
+
+
+def main() -> None:
+    """Fork a child for each line of the input until the input ends."""
+    preload(*sys.argv[1:])
+    spare_children()
+    fill_huge_pages()
+    running: dict[int, str] = {}
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    os.set_blocking(reading, False)
+    signal.set_wakeup_fd(writing)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    selector = selectors.DefaultSelector()
+    selector.register(0, selectors.EVENT_READ)
+    selector.register(reading, selectors.EVENT_READ)
+    report(id="", pid=os.getpid())
+    pending = b""
+    while True:
+        for key, _ in selector.select():
+            if key.fd == reading:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(reading, 4096)
+                continue
+            chunk = os.read(0, 1 << 16)
+            if not chunk:
+                for pid in running:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(pid, signal.SIGKILL)
+                return
+            *lines, pending = (pending + chunk).split(b"\n")
+            for line in lines:
+                start(json.loads(line), running)
+        reap(running)
+
+
+if __name__ == "__main__":
+    main()

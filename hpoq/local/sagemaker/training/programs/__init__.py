@@ -1,0 +1,1 @@
+"""What a training job runs, and the environment it finds."""

@@ -1,0 +1,161 @@
+"""What a training job runs: a script, a command of its own, or the built-in algorithm."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpoq.local.sagemaker.built_in_xgboost import is_built_in
+from hpoq.local.sagemaker.training.channels import ContainerError, Inputs
+from hpoq.local.sagemaker.training.programs import gpus
+from hpoq.local.sagemaker.training.programs.environment import Host, compact_json, environment
+
+Record = Mapping[str, Any]
+# Prefixes of hyperparameters that SageMaker reads itself and does not pass to the script.
+SAGEMAKER_PREFIXES = ("sagemaker_", "_tuning_")
+XGBOOST = Path(__file__).with_name("xgboost_algorithm.py")
+# Channel of the SageMaker SDK's own scripts, which contain the paths of a container's folders.
+DRIVERS = "sm_drivers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A program to start on one host.
+
+    Args:
+        arguments: a Python script and its arguments, or a whole command.
+        environment: variables besides those that every training process inherits.
+        folder: the working directory.
+        warm: the package that the warm parent has imported; empty to start a new interpreter.
+        is_command: whether the arguments are a whole command.
+    """
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    warm: str
+    is_command: bool = False
+
+
+def program_of(
+    record: Record, host: Host, channels: Mapping[str, Path], inputs: Inputs, python: Path
+) -> Program:
+    """Return the program of a training job on a host whose channels are filled.
+
+    Raises:
+        ContainerError: if the training job names nothing that this endpoint can run.
+    """
+    hyperparameters = record["HyperParameters"]
+    decoded = {name: _decoded(text) for name, text in hyperparameters.items()}
+    arguments = {k: v for k, v in decoded.items() if not k.startswith(SAGEMAKER_PREFIXES)}
+    variables = environment(record, host, arguments, channels)
+    needs_gpu = gpus.count_in(variables) > 0  # CUDA does not work in a forked process
+    if record["AlgorithmSpecification"].get("ContainerEntrypoint"):
+        return _entrypoint(record, host, variables, channels, python)
+    if is_built_in(record, hyperparameters):
+        return Program(
+            arguments=[str(XGBOOST)],
+            environment=variables,
+            folder=host.ml / "code",
+            warm="" if needs_gpu else "xgboost",
+        )
+    script, source = decoded.get("sagemaker_program"), decoded.get("sagemaker_submit_directory")
+    if not script or not source:
+        raise ContainerError(
+            "ClientError: this endpoint does not pull images; set sagemaker_program and "
+            "sagemaker_submit_directory, or a ContainerEntrypoint, or use XGBoost's image"
+        )
+    code = host.ml / "code"
+    _unpack(inputs.cached(str(source), "source"), code)
+    if not (code / str(script)).is_file():
+        raise ContainerError(f"ClientError: no {script} in {source}")
+    flags = [part for k, v in sorted(arguments.items()) for part in (_flag(k), str(v))]
+    script_variables = {
+        "SM_MODULE_DIR": str(source),
+        "SM_MODULE_NAME": str(script).removesuffix(".py"),
+        "SM_USER_ENTRY_POINT": str(script),
+        "SM_USER_ARGS": compact_json(flags),
+        "PYTHONPATH": str(code),
+    }
+    if not str(script).endswith(".py"):
+        (code / str(script)).chmod(0o755)
+        return Program(
+            arguments=["/bin/sh", "-c", f'./{script} "$@"', str(script), *flags],
+            environment={**script_variables, "PATH": _path_with(python), **variables},
+            folder=code,
+            warm="",
+            is_command=True,
+        )
+    return Program(
+        arguments=[str(code / str(script)), *flags],
+        environment=script_variables | variables,
+        folder=code,
+        warm="" if needs_gpu else "torch",
+    )
+
+
+def _entrypoint(
+    record: Record,
+    host: Host,
+    variables: Mapping[str, str],
+    channels: Mapping[str, Path],
+    python: Path,
+) -> Program:
+    """Return the job's ContainerEntrypoint, such as the SDK's ModelTrainer sends."""
+    algorithm = record["AlgorithmSpecification"]
+    words = [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", ())]
+    if DRIVERS in channels:
+        _adapt_drivers(channels[DRIVERS], host)
+    return Program(
+        arguments=[word.replace("/opt/ml", str(host.ml)) for word in words],
+        environment={"PATH": _path_with(python), **variables},
+        folder=host.ml / "code",
+        warm="",
+        is_command=True,
+    )
+
+
+def _adapt_drivers(drivers: Path, host: Host) -> None:
+    """Replace the container's paths, host name and port in the SDK's own scripts."""
+    for file in drivers.rglob("*"):
+        if file.suffix in (".py", ".sh"):
+            text = file.read_text().replace("/opt/ml", str(host.ml))
+            text = text.replace('SM_MASTER_ADDR = "algo-1"', 'SM_MASTER_ADDR = "127.0.0.1"')
+            text = text.replace("SM_MASTER_PORT = 7777", f"SM_MASTER_PORT = {host.port}")
+            file.unlink()  # the file is a link into the cache
+            file.write_text(text)
+
+
+def _path_with(python: Path) -> str:
+    return f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        with tarfile.open(archive) as packed:
+            packed.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+        raise ContainerError(f"ClientError: the source is not a tar archive: {error}") from None
+
+
+def _decoded(text: str) -> Any:
+    """Parse a hyperparameter as the training toolkit does: as JSON if it is valid, else as text.
+
+    SDK v2 writes strings as JSON, SDK v3 as plain text.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _flag(name: str) -> str:
+    return f"--{name}" if len(name) > 1 else f"-{name}"
