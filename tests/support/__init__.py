@@ -1,0 +1,45 @@
+"""What several tests share. No test imports another test or a conftest.
+
+Accounts and deployments
+    dispatcher_account    a deployment in moto, with the fixtures ``account`` and ``session``
+    account_snapshot      snapshots of an account in moto
+    api_calls             API calls that a test records, fails, throttles or answers differently
+    deployed_stack        the stack in an embedded cloud, with the fixture ``cloud``
+    running_cloud         a running cloud without a process
+    synthesized_stack     the CloudFormation template of a deployment
+    tiny_jobs             a deployment whose training jobs take milliseconds
+    iam_users             IAM users of the embedded cloud
+    policies              who may do what in a template, by a policy simulator
+
+Requests and schedules
+    tuning_requests       requests, and the tuning jobs that are built from them
+    scheduling_scene      snapshots, plans and Hypothesis strategies for them
+    event_schema          the published schema of state-change events
+    signed_url            a URL that carries credentials
+    lambda_context        the context that Lambda passes to a function
+    command_line          the ``hpoq`` command as tests run it
+
+Faults
+    killed_dispatcher     a dispatcher whose process dies at a given call
+    unreliable_dispatcher dispatchers whose calls fail at random, in a simulated account
+    invocation            an invocation that is advanced port call by port call
+    watched               the port method that is running when an API call is made
+    fault_scene           a cycle in which a dispatcher makes every call that it can make
+    faulty_dispatcher     a process whose calls fail at random, for the soak test
+    soak_workload         the messages that teams send during the soak test
+    ledger_record         the program that records ledgers for upgrade tests
+
+Jobs, campaigns and training
+    running_jobs          a SageMaker whose tuning jobs run until a test ends them
+    job_spans             when tuning jobs ran, and how many ran at once
+    waiting_times         how long requests of a simulated account waited
+    memory_endpoint       the local SageMaker endpoint with its ports in memory
+    campaign_engine       the local SageMaker endpoint for campaigns
+    campaign_fixtures     fixtures of a campaign on that endpoint
+    small_campaigns       plans of a few trials
+    stepped_queue         a fake of the queue's client
+    training_data         fixtures of the data sets that training tests use
+    training_scripts      the training scripts as a shell or SageMaker runs them
+    ui_jobs               tuning jobs and training jobs as SageMaker describes them
+    browser               a headless Chromium
+"""
