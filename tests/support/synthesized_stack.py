@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import aws_cdk as cdk
@@ -15,13 +16,21 @@ TEAMS = {"fraud": {}, "vision-2": {"weight": 2.0}}
 
 
 def synthesize(**settings: Any) -> Template:
+    """Return the template of a deployment with these settings."""
+    return _synthesized(json.dumps(settings))
+
+
+@cache
+def _synthesized(settings_json: str) -> Template:
+    """Synthesize each deployment once per process, because synthesis takes half a second."""
+    settings = json.loads(settings_json)
     app = cdk.App(context={"aws:cdk:bundling-stacks": []})
     stack = HpoStack(app, "hpoq", settings=Settings(**({"teams": TEAMS} | settings)))
     return Template.from_stack(stack)
 
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-# Everything that adds grants or resources.
+# All settings that add grants or resources.
 ALL: dict[str, Any] = {
     "teams": {"fraud": {"notify_emails": ["fraud@example.com"]}, "vision-2": {"weight": 2.0}},
     "kms_key_arn": KEY,
@@ -35,7 +44,7 @@ ALL: dict[str, Any] = {
 
 
 def statements(template: Template, role: str) -> list[dict[str, Any]]:
-    """What one role of the stack may do."""
+    """Return the policy statements of a role."""
     return [
         statement
         for policy in template.find_resources("AWS::IAM::Policy").values()
