@@ -124,11 +124,11 @@ def _epochs_like_the_sample(folder: Path, precision: Any) -> Iterator[float]:
 def ray_trials(data: str, trials: str) -> dict[str, Any]:
     """So many equal trials of train_ray_cpu.py's search on two CPUs, once the cluster is up."""
     from ray_tune.cluster import cluster
-    from ray_tune.node import Offer
+    from ray_tune.node import NodeSettings
 
     folder = Path(data)
     alone = _trial_seconds(folder)
-    with cluster(Offer(cpus=2)), tempfile.TemporaryDirectory() as scratch:
+    with cluster(NodeSettings(cpus=2)), tempfile.TemporaryDirectory() as scratch:
         ours = _wall(lambda: _search(folder, int(trials), Path(scratch)))
         plain = _wall(lambda: _plain_tune(folder, Path(scratch)))
     return {
@@ -159,14 +159,14 @@ def _trial_seconds(folder: Path) -> float:
 
 def _search(folder: Path, trials: int, scratch: Path) -> None:
     from credit_default.container import Folders
-    from ray_tune.search import Search, search
+    from ray_tune.search import SearchSettings, run_search
 
     space = {"lr": {"type": "continuous", "min": 1e-3, "max": 1e-2}}
     parts = {name: folder / name for name in ("train", "validation", "test")}
-    wanted = Search(
+    settings = SearchSettings(
         space=space, fixed={}, trials=trials, scheduler="none", storage=str(scratch / "ours")
     )
-    search(wanted, Folders(**parts, model=scratch / "model", checkpoints=None))
+    run_search(settings, Folders(**parts, model=scratch / "model", checkpoints=None))
 
 
 def _plain_tune(folder: Path, scratch: Path) -> None:
@@ -174,11 +174,11 @@ def _plain_tune(folder: Path, scratch: Path) -> None:
     from ray import tune
 
     from credit_default.data import load
-    from ray_tune.trial import METRIC, Trial
+    from ray_tune.trial import METRIC, CreditTrainable
 
     parts = {name: load(folder / name) for name in ("train", "validation")}
     tune.Tuner(
-        tune.with_parameters(Trial, **parts),
+        tune.with_parameters(CreditTrainable, **parts),
         param_space={"lr": tune.uniform(1e-3, 1e-2)},
         tune_config=tune.TuneConfig(metric=METRIC, mode="max", num_samples=PLAIN_TRIALS),
         run_config=tune.RunConfig(storage_path=str(scratch / "plain"), verbose=0),

@@ -1,7 +1,8 @@
-"""Training scripts that the queue, the notebooks and the campaigns run.
+"""The training scripts that the queue, the notebooks and the campaigns run.
 
-The modules import each other flat (`from schema import FEATURES`), because SageMaker unpacks
-them into one folder. Importing them as a package therefore puts that folder on the path.
+SageMaker unpacks this folder and runs a script in it, so the scripts import their packages by
+top-level names (`from credit_default.schema import FEATURES`). Importing this folder as a package
+(`python -m training.prepare_data`) puts it on the path, so that those names resolve there too.
 """
 
 import sys

@@ -1,10 +1,10 @@
 """Predict defaults from raw rows with a trained model.
 
-On a laptop:   python training/predict.py --model model.tar.gz --data customers.csv
-On SageMaker:  the same, wherever the training job's model.tar.gz is at hand
-Reads the 23 raw columns from a CSV file, from UCI's .xls, or from a folder of .npz parts; writes
-`probability,default` per row to standard output, or to --out. Where the file also holds the
-label, test:auc, test:f1 and test:loss follow on standard error.
+Locally:       python training/predict.py --model model.tar.gz --data customers.csv
+On SageMaker:  unchanged, with the training job's model.tar.gz
+Reads the 23 raw columns from a CSV file, from UCI's .xls, or from a folder of .npz files. Writes
+`probability,default` (0..1, 0 or 1) per row to standard output or to --out. If the file also
+contains the label, prints test:auc=<0..1> test:f1=<0..1> test:loss=<nats> to standard error.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from credit_default.data import load
 from credit_default.metrics import evaluate
 from credit_default.model import FILE, Classifier
 from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError
-from credit_default.tables import Table
+from credit_default.tables import CreditTable
 
 
 @contextmanager
 def _folder(model: Path) -> Iterator[Path]:
-    """The folder of a model, or of what its archive holds."""
+    """Yield the folder of a model; extract an archive into a temporary folder."""
     if model.is_dir():
         yield model
         return
@@ -37,44 +37,48 @@ def _folder(model: Path) -> Iterator[Path]:
             with tarfile.open(model) as archive:
                 archive.extract(FILE, scratch, filter="data")
         except (OSError, KeyError, tarfile.TarError):
-            raise DataError(model, f"is no archive that holds {FILE}") from None
+            raise DataError(model, f"is not an archive that contains {FILE}") from None
         yield Path(scratch)
 
 
 def read_model(model: Path) -> Classifier:
-    """The classifier of a model.tar.gz, or of a folder that holds its content.
+    """Return the classifier in a model.tar.gz, or in a folder that it was extracted to.
 
     Raises:
-        DataError: it holds none.
+        DataError: the archive or folder contains no model.
     """
     with _folder(model) as folder:
         if not (folder / FILE).is_file():
-            raise DataError(model, f"holds no {FILE}")
+            raise DataError(model, f"contains no {FILE}")
         return Classifier.load(folder)
 
 
 def read_rows(data: Path) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Raw rows [rows, 23], and their labels [rows] where the file has them, in its order.
+    """Yield raw columns [rows, 23] and labels [rows], or None without labels, in file order.
 
     Raises:
-        DataError: naming file, column and row.
+        DataError: a file, column or row is invalid; the message names it.
     """
     if data.is_dir():
         yield from load(data)
         return
-    columns = COLUMNS if TARGET in Table(data).header() else FEATURES
-    for chunk in Table(data, columns).chunks():
+    columns = COLUMNS if TARGET in CreditTable(data).header() else FEATURES
+    for chunk in CreditTable(data, columns).chunks():
         values = torch.from_numpy(chunk).float()
         yield values[:, : len(FEATURES)], values[:, -1] if columns == COLUMNS else None
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Predict; a problem with model or data is one line, exit 2."""
+    """Parse the command line and predict; print a problem as one line and exit with status 2."""
     parser = OneLineParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, required=True, help="model.tar.gz, or its folder")
-    parser.add_argument("--data", type=Path, required=True, help="CSV, .xls, or folder of .npz")
+    parser.add_argument(
+        "--model", type=Path, required=True, help="model.tar.gz, or the folder of its content"
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="CSV file, .xls file, or folder of .npz files"
+    )
     parser.add_argument("--out", type=Path, help="CSV file to write (default: standard output)")
     args = parser.parse_args(argv)
     try:
@@ -92,8 +96,8 @@ def _predict(model: Classifier, data: Path, out: Path | None) -> None:
             logits = model.logits(raw)
             scored.append(logits)
             targets += [] if target is None else [target]
-            called = (logits >= model.threshold).int().tolist()
-            for probability, default in zip(logits.sigmoid().tolist(), called, strict=True):
+            defaults = (logits >= model.threshold).int().tolist()
+            for probability, default in zip(logits.sigmoid().tolist(), defaults, strict=True):
                 print(f"{probability:.6f},{default}", file=written)
     target = torch.cat(targets) if targets else torch.empty(0)
     if 0 < float(target.sum()) < len(target):

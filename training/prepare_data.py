@@ -1,16 +1,17 @@
 """Split the credit-default set into the three channels that the training scripts read.
 
-On a laptop:   python training/prepare_data.py --data UCI_Credit_Card.csv --out data/credit-default
+Locally:       python training/prepare_data.py --data UCI_Credit_Card.csv --out data/credit-default
 On SageMaker:  unchanged, in a processing job whose source is this folder, with
                --data /opt/ml/processing/input/UCI_Credit_Card.csv --out /opt/ml/processing/output
-Writes, and prints what is in each part:
-    OUT/{train,validation,test}/*.npz   one array per column; more files above --shard-rows
-    OUT/manifest.json                   rows, positives and sha256 of each, seed, source
+Writes:
+    OUT/{train,validation,test}/*.npz   one array per column; at most --shard-rows rows per file
+    OUT/manifest.json                   rows, positives and sha256 of each file, seed, source
+Prints for each part:  <name> <number of rows> rows, <share>% of them defaults
 
-Without --data (or $HPOQ_DATA) the set is fetched from UCI (id 350) and cached; offline, a
-synthetic stand-in of the same columns takes its place, and says so.
-The split is stratified and depends on the rows and the seed alone. Two passes over the input
-keep the memory in use at about one shard, however large the input is.
+Without --data (or $HPOQ_DATA), downloads the set from UCI (id 350) and caches it. Offline, writes
+synthetic rows with the same columns and prints a note.
+The split is stratified and depends on the rows and the seed alone. The script reads the input
+twice and keeps about one shard in memory, however large the input is.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 from credit_default.hyperparameters import number
 from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError
 from credit_default.sources import Source, find_source
-from credit_default.tables import Table
+from credit_default.tables import CreditTable
 
 PARTS = ("train", "validation", "test")
 FRACTIONS = (0.64, 0.16, 0.20)
@@ -43,21 +44,21 @@ Labels = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
 
 
-class _Dealing(NamedTuple):
+class _Assignment(NamedTuple):
     part_of_row: NDArray[np.int8]  # index into PARTS
-    copies: Numbers  # how often each row is written
+    copies: Numbers  # number of times each row is written
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """How rows are dealt out.
+    """The rules that assign rows to parts and files.
 
     Attributes:
-        fractions: of the rows, to train, validation and test; each class alike.
-        seed: of the shuffle.
-        upsample: repeat positives of the training part, drawn at random, until they are
-            as many as the negatives. The other parts keep the classes as they are.
-        shard_rows: rows per file at most.
+        fractions: shares of the rows for train, validation and test, the same for each class.
+        seed: random seed of the shuffle.
+        upsample: repeat random rows of the training part's smaller class until both classes have
+            the same number of rows. The other parts do not change.
+        shard_rows: maximum number of rows per file.
     """
 
     fractions: tuple[float, float, float] = FRACTIONS
@@ -70,17 +71,17 @@ def prepare(source: Source, out: Path, split: Split | None = None) -> dict[str, 
     """Write the three parts and their manifest under `out`; return the manifest.
 
     Raises:
-        DataError: a column is missing, a cell is no number, a class is empty.
+        DataError: a column is missing, a cell is not a finite number, or a class has too few rows.
     """
     split = split or Split()
-    table = Table(source.path)
+    table = CreditTable(source.path)
     rng = np.random.default_rng(split.seed)
     labels = _labels(table)
-    part_of_row = _deal(table.path, labels, split.fractions, rng)
+    part_of_row = _assign_parts(table.path, labels, split.fractions, rng)
     copies = np.ones(len(labels), np.int64)
     if split.upsample:
         copies += _extra_copies(labels, part_of_row == 0, rng)
-    parts = _write_parts(table, _Dealing(part_of_row, copies), split, out, rng)
+    parts = _write_parts(table, _Assignment(part_of_row, copies), split, out, rng)
     manifest = {
         "version": 1,
         "source": source.path.name,
@@ -97,8 +98,8 @@ def prepare(source: Source, out: Path, split: Split | None = None) -> dict[str, 
     return manifest
 
 
-def _labels(table: Table) -> Labels:
-    """Which rows are positive. This pass also checks every cell."""
+def _labels(table: CreditTable) -> Labels:
+    """Return which rows are positive; check every cell."""
     chunks = [chunk[:, COLUMNS.index(TARGET)] == 1 for chunk in table.chunks()]
     labels = np.concatenate([np.empty(0, bool), *chunks])
     for name, count in (("1", int(labels.sum())), ("0", int((~labels).sum()))):
@@ -108,10 +109,10 @@ def _labels(table: Table) -> Labels:
     return labels
 
 
-def _deal(
+def _assign_parts(
     path: Path, labels: Labels, fractions: Sequence[float], rng: np.random.Generator
 ) -> NDArray[np.int8]:
-    """The part of each row, each class dealt out by itself."""
+    """Return the part of each row; each class is split separately."""
     part_of_row = np.empty(len(labels), np.int8)
     for label in (False, True):
         rows = rng.permutation(np.flatnonzero(labels == label))
@@ -126,7 +127,7 @@ def _deal(
 
 
 def _extra_copies(labels: Labels, in_train: Labels, rng: np.random.Generator) -> Numbers:
-    """How often to repeat each row, so that the training part's classes are equally many."""
+    """Return how often to repeat each row so that both classes have the same number of rows."""
     copies = np.zeros(len(labels), np.int64)
     by_label = [np.flatnonzero(in_train & (labels == label)) for label in (False, True)]
     few, many = sorted(by_label, key=len)
@@ -135,13 +136,13 @@ def _extra_copies(labels: Labels, in_train: Labels, rng: np.random.Generator) ->
 
 
 def _write_parts(
-    table: Table, dealing: _Dealing, split: Split, out: Path, rng: np.random.Generator
+    table: CreditTable, assignment: _Assignment, split: Split, out: Path, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Deal the rows onto spools, one per shard, then write each shard shuffled."""
-    part_of_row, copies = dealing
+    """Write the rows to one spool file per shard, then write each shard shuffled."""
+    part_of_row, copies = assignment
     part_rows = np.bincount(part_of_row, weights=copies, minlength=len(PARTS)).astype(int)
     shard_of_copy = [_shards(rows, split.shard_rows, rng) for rows in part_rows]
-    dealt = [0] * len(PARTS)
+    written_rows = [0] * len(PARTS)
     with ExitStack() as stack:
         spools = [
             [stack.enter_context(_spool()) for _ in range(int(shards.max()) + 1)]
@@ -152,8 +153,9 @@ def _write_parts(
             rows = slice(start, start := start + len(chunk))
             for part in range(len(PARTS)):
                 written = np.repeat(chunk, np.where(part_of_row[rows] == part, copies[rows], 0), 0)
-                shards = shard_of_copy[part][dealt[part] : dealt[part] + len(written)]
-                dealt[part] += len(written)
+                first = written_rows[part]
+                shards = shard_of_copy[part][first : first + len(written)]
+                written_rows[part] += len(written)
                 for shard in np.unique(shards):
                     spools[part][shard].write(written[shards == shard].astype("<f4").tobytes())
         return {
@@ -163,7 +165,7 @@ def _write_parts(
 
 
 def _shards(rows: int, shard_rows: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """A random shard for each row, all of the same size give or take one."""
+    """Return a random shard for each row; shard sizes differ by at most one row."""
     return rng.permutation(np.arange(rows, dtype=np.int32) % -(-rows // shard_rows))
 
 
@@ -174,7 +176,7 @@ def _spool() -> IO[bytes]:
 def _write_part(
     folder: Path, part: str, spools: Sequence[IO[bytes]], rng: np.random.Generator
 ) -> dict[str, Any]:
-    shutil.rmtree(folder, ignore_errors=True)  # shards of an earlier run must not mix in
+    shutil.rmtree(folder, ignore_errors=True)  # remove the shards of an earlier run
     folder.mkdir(parents=True)
     files: list[dict[str, Any]] = []
     for index, spool in enumerate(spools):
@@ -198,7 +200,7 @@ def _write_part(
 
 
 def _write_columns(path: Path, columns: Mapping[str, NDArray[np.float32]]) -> None:
-    """As numpy.savez does, but with the same bytes on every run."""
+    """Write what numpy.savez writes, but with the same bytes on every run."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, values in columns.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
@@ -224,21 +226,29 @@ def _described(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line and prepare; a problem with the data is one line, exit 2."""
+    """Parse the command line and write the parts; print a data problem as one line, exit 2."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     given = os.environ.get("HPOQ_DATA")
-    parser.add_argument("--data", type=Path, default=given, help="CSV, or UCI's .xls")
+    parser.add_argument("--data", type=Path, default=given, help="CSV file or UCI's .xls file")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument(
-        "--seed", type=number(int, 0, 2**31 - 1), default=Split.seed, help="of the split"
+        "--seed",
+        type=number(int, 0, 2**31 - 1),
+        default=Split.seed,
+        help="random seed of the split (default: %(default)s)",
     )
-    parser.add_argument("--upsample", action="store_true", help="balance the training part")
     parser.add_argument(
-        "--shard-rows", type=number(int, 1, 10**9), default=SHARD_ROWS, help="rows per file"
+        "--upsample", action="store_true", help="balance the classes of the training part"
     )
-    parser.add_argument("--synthetic", action="store_true", help="use the stand-in at once")
+    parser.add_argument(
+        "--shard-rows",
+        type=number(int, 1, 10**9),
+        default=SHARD_ROWS,
+        help="maximum number of rows per file (default: %(default)s)",
+    )
+    parser.add_argument("--synthetic", action="store_true", help="write synthetic rows")
     args = parser.parse_args(argv)
     split = Split(seed=args.seed, upsample=args.upsample, shard_rows=args.shard_rows)
     try:

@@ -1,4 +1,4 @@
-"""A model.tar.gz predicts from raw rows what training has measured."""
+"""Tests of predict.py, which predicts from raw rows with a model.tar.gz."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCRIPT = ROOT / "training" / "predict.py"
 
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
-    """model.tar.gz as SageMaker packs it, and the last metrics that training printed."""
+    """Return a model.tar.gz as SageMaker packs it, and the last metrics that training printed."""
     folder = tmp_path_factory.mktemp("trained")
     metrics = run("train_cpu.py", data, folder / "model", epochs=2)
     with tarfile.open(folder / "model.tar.gz", "w:gz") as archive:
@@ -48,7 +48,7 @@ def write(path: Path, rows: list[dict[str, float]], columns: tuple[str, ...]) ->
     return path
 
 
-def test_its_test_metrics_are_those_of_training(
+def test_predict_prints_the_test_metrics_that_training_printed(
     data: Path, trained: tuple[Path, dict[str, float]], tmp_path: Path
 ) -> None:
     model, trained_metrics = trained
@@ -62,7 +62,7 @@ def test_its_test_metrics_are_those_of_training(
             assert value == pytest.approx(trained_metrics[name], abs=1e-6), name
 
 
-def test_rows_without_a_label_are_predicted_each_by_itself_and_in_order(
+def test_rows_without_a_label_are_predicted_independently_and_in_order(
     data: Path, trained: tuple[Path, dict[str, float]], tmp_path: Path
 ) -> None:
     rows = raw_test_rows(data)[:50]
@@ -77,27 +77,27 @@ def test_rows_without_a_label_are_predicted_each_by_itself_and_in_order(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("LIMIT_BAL,SEX\n1,2\n", "column EDUCATION, row 1: is missing"),
         (",".join(FEATURES) + "\n" + ",".join(["1"] * 22 + ["x"]) + "\n", "row 2: 'x' is not a"),
     ],
 )
-def test_rows_that_cannot_be_read_are_one_line(
-    content: str, said: str, trained: tuple[Path, dict[str, float]], tmp_path: Path
+def test_rows_that_cannot_be_read_are_reported_in_one_line(
+    content: str, message: str, trained: tuple[Path, dict[str, float]], tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text(content)
     ended = predict("--model", trained[0], "--data", bad)
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"error: {bad}, column")
-    assert said in ended.stderr
+    assert message in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_what_is_no_model_is_one_line(data: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_reported_in_one_line(data: Path, tmp_path: Path) -> None:
     bad = tmp_path / "model.tar.gz"
-    bad.write_text("no archive")
+    bad.write_text("not an archive")
     ended = predict("--model", bad, "--data", data / "test")
     assert ended.returncode == 2
-    assert ended.stderr == f"error: {bad}: is no archive that holds model.pt\n"
+    assert ended.stderr == f"error: {bad}: is not an archive that contains model.pt\n"

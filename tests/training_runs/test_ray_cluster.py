@@ -1,4 +1,4 @@
-"""Several hosts of a training job form one Ray cluster: together, apart, and cut short."""
+"""Tests of two hosts that form one Ray cluster: joining, losing a host, and SIGTERM."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "training" / "train_ray_cpu.py"
 FINAL = re.compile(r"best_epoch=\d+ validation:auc=([0-9.]+) .* test:auc=([0-9.]+)")
-HEAD, WORKER = "127.0.0.2", "127.0.0.3"  # Ray takes 127.0.0.1 for this machine's outer address
+HEAD, WORKER = "127.0.0.2", "127.0.0.3"  # Ray would replace 127.0.0.1 by the machine's address
 
-# Half a second a trial, of a few rows; a line at each one's end, for the tests to act on.
+# Half a second per trial, and a line at the end of each trial, which the tests wait for.
 QUICK = ["--epochs", "10", "--hidden", "64", "--batch-size", "16", "--progress-seconds", "0"]
 
-# A host that is gone is noticed in 2.5 seconds, one that is slow is still waited for.
-NOTICE = {"RAY_health_check_period_ms": "500", "RAY_health_check_timeout_ms": "10000"}
+# Ray notices a lost host in 2.5 seconds but still waits for a slow one.
+HEALTH_CHECKS = {"RAY_health_check_period_ms": "500", "RAY_health_check_timeout_ms": "10000"}
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="one address a host on the loopback"),
+    pytest.mark.skipif(sys.platform != "linux", reason="needs several loopback addresses"),
 ]
 
 
@@ -46,15 +46,15 @@ def port() -> int:
 def host(
     name: str, small: Path, folder: Path, port: int, *more: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """The script as SageMaker starts it on one of two hosts; nothing of it outlives the block."""
+    """Run the script as one of two hosts and kill all its processes at the end of the block."""
     environ = {
         **os.environ,
-        **NOTICE,
+        **HEALTH_CHECKS,
         "SM_HOSTS": json.dumps([HEAD, WORKER]),
         "SM_CURRENT_HOST": name,
     }
     folders = ["--data-dir", str(small), "--model-dir", str(folder / "model")]
-    folders += ["--checkpoint-dir", str(folder / "kept")]
+    folders += ["--checkpoint-dir", str(folder / "checkpoints")]
     command = [sys.executable, str(SCRIPT), *folders, "--cpus", "1", "--port", str(port), *more]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environ, text=True, stdout=pipe, stderr=pipe) as started:
@@ -65,7 +65,7 @@ def host(
 
 
 def kill(started: subprocess.Popen[str]) -> None:
-    """Pull the plug: the script and all that it has started, at once."""
+    """Kill the script and all processes that it started."""
     if started.poll() is None:
         script = psutil.Process(started.pid)
         for each in [script, *script.children(recursive=True)]:
@@ -73,13 +73,13 @@ def kill(started: subprocess.Popen[str]) -> None:
 
 
 def of_cluster(port: int) -> list[str]:
-    """Command lines of processes that belong to the cluster of a port."""
+    """Return the command lines of the processes that belong to the cluster on a port."""
     lines = (" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"]))
     return [line for line in lines if f"{HEAD}:{port}" in line]
 
 
 def wait_for(line: str, started: subprocess.Popen[str]) -> str:
-    """Read what a host logs up to a line that matches."""
+    """Read a host's log up to a line that matches, and return it."""
     assert started.stderr is not None
     seen = []
     for each in started.stderr:
@@ -90,7 +90,7 @@ def wait_for(line: str, started: subprocess.Popen[str]) -> str:
 
 
 def wait_for_a_trial_on(started: subprocess.Popen[str]) -> None:
-    """Until a process below this host's script, which runs on, is at a trial's step."""
+    """Wait until a process of this host runs a step of a trial."""
     script = psutil.Process(started.pid)
     while started.poll() is None:
         for each in script.children(recursive=True):
@@ -98,11 +98,11 @@ def wait_for_a_trial_on(started: subprocess.Popen[str]) -> None:
                 if re.match(r"ray::\w+\.train", " ".join(each.cmdline())):
                     return
         time.sleep(0.05)
-    raise AssertionError("it has left, and no trial was seen on it")
+    raise AssertionError("the host ended before it ran a trial")
 
 
 def wait_for_another_to_end(head: subprocess.Popen[str]) -> str:
-    """Read up to a line that counts one more trial than the line before it."""
+    """Read the log up to a line that counts one more trial than the line before it."""
     counted = r"^(\d+)/\d+ trials ended"
     before = re.search(counted, (log := wait_for(counted, head)).splitlines()[-1])
     assert before is not None
@@ -110,7 +110,7 @@ def wait_for_another_to_end(head: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.timeout(280)
-def test_two_hosts_share_the_trials_and_the_loss_of_one_is_survived(
+def test_two_hosts_share_the_trials_and_the_search_survives_the_loss_of_one(
     small: Path, tmp_path: Path, port: int
 ) -> None:
     wanted = ["--trials", "40", "--scheduler", "none", *QUICK]
@@ -119,7 +119,7 @@ def test_two_hosts_share_the_trials_and_the_loss_of_one_is_survived(
         head = hosts.enter_context(host(HEAD, small, tmp_path, port, *wanted))
         log = wait_for("2 hosts form one Ray cluster", head)
         wait_for_a_trial_on(worker)
-        for _ in range(5):  # by then, one of those that have ended was the worker's
+        for _ in range(5):  # by then, at least one trial of the worker has ended
             log += wait_for_another_to_end(head)
         kill(worker)
         out, err = head.communicate(timeout=200)
@@ -137,7 +137,7 @@ def test_two_hosts_share_the_trials_and_the_loss_of_one_is_survived(
 
 
 @pytest.mark.timeout(280)
-def test_sigterm_ends_all_hosts_cleanly_and_the_search_goes_on_from_there(
+def test_sigterm_ends_all_hosts_cleanly_and_the_search_can_be_resumed(
     small: Path, tmp_path: Path, port: int
 ) -> None:
     wanted = ["--trials", "8", *QUICK]
@@ -149,19 +149,20 @@ def test_sigterm_ends_all_hosts_cleanly_and_the_search_goes_on_from_there(
         head.send_signal(signal.SIGTERM)
         _, err = head.communicate(timeout=100)
         assert head.returncode == 143, err
-        assert worker.wait(60) == 0, "the worker leaves when the head has gone"
+        assert worker.wait(60) == 0, "the worker ends after the head has ended"
         assert not of_cluster(port), "no process of Ray is left"
-    assert (tmp_path / "model" / "model.pt").is_file(), "the best so far is kept"
+    assert (tmp_path / "model" / "model.pt").is_file(), "the best model so far is saved"
 
     command = [sys.executable, str(SCRIPT), "--data-dir", str(small), "--cpus", "1", *wanted]
-    command += ["--model-dir", str(tmp_path / "model"), "--checkpoint-dir", str(tmp_path / "kept")]
+    command += ["--model-dir", str(tmp_path / "model")]
+    command += ["--checkpoint-dir", str(tmp_path / "checkpoints")]
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert "resuming the search" in again.stderr
     assert "8/8 trials ended" in again.stderr
 
 
-def test_a_host_that_does_not_join_in_time_fails_the_run_in_one_line(
+def test_a_host_that_does_not_join_in_time_fails_the_run_with_one_line(
     small: Path, tmp_path: Path, port: int
 ) -> None:
     with host(HEAD, small, tmp_path, port, "--join-seconds", "15") as head:
@@ -170,7 +171,7 @@ def test_a_host_that_does_not_join_in_time_fails_the_run_in_one_line(
     assert err == "error: 1 of 2 hosts have joined the cluster after 15 seconds\n"
 
 
-def test_a_worker_without_a_head_gives_up_in_one_line(
+def test_a_worker_without_a_head_fails_with_one_line(
     small: Path, tmp_path: Path, port: int
 ) -> None:
     with host(WORKER, small, tmp_path, port, "--join-seconds", "1") as worker:

@@ -1,4 +1,4 @@
-"""A trial whose process is gone: where it goes on, and what if it is lost too often."""
+"""Tests of trials whose process dies: they resume from a checkpoint, and are retried once more."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ SAVING = {"checkpoint_epochs": 1, "trials": 1, "scheduler": "none", "cpus": 1}
 
 @contextmanager
 def search(small: Path, folder: Path, **options: object) -> Iterator[subprocess.Popen[str]]:
-    """A search of one trial; nothing of it outlives the block."""
-    told = SECONDS_LONG | SAVING | {"checkpoint_dir": folder / "kept"} | options
-    arguments = command("train_ray_cpu.py", small, folder / "model", **told)
+    """Run a search of one trial and kill all its processes at the end of the block."""
+    options = SECONDS_LONG | SAVING | {"checkpoint_dir": folder / "checkpoints"} | options
+    arguments = command("train_ray_cpu.py", small, folder / "model", **options)
     pipe = subprocess.PIPE
     with subprocess.Popen(arguments, text=True, stdout=pipe, stderr=pipe) as started:
         try:
@@ -38,12 +38,12 @@ def search(small: Path, folder: Path, **options: object) -> Iterator[subprocess.
 
 
 def kill_the_trial(started: subprocess.Popen[str], folder: Path) -> None:
-    """Once its process has saved a checkpoint."""
+    """Kill the trial's process once it has saved a checkpoint."""
     while started.poll() is None:
         for each in psutil.Process(started.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
-                at_work = re.match(r"ray::\w*Trial", " ".join(each.cmdline()))
-                if at_work and _last_saved(folder) > each.create_time():
+                is_trial = re.match(r"ray::\w*Trainable", " ".join(each.cmdline()))
+                if is_trial and _last_saved(folder) > each.create_time():
                     each.kill()
                     each.wait(10)
                     return
@@ -52,9 +52,9 @@ def kill_the_trial(started: subprocess.Popen[str], folder: Path) -> None:
 
 
 def _last_saved(folder: Path) -> float:
-    """When, by the clock of files. Ray deletes the folders of old checkpoints meanwhile."""
+    """Return when the last checkpoint was saved; Ray deletes older ones at the same time."""
     times = [0.0]
-    for place, _, names in os.walk(folder):  # which, unlike rglob, passes over what is gone
+    for place, _, names in os.walk(folder):  # unlike rglob, it skips a folder that disappears
         if "trial.pt" in names:
             with suppress(FileNotFoundError):
                 times.append((Path(place) / "trial.pt").stat().st_mtime)
@@ -68,7 +68,7 @@ def only_row(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.timeout(180)
-def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(
+def test_a_trial_whose_process_dies_resumes_from_its_checkpoint(
     small: Path, tmp_path: Path
 ) -> None:
     with search(small, tmp_path) as started:
@@ -81,7 +81,7 @@ def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(
 
 
 @pytest.mark.timeout(180)
-def test_a_trial_that_was_lost_as_often_as_is_forgiven_is_tried_once_more(
+def test_a_trial_that_was_lost_more_often_than_its_retries_is_retried_once_more(
     small: Path, tmp_path: Path
 ) -> None:
     with search(small, tmp_path, failures=1) as started:
@@ -89,6 +89,6 @@ def test_a_trial_that_was_lost_as_often_as_is_forgiven_is_tried_once_more(
         kill_the_trial(started, tmp_path)
         _, err = started.communicate(timeout=120)
     assert started.returncode == 0, err
-    assert "trying again what was lost with a host" in err
+    assert "retrying trials that were lost with their host" in err
     row = only_row(tmp_path)
     assert (row["epoch"], row["error"]) == ("100", "")

@@ -1,4 +1,4 @@
-"""Ray Tune searches on one host: what they leave, how they go on, what they say when all fails."""
+"""Tests of Ray Tune searches on one host: their output, resuming them, and their errors."""
 
 from __future__ import annotations
 
@@ -16,33 +16,42 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
+# Written by the version whose modules were not in packages, for a search like those below.
+SAVED = ROOT / "tests" / "fixtures" / "training_saved_before_packages" / "tuner.pkl"
 ALGORITHMS = ("random", "optuna", "hyperopt")
 TRIALS = 4
 FINAL = re.compile(r"best_epoch=\d+ validation:auc=([0-9.]+) .* test:auc=([0-9.]+)")
 
-# All searches in one process and on one cluster, whose start is what takes long.
+# All searches run in one process and on one cluster, because starting a cluster takes long.
 SEARCHES = """
-import json, os, sys
+import json, os, shutil, sys
 from contextlib import suppress
 from pathlib import Path
-from credit_default.container import Folders, reasons_reported
+from credit_default.container import Folders, report_failure
 from ray_tune.cluster import cluster
-from ray_tune.node import Offer
+from ray_tune.node import NodeSettings
 
 data, out, searches = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+tuner_before = Path(sys.argv[4]).read_bytes()
 parts = {name: data / name for name in ("train", "validation", "test")}
-with cluster(Offer(cpus=1)):
+with cluster(NodeSettings(cpus=1)):
     import ray
-    from ray_tune.search import Search, search
+    from ray_tune.search import SearchSettings, run_search
     from ray_tune.space import SPACE
 
-    for name, where, told in searches:
+    for name, where, options in searches:
+        for copy, tuner in {
+            "version-before": tuner_before, "unreadable": b"cno_such_module\\nname\\n."
+        }.items():
+            if name == copy:
+                shutil.copytree(out / "random", out / where)
+                next((out / where).glob("search-*/tuner.pkl")).write_bytes(tuner)
         streams = [os.open(out / f"{name}.{stream}", os.O_CREAT | os.O_WRONLY) for stream in "12"]
         for number, stream in enumerate(streams, start=1):
             os.dup2(stream, number)
         folders = Folders(**parts, model=out / where / "model", checkpoints=None)
-        with suppress(SystemExit), reasons_reported():
-            search(Search(space=SPACE, storage=str(out / where), **told), folders)
+        with suppress(SystemExit), report_failure():
+            run_search(SearchSettings(space=SPACE, storage=str(out / where), **options), folders)
         sys.stdout.flush()
     session = ray.get_runtime_context().get_session_name()
     logs = Path("/tmp/ray", session, "logs").glob("worker-*.out")
@@ -58,9 +67,11 @@ def searched(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     searches: list[tuple[str, str, dict[str, object]]] = [
         *((name, name, quick | {"algorithm": name}) for name in ALGORITHMS),
         *((f"{name}-again", name, quick | {"algorithm": name}) for name in ALGORITHMS),
+        *((name, name, quick) for name in ("version-before", "unreadable")),
         ("diverging", "diverging", {"trials": 1, "failures": 0, "fixed": diverging}),
     ]
     command = [sys.executable, "-c", SEARCHES, str(small), str(folder), json.dumps(searches)]
+    command += [str(SAVED)]
     environ = os.environ | {"PYTHONPATH": str(ROOT / "training")}
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
@@ -68,7 +79,7 @@ def searched(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_search_leaves_its_table_and_its_best_model(algorithm: str, searched: Path) -> None:
+def test_a_search_writes_its_table_and_its_best_model(algorithm: str, searched: Path) -> None:
     found = FINAL.search((searched / f"{algorithm}.1").read_text())
     assert found is not None, (searched / f"{algorithm}.2").read_text()
     model = searched / algorithm / "model"
@@ -88,24 +99,41 @@ def test_a_search_leaves_its_table_and_its_best_model(algorithm: str, searched: 
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_search_that_has_ended_is_restored_and_not_run_twice(
-    algorithm: str, searched: Path
-) -> None:
-    said = (searched / f"{algorithm}-again.2").read_text()
-    assert "resuming the search" in said
+def test_a_completed_search_is_restored_and_not_run_again(algorithm: str, searched: Path) -> None:
+    log = (searched / f"{algorithm}-again.2").read_text()
+    assert "resuming the search" in log
     first = (searched / f"{algorithm}.1").read_text()
     assert (searched / f"{algorithm}-again.1").read_text() == first
 
 
-def test_no_process_is_started_that_runs_no_trial(searched: Path) -> None:
+def test_a_search_saved_by_the_version_before_is_resumed(searched: Path) -> None:
+    assert b"ray_progress" in SAVED.read_bytes()
+    log = (searched / "version-before.2").read_text()
+    assert "resuming the search" in log
+    first = (searched / "random.1").read_text()
+    assert (searched / "version-before.1").read_text() == first, log
+
+
+def test_a_search_that_cannot_be_resumed_fails_with_one_line(searched: Path) -> None:
+    resuming, *error = (searched / "unreadable.2").read_text().splitlines()
+    (folder,) = (searched / "unreadable").glob("search-*")
+    assert resuming == f"resuming the search in {folder}"
+    assert error == [
+        f"error: cannot resume the search in {folder}, which another version of this script saved "
+        "(No module named 'no_such_module'); use another --checkpoint-dir or --storage to start a "
+        "new search"
+    ]
+
+
+def test_every_worker_process_belongs_to_the_search(searched: Path) -> None:
     jobs = {name.split("-")[2] for name in (searched / "workers").read_text().split()}
-    assert jobs == {"01000000"}, "all have worked for the search's own driver"
+    assert jobs == {"01000000"}, "Ray started no process for another driver"
 
 
-def test_a_search_of_which_no_trial_succeeds_says_why_in_one_line(searched: Path) -> None:
-    said = (searched / "diverging.2").read_text()
-    assert "Traceback" not in said
-    assert said.splitlines()[-1] == (
-        "error: none of 1 trials has succeeded: "
-        "all that have reported have diverged; lower lr or set gradient-clip"
+def test_a_search_without_a_successful_trial_fails_with_one_line(searched: Path) -> None:
+    log = (searched / "diverging.2").read_text()
+    assert "Traceback" not in log
+    assert log.splitlines()[-1] == (
+        "error: none of 1 trials succeeded: "
+        "every trial that reported diverged; lower lr or set gradient-clip"
     )

@@ -1,4 +1,4 @@
-"""The scripts under SageMaker's own entry point, sagemaker-training."""
+"""Tests of the scripts under sagemaker-training, the entry point of SageMaker's containers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not TRAIN.exists(), reason="sagemaker-training i
 
 @pytest.fixture
 def ml(data: Path, tmp_path: Path) -> Path:
-    """/opt/ml as SageMaker lays it out."""
+    """Return a folder with the layout of SageMaker's /opt/ml."""
     for folder in ("input/config", "model", "output", "checkpoints"):
         (tmp_path / folder).mkdir(parents=True)
     channels = ("train", "validation", "test")
@@ -43,7 +43,7 @@ def ml(data: Path, tmp_path: Path) -> Path:
 
 
 def train(ml: Path, script: str, **hyperparameters: Any) -> subprocess.CompletedProcess[str]:
-    """What the container runs; SageMaker hands every value over as a string."""
+    """Run the container's command; SageMaker passes every hyperparameter as a string."""
     values = {name.replace("_", "-"): str(value) for name, value in hyperparameters.items()}
     values |= {
         "sagemaker_program": script,
@@ -52,12 +52,12 @@ def train(ml: Path, script: str, **hyperparameters: Any) -> subprocess.Completed
         "_tuning_objective_metric": "validation:auc",
     }
     (ml / "input" / "config" / "hyperparameters.json").write_text(json.dumps(values))
-    # Outside a container, algo-1 has no address for the toolkit to wait for.
+    # Outside a container, algo-1 has no address, and the toolkit would wait for one.
     environ = os.environ | {"SAGEMAKER_BASE_DIR": str(ml), "SM_STUDIO_LOCAL_MODE": "true"}
     return subprocess.run([TRAIN], env=environ, capture_output=True, text=True, check=False)
 
 
-def test_train_cpu_leaves_its_model_and_its_metrics(ml: Path) -> None:
+def test_train_cpu_writes_its_model_and_prints_its_metrics(ml: Path) -> None:
     ended = train(ml, "train_cpu.py", epochs=2, batch_size=1024, hidden="32-16")
     assert ended.returncode == 0, ended.stderr
     found = {name: float(value) for name, value in METRIC.findall(ended.stdout)}
@@ -68,7 +68,7 @@ def test_train_cpu_leaves_its_model_and_its_metrics(ml: Path) -> None:
 
 
 @pytest.mark.slow
-def test_train_ray_cpu_takes_its_ranges_as_a_hyperparameter(ml: Path) -> None:
+def test_train_ray_cpu_accepts_its_ranges_as_a_hyperparameter(ml: Path) -> None:
     ranges = {"lr": {"type": "continuous", "min": 0.001, "max": 0.01, "scaling": "Logarithmic"}}
     chosen = {"trials": 3, "epochs": 2, "hidden": "16", "batch_size": 2048, "cpus": 2}
     ended = train(ml, "train_ray_cpu.py", **chosen, space=json.dumps(json.dumps(ranges)))
@@ -82,7 +82,7 @@ def test_train_ray_cpu_takes_its_ranges_as_a_hyperparameter(ml: Path) -> None:
 
 @pytest.mark.parametrize("script", ["train_cpu.py", "train_ray_cpu.py"])
 @pytest.mark.parametrize(
-    ("chosen", "said"),
+    ("chosen", "message"),
     [
         ({"lr": "fast"}, "argument --lr: 'fast' is not a number"),
         ({"epochs": "2.5"}, "argument --epochs: '2.5' is not a whole number"),
@@ -90,18 +90,18 @@ def test_train_ray_cpu_takes_its_ranges_as_a_hyperparameter(ml: Path) -> None:
         ({"hiden": "64"}, "unrecognized arguments: --hiden"),
     ],
 )
-def test_a_bad_hyperparameter_is_one_clear_line(
-    ml: Path, script: str, chosen: dict[str, str], said: str
+def test_an_invalid_hyperparameter_is_reported_in_one_line(
+    ml: Path, script: str, chosen: dict[str, str], message: str
 ) -> None:
     ended = train(ml, script, **chosen)
     assert ended.returncode != 0
     lines = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1, ended.stderr
-    assert said in lines[0]
-    assert said in (ml / "output" / "failure").read_text()
+    assert message in lines[0]
+    assert message in (ml / "output" / "failure").read_text()
 
 
-def test_a_run_that_diverges_fails_and_says_why(ml: Path) -> None:
+def test_a_run_that_diverges_fails_with_the_reason(ml: Path) -> None:
     chosen = {"optimizer": "sgd", "lr": 1000, "weight_decay": 1000, "gradient_clip": 0}
     ended = train(ml, "train_cpu.py", epochs=3, **chosen)
     assert ended.returncode != 0

@@ -1,4 +1,4 @@
-"""The training scripts as SageMaker runs them: processes, folders, printed metrics."""
+"""Tests of the training scripts as processes: folders, signals and printed metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from tests.support.training_scripts import CSV, METRIC, command, prepare, run
 
 
-def test_the_parts_are_stratified_disjoint_and_described(data: Path) -> None:
+def test_the_parts_are_stratified_and_listed_in_the_manifest(data: Path) -> None:
     manifest = json.loads((data / "manifest.json").read_text())
     parts = manifest["parts"]
     assert set(parts) == {"train", "validation", "test"}
@@ -24,14 +24,14 @@ def test_the_parts_are_stratified_disjoint_and_described(data: Path) -> None:
     assert all((data / name).is_dir() for name in parts)
 
 
-def test_the_defaults_reach_a_good_auc_on_the_test_part(data: Path, tmp_path: Path) -> None:
+def test_the_defaults_reach_the_expected_auc_on_the_test_part(data: Path, tmp_path: Path) -> None:
     found = run("train_cpu.py", data, tmp_path, epochs=3)
     assert found["test:auc"] > (0.77 if CSV.exists() else 0.6)
     assert set(found) >= {"validation:auc", "test:f1", "test:loss", "train:loss"}
     assert list(tmp_path.iterdir()), "a model was saved"
 
 
-def test_a_run_that_was_killed_ends_where_an_undisturbed_one_does(
+def test_a_killed_and_resumed_run_ends_with_the_metrics_of_an_uninterrupted_run(
     data: Path, tmp_path: Path
 ) -> None:
     whole = run("train_cpu.py", data, tmp_path / "whole", epochs=6)
@@ -49,13 +49,13 @@ def test_a_run_that_was_killed_ends_where_an_undisturbed_one_does(
         assert resumed[name] == pytest.approx(value, abs=1e-6), name
 
 
-def test_sigterm_within_an_epoch_saves_and_the_resumed_run_ends_as_an_undisturbed_one(
+def test_a_run_resumed_after_sigterm_ends_with_the_metrics_of_an_uninterrupted_run(
     data: Path, tmp_path: Path
 ) -> None:
     chosen: dict[str, object] = {"epochs": 2, "batch_size": 16, "hidden": 16}
     whole = run("train_cpu.py", data, tmp_path / "whole", **chosen)
     chosen["checkpoint_dir"] = tmp_path / "checkpoints"
-    arguments = command("train_cpu.py", data, tmp_path / "cut", **chosen)
+    arguments = command("train_cpu.py", data, tmp_path / "interrupted", **chosen)
     pipe = subprocess.PIPE
     with subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
@@ -63,13 +63,13 @@ def test_sigterm_within_an_epoch_saves_and_the_resumed_run_ends_as_an_undisturbe
             if line.startswith("epoch=1"):
                 while not (tmp_path / "checkpoints" / "checkpoint.pt").exists():
                     time.sleep(0.01)
-                time.sleep(0.3)  # into the second of the two epochs
+                time.sleep(0.3)  # until the second of the two epochs has started
                 process.send_signal(signal.SIGTERM)
                 break
-        _, said = process.communicate(timeout=60)
+        _, log = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert "SIGTERM: saving a checkpoint" in said
-    assert (tmp_path / "cut" / "model.pt").is_file(), "the best so far is kept"
+    assert "SIGTERM: saving a checkpoint" in log
+    assert (tmp_path / "interrupted" / "model.pt").is_file(), "the best model so far is saved"
     ended = subprocess.run(arguments, capture_output=True, text=True, check=True)
     resumed_at = re.search(r"resuming after 1 epochs and (\d+) steps", ended.stderr)
     assert resumed_at is not None, ended.stderr
@@ -80,7 +80,7 @@ def test_sigterm_within_an_epoch_saves_and_the_resumed_run_ends_as_an_undisturbe
         assert resumed[name] == pytest.approx(whole[name], abs=1e-6), name
 
 
-def test_two_processes_compute_what_one_does_with_the_doubled_batch(
+def test_two_processes_compute_the_same_loss_as_one_with_twice_the_batch_size(
     data: Path, tmp_path: Path
 ) -> None:
     chosen = {"epochs": 1, "dropout": 0, "precision": "float32", "device": "cpu"}
@@ -89,7 +89,7 @@ def test_two_processes_compute_what_one_does_with_the_doubled_batch(
     assert two["train:loss"] == pytest.approx(one["train:loss"], abs=1e-5)
 
 
-def test_without_a_gpu_train_says_so_and_exits_2(data: Path, tmp_path: Path) -> None:
+def test_train_exits_with_2_and_a_message_without_a_gpu(data: Path, tmp_path: Path) -> None:
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     arguments = command("train.py", data, tmp_path)
     ended = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
@@ -97,7 +97,7 @@ def test_without_a_gpu_train_says_so_and_exits_2(data: Path, tmp_path: Path) -> 
     assert "there is no GPU here" in ended.stderr
 
 
-def test_an_unknown_hyperparameter_is_one_line(data: Path, tmp_path: Path) -> None:
+def test_an_unknown_hyperparameter_is_reported_in_one_line(data: Path, tmp_path: Path) -> None:
     arguments = command("train_cpu.py", data, tmp_path, learning_speed=1)
     ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
@@ -105,15 +105,15 @@ def test_an_unknown_hyperparameter_is_one_line(data: Path, tmp_path: Path) -> No
     assert "learning-speed" in ended.stderr
 
 
-def test_a_test_part_that_is_missing_is_told_before_any_epoch(small: Path, tmp_path: Path) -> None:
+def test_a_missing_test_part_is_reported_before_training(small: Path, tmp_path: Path) -> None:
     arguments = command("train_cpu.py", small, tmp_path, test_dir=tmp_path / "nowhere")
     ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert not ended.stdout
-    assert ended.stderr.startswith(f"error: {tmp_path / 'nowhere'}: holds no .npz file")
+    assert ended.stderr.startswith(f"error: {tmp_path / 'nowhere'}: contains no .npz file")
 
 
-def test_a_file_without_a_column_is_one_line_that_names_it(tmp_path: Path) -> None:
+def test_a_missing_column_is_reported_with_its_file(tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text("ID,LIMIT_BAL\n1,2\n")
     ended = prepare(tmp_path / "out", "--data", str(bad))

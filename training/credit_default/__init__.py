@@ -1,1 +1,1 @@
-"""The credit-default model: data, training loop, checkpoints."""
+"""The credit-default classifier: data, features, training loop, checkpoints and metrics."""

@@ -1,4 +1,4 @@
-"""Save a run so that a spot interruption or a kill loses next to nothing."""
+"""Save a training run after each epoch, so that it can be resumed after an interruption."""
 
 import os
 import signal
@@ -14,13 +14,16 @@ FILE = "checkpoint.pt"
 
 
 class Checkpoint:
-    """The last state of a run, in a folder that outlives the machine; or nowhere."""
+    """The last saved state of a training run.
+
+    Without a folder, nothing is saved.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self.path = folder / FILE if folder else None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the last one. Whenever the process dies, one whole checkpoint is there."""
+        """Replace the saved state atomically: a killed process leaves a complete checkpoint."""
         if self.path is None:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +35,7 @@ class Checkpoint:
         temporary.replace(self.path)
 
     def load(self) -> dict[str, Any] | None:
-        """The last one saved, if any."""
+        """Return the saved state, or None if there is none."""
         if self.path is None or not self.path.is_file():
             return None
         state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
@@ -40,20 +43,21 @@ class Checkpoint:
 
 
 class Interruption:
-    """Notices SIGTERM, which SageMaker sends two minutes before it takes a spot instance.
+    """A SIGTERM handler; SageMaker sends SIGTERM two minutes before it reclaims a spot instance.
 
-    Calling it says whether the signal has come: the loop asks between two steps.
+    Calling the object returns whether the signal was received. The training loop calls it before
+    each step.
     """
 
-    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
-        self.came, self.then = False, then
-        signal.signal(signal.SIGTERM, self._note)
+    def __init__(self, on_signal: Callable[[], object] = lambda: None) -> None:
+        self.received, self.on_signal = False, on_signal
+        signal.signal(signal.SIGTERM, self._receive)
 
     def __call__(self) -> bool:
-        """Whether it has come."""
-        return self.came
+        """Return whether SIGTERM was received."""
+        return self.received
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.came = True
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.received = True
         print("SIGTERM: saving a checkpoint", file=sys.stderr, flush=True)
-        self.then()
+        self.on_signal()

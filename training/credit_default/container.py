@@ -1,4 +1,4 @@
-"""Where SageMaker's container keeps things, and where the same things lie on a laptop."""
+"""The folders of SageMaker's training container and their defaults on a laptop."""
 
 import argparse
 import os
@@ -16,13 +16,13 @@ from credit_default.schema import DataError
 CHANNELS = ("train", "validation", "test")
 
 
-class Failure(RuntimeError):
-    """Why a training job cannot go on, in a line that says it all."""
+class TrainingFailed(RuntimeError):
+    """A training job cannot continue, for a reason that fits on one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folders:
-    """What a training script reads and writes."""
+    """The folders that a training script reads and writes."""
 
     train: Path
     validation: Path
@@ -32,76 +32,85 @@ class Folders:
 
     @property
     def parts(self) -> tuple[Path, Path, Path]:
-        """Of the data: train, validation, test."""
+        """The data folders: train, validation and test."""
         return self.train, self.validation, self.test
 
     @staticmethod
     def add_to(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os.environ) -> None:
-        """A flag for each; on SageMaker their defaults are the container's folders."""
-        kept = base(environ) / "checkpoints"
-        parser.add_argument("--data-dir", type=Path, help="holds train, validation and test")
+        """Add one flag per folder; on SageMaker the container's folders are the defaults."""
+        checkpoints = base_folder(environ) / "checkpoints"
+        parser.add_argument(
+            "--data-dir", type=Path, help="folder that contains train, validation and test"
+        )
         for channel in CHANNELS:
             default = environ.get(f"SM_CHANNEL_{channel.upper()}")
             parser.add_argument(
-                f"--{channel}-dir", type=Path, default=default, help=f"the {channel} part"
+                f"--{channel}-dir", type=Path, default=default, help=f"folder of the {channel} part"
             )
         parser.add_argument(
             "--model-dir",
             type=Path,
             default=environ.get("SM_MODEL_DIR", "model"),
-            help="folder the model is written to (default %(default)s)",
+            help="folder to write the model to (default: %(default)s)",
         )
         parser.add_argument(
             "--checkpoint-dir",
             type=Path,
-            default=kept if kept.is_dir() else None,
-            help="folder to save the run in after each epoch, and to resume it from",
+            default=checkpoints if checkpoints.is_dir() else None,
+            help="folder to save the run in after each epoch and to resume it from",
         )
-        # SageMaker passes this one along with the hyperparameters.
+        # SageMaker passes this flag along with the hyperparameters.
         parser.add_argument("--_tuning_objective_metric", help=argparse.SUPPRESS)
 
     @classmethod
     def from_args(cls, args: argparse.Namespace, parser: argparse.ArgumentParser) -> Self:
-        """Those among parsed arguments; a missing one ends the program with its name."""
+        """Return the folders given on the command line.
+
+        Raises:
+            SystemExit: the folder of a channel is missing; the message names its flag.
+        """
         parts: dict[str, Path] = {}
         for channel in CHANNELS:
             given = getattr(args, f"{channel}_dir")
             if given is None and args.data_dir is None:
-                parser.error(f"neither --{channel}-dir nor --data-dir is given")
+                parser.error(f"--{channel}-dir or --data-dir is required")
             parts[channel] = given or args.data_dir / channel
         return cls(**parts, model=args.model_dir, checkpoints=args.checkpoint_dir)
 
 
-def base(environ: Mapping[str, str] = os.environ) -> Path:
-    """/opt/ml, or what takes its place."""
+def base_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return SageMaker's base folder: /opt/ml, unless SAGEMAKER_BASE_DIR overrides it."""
     return Path(environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments in one line, there and as the failure's reason."""
+    """An argument parser that reports an error as one line without the usage text."""
 
     def error(self, message: str) -> NoReturn:
-        """End the program with status 2."""
-        write_reason(message)
+        """Print the error, write it as the failure reason, and exit with status 2."""
+        write_failure_reason(message)
         self.exit(2, f"error: {message}\n")
 
 
 @contextmanager
-def reasons_reported() -> Iterator[None]:
-    """Any exception also becomes the training job's FailureReason; an expected one, one line."""
+def report_failure() -> Iterator[None]:
+    """Write any exception as the training job's FailureReason.
+
+    Print an expected exception as one line and exit with status 1; let any other propagate.
+    """
     try:
         yield
-    except (DataError, Failure, HostMissing, MetricNotFinite) as error:
-        write_reason(str(error))
+    except (DataError, TrainingFailed, HostMissing, MetricNotFinite) as error:
+        write_failure_reason(str(error))
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except Exception as error:
-        write_reason(f"{type(error).__name__}: {error}")
+        write_failure_reason(f"{type(error).__name__}: {error}")
         raise
 
 
-def write_reason(reason: str) -> None:
-    """Into the file from which SageMaker takes it, where there is one."""
-    folder = base() / "output"
+def write_failure_reason(reason: str) -> None:
+    """Write the file that SageMaker reads the FailureReason from; on a laptop, write nothing."""
+    folder = base_folder() / "output"
     if folder.is_dir():
         (folder / "failure").write_text(reason[:1024] + "\n")

@@ -1,7 +1,7 @@
-"""Read one channel (a folder of .npz files from prepare_data.py) as tensors.
+"""Read one channel (a folder of .npz files written by prepare_data.py) as tensors.
 
-A part that fits is held in memory as one pair of tensors. A larger one is streamed shard by
-shard, the next being read while the present one is trained on.
+A part of up to MEMORY_ROWS rows is kept in memory as one pair of tensors. A larger part is
+streamed: while the loop trains on one shard, a thread reads the next.
 """
 
 import zipfile
@@ -17,17 +17,17 @@ from torch import Tensor
 
 from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError
 
-MEMORY_ROWS = 4_000_000  # 384 MB of raw columns; more than this is streamed
+MEMORY_ROWS = 4_000_000  # 384 MB of raw columns; larger parts are streamed
 
 
 class Rows(NamedTuple):
-    """Customers, with as many columns as FEATURES, and whether each defaulted."""
+    """The raw columns of some customers, in the order of FEATURES, and their labels."""
 
     raw: Tensor  # [rows, 23] float32
     target: Tensor  # [rows] float32, 0 or 1
 
     def to(self, device: torch.device) -> "Rows":
-        """On the device; a copy to a GPU goes through pinned memory and does not wait."""
+        """Return the rows on the device, copied to a GPU asynchronously through pinned memory."""
         if device.type != "cuda":
             return self
         return Rows(*(part.pin_memory().to(device, non_blocking=True) for part in self))
@@ -35,60 +35,64 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """A train, validation or test part: its shards, in memory or still in their files."""
+    """A train, validation or test part: shards in memory, or the files to read them from."""
 
     shards: Sequence[Rows | Path]
     sizes: Sequence[int]  # rows of each shard
 
     @classmethod
     def of(cls, rows: Rows) -> "Part":
-        """A part of one shard in memory."""
+        """Return a part of one shard in memory."""
         return cls([rows], [len(rows.target)])
 
     @property
     def rows(self) -> int:
-        """Of all shards."""
+        """The number of rows in all shards."""
         return sum(self.sizes)
 
     def subset(self, order: Sequence[int]) -> "Part":
-        """The same part with its shards in another order."""
+        """Return a part of the shards at the given positions, in the given order."""
         return replace(
             self, shards=[self.shards[i] for i in order], sizes=[self.sizes[i] for i in order]
         )
 
     def __iter__(self) -> Iterator[Rows]:
         with ThreadPoolExecutor(1) as reader:
-            ahead = [reader.submit(_in_memory, shard) for shard in self.shards[:1]]
+            pending = [reader.submit(_in_memory, shard) for shard in self.shards[:1]]
             for following in [*self.shards[1:], None]:
-                rows = ahead.pop()
+                rows = pending.pop()
                 if following is not None:
-                    ahead.append(reader.submit(_in_memory, following))
+                    pending.append(reader.submit(_in_memory, following))
                 yield rows.result()
 
 
 def load(folder: Path, memory_rows: int = MEMORY_ROWS) -> Part:
-    """The part that a channel's folder holds.
+    """Read the part in a channel's folder.
 
     Raises:
-        DataError: no file, a missing column, columns of unequal length, a cell that is not
-            finite, or a part without any positive or any negative.
+        DataError: there is no file, a column is missing, columns differ in length, a cell is not
+            finite, or all rows have the same label.
     """
     files = sorted(folder.glob("*.npz")) if folder.is_dir() else []
     if not files:
-        raise DataError(folder, "holds no .npz file; training/prepare_data.py writes them")
+        raise DataError(folder, "contains no .npz file; training/prepare_data.py writes them")
     sizes = [_length(file) for file in files]
     if sum(sizes) > memory_rows:
         return Part(files, sizes)
     shards = [read(file) for file in files]
     rows = Rows(*(torch.cat(tensors) for tensors in zip(*shards, strict=True)))
     if not 0 < int(rows.target.sum()) < len(rows.target):
-        problem = f"all {len(rows.target)} rows are of one class"
+        problem = f"all {len(rows.target)} rows have the same class"
         raise DataError(folder, problem, column=TARGET)
     return Part.of(rows)
 
 
 def read(file: Path) -> Rows:
-    """One file of a part, checked."""
+    """Read and check one file of a part.
+
+    Raises:
+        DataError: a column is missing, columns differ in length, or a cell is not finite.
+    """
     with _opened(file) as columns:
         missing = [column for column in COLUMNS if column not in columns]
         if missing:

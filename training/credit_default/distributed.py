@@ -1,4 +1,4 @@
-"""Join the other processes of a training run: torchrun's, or one on each of SageMaker's hosts."""
+"""Join the processes of a training run: those torchrun starts, or one per SageMaker host."""
 
 import json
 import os
@@ -12,27 +12,27 @@ import torch
 from torch import nn
 
 PORT = 29_400
-DEADLINE = timedelta(minutes=10)  # for hosts that are still pulling their image
+JOIN_TIMEOUT = timedelta(minutes=10)  # some hosts may still be pulling their image
 
 
 class HostMissing(TimeoutError):
-    """A host of this training job was not there in time."""
+    """A host of this training job did not join in time."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes that train one model together, and which of them this is."""
+    """The group of processes that train one model, seen from one of them."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this process is the one that prints and writes."""
+    def is_leader(self) -> bool:
+        """Whether this process prints metrics and writes files for the group."""
         return self.rank == 0
 
-    def wrapped(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """The network, its gradients averaged over all processes."""
+    def wrap(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """Return a network whose gradients are averaged over all processes."""
         if self.size == 1:
             return network
         ids = [device] if device.type == "cuda" else None
@@ -40,15 +40,15 @@ class World:
             network, device_ids=ids, gradient_as_bucket_view=True
         )
 
-    def unsynchronised(self, network: nn.Module) -> AbstractContextManager[None]:
-        """Within it, backward passes add up gradients without averaging them."""
+    def without_gradient_sync(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Accumulate gradients in this block without averaging them over the processes."""
         if isinstance(network, nn.parallel.DistributedDataParallel):
-            held_back: AbstractContextManager[None] = network.no_sync()
-            return held_back
+            no_sync: AbstractContextManager[None] = network.no_sync()
+            return no_sync
         return nullcontext()
 
     def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether the flag is set in any process. All have to ask."""
+        """Return whether the flag is set in any process; every process must call this."""
         if self.size == 1:
             return flag
         flags = torch.tensor(float(flag), device=device)
@@ -56,15 +56,15 @@ class World:
         return bool(flags)
 
     def mean(self, value: float, device: torch.device) -> float:
-        """The mean over all processes. All have to ask."""
+        """Return the mean over all processes; every process must call this."""
         if self.size == 1:
             return value
         shared = torch.tensor(value, dtype=torch.float64, device=device)
         torch.distributed.all_reduce(shared)
         return float(shared) / self.size
 
-    def leading(self, value: float, device: torch.device) -> float:
-        """The leader's value, in every process: decisions then cannot part ways."""
+    def from_leader(self, value: float, device: torch.device) -> float:
+        """Return the leader's value, so that all processes make the same decisions."""
         if self.size == 1:
             return value
         shared = torch.tensor(value, dtype=torch.float64, device=device)
@@ -72,45 +72,45 @@ class World:
         return float(shared)
 
     def leave(self, status: int = 0) -> None:
-        """Part from the others, once all have come this far, and end this process with a status.
+        """Wait until all processes arrive here, then end this process with a status.
 
-        Where there are no others, nothing happens.
+        A single process continues.
         """
         if self.size > 1:
-            # Together: gloo aborts a process whose peer is still on the line at its exit.
+            # Exit together: gloo aborts a process whose peer is still connected when it exits.
             torch.distributed.barrier()
             torch.distributed.destroy_process_group()
-            # At once: on a busy machine the exit of one whose threads talked to others now and
-            # then aborts ("terminate called without an active exception"), all work done.
+            # Skip the normal exit: on a busy machine gloo's threads sometimes abort it
+            # ("terminate called without an active exception") although all work is done.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
 
 
 def hosts(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """SageMaker's hosts of this training job, the first leading; [] on a laptop."""
+    """Return the hosts of this training job, the leader first; [] on a laptop."""
     names: list[str] = json.loads(environ.get("SM_HOSTS", "[]"))
     return sorted(names, key=lambda name: (len(name), name))  # algo-2 before algo-10
 
 
 def join(backend: str, environ: Mapping[str, str] = os.environ) -> World:
-    """Meet the other processes, if there are any.
+    """Join the other processes, if there are any.
 
-    torchrun says who this is by RANK and WORLD_SIZE. Without it, there is one process per host
-    of SM_HOSTS. A host that has not come after DEADLINE fails the run.
+    torchrun sets RANK and WORLD_SIZE. Without torchrun, one process runs on each host of SM_HOSTS.
+    A host that does not join within JOIN_TIMEOUT fails the run.
     """
     everyone = hosts(environ)
     if "RANK" in environ and "WORLD_SIZE" in environ:
         rank, size = int(environ["RANK"]), int(environ["WORLD_SIZE"])
-        meeting_point = "env://"
+        rendezvous = "env://"
     elif len(everyone) > 1:
         rank, size = everyone.index(environ["SM_CURRENT_HOST"]), len(everyone)
-        meeting_point = f"tcp://{everyone[0]}:{environ.get('MASTER_PORT', PORT)}"
+        rendezvous = f"tcp://{everyone[0]}:{environ.get('MASTER_PORT', PORT)}"
     else:
         return World()
     if size == 1:
         return World()
     torch.distributed.init_process_group(
-        backend, init_method=meeting_point, rank=rank, world_size=size, timeout=DEADLINE
+        backend, init_method=rendezvous, rank=rank, world_size=size, timeout=JOIN_TIMEOUT
     )
     return World(rank, size)

@@ -1,4 +1,4 @@
-"""Turn the raw 23 columns into what the network sees; standardised, and saved with the model."""
+"""Derive the network's standardized inputs from the 23 raw columns; saved with the model."""
 
 from typing import Self
 
@@ -8,28 +8,28 @@ from torch import Tensor, nn
 from credit_default.data import Part
 from credit_default.schema import BILL, FEATURES, PAID, PAYMENT_STATUS
 
-_AT = {name: position for position, name in enumerate(FEATURES)}
+_POSITION = {name: position for position, name in enumerate(FEATURES)}
 _STATUSES = (-2, -1, 0, 1, 2, 3)  # -2 unused, -1 paid in full, 0 revolving, n = months late
-_LATE_CAP = 4.0  # months; later than this is too rare to tell apart
-_OUTLIER = 6.0  # standard deviations
-WIDTH = 87  # features derived
+_LATE_CAP_MONTHS = 4.0  # longer delays are too rare to distinguish
+_OUTLIER_DEVIATIONS = 6.0
+WIDTH = 87  # number of derived features
 
 
 def derive(raw: Tensor) -> Tensor:
-    """Features of customers, each row by itself.
+    """Return the features of customers; each row depends on its own columns only.
 
-    Money is seen on a logarithmic scale and relative to the credit limit, payment status as
-    categories and as months late, and the six months as their worst, mean and trend.
+    Amounts are on a logarithmic scale and relative to the credit limit. Payment status is both
+    categories and months late. The six months also contribute their maximum, mean and trend.
 
     Args:
         raw: [rows, 23], the columns of FEATURES.
 
     Returns:
-        [rows, 87], not yet standardised.
+        [rows, 87], not standardized.
     """
-    limit = raw[:, _AT["LIMIT_BAL"], None].clamp_min(1)
+    limit = raw[:, _POSITION["LIMIT_BAL"], None].clamp_min(1)
     status, bill, paid = (_columns(raw, names) for names in (PAYMENT_STATUS, BILL, PAID))
-    late = status.clamp(0, _LATE_CAP)
+    late = status.clamp(0, _LATE_CAP_MONTHS)
     usage = (bill / limit).clamp(-0.5, 2)
     repaid = (paid[:, :5] / bill[:, 1:].clamp_min(1)).clamp(0, 2)  # of the month before's bill
     total_paid = paid.sum(1, keepdim=True)
@@ -63,7 +63,7 @@ def derive(raw: Tensor) -> Tensor:
 
 
 class Features(nn.Module):
-    """`derive`, standardised by the training part's mean and deviation."""
+    """The output of `derive`, standardized by the training part's mean and deviation."""
 
     mean: Tensor
     deviation: Tensor
@@ -74,7 +74,7 @@ class Features(nn.Module):
         self.register_buffer("deviation", torch.ones(WIDTH))
 
     def fit(self, part: Part) -> Self:
-        """Take mean and deviation from a part, one shard at a time."""
+        """Compute mean and deviation of a part, one shard at a time."""
         total, squares = torch.zeros(2, WIDTH, dtype=torch.float64)
         for rows in part:
             features = derive(rows.raw).double()
@@ -83,20 +83,20 @@ class Features(nn.Module):
         mean = total / part.rows
         variance = (squares / part.rows - mean.square()).clamp_min(0)
         self.mean.copy_(mean)
-        # A column that never varies says nothing; dividing by its deviation would blow it up.
+        # Dividing a constant column by its deviation, which is near zero, would amplify noise.
         self.deviation.copy_(torch.where(variance > 1e-8, variance.sqrt(), 1.0))
         return self
 
     def forward(self, raw: Tensor) -> Tensor:
-        """[rows, 23] raw to [rows, 87] standardised."""
+        """Return standardized features [rows, 87] of raw columns [rows, 23]."""
         standard = (derive(raw) - self.mean) / self.deviation
-        return standard.clamp(-_OUTLIER, _OUTLIER)
+        return standard.clamp(-_OUTLIER_DEVIATIONS, _OUTLIER_DEVIATIONS)
 
 
 def _columns(raw: Tensor, names: tuple[str, ...] | list[str]) -> Tensor:
-    return raw[:, [_AT[name] for name in names]]
+    return raw[:, [_POSITION[name] for name in names]]
 
 
 def _one_hot(raw: Tensor, name: str, values: tuple[int, ...]) -> Tensor:
-    """One column per value; any other value has none set."""
+    """Return one column per value; a row with any other value is all zeros."""
     return torch.cat([(_columns(raw, [name]) == value).float() for value in values], dim=1)

@@ -1,7 +1,7 @@
 """The training loop of all four scripts.
 
-What is random follows from (seed, step, process) alone, and the learning rate from the step.
-So a run that is stopped anywhere and resumed ends with the same metrics.
+Random numbers depend on (seed, step, process) alone and the learning rate on the step alone, so a
+run that is interrupted at any step and resumed ends with the same metrics.
 """
 
 import math
@@ -18,18 +18,18 @@ from credit_default.features import Features
 from credit_default.hyperparameters import Hyperparameters
 from credit_default.metrics import best_threshold, evaluate
 from credit_default.model import Classifier, perceptron
-from credit_default.optimisation import learning_rate, lowered, optimizer, training_loss
+from credit_default.optimization import learning_rate, optimizer, training_loss, use_bfloat16
 
-_ASK_EVERY = 16  # steps; asking all processes at every one would slow small networks down
+_CHECK_EVERY_STEPS = 16  # a collective call at every step would slow small networks down
 _CPU = torch.device("cpu")
 
 
 class Interrupted(Exception):
-    """Training was asked to stop, and stands between two steps."""
+    """Training was interrupted between two steps."""
 
 
 class Fit:
-    """One training run: the network, its averaged weights, and how far it has come."""
+    """One training run: the network, its averaged weights, and its progress."""
 
     def __init__(
         self,
@@ -53,11 +53,11 @@ class Fit:
         averaged = perceptron(chosen.hidden, chosen.activation).to(device)
         self.averaged = averaged.requires_grad_(False).eval()
         self.averaged.load_state_dict(self.network.state_dict())
-        # Listed once: walking through the modules at each step takes as long as averaging them.
+        # Listed once: traversing the modules at each step would take as long as averaging them.
         self.parameters = list(self.network.parameters())
         self.averages = list(self.averaged.parameters())
         self.weights = sum(weight.numel() for weight in self.parameters)
-        self.parallel = self.world.wrapped(self.network, device)
+        self.parallel = self.world.wrap(self.network, device)
         self.optimizer = optimizer(chosen, self.network)
         self.weight = _positive_weight(chosen, train)
         self.steps_per_epoch = sum(self._steps(size) for size in train.sizes)
@@ -67,10 +67,10 @@ class Fit:
         self.best_state = self._average_state()
 
     def epochs(self) -> Iterator[dict[str, float | dict[str, float]]]:
-        """Train; what each epoch's line reports, as it ends.
+        """Train, and yield the metrics of each epoch as it ends.
 
         Raises:
-            Interrupted: `interrupted` answered yes; `state_dict` can be saved.
+            Interrupted: `interrupted` returned True; `state_dict` can be saved.
         """
         chosen = self.chosen
         while self.epoch < chosen.epochs and not self._out_of_patience():
@@ -86,7 +86,7 @@ class Fit:
             yield {"epoch": self.epoch, "train": {"loss": train_loss}, "validation": metrics}
 
     def classifier(self) -> Classifier:
-        """The model of the best epoch, on the CPU, its threshold the one of the best F1."""
+        """Return the best epoch's model on the CPU, with the threshold of the highest F1."""
         hidden, activation = self.chosen.hidden, self.chosen.activation
         network = perceptron(hidden, activation)
         network.load_state_dict(self.best_state)
@@ -99,9 +99,9 @@ class Fit:
         return model
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs to go on from here; plain values and tensors."""
+        """Return the state that `load_state_dict` resumes from: plain values and tensors."""
         return {
-            "hyperparameters": self.chosen.on_the_wire(),
+            "hyperparameters": self.chosen.to_strings(),
             "rows": self.train.rows,
             "progress": [self.step, self.epoch, self.best_epoch],
             "network": self.network.state_dict(),
@@ -113,10 +113,10 @@ class Fit:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state_dict` was taken.
+        """Resume from a state that `state_dict` returned.
 
         Raises:
-            ValueError: it is the state of a run with other hyperparameters or other data.
+            ValueError: the state belongs to a run with other hyperparameters or other data.
         """
         ours = self.state_dict()
         for key in ("hyperparameters", "rows"):
@@ -130,10 +130,10 @@ class Fit:
         self.best, self.best_state = state["best"], state["best_state"]
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process's share of each batch of the epoch that have not been learnt from yet.
+        """Yield this process's share of each remaining batch of the epoch.
 
-        All processes shuffle alike, so that n of them with batches of b see what one
-        process with batches of n x b would see.
+        All processes shuffle identically, so n processes with batches of b rows train on the same
+        rows as one process with batches of n x b rows.
         """
         done = self.step - self.epoch * self.steps_per_epoch
         order = self._shuffled(len(self.train.sizes), salt=0).tolist()
@@ -153,9 +153,9 @@ class Fit:
             yield from zip(*batches, strict=True)
 
     def _learn(self, features: Tensor, target: Tensor) -> None:
-        """One step of the optimizer; or Interrupted, before it."""
-        ask = self.world.size == 1 or self.step % _ASK_EVERY == 0
-        if ask and self.world.any(self.interrupted(), self.device):
+        """Take one optimizer step, unless training was interrupted before it."""
+        check = self.world.size == 1 or self.step % _CHECK_EVERY_STEPS == 0
+        if check and self.world.any(self.interrupted(), self.device):
             raise Interrupted
         self._seed_dropout()
         for group in self.optimizer.param_groups:
@@ -169,7 +169,7 @@ class Fit:
                 strict=True,
             )
         )
-        with self.world.unsynchronised(self.parallel):
+        with self.world.without_gradient_sync(self.parallel):
             for piece in pieces[:-1]:
                 self._backward(*piece, share=len(piece[1]) / len(target))
         self._backward(*pieces[-1], share=len(pieces[-1][1]) / len(target))
@@ -181,7 +181,7 @@ class Fit:
         self._average()
 
     def _backward(self, features: Tensor, target: Tensor, share: float) -> None:
-        lower = lowered(self.precision, self.device, self.weights, len(target))
+        lower = use_bfloat16(self.precision, self.device, self.weights, len(target))
         with torch.autocast(self.device.type, dtype=self.precision, enabled=lower):
             logit = self.parallel(features).squeeze(1)
         loss = training_loss(logit.float(), target, self.weight, self.chosen.focal_gamma) * share
@@ -189,7 +189,7 @@ class Fit:
         self.loss_sum += loss.detach()
 
     def _average(self) -> None:
-        """Follow the weights; sooner at the start, when they are still far off."""
+        """Update the averaged weights; the decay is lower in the first steps of the run."""
         decay = min(self.chosen.ema_decay, self.step / (self.step + 9))
         with torch.no_grad():
             get_ema_multi_avg_fn(decay)(  # type: ignore[no-untyped-call]
@@ -199,7 +199,7 @@ class Fit:
     def _validate(self) -> dict[str, float]:
         logit, target = _scored(self.validation, self.averaged)
         metrics = evaluate(logit, target, best_threshold(logit, target))
-        return {name: self.world.leading(value, self.device) for name, value in metrics.items()}
+        return {name: self.world.from_leader(value, self.device) for name, value in metrics.items()}
 
     def _average_state(self) -> dict[str, Tensor]:
         return {name: value.clone() for name, value in self.averaged.state_dict().items()}
@@ -209,11 +209,11 @@ class Fit:
         return 0 < self.chosen.patience <= unimproved
 
     def _share(self, rows: int) -> int:
-        """Rows of a batch that fall to this process."""
+        """Return the rows of a batch that this process trains on."""
         return max(1, min(self.chosen.batch_size, rows // self.world.size))
 
     def _steps(self, rows: int) -> int:
-        """Batches of a shard; what is left over after the last full one is left out."""
+        """Return the number of full batches in a shard; the remaining rows are skipped."""
         return max(1, rows // (self._share(rows) * self.world.size))
 
     def _shuffled(self, count: int, salt: int) -> Tensor:
@@ -229,15 +229,15 @@ class Fit:
 
 
 class _Derived:
-    """A part as standardised features: kept if there is one shard, else derived in passing."""
+    """A part as standardized features: cached for one shard, else derived while streaming."""
 
     def __init__(self, part: Part, features: Features, device: torch.device) -> None:
         self.part, self.features, self.device = part, features, device
-        self.kept = [self._derive(rows) for rows in part] if len(part.sizes) == 1 else None
+        self.cached = [self._derive(rows) for rows in part] if len(part.sizes) == 1 else None
 
     def subset(self, order: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
-        if self.kept:
-            return iter([self.kept[shard] for shard in order])
+        if self.cached:
+            return iter([self.cached[shard] for shard in order])
         return map(self._derive, self.part.subset(order))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -250,7 +250,7 @@ class _Derived:
 
 @torch.inference_mode()
 def _scored(part: _Derived, network: nn.Module) -> tuple[Tensor, Tensor]:
-    """The network's logits for every row of a part, and what became of them; on the CPU."""
+    """Return the network's logits and the labels of every row of a part, on the CPU."""
     scored = [(network(features).squeeze(1).cpu(), target.cpu()) for features, target in part]
     logits, targets = zip(*scored, strict=True)
     return torch.cat(logits), torch.cat(targets)

@@ -1,4 +1,4 @@
-"""Start one process per device on every host, and choose what they talk over."""
+"""Start one process per device on every host, and choose their communication backend."""
 
 import importlib.util
 import sys
@@ -11,18 +11,21 @@ SMDDP = "smdistributed.dataparallel.torch.torch_smddp"
 SMDDP_INSTANCES = ("ml.p4d.24xlarge", "ml.p4de.24xlarge")
 
 
-def launched(environ: Mapping[str, str]) -> bool:
-    """Whether torchrun, or SageMaker's own launcher, has started this process already."""
+def is_launched(environ: Mapping[str, str]) -> bool:
+    """Return whether torchrun or SageMaker's own launcher started this process."""
     return "RANK" in environ and "LOCAL_RANK" in environ
 
 
-def torchrun(
+def torchrun_command(
     script: str, arguments: Sequence[str], environ: Mapping[str, str], processes: int
 ) -> list[str] | None:
-    """The command that starts the script in every process of this host; None if it is the only one.
+    """Return the command that starts this host's processes; None if one process is enough.
 
     Args:
-        processes: on this host, and on each of the others.
+        script: path of the training script.
+        arguments: the script's command line.
+        environ: SageMaker's environment variables.
+        processes: number of processes per host.
     """
     everyone = hosts(environ)
     if processes == 1 and len(everyone) < 2:
@@ -40,19 +43,21 @@ def torchrun(
     return [*command, script, *arguments]
 
 
-def backend(device: str, processes_per_device: int, environ: Mapping[str, str]) -> tuple[str, str]:
-    """What the processes talk over, and why, in a few words."""
+def choose_backend(
+    device: str, processes_per_device: int, environ: Mapping[str, str]
+) -> tuple[str, str]:
+    """Return the backend the processes communicate over, and the reason for that choice."""
     if device == "cpu":
         return "gloo", "the processes are on CPU"
     if processes_per_device > 1:
-        return "gloo", "NCCL refuses processes that share a device"
-    if environ.get("SM_CURRENT_INSTANCE_TYPE") in SMDDP_INSTANCES and _registered(SMDDP):
+        return "gloo", "NCCL rejects processes that share a device"
+    if environ.get("SM_CURRENT_INSTANCE_TYPE") in SMDDP_INSTANCES and _register(SMDDP):
         return "smddp", "SageMaker's library for this instance type"
-    return "nccl", "smddp is not at hand"
+    return "nccl", "smddp is not available"
 
 
-def _registered(module: str) -> bool:
-    """Import a module, which registers its backend; False where it is not installed."""
+def _register(module: str) -> bool:
+    """Import a module, which registers its backend; return False if it is not installed."""
     try:
         if importlib.util.find_spec(module) is None:
             return False

@@ -1,4 +1,4 @@
-"""What a training run reports: AUC, F1 and loss, printed as SageMaker's regexes find them."""
+"""The metrics of a training run (AUC, F1, loss), printed as SageMaker's regexes expect them."""
 
 import math
 from collections.abc import Mapping
@@ -9,18 +9,20 @@ from torch.nn import functional
 
 
 class MetricNotFinite(ArithmeticError):
-    """Training has diverged; its metrics are not numbers any more."""
+    """Training diverged: a metric is NaN or infinite."""
 
 
 def auc(score: Tensor, target: Tensor) -> float:
-    """Area under the ROC curve: how often a positive scores above a negative, ties counting half.
+    """Return the area under the ROC curve, or NaN if a score is NaN.
+
+    It is the probability that a positive scores above a negative; a tie counts as one half.
 
     Args:
-        score: [rows], any monotonous measure of the default's likelihood.
-        target: [rows], 0 or 1, both present.
+        score: [rows], any score that increases with the probability of a default.
+        target: [rows], 0 or 1; both must occur.
     """
     values, place, count = torch.unique(score, return_inverse=True, return_counts=True)
-    rank = (count.cumsum(0).double() - (count - 1) / 2)[place]  # from 1; ties share the mean
+    rank = (count.cumsum(0).double() - (count - 1) / 2)[place]  # from 1; ties get their mean rank
     positives = float(target.sum())
     negatives = len(target) - positives
     if values.isnan().any():
@@ -30,30 +32,30 @@ def auc(score: Tensor, target: Tensor) -> float:
 
 
 def f1(score: Tensor, target: Tensor, threshold: float) -> float:
-    """Harmonic mean of precision and recall, calling scores from `threshold` on positive."""
-    called = score >= threshold
-    hits = float(target[called].sum())
-    return 2 * hits / max(float(called.sum() + target.sum()), 1.0)
+    """Return the harmonic mean of precision and recall; scores >= `threshold` are positive."""
+    predicted = score >= threshold
+    hits = float(target[predicted].sum())
+    return 2 * hits / max(float(predicted.sum() + target.sum()), 1.0)
 
 
 def best_threshold(score: Tensor, target: Tensor) -> float:
-    """The score from which on calling positive gives the highest F1."""
+    """Return the threshold that gives the highest F1."""
     ordered, order = score.sort(descending=True)
     hits = target[order].cumsum(0)
-    called = torch.arange(1, len(score) + 1, device=score.device)
-    scores = 2 * hits / (called + target.sum())
-    # Rows of equal score are called together: only the last of them is a possible cut.
+    predicted = torch.arange(1, len(score) + 1, device=score.device)
+    scores = 2 * hits / (predicted + target.sum())
+    # Rows of equal score get the same prediction, so only the last of them is a possible cut.
     last_of_ties = torch.cat([ordered[1:] != ordered[:-1], ordered.new_ones(1, dtype=torch.bool)])
     return float(ordered[torch.where(last_of_ties, scores, -1.0).argmax()])
 
 
 def loss(logit: Tensor, target: Tensor) -> float:
-    """Mean cross entropy, in nats."""
+    """Return the mean cross entropy, in nats."""
     return float(functional.binary_cross_entropy_with_logits(logit, target))
 
 
 def evaluate(logit: Tensor, target: Tensor, threshold: float) -> dict[str, float]:
-    """The three metrics; `threshold` is a logit."""
+    """Return AUC, F1 and loss; `threshold` is a logit."""
     return {
         "auc": auc(logit, target),
         "f1": f1(logit, target, threshold),
@@ -65,7 +67,7 @@ def report(**values: float | Mapping[str, float]) -> None:
     """Print one line such as `epoch=3 train:loss=0.42 validation:auc=0.78`.
 
     Raises:
-        MetricNotFinite: one of them is not a number; no line is printed then.
+        MetricNotFinite: a value is NaN or infinite; no line is printed.
     """
     flat: dict[str, float] = {}
     for name, value in values.items():

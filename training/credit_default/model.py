@@ -1,4 +1,4 @@
-"""The classifier: features and a multi-layer perceptron, from raw rows to a logit."""
+"""The classifier: features and a multi-layer perceptron that map raw rows to logits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "g
 
 
 def perceptron(hidden: Sequence[int], activation: str, dropout: float = 0.0) -> nn.Sequential:
-    """[rows, 87] standardised features to [rows, 1] logits."""
+    """Return a network that maps standardized features [rows, 87] to logits [rows, 1]."""
     layers: list[nn.Module] = []
     width = WIDTH
     for size in hidden:
@@ -26,23 +26,23 @@ def perceptron(hidden: Sequence[int], activation: str, dropout: float = 0.0) -> 
 
 @dataclass
 class Classifier:
-    """A trained model, as `model.tar.gz` holds it."""
+    """A trained model, as stored in `model.tar.gz`."""
 
     features: Features
     network: nn.Sequential
     hidden: Sequence[int]
     activation: str
-    threshold: float = 0.0  # the logit from which on a default is predicted
+    threshold: float = 0.0  # logit at or above which a default is predicted
 
     @torch.inference_mode()
     def logits(self, raw: Tensor) -> Tensor:
-        """[rows, 23] raw columns, in the order of FEATURES, to [rows] logits."""
+        """Return the logits [rows] of raw columns [rows, 23] in the order of FEATURES."""
         self.network.eval()
         logit: Tensor = self.network(self.features(raw))
         return logit.squeeze(1).float()
 
     def save(self, folder: Path, about: dict[str, Any]) -> None:
-        """Write FILE; `about` (plain values only) says how it came to be."""
+        """Write FILE; `about` (plain values only) describes the training run."""
         folder.mkdir(parents=True, exist_ok=True)
         content = {
             "features": self.features.state_dict(),
@@ -58,7 +58,7 @@ class Classifier:
 
     @classmethod
     def load(cls, folder: Path) -> "Classifier":
-        """The model that `save` wrote, on the CPU."""
+        """Return the model that `save` wrote, on the CPU."""
         content = torch.load(folder / FILE, map_location="cpu", weights_only=True)
         hidden, activation = content["hidden"], content["activation"]
         features, network = Features(), perceptron(hidden, activation)

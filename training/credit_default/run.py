@@ -1,4 +1,4 @@
-"""One training run from its folders to its saved model, whatever the device."""
+"""One training run, from its input folders to its saved model, on any device."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ from credit_default.fit import Fit, Interrupted
 from credit_default.hyperparameters import Hyperparameters
 from credit_default.metrics import evaluate, report
 
-INTERRUPTED = 143  # the exit status of a process that SIGTERM ended
+INTERRUPTED = 143  # exit status of a process ended by SIGTERM
 
 
 def run(
@@ -25,15 +25,15 @@ def run(
     world: World,
     precision: torch.dtype = torch.float32,
 ) -> None:
-    """Resume or start, train, report each epoch, and save the best epoch's model.
+    """Start or resume training, report each epoch, and save the best epoch's model.
 
     Raises:
-        DataError: the data cannot be used.
-        MetricNotFinite: training has diverged.
-        SystemExit: SIGTERM came; a checkpoint and the best model so far are saved.
+        DataError: the data is invalid.
+        MetricNotFinite: training diverged.
+        SystemExit: SIGTERM was received; a checkpoint and the best model so far are saved.
     """
     interruption = Interruption()
-    # The test part, too: that it is missing had better not come out after hours of training.
+    # Load the test part now: a missing one should fail the run before hours of training.
     train, validation, test = (load(each) for each in folders.parts)
     fit = Fit(
         chosen,
@@ -48,17 +48,17 @@ def run(
     _resume(fit, checkpoint.load())
     try:
         for line in fit.epochs():
-            if world.leads:
+            if world.is_leader:
                 report(**line)
                 checkpoint.save(fit.state_dict())
     except Interrupted:
-        if world.leads:
+        if world.is_leader:
             checkpoint.save(fit.state_dict())
             if fit.best_epoch:
                 fit.classifier().save(folders.model, _about(fit))
         world.leave(INTERRUPTED)
         raise SystemExit(INTERRUPTED) from None
-    if world.leads:
+    if world.is_leader:
         finish(fit, test, folders.model)
     world.leave()
 
@@ -69,13 +69,13 @@ def _resume(fit: Fit, state: dict[str, Any] | None) -> None:
     try:
         fit.load_state_dict(state)
     except ValueError as error:
-        print(f"starting afresh: {error}", file=sys.stderr)
+        print(f"starting from scratch: {error}", file=sys.stderr)
     else:
         print(f"resuming after {fit.epoch} epochs and {fit.step} steps", file=sys.stderr)
 
 
 def finish(fit: Fit, test: Part, folder: Path) -> None:
-    """Score the test part, for the first and only time, and save the model."""
+    """Evaluate the model on the test part, the only use of that part, and save the model."""
     model = fit.classifier()
     logits, targets = zip(*((model.logits(rows.raw), rows.target) for rows in test), strict=True)
     metrics = evaluate(torch.cat(logits), torch.cat(targets), model.threshold)
@@ -85,7 +85,7 @@ def finish(fit: Fit, test: Part, folder: Path) -> None:
 
 def _about(fit: Fit) -> dict[str, Any]:
     return {
-        "hyperparameters": fit.chosen.on_the_wire(),
+        "hyperparameters": fit.chosen.to_strings(),
         "epoch": fit.best_epoch,
         "validation": fit.best,
     }

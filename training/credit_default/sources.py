@@ -1,4 +1,4 @@
-"""Where the credit-default set comes from: a given file, UCI's repository, or a stand-in."""
+"""The sources of the credit-default set: a given file, UCI's repository, or synthetic rows."""
 
 import os
 import socket
@@ -23,7 +23,7 @@ Column = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Source:
-    """A table and what it is: "given", "uci" or "synthetic"."""
+    """A table and its origin: "given", "uci" or "synthetic"."""
 
     path: Path
     kind: str = "given"
@@ -31,7 +31,10 @@ class Source:
 
 @contextmanager
 def find_source(given: Path | None = None, *, synthetic: bool = False) -> Iterator[Source]:
-    """The given file, else UCI's copy (fetched once, then cached), else a stand-in, announced."""
+    """Yield the given file, else UCI's (downloaded once, then cached), else synthetic rows.
+
+    Print a note when the rows are synthetic.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         if given and not synthetic:
             yield Source(given)
@@ -39,13 +42,13 @@ def find_source(given: Path | None = None, *, synthetic: bool = False) -> Iterat
             yield Source(cached, "uci")
         else:
             print(
-                "NOTE: using a SYNTHETIC stand-in for the credit-default set: same columns, "
-                "invented rows. Metrics say nothing about the real data; pass --data or "
-                "$HPOQ_DATA to use it.",
+                "NOTE: using SYNTHETIC rows with the columns of the credit-default set. Their "
+                "metrics say nothing about the real data; to use the real data, pass --data or "
+                "set HPOQ_DATA.",
                 file=sys.stderr,
             )
             path = Path(scratch, "synthetic.csv")
-            write_csv(path, synthesise(SYNTHETIC_ROWS, np.random.default_rng(0)))
+            write_csv(path, synthesize(SYNTHETIC_ROWS, np.random.default_rng(0)))
             yield Source(path, "synthetic")
 
 
@@ -54,17 +57,17 @@ def _from_uci() -> Path | None:
     path = cache / "credit-default.csv"
     if path.is_file():
         return path
-    patience = socket.getdefaulttimeout()
+    timeout_before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(FETCH_TIMEOUT_SECONDS)  # ucimlrepo has no timeout of its own
     try:
         from ucimlrepo import fetch_ucirepo
 
         table = fetch_ucirepo(id=UCI_ID).data.original
     except (ImportError, OSError, ValueError) as error:  # ConnectionError is an OSError
-        print(f"NOTE: UCI's repository could not be reached ({error}).", file=sys.stderr)
+        print(f"NOTE: cannot download the set from UCI ({error}).", file=sys.stderr)
         return None
     finally:
-        socket.setdefaulttimeout(patience)
+        socket.setdefaulttimeout(timeout_before)
     cache.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     table.to_csv(temporary, index=False)
@@ -73,13 +76,13 @@ def _from_uci() -> Path | None:
 
 
 def write_csv(path: Path, columns: dict[str, Column]) -> None:
-    """Write columns of whole numbers under the names that the published file uses."""
+    """Write columns of whole numbers under the published file's names."""
     table = np.stack([columns[name] for name in COLUMNS], axis=1)
     np.savetxt(path, table, fmt="%d", delimiter=",", header=",".join(COLUMNS), comments="")
 
 
-def synthesise(rows: int, rng: np.random.Generator) -> dict[str, Column]:
-    """Invented customers whose payment history tells of a default about as well as real ones'."""
+def synthesize(rows: int, rng: np.random.Generator) -> dict[str, Column]:
+    """Return synthetic customers whose payments predict a default about as well as in the set."""
     strain = rng.normal(size=rows)
     limit = 10_000 * np.clip(np.rint(np.exp(rng.normal(2.5 - 0.35 * strain, 0.8))), 1, 100)
     columns = {

@@ -1,4 +1,4 @@
-"""Read the credit-default table, whatever holds it, in chunks of checked numbers."""
+"""Read a credit-default table from CSV or Excel in chunks of checked numbers."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -14,11 +14,11 @@ from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError, canonica
 
 CHUNK_ROWS = 200_000  # 38 MB of float64
 
-Chunk = NDArray[np.float64]  # [rows, columns], in the order of the columns asked for
+Chunk = NDArray[np.float64]  # [rows, columns], in the order of the requested columns
 
 
 @dataclass(frozen=True)
-class Table:
+class CreditTable:
     """A file with a header line: CSV, or Excel as UCI publishes it."""
 
     path: Path
@@ -26,13 +26,13 @@ class Table:
     chunk_rows: int = CHUNK_ROWS
 
     def header(self) -> list[str]:
-        """The names of all columns in the file, as this package spells them.
+        """Return the names of all columns in the file, in this package's spelling.
 
         Raises:
-            DataError: there is no such file, or it is no Excel file though named so.
+            DataError: the file does not exist, or an .xls file cannot be read.
         """
         if not self.path.is_file():
-            raise DataError(self.path, "there is no such file")
+            raise DataError(self.path, "does not exist")
         rows = _excel_header(_excel_sheet(self.path)) if self._is_excel else _csv_header(self.path)
         return [canonical(name) for name in rows[_header_rows(rows) - 1]] if rows else []
 
@@ -41,16 +41,17 @@ class Table:
         return self.path.suffix.lower() == ".xls"
 
     def chunks(self) -> Iterator[Chunk]:
-        """Every row, once, in the file's order.
+        """Yield every row once, in the file's order.
 
         Raises:
-            DataError: a column is missing, or a cell is no number, not finite, or no label.
+            DataError: a column is missing, a cell is not a finite number, or a label is neither
+                0 nor 1.
         """
         if not self.path.is_file():
-            raise DataError(self.path, "there is no such file")
+            raise DataError(self.path, "does not exist")
         read = _excel_chunks if self._is_excel else _csv_chunks
         for chunk, row_numbers in read(self):
-            _check(self, chunk, row_numbers)
+            _check_values(self, chunk, row_numbers)
             yield chunk
 
 
@@ -67,7 +68,7 @@ def _excel_sheet(path: Path) -> Any:
     try:
         import xlrd  # type: ignore[import-untyped]
     except ImportError:
-        problem = "xlrd is not installed, which reads .xls; install it, or save the table as CSV"
+        problem = "reading .xls requires xlrd; install it or save the table as CSV"
         raise DataError(path, problem) from None
     try:
         return xlrd.open_workbook(str(path)).sheet_by_index(0)
@@ -75,7 +76,7 @@ def _excel_sheet(path: Path) -> Any:
         raise DataError(path, f"cannot be read ({error})") from None
 
 
-def _csv_chunks(table: Table) -> Iterator[tuple[Chunk, Sequence[int]]]:
+def _csv_chunks(table: CreditTable) -> Iterator[tuple[Chunk, Sequence[int]]]:
     with table.path.open(newline="", encoding="utf-8-sig") as file:
         numbered = ((n, line) for n, line in enumerate(file, start=1) if line.strip())
         first = list(islice(numbered, 2))
@@ -89,12 +90,12 @@ def _csv_chunks(table: Table) -> Iterator[tuple[Chunk, Sequence[int]]]:
 
 
 def _header_rows(rows: Sequence[Sequence[str]]) -> int:
-    """How many rows the header takes: UCI's files have X1..X23 above the names proper."""
+    """Return the number of header rows: 2 in UCI's files, where X1..X23 precede the names."""
     second = {canonical(name) for name in rows[1]} if len(rows) > 1 else set()
     return 2 if FEATURES[0] in second else 1
 
 
-def _parse(table: Table, lines: Sequence[tuple[int, str]], wanted: Sequence[int]) -> Chunk:
+def _parse(table: CreditTable, lines: Sequence[tuple[int, str]], wanted: Sequence[int]) -> Chunk:
     try:
         return np.loadtxt(
             [line for _, line in lines],
@@ -106,15 +107,17 @@ def _parse(table: Table, lines: Sequence[tuple[int, str]], wanted: Sequence[int]
         )
     except ValueError:
         for number, line in lines:
-            _explain_row(table, number, next(csv.reader([line])), wanted)
+            _check_cells(table, number, next(csv.reader([line])), wanted)
         raise
 
 
-def _explain_row(table: Table, number: int, cells: Sequence[str], wanted: Sequence[int]) -> None:
-    """Raise the DataError that says which cell of a row numpy could not read, if one."""
+def _check_cells(
+    table: CreditTable, number: int, cells: Sequence[str], wanted: Sequence[int]
+) -> None:
+    """Raise a DataError for the first cell of a row that is missing or is not a number."""
     for column, position in zip(table.columns, wanted, strict=True):
         if position >= len(cells):
-            raise DataError(table.path, "the row ends before it", column=column, row=number)
+            raise DataError(table.path, "is missing in this row", column=column, row=number)
         try:
             float(cells[position])
         except ValueError:
@@ -122,7 +125,7 @@ def _explain_row(table: Table, number: int, cells: Sequence[str], wanted: Sequen
             raise DataError(table.path, problem, column=column, row=number) from None
 
 
-def _excel_chunks(table: Table) -> Iterator[tuple[Chunk, Sequence[int]]]:
+def _excel_chunks(table: CreditTable) -> Iterator[tuple[Chunk, Sequence[int]]]:
     sheet = _excel_sheet(table.path)
     headers = _excel_header(sheet)
     skip = _header_rows(headers)
@@ -131,12 +134,12 @@ def _excel_chunks(table: Table) -> Iterator[tuple[Chunk, Sequence[int]]]:
         rows = range(start, min(start + table.chunk_rows, sheet.nrows))
         cells = [[str(cell) for cell in sheet.row_values(n)] for n in rows]
         for n, row in zip(rows, cells, strict=True):
-            _explain_row(table, n + 1, row, wanted)
+            _check_cells(table, n + 1, row, wanted)
         values = [[float(row[position]) for position in wanted] for row in cells]
         yield np.array(values), [n + 1 for n in rows]
 
 
-def _check(table: Table, chunk: Chunk, row_numbers: Sequence[int]) -> None:
+def _check_values(table: CreditTable, chunk: Chunk, row_numbers: Sequence[int]) -> None:
     bad_cells = np.argwhere(~np.isfinite(chunk))
     if len(bad_cells):
         row, column = (int(index) for index in bad_cells[0])

@@ -1,1 +1,1 @@
-"""Ray Tune inside SageMaker training jobs, on one node or many."""
+"""A Ray Tune search of the credit-default classifier inside one training job of any size."""

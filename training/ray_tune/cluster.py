@@ -1,4 +1,4 @@
-"""One Ray cluster of all of SageMaker's hosts: the head on the first, the others joining it."""
+"""One Ray cluster of all hosts of a training job: the first is the head, the others join it."""
 
 import logging
 import os
@@ -8,39 +8,39 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from credit_default.distributed import HostMissing, hosts
-from ray_tune.node import Offer, answers, node, prepare_environment
+from ray_tune.node import NodeSettings, is_listening, prepare_environment, ray_node
 
-_LOOK_EVERY_SECONDS = 0.5
-_GONE_AFTER_SECONDS = 10.0  # a head that has not answered for so long has ended
+_POLL_SECONDS = 0.5
+_HEAD_TIMEOUT_SECONDS = 10.0  # a worker leaves when the head has not answered for this long
 
 
 def is_head(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether this host runs the search; the others only lend what they have."""
+    """Return whether this host runs the search."""
     everyone = hosts(environ)
     return len(everyone) < 2 or environ["SM_CURRENT_HOST"] == everyone[0]
 
 
 @contextmanager
-def cluster(offer: Offer, environ: Mapping[str, str] = os.environ) -> Iterator[None]:
-    """On the head: connected to the whole cluster, which ends with the block.
+def cluster(settings: NodeSettings, environ: Mapping[str, str] = os.environ) -> Iterator[None]:
+    """Start the cluster on the head, connect to it, and shut it down with the block.
 
     Raises:
-        HostMissing: a host has not joined in time.
+        HostMissing: a host did not join in time.
     """
     prepare_environment(environ)
     everyone = hosts(environ)
-    with _all_hosts(everyone, offer) if len(everyone) > 1 else _this_host(offer):
+    with _all_hosts(everyone, settings) if len(everyone) > 1 else _this_host(settings):
         yield
 
 
 @contextmanager
-def _this_host(offer: Offer) -> Iterator[None]:
+def _this_host(settings: NodeSettings) -> Iterator[None]:
     import ray
 
     ray.init(
-        address="local",  # without it, Ray joins any cluster that it finds
-        num_cpus=offer.cpus,
-        num_gpus=offer.gpus,
+        address="local",  # without an address, Ray joins any cluster it finds
+        num_cpus=settings.cpus,
+        num_gpus=settings.gpus,
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.WARNING,
@@ -52,18 +52,19 @@ def _this_host(offer: Offer) -> Iterator[None]:
 
 
 @contextmanager
-def _all_hosts(everyone: list[str], offer: Offer) -> Iterator[None]:
+def _all_hosts(everyone: list[str], settings: NodeSettings) -> Iterator[None]:
     import ray
 
-    head, port = everyone[0], offer.port
-    with node("--head", f"--port={port}", "--include-dashboard=false", host=head, offer=offer):
-        _await(lambda: answers(head, port), offer, lambda: f"no Ray on {head}:{port}")
+    head, port = everyone[0], settings.port
+    options = ["--head", f"--port={port}", "--include-dashboard=false"]
+    with ray_node(*options, host=head, settings=settings):
+        _wait_until(lambda: is_listening(head, port), settings, lambda: f"no Ray on {head}:{port}")
         ray.init(address=f"{head}:{port}", log_to_driver=False, logging_level=logging.WARNING)
         try:
-            _await(
-                lambda: alive() >= len(everyone),
-                offer,
-                lambda: f"{alive()} of {len(everyone)} hosts have joined the cluster",
+            _wait_until(
+                lambda: count_live_nodes() >= len(everyone),
+                settings,
+                lambda: f"{count_live_nodes()} of {len(everyone)} hosts have joined the cluster",
             )
             print(f"{len(everyone)} hosts form one Ray cluster", file=sys.stderr, flush=True)
             yield
@@ -71,37 +72,39 @@ def _all_hosts(everyone: list[str], offer: Offer) -> Iterator[None]:
             ray.shutdown()
 
 
-def lend(offer: Offer, environ: Mapping[str, str] = os.environ) -> None:
-    """On any other host: join the head's cluster, and stay until the head has gone.
+def join_cluster(settings: NodeSettings, environ: Mapping[str, str] = os.environ) -> None:
+    """Join the head's cluster from any other host, and stay until the head has ended.
 
-    A node that is lost meanwhile is replaced: the search can do without, but need not.
+    Start a new node if this host's node ends while the head is still running.
 
     Raises:
-        HostMissing: the head was not there in time.
+        HostMissing: the head was not reachable in time.
     """
     prepare_environment(environ)
-    head, here = hosts(environ)[0], environ["SM_CURRENT_HOST"]
-    _await(lambda: answers(head, offer.port), offer, lambda: f"no Ray on {head}:{offer.port}")
-    while answers(head, offer.port):
-        with node(f"--address={head}:{offer.port}", host=here, offer=offer) as joined:
-            seen = time.monotonic()
-            while joined.poll() is None and time.monotonic() - seen < _GONE_AFTER_SECONDS:
-                time.sleep(_LOOK_EVERY_SECONDS)
-                if answers(head, offer.port):
-                    seen = time.monotonic()
-        time.sleep(_LOOK_EVERY_SECONDS)
+    head, here, port = hosts(environ)[0], environ["SM_CURRENT_HOST"], settings.port
+    _wait_until(lambda: is_listening(head, port), settings, lambda: f"no Ray on {head}:{port}")
+    while is_listening(head, port):
+        with ray_node(f"--address={head}:{port}", host=here, settings=settings) as joined:
+            last_answer = time.monotonic()
+            while joined.poll() is None and time.monotonic() - last_answer < _HEAD_TIMEOUT_SECONDS:
+                time.sleep(_POLL_SECONDS)
+                if is_listening(head, port):
+                    last_answer = time.monotonic()
+        time.sleep(_POLL_SECONDS)
 
 
-def alive() -> int:
-    """Nodes of the cluster that can run trials."""
+def count_live_nodes() -> int:
+    """Return the number of nodes in the cluster that can run trials."""
     import ray
 
     return sum(bool(each["Alive"]) for each in ray.nodes())  # type: ignore[no-untyped-call]
 
 
-def _await(ready: Callable[[], bool], offer: Offer, lacking: Callable[[], str]) -> None:
-    deadline = time.monotonic() + offer.join_seconds
+def _wait_until(
+    ready: Callable[[], bool], settings: NodeSettings, describe: Callable[[], str]
+) -> None:
+    deadline = time.monotonic() + settings.join_seconds
     while not ready():
         if time.monotonic() > deadline:
-            raise HostMissing(f"{lacking()} after {offer.join_seconds:g} seconds")
-        time.sleep(_LOOK_EVERY_SECONDS)
+            raise HostMissing(f"{describe()} after {settings.join_seconds:g} seconds")
+        time.sleep(_POLL_SECONDS)

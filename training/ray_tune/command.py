@@ -1,4 +1,4 @@
-"""The command line of both Ray scripts, and what each host of a training job does."""
+"""The command line of both Ray scripts; starts the search or joins the cluster on each host."""
 
 import argparse
 import importlib.util
@@ -6,18 +6,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from credit_default.container import (
-    Failure,
     Folders,
     OneLineParser,
-    base,
-    reasons_reported,
-    write_reason,
+    TrainingFailed,
+    base_folder,
+    report_failure,
+    write_failure_reason,
 )
 from credit_default.distributed import hosts
 from credit_default.hyperparameters import Hyperparameters, flag, number, one_of, text
@@ -25,82 +25,96 @@ from credit_default.run import INTERRUPTED
 from ray_tune.space import SPACE, space
 
 if TYPE_CHECKING:
-    from ray_tune.search import Search
+    from ray_tune.search import SearchSettings
 
 _FIXED = "fixed:"  # before the argparse names of hyperparameters
 
 
 def main(description: str, *, gpu: bool, argv: Sequence[str] | None = None) -> None:
-    """Search on the first host; on any other, lend its resources to the search."""
+    """Run the search on the first host; on any other host, join its cluster."""
     parser = _parser(description, gpu=gpu)
     args = parser.parse_args(argv)
     folders = Folders.from_args(args, parser)
     if gpu and not args.gpus:
         reason = "there is no GPU here; train_ray_cpu.py searches on CPU"
-        write_reason(reason)
+        write_failure_reason(reason)
         parser.exit(2, f"error: {reason}\n")
     if len(hosts()) > 1 and args.checkpoint_epochs and "://" not in (args.storage or ""):
         parser.error(
-            "--checkpoint-epochs on several hosts needs a --storage that all of them reach"
+            "--checkpoint-epochs on several hosts requires a --storage that all of them can reach"
         )
-    signal.signal(signal.SIGTERM, _leave)
-    with reasons_reported():
+    signal.signal(signal.SIGTERM, _exit)
+    with report_failure():
         _install()
-        from ray_tune.cluster import cluster, is_head, lend
-        from ray_tune.node import Offer
+        from ray_tune.cluster import cluster, is_head, join_cluster
+        from ray_tune.node import NodeSettings
 
-        offer = Offer(
+        settings = NodeSettings(
             cpus=args.cpus, gpus=args.gpus, port=args.port, join_seconds=args.join_seconds
         )
         if not is_head():
-            lend(offer)
+            join_cluster(settings)
             return
-        with cluster(offer):
-            from ray_tune.search import search  # imports Ray, whose environment is ready only now
+        with cluster(settings):
+            from ray_tune.search import run_search  # imports Ray, which reads its environment
 
-            search(_wanted(args, gpu=gpu), folders)
+            run_search(_search_settings(args, gpu=gpu), folders)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    """On SIGTERM, end as at an error: the processes of this host end, too."""
+def _exit(number: int, frame: FrameType | None) -> None:
+    """Exit on SIGTERM by an exception, so that the Ray processes of this host end too."""
     raise SystemExit(INTERRUPTED)
 
 
 def _parser(description: str, *, gpu: bool) -> OneLineParser:
     parser = OneLineParser(description=description)
     Folders.add_to(parser)
-    add = parser.add_argument
-    add("--trials", type=number(int, 1, 10**6), default=40, help="sets to try (default 40)")
-    add("--parallel", type=number(int, 0, 10**5), default=0, help="at once; 0: all that fit")
-    add("--algorithm", type=one_of("random", "optuna", "hyperopt"), default="random")
-    add("--scheduler", type=one_of("asha", "none"), default="asha")
-    add("--grace-epochs", type=number(int, 1, 10**5), default=1, help="before ASHA may stop one")
-    add("--reduction-factor", type=number(int, 2, 100), default=4, help="of which one goes on")
-    add("--checkpoint-epochs", type=number(int, 0, 10**5), default=0, help="between a trial's")
-    add("--failures", type=number(int, 0, 1000), default=3, help="of a trial that are forgiven")
-    add("--progress-seconds", type=number(float, 0, 86400), default=5.0, help="between its lines")
-    add("--search-seed", type=number(int, 0, 2**31 - 1), default=0, help="of the sets tried")
-    add("--space", type=space, default=SPACE, help="JSON, as a request's hyperparameter_ranges")
-    add("--storage", help="folder or s3:// URI of the search's state (default: the checkpoints)")
+    gpus = _count_gpus() if gpu else 0
     cpus = int(os.environ.get("SM_NUM_CPUS", os.cpu_count() or 1))
-    add("--cpus", type=number(int, 1, 1024), default=cpus, help="of this host (default: all)")
-    add("--cpus-per-trial", type=number(float, 0, 1024, above=True), default=1.0)
-    add("--gpus", type=number(int, 0, 64), default=_gpus() if gpu else 0, help="of this host")
-    add("--gpus-per-trial", type=number(float, 0, 64), default=0.25 if gpu else 0.0)
-    add("--port", type=number(int, 1, 65535), default=6379, help="of Ray, with several hosts")
-    add("--join-seconds", type=number(float, 1, 86400), default=600.0, help="hosts have to join")
-    for name, convert, meaning in Hyperparameters.described():
-        add(flag(name), dest=_FIXED + name, type=convert, help=f"{meaning}; not searched if given")
+
+    def add(name: str, convert: Callable[[str], Any], default: Any, meaning: str) -> None:
+        parser.add_argument(
+            name, type=convert, default=default, metavar="VALUE",
+            help=f"{meaning} (default: {default})",
+        )  # fmt: skip
+
+    add("--trials", number(int, 1, 10**6), 40, "number of trials")
+    add("--parallel", number(int, 0, 10**5), 0, "trials at once; 0: as many as fit")
+    add("--algorithm", one_of("random", "optuna", "hyperopt"), "random", "random, optuna, hyperopt")
+    add("--scheduler", one_of("asha", "none"), "asha", "asha, none")
+    add("--grace-epochs", number(int, 1, 10**5), 1, "epochs before ASHA may stop a trial")
+    add("--reduction-factor", number(int, 2, 100), 4, "ASHA continues one trial in this many")
+    add("--checkpoint-epochs", number(int, 0, 10**5), 0, "epochs between checkpoints; 0: none")
+    add("--failures", number(int, 0, 1000), 3, "retries of a trial that fails")
+    add("--progress-seconds", number(float, 0, 86400), 5.0, "seconds between progress lines")
+    add("--search-seed", number(int, 0, 2**31 - 1), 0, "random seed of the search")
+    add("--cpus", number(int, 1, 1024), cpus, "CPUs of this host to use")
+    add("--cpus-per-trial", number(float, 0, 1024, above=True), 1.0, "CPUs per trial")
+    add("--gpus", number(int, 0, 64), gpus, "GPUs of this host to use")
+    add("--gpus-per-trial", number(float, 0, 64), 0.25 if gpu else 0.0, "GPUs per trial")
+    add("--port", number(int, 1, 65535), 6379, "Ray's port on the first of several hosts")
+    add("--join-seconds", number(float, 1, 86400), 600.0, "seconds to wait for other hosts")
+    parser.add_argument(
+        "--space", type=space, default=SPACE, help="JSON, as a request's hyperparameter_ranges"
+    )
+    parser.add_argument(
+        "--storage", help="folder or s3:// URI of the search's state (default: --checkpoint-dir)"
+    )
+    for name, convert, meaning in Hyperparameters.options():
+        parser.add_argument(
+            flag(name), dest=_FIXED + name, type=convert, metavar="VALUE",
+            help=f"{meaning}; a given value is not searched",
+        )  # fmt: skip
     return parser
 
 
-def _wanted(args: argparse.Namespace, *, gpu: bool) -> "Search":
-    from ray_tune.search import Search
+def _search_settings(args: argparse.Namespace, *, gpu: bool) -> "SearchSettings":
+    from ray_tune.search import SearchSettings
 
     given = {n.removeprefix(_FIXED): v for n, v in vars(args).items() if n.startswith(_FIXED)}
     fixed = {flag(n)[2:]: text(v) for n, v in given.items() if v is not None}
-    storage = args.storage or str((args.checkpoint_dir or base() / "ray-results").resolve())
-    return Search(
+    storage = args.storage or str((args.checkpoint_dir or base_folder() / "ray-results").resolve())
+    return SearchSettings(
         space={name: each for name, each in args.space.items() if name not in fixed},
         fixed=fixed,
         storage=storage,
@@ -124,7 +138,7 @@ def _wanted(args: argparse.Namespace, *, gpu: bool) -> "Search":
     )
 
 
-def _gpus() -> int:
+def _count_gpus() -> int:
     if "SM_NUM_GPUS" in os.environ:
         return int(os.environ["SM_NUM_GPUS"])
     import torch
@@ -133,10 +147,12 @@ def _gpus() -> int:
 
 
 def _install() -> None:
-    """SageMaker's PyTorch container has no Ray."""
+    """Install Ray where it is missing, as in SageMaker's PyTorch container."""
     if importlib.util.find_spec("ray") is None:
-        listed = Path(__file__).parents[1] / "requirements-ray.txt"
-        print(f"installing {listed.name}", file=sys.stderr)
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "-r", str(listed)]
+        requirements = Path(__file__).parents[1] / "requirements-ray.txt"
+        print(f"installing {requirements.name}", file=sys.stderr)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "-r", str(requirements)]
         if subprocess.run(pip, check=False).returncode:
-            raise Failure(f"pip cannot install {listed.name}; use an image that has Ray")
+            raise TrainingFailed(
+                f"pip cannot install {requirements.name}; use an image that includes Ray"
+            )

@@ -1,4 +1,4 @@
-"""Ray's processes on this host: what they inherit, how they start, how they end."""
+"""Ray's processes on this host: their environment, start and end."""
 
 import hashlib
 import os
@@ -10,27 +10,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-END_SECONDS = 45.0  # Ray itself drains a node for 30
+END_SECONDS = 45.0  # Ray itself takes up to 30 seconds to drain a node
 
 
 @dataclass(frozen=True, kw_only=True)
-class Offer:
-    """What each host gives to the cluster, and where and how long it looks for the others."""
+class NodeSettings:
+    """The resources a host offers to the cluster, and how it finds the other hosts."""
 
     cpus: int
     gpus: int = 0
     port: int = 6379  # of the head
-    join_seconds: float = 600.0  # for hosts that are still pulling their image
+    join_seconds: float = 600.0  # some hosts may still be pulling their image
 
 
 def prepare_environment(environ: Mapping[str, str] = os.environ) -> None:
-    """Set what Ray's processes inherit; Ray reads some of it already as it is imported."""
+    """Set the environment of Ray's processes; call it before importing Ray, which reads some."""
     for name, value in {
         "RAY_worker_niceness": "0",  # 15 by default, which starves trials
         "RAY_USAGE_STATS_ENABLED": "0",
-        # Else there is one more process per CPU, started before the trials' own and never used.
+        # By default Ray starts one process per CPU that no trial ever uses.
         "RAY_prestart_worker_first_driver": "0",
-        # Progress and results are ray_tune.search's own: Tune's grow with the trials.
+        # ray_tune.progress and ray_tune.results replace Tune's own, which grow with the trials.
         "RAY_AIR_NEW_OUTPUT": "0",
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
         "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
@@ -39,35 +39,41 @@ def prepare_environment(environ: Mapping[str, str] = os.environ) -> None:
         "RAY_AUTH_TOKEN": _token(environ),
     }.items():
         os.environ.setdefault(name, value)
-    # Workers find the trials' code by importing it.
-    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    # Workers import the trials' code by its top-level names.
+    path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     os.environ["PYTHONPATH"] = os.pathsep.join(
-        [str(Path(__file__).parents[1]), *filter(None, known)]
+        [str(Path(__file__).parents[1]), *filter(None, path)]
     )
 
 
 def _token(environ: Mapping[str, str]) -> str:
-    """What all hosts of a training job know and other clusters do not; no secret, see ADR 0023."""
+    """Return a token that only the hosts of this training job share; not a secret (ADR 0023)."""
     job = environ.get("TRAINING_JOB_ARN") or environ.get("TRAINING_JOB_NAME")
     shared = job or environ.get("SM_HOSTS") or str(os.getpid())
     return hashlib.sha256(shared.encode()).hexdigest()
 
 
 @contextmanager
-def node(role: str, *more: str, host: str, offer: Offer) -> Iterator[subprocess.Popen[bytes]]:
-    """Ray on this host, which ends with the block.
+def ray_node(
+    role: str, *options: str, host: str, settings: NodeSettings
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Ray node on this host until the block ends.
 
     Args:
-        role: `--head`, or `--address=` and where the head is.
-        more: further options of `ray start`.
+        role: `--head`, or `--address=` followed by the head's address.
+        options: further options of `ray start`.
         host: this host's name.
-        offer: its resources.
+        settings: this host's resources.
     """
-    command = [str(Path(sys.executable).with_name("ray")), "start", role, *more, "--block"]
+    command = [str(Path(sys.executable).with_name("ray")), "start", role, *options, "--block"]
     command += [f"--node-ip-address={socket.gethostbyname(host)}"]
-    command += [f"--num-cpus={offer.cpus}", f"--num-gpus={offer.gpus}", "--disable-usage-stats"]
-    command += ["--include-log-monitor=false"]  # ray_tune.cluster drops all of it
-    # Any free port: Ray's usual range is shared by all nodes of a machine that rehearses a cluster.
+    command += [
+        f"--num-cpus={settings.cpus}",
+        f"--num-gpus={settings.gpus}",
+        "--disable-usage-stats",
+    ]
+    command += ["--include-log-monitor=false"]  # ray_tune.cluster discards workers' logs
+    # Use any free port: in tests, several nodes on one machine would share Ray's default range.
     command += ["--min-worker-port=0", "--max-worker-port=0"]
     started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -81,8 +87,8 @@ def node(role: str, *more: str, host: str, offer: Offer) -> Iterator[subprocess.
             started.wait()
 
 
-def answers(host: str, port: int) -> bool:
-    """Whether somebody listens there."""
+def is_listening(host: str, port: int) -> bool:
+    """Return whether a process listens on the port."""
     try:
         socket.create_connection((host, port), timeout=2).close()
     except OSError:

@@ -1,4 +1,4 @@
-"""How far a search has come, in a log that stays short however many trials there are."""
+"""The progress lines of a search; their number does not grow with the number of trials."""
 
 import sys
 import time
@@ -8,16 +8,17 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from ray_tune.cluster import alive
+from ray_tune.cluster import count_live_nodes
 from ray_tune.trial import METRIC
 
-_REASONS = 10  # of failed trials that are shown
+_MAX_REASONS = 10  # failed trials whose reason is printed
 
 
-class Progress(tune.Callback):
-    """A line when something has moved: a better best, or one more trial in a hundred ended.
+class SearchProgress(tune.Callback):
+    """A log line whenever a search has a new best metric or one percent more trials have ended.
 
-    At most one line in `every_seconds`, and one at least in QUIET_SECONDS while trials report.
+    At most one line is printed per `every_seconds`, and at least one per QUIET_SECONDS while
+    trials report.
     """
 
     QUIET_SECONDS = 60.0
@@ -28,61 +29,65 @@ class Progress(tune.Callback):
         every_seconds: float = 5.0,
         *,
         now: Callable[[], float] = time.monotonic,
-        nodes: Callable[[], int] = alive,
+        nodes: Callable[[], int] = count_live_nodes,
     ) -> None:
         self.trials, self.every_seconds = trials, every_seconds
         self.now, self.nodes = now, nodes
-        self.ended = self.failed = self.told = 0
-        self.best = self.told_best = float("-inf")
+        self.ended = self.failed = self.printed_ended = 0
+        self.best = self.printed_best = float("-inf")
         self.most_nodes = 1
-        self.spoken = float("-inf")
+        self.printed_at = float("-inf")
 
-    def setup(self, *args: Any, **info: Any) -> None:
-        """Begin anew to count time: another machine's clock was another."""
-        self.spoken = float("-inf")
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray pickles the callback into a search's saved state. With the settings alone in it,
+        # renaming any other attribute keeps saved searches readable.
+        return {"trials": self.trials, "every_seconds": self.every_seconds}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        SearchProgress.__init__(self, state["trials"], state["every_seconds"])
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
     ) -> None:
-        """Remember the best; speak if it is time to."""
+        """Record the best metric and print a line if one is due."""
         self.best = max(self.best, result.get(METRIC, float("-inf")))
-        self._speak()
+        self._print_if_due()
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **_: Any
     ) -> None:
-        """Count it."""
+        """Count the trial and print a line if one is due."""
         self.ended += 1
-        self._speak()
+        self._print_if_due()
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        """Count it, and say why."""
+        """Count the failed trial and print its reason."""
         self.failed += 1
-        if self.failed <= _REASONS:
+        if self.failed <= _MAX_REASONS:
             lines = str(trial.get_error() or "no reason").strip().splitlines()
             print(f"trial {trial.trial_id} failed: {lines[-1]}", file=sys.stderr, flush=True)
-        self._speak()
+        self._print_if_due()
 
     def on_experiment_end(self, trials: list[Trial], **_: Any) -> None:
-        """The last line."""
-        self._say()
+        """Print the last line."""
+        self._print()
 
     def get_state(self) -> dict[str, Any]:
-        """What a resumed search goes on counting from."""
+        """Return the counts that a resumed search continues from."""
         return {"ended": self.ended, "best": self.best}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from there; what had failed is tried again."""
+        """Continue from saved counts; failed trials are not among them, as they are retried."""
         self.ended, self.best = state["ended"], state["best"]
 
-    def _speak(self) -> None:
-        silent = self.now() - self.spoken
-        moved = self.best > self.told_best or self.ended - self.told >= self.trials / 100
-        if silent >= (self.every_seconds if moved else self.QUIET_SECONDS):
-            self._say()
+    def _print_if_due(self) -> None:
+        silent_seconds = self.now() - self.printed_at
+        news = self.best > self.printed_best or self.ended - self.printed_ended >= self.trials / 100
+        if silent_seconds >= (self.every_seconds if news else self.QUIET_SECONDS):
+            self._print()
 
-    def _say(self) -> None:
-        self.spoken, self.told, self.told_best = self.now(), self.ended, self.best
+    def _print(self) -> None:
+        self.printed_at, self.printed_ended, self.printed_best = self.now(), self.ended, self.best
         nodes = self.nodes()
         self.most_nodes = max(self.most_nodes, nodes)
         hosts = f", {nodes} of {self.most_nodes} hosts" if self.most_nodes > 1 else ""

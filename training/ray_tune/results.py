@@ -1,4 +1,4 @@
-"""A search's table: one row per trial, beside the best model."""
+"""The table of a search: one row per trial, written next to the best model."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from ray import tune
 
 
 def write_table(results: tune.ResultGrid, folder: Path) -> None:
-    """Write results.parquet and results.csv: configuration, last metrics, host, error."""
+    """Write results.parquet and results.csv: configuration, last metrics, host and error."""
     rows = [
         {
             **{f"config/{name}": str(value) for name, value in (each.config or {}).items()},

@@ -1,14 +1,16 @@
-"""A hyperparameter search by Ray Tune; its trials are `ray_tune.trial.Trial`."""
+"""A hyperparameter search by Ray Tune, whose trials are `ray_tune.trial.CreditTrainable`."""
 
 import hashlib
 import json
 import logging
+import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, takewhile
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -18,37 +20,55 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import SearchAlgorithm, Searcher
 
 from credit_default.checkpoint import Interruption
-from credit_default.container import Failure, Folders
+from credit_default.container import Folders, TrainingFailed
 from credit_default.data import load
 from credit_default.fit import Fit
 from credit_default.hyperparameters import Hyperparameters
 from credit_default.run import INTERRUPTED, finish
-from ray_tune.progress import Progress
+from ray_tune.cluster import count_live_nodes
+from ray_tune.progress import SearchProgress
 from ray_tune.results import write_table
 from ray_tune.space import Space, domain, extremes
-from ray_tune.trial import METRIC, PRECISION, Trial, device_of
+from ray_tune.trial import METRIC, PRECISION, CreditTrainable, device_of
 
 MODE = "max"
 _EPOCHS = Hyperparameters.epochs
+# Searches saved before the modules moved into packages refer to these names.
+_FORMER_NAMES: dict[str, dict[str, object]] = {
+    "ray_progress": {"Progress": SearchProgress},
+    "ray_cluster": {"alive": count_live_nodes},
+}
+# https://docs.python.org/3/library/pickle.html#pickle.UnpicklingError lists the first five.
+_UNREADABLE = (
+    pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError, KeyError, TypeError,
+    ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search:
-    """What to search, and how.
+class SearchSettings:
+    """The space of a search, its trials, and how to run them.
 
     Attributes:
+        space: ranges of the searched hyperparameters.
+        fixed: values of other hyperparameters, the same for all trials.
+        trials: number of trials.
+        parallel: trials at once; 0 runs as many as the cluster has resources for.
         algorithm: random, optuna or hyperopt.
         scheduler: asha, or none, which trains every trial to its end.
-        grace_epochs: that ASHA gives every trial; after them, and again each time a trial has
-            come reduction_factor times as far, one trial in reduction_factor goes on.
-        checkpoint_epochs: between a trial's checkpoints; 0 begins an interrupted trial anew.
-        storage: folder or URI that all hosts reach.
+        grace_epochs: epochs before ASHA first stops trials. ASHA then continues one trial in
+            reduction_factor, and again each time the epochs have grown by that factor.
+        checkpoint_epochs: epochs between a trial's checkpoints; 0 restarts an interrupted trial.
+        failures: retries of a trial that fails.
+        progress_seconds: seconds between progress lines.
+        seed: random seed of the search algorithm.
+        storage: folder or URI that all hosts can reach.
     """
 
     space: Space
     fixed: Mapping[str, Any]
     trials: int = 40
-    parallel: int = 0  # as many as there are resources for
+    parallel: int = 0
     algorithm: str = "random"
     scheduler: str = "asha"
     grace_epochs: int = 1
@@ -63,7 +83,7 @@ class Search:
 
     @property
     def name(self) -> str:
-        """One for each search: a folder with the state of another is never gone on with."""
+        """The folder of the search's state; a search with other settings has another folder."""
         what = [self.space, self.fixed, self.trials, self.algorithm, self.scheduler, self.seed]
         what += [self.rungs]
         digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode())
@@ -71,58 +91,60 @@ class Search:
 
     @property
     def epochs(self) -> int:
-        """Of the longest trial."""
+        """The epochs of the longest trial."""
         searched = extremes(self.space["epochs"]) if "epochs" in self.space else []
         return max(int(each) for each in searched or [self.fixed.get("epochs", _EPOCHS)])
 
     @property
     def rungs(self) -> list[int]:
-        """Epochs after which ASHA looks at a trial; between them it need not hear of it."""
+        """The epochs after which ASHA may stop a trial."""
         if self.scheduler == "none":
             return []
         rungs = (self.grace_epochs * self.reduction_factor**rung for rung in count())
         return list(takewhile(lambda epoch: epoch < self.epochs, rungs))
 
 
-def search(wanted: Search, folders: Folders) -> None:
-    """Run, or go on with, the search; write its table and its best model.
+def run_search(settings: SearchSettings, folders: Folders) -> None:
+    """Start or resume the search, then write its table and its best model.
 
     Raises:
-        Failure: there is no model to write.
-        SystemExit: SIGTERM came; the search can be resumed, the best so far is written.
+        TrainingFailed: no trial succeeded, or the saved search cannot be read.
+        SystemExit: SIGTERM was received; the best model so far is written, and the search can be
+            resumed.
     """
     train, validation, test = (load(each) for each in folders.parts)
     trainable = tune.with_resources(
         tune.with_parameters(
-            Trial,
+            CreditTrainable,
             train=train,
             validation=validation,
-            rungs=wanted.rungs,
-            checkpoint_epochs=wanted.checkpoint_epochs,
-            gpu=wanted.gpus_per_trial > 0,
+            rungs=settings.rungs,
+            checkpoint_epochs=settings.checkpoint_epochs,
+            gpu=settings.gpus_per_trial > 0,
         ),
-        {"cpu": wanted.cpus_per_trial, "gpu": wanted.gpus_per_trial},
+        {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial},
     )
-    place = f"{wanted.storage}/{wanted.name}"
-    if tune.Tuner.can_restore(place):
-        print(f"resuming the search in {place}", file=sys.stderr)
-        tuner = tune.Tuner.restore(place, trainable=trainable, restart_errored=True)
-    else:
-        tuner = _tuner(wanted, trainable)
-    # It misses the per-trial files that ray_tune.node has switched off, once for each trial.
+    # It would warn once per trial about files that ray_tune.node switches off.
     logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
-    with _ended_by_sigterm() as interruption:
+    folder = f"{settings.storage}/{settings.name}"
+    if tune.Tuner.can_restore(folder):
+        print(f"resuming the search in {folder}", file=sys.stderr)
+        tuner = _restored(folder, trainable)
+    else:
+        tuner = _tuner(settings, trainable)
+
+    with _interrupted_by_sigterm() as interruption:
         results = tuner.fit()
-        if wanted.failures and not interruption() and _lost_with_a_host(results):
-            print("trying again what was lost with a host", file=sys.stderr, flush=True)
-            results = tune.Tuner.restore(place, trainable=trainable, restart_errored=True).fit()
+        if settings.failures and not interruption() and lost_an_actor(results):
+            print("retrying trials that were lost with their host", file=sys.stderr, flush=True)
+            results = _restored(folder, trainable).fit()
     write_table(results, folders.model)
     best = _best(results)
-    # Training the winner again takes seconds, ends no worse than its trial did, all randomness
-    # being seeded, and spares every trial from shipping its weights here.
-    print(f"training the best again: {json.dumps(best.on_the_wire())}", file=sys.stderr)
+    # Training the best set again takes seconds and, with the same seeds, gives the same model.
+    # Otherwise every trial would have to send its weights to this host.
+    print(f"training the best set again: {json.dumps(best.to_strings())}", file=sys.stderr)
     torch.set_num_threads(1)
-    device = device_of(gpu=wanted.gpus_per_trial > 0)
+    device = device_of(gpu=settings.gpus_per_trial > 0)
     fit = Fit(best, train, validation, device=device, precision=PRECISION)
     for _ in fit.epochs():
         pass
@@ -131,20 +153,42 @@ def search(wanted: Search, folders: Folders) -> None:
         raise SystemExit(INTERRUPTED)
 
 
-def _lost_with_a_host(results: tune.ResultGrid) -> bool:
-    """Whether a trial ended for want of its actor.
+def _restored(folder: str, trainable: Any) -> tune.Tuner:
+    """Return the saved search, also one saved before the modules moved into packages.
 
-    Tune forgives that while a trial runs. Where two calls to the actor fail at once, the second
-    finds the trial waiting to be tried again, and ends it for good.
+    Raises:
+        TrainingFailed: another version saved the search in a form that cannot be read.
+    """
+    for module_name, contents in _FORMER_NAMES.items():
+        sys.modules[module_name] = ModuleType(module_name)
+        vars(sys.modules[module_name]).update(contents)
+    try:
+        return tune.Tuner.restore(folder, trainable=trainable, restart_errored=True)
+    except _UNREADABLE as error:
+        reason = str(error).strip().splitlines()[0]
+        raise TrainingFailed(
+            f"cannot resume the search in {folder}, which another version of this script saved "
+            f"({reason}); use another --checkpoint-dir or --storage to start a new search"
+        ) from None
+    finally:
+        for module_name in _FORMER_NAMES:
+            del sys.modules[module_name]
+
+
+def lost_an_actor(results: tune.ResultGrid) -> bool:
+    """Return whether a trial failed because its actor was lost.
+
+    Tune retries such a trial while it runs. If two calls to the actor fail at once, the second
+    failure meets a trial that already waits for its retry, and ends it.
     """
     return any(isinstance(error, RayActorError) for error in results.errors)
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[Callable[[], bool]]:
-    """Within it, SIGTERM ends Tune as Ctrl+C does: what runs is given up, the rest is saved."""
+def _interrupted_by_sigterm() -> Iterator[Callable[[], bool]]:
+    """In this block, SIGTERM ends Tune as Ctrl+C does: it stops all trials and saves its state."""
     before = signal.getsignal(signal.SIGTERM)
-    interruption = Interruption(then=lambda: signal.raise_signal(signal.SIGUSR1))
+    interruption = Interruption(on_signal=lambda: signal.raise_signal(signal.SIGUSR1))
     try:
         yield interruption
     finally:
@@ -154,59 +198,60 @@ def _ended_by_sigterm() -> Iterator[Callable[[], bool]]:
 def _best(results: tune.ResultGrid) -> Hyperparameters:
     reported = [(results[n].metrics or {}).get(METRIC) for n in range(len(results))]
     if not any(reported):
-        why = "all that have reported have diverged; lower lr or set gradient-clip"
+        reason = "every trial that reported diverged; lower lr or set gradient-clip"
         if results.errors:
-            why = str(results.errors[0]).strip().splitlines()[-1]
-        raise Failure(f"none of {len(reported)} trials has succeeded: {why}")
-    return Hyperparameters.of(results.get_best_result(METRIC, MODE, scope="all").config or {})
+            reason = str(results.errors[0]).strip().splitlines()[-1]
+        raise TrainingFailed(f"none of {len(reported)} trials succeeded: {reason}")
+    return Hyperparameters.parse(results.get_best_result(METRIC, MODE, scope="all").config or {})
 
 
-def _tuner(wanted: Search, trainable: Any) -> tune.Tuner:
-    space = {name: domain(each) for name, each in wanted.space.items()}
+def _tuner(settings: SearchSettings, trainable: Any) -> tune.Tuner:
+    space = {name: domain(each) for name, each in settings.space.items()}
     return tune.Tuner(
         trainable,
-        param_space={**space, **wanted.fixed},
+        param_space={**space, **settings.fixed},
         tune_config=tune.TuneConfig(
             metric=METRIC,
             mode=MODE,
-            num_samples=wanted.trials,
-            max_concurrent_trials=wanted.parallel or None,
-            search_alg=_algorithm(wanted),
-            scheduler=_scheduler(wanted),
+            num_samples=settings.trials,
+            max_concurrent_trials=settings.parallel or None,
+            search_alg=_algorithm(settings),
+            scheduler=scheduler_of(settings),
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name=wanted.name,
-            storage_path=wanted.storage,
+            name=settings.name,
+            storage_path=settings.storage,
             verbose=0,
-            callbacks=[Progress(wanted.trials, wanted.progress_seconds)],
-            failure_config=tune.FailureConfig(max_failures=wanted.failures),
+            callbacks=[SearchProgress(settings.trials, settings.progress_seconds)],
+            failure_config=tune.FailureConfig(max_failures=settings.failures),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
         ),
     )
 
 
-def _scheduler(wanted: Search) -> TrialScheduler:
-    if wanted.scheduler == "none":
+def scheduler_of(settings: SearchSettings) -> TrialScheduler:
+    """Return the scheduler that the settings select."""
+    if settings.scheduler == "none":
         return FIFOScheduler()  # type: ignore[no-untyped-call]
     return ASHAScheduler(
         time_attr="epoch",
-        max_t=wanted.epochs,
-        grace_period=min(wanted.grace_epochs, wanted.epochs),
-        reduction_factor=wanted.reduction_factor,
+        max_t=settings.epochs,
+        grace_period=min(settings.grace_epochs, settings.epochs),
+        reduction_factor=settings.reduction_factor,
     )
 
 
-def _algorithm(wanted: Search) -> Searcher | SearchAlgorithm:
-    if wanted.algorithm == "optuna":
+def _algorithm(settings: SearchSettings) -> Searcher | SearchAlgorithm:
+    if settings.algorithm == "optuna":
         from optuna.samplers import TPESampler
         from ray.tune.search.optuna import OptunaSearch
 
-        return OptunaSearch(sampler=TPESampler(seed=wanted.seed, multivariate=True))
-    if wanted.algorithm == "hyperopt":
+        return OptunaSearch(sampler=TPESampler(seed=settings.seed, multivariate=True))
+    if settings.algorithm == "hyperopt":
         from ray.tune.search.hyperopt import HyperOptSearch
 
-        return HyperOptSearch(random_state_seed=wanted.seed)
+        return HyperOptSearch(random_state_seed=settings.seed)
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
-    return BasicVariantGenerator(random_state=wanted.seed)
+    return BasicVariantGenerator(random_state=settings.seed)

@@ -1,4 +1,4 @@
-"""What a search tries: ranges spelled as a request's hyperparameter_ranges, made Ray's domains."""
+"""The search space: ranges written as a request's hyperparameter_ranges, and Ray's domains."""
 
 import argparse
 import json
@@ -19,23 +19,23 @@ SPACE: Space = {
 
 
 def space(text: str) -> Space:
-    """A space from JSON, each of its bounds and values checked before any trial starts.
+    """Parse a space from JSON and check all bounds and values before any trial starts.
 
     Raises:
-        ArgumentTypeError: naming the hyperparameter and what is wrong with its range.
+        ArgumentTypeError: a range is invalid; the message names its hyperparameter.
     """
     try:
         wanted = json.loads(text)
         if isinstance(wanted, str):  # encoded twice, for a container that decodes once
             wanted = json.loads(wanted)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not JSON ({error})") from None
+        raise argparse.ArgumentTypeError(f"not valid JSON ({error})") from None
     if not isinstance(wanted, dict) or not wanted:
-        raise argparse.ArgumentTypeError("no JSON object of hyperparameters and their ranges")
+        raise argparse.ArgumentTypeError("not a JSON object of hyperparameters and their ranges")
     for name, each in wanted.items():
         try:
             for value in extremes(each):
-                Hyperparameters.of({name: value})
+                Hyperparameters.parse({name: value})
         except ValueError as error:
             problem = str(error).removeprefix(f"{name}: ")
             raise argparse.ArgumentTypeError(f"{name}: {problem}") from None
@@ -43,40 +43,45 @@ def space(text: str) -> Space:
 
 
 def extremes(each: object) -> list[Any]:
-    """The values that have to do for all others to do."""
+    """Return the values of a range that must be valid for all its values to be valid.
+
+    Raises:
+        ValueError: the range has no type, lacks a field, or has bounds that exclude each other.
+    """
     kind = each.get("type") if isinstance(each, dict) else None
     if kind not in ("categorical", "integer", "continuous"):
-        raise ValueError(f"type {kind!r} is none of categorical, integer, continuous")
+        raise ValueError(f"type {kind!r} is not one of categorical, integer, continuous")
     assert isinstance(each, dict)  # noqa: S101  it has a type
     missing = {"values"} if kind == "categorical" else {"min", "max"}
     missing -= set(each)
     if missing:
-        raise ValueError(f"its range has no {min(missing)}")
+        raise ValueError(f"the range has no {min(missing)!r}")
     if kind == "categorical":
         values = each["values"]
         if not isinstance(values, list) or not values:
-            raise ValueError(f"values {values!r} are no list of at least one")
+            raise ValueError(f"values {values!r} is not a list of at least one value")
         return values
     low, high = each["min"], each["max"]
     number = int if kind == "integer" else (int, float)
     if not isinstance(low, number) or not isinstance(high, number) or not low < high:
-        raise ValueError(f"min {low!r} and max {high!r} are no rising pair of {kind} bounds")
+        numbers = "whole numbers" if kind == "integer" else "numbers"
+        raise ValueError(f"min {low!r} and max {high!r} must be {numbers} with min below max")
     if each.get("scaling", "Auto") not in ("Auto", "Linear", "Logarithmic"):
-        raise ValueError(f"scaling {each['scaling']!r} is none of Auto, Linear, Logarithmic")
+        raise ValueError(f"scaling {each['scaling']!r} is not one of Auto, Linear, Logarithmic")
     if each.get("scaling") == "Logarithmic" and low <= 0:
-        raise ValueError(f"Logarithmic scaling from {low}; it needs min above 0")
+        raise ValueError(f"Logarithmic scaling requires min above 0, not {low}")
     return [low, high]
 
 
 def domain(wanted: Mapping[str, Any]) -> Any:
-    """Ray's domain of one checked range."""
+    """Return Ray's domain of a checked range."""
     from ray import tune
 
     logarithmic = wanted.get("scaling") == "Logarithmic"
     if wanted["type"] == "categorical":
         return tune.choice(list(wanted["values"]))
     if wanted["type"] == "integer":
-        # Ray leaves the upper bound of integers out; a request has it in.
+        # Ray excludes the upper bound of integers; a request includes it.
         draw = tune.lograndint if logarithmic else tune.randint
         return draw(int(wanted["min"]), int(wanted["max"]) + 1)
     draw = tune.loguniform if logarithmic else tune.uniform

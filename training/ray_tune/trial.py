@@ -1,4 +1,4 @@
-"""One trial of a Ray Tune search: some epochs of training a step."""
+"""One trial of a Ray Tune search; each step trains one or more epochs."""
 
 import math
 import time
@@ -14,18 +14,19 @@ from credit_default.fit import Fit
 from credit_default.hyperparameters import Hyperparameters
 
 FILE = "trial.pt"
-PRECISION = torch.bfloat16  # of matrix products
+PRECISION = torch.bfloat16  # lowest precision of matrix products
 METRIC = "validation_auc"
-DIVERGED = 0.0  # an AUC that no other trial can fall below
-REPORT_SECONDS = 1.0  # a report keeps the head busy for some hundredths of one
+DIVERGED = 0.0  # the lowest possible AUC
+REPORT_SECONDS = 1.0  # each report occupies the head for some hundredths of a second
 
 
-class Trial(tune.Trainable):
-    """Trains one set of hyperparameters; its actor then goes on with the next one.
+class CreditTrainable(tune.Trainable):
+    """The training of one set of hyperparameters; its actor is reused for the next set.
 
-    The parts come from Ray's object store, read there by all trials of a host.
+    All trials of a host read the parts from Ray's object store.
     """
 
+    _name = "Trial"  # the name in saved searches; Ray rejects a search saved under another one
     last: dict[str, float]
 
     def setup(  # type: ignore[override]
@@ -38,11 +39,15 @@ class Trial(tune.Trainable):
         checkpoint_epochs: int = 0,
         gpu: bool = False,
     ) -> None:
-        """Called once an actor, with its first configuration; the rest, by with_parameters.
+        """Prepare an actor's first trial; Ray calls this once per actor.
 
         Args:
+            config: hyperparameters, named as on SageMaker.
+            train: the part to train on.
+            validation: the part to evaluate each epoch on.
             rungs: epochs after which the scheduler may stop a trial.
-            checkpoint_epochs: between checkpoints; 0 is none.
+            checkpoint_epochs: epochs between checkpoints; 0 writes none.
+            gpu: train on a GPU if Ray has assigned one.
         """
         self.train_part, self.validation_part = train, validation
         self.rungs, self.checkpoint_epochs = rungs, checkpoint_epochs
@@ -51,45 +56,45 @@ class Trial(tune.Trainable):
         self._begin(config)
 
     def reset_config(self, new_config: Mapping[str, Any]) -> bool:
-        """Take the next trial's configuration; the process and the data stay."""
+        """Start the next trial with the same process and data."""
         self._begin(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train until somebody waits for it: a rung, a checkpoint, the log, or the end.
+        """Train until the next rung, checkpoint or progress report, or to the end.
 
-        A trial whose metrics are no numbers any more is done as well: a set that diverges is a
-        result, the worst there can be, and no failure to be tried again.
+        A diverged trial also ends. It counts as a result with the lowest metric, not as a failure,
+        because a retry would diverge again.
         """
-        until = time.monotonic() + REPORT_SECONDS
+        report_at = time.monotonic() + REPORT_SECONDS
         done = True
         for line in self.epochs:
             self.last = _flat(line)
             if not all(map(math.isfinite, self.last.values())):
                 break
-            if self._is_awaited() or time.monotonic() >= until:
+            if self._must_report() or time.monotonic() >= report_at:
                 done = self.fit.epoch == self.fit.chosen.epochs
                 break
         return {
             **self.last,
             METRIC: max(self.fit.best["auc"], DIVERGED),
             "best_epoch": self.fit.best_epoch,
-            "should_checkpoint": self._is_kept() and not done,
+            "should_checkpoint": self._must_checkpoint() and not done,
             "done": done,
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """All that a trial needs to go on elsewhere."""
+        """Write the state that a trial resumes from, on this or another host."""
         torch.save(self.fit.state_dict(), Path(checkpoint_dir, FILE))
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Go on where `save_checkpoint` was called."""
+        """Resume from a saved checkpoint."""
         state = torch.load(Path(checkpoint, FILE), map_location="cpu", weights_only=True)
         self.fit.load_state_dict(state)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
         self.fit = Fit(
-            Hyperparameters.of(config),
+            Hyperparameters.parse(config),
             self.train_part,
             self.validation_part,
             device=self.device,
@@ -98,20 +103,20 @@ class Trial(tune.Trainable):
         self.epochs = self.fit.epochs()
         self.last = {}
 
-    def _is_awaited(self) -> bool:
-        return self.fit.epoch in self.rungs or self._is_kept()
+    def _must_report(self) -> bool:
+        return self.fit.epoch in self.rungs or self._must_checkpoint()
 
-    def _is_kept(self) -> bool:
+    def _must_checkpoint(self) -> bool:
         return self.checkpoint_epochs > 0 and self.fit.epoch % self.checkpoint_epochs == 0
 
 
 def device_of(*, gpu: bool) -> torch.device:
-    """The device a trial trains on; Ray has hidden all others from it."""
+    """Return the device a trial trains on; Ray hides all other devices from the process."""
     return torch.device("cuda", 0) if gpu and torch.cuda.is_available() else torch.device("cpu")
 
 
 def _flat(line: Mapping[str, Any]) -> dict[str, float]:
-    """`{"validation": {"auc": 1}}` to `{"epoch_validation_auc": 1}`."""
+    """Flatten `{"validation": {"auc": 1}}` to `{"epoch_validation_auc": 1}`."""
     flat: dict[str, float] = {}
     for name, value in line.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What is read: in shards where it is large, and refused in one line where it is bad."""
+"""Tests of prepare_data.py and of reading its output: sharding, streaming and invalid data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from credit_default.features import Features
 from credit_default.fit import Fit, Interrupted
 from credit_default.hyperparameters import Hyperparameters
 from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError
-from credit_default.sources import Source, synthesise, write_csv
+from credit_default.sources import Source, synthesize, write_csv
 from prepare_data import Split, main, prepare
 from tests.support.training_scripts import ROOT
 
@@ -29,9 +29,9 @@ GOOD = ["1"] * len(FEATURES)
 
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of 200 rows at most."""
+    """Return the folder of a set in files of at most 200 rows."""
     out = tmp_path_factory.mktemp("sharded")
-    write_csv(out / "rows.csv", synthesise(2_000, np.random.default_rng(1)))
+    write_csv(out / "rows.csv", synthesize(2_000, np.random.default_rng(1)))
     prepare(Source(out / "rows.csv"), out, Split(shard_rows=200))
     return out
 
@@ -42,38 +42,38 @@ def table(path: Path, *rows: list[str], columns: tuple[str, ...] = COLUMNS) -> P
     return path
 
 
-def test_a_large_part_is_streamed_and_trains_as_one_in_memory_is_read(sharded: Path) -> None:
-    streamed, held = load(sharded / "train", memory_rows=300), load(sharded / "train")
+def test_a_streamed_part_has_the_rows_and_statistics_of_the_part_in_memory(sharded: Path) -> None:
+    streamed, in_memory = load(sharded / "train", memory_rows=300), load(sharded / "train")
     assert len(streamed.sizes) == 7
-    assert all(isinstance(shard, Path) for shard in streamed.shards), "nothing is held"
+    assert all(isinstance(shard, Path) for shard in streamed.shards), "no shard is in memory"
     assert max(streamed.sizes) <= 200
-    assert streamed.rows == held.rows == 1_280
+    assert streamed.rows == in_memory.rows == 1_280
     together = torch.cat([rows.raw for rows in streamed])
-    assert torch.equal(together, next(iter(held)).raw)
+    assert torch.equal(together, next(iter(in_memory)).raw)
     for ours, theirs in zip(
-        Features().fit(streamed).buffers(), Features().fit(held).buffers(), strict=True
+        Features().fit(streamed).buffers(), Features().fit(in_memory).buffers(), strict=True
     ):
         torch.testing.assert_close(ours, theirs)
 
 
-def test_a_streamed_run_that_is_cut_short_within_a_shard_ends_as_an_undisturbed_one(
+def test_a_streamed_run_resumed_within_a_shard_ends_as_an_uninterrupted_run(
     sharded: Path,
 ) -> None:
     chosen = Hyperparameters(epochs=2, batch_size=50, hidden=(8,))
     train, validation = load(sharded / "train", memory_rows=300), load(sharded / "validation")
     whole = list(Fit(chosen, train, validation).epochs())
     steps = iter([False] * 9 + [True])
-    cut = Fit(chosen, train, validation, interrupted=lambda: next(steps))
+    interrupted = Fit(chosen, train, validation, interrupted=lambda: next(steps))
     with pytest.raises(Interrupted):
-        list(cut.epochs())
+        list(interrupted.epochs())
     resumed = Fit(chosen, train, validation)
-    resumed.load_state_dict(cut.state_dict())
+    resumed.load_state_dict(interrupted.state_dict())
     assert resumed.step == 9
     assert list(resumed.epochs()) == whole
 
 
 @pytest.mark.parametrize(
-    ("rows", "columns", "said"),
+    ("rows", "columns", "message"),
     [
         ([GOOD], FEATURES, f"column {TARGET}, row 1: is missing"),
         ([GOOD], (*COLUMNS[1:],), "column LIMIT_BAL, row 1: is missing"),
@@ -82,15 +82,15 @@ def test_a_streamed_run_that_is_cut_short_within_a_shard_ends_as_an_undisturbed_
         ([[*GOOD, "1"], ["1", "nan", *GOOD[1:]]], COLUMNS, "column SEX, row 3: nan is not a"),
         ([["inf", *GOOD]], COLUMNS, "column LIMIT_BAL, row 2: inf is not a finite"),
         ([[*GOOD, "2"]], COLUMNS, f"column {TARGET}, row 2: 2 is neither 0 nor 1"),
-        ([GOOD], COLUMNS, f"column {TARGET}, row 2: the row ends before it"),
+        ([GOOD], COLUMNS, f"column {TARGET}, row 2: is missing in this row"),
         ([[*GOOD, "0"]] * 9, COLUMNS, f"column {TARGET}: 0 of 9 rows have class 1"),
         ([], COLUMNS, f"column {TARGET}: 0 of 0 rows have class 1"),
     ],
 )
-def test_a_table_that_cannot_be_split_is_one_line_that_names_the_place(
+def test_a_table_that_cannot_be_split_is_reported_with_its_column_and_row(
     rows: list[list[str]],
     columns: tuple[str, ...],
-    said: str,
+    message: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -100,12 +100,12 @@ def test_a_table_that_cannot_be_split_is_one_line_that_names_the_place(
     assert ended.value.code == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith(f"error: {bad}, {said}")
+    assert lines[0].startswith(f"error: {bad}, {message}")
     assert not (tmp_path / "out").exists()
 
 
 def excel(path: Path, *rows: list[str | float]) -> Path:
-    """The one sheet of an .xls, in the oldest form of it (Excel 2.0), which is the shortest."""
+    """Write an .xls file with one sheet in the Excel 2.0 format, which is the shortest."""
 
     def record(kind: int, content: bytes) -> bytes:
         return struct.pack("<HH", kind, len(content)) + content
@@ -121,15 +121,15 @@ def excel(path: Path, *rows: list[str | float]) -> Path:
     return path
 
 
-# As UCI has them: numbered names above the names proper, and an ID before the features.
+# UCI's header: numbered names above the column names, and an ID before the features.
 UCI_HEADER: list[list[str | float]] = [
     ["", *(f"X{number}" for number in range(1, 24)), "Y"],
     ["ID", *FEATURES, "default payment next month"],
 ]
 
 
-def test_ucis_excel_file_is_split_as_the_same_rows_in_a_csv_are(tmp_path: Path) -> None:
-    rows = synthesise(200, np.random.default_rng(1))
+def test_an_excel_file_is_split_like_a_csv_file_with_the_same_rows(tmp_path: Path) -> None:
+    rows = synthesize(200, np.random.default_rng(1))
     write_csv(tmp_path / "rows.csv", rows)
     written = [line.split(",") for line in (tmp_path / "rows.csv").read_text().split()]
     places = [written[0].index(name) for name in COLUMNS]
@@ -143,20 +143,23 @@ def test_ucis_excel_file_is_split_as_the_same_rows_in_a_csv_are(tmp_path: Path) 
         assert torch.equal(ours.target, theirs.target)
 
 
-def test_an_excel_file_that_cannot_be_read_is_one_line(
+def test_an_excel_file_that_cannot_be_read_is_reported_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wordy = [0.0, *([1.0] * 22), "much", 1.0]
     bad = excel(tmp_path / "wordy.xls", *UCI_HEADER, wordy)
     other = tmp_path / "other.xls"
-    other.write_text("no Excel file")
-    for file, said in ((bad, "column PAY_AMT6, row 3: 'much' is not a number"), (other, "read")):
+    other.write_text("not an Excel file")
+    for file, message in (
+        (bad, "column PAY_AMT6, row 3: 'much' is not a number"),
+        (other, "cannot be read"),
+    ):
         with pytest.raises(SystemExit) as ended:
             main(["--data", str(file), "--out", str(tmp_path / "out")])
         assert ended.value.code == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(f"error: {file}")
-        assert said in line
+        assert message in line
 
 
 def without(columns: dict[str, np.ndarray]) -> None:  # type: ignore[type-arg]
@@ -176,17 +179,17 @@ def one_sided(columns: dict[str, np.ndarray]) -> None:  # type: ignore[type-arg]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (without, "part.npz, column AGE: is missing"),
         (wordy, "part.npz, column AGE: is <U3 (4,), not 4 numbers"),
         (broken, "part.npz, column AGE, row 2: is not a finite number"),
-        (one_sided, f"train, column {TARGET}: all 4 rows are of one class"),
+        (one_sided, f"train, column {TARGET}: all 4 rows have the same class"),
     ],
 )
-def test_a_part_that_cannot_be_trained_on_names_the_place(
+def test_an_invalid_part_is_reported_with_its_column_and_row(
     spoil: Callable[[dict[str, np.ndarray]], None],  # type: ignore[type-arg]
-    said: str,
+    message: str,
     tmp_path: Path,
 ) -> None:
     columns = {name: np.array([0.0, 1.0, 0.0, 1.0]) for name in COLUMNS}
@@ -195,19 +198,19 @@ def test_a_part_that_cannot_be_trained_on_names_the_place(
     np.savez(tmp_path / "train" / "part.npz", **columns)  # type: ignore[arg-type]
     with pytest.raises(DataError) as raised:
         load(tmp_path / "train")
-    assert str(raised.value).endswith(said)
+    assert str(raised.value).endswith(message)
 
 
-def test_upsampling_balances_the_training_part_alone(tmp_path: Path) -> None:
-    write_csv(tmp_path / "rows.csv", synthesise(500, np.random.default_rng(2)))
+def test_upsampling_balances_only_the_training_part(tmp_path: Path) -> None:
+    write_csv(tmp_path / "rows.csv", synthesize(500, np.random.default_rng(2)))
     parts = prepare(Source(tmp_path / "rows.csv"), tmp_path, Split(upsample=True))["parts"]
     assert parts["train"]["positives"] * 2 == parts["train"]["rows"]
     for name in ("validation", "test"):
         assert parts[name]["positives"] / parts[name]["rows"] < 0.4
 
 
-def test_the_same_rows_and_seed_are_split_alike_to_the_byte(tmp_path: Path) -> None:
-    write_csv(tmp_path / "rows.csv", synthesise(500, np.random.default_rng(2)))
+def test_the_same_rows_and_seed_give_identical_files(tmp_path: Path) -> None:
+    write_csv(tmp_path / "rows.csv", synthesize(500, np.random.default_rng(2)))
     first, again, other = (
         prepare(Source(tmp_path / "rows.csv"), tmp_path / str(n), Split(seed=seed))["parts"]
         for n, seed in enumerate((1, 1, 2))
@@ -216,16 +219,16 @@ def test_the_same_rows_and_seed_are_split_alike_to_the_byte(tmp_path: Path) -> N
     assert first != other
 
 
-def test_it_runs_from_a_folder_of_its_own_as_a_processing_job_has_it(tmp_path: Path) -> None:
-    write_csv(tmp_path / "input.csv", synthesise(500, np.random.default_rng(2)))
+def test_prepare_data_runs_from_a_copied_folder_as_in_a_processing_job(tmp_path: Path) -> None:
+    write_csv(tmp_path / "input.csv", synthesize(500, np.random.default_rng(2)))
     shutil.copytree(ROOT / "training", tmp_path / "code")
     command = [sys.executable, str(tmp_path / "code" / "prepare_data.py")]
     command += ["--data", str(tmp_path / "input.csv"), "--out", str(tmp_path / "output")]
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    said = subprocess.run(
+    output = subprocess.run(
         command, cwd="/", env=environ, check=True, capture_output=True, text=True
     ).stdout
-    names = [line.split()[0] for line in said.splitlines()]
+    names = [line.split()[0] for line in output.splitlines()]
     assert names == ["source", "train", "validation", "test"]
     assert load(tmp_path / "output" / "train").rows == 320
 
@@ -233,7 +236,7 @@ def test_it_runs_from_a_folder_of_its_own_as_a_processing_job_has_it(tmp_path: P
 @pytest.mark.parametrize("name", ["prepare_data", *ENTRY_POINTS])
 def test_each_script_starts_with_the_commands_that_run_it(name: str) -> None:
     head = (ROOT / "training" / f"{name}.py").read_text().split('"""')[1]
-    _, blank, laptop, *more = head.splitlines()
+    _, blank, locally, *more = head.splitlines()
     assert not blank
-    assert laptop.startswith(f"On a laptop:   python training/{name}.py --data")
+    assert locally.startswith(f"Locally:       python training/{name}.py --data")
     assert any(line.startswith("On SageMaker:  unchanged") for line in more)

@@ -1,59 +1,81 @@
-"""The loop of all scripts: what each hyperparameter does, and that no cut changes the end."""
+"""Tests of the training loop: each hyperparameter's effect, and resuming at any step."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from credit_default.checkpoint import Checkpoint
 from credit_default.data import load
 from credit_default.fit import Fit, Interrupted
 from credit_default.hyperparameters import ACTIVATIONS, Hyperparameters
 from credit_default.metrics import auc, best_threshold, f1
 from credit_default.model import Classifier
-from credit_default.optimisation import PRECISIONS, learning_rate, lowered, training_loss
+from credit_default.optimization import (
+    PRECISIONS,
+    cpu_has_bfloat16,
+    learning_rate,
+    training_loss,
+    use_bfloat16,
+)
 
+# Written by the version whose modules were not in packages.
+SAVED = Path(__file__).parents[3] / "fixtures" / "training_saved_before_packages"
 LOGIT = torch.tensor([-2.0, 0.0, 1.0, 3.0])
 TARGET = torch.tensor([0.0, 1.0, 0.0, 1.0])
 
 
 def fit(small: Path, **chosen: object) -> Fit:
-    told = Hyperparameters.of({"hidden": "16", "batch-size": 128, "epochs": 3, **chosen})
-    return Fit(told, load(small / "train"), load(small / "validation"))
+    values = Hyperparameters.parse({"hidden": "16", "batch-size": 128, "epochs": 3, **chosen})
+    return Fit(values, load(small / "train"), load(small / "validation"))
 
 
-@pytest.mark.parametrize("cut", [1, 9, 10, 11, 25, 29])
-def test_a_run_cut_short_at_any_step_ends_as_an_undisturbed_one(small: Path, cut: int) -> None:
+@pytest.mark.parametrize("step", [1, 9, 10, 11, 25, 29])
+def test_a_run_resumed_at_any_step_ends_as_an_uninterrupted_run(small: Path, step: int) -> None:
     whole = list(fit(small).epochs())
     first = fit(small)
-    first.interrupted = lambda: first.step == cut
+    first.interrupted = lambda: first.step == step
     before = []
     with pytest.raises(Interrupted):
         before += list(first.epochs())
     second = fit(small)
     second.load_state_dict(first.state_dict())
-    assert second.step == cut
+    assert second.step == step
     assert second.steps_per_epoch == 10
-    done = cut // 10
+    done = step // 10
     assert list(second.epochs()) == whole[done:]
 
 
-def test_a_checkpoint_of_another_run_is_refused(small: Path) -> None:
+def test_a_checkpoint_of_another_run_is_rejected(small: Path) -> None:
     with pytest.raises(ValueError, match="other hyperparameters"):
         fit(small).load_state_dict(fit(small, lr=0.1).state_dict())
 
 
-def test_patience_ends_a_run_that_improves_no_more(small: Path) -> None:
+def test_a_checkpoint_and_a_model_of_the_version_before_can_still_be_read(small: Path) -> None:
+    run = fit(small, hidden="0", epochs=2)
+    state = Checkpoint(SAVED).load()
+    assert state is not None
+    run.load_state_dict(state)
+    assert (run.step, run.epoch, run.best_epoch) == (20, 2, 2)
+    (rows,) = load(small / "validation")
+    for model in (run.classifier(), Classifier.load(SAVED)):
+        assert auc(model.logits(rows.raw), rows.target) == pytest.approx(0.63771645)
+
+
+def test_patience_ends_a_run_that_stops_improving(small: Path) -> None:
     run = fit(small, epochs=50, patience=2, lr=0.1, **{"weight-decay": 0})
     lines = list(run.epochs())
     assert len(lines) == run.best_epoch + 2
     assert len(lines) < 50
 
 
-def test_the_best_epoch_is_the_one_that_is_kept(small: Path) -> None:
+def test_the_model_is_that_of_the_best_epoch(small: Path) -> None:
     run = fit(small, epochs=20, lr=0.1)
     lines = list(run.epochs())
     aucs = [line["validation"]["auc"] for line in lines]  # type: ignore[index]
@@ -62,13 +84,13 @@ def test_the_best_epoch_is_the_one_that_is_kept(small: Path) -> None:
     assert auc(run.classifier().logits(rows.raw), rows.target) == pytest.approx(max(aucs))
 
 
-def test_a_batch_cut_into_parts_teaches_the_same(small: Path) -> None:
+def test_gradient_accumulation_does_not_change_the_loss(small: Path) -> None:
     whole, parts = (list(fit(small, dropout=0, accumulate=n).epochs()) for n in (1, 4))
     for one, four in zip(whole, parts, strict=True):
         assert one["train"]["loss"] == pytest.approx(four["train"]["loss"], abs=1e-5)  # type: ignore[index]
 
 
-def test_balanced_weights_count_each_class_alike(small: Path) -> None:
+def test_balanced_weights_give_both_classes_the_same_total_weight(small: Path) -> None:
     (rows,) = load(small / "train")
     positives = float(rows.target.sum())
     weight = fit(small, **{"positive-weight": "balanced"}).weight
@@ -76,13 +98,13 @@ def test_balanced_weights_count_each_class_alike(small: Path) -> None:
     assert fit(small, **{"positive-weight": 3}).weight == 3
 
 
-def test_a_positive_counts_for_as_many_negatives_as_its_weight_says() -> None:
+def test_the_positive_weight_multiplies_the_loss_of_positives() -> None:
     each = torch.nn.functional.binary_cross_entropy_with_logits(LOGIT, TARGET, reduction="none")
     expected = (each[0] + 5 * each[1] + each[2] + 5 * each[3]) / 4
     torch.testing.assert_close(training_loss(LOGIT, TARGET, 5.0, 0.0), expected)
 
 
-def test_focal_loss_is_that_of_its_definition_and_without_gamma_cross_entropy() -> None:
+def test_the_focal_loss_matches_its_definition_and_is_cross_entropy_without_gamma() -> None:
     likely = torch.where(TARGET == 1, LOGIT.sigmoid(), 1 - LOGIT.sigmoid())
     expected = (-((1 - likely) ** 2) * likely.log()).mean()
     torch.testing.assert_close(training_loss(LOGIT, TARGET, 1.0, 2.0), expected)
@@ -103,7 +125,7 @@ def test_focal_loss_is_that_of_its_definition_and_without_gamma_cross_entropy() 
 def test_the_learning_rate_is_a_function_of_the_step(
     schedule: str, rates: dict[int, float]
 ) -> None:
-    chosen = Hyperparameters.of({"lr": 1, "lr-schedule": schedule})
+    chosen = Hyperparameters.parse({"lr": 1, "lr-schedule": schedule})
     for step, rate in rates.items():
         assert learning_rate(chosen, step, 100) == pytest.approx(rate, abs=1e-9), step
 
@@ -116,13 +138,13 @@ def test_each_optimizer_follows_the_schedule(small: Path, optimizer: str) -> Non
     assert [group["lr"] for group in run.optimizer.param_groups] == [expected]
 
 
-def test_auc_counts_ties_half_and_knows_what_is_no_number() -> None:
+def test_auc_counts_ties_as_one_half_and_is_nan_if_a_score_is_nan() -> None:
     assert auc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1])) == 0.75
     assert auc(torch.zeros(4), TARGET) == 0.5
     assert math.isnan(auc(torch.tensor([0.1, math.nan]), torch.tensor([0.0, 1.0])))
 
 
-def test_the_threshold_is_the_cut_of_the_best_f1() -> None:
+def test_the_best_threshold_gives_the_highest_f1() -> None:
     generator = torch.Generator().manual_seed(0)
     score = torch.randn(50, generator=generator)
     target = (score + torch.randn(50, generator=generator) > 0).float()
@@ -131,48 +153,55 @@ def test_the_threshold_is_the_cut_of_the_best_f1() -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "device", "made_for_it", "weights", "rows", "expected"),
+    ("precision", "device", "has_bfloat16", "weights", "rows", "expected"),
     [
         ("bfloat16", "cpu", True, 200_000, 128, True),
         ("bfloat16", "cpu", True, 10_000, 512, False),  # casting would take longer than it saves
-        ("bfloat16", "cpu", False, 200_000, 128, False),  # a CPU that would have to emulate it
+        ("bfloat16", "cpu", False, 200_000, 128, False),  # the CPU would emulate it
         ("float32", "cpu", True, 200_000, 128, False),
         ("bfloat16", "cuda", False, 10, 1, True),
         ("float32", "cuda", True, 200_000, 128, False),
     ],
 )
-def test_a_step_is_lowered_where_it_may_and_where_it_pays(
+def test_a_step_uses_bfloat16_where_it_is_allowed_and_faster(
     monkeypatch: pytest.MonkeyPatch,
     precision: str,
     device: str,
-    made_for_it: bool,
+    has_bfloat16: bool,
     weights: int,
     rows: int,
     expected: bool,
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: made_for_it)
-    assert lowered(PRECISIONS[precision], torch.device(device), weights, rows) is expected
+    monkeypatch.setattr("credit_default.optimization.cpu_has_bfloat16", lambda: has_bfloat16)
+    assert use_bfloat16(PRECISIONS[precision], torch.device(device), weights, rows) is expected
 
 
-def test_an_older_pytorch_is_not_asked_for_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
-    assert not lowered(torch.bfloat16, torch.device("cpu"), 10**6, 10**6)
+@pytest.mark.parametrize(("supported", "expected"), [(lambda: True, True), (lambda: False, False)])
+def test_a_cpu_has_bfloat16_if_pytorch_says_so(
+    supported: Callable[[], bool], expected: bool
+) -> None:
+    cpu = SimpleNamespace(_is_avx512_bf16_supported=supported)
+    assert cpu_has_bfloat16(cpu) is expected
 
 
-def test_lowered_steps_teach_the_same_and_validation_is_exact(
+def test_a_cpu_has_no_bfloat16_if_an_older_pytorch_cannot_tell() -> None:
+    assert not cpu_has_bfloat16(SimpleNamespace())
+
+
+def test_bfloat16_steps_give_nearly_the_same_loss_and_validation_stays_in_float32(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: set[tuple[torch.device, int, int]] = set()
 
-    def whenever_it_may(precision: torch.dtype, *about: Any) -> bool:
+    def whenever_allowed(precision: torch.dtype, *about: Any) -> bool:
         asked.add(about)
         return precision == torch.bfloat16
 
-    monkeypatch.setattr("credit_default.fit.lowered", whenever_it_may)
+    monkeypatch.setattr("credit_default.fit.use_bfloat16", whenever_allowed)
     parts = load(small / "train"), load(small / "validation")
-    told = Hyperparameters.of({"hidden": "64-32", "epochs": 2, "batch-size": 128, "accumulate": 2})
+    values = Hyperparameters(hidden=(64, 32), epochs=2, batch_size=128, accumulate=2)
     exact, lower = (
-        Fit(told, *parts, precision=PRECISIONS[name]) for name in ("float32", "bfloat16")
+        Fit(values, *parts, precision=PRECISIONS[name]) for name in ("float32", "bfloat16")
     )
     in_use: dict[str, set[torch.dtype]] = {"exact": set(), "lower": set(), "validation": set()}
     for name, network in (
@@ -192,7 +221,7 @@ def test_lowered_steps_teach_the_same_and_validation_is_exact(
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_model_is_kept_with_its_activation(small: Path, tmp_path: Path, activation: str) -> None:
+def test_a_model_is_saved_with_its_activation(small: Path, tmp_path: Path, activation: str) -> None:
     run = fit(small, activation=activation)
     best = max(line["validation"]["auc"] for line in run.epochs())  # type: ignore[index]
     run.classifier().save(tmp_path, {})

@@ -1,4 +1,4 @@
-"""What a Ray search is told, and what it says of itself; no cluster needed."""
+"""Tests of a Ray search's arguments, progress, trials and scheduler; they need no cluster."""
 
 from __future__ import annotations
 
@@ -28,25 +28,29 @@ def test_the_default_space_can_be_written_and_read() -> None:
 @pytest.mark.parametrize(
     ("wanted", "problem"),
     [
-        ("nonsense", "not JSON"),
-        ("[]", "no JSON object"),
-        ({"speed": {"type": "continuous", "min": 0, "max": 1}}, "speed: there is no such"),
-        ({"lr": {"type": "real", "min": 0, "max": 1}}, "lr: type 'real' is none of"),
-        ({"lr": {"type": "continuous", "min": 0.1}}, "lr: its range has no max"),
-        ({"lr": {"type": "continuous", "min": 1, "max": 0.1}}, "lr: min 1 and max 0.1 are no"),
-        ({"epochs": {"type": "integer", "min": 1.5, "max": 3}}, "epochs: min 1.5 and max 3 are"),
+        ("nonsense", "not valid JSON"),
+        ("[]", "not a JSON object"),
+        ({"speed": {"type": "continuous", "min": 0, "max": 1}}, "speed: unknown hyperparameter"),
+        ({"lr": {"type": "real", "min": 0, "max": 1}}, "lr: type 'real' is not one of"),
+        ({"lr": {"type": "continuous", "min": 0.1}}, "lr: the range has no 'max'"),
+        (
+            {"lr": {"type": "continuous", "min": 1, "max": 0.1}},
+            "lr: min 1 and max 0.1 must be numbers with min below max",
+        ),
+        (
+            {"epochs": {"type": "integer", "min": 1.5, "max": 3}},
+            "epochs: min 1.5 and max 3 must be whole numbers with",
+        ),
         ({"dropout": {"type": "continuous", "min": 0, "max": 2}}, "dropout: 2 is out of range"),
         ({"hidden": {"type": "categorical", "values": ["32", "x"]}}, "hidden: 'x' is not a whole"),
-        ({"hidden": {"type": "categorical", "values": []}}, "hidden: values [] are no list"),
+        ({"hidden": {"type": "categorical", "values": []}}, "hidden: values [] is not a list"),
         (
             {"weight-decay": {"type": "continuous", "min": 0, "max": 1, "scaling": "Logarithmic"}},
-            "weight-decay: Logarithmic scaling from 0",
+            "weight-decay: Logarithmic scaling requires min above 0, not 0",
         ),
     ],
 )
-def test_a_range_that_no_trial_could_draw_from_is_named_before_any_starts(
-    wanted: Any, problem: str
-) -> None:
+def test_an_invalid_range_is_reported_before_any_trial_starts(wanted: Any, problem: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as raised:
         space(wanted if isinstance(wanted, str) else json.dumps(wanted))
     assert str(raised.value).startswith(problem)
@@ -56,12 +60,12 @@ def test_a_range_that_no_trial_could_draw_from_is_named_before_any_starts(
     ("given", "problem"),
     [
         (["--trials", "many"], "argument --trials: 'many' is not a whole number"),
-        (["--algorithm", "grid"], "argument --algorithm: 'grid' is none of random, optuna"),
-        (["--space", "{"], "argument --space: not JSON"),
-        (["--checkpoint-epochs", "1"], "--checkpoint-epochs on several hosts needs a --storage"),
+        (["--algorithm", "grid"], "argument --algorithm: 'grid' is not one of random, optuna"),
+        (["--space", "{"], "argument --space: not valid JSON"),
+        (["--checkpoint-epochs", "1"], "--checkpoint-epochs on several hosts requires a --storage"),
     ],
 )
-def test_a_bad_argument_is_one_line(given: list[str], problem: str) -> None:
+def test_an_invalid_argument_is_reported_in_one_line(given: list[str], problem: str) -> None:
     environ = os.environ | {"SM_HOSTS": '["algo-1", "algo-2"]', "SM_CURRENT_HOST": "algo-1"}
     command = [sys.executable, str(SCRIPT), "--data-dir", "nowhere", *given]
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
@@ -70,7 +74,7 @@ def test_a_bad_argument_is_one_line(given: list[str], problem: str) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_without_a_gpu_the_gpu_search_says_so_and_exits_2() -> None:
+def test_the_gpu_search_exits_with_2_and_a_message_without_a_gpu() -> None:
     environ = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, str(SCRIPT.with_name("train_ray.py")), "--data-dir", "nowhere"]
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
@@ -78,13 +82,11 @@ def test_without_a_gpu_the_gpu_search_says_so_and_exits_2() -> None:
     assert ended.stderr == "error: there is no GPU here; train_ray_cpu.py searches on CPU\n"
 
 
-def test_ten_thousand_trials_leave_a_log_that_can_be_read(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    from ray_tune.progress import Progress
+def test_the_log_of_ten_thousand_trials_is_short(capsys: pytest.CaptureFixture[str]) -> None:
+    from ray_tune.progress import SearchProgress
 
     clock = [0.0]
-    progress = Progress(10_000, now=lambda: clock[0], nodes=lambda: 2)
+    progress = SearchProgress(10_000, now=lambda: clock[0], nodes=lambda: 2)
     trial: Any = None
     for number in range(10_000):
         clock[0] += 0.5
@@ -101,29 +103,29 @@ def test_ten_thousand_trials_leave_a_log_that_can_be_read(
     assert lines[-1] == last
 
 
-def test_a_resumed_search_counts_on_and_tries_again_what_had_failed() -> None:
-    from ray_tune.progress import Progress
+def test_a_resumed_search_continues_the_counts_of_all_but_failed_trials() -> None:
+    from ray_tune.progress import SearchProgress
 
-    before, after = (Progress(10, now=lambda: 0.0, nodes=lambda: 1) for _ in range(2))
+    before, after = (SearchProgress(10, now=lambda: 0.0, nodes=lambda: 1) for _ in range(2))
     before.ended, before.failed, before.best = 7, 1, 0.78
     after.set_state(before.get_state())
     assert (after.ended, after.failed, after.best) == (7, 0, 0.78)
 
 
-def reports(small: Path, **told: Any) -> list[dict[str, Any]]:
-    """What a trial of 10 epochs reports to the search, up to its end."""
-    from ray_tune.trial import Trial
+def reports(small: Path, **options: Any) -> list[dict[str, Any]]:
+    """Run a trial of 10 epochs and return its reports to the search."""
+    from ray_tune.trial import CreditTrainable
 
-    trial = Trial.__new__(Trial)  # without Ray's own set-up
-    config = {"epochs": 10, "hidden": "8", "batch-size": 512} | told.pop("config", {})
-    trial.setup(config, load(small / "train"), load(small / "validation"), **told)
-    heard = [trial.step()]
-    while not heard[-1]["done"]:
-        heard.append(trial.step())
-    return heard
+    trial = CreditTrainable.__new__(CreditTrainable)  # without Ray's own set-up
+    config = {"epochs": 10, "hidden": "8", "batch-size": 512} | options.pop("config", {})
+    trial.setup(config, load(small / "train"), load(small / "validation"), **options)
+    results = [trial.step()]
+    while not results[-1]["done"]:
+        results.append(trial.step())
+    return results
 
 
-def test_a_trial_reports_where_somebody_waits_for_it_and_not_after_every_epoch(
+def test_a_trial_reports_at_rungs_checkpoints_and_its_end_only(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ray_tune.trial.REPORT_SECONDS", math.inf)
@@ -136,56 +138,57 @@ def test_a_trial_reports_where_somebody_waits_for_it_and_not_after_every_epoch(
     assert [each["epoch"] - each["best_epoch"] for each in impatient] == [2]
 
 
-def test_a_trial_of_long_epochs_reports_every_one_of_them(
+def test_a_trial_of_long_epochs_reports_every_epoch(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ray_tune.trial.REPORT_SECONDS", 0)
     assert [each["epoch"] for each in reports(small)] == list(range(1, 11))
 
 
-def test_asha_stops_the_same_trials_whether_it_hears_of_each_epoch_or_of_its_rungs() -> None:
+def test_asha_stops_the_same_trials_with_reports_of_every_epoch_or_of_rungs_only() -> None:
     from types import SimpleNamespace
 
-    from ray_tune.search import Search, _scheduler
+    from ray_tune.search import SearchSettings, scheduler_of
 
-    wanted = Search(space=SPACE, fixed={"epochs": 30})
+    settings = SearchSettings(space=SPACE, fixed={"epochs": 30})
     aucs = random.Random(0)
     curves = [sorted(aucs.random() for _ in range(30)) for _ in range(50)]
 
     def stopped(epochs: Any) -> list[int]:
-        asha: Any = _scheduler(wanted)
+        asha: Any = scheduler_of(settings)
         asha.set_search_properties("validation_auc", "max")
         ends = []
         for number, curve in enumerate(curves):
             trial = SimpleNamespace(trial_id=str(number))
             asha.on_trial_add(None, trial)
             results = ({"epoch": e, "validation_auc": curve[e - 1]} for e in epochs)
-            said = (asha.on_trial_result(None, trial, each) for each in results)
-            ends.append(next(e for e, each in zip(epochs, said, strict=True) if each == "STOP"))
+            decisions = (asha.on_trial_result(None, trial, each) for each in results)
+            decided = zip(epochs, decisions, strict=True)
+            ends.append(next(epoch for epoch, decision in decided if decision == "STOP"))
         return ends
 
-    ends = stopped([*wanted.rungs, 30])
+    ends = stopped([*settings.rungs, 30])
     assert stopped(range(1, 31)) == ends
-    assert set(ends) == {*wanted.rungs, 30}
+    assert set(ends) == {*settings.rungs, 30}
 
 
-def test_the_rungs_reach_up_to_the_longest_trial_of_the_space() -> None:
-    from ray_tune.search import Search
+def test_the_rungs_extend_to_the_longest_trial_of_the_space() -> None:
+    from ray_tune.search import SearchSettings
 
     space = {"epochs": {"type": "integer", "min": 5, "max": 40}}
-    assert Search(space=space, fixed={}).epochs == 40
-    assert Search(space={}, fixed={"epochs": "20"}).epochs == 20
-    assert max(Search(space=space, fixed={}).rungs) > 10
-    assert not Search(space=space, fixed={}, scheduler="none").rungs
+    assert SearchSettings(space=space, fixed={}).epochs == 40
+    assert SearchSettings(space={}, fixed={"epochs": "20"}).epochs == 20
+    assert max(SearchSettings(space=space, fixed={}).rungs) > 10
+    assert not SearchSettings(space=space, fixed={}, scheduler="none").rungs
 
 
-def test_only_trials_that_were_lost_with_their_actor_are_tried_once_more() -> None:
+def test_only_trials_that_lost_their_actor_are_retried_once_more() -> None:
     from types import SimpleNamespace
 
     from ray.exceptions import ActorUnavailableError
 
-    from ray_tune.search import _lost_with_a_host
+    from ray_tune.search import lost_an_actor
 
     lost = ActorUnavailableError("gone", actor_id=None)
     grids: list[Any] = [SimpleNamespace(errors=each) for each in ([], [ValueError()], [lost])]
-    assert [_lost_with_a_host(grid) for grid in grids] == [False, False, True]
+    assert [lost_an_actor(grid) for grid in grids] == [False, False, True]
