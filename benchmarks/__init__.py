@@ -1,4 +1,4 @@
-"""Value against goal: ``make bench`` runs all of it. Each module is one benchmark."""
+"""Benchmarks with goals; each module that defines NAME and results() is one benchmark."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Benchmark(Protocol):
-    """What a module of this folder offers to be run."""
+    """A module of this folder that measures something."""
 
     NAME: str
 
     def results(self) -> Iterable[Measure]:
-        """Measures, each as soon as it is known."""
+        """Yield each measure as soon as it is known."""

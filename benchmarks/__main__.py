@@ -1,40 +1,55 @@
-"""Run benchmarks, all or some: ``python -m benchmarks [name ...]``."""
+"""Run benchmarks and compare them with their goals.
+
+All of them:   python -m benchmarks
+Some of them:  python -m benchmarks cold_start training
+A list:        python -m benchmarks --help
+Prints each value, its goal, and the ratio of the value to the goal; updates results.json.
+"""
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import benchmarks
-from benchmarks.measure import Measure, print_table, said, update_results
+from benchmarks.measure import Measure, describe, machine, print_table, update_results
 
 RESULTS = Path(__file__).parent / "results.json"
 
 
-def main(names: list[str]) -> int:
-    """Print value against goal, update results.json; exit status 1 if a goal is missed."""
-    found = {name: module for name, module in modules() if not names or name in names}
-    if unknown := set(names) - found.keys():
-        known = ", ".join(name for name, _ in modules())
-        print(f"no benchmark {', '.join(sorted(unknown))}; there are {known}", file=sys.stderr)
-        return 2
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the named benchmarks; return exit status 1 if a goal is missed."""
+    known = dict(modules())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"benchmarks: {', '.join(known)}",
+    )
+    parser.add_argument("name", nargs="*", help="benchmark to run (default: all)")
+    names = parser.parse_args(argv).name
+    if unknown := sorted(set(names) - known.keys()):
+        parser.error(f"unknown benchmark {', '.join(unknown)}; choose from {', '.join(known)}")
+    print(f"on {machine()}", flush=True)
     measures: list[Measure] = []
-    for name, module in found.items():
-        measured = list(measure(name, module))
-        update_results(measured, RESULTS)
-        measures += measured
+    for name, module in known.items():
+        if not names or name in names:
+            measured = list(measure(name, module))
+            update_results(measured, RESULTS)
+            measures += measured
     print_table(measures)
-    missed = [each for each in measures if each.holds is False]
-    print(f"{len(measures)} measures, {len(missed)} goals missed")
+    missed = sum(each.holds is False for each in measures)
+    print(f"{len(measures)} measures, {missed} goals missed")
     return 1 if missed else 0
 
 
 def modules() -> Iterator[tuple[str, benchmarks.Benchmark]]:
-    """Those of this folder that measure something."""
+    """Yield the modules of this folder that are benchmarks."""
     for info in pkgutil.iter_modules(benchmarks.__path__):
         if info.name != "__main__":
             module = importlib.import_module(f"benchmarks.{info.name}")
@@ -43,19 +58,19 @@ def modules() -> Iterator[tuple[str, benchmarks.Benchmark]]:
 
 
 def measure(name: str, module: benchmarks.Benchmark) -> Iterator[Measure]:
-    """Each measure as soon as it is known. One that breaks off counts as missed."""
+    """Yield each measure as soon as it is known; a benchmark that raises counts as missed."""
     print(f"# {name}", flush=True)
     try:
         for each in module.results():
-            print(f"  {said(each)}", flush=True)
+            print(f"  {describe(each)}", flush=True)
             yield each
-    except Exception:
+    except Exception:  # one broken benchmark must not stop the others
         traceback.print_exc()
         yield Measure(
-            benchmark=module.NAME, measure="all of it", value=0.0, unit="",
-            goal="runs to its end", holds=False,
+            benchmark=module.NAME, measure="whole benchmark", value=0.0, unit="",
+            goal="completes", holds=False,
         )  # fmt: skip
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,4 +1,9 @@
-"""The queue against a plain poller: utilization, fairness, bounds, calls, and how fast it is."""
+"""Compare the queue with a plain poller: utilization, fairness, bounds, API calls and speed.
+
+    python -m benchmarks admission
+
+Prints shares (0..1), seconds, and API calls per job.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +27,15 @@ from tests.support.waiting_times import waited_job_ends
 
 NAME = "admission"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-HEADS = 110  # of each team, what a cycle reads of its line at most
+HEADS = 110  # requests of each team's queue that a cycle reads at most
 POLLING = Conditions(on_events=False)
 MILLION = 1_000_000
 MESSAGES = 10_000
-LATENCY = 0.1  # seconds of each call of SageMaker
+LATENCY_SECONDS = 0.1  # of each SageMaker call
 
 
 def results() -> Iterable[Measure]:
-    """Every row of the goals of admission."""
+    """Yield every goal of admission, and the poller's values for comparison."""
     reports = {name: _run(name, 1000) for name in WORKLOADS}
     burst = reports["burst"]
     yield at_least(NAME, "utilization, always backlogged, 30 min jobs", burst.utilization, 0.99)
@@ -45,15 +50,16 @@ def results() -> Iterable[Measure]:
     over = sum(r.over_quota + max(0, r.peak - r.slots) for r in reports.values())
     yield at_most(NAME, "started beyond any limit, all workloads", over, 0)
     lost = sum(report.lost + report.duplicated for report in reports.values())
-    yield at_most(NAME, "lost or doubled, all workloads", lost, 0)
+    yield at_most(NAME, "lost or duplicated, all workloads", lost, 0)
     yield from _calls(burst, poller)
-    yield at_most(NAME, "100 free slots to 100 started, 100 ms calls", _filled(), 3, "s")
+    filled = _fill_seconds()
+    yield at_most(NAME, "100 free slots to 100 started, 100 ms calls", filled, 3, "s")
     yield from _planning()
     yield from _million()
     ours, bare, storing = intake.seconds(MESSAGES)
     yield shown(NAME, f"bare receive+delete of {MESSAGES:,} messages", bare, "s")
     yield at_most(NAME, f"intake of {MESSAGES:,} messages, over the bare loop", ours / bare, 1.3)
-    yield shown(NAME, "  the loop that only stores what it receives, over it", storing / bare)
+    yield shown(NAME, "  a loop that also stores each message, over the bare loop", storing / bare)
 
 
 def _run(name: str, requests: int, conditions: Conditions | None = None) -> SimulationResult:
@@ -61,14 +67,14 @@ def _run(name: str, requests: int, conditions: Conditions | None = None) -> Simu
 
 
 def _ten_minutes(conditions: Conditions) -> SimulationResult:
-    """The burst with jobs of a third of the length."""
+    """Simulate the burst with jobs of a third of the length."""
     burst = WORKLOADS["burst"](1000, 1)
     short = [replace(arrival, seconds=arrival.seconds / 3) for arrival in burst.arrivals]
     return Simulation(replace(burst, arrivals=short), conditions).run()
 
 
 def _bypass(report: SimulationResult) -> Iterable[Measure]:
-    """docs/decisions/0010: 30 minutes + teams x longest job after it was first passed."""
+    """Compare the longest wait with its bound: 30 minutes + teams x longest job (ADR 0010)."""
     longest = 30 * 60
     bound = RESERVE_AFTER.total_seconds() + len(report.waits) * longest
     waited = report.waits["big"]["p100"]
@@ -76,7 +82,7 @@ def _bypass(report: SimulationResult) -> Iterable[Measure]:
 
 
 def _calls(one_by_one: SimulationResult, polled: SimulationResult) -> Iterable[Measure]:
-    """Per started job; what a cycle costs is shared by what starts in it."""
+    """Yield API calls per started job; the jobs that start in a cycle share its calls."""
     together = Simulation(_waves(5000)).run()
     for what, report in (("jobs ending together", together), ("a cycle every 10 min", polled)):
         yield at_most(NAME, f"calls per job, {what}", report.calls_per_job, 3)
@@ -84,8 +90,8 @@ def _calls(one_by_one: SimulationResult, polled: SimulationResult) -> Iterable[M
     late = Simulation(_waves(5000), Conditions(search_delay=60)).run()
     yield shown(NAME, "calls per job, ending together, Search 60 s behind", late.calls_per_job)
     yield shown(NAME, "  of SageMaker's", late.sagemaker_calls_per_job)
-    # The price of a slot that is filled a second after it is free, 18 s after the one before:
-    # nothing is left to share a cycle's own calls with.
+    # Slots become free 18 seconds apart and are filled within a second, so each job needs a cycle
+    # of its own.
     yield shown(NAME, "calls per job, a cycle for each job end", one_by_one.calls_per_job)
     yield shown(NAME, "  of SageMaker's", one_by_one.sagemaker_calls_per_job)
     own = (one_by_one.calls_per_job - together.calls_per_job) * one_by_one.requests
@@ -93,7 +99,7 @@ def _calls(one_by_one: SimulationResult, polled: SimulationResult) -> Iterable[M
 
 
 def _waves(requests: int) -> Workload:
-    """Jobs of one length: they start and end a hundred at a time."""
+    """Return a workload of equally long jobs, a hundred of which start and end together."""
     arrivals = [
         Arrival(at=0, team="fraud", request_id=f"r{n}", seconds=590) for n in range(requests)
     ]
@@ -107,23 +113,23 @@ def _million() -> Iterable[Measure]:
     yield at_most(NAME, f"{MILLION:,} requests simulated", minutes, 30, "min")
     unfinished = report.requests - report.completed
     yield at_most(
-        NAME, "  lost, doubled or not ended", report.lost + report.duplicated + unfinished, 0
+        NAME, "  lost, duplicated or not ended", report.lost + report.duplicated + unfinished, 0
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Far:
-    """SageMaker as far away as it is."""
+class _SlowSageMaker:
+    """A SageMaker client with the latency of a real one."""
 
     tuning: Any
 
     def __getattr__(self, name: str) -> Any:
-        time.sleep(LATENCY)
+        time.sleep(LATENCY_SECONDS)
         return getattr(self.tuning, name)
 
 
-def _filled() -> float:
-    """Seconds of one cycle, in real time, under the default settings' token bucket."""
+def _fill_seconds() -> float:
+    """Return the seconds of one cycle in real time, with the default settings' token bucket."""
     account = Simulation(_waves(100))
     for arrival in account.workload.arrivals:
         account.send(arrival)
@@ -132,8 +138,8 @@ def _filled() -> float:
         rate=limits.creates_per_second, burst=limits.creates_at_once,
         clock=time.monotonic, sleep=time.sleep,
     )  # fmt: skip
-    far: Any = _Far(tuning=account.sagemaker)
-    dispatcher = replace(account.dispatcher, tuning=far, bucket=bucket)
+    slow: Any = _SlowSageMaker(tuning=account.sagemaker)
+    dispatcher = replace(account.dispatcher, tuning=slow, bucket=bucket)
     began = time.perf_counter()
     summary = dispatcher.cycle(Deadline(remaining=lambda: 900.0, total=900.0))
     seconds = time.perf_counter() - began
@@ -142,17 +148,17 @@ def _filled() -> float:
 
 
 def _planning() -> Iterable[Measure]:
-    """The plan sees the heads, not the backlog: reading them is one query of a sorted index."""
+    """Time one plan, which depends on the heads of the queues and not on the backlog."""
     for backlog in (1_000, 10_000, 100_000, 1_000_000):
         teams = 100
         heads = min(HEADS, backlog // teams)
-        seconds = [_planned(teams, heads) for _ in range(5)]
+        seconds = [_plan_seconds(teams, heads) for _ in range(5)]
         milliseconds = statistics.median(seconds) * 1000
         what = f"one plan, {backlog:,} queued of {teams} teams"
         yield at_most(NAME, what, milliseconds, 50, "ms")
 
 
-def _planned(teams: int, heads: int) -> float:
+def _plan_seconds(teams: int, heads: int) -> float:
     lines = {f"t{t}": [_head(f"t{t}", n) for n in range(heads)] for t in range(teams)}
     capacity = Capacity(tuning_jobs=100, instances={"ml.m5.large": 400})
     snapshot = Snapshot(now=NOON, running_jobs=[], queues=lines)

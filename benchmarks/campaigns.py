@@ -1,6 +1,8 @@
-"""Campaigns: how well the planner fills the account, and how well its strategies search.
+"""Measure how well the campaign planner fills an account, and the speed of its tools.
 
-python -m benchmarks.campaigns
+    python -m benchmarks campaigns
+
+Prints makespans as multiples of the ideal (1 is perfect), seconds, and API calls.
 """
 
 from __future__ import annotations
@@ -80,7 +82,7 @@ def planning() -> Iterable[Measure]:
 
 
 def understanding() -> Iterable[Measure]:
-    """The table and the report of 20,000 stored trials."""
+    """Time the table and the report of 20,000 stored trials."""
     made = planned(campaign(20_000, 0.5, fabricated.REQUEST), "narrowing")
     stored = list(fabricated.trials(made))
     began = time.perf_counter()
@@ -93,11 +95,11 @@ def understanding() -> Iterable[Measure]:
         yield at_most(NAME, "report of 20,000 trials, size", path.stat().st_size / 1e6, 10, "MB")
         if browser := shutil.which("chromium") or shutil.which("chromium-browser"):
             drawn = figures_drawn(browser, path)
-            yield at_least(NAME, "figures of it that a browser draws", drawn, FIGURES)
+            yield at_least(NAME, "figures of the report that a browser draws", drawn, FIGURES)
 
 
 def figures_drawn(browser: str, page: Path) -> int:
-    """How many figures are there once the page's scripts have run."""
+    """Return the number of figures after the page's scripts have run."""
     command = [
         browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
         "--virtual-time-budget=20000", f"file://{page}",
@@ -107,7 +109,7 @@ def figures_drawn(browser: str, page: Path) -> int:
 
 
 def polling() -> Iterable[Measure]:
-    """Calls while 100 tuning jobs run, of which one ends at each look."""
+    """Count API calls while 100 tuning jobs run and one ends between two polls."""
     made = fixed(campaign(10_000, 0.5), size=100)
     client = CountedClient(made)
     jobs = CampaignTuningJobs(client, "direct")  # type: ignore[arg-type]
@@ -119,12 +121,12 @@ def polling() -> Iterable[Measure]:
         client.end_one()
         jobs.poll()
     listed, described = client.calls["list"] / looks, client.calls["describe"]
-    yield at_most(NAME, "list calls a poll of 100 tuning jobs", listed, 1)
-    yield at_most(NAME, "describe calls an end", described / looks, 1)
+    yield at_most(NAME, "list calls per poll of 100 tuning jobs", listed, 1)
+    yield at_most(NAME, "describe calls per ended tuning job", described / looks, 1)
 
 
 def killing() -> Iterable[Measure]:
-    """Through the queue on the embedded cloud; the test counts what SageMaker lists."""
+    """Run a campaign through the embedded cloud, whose runner is killed three times."""
     test = "tests/cloud/test_campaign.py"
     environment = {**os.environ, "HPOQ_CAMPAIGN_TRIALS": str(REAL_TRIALS)}
     command = [sys.executable, "-m", "pytest", test, "-q"]
@@ -138,7 +140,7 @@ def killing() -> Iterable[Measure]:
 
 
 class CountedClient:
-    """Lists tuning jobs that all run, but those that were ended."""
+    """A SageMaker client that counts its calls and lists tuning jobs until they are ended."""
 
     def __init__(self, of: CampaignPlan) -> None:
         self.calls: Counter[str] = Counter()
@@ -182,7 +184,7 @@ def campaign(trials: int, sigma: float, request: Mapping[str, Any] = REQUEST) ->
 
 
 def fixed(of: Campaign, size: int = 500) -> CampaignPlan:
-    """The usual sample: jobs of one size, as many as it takes."""
+    """Return the usual sample's plan: jobs of one size."""
     sizes = divided(of.trials, math.ceil(of.trials / size))
     jobs = tuple(
         PlannedJob(number=number, trials=n, parallel=10) for number, n in enumerate(sizes, 1)
@@ -191,14 +193,14 @@ def fixed(of: Campaign, size: int = 500) -> CampaignPlan:
 
 
 def by_maximum(of: CampaignPlan, states: dict[int, JobState]) -> list[PlannedJob]:
-    """The usual poller: a fixed number of tuning jobs at once, full or draining."""
+    """Start jobs as the usual poller does: a fixed number of tuning jobs at once."""
     running = sum(not state.status.ended for state in states.values())
     left = [job for job in of.jobs if job.number not in states]
     return left[: SLOTS // 10 - running]
 
 
 def left_to_the_queue(of: CampaignPlan, states: dict[int, JobState]) -> list[PlannedJob]:
-    """``--detach``: each job after those whose slots it takes over."""
+    """Start jobs as ``--detach`` does: each job after those whose slots it uses."""
     ended = {number for number, state in states.items() if state.status.ended}
     after = handed_over(of.campaign.trials, of.campaign.spread)
     return [job for job in of.jobs if job.number not in states and after[job.number] <= ended]
@@ -215,7 +217,7 @@ def median(of: CampaignPlan, sigma: float, start: Next) -> float:
 
 
 def makespan(of: CampaignPlan, sigma: float, seed: int, start: Next) -> float:
-    """Wall clock over the bound trials x minutes / slots, polling as the runner does."""
+    """Return the wall time over its lower bound, trials x minutes / slots."""
     draw = times(sigma, seed)
     left: dict[int, int] = {}
     running: dict[int, int] = defaultdict(int)
@@ -256,7 +258,7 @@ def state_of(job: PlannedJob, left: int, running: int) -> JobState:
 
 
 def list_schedule(trials: int, sigma: float, seed: int) -> float:
-    """What no planner that does not know the times can beat by much: no tuning jobs at all."""
+    """Return the makespan of one queue of single trials, which no planner beats by much."""
     draw = times(sigma, seed)
     ends = [0.0] * SLOTS
     for _ in range(trials):
@@ -265,7 +267,7 @@ def list_schedule(trials: int, sigma: float, seed: int) -> float:
 
 
 def times(sigma: float, seed: int) -> Callable[[], float]:
-    """Trial times with the given mean, the same for every planner."""
+    """Return a source of random trial times, the same for every planner."""
     generator = random.Random(seed)
     location = math.log(MINUTES) - sigma * sigma / 2
     return lambda: generator.lognormvariate(location, sigma)

@@ -1,8 +1,11 @@
-"""A cold start under AWS's Runtime Interface Emulator against bare boto3 with the same clients.
+"""Compare the function's cold start with that of bare boto3 with the same clients.
 
-Both as deployed: an empty python3.13, the function's folder, the layer with its .pyc, AWS's own
-runtime client. No account is called: ours reads its settings and templates and wires everything,
-the bare one makes the four clients that a cycle uses.
+    python -m benchmarks cold_start
+
+Both run as deployed, under AWS's Runtime Interface Emulator: an empty Python 3.13, the function's
+folder, the layer with its .pyc files, and AWS's runtime client. Neither calls an account. The
+function reads its settings and templates and creates all its objects; the bare one creates the
+four clients that a cycle uses. Prints seconds, and the ratio of the two.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from infra.source import write_function
 NAME = "cold start"
 PAIRS = 7
 CLIENTS = ("sqs", "dynamodb", "sagemaker", "events")
-MOST = 1.5  # times bare boto3
+MAX_RATIO = 1.5  # over bare boto3
 
 BARE = f"""
 import boto3
@@ -27,7 +30,7 @@ CLIENTS = [boto3.client(name) for name in {CLIENTS!r}]
 def handler(event, context):
     return len(CLIENTS)
 """
-# The handler's own wiring, up to the first call.
+# The handler's wiring, up to its first call of an API.
 OURS = """
 import os
 from pathlib import Path
@@ -58,7 +61,7 @@ DEPLOYMENT = {"teams": {"fraud": {}, "vision": {}}, "limits": {"tuning_jobs": 10
 
 
 def results() -> Iterable[Measure]:
-    """The median of the ratios of pairs, so that a busy machine slows both of a pair."""
+    """Yield the median ratio of pairs: a busy machine slows both starts of a pair."""
     if PYTHON is None:
         return
     emulator = prepare()
@@ -75,13 +78,15 @@ def results() -> Iterable[Measure]:
             assert answer == 4, answer
             return seconds
 
-        init("bare"), init("ours")  # the file cache
+        init("bare"), init("ours")  # warm up the file cache
         pairs = [(init("bare"), init("ours")) for _ in range(PAIRS)]
         sdk = init("sdk")
-    yield at_most(NAME, "init, times bare boto3", statistics.median(b / a for a, b in pairs), MOST)
+    yield at_most(
+        NAME, "init, times bare boto3", statistics.median(b / a for a, b in pairs), MAX_RATIO
+    )
     yield shown(NAME, "  ours", statistics.median(b for _, b in pairs), "s")
     yield shown(NAME, "  bare boto3, the same clients", statistics.median(a for a, _ in pairs), "s")
-    yield shown(NAME, "  the SageMaker SDK, imported for a new image only", sdk, "s")
+    yield shown(NAME, "  the SageMaker SDK, imported only for a new image", sdk, "s")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Make ``credit_trials.csv``: real trials of the credit-default data, which a surrogate learns.
+"""Write ``credit_trials.csv``: real trials on the credit-default data, for search_quality.py.
 
     python -m benchmarks.credit_trials PREPARED_DATA [COUNT]
 
-Each row is one PyTorch training run at hyperparameters drawn at random; six epochs.
+Each row is one training run of six epochs with random hyperparameters and its validation AUC.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OPTIMIZERS = ("adamw", "adam", "sgd")
 
 
 def drawn(generator: random.Random) -> dict[str, Any]:
-    """Hyperparameters from anywhere in the space."""
+    """Return random hyperparameters from the whole space."""
     values: dict[str, Any] = {}
     for name, (low, high, logarithmic) in NUMBERS.items():
         if logarithmic:
@@ -43,7 +43,7 @@ def drawn(generator: random.Random) -> dict[str, Any]:
 
 
 def trials(data: Path, count: int) -> Iterator[dict[str, Any]]:
-    """Train at drawn hyperparameters; the best epoch's validation AUC."""
+    """Train with random hyperparameters; yield them with the best epoch's validation AUC."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
     import torch
 
@@ -65,12 +65,12 @@ def trials(data: Path, count: int) -> Iterator[dict[str, Any]]:
             for line in Fit(chosen, train, validation).epochs():
                 auc = max(auc, dict(line)["validation"]["auc"])  # type: ignore[index]
         except ArithmeticError:
-            auc = 0.5  # diverged: as good as a guess
+            auc = 0.5  # diverged: no better than chance
         yield {**values, "auc": round(auc, 6)}
 
 
 def main() -> None:
-    """Write the file."""
+    """Write credit_trials.csv."""
     data, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 500
     with OUT.open("w", newline="") as file:
         writer: csv.DictWriter[str] | None = None

@@ -1,4 +1,4 @@
-"""AWS's Lambda Runtime Interface Emulator, started and asked; no benchmark by itself."""
+"""Run a function under AWS's Lambda Runtime Interface Emulator."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PYTHON = interpreters.find("3.13")
 
 
 def free_port() -> int:
-    """One that nobody listens on just now."""
+    """Return a port that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Emulator:
-    """Where its parts lie."""
+    """The paths of the emulator, the runtime client and the layer."""
 
     binary: Path
     runtime_client: Path
@@ -41,7 +41,7 @@ class Emulator:
 
 
 def prepare() -> Emulator:
-    """AWS's emulator from the SAM CLI's wheel, its runtime client, and our layer."""
+    """Download the emulator (from the SAM CLI's wheel) and the runtime client; build the layer."""
     pip = [str(PYTHON), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     binary = CACHE / "aws-lambda-rie-x86_64"
     if not binary.exists():
@@ -65,7 +65,7 @@ def prepare() -> Emulator:
 def running(
     emulator: Emulator, task: Path, handler: str, environment: dict[str, str]
 ) -> Iterator[int]:
-    """The emulator on a free port."""
+    """Run the emulator and yield its port."""
     port, log = free_port(), task / "emulator.log"
     path = [task, emulator.layer / "python", emulator.runtime_client]
     variables = {
@@ -96,7 +96,7 @@ def running(
 
 
 def invoke(port: int, event: dict[str, Any]) -> Any:
-    """What the function answers."""
+    """Invoke the function and return its response."""
     answers: list[Any] = []
 
     def answered() -> bool:
@@ -114,10 +114,10 @@ def invoke(port: int, event: dict[str, Any]) -> Any:
 
 
 def cold_and_warm(port: int) -> tuple[list[Any], float]:
-    """Two answers, and how much longer the first one took.
+    """Invoke the function twice; return the responses and the extra seconds of the first call.
 
-    The emulator starts the runtime with the first invocation, so that is the init: the
-    interpreter, all imports, and whatever the handler does for the first time.
+    The emulator starts the runtime at the first invocation, so the extra seconds are the init: the
+    interpreter, all imports, and the handler's first-time work.
     """
     answers, seconds = [], []
     for _ in range(2):

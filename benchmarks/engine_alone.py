@@ -1,4 +1,4 @@
-"""The tuning engine without the cloud around it, and a tuning job for it."""
+"""Run tuning jobs on the local tuning engine without the embedded cloud around it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUNNING = ("InProgress", "Stopping")
 
 
 class Memory:
-    """The engine's ports, in memory."""
+    """The engine's ports, kept in memory."""
 
     def __init__(self, script: str) -> None:
         self._stored = {SOURCE: packed(script)}
@@ -38,14 +38,14 @@ class Memory:
         to.write_bytes(self._stored[key])
 
     def write(self, *_: object) -> None:
-        """Models and log lines go nowhere."""
+        """Discard models and log lines."""
 
     def put(self, *_: object | Sequence[MetricDatum]) -> None:
-        """Nor do events and metrics."""
+        """Discard events and metrics."""
 
 
 def packed(script: str) -> bytes:
-    """A source archive."""
+    """Return a source archive that contains a script."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         member = tarfile.TarInfo("train.py")
@@ -56,7 +56,7 @@ def packed(script: str) -> bytes:
 
 @contextlib.contextmanager
 def engine(script: str, home: Path, parallel: int) -> Iterator[SageMakerEndpoint]:
-    """A started endpoint whose training jobs run a script, so many at once."""
+    """Yield a started endpoint whose training jobs run a script, `parallel` at once."""
     port: Any = Memory(script)
     endpoint = SageMakerEndpoint(
         home,
@@ -77,14 +77,14 @@ def engine(script: str, home: Path, parallel: int) -> Iterator[SageMakerEndpoint
 
 
 def ask(endpoint: SageMakerEndpoint, operation: str, **request: Any) -> Any:
-    """One call of the API."""
+    """Call an operation of the API and return its response."""
     status, _, body = endpoint.handle(f"SageMaker.{operation}", json.dumps(request).encode())
     assert status == 200, body
     return json.loads(body)
 
 
 def tune(endpoint: SageMakerEndpoint, name: str, jobs: int, parallel: int) -> float:
-    """Run a tuning job to its end; seconds it took."""
+    """Run a tuning job to its end and return the seconds it took."""
     began = time.perf_counter()
     ask(endpoint, "CreateHyperParameterTuningJob", **tuning_job(name, jobs, parallel))
 
@@ -92,12 +92,12 @@ def tune(endpoint: SageMakerEndpoint, name: str, jobs: int, parallel: int) -> fl
         job = ask(endpoint, "DescribeHyperParameterTuningJob", HyperParameterTuningJobName=name)
         return job["HyperParameterTuningJobStatus"] not in RUNNING
 
-    assert wait_until(ended, 600, step=0.05)  # more often would take time from the trials
+    assert wait_until(ended, 600, step=0.05)  # polling more often would slow the trials
     return time.perf_counter() - began
 
 
 def metric(endpoint: SageMakerEndpoint, tuning_job_name: str, metric_name: str) -> list[float]:
-    """What each training job of a tuning job measured."""
+    """Return the final value of a metric from each training job of a tuning job."""
     listed = ask(
         endpoint, "ListTrainingJobsForHyperParameterTuningJob",
         HyperParameterTuningJobName=tuning_job_name, MaxResults=100,
@@ -113,7 +113,7 @@ def metric(endpoint: SageMakerEndpoint, tuning_job_name: str, metric_name: str) 
 
 
 def tuning_job(name: str, jobs: int, parallel: int) -> dict[str, Any]:
-    """A request: random search of one hyperparameter."""
+    """Return a request for a random search of one hyperparameter."""
     lr = {"Name": "lr", "MinValue": "0.001", "MaxValue": "0.1"}
     return {
         "HyperParameterTuningJobName": name,

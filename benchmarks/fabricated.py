@@ -1,4 +1,4 @@
-"""Trials as SageMaker would have listed them, made up for tests and benchmarks."""
+"""Synthetic trials in the form SageMaker lists them, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BEGAN = datetime(2026, 11, 23, 9, tzinfo=UTC)
 
 
 def trials(plan: CampaignPlan, seed: int = 0) -> Iterator[Trial]:
-    """All trials of a plan, run lane by lane; some fail, some end in NaN."""
+    """Yield synthetic results of all trials of a plan; some fail, some have a NaN objective."""
     draw = random.Random(seed)
     lanes = [BEGAN] * plan.slots
     for job in plan.jobs:

@@ -1,9 +1,9 @@
-"""Intake on the embedded cloud beside a bare loop of receive and delete; part of ``admission``.
+"""Compare intake on the embedded cloud with a bare receive-and-delete loop; part of ``admission``.
 
-The loop has the same threads, the same batches and the same queue, and does nothing with what it
-receives: what SQS and the network cost. A second one also stores each body, unread, as a row of the
-ledger in the cheapest call that DynamoDB has: less than that, no intake can do that loses nothing.
-All in turn, five rounds; the medians are compared.
+The bare loop has the same threads, batches and queue and ignores the messages, so it costs what SQS
+and the network cost. A second loop also stores each unparsed body as a ledger row in DynamoDB's
+cheapest call, which is the least an intake without message loss must do. All three run in turn for
+five rounds, and their medians are compared.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from hpoq.simulation.workload import Arrival, Workload, message
 
 TEAM = "fraud"
 DEPLOYMENT = "bench"
-# As the stack makes the queues of a team, so that SQS does for each call what it does there.
+# The stack's queue settings, so that each SQS call does the same work as in a deployment.
 MAX_RECEIVES = 10
 ONLY_TLS = {
     "Effect": "Deny",
@@ -44,18 +44,18 @@ ONLY_TLS = {
 }
 ROUNDS = 5
 KEYS = [("team", "HASH"), ("id", "RANGE")]
-Way = Callable[[], int]  # takes in all messages; how many
+Way = Callable[[], int]  # takes in all messages and returns their number
 LINE = [("line", "HASH"), ("line_position", "RANGE")]
 
 
 def seconds(messages: int) -> tuple[float, float, float]:
-    """Medians: of our intake, of the bare loop, and of the loop that stores what it receives."""
+    """Return the median seconds of intake, of the bare loop, and of the loop that stores."""
     with tempfile.TemporaryDirectory() as folder, clouds.start(Path(folder) / ".hpoq") as cloud:
         _create(cloud)
-        # Clients are made once, before the clock runs, as in the function.
+        # As in the function, clients are created once, before the measurement.
         ways = [_intake(cloud), _loop(cloud), _loop(cloud, _Rows(cloud))]
         took: list[list[float]] = [[] for _ in ways]
-        with _settled():
+        with _tuned_garbage_collector():
             for number, (way, taken) in enumerate(list(zip(ways, took, strict=True)) * ROUNDS):
                 _send(cloud, messages, f"r{number}-")
                 began = time.perf_counter()
@@ -67,8 +67,8 @@ def seconds(messages: int) -> tuple[float, float, float]:
 
 
 @contextmanager
-def _settled() -> Iterator[None]:
-    """As a warm function; and as before after it, for what else is measured in this process."""
+def _tuned_garbage_collector() -> Iterator[None]:
+    """Tune the garbage collector as a warm function does, and restore it after the block."""
     before = gc.get_threshold()
     tune_garbage_collector()
     yield

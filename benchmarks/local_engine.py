@@ -1,11 +1,10 @@
-"""The tuning engine on this machine: how much of two cores goes into training.
+"""Measure how much of two cores the local tuning engine and other tools spend on training.
 
-    python -m benchmarks.local_engine
+    python -m benchmarks local_engine
 
-Every tool runs the same 20 trials of about 0.55 s of CPU, two at a time. "over ideal" is the
-wall time over half of what the trials themselves measured; smaller is better, 1 is perfect.
-Two bare loops over the same trials, without search or isolation, say what this machine gave at
-that moment.
+Every tool runs the same 20 trials of about 0.55 CPU seconds, two at a time. "over ideal" is the
+wall time divided by half the CPU seconds that the trials measured; 1 is perfect. Two bare loops
+over the same trials, without search or isolation, show the speed of the machine at that moment.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ IDLE_SECONDS = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """Ours, the machine's floor and joblib's, one right after the other."""
+    """The seconds of our engine, of the bare loops and of joblib, measured in turn."""
 
     ours: Seconds
     ideal: float  # seconds
@@ -51,7 +50,7 @@ class Round:
 
 
 def trials() -> Iterator[Measure]:
-    """The engine against its goals and against other tools."""
+    """Compare the engine with its goals and with other tools."""
     rounds = [Round(**_ours(), loops=tuners.loops(), joblib=tuners.joblib()) for _ in range(ROUNDS)]
 
     def median(of: Callable[[Round], float]) -> float:
@@ -84,7 +83,7 @@ def _faster(tool: str, first: float, again: float) -> Iterator[Measure]:
 
 
 def _ours() -> dict[str, Any]:
-    """A search by an engine that has just been started, and the next one."""
+    """Time the first search of a new engine, and the next search."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         with engine(SCRIPT, Path(folder), PARALLEL) as endpoint:
@@ -96,7 +95,7 @@ def _ours() -> dict[str, Any]:
 
 
 def many() -> Iterator[Measure]:
-    """A thousand training jobs that do nothing."""
+    """Time and weigh a thousand training jobs that do nothing."""
     with tempfile.TemporaryDirectory() as folder, engine(NO_OP, Path(folder), PARALLEL) as ours:
         tune(ours, "warm-up", PARALLEL, PARALLEL)
         hundred = tune(ours, "hundred", NOTHING // 10, PARALLEL)
@@ -111,7 +110,7 @@ def many() -> Iterator[Measure]:
 
 
 def _memory() -> float:
-    """Peak MB of this process."""
+    """Return the peak memory of this process, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
@@ -128,7 +127,7 @@ CALLS: dict[str, dict[str, Any]] = {
 
 
 def stored() -> Iterator[Measure]:
-    """Describe and List where ten thousand jobs are stored."""
+    """Time Describe and List operations with ten thousand stored jobs."""
     with tempfile.TemporaryDirectory() as folder, engine(NO_OP, Path(folder), PARALLEL) as ours:
         tune(ours, "first", PARALLEL, PARALLEL)
         store = ours._engine.store
@@ -147,12 +146,12 @@ def stored() -> Iterator[Measure]:
 
 
 def idle() -> Iterator[Measure]:
-    """What the whole embedded cloud costs while nothing happens, and how fast it is up."""
+    """Measure the start-up time and the idle CPU use of the whole embedded cloud."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         with clouds.start(Path(folder) / ".hpoq") as cloud:
             yield at_most(NAME, "embedded cloud up", time.perf_counter() - began, 3, "s")
-            _train_once(cloud)  # the warm parent stays, and belongs to it
+            _train_once(cloud)  # starts the warm parent process, which keeps running
             before = _cpu(cloud)
             time.sleep(IDLE_SECONDS)
             share = (_cpu(cloud) - before) / IDLE_SECONDS
@@ -173,7 +172,7 @@ def _train_once(cloud: Cloud) -> None:
 
 
 def _cpu(cloud: Cloud) -> float:
-    """CPU seconds of all its processes so far."""
+    """Return the CPU seconds that all processes of the cloud have used."""
     return sum(map(_cpu_of, processes.marked(cloud.running.mark)))
 
 
@@ -187,7 +186,7 @@ def _cpu_of(pid: int) -> float:
 
 
 def results() -> Iterable[Measure]:
-    """All of it; about six minutes, of which Ray takes half."""
+    """Yield all measures in about six minutes, half of which Ray takes."""
     for part in (trials, many, stored, idle):
         yield from part()
 

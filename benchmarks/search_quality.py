@@ -1,9 +1,10 @@
-"""Which strategy finds the best model for the same number of trials, on a surrogate.
+"""Compare the best models that campaign strategies find with the same number of trials.
 
-The surrogate is a Gaussian process fitted to real trials of the credit-default data
-(credit_trials.csv, made by benchmarks/credit_trials.py). Each tuning job is a search of its own,
-by the embedded
-cloud's own engine; waves, ranges and parents are the planner's and the runner's own.
+    python -m benchmarks search_quality
+
+A surrogate replaces training: a Gaussian process fitted to real trials on the credit-default data
+(credit_trials.csv, written by credit_trials.py). Each tuning job is a search of the embedded
+cloud's engine; the planner and the runner supply waves, ranges and parents. Prints AUCs (0..1).
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def run_all(strategy: str, score: Score) -> list[float]:
 
 
 def plan_of(strategy: str, seed: int) -> CampaignPlan:
-    """Twenty trials at once, in tuning jobs of ten."""
+    """Return a plan of twenty trials at once in tuning jobs of ten."""
     campaign = campaign_of(
         name="quality", trials=TRIALS, minutes_per_trial=1, request=REQUEST, seed=seed * 1_000_003,
         limits={"instances": 20},
@@ -82,7 +83,7 @@ def plan_of(strategy: str, seed: int) -> CampaignPlan:
 
 
 def run(plan: CampaignPlan, score: Score) -> float:
-    """The best objective of a campaign, tuning job by tuning job."""
+    """Run a campaign's tuning jobs on the surrogate and return the best objective."""
     trials: dict[int, list[Trial]] = {}
     ranges = plan.campaign.template_request.hyperparameter_ranges
     for job in plan.jobs:
@@ -104,7 +105,7 @@ def run(plan: CampaignPlan, score: Score) -> float:
 def search(
     request: TuningRequest, job: PlannedJob, taught: Iterable[Trial], score: Score
 ) -> list[Trial]:
-    """One tuning job, ``job.parallel`` trials at a time."""
+    """Run one tuning job, ``job.parallel`` trials at a time."""
     from hpoq.local.sagemaker.tuning.suggest import HyperparameterSearch
 
     config = {"Strategy": request.strategy}
@@ -132,14 +133,14 @@ def search(
 
 @functools.cache
 def surrogate() -> tuple[Score, float]:
-    """Hyperparameters to AUC, and how well it predicts trials it has not seen."""
+    """Return a function from hyperparameters to AUC, and its R2 on held-out trials."""
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
     from sklearn.model_selection import cross_val_predict
 
     rows = list(csv.DictReader(DATA.open()))
     features = np.array([encoded(row) for row in rows])
-    # AUCs near the top differ little; the logarithm of what lacks to 0.8 keeps them apart.
+    # AUCs near the top differ little; the logarithm of the gap to 0.8 separates them.
     target = np.array([_stretched(float(row["auc"])) for row in rows])
     kernel = ConstantKernel(1.0) * RBF(np.ones(features.shape[1])) + WhiteKernel(0.05)
     model = GaussianProcessRegressor(kernel, normalize_y=True).fit(features, target)
@@ -162,7 +163,7 @@ def _shrunk(value: float) -> float:
 
 
 def encoded(values: Mapping[str, str]) -> list[float]:
-    """Hyperparameters as numbers of about the same scale."""
+    """Return hyperparameters as numbers of about the same scale."""
     logs = [math.log10(float(values[name])) for name in LOGARITHMIC]
     plain = [float(values[name]) * 3 for name in LINEAR]
     size = math.log2(sum(int(part) for part in values["hidden"].strip('"').split("-")))

@@ -1,6 +1,8 @@
-"""What benchmarks/training.py measures in a process of its own: ``python -m … RUN ARGUMENTS``.
+"""The runs that benchmarks/training.py measures in new processes.
 
-Each run prints one JSON object as its last line.
+    python -m benchmarks.training_runs RUN [ARGUMENTS]
+
+Prints one JSON object as the last line.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ def first_step(script: str, *arguments: str) -> dict[str, Any]:
     register_optimizer_step_post_hook(lambda *_: os._exit(0))
     sys.argv = [script, *arguments]
     runpy.run_path(str(TRAINING / script), run_name="__main__")
-    raise RuntimeError("the script has taken no step")
+    raise RuntimeError("the script took no optimizer step")
 
 
 def bare_step() -> dict[str, Any]:
@@ -46,8 +48,8 @@ def bare_step() -> dict[str, Any]:
 
 
 def defaults(*arguments: str) -> dict[str, Any]:
-    """train_cpu.py; its CPU seconds without those of its imports."""
-    import torch._dynamo  # noqa: F401  which the first optimizer of a process imports
+    """Run train_cpu.py and return its CPU seconds without its imports."""
+    import torch._dynamo  # noqa: F401  the first optimizer of a process would import it
 
     import train_cpu
 
@@ -57,9 +59,9 @@ def defaults(*arguments: str) -> dict[str, Any]:
 
 
 def throughput(data: str) -> dict[str, Any]:
-    """The sample's loop and ours with its network and batch, in one process.
+    """Time the sample's loop and ours with the same network and batch, in one process.
 
-    Epoch by epoch in turn, so that a slow minute of the machine falls on all of them.
+    Epochs alternate, so a slow minute of the machine affects all of them.
     """
     import torch
 
@@ -89,7 +91,7 @@ def throughput(data: str) -> dict[str, Any]:
         )
         aucs.append(auc(sample.scores, sample.targets))
         seconds += sample.cpu_seconds
-    rounds = rounds[1:]  # the first warms up
+    rounds = rounds[1:]  # the first round is a warm-up
     return {
         "sample_auc": statistics.median(aucs),
         "sample_cpu_seconds": seconds,
@@ -99,7 +101,7 @@ def throughput(data: str) -> dict[str, Any]:
 
 
 def _epochs_like_the_sample(folder: Path, precision: Any) -> Iterator[float]:
-    """Rows per CPU second of whole epochs, the validation at their end included."""
+    """Yield the rows per CPU second of each epoch, including validation."""
     from benchmarks.usual_sample import BATCH_SIZE, HIDDEN
     from credit_default.data import load
     from credit_default.fit import Fit
@@ -122,7 +124,7 @@ def _epochs_like_the_sample(folder: Path, precision: Any) -> Iterator[float]:
 
 
 def ray_trials(data: str, trials: str) -> dict[str, Any]:
-    """So many equal trials of train_ray_cpu.py's search on two CPUs, once the cluster is up."""
+    """Time equal trials of train_ray_cpu.py's search on two CPUs of a started cluster."""
     from ray_tune.cluster import cluster
     from ray_tune.node import NodeSettings
 
@@ -139,7 +141,7 @@ def ray_trials(data: str, trials: str) -> dict[str, Any]:
 
 
 def _trial_seconds(folder: Path) -> float:
-    """One trial by itself on one thread."""
+    """Return the seconds of one trial without Ray on one thread."""
     import torch
 
     from credit_default.data import load
@@ -170,7 +172,7 @@ def _search(folder: Path, trials: int, scratch: Path) -> None:
 
 
 def _plain_tune(folder: Path, scratch: Path) -> None:
-    """The same trials as Tune runs them if told nothing: an actor for each."""
+    """Run the same trials with Tune's defaults: one actor per trial."""
     from ray import tune
 
     from credit_default.data import load
@@ -186,7 +188,7 @@ def _plain_tune(folder: Path, scratch: Path) -> None:
 
 
 def bare_loop(data: str, device_name: str, batch_size: str) -> dict[str, Any]:
-    """Samples a second of the default network on data that lie on the device already."""
+    """Measure the samples per second of the default network on data already on the device."""
     import torch
 
     from credit_default.data import load

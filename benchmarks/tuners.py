@@ -1,7 +1,7 @@
-"""The same twenty trials under other tools, and under nothing: what tuning costs besides training.
+"""Run the same twenty trials with other tools and without any, to measure the tools' overhead.
 
-Every tool runs two searches of the trials, two at a time, in one process: the first with all
-its start-up, the second warm. Times are those that a user waits.
+Every tool runs two searches in one process, two trials at a time: the first includes start-up, the
+second is warm. Times are wall times in seconds.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ TWICE = """
         first = first or time.time()
     print(json.dumps({"first_ended": first, "again": time.time() - began}))
 """
-# No search and no isolation: two processes, each with its half of the trials one after another.
+# No search and no isolation: two processes, each of which runs half of the trials.
 LOOPS = f"""
 import os
 import torch._dynamo  # torch.optim would import it in each child
@@ -101,34 +101,34 @@ def search():
 
 @dataclass(frozen=True, kw_only=True)
 class Seconds:
-    """What two searches took."""
+    """The seconds of a first and a second search."""
 
     first: float  # from the start of the program
     again: float
 
 
 def loops() -> Seconds:
-    """The machine's own floor."""
+    """Run the trials in two bare loops."""
     return _program(LOOPS)
 
 
 def joblib() -> Seconds:
-    """Optuna's suggestions, run by joblib's processes."""
+    """Run the trials with Optuna's suggestions in joblib's processes."""
     return _program(JOBLIB)
 
 
 def ray() -> Seconds:
-    """Ray Tune as it comes."""
+    """Run the trials with Ray Tune's defaults."""
     return _program(RAY.replace("REUSE", "False"))
 
 
 def ray_reusing_actors() -> Seconds:
-    """Ray Tune with actors kept from trial to trial."""
+    """Run the trials with Ray Tune and `reuse_actors`."""
     return _program(RAY.replace("REUSE", "True"))
 
 
 def process_each() -> Seconds:
-    """A new python for each trial; the second search is no warmer than the first."""
+    """Run each trial in a new Python process; a second search takes as long as the first."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "train.py"
         script.write_text(SCRIPT)
@@ -149,7 +149,7 @@ def _silently(command: list[str]) -> Callable[[], object]:
 def _program(definitions: str) -> Seconds:
     with tempfile.TemporaryDirectory() as folder:
         script, token = Path(folder) / "program.py", Path(folder) / "token"
-        token.write_text(secrets.token_hex(32))  # Ray wants one even for itself
+        token.write_text(secrets.token_hex(32))  # Ray requires one even on one machine
         script.write_text(f"{WORK}\n{definitions}\nif __name__ == '__main__':{TWICE}")
         environ = os.environ | {
             "RAY_worker_niceness": "0", "RAY_AIR_NEW_OUTPUT": "0", "OMP_NUM_THREADS": "1",

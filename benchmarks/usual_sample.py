@@ -1,8 +1,8 @@
-"""A plain port of the usual PyTorch sample for the credit-default set: the named alternative.
+"""A plain port of the usual PyTorch sample for the credit-default set, for comparison.
 
-As tutorials write it: raw columns, the training part upsampled to equal classes, a data set that
-makes a tensor of one row at a time, a DataLoader that stacks them, a 500-250-100 network,
-Adam, as many threads as PyTorch takes, every epoch in full.
+It is written as in tutorials: raw columns, a training part upsampled to equal classes, a data set
+that creates a tensor per row, a DataLoader that stacks them, a 500-250-100 network, Adam,
+PyTorch's default number of threads, and no early stopping.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TARGET = "DEFAULT"
 
 
 class Customers(Dataset[tuple[Tensor, Tensor]]):
-    """The rows of a prepared part, one at a time."""
+    """A data set that returns the rows of a prepared part one at a time."""
 
     def __init__(self, part: Path) -> None:
         columns = read(part)
@@ -44,7 +44,7 @@ class Customers(Dataset[tuple[Tensor, Tensor]]):
 
 
 def read(part: Path) -> dict[str, NDArray[Any]]:
-    """The columns of the one file that a small part is."""
+    """Return the columns of a part that consists of one file."""
     (file,) = part.glob("*.npz")
     with np.load(file) as columns:
         return dict(columns)
@@ -60,7 +60,7 @@ def network(inputs: int) -> nn.Sequential:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training part took, and what the network is worth after it."""
+    """The cost of one pass over the training part, and the network's scores after it."""
 
     rows: int
     cpu_seconds: float
@@ -69,7 +69,7 @@ class Epoch:
 
 
 def epochs(data: Path, count: int, seed: int = 0) -> Iterator[Epoch]:
-    """Train on an upsampled part of `data`; CPU seconds are those of the training loop alone."""
+    """Train on an upsampled part of `data`; the CPU seconds are those of the training loop."""
     torch.manual_seed(seed)
     customers, test = Customers(data / "train"), Customers(data / "test")
     model = network(customers.features.shape[1])

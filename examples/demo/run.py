@@ -1,9 +1,12 @@
-"""The main job on this machine, from an empty account to tuned models: ``make demo``.
+"""Run the whole queue on this machine, from an empty account to tuned models.
 
-Starts the embedded cloud, deploys the unmodified stack into it with the real ``cdk``, sends
-three tuning requests from two teams over SQS (one with nothing but ``aws sqs send-message``),
-and shows what becomes of them. HPOQ_DATA names the credit-default CSV; without it the set is
-fetched, or offline replaced by a stand-in that says so.
+    make demo
+
+Starts the embedded cloud, deploys the unmodified stack into it with the real ``cdk``, sends three
+tuning requests from two teams over SQS (one with plain ``aws sqs send-message``), and follows them
+to their end. Prints the number of trained models, the best AUC (0..1) and the seconds it took.
+HPOQ_DATA is the path of the credit-default CSV. Without it, the set is downloaded from UCI;
+offline, synthetic rows are used instead and a note is printed.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ Key = tuple[str, str]
 
 
 def main() -> int:
-    """Exit status 0 only if all three requests are Completed."""
+    """Run the demo; return exit status 0 only if all three requests are Completed."""
     began = time.monotonic()
     step("An AWS account on this machine")
     cloud = clouds.start()
@@ -46,7 +49,7 @@ def main() -> int:
     outputs = cloud.deploy(app=ROOT, say=console.print)
     step("The credit-default data")
     upload_data(cloud, outputs["ArtifactBucketName"])
-    step("Three tuning requests of two teams")
+    step("Three tuning requests from two teams")
     os.environ.update(cloud.env)
     client = Client(session=cloud.session())
     keys = send_requests(client, cloud, outputs)
@@ -57,23 +60,26 @@ def main() -> int:
 
 
 def step(title: str) -> None:
-    """A line across the screen."""
+    """Print the title of a step as a line across the screen."""
     console.print(Rule(title, align="left", style="dim"))
 
 
 def upload_data(cloud: Cloud, bucket: str) -> None:
-    """Prepare the three channels and put them where the job template looks."""
+    """Prepare the three channels and upload them to the prefix in the job template."""
     folder = cloud.home.path / "data"
     command = [sys.executable, "-m", "training.prepare_data", "--out", str(folder)]
     if subprocess.run(command, cwd=ROOT, check=False, stdout=sys.stderr).returncode:
-        sys.exit(1)  # it has said what is wrong, in one line
+        sys.exit(1)  # prepare_data has printed the reason
     s3 = cloud.session().client("s3")
     for path in sorted(folder.rglob("*.npz")):
         s3.upload_file(str(path), bucket, f"{PREFIX}/{path.relative_to(folder).as_posix()}")
 
 
 def send_requests(client: Client, cloud: Cloud, outputs: Mapping[str, str]) -> list[Key]:
-    """One by the aws CLI, two by ours; the ids carry the time, so that demos can be repeated."""
+    """Send one request with the aws CLI and two with hpoq; return the keys of all three.
+
+    The request ids contain the time, so the demo can be repeated.
+    """
     stamp = time.strftime("%H%M%S")
     vision = requests("vision.json", f"vision-{stamp}")
     send_with_aws_cli(vision, outputs["RequestQueueUrlVision"], cloud)
@@ -87,12 +93,12 @@ def send_requests(client: Client, cloud: Cloud, outputs: Mapping[str, str]) -> l
 
 
 def requests(file: str, request_id: str) -> list[dict[str, str]]:
-    """A file's request under a fresh id."""
+    """Return a file's requests with a new id."""
     return [{**message, "request_id": request_id} for _, message in read_requests(REQUESTS / file)]
 
 
 def send_with_aws_cli(messages: Sequence[Mapping[str, str]], queue: str, cloud: Cloud) -> None:
-    """What a team does that has none of our code."""
+    """Send messages as a team does that does not use hpoq's code."""
     aws = aws_cli(cloud)
     for message in messages:
         command = [
@@ -106,9 +112,9 @@ def send_with_aws_cli(messages: Sequence[Mapping[str, str]], queue: str, cloud: 
 
 
 def aws_cli(cloud: Cloud) -> str:
-    """The aws command of this machine, or one in an environment of its own.
+    """Return the path of the aws command; install it into a new environment if it is missing.
 
-    It pins botocore exactly, so it cannot live in the project's environment.
+    The aws CLI requires an exact version of botocore, so it cannot share the project's environment.
     """
     found = shutil.which("aws")
     if (
@@ -128,18 +134,18 @@ def aws_cli(cloud: Cloud) -> str:
 
 
 def report(entries: Sequence[Entry], seconds: float) -> int:
-    """What was reached, and what to try next."""
+    """Print the results and some commands to try next; return the exit status."""
     completed = [entry for entry in entries if entry.status is Status.COMPLETED]
     trials = sum(entry.counters.get("Completed", 0) for entry in entries)
     best = max((entry.best.objective for entry in entries if entry.best), default=float("nan"))
     console.print(
         f"\n{len(completed)} of {len(entries)} requests Completed, {trials} models trained, "
-        f"best AUC {best:.4f}, {seconds:.0f} s in all"
+        f"best AUC {best:.4f}, {seconds:.0f} s in total"
     )
     if len(completed) < len(entries):
         return 1
     winner = max(entries, key=lambda entry: entry.best.objective if entry.best else 0.0)
-    console.print("\nThe account is still there. Try next:\n")
+    console.print("\nThe local account is still running. Try next:\n")
     for command in (
         'export PATH="$PWD/.venv/bin:$PATH" && eval "$(hpoq local env)"',
         f"hpoq best {winner.request_id} --team {winner.team}",
@@ -147,7 +153,7 @@ def report(entries: Sequence[Entry], seconds: float) -> int:
         "hpoq watch --team vision -",
     ):
         console.print(f"  {command}", soft_wrap=True)
-    console.print("\n`hpoq local down` ends it.")
+    console.print("\n`hpoq local down` stops it.")
     return 0
 
 

@@ -1,4 +1,9 @@
-"""Send a tuning request with boto3 alone: python examples/send/boto3_send.py fraud"""
+"""Send a tuning request with boto3 alone.
+
+    python examples/send/boto3_send.py TEAM
+
+Prints the SQS message id, which is also the id of the request.
+"""
 
 import json
 import sys
@@ -16,4 +21,4 @@ request = {
 sqs = boto3.client("sqs")
 queue = sqs.get_queue_url(QueueName=f"hpoq-{sys.argv[1]}-requests")["QueueUrl"]
 sent = sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(request))
-print(sent["MessageId"])  # the request's id
+print(sent["MessageId"])
