@@ -38,27 +38,34 @@ def search(small: Path, folder: Path, **options: object) -> Iterator[subprocess.
 
 
 def kill_the_trial(started: subprocess.Popen[str], folder: Path) -> None:
-    """Kill the trial's process once it has saved a checkpoint."""
+    """Kill the trial's process once the search knows a checkpoint that it has saved.
+
+    A trial saves its second checkpoint only after the search has recorded the first.
+    """
+    saved: set[Path] = set()
     while started.poll() is None:
         for each in psutil.Process(started.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
-                is_trial = re.match(r"ray::\w*Trainable", " ".join(each.cmdline()))
-                if is_trial and _last_saved(folder) > each.create_time():
-                    each.kill()
-                    each.wait(10)
-                    return
+                if re.match(r"ray::\w*Trainable", " ".join(each.cmdline())):
+                    saved |= checkpoints_since(each.create_time(), folder)
+                    if len(saved) > 1:
+                        each.kill()
+                        each.wait(10)
+                        return
         time.sleep(0.05)
     raise AssertionError(started.communicate()[1])
 
 
-def _last_saved(folder: Path) -> float:
-    """Return when the last checkpoint was saved; Ray deletes older ones at the same time."""
-    times = [0.0]
+def checkpoints_since(start: float, folder: Path) -> set[Path]:
+    """Return the checkpoints saved after a time; Ray deletes older ones at the same time."""
+    found = set()
     for place, _, names in os.walk(folder):  # unlike rglob, it skips a folder that disappears
         if "trial.pt" in names:
+            path = Path(place, "trial.pt")
             with suppress(FileNotFoundError):
-                times.append((Path(place) / "trial.pt").stat().st_mtime)
-    return max(times)
+                if path.stat().st_mtime > start:
+                    found.add(path)
+    return found
 
 
 def only_row(folder: Path) -> dict[str, str]:
