@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from hpo_dispatcher.aws.clients import UNCHECKED
-from hpo_dispatcher.aws.ledger import DynamoDBLedger
+from hpo_dispatcher.aws.documents import DynamoDBDocuments
+from hpo_dispatcher.aws.dynamodb_table import Table
+from hpo_dispatcher.aws.ledger import DynamoDBRequests
 from hpo_dispatcher.aws.sqs import SqsQueues
 from hpo_dispatcher.cycle.intake import THREADS, intake
 from hpo_dispatcher.handler import tune_garbage_collector
@@ -79,11 +81,19 @@ def _tuned_garbage_collector() -> Iterator[None]:
 def _intake(cloud: Cloud) -> Way:
     queues = _queues(cloud)
     dynamodb = cloud.session().client("dynamodb", config=UNCHECKED)
-    ledger = DynamoDBLedger(dynamodb, f"{DEPLOYMENT}-ledger")
+    table = Table(dynamodb, f"{DEPLOYMENT}-ledger")
+    requests, documents = DynamoDBRequests(table), DynamoDBDocuments(table)
     builder = Simulation(Workload(name="", arrivals=[], teams={TEAM: {}})).dispatcher.builder
 
     def way() -> int:
-        taken = intake(queues, ledger, builder, lambda: datetime.now(UTC), lambda: False)
+        taken = intake(
+            queues,
+            requests,
+            documents,
+            builder,
+            clock=lambda: datetime.now(UTC),
+            out_of_time=lambda: False,
+        )
         assert not taken.problems, taken.problems
         return taken.counts["new"]
 

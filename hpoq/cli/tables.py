@@ -119,10 +119,10 @@ def leaderboard(entries: Sequence[Entry]) -> Table:
 def _by_objective(entry: Entry) -> tuple[bool, float]:
     if entry.best is None:
         return True, 0.0
-    minimise = bool(
+    minimize = bool(
         entry.request and entry.request.objective and entry.request.objective.type == "Minimize"
     )
-    return False, entry.best.objective if minimise else -entry.best.objective
+    return False, entry.best.objective if minimize else -entry.best.objective
 
 
 def training_jobs(entry: Entry) -> str:

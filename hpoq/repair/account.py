@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from hpo_dispatcher.aws.clients import code
 from hpo_dispatcher.aws.sagemaker import NOT_FOUND, detail_from
-from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.names import (
     NAME_ENDING,
     TAG_DEPLOYMENT,
@@ -24,7 +24,7 @@ from hpo_dispatcher.contract.names import (
 from hpo_dispatcher.contract.request import MAX_PARENTS, request_id_of
 from hpo_dispatcher.tuning_job.build import instances_of
 from hpo_dispatcher.tuning_job.usage import most_instance_seconds
-from hpoq.repair.decision import Key, Letter, TaggedJob, stopped
+from hpoq.repair.decision import Letter, TaggedJob, stopped
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient

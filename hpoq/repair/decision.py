@@ -14,12 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, Status
+from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, Key, Status
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.request import MAX_PARENTS
 from hpo_dispatcher.tuning_job.resumption import earlier_job, with_earlier
-
-Key = tuple[str, str]  # team and request id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +142,7 @@ def _agree(ours: Status, sagemakers: Status) -> bool:
 
 def _goes_on(entry: Entry, job: TaggedJob) -> bool:
     """Its tuning job made room and has ended: what that means is the next cycle's, too."""
-    return entry.stopped_for is not None and job.number == len(entry.earlier)
+    return entry.preempted_for is not None and job.number == len(entry.earlier)
 
 
 def _change(kind: Kind, entry: Entry, becomes: Entry, why: str) -> Repair:
@@ -173,8 +171,8 @@ def _with_job(entry: Entry, job: TaggedJob) -> Entry:
     return replace(
         entry,
         earlier=earlier,
-        stopped_for=None,
-        stopped_before=0,
+        preempted_for=None,
+        already_stopped=0,
         instances=job.instances,
         max_parallel=job.max_parallel,
         most_instance_seconds=job.most_instance_seconds,

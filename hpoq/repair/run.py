@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import boto3
 
 from hpo_dispatcher.aws.clients import CONFIG
-from hpo_dispatcher.aws.ledger import DynamoDBLedger
+from hpo_dispatcher.aws.dynamodb_table import Table
+from hpo_dispatcher.aws.lease import DynamoDBLeases
 from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.errors import HpoqError
 from hpoq.client import Client, DeadLetter
@@ -56,13 +57,13 @@ def repair(deployment: str, *, apply: bool, session: boto3.Session | None = None
         rows, repairs = _judged(deployment, session)
         return Report(repairs=repairs, untouched=sorted(rows.untouchable.values()), written=False)
     dynamodb, table = session.client("dynamodb", config=CONFIG), names.ledger_table(deployment)
-    ledger = DynamoDBLedger(dynamodb, table)
-    with _lease(ledger) as holder:
+    leases = DynamoDBLeases(Table(dynamodb, table))
+    with _lease(leases) as owner:
         rows, repairs = _judged(deployment, session)
         for number, each in enumerate(repairs, 1):
-            write(dynamodb, table, each, holder, datetime.now(UTC))
+            write(dynamodb, table, each, owner, datetime.now(UTC))
             if number % RENEW_EVERY == 0:
-                _acquire(ledger, holder)
+                _acquire(leases, owner)
     return Report(repairs=repairs, untouched=sorted(rows.untouchable.values()), written=True)
 
 
@@ -99,19 +100,19 @@ def _looked_at(client: Client, team: str, session: boto3.Session) -> list[DeadLe
 
 
 @contextmanager
-def _lease(ledger: DynamoDBLedger) -> Iterator[str]:
+def _lease(leases: DynamoDBLeases) -> Iterator[str]:
     """No dispatcher starts anything while a repair is being written."""
-    holder = f"repair-{uuid.uuid4().hex}"
-    _acquire(ledger, holder)
+    owner = f"repair-{uuid.uuid4().hex}"
+    _acquire(leases, owner)
     try:
-        yield holder
+        yield owner
     finally:
-        ledger.release_lease(holder, None)
+        leases.release(owner, None)
 
 
-def _acquire(ledger: DynamoDBLedger, holder: str) -> None:
+def _acquire(leases: DynamoDBLeases, owner: str) -> None:
     now = datetime.now(UTC)
-    if ledger.acquire_lease(holder, now, now + LEASE) is None:
+    if leases.acquire(owner, now, now + LEASE) is None:
         raise DispatcherAtWork(
             "a dispatcher is at work, or was killed and its lease has not run out. Nothing was "
             "written. Switch the heartbeat off, wait until it ends, 16 minutes at most, and repeat"

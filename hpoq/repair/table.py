@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.aws.clients import code
-from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.errors import HpoqError, Unreadable
 from hpo_dispatcher.contract.ledger_items import (
     ACTIVE,
     BLOCKED,
     LEASE_KEY,
-    active_from,
-    active_item,
     blocked_from,
     blocked_item,
     entry_from,
     entry_item,
     from_wire,
+    running_from,
+    running_item,
     to_wire,
 )
-from hpoq.repair.decision import Key, Kind, Repair
+from hpoq.repair.decision import Kind, Repair
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -64,7 +64,7 @@ def read_rows(dynamodb: DynamoDBClient, table: str) -> Rows:
 def _take(item: dict[str, Any], rows: Rows) -> None:
     try:
         if item["team"] == ACTIVE:
-            rows.active.add(active_from(item).tuning_job_name)
+            rows.active.add(running_from(item).tuning_job_name)
         elif item["team"] == BLOCKED:
             waiting = blocked_from(item)
             rows.blocked.add((waiting.team, waiting.request_id))
@@ -76,13 +76,13 @@ def _take(item: dict[str, Any], rows: Rows) -> None:
         rows.untouchable[key] = str(error)
 
 
-def write(dynamodb: DynamoDBClient, table: str, repair: Repair, holder: str, now: datetime) -> None:
+def write(dynamodb: DynamoDBClient, table: str, repair: Repair, owner: str, now: datetime) -> None:
     """Make one repair: the entry and its rows in one transaction, under the lease.
 
     Raises:
         NotRepaired: the entry has changed since it was read, or the lease was lost.
     """
-    writes = [_lease(holder), *(_entry_writes(repair, now) if repair.entry else [_gone(repair)])]
+    writes = [_lease(owner), *(_entry_writes(repair, now) if repair.entry else [_gone(repair)])]
     items: Any = [
         {kind: {"TableName": table, **fields} for kind, fields in write.items()} for write in writes
     ]
@@ -97,12 +97,12 @@ def write(dynamodb: DynamoDBClient, table: str, repair: Repair, holder: str, now
         ) from None
 
 
-def _lease(holder: str) -> dict[str, Any]:
+def _lease(owner: str) -> dict[str, Any]:
     return {
         "ConditionCheck": {
             "Key": to_wire(LEASE_KEY),
-            "ConditionExpression": "holder = :holder",
-            "ExpressionAttributeValues": to_wire({":holder": holder}),
+            "ConditionExpression": "holder = :owner",
+            "ExpressionAttributeValues": to_wire({":owner": owner}),
         }
     }
 
@@ -118,7 +118,7 @@ def _entry_writes(repair: Repair, now: datetime) -> list[dict[str, Any]]:
     waiting = to_wire({"team": BLOCKED, "id": "/".join(entry.key)})
     writes = [] if repair.kind is Kind.ROWS else [_update(entry, repair.was, now)]
     if entry.status.active:
-        held = active_item(entry, entry.started_at or now) | {"status": str(entry.status)}
+        held = running_item(entry, entry.started_at or now) | {"status": str(entry.status)}
         writes.append({"Put": {"Item": to_wire(held)}})
     else:
         writes.append({"Delete": {"Key": capacity}})

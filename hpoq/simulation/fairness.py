@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 from hpo_dispatcher.scheduling.snapshot import SLOTS
-from hpoq.simulation.in_memory_ports import MemoryLedger, MemoryQueues
+from hpoq.simulation.in_memory_ports import MemoryQueues, MemoryRequests
 from hpoq.simulation.sagemaker import SimulatedSageMaker
 from hpoq.simulation.workload import Workload
 
@@ -24,13 +24,13 @@ class Shares:
     def __init__(
         self,
         workload: Workload,
-        ledger: MemoryLedger,
+        requests: MemoryRequests,
         queues: MemoryQueues,
         sagemaker: SimulatedSageMaker,
     ) -> None:
         self._limits = {SLOTS: workload.slots, **workload.instances}
         self._weights = {team: of.get("weight", 1.0) for team, of in workload.teams.items()}
-        self._ledger, self._queues, self._sagemaker = ledger, queues, sagemaker
+        self._requests, self._queues, self._sagemaker = requests, queues, sagemaker
         self._backlogged = 0.0  # seconds
         self._used: defaultdict[str, float] = defaultdict(float)  # resource -> amount x seconds
         self._short: defaultdict[str, float] = defaultdict(float)  # team -> share x seconds
@@ -38,7 +38,7 @@ class Shares:
 
     def pass_for(self, seconds: float) -> None:
         """Add a time in which nothing changes to the integrals."""
-        if seconds <= 0 or not (self._queues.waiting() or self._ledger.queued()):
+        if seconds <= 0 or not (self._queues.waiting() or self._requests.queued()):
             return
         self._backlogged += seconds
         self._used[SLOTS] += seconds * len(self._sagemaker.running)
@@ -80,7 +80,7 @@ class Shares:
 
     def _wanted(self, team: str) -> Counter[str]:
         wanted: Counter[str] = Counter()
-        for entry in self._ledger.first_in_line(team, MAX_COUNTED):
+        for entry in self._requests.first_in_line(team, MAX_COUNTED):
             wanted.update({SLOTS: 1, **entry.instances})
         return wanted
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from hpo_dispatcher.contract.entry import ActiveJob, Blocked, Entry, Status
+from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Key, RunningEntry, Status
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.ports import (
     Added,
@@ -18,11 +18,10 @@ from hpo_dispatcher.ports import (
     Envelope,
     Lease,
     LeaseLost,
-    MakesRoom,
+    Preemption,
     StateChange,
 )
 
-Key = tuple[str, str]
 Clock = Callable[[], datetime]
 BATCH = 10
 
@@ -85,53 +84,79 @@ class MemoryQueues:
             self.dead_letters.append((team, body, error))
 
 
-class MemoryLedger:
-    """``Ledger``; lines are kept sorted, so a head costs the same in any backlog."""
+class MemoryLeases:
+    """``Leases`` in memory."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.RLock()
-        self.entries: dict[Key, Entry] = {}
-        self._lines: dict[str, list[tuple[str, str]]] = {}  # team -> sorted (position, id)
-        self._active: dict[str, ActiveJob] = {}
-        self._blocked: dict[Key, Blocked] = {}
-        self._documents: dict[str, str] = {}
-        self._spent: dict[str, Counter[str]] = {}  # month -> team -> instance-seconds
-        self._holder: tuple[str, datetime] | None = None
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.owner: str | None = None
+        self._until: datetime | None = None
         self._last_cycle: datetime | None = None
         self._asked_at: datetime | None = None
         self.calls: Counter[str] = Counter()
 
-    # The lease
-
-    def acquire_lease(self, holder: str, now: datetime, until: datetime) -> Lease | None:
-        """See ``Ledger``."""
-        with self._called("UpdateItem"):
-            if self._holder and self._holder[0] != holder and self._holder[1] >= now:
+    def acquire(self, owner: str, now: datetime, until: datetime) -> Lease | None:
+        """See ``Leases``."""
+        with self._called():
+            if self.owner and self.owner != owner and self._until and self._until >= now:
                 return None
-            self._holder = holder, until
-            return Lease(holder=holder, until=until, last_cycle=self._last_cycle)
+            self.owner, self._until = owner, until
+            return Lease(owner=owner, until=until, last_cycle=self._last_cycle)
 
-    def release_lease(self, holder: str, cycle_began: datetime | None) -> bool:
-        """See ``Ledger``."""
-        with self._called("UpdateItem"):
-            if self._holder is None or self._holder[0] != holder:
+    def release(self, owner: str, last_cycle: datetime | None) -> bool:
+        """See ``Leases``."""
+        with self._called():
+            if self.owner != owner:
                 return False
-            self._holder = None
-            if cycle_began is None:
+            self.owner = None
+            if last_cycle is None:
                 return False
-            self._last_cycle = cycle_began
-            return bool(self._asked_at and self._asked_at > cycle_began)
+            self._last_cycle = last_cycle
+            return bool(self._asked_at and self._asked_at > last_cycle)
 
     def ask_for_cycle(self, now: datetime) -> None:
-        """See ``Ledger``."""
-        with self._called("UpdateItem"):
+        """See ``Leases``."""
+        with self._called():
             self._asked_at = now
 
-    # Entries
+    def _called(self) -> threading.Lock:
+        self.calls["dynamodb:UpdateItem"] += 1
+        return self._lock
+
+
+class MemoryDocuments:
+    """``Documents`` in memory."""
+
+    def __init__(self) -> None:
+        self._documents: dict[str, str] = {}
+        self.calls: Counter[str] = Counter()
+
+    def get(self, name: str) -> str | None:
+        """See ``Documents``."""
+        self.calls["dynamodb:GetItem"] += 1
+        return self._documents.get(name)
+
+    def put(self, name: str, content: str) -> None:
+        """See ``Documents``."""
+        self.calls["dynamodb:PutItem"] += 1
+        self._documents[name] = content
+
+
+class MemoryRequests:
+    """``Requests`` in memory; queues are kept sorted, so a head costs the same in any backlog."""
+
+    def __init__(self, leases: MemoryLeases) -> None:
+        self._leases = leases
+        self._lock = threading.RLock()
+        self.entries: dict[Key, Entry] = {}
+        self._lines: dict[str, list[tuple[str, str]]] = {}  # team -> sorted (position, id)
+        self._active: dict[str, RunningEntry] = {}
+        self._blocked: dict[Key, BlockedEntry] = {}
+        self._spent: dict[str, Counter[str]] = {}  # month -> team -> instance-seconds
+        self.calls: Counter[str] = Counter()
 
     def add(self, entries: Sequence[Entry]) -> Sequence[Added]:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         with self._called("TransactWriteItems"):
             return [self._add(entry) for entry in entries]
 
@@ -140,7 +165,7 @@ class MemoryLedger:
         if there is None or there.status is Status.REJECTED:
             self.entries[entry.key] = entry
             if entry.blocked and entry.request:
-                self._blocked[entry.key] = Blocked(
+                self._blocked[entry.key] = BlockedEntry(
                     team=entry.team,
                     request_id=entry.request_id,
                     after=entry.request.after,
@@ -183,42 +208,42 @@ class MemoryLedger:
         return [self.entries[team, each] for _, each in self._lines.get(team, [])[:count]]
 
     def get(self, team: str, request_id: str) -> Entry | None:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         with self._called("GetItem"):
             return self.entries.get((team, request_id))
 
     def get_all(self, keys: Sequence[Key]) -> Mapping[Key, Entry]:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         with self._called("BatchGetItem"):
             return {key: self.entries[key] for key in keys if key in self.entries}
 
     def heads(self, team: str, count: int) -> Sequence[Entry]:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         with self._called("Query"):
             line = self._lines.get(team, [])[:count]
             return [self.entries[team, request_id] for _, request_id in line]
 
     def backlog(self, team: str) -> Backlog:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         with self._called("Query"):
             line = self._lines.get(team, [])
             accepted = [self.entries[team, request_id].accepted_at for _, request_id in line]
             return Backlog(count=len(accepted), oldest=min(accepted, default=None))
 
-    def active(self) -> Sequence[ActiveJob]:
-        """See ``Ledger``."""
+    def running(self) -> Sequence[RunningEntry]:
+        """See ``Requests``."""
         with self._called("Query"):
             return list(self._active.values())
 
-    def blocked(self) -> Sequence[Blocked]:
-        """See ``Ledger``."""
+    def blocked(self) -> Sequence[BlockedEntry]:
+        """See ``Requests``."""
         with self._called("Query"):
             return list(self._blocked.values())
 
-    def start(self, entries: Sequence[Entry], holder: str, at: datetime) -> Sequence[Key]:
-        """See ``Ledger``."""
+    def start(self, entries: Sequence[Entry], owner: str, at: datetime) -> Sequence[Key]:
+        """See ``Requests``."""
         with self._called("TransactWriteItems"):
-            if self._holder is None or self._holder[0] != holder:
+            if self._leases.owner != owner:
                 raise LeaseLost("another dispatcher has taken over")
             return [entry.key for entry in entries if self._start(entry.key, at)]
 
@@ -231,7 +256,7 @@ class MemoryLedger:
         self.entries[key] = replace(
             entry, status=Status.IN_PROGRESS, started_at=at, tuning_job_name=name, reason=""
         )
-        self._active[name] = ActiveJob(
+        self._active[name] = RunningEntry(
             tuning_job_name=name,
             team=key[0],
             request_id=key[1],
@@ -248,7 +273,7 @@ class MemoryLedger:
         return True
 
     def requeue(self, entry: Entry, reason: str) -> bool:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         name = entry.job_name
         with self._called("TransactWriteItems"):
             there = self.entries.get(entry.key)
@@ -265,41 +290,41 @@ class MemoryLedger:
             self._join(queued)
             return True
 
-    def stopping(self, entry: Entry) -> bool:
-        """See ``Ledger``."""
+    def stop(self, entry: Entry) -> bool:
+        """See ``Requests``."""
         with self._called("TransactWriteItems"):
             return self._stop(entry.key, entry.job_name, None, 0)
 
-    def make_room(self, jobs: Sequence[MakesRoom], holder: str) -> Sequence[Key]:
-        """See ``Ledger``."""
+    def preempt(self, jobs: Sequence[Preemption], owner: str) -> Sequence[Key]:
+        """See ``Requests``."""
         with self._called("TransactWriteItems"):
-            if self._holder is None or self._holder[0] != holder:
+            if self._leases.owner != owner:
                 raise LeaseLost("another dispatcher has taken over")
             return [
                 job.key
                 for job in jobs
-                if self._stop(job.key, job.tuning_job_name, job.room_for, job.stopped)
+                if self._stop(job.key, job.tuning_job_name, job.preempted_for, job.already_stopped)
             ]
 
     def _stop(self, key: Key, name: str, room_for: Key | None, stopped: int) -> bool:
         entry = self.entries.get(key)
         if entry is None or entry.tuning_job_name != name or name not in self._active:
             return False
-        if entry.status is not Status.IN_PROGRESS and not entry.stopped_for:
+        if entry.status is not Status.IN_PROGRESS and not entry.preempted_for:
             return False
         self.entries[key] = replace(
-            entry, status=Status.STOPPING, stopped_for=room_for, stopped_before=stopped
+            entry, status=Status.STOPPING, preempted_for=room_for, already_stopped=stopped
         )
         self._active[name] = replace(
             self._active[name],
             status=Status.STOPPING,
-            stopped_for=room_for,
-            stopped_before=stopped,
+            preempted_for=room_for,
+            already_stopped=stopped,
         )
         return True
 
     def finish(self, endings: Sequence[Ending]) -> Sequence[Key]:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         with self._called("TransactWriteItems"):
             return [ending.key for ending in endings if self._finish(ending)]
 
@@ -309,7 +334,7 @@ class MemoryLedger:
             return False
         if ending.tuning_job_name:
             same = entry.tuning_job_name == ending.tuning_job_name
-            if not same or bool(entry.stopped_for) is not ending.made_room:
+            if not same or bool(entry.preempted_for) is not ending.preempted:
                 return False
         if entry.status is Status.QUEUED:
             self._leave(entry)
@@ -318,9 +343,9 @@ class MemoryLedger:
         if ending.spent:
             spent = self._spent.setdefault(ending.spent.month, Counter())
             spent[ending.spent.team] += ending.spent.instance_seconds
-        if ending.goes_on:
-            self.entries[entry.key] = ending.goes_on
-            self._join(ending.goes_on)
+        if ending.resumes_as:
+            self.entries[entry.key] = ending.resumes_as
+            self._join(ending.resumes_as)
             return True
         self.entries[entry.key] = replace(
             entry,
@@ -331,13 +356,13 @@ class MemoryLedger:
             best=ending.best,
             blocked=False,
             on_hold=False,
-            stopped_for=None,
-            stopped_before=0,
+            preempted_for=None,
+            already_stopped=0,
         )
         return True
 
     def unblock(self, team: str, request_id: str) -> bool:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         with self._called("TransactWriteItems"):
             freed = self._back(team, request_id, "blocked")
             if freed:
@@ -345,9 +370,9 @@ class MemoryLedger:
             return bool(freed)
 
     def release(self, team: str, request_id: str) -> Entry | None:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         with self._called("TransactWriteItems"):
-            return self._back(team, request_id, "held")
+            return self._back(team, request_id, "on_hold")
 
     def _back(self, team: str, request_id: str, mark: str) -> Entry | None:
         entry = self.entries.get((team, request_id))
@@ -356,14 +381,14 @@ class MemoryLedger:
         if not (entry.blocked if mark == "blocked" else entry.on_hold):
             return None
         blocked = entry.blocked and mark != "blocked"
-        on_hold = entry.on_hold and mark != "held"
+        on_hold = entry.on_hold and mark != "on_hold"
         self.entries[entry.key] = replace(entry, reason="", blocked=blocked, on_hold=on_hold)
         if not (blocked or on_hold):
             self._join(entry)
         return entry
 
     def hold(self, team: str, request_id: str) -> Entry | None:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         with self._called("TransactWriteItems"):
             entry = self.entries.get((team, request_id))
             if entry is None or entry.status is not Status.QUEUED:
@@ -374,7 +399,7 @@ class MemoryLedger:
             return entry
 
     def set_priority(self, team: str, request_id: str, priority: int) -> Entry | None:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         with self._called("TransactWriteItems"):
             entry = self.entries.get((team, request_id))
             if entry is None or entry.status is not Status.QUEUED:
@@ -387,25 +412,13 @@ class MemoryLedger:
             return entry
 
     def spent(self, month: str) -> Mapping[str, int]:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         with self._called("Query"):
             return dict(self._spent.get(month, {}))
 
     def unreadable(self) -> Sequence[str]:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         return ()
-
-    # Documents
-
-    def document(self, name: str) -> str | None:
-        """See ``Ledger``."""
-        with self._called("GetItem"):
-            return self._documents.get(name)
-
-    def put_document(self, name: str, content: str) -> None:
-        """See ``Ledger``."""
-        with self._called("PutItem"):
-            self._documents[name] = content
 
     def _called(self, operation: str) -> threading.RLock:
         self.calls[f"dynamodb:{operation}"] += 1

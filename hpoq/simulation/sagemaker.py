@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hpo_dispatcher.aws.sagemaker import PAGE, SEARCHED_AT_ONCE
-from hpo_dispatcher.contract.entry import BestTrainingJob, Status
+from hpo_dispatcher.contract.entry import BestTrainingJob, Key, Status
 from hpo_dispatcher.contract.names import TAG_REQUEST_ID, TAG_TEAM
 from hpo_dispatcher.ports import (
     AlreadyOurs,
@@ -26,8 +26,6 @@ from hpo_dispatcher.tuning_job.build import instances_of
 
 COUNTED_LISTS = 2  # one list per status that holds capacity
 STOPPING_TAKES = timedelta(minutes=1)
-
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)

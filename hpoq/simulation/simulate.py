@@ -15,7 +15,13 @@ from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
 from hpoq.simulation.deployment import simulated_builder
 from hpoq.simulation.fairness import Shares
-from hpoq.simulation.in_memory_ports import MemoryEvents, MemoryLedger, MemoryQueues
+from hpoq.simulation.in_memory_ports import (
+    MemoryDocuments,
+    MemoryEvents,
+    MemoryLeases,
+    MemoryQueues,
+    MemoryRequests,
+)
 from hpoq.simulation.result import Moment, SimulationResult, percentiles
 from hpoq.simulation.sagemaker import SimulatedRun, SimulatedSageMaker
 from hpoq.simulation.workload import Arrival, Workload, message
@@ -105,7 +111,8 @@ class Simulation:
             for a in workload.arrivals
         }
         self.queues = MemoryQueues(self.clock)
-        self.ledger = MemoryLedger(self.clock)
+        self.leases, self.documents = MemoryLeases(), MemoryDocuments()
+        self.requests = MemoryRequests(self.leases)
         self.events = MemoryEvents()
         self.sagemaker = SimulatedSageMaker(
             self.clock,
@@ -116,7 +123,7 @@ class Simulation:
             search_delay=timedelta(seconds=conditions.search_delay),
         )
         self.dispatcher = self._dispatcher()
-        self._shares = Shares(workload, self.ledger, self.queues, self.sagemaker)
+        self._shares = Shares(workload, self.requests, self.queues, self.sagemaker)
         self._accounted = self.clock.now
         self._cycles = 0
         self._ends: list[float] = []
@@ -165,7 +172,7 @@ class Simulation:
 
     def _unsettled(self) -> bool:
         """Return whether a request is queued or an end is not recorded."""
-        return bool(self.queues.waiting() or self.ledger.unended())
+        return bool(self.queues.waiting() or self.requests.unended())
 
     def _pass_until(self, moment: datetime) -> None:
         """Advance the clock, and account for the time since the last call."""
@@ -186,7 +193,7 @@ class Simulation:
         self._pass_until(self.clock.now)
         if self._moments is not None:
             running = Counter(job.key[0] for job in self.sagemaker.running.values() if job.key)
-            queued = {team: self.ledger.in_line(team) for team in self.workload.teams}
+            queued = {team: self.requests.in_line(team) for team in self.workload.teams}
             hours = self.clock.seconds() / 3600
             self._moments.append(Moment(hours=hours, running=dict(running), queued=queued))
 
@@ -194,7 +201,9 @@ class Simulation:
         return Dispatcher(
             builder=simulated_builder(self.workload),
             queues=self.queues,
-            ledger=self.ledger,
+            leases=self.leases,
+            documents=self.documents,
+            requests=self.requests,
             tuning=self.sagemaker,
             events=self.events,
             quotas=_FixedQuotas(self.workload.instances),
@@ -205,14 +214,15 @@ class Simulation:
     def _duplicated(self) -> int:
         """Count tuning jobs beyond one per request and one per preemption."""
         jobs = [job.key for job in self.sagemaker.ended.values() if job.key]
-        stops = sum(len(self.ledger.entries[key].earlier) for key in set(jobs))
+        stops = sum(len(self.requests.entries[key].earlier) for key in set(jobs))
         return len(jobs) - len(set(jobs)) - stops
 
     def _report(self) -> SimulationResult:
-        entries = self.ledger.entries.values()
+        entries = self.requests.entries.values()
         started = [entry for entry in entries if entry.started_at]
         calls: Counter[str] = Counter()
-        for port in (self.queues, self.ledger, self.sagemaker, self.events):
+        ledger = (self.leases, self.documents, self.requests)
+        for port in (self.queues, *ledger, self.sagemaker, self.events):
             calls.update(port.calls)
         sagemaker = sum(count for name, count in calls.items() if name.startswith("sagemaker:"))
         jobs = max(1, len(started))
@@ -228,7 +238,7 @@ class Simulation:
             failed=sum(entry.status is Status.FAILED for entry in entries),
             cancelled=sum(entry.status is Status.CANCELLED for entry in entries),
             lost=sum(
-                (a.team, a.request_id) not in self.ledger.entries for a in self.workload.arrivals
+                (a.team, a.request_id) not in self.requests.entries for a in self.workload.arrivals
             ),
             duplicated=self._duplicated(),
             peak=self.sagemaker.peak,

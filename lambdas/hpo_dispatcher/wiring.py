@@ -14,9 +14,12 @@ from aws_lambda_powertools import Logger, Metrics
 
 from hpo_dispatcher.aws.call_counter import CallCounter
 from hpo_dispatcher.aws.clients import CONFIG, UNCHECKED, BotocoreClients, Clients
+from hpo_dispatcher.aws.documents import DynamoDBDocuments
+from hpo_dispatcher.aws.dynamodb_table import Table
 from hpo_dispatcher.aws.eventbridge import EventBridge
 from hpo_dispatcher.aws.images import SdkImages
-from hpo_dispatcher.aws.ledger import DynamoDBLedger
+from hpo_dispatcher.aws.lease import DynamoDBLeases
+from hpo_dispatcher.aws.ledger import DynamoDBRequests
 from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.aws.service_quotas import ServiceQuotas
 from hpo_dispatcher.aws.sqs import SqsQueues
@@ -87,13 +90,13 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
     clients = clients or BotocoreClients(environment.region)
     calls = CallCounter()
     calls.listen(clients.events)
-    dynamodb = clients.client("dynamodb", config=UNCHECKED)
-    ledger = DynamoDBLedger(dynamodb, environment.ledger_table)
+    table = Table(clients.client("dynamodb", config=UNCHECKED), environment.ledger_table)
+    documents, requests = DynamoDBDocuments(table), DynamoDBRequests(table)
     builder = JobBuilder(
         deployment=deployment,
         environment=environment,
         templates=templates,
-        images=SdkImages(environment.region, ledger),
+        images=SdkImages(environment.region, documents),
     )
     redact(logger, builder.redactor)
     queues = LoggedQueues(
@@ -106,7 +109,7 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
     telemetry = Telemetry(
         log=logger,
         gauge=EmfGauge(metrics, SERVICE),
-        ledger=ledger,
+        requests=requests,
         queues=queues,
         tuning=tuning,
         calls=calls,
@@ -117,10 +120,14 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
     dispatcher = Dispatcher(
         builder=builder,
         queues=queues,
-        ledger=ledger,
+        leases=DynamoDBLeases(table),
+        documents=documents,
+        requests=requests,
         tuning=tuning,
         events=LoggedEvents(events=bus, log=logger),
-        quotas=ServiceQuotas(lambda: clients.client("service-quotas", config=CONFIG), ledger, _now),
+        quotas=ServiceQuotas(
+            lambda: clients.client("service-quotas", config=CONFIG), documents, _now
+        ),
         clock=_now,
         bucket=TokenBucket(
             rate=limits.creates_per_second,
@@ -147,8 +154,8 @@ def publish_settings(dispatcher: Dispatcher) -> None:
         "templates": {name: each.model_dump(mode="json") for name, each in templates.items()},
     }
     content = json.dumps(settings, sort_keys=True)
-    if dispatcher.ledger.document(SETTINGS_DOCUMENT) != content:
-        dispatcher.ledger.put_document(SETTINGS_DOCUMENT, content)
+    if dispatcher.documents.get(SETTINGS_DOCUMENT) != content:
+        dispatcher.documents.put(SETTINGS_DOCUMENT, content)
 
 
 def _now() -> datetime:

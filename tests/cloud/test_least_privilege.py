@@ -140,7 +140,7 @@ def test_a_dispatcher_uses_every_granted_action_and_needs_no_other(
 
     def ended() -> bool:
         cycle(dispatcher)
-        entry = dispatcher.ledger.get("fraud", f"{name}-a")
+        entry = dispatcher.requests.get("fraud", f"{name}-a")
         return entry is not None and entry.status.ended
 
     assert wait_until(ended, 60, step=1)
@@ -172,7 +172,7 @@ def _stop(sagemaker: Any, name: str) -> None:
 
 
 def _status(dispatcher: Dispatcher, request_id: str) -> Status:
-    entry = dispatcher.ledger.get("fraud", request_id)
+    entry = dispatcher.requests.get("fraud", request_id)
     assert entry is not None
     return entry.status
 

@@ -39,14 +39,20 @@ PREEMPTIBLE = {"a": {"preemptible": True}, "b": {"preemptible": True, "guarantee
 IDS = [f"r{number}" for number in range(8)]
 TIMEOUT = 300.0  # of an invocation, seconds
 # Calls at which a dispatcher may be left standing, or fail; where it hurts most, most often.
-INTAKE = ("receive", "add", "delete", "reject", "get", "stopping", "hold", "release", "unblock")
-STARTING = (
-    "active", "in_progress", "search_ended", "describe", "instances", "heads", "start", "create",
-    "create",
+INTAKE = (
+    "queues.receive", "requests.add", "queues.delete", "queues.reject", "requests.get",
+    "requests.stop", "requests.hold", "requests.release", "requests.unblock",
 )  # fmt: skip
-ENDING = ("requeue", "make_room", "stop", "finish", "put_document", "release_lease", "the end")
+STARTING = (
+    "requests.running", "tuning.in_progress", "tuning.search_ended", "tuning.describe",
+    "tuning.instances", "requests.heads", "requests.start", "tuning.create", "tuning.create",
+)  # fmt: skip
+ENDING = (
+    "requests.requeue", "requests.preempt", "tuning.stop", "requests.finish", "documents.put",
+    "leases.release", "the end",
+)  # fmt: skip
 ENDS = (Status.COMPLETED, Status.FAILED, Status.STOPPED)
-STALE = ("heads", "in_progress")
+STALE = ("requests.heads", "tuning.in_progress")
 RECENT = 12  # calls that a stale read may lag behind
 
 Key = tuple[str, str]
@@ -89,7 +95,7 @@ class World:
         self.account = Simulation(workload)
         self.account.sagemaker.run_of = lambda key: SimulatedRun(seconds=600, fails=key[1] == "r4")
         self.account.sagemaker.search_delay = timedelta(seconds=60)  # a moment of the machine
-        self.clock, self.ledger = self.account.clock, self.account.ledger
+        self.clock, self.requests = self.account.clock, self.account.requests
         self.queues, self.sagemaker = self.account.queues, self.account.sagemaker
         self.sent: list[Envelope] = []
         self.overlapped = False  # two cycles have been at work at once
@@ -117,10 +123,10 @@ class World:
     def stale(self, call: str, lag: int, *args: Any) -> Any:
         """What an index or a list shows that lags some calls behind."""
         if len(self._recent) < lag:
-            real = {"heads": self.ledger.heads, "in_progress": self.sagemaker.in_progress}[call]
-            return real(*args)
+            reads = {STALE[0]: self.requests.heads, STALE[1]: self.sagemaker.in_progress}
+            return reads[call](*args)
         lines, listed = self._recent[-lag]
-        return listed if call == "in_progress" else lines[args[0]][: args[1]]
+        return listed if call == "tuning.in_progress" else lines[args[0]][: args[1]]
 
     def no_capacity(self, api_request: Any) -> Creation:
         """As SageMaker answers that counts jobs we cannot see."""
@@ -130,21 +136,21 @@ class World:
 
     def called(self, by: Invocation, call: str, args: Sequence[Any], answer: Any) -> None:
         """A call took effect."""
-        if call == "in_progress":
+        if call == "tuning.in_progress":
             by.listed = {job.name for job in answer}
-        if call == "start":
+        if call == "requests.start":
             self._limits_hold(by)
         self._all_is_accounted_for()
         self._each_request_is_one_tuning_job_and_one_for_each_stop()
         self._nothing_that_ended_is_run_again()
         self._changes_are_legal()
         self._books_agree()
-        lines = {team: list(self.ledger.heads(team, 99)) for team in TEAMS}
+        lines = {team: list(self.requests.heads(team, 99)) for team in TEAMS}
         self._recent.append((lines, list(self.sagemaker.in_progress())))
 
     def _limits_hold(self, by: Invocation) -> None:
         """What is promised, and what it could know of others, is within the limits."""
-        active = {job.tuning_job_name: job for job in self.ledger.active()}
+        active = {job.tuning_job_name: job for job in self.requests.running()}
         promised = [job for name, job in active.items() if name not in self.sagemaker.ended]
         others = [
             job
@@ -164,7 +170,7 @@ class World:
             if each.message_id in waiting or (each.team, each.body) in letters:
                 continue
             key = self._wanted.get(each.message_id)
-            assert key is None or key in self.ledger.entries, f"lost: {each}"
+            assert key is None or key in self.requests.entries, f"lost: {each}"
 
     def _each_request_is_one_tuning_job_and_one_for_each_stop(self) -> None:
         jobs = self.sagemaker.running | self.sagemaker.ended
@@ -172,7 +178,7 @@ class World:
         for name, job in jobs.items():
             if job.key is None:
                 continue
-            entry = self.ledger.entries[job.key]
+            entry = self.requests.entries[job.key]
             if any(name == each.tuning_job_name for each in entry.earlier):
                 assert name in self.sagemaker.ended, "goes on while it still runs"
                 continue
@@ -189,10 +195,10 @@ class World:
                 ended = job.name in self.sagemaker.ended
                 runs[job.key] += job.counters.get("Completed", 0) if ended else job.training_jobs
         for key, count in runs.items():
-            assert count <= self.ledger.entries[key].max_training_jobs, "runs again"
+            assert count <= self.requests.entries[key].max_training_jobs, "runs again"
 
     def _changes_are_legal(self) -> None:
-        for key, entry in self.ledger.entries.items():
+        for key, entry in self.requests.entries.items():
             was = self._before.get(key)
             if was and was.status is not entry.status:
                 legal = set(LEGAL.get(was.status, ()))
@@ -207,23 +213,23 @@ class World:
             if ended and not entry.earlier:
                 job = self.sagemaker.ended[tuning_job_name(*key)]
                 assert job.status is entry.status
-        assert self._before.keys() <= self.ledger.entries.keys()
-        self._before = dict(self.ledger.entries)
+        assert self._before.keys() <= self.requests.entries.keys()
+        self._before = dict(self.requests.entries)
 
     def _parents_ended(self, entry: Entry) -> bool:
         parents = entry.request.after if entry.request else ()
-        return all(self.ledger.entries[entry.team, each].status.ended for each in parents)
+        return all(self.requests.entries[entry.team, each].status.ended for each in parents)
 
     def _books_agree(self) -> None:
         """Who is queued is in line, or kept out of it for a reason; who is active is counted."""
-        entries = self.ledger.entries
-        in_line = {(team, id_) for team, line in self.ledger._lines.items() for _, id_ in line}
+        entries = self.requests.entries
+        in_line = {(team, id_) for team, line in self.requests._lines.items() for _, id_ in line}
         assert in_line == {
             key
             for key, entry in entries.items()
             if entry.status is Status.QUEUED and not (entry.on_hold or entry.blocked)
         }
-        active = {(job.team, job.request_id) for job in self.ledger.active()}
+        active = {(job.team, job.request_id) for job in self.requests.running()}
         assert active == {key for key, entry in entries.items() if entry.status.active}
 
 
@@ -367,14 +373,14 @@ class Cycles(RuleBasedStateMachine):
         if not invocation.next_call:
             del self.invocations[number]
 
-    def _invocation(self, holder: str, asked_at: datetime | None) -> Invocation:
+    def _invocation(self, owner: str, asked_at: datetime | None) -> Invocation:
         clock, until = self.world.clock, self.world.clock.now + timedelta(seconds=TIMEOUT)
 
         def remaining() -> float:
             return (until - clock.now).total_seconds()
 
         deadline = Deadline(remaining=remaining, total=TIMEOUT)
-        dispatcher = replace(self.world.account.dispatcher, holder=holder)
+        dispatcher = replace(self.world.account.dispatcher, owner=owner)
         return Invocation(dispatcher, deadline, asked_at, self.world.called)
 
     @precondition(lambda self: self.invocations)
@@ -392,12 +398,12 @@ class Cycles(RuleBasedStateMachine):
     def the_lease_is_lost_at_work(self, number: int, until: str, the_others: str, how: str) -> None:
         """Clocks differ, or somebody deletes the row: two are at work at once."""
         self._goes_on(number, None, until, "well", 0)
-        self.world.ledger._holder = None
+        self.world.account.leases.owner = None
         self.world.overlapped = True
         self._goes_on(1 - number, None, the_others, how, 0)
 
     def _fate(self, how: str, call: str) -> Fate:
-        if how == "no capacity" and call == "create":
+        if how == "no capacity" and call == "tuning.create":
             return Fate(instead=self.world.no_capacity)
         if how in ("well", "no capacity"):
             return WELL
@@ -430,20 +436,20 @@ class Cycles(RuleBasedStateMachine):
                 world.send(team, {"action": "release", "request_id": request_id})
             world.send(team, {"action": "release"})
         self._clean_cycles()
-        left = [entry for entry in world.ledger.entries.values() if not entry.status.ended]
+        left = [entry for entry in world.requests.entries.values() if not entry.status.ended]
         for entry in left:
             assert entry.status is Status.QUEUED, entry
             assert not entry.on_hold
             assert entry.blocked or entry.instances[M5] > QUOTA, f"could have run: {entry}"
             world.send(entry.team, {"action": "cancel", "request_id": entry.request_id})
         self._clean_cycles()
-        assert all(entry.status.ended for entry in world.ledger.entries.values())
+        assert all(entry.status.ended for entry in world.requests.entries.values())
         assert world.queues.waiting() == 0
         assert not world.sagemaker.running
 
     def _clean_cycles(self, most: int = 60) -> None:
         for number in range(most):
-            if number > 2 and not (self.world.ledger.unended() or self.world.queues.waiting()):
+            if number > 2 and not (self.world.requests.unended() or self.world.queues.waiting()):
                 break
             self.world.queues.reappear()
             self.world.clock.now += timedelta(seconds=1200)

@@ -38,28 +38,28 @@ ROWS: list[Row] = [
         ("queues.receive", "sqs", "GetQueueUrl ReceiveMessage"),
         ("queues.delete", "sqs", "DeleteMessageBatch"),
         ("queues.reject", "sqs", "GetQueueUrl SendMessage"),
-        ("ledger.acquire_lease", "dynamodb", "UpdateItem"),
-        ("ledger.release_lease", "dynamodb", "UpdateItem"),
-        ("ledger.ask_for_cycle", "dynamodb", "UpdateItem"),
-        ("ledger.add", "dynamodb", "TransactWriteItems GetItem"),
-        ("ledger.get", "dynamodb", "GetItem"),
-        ("ledger.get_all", "dynamodb", "BatchGetItem"),
-        ("ledger.heads", "dynamodb", "Query"),
-        ("ledger.active", "dynamodb", "Query"),
-        ("ledger.backlog", "dynamodb", "Query"),
-        ("ledger.blocked", "dynamodb", "Query"),
-        ("ledger.unblock", "dynamodb", "GetItem TransactWriteItems"),
-        ("ledger.set_priority", "dynamodb", "GetItem TransactWriteItems"),
-        ("ledger.hold", "dynamodb", "GetItem TransactWriteItems"),
-        ("ledger.release", "dynamodb", "GetItem TransactWriteItems"),
-        ("ledger.start", "dynamodb", "TransactWriteItems"),
-        ("ledger.requeue", "dynamodb", "TransactWriteItems"),
-        ("ledger.stopping", "dynamodb", "TransactWriteItems"),
-        ("ledger.make_room", "dynamodb", "TransactWriteItems"),
-        ("ledger.finish", "dynamodb", "TransactWriteItems"),
-        ("ledger.spent", "dynamodb", "Query"),
-        ("ledger.document", "dynamodb", "GetItem"),
-        ("ledger.put_document", "dynamodb", "PutItem"),
+        ("leases.acquire", "dynamodb", "UpdateItem"),
+        ("leases.release", "dynamodb", "UpdateItem"),
+        ("leases.ask_for_cycle", "dynamodb", "UpdateItem"),
+        ("requests.add", "dynamodb", "TransactWriteItems GetItem"),
+        ("requests.get", "dynamodb", "GetItem"),
+        ("requests.get_all", "dynamodb", "BatchGetItem"),
+        ("requests.heads", "dynamodb", "Query"),
+        ("requests.running", "dynamodb", "Query"),
+        ("requests.backlog", "dynamodb", "Query"),
+        ("requests.blocked", "dynamodb", "Query"),
+        ("requests.unblock", "dynamodb", "GetItem TransactWriteItems"),
+        ("requests.set_priority", "dynamodb", "GetItem TransactWriteItems"),
+        ("requests.hold", "dynamodb", "GetItem TransactWriteItems"),
+        ("requests.release", "dynamodb", "GetItem TransactWriteItems"),
+        ("requests.start", "dynamodb", "TransactWriteItems"),
+        ("requests.requeue", "dynamodb", "TransactWriteItems"),
+        ("requests.stop", "dynamodb", "TransactWriteItems"),
+        ("requests.preempt", "dynamodb", "TransactWriteItems"),
+        ("requests.finish", "dynamodb", "TransactWriteItems"),
+        ("requests.spent", "dynamodb", "Query"),
+        ("documents.get", "dynamodb", "GetItem"),
+        ("documents.put", "dynamodb", "PutItem"),
         ("tuning.in_progress", "sagemaker", "ListHyperParameterTuningJobs"),
         ("tuning.describe", "sagemaker", "DescribeHyperParameterTuningJob"),
         ("tuning.search_ended", "sagemaker", "Search"),
@@ -77,10 +77,16 @@ ROWS: list[Row] = [
     ]
     for operation in operations.split()
 ]
-WITHOUT_CALLS = {"ledger.unreadable"}
+WITHOUT_CALLS = {"requests.unreadable"}
 PORTS = {
     "RequestQueues": "queues",
-    "Ledger": "ledger",
+    "Leases": "leases",
+    "Documents": "documents",
+    "Entries": "requests",
+    "QueuedRequests": "requests",
+    "RunningRequests": "requests",
+    "FinishedRequests": "requests",
+    "Requests": "requests",
     "TuningService": "tuning",
     "Quotas": "quotas",
     "Images": "images",
@@ -170,8 +176,8 @@ class Stage:
         """Build a dispatcher with telemetry, as the handler does."""
         wired = wiring.wire(os.environ, self.account.root, self.account.session)
         wiring.publish_settings(wired.dispatcher)
-        ledger: Any = Watched("ledger", wired.telemetry.ledger)
-        wired.telemetry.ledger = ledger
+        requests: Any = Watched("requests", wired.telemetry.requests)
+        wired.telemetry.requests = requests
         return watched(wired.dispatcher)
 
     def settle(self) -> dict[tuple[str, str], Entry]:
@@ -181,7 +187,7 @@ class Stage:
         entries: dict[tuple[str, str], Entry] = {}
         for _ in range(6):
             much_later(self.healthy)
-            entries = dict(self.healthy.ledger.get_all(list(EXPECTED)))
+            entries = dict(self.healthy.requests.get_all(list(EXPECTED)))
             if {key: entry.status for key, entry in entries.items()} == EXPECTED:
                 break
         return entries
@@ -216,7 +222,7 @@ def test_whichever_call_fails_no_request_is_lost_or_doubled_and_the_next_cycles_
     assert stage.account.waiting("fraud") == stage.account.waiting("vision") == 0
     assert {letter["body"] for letter in stage.account.dead_letters("vision")} == {"not JSON"}
     assert stage.account.dead_letters("fraud") == []
-    assert stage.healthy.ledger.active() == []
+    assert stage.healthy.requests.running() == []
     assert hits == [row], "the scene makes this call"
     MATRIX.setdefault(row, {})[fault] = "held"
 

@@ -24,13 +24,13 @@ def test_new_settings_in_the_middle_of_a_cycle_lose_nothing_double_nothing_and_t
     tuning: Any = KilledAt(account.sagemaker, "create", after=after, nth=4)
     with pytest.raises(Killed):
         replace(account.dispatcher, tuning=tuning).cycle(ample())
-    assert len(account.ledger.active()) == LIMIT, "promised, and not all of them created"
+    assert len(account.requests.running()) == LIMIT, "promised, and not all of them created"
 
     builder = account.dispatcher.builder
     limits = builder.deployment.limits.model_copy(update={"tuning_jobs": LATER})
     deployment = builder.deployment.model_copy(update={"limits": limits})
     builder = replace(builder, deployment=deployment)
-    account.dispatcher = replace(account.dispatcher, builder=builder, holder="after")
+    account.dispatcher = replace(account.dispatcher, builder=builder, owner="after")
     account.queues.reappear()
     account.clock.now += timedelta(minutes=16)  # a killed one's lease lasts 15
     account.dispatcher.cycle(ample())  # creates what was promised under the old settings

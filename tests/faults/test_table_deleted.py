@@ -71,8 +71,8 @@ def test_a_cycle_without_its_table_ends_with_a_one_line_error_and_resumes_from_t
     for _ in range(2):
         later(account)
 
-    ledger = account.dispatcher().ledger
-    entries = ledger.get_all(REQUESTS)
+    requests = account.dispatcher().requests
+    entries = requests.get_all(REQUESTS)
     assert {entry.status for entry in entries.values()} == {Status.COMPLETED}
     assert len(entries) == len(account.tuning_jobs()) == len(REQUESTS)
     assert account.waiting("fraud") == account.waiting("vision") == 0

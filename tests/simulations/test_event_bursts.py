@@ -33,7 +33,7 @@ class Burst:
     def heads(self, team: str, count: int) -> Sequence[Entry]:
         """In the middle of a cycle: time passes, and what is due comes."""
         self._let_come(self.account.clock.now + CYCLE)
-        return self.account.ledger.heads(team, count)
+        return self.account.requests.heads(team, count)
 
     def run(self) -> None:
         while self.ends:
@@ -50,9 +50,9 @@ class Burst:
     def _invoke(self, at: datetime) -> None:
         self._invoked += 1
         event = {"source": "aws.sagemaker", "time": at.replace(microsecond=0).isoformat()}
-        ledger: Any = _Ledger(self)
+        requests: Any = _Requests(self)
         dispatcher = replace(
-            self.account.dispatcher, ledger=ledger, holder=f"invocation-{self._invoked}"
+            self.account.dispatcher, requests=requests, owner=f"invocation-{self._invoked}"
         )
         before = self._calls()
         deadline = Deadline(remaining=lambda: 900.0, total=900.0)
@@ -63,18 +63,21 @@ class Burst:
 
     def _calls(self) -> int:
         account = self.account
-        ports = (account.queues, account.ledger, account.sagemaker, account.events)
+        ports = (
+            account.queues, account.leases, account.documents, account.requests,
+            account.sagemaker, account.events,
+        )  # fmt: skip
         return sum(port.calls.total() for port in ports)
 
 
-class _Ledger:
+class _Requests:
     def __init__(self, burst: Burst) -> None:
         self._burst = burst
 
     def __getattr__(self, name: str) -> Any:
-        if name == "active":  # each full cycle reads it once
+        if name == "running":  # each full cycle reads it once
             self._burst.full += 1
-        return getattr(self._burst if name == "heads" else self._burst.account.ledger, name)
+        return getattr(self._burst if name == "heads" else self._burst.account.requests, name)
 
 
 def test_two_hundred_ends_in_ten_seconds_cause_a_handful_of_cycles() -> None:
@@ -105,4 +108,4 @@ def test_two_hundred_ends_in_ten_seconds_cause_a_handful_of_cycles() -> None:
     assert sum(burst.skipped.values()) >= EVENTS - burst.full
     assert burst.calls_of_skipped <= 2
     assert account.sagemaker.calls["sagemaker:List"] - lists <= 6 * 4
-    assert account.ledger.unended() == 0, "the last end was seen, too"
+    assert account.requests.unended() == 0, "the last end was seen, too"

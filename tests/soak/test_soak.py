@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.errors import HpoqError
 from hpo_dispatcher.contract.settings import read_templates
 from hpo_dispatcher.cycle.pacing import Deadline
@@ -35,7 +35,7 @@ from tests.support import tiny_jobs as tiny
 from tests.support.deployed_stack import ROOT, Deployed, cloud
 from tests.support.faulty_dispatcher import KILLED
 from tests.support.job_spans import most_at_once, tuning_jobs
-from tests.support.soak_workload import TEAMS, Key, Sender
+from tests.support.soak_workload import TEAMS, Sender
 from tests.support.unreliable_dispatcher import run_two_failing_dispatchers
 
 __all__ = ["cloud"]

@@ -19,7 +19,8 @@ import pytest
 from moto import mock_aws
 
 from hpo_dispatcher.aws import service_quotas
-from hpo_dispatcher.aws.ledger import DynamoDBLedger
+from hpo_dispatcher.aws.documents import DynamoDBDocuments
+from hpo_dispatcher.aws.dynamodb_table import Table
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline
@@ -137,8 +138,8 @@ def create_resources(account: Account) -> None:
 def write_quotas(account: Account, quotas: dict[str, int], read_at: datetime) -> None:
     """Write quotas to the ledger as if they had been read then; moto has none of SageMaker."""
     content = {"at": read_at.isoformat(), "training_instances": quotas}
-    ledger = DynamoDBLedger(account.dynamodb, "hpoq-ledger")
-    ledger.put_document(service_quotas.DOCUMENT, json.dumps(content))
+    documents = DynamoDBDocuments(Table(account.dynamodb, "hpoq-ledger"))
+    documents.put(service_quotas.DOCUMENT, json.dumps(content))
 
 
 def sdk_with_one_image() -> ModuleType:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.request import TuningRequest
-from hpo_dispatcher.ports import MakesRoom
+from hpo_dispatcher.ports import Preemption
 from tests.support.dispatcher_account import RANGES, Account
 from tests.support.ledger_record import take_in
 
@@ -135,19 +135,19 @@ def prepare(account: Account, sagemaker: ScriptedSageMaker) -> None:
 def make_room(account: Account) -> None:
     """Write what a cycle leaves that was killed before it stopped the tuning job."""
     dispatcher = account.dispatcher()
-    ledger, now = dispatcher.ledger, dispatcher.clock()
-    entry = ledger.get("fraud", "goes-on")
+    requests, leases, now = dispatcher.requests, dispatcher.leases, dispatcher.clock()
+    entry = requests.get("fraud", "goes-on")
     assert entry
-    room = MakesRoom(
+    room = Preemption(
         team=entry.team,
         request_id=entry.request_id,
         tuning_job_name=entry.tuning_job_name,
-        room_for=("vision", "new"),
-        stopped=0,
+        preempted_for=("vision", "new"),
+        already_stopped=0,
     )
-    assert ledger.acquire_lease("killed", now, now)
-    assert ledger.make_room([room], "killed")
-    ledger.release_lease("killed", None)
+    assert leases.acquire("killed", now, now)
+    assert requests.preempt([room], "killed")
+    leases.release("killed", None)
 
 
 def create(account: Account, request_id: str, **changed: Any) -> None:

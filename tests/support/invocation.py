@@ -13,7 +13,7 @@ from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.ports import Unavailable
 from tests.support.killed_dispatcher import Killed
 
-PORTS = ("queues", "ledger", "tuning", "events")
+PORTS = ("queues", "leases", "documents", "requests", "tuning", "events")
 SECONDS = 30.0  # real ones, after which a dispatcher that answers nothing is a failure
 
 
@@ -43,7 +43,9 @@ class Invocation:
     def __init__(
         self, dispatcher: Dispatcher, deadline: Deadline, asked_at: datetime | None, called: Called
     ) -> None:
-        ports: dict[str, Any] = {name: _Port(self, getattr(dispatcher, name)) for name in PORTS}
+        ports: dict[str, Any] = {
+            name: _Port(self, name, getattr(dispatcher, name)) for name in PORTS
+        }
         self.dispatcher = replace(dispatcher, **ports)
         self.deadline = deadline
         self.listed: set[str] = set()  # what its last list of tuning jobs showed
@@ -108,10 +110,10 @@ class Invocation:
 
 
 class _Port:
-    def __init__(self, invocation: Invocation, port: object) -> None:
-        self._invocation, self._port = invocation, port
+    def __init__(self, invocation: Invocation, name: str, port: object) -> None:
+        self._invocation, self._name, self._port = invocation, name, port
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         real = getattr(self._port, name)
         through = self._invocation.pass_through
-        return lambda *args, **kwargs: through(name, real, args, kwargs)
+        return lambda *args, **kwargs: through(f"{self._name}.{name}", real, args, kwargs)

@@ -18,7 +18,7 @@ from boto3 import Session
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.ledger_items import VERSION
 from hpo_dispatcher.cycle.intake import intake
-from hpo_dispatcher.ports import Ending, MakesRoom
+from hpo_dispatcher.ports import Ending, Preemption
 from hpo_dispatcher.tuning_job.resumption import after_stop, earlier_job
 from tests.support.dispatcher_account import RANGES, REGION, Account, deployment_in_moto
 
@@ -77,11 +77,11 @@ def leave_behind(account: Account) -> list[str]:
     account.send("fraud", {"action": "cancel", "request_id": "cancelled"})
     take_in(account)
     dispatcher = account.dispatcher()
-    ledger = dispatcher.ledger
+    requests, leases = dispatcher.requests, dispatcher.leases
     now = dispatcher.clock()
-    assert ledger.acquire_lease("one", now, now)
+    assert leases.acquire("one", now, now)
     started = ("running", "stopping", "promised", "makes-room", "goes-on")
-    ledger.start([entry(account, each) for each in started], "one", now)
+    requests.start([entry(account, each) for each in started], "one", now)
     make_room(account)
     account.send("vision", {"action": "cancel", "request_id": "stopping"})
     take_in(account)
@@ -91,18 +91,18 @@ def leave_behind(account: Account) -> list[str]:
 def make_room(account: Account) -> None:
     """Write a tuning job that is to be preempted, and one whose request is queued again."""
     dispatcher = account.dispatcher()
-    ledger, now = dispatcher.ledger, dispatcher.clock()
+    requests, now = dispatcher.requests, dispatcher.clock()
     rooms = [
-        MakesRoom(
+        Preemption(
             team="vision",
             request_id=each,
             tuning_job_name=entry(account, each).tuning_job_name,
-            room_for=("fraud", "waiting"),
-            stopped=1,
+            preempted_for=("fraud", "waiting"),
+            already_stopped=1,
         )
         for each in ("makes-room", "goes-on")
     ]
-    assert len(ledger.make_room(rooms, "one")) == len(rooms)
+    assert len(requests.preempt(rooms, "one")) == len(rooms)
     stopped = entry(account, "goes-on")
     counters = {"Completed": 3, "Stopped": 3}
     job = earlier_job(
@@ -115,19 +115,21 @@ def make_room(account: Account) -> None:
         status=Status.QUEUED,
         ended_at=now,
         tuning_job_name=stopped.tuning_job_name,
-        made_room=True,
-        goes_on=dispatcher.builder.resumed(after_stop(stopped, job, None)),
+        preempted=True,
+        resumes_as=dispatcher.builder.resumed(after_stop(stopped, job, None)),
     )
-    assert ledger.finish([ending])
+    assert requests.finish([ending])
 
 
 def take_in(account: Account) -> None:
     of = account.dispatcher()
-    intake(of.queues, of.ledger, of.builder, of.clock, out_of_time=lambda: False)
+    intake(
+        of.queues, of.requests, of.documents, of.builder, clock=of.clock, out_of_time=lambda: False
+    )
 
 
 def entry(account: Account, request_id: str) -> Entry:
-    found = account.dispatcher().ledger.get("vision", request_id)
+    found = account.dispatcher().requests.get("vision", request_id)
     assert found is not None
     return found
 

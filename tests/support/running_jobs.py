@@ -31,7 +31,12 @@ class Running:
 
     def in_progress(self) -> list[TuningJob]:
         return [
-            TuningJob(name=name, status=Status.IN_PROGRESS, parallel=5, left=self.left.get(name))
+            TuningJob(
+                name=name,
+                status=Status.IN_PROGRESS,
+                parallel=5,
+                training_jobs_left=self.left.get(name),
+            )
             for name in self.running
         ]
 

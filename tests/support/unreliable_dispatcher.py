@@ -69,9 +69,9 @@ def unreliable(of: Simulation, seed: int, share: float) -> Dispatcher:
     draw = random.Random(seed)
     ports: dict[str, Any] = {
         name: Unreliable(getattr(of.dispatcher, name), draw, share)
-        for name in ("queues", "ledger", "tuning")
+        for name in ("queues", "leases", "documents", "requests", "tuning")
     }
-    return replace(of.dispatcher, holder=f"dispatcher-{seed}", **ports)
+    return replace(of.dispatcher, owner=f"dispatcher-{seed}", **ports)
 
 
 def run_two_failing_dispatchers(seed: int) -> None:
@@ -92,7 +92,7 @@ def run_two_failing_dispatchers(seed: int) -> None:
         account.sagemaker.end_due()
         account.queues.reappear()
         assert len(account.sagemaker.running) <= LIMIT
-        promised = [job.tuning_job_name for job in account.ledger.active()]
+        promised = [job.tuning_job_name for job in account.requests.running()]
         ended = account.sagemaker.ended
         assert sum(name not in ended for name in promised) <= LIMIT, "promised jobs count, too"
 

@@ -14,7 +14,7 @@ START = "start"  # no method: the dispatcher is being made
 
 
 def method_at_work() -> str:
-    """Such as ``ledger.start``."""
+    """Such as ``requests.start``."""
     return getattr(_now, "method", START)
 
 
@@ -40,7 +40,7 @@ class Watched:
 
 def watched(dispatcher: Dispatcher) -> Dispatcher:
     """The same dispatcher over watched ports."""
-    names = ("queues", "ledger", "tuning", "events", "quotas")
+    names = ("queues", "leases", "documents", "requests", "tuning", "events", "quotas")
     ports: dict[str, Any] = {name: Watched(name, getattr(dispatcher, name)) for name in names}
     images: Any = Watched("images", dispatcher.builder.images)
     return replace(dispatcher, builder=replace(dispatcher.builder, images=images), **ports)

@@ -55,8 +55,9 @@ def fixture(version: int) -> dict[str, Any]:
 
 def restore(account: Account, stored: dict[str, Any]) -> None:
     for item in stored["items"]:
-        account.dynamodb.put_item(TableName="hpoq-ledger", Item=item)
-    ledger = account.dispatcher().ledger
+        if item["id"]["S"] != "quotas":  # of old, and moto has none to read anew
+            account.dynamodb.put_item(TableName="hpoq-ledger", Item=item)
+    requests = account.dispatcher().requests
     builder = account.dispatcher().builder
     for entry in map(entry_from, map(from_wire, of_teams(stored))):
         if entry.tuning_job_name in stored["tuning_jobs"] or entry.status is Status.COMPLETED:
@@ -65,7 +66,7 @@ def restore(account: Account, stored: dict[str, Any]) -> None:
             account.sagemaker.create_hyper_parameter_tuning_job(**job)
     for message in stored["messages"]:
         account.send(message["team"], message["body"])
-    assert ledger.active(), "the rows of capacity are read, too"
+    assert requests.running(), "the rows of capacity are read, too"
 
 
 def of_teams(stored: dict[str, Any]) -> list[dict[str, Any]]:
@@ -82,12 +83,12 @@ def test_a_ledger_and_messages_of_any_version_are_finished_by_this_one(
     for _ in range(5):  # parents end, children start, children end
         later(account)
 
-    ledger = account.dispatcher().ledger
+    requests = account.dispatcher().requests
     expected = finished(version)
-    found = {"/".join(key): entry for key, entry in ledger.get_all(keys(expected)).items()}
+    found = {"/".join(key): entry for key, entry in requests.get_all(keys(expected)).items()}
     assert {name: entry.status for name, entry in found.items()} == expected
-    assert ledger.active() == []
-    assert ledger.blocked() == []
+    assert requests.running() == []
+    assert requests.blocked() == []
     assert found["fraud/waiting"].priority == 7, "the message of old was understood"
     completed = sum(status is Status.COMPLETED for status in expected.values())
     assert len(account.tuning_jobs()) == completed + 1, "one each, and the one without an id"

@@ -6,7 +6,7 @@ import json
 
 from hpo_dispatcher.contract.errors import InvalidSettings
 from hpo_dispatcher.contract.settings import FrameworkImage
-from hpo_dispatcher.ports import Ledger
+from hpo_dispatcher.ports import Documents
 
 DOCUMENT = "images"
 
@@ -17,9 +17,9 @@ class SdkImages:
     Importing the SDK takes seconds, so it waits for an image that the ledger does not know.
     """
 
-    def __init__(self, region: str, ledger: Ledger) -> None:
+    def __init__(self, region: str, documents: Documents) -> None:
         self._region = region
-        self._ledger = ledger
+        self._documents = documents
         self._known: dict[str, str] | None = None
 
     def uri(self, image: FrameworkImage, instance_type: str) -> str:
@@ -32,10 +32,10 @@ class SdkImages:
         family = ".".join(instance_type.split(".")[:2])
         key = "/".join([image.framework, image.version, image.py_version or "", family])
         if self._known is None:
-            self._known = json.loads(self._ledger.document(DOCUMENT) or "{}")
+            self._known = json.loads(self._documents.get(DOCUMENT) or "{}")
         if key not in self._known:
             self._known[key] = self._look_up(image, instance_type)
-            self._ledger.put_document(DOCUMENT, json.dumps(self._known, sort_keys=True))
+            self._documents.put(DOCUMENT, json.dumps(self._known, sort_keys=True))
         return self._known[key]
 
     def _look_up(self, image: FrameworkImage, instance_type: str) -> str:

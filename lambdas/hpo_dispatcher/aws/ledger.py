@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from hpo_dispatcher.aws.dynamodb_table import ROWS, ConditionFailed, Shared, Table, Write, batches
-from hpo_dispatcher.contract.entry import ActiveJob, Blocked, Entry, Status, timestamp
+from hpo_dispatcher.aws.dynamodb_table import ROWS, Shared, Table, Write, batches
+from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Key, RunningEntry, Status, timestamp
 from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.ledger_items import (
     ACTIVE,
     BLOCKED,
-    DEPLOYMENT,
     LEASE_KEY,
     PLAIN,
     SPENT,
     VERSION,
     Item,
-    active_from,
-    active_item,
     best_item,
     blocked_from,
     blocked_item,
@@ -31,6 +27,8 @@ from hpo_dispatcher.contract.ledger_items import (
     entry_item,
     line_attributes,
     moment,
+    running_from,
+    running_item,
     spent_from,
     spent_key,
     to_wire,
@@ -39,15 +37,11 @@ from hpo_dispatcher.ports import (
     Added,
     Backlog,
     Ending,
-    Lease,
-    MakesRoom,
+    Preemption,
 )
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
 _T = TypeVar("_T")
-Key = tuple[str, str]
+FIELDS = {"held": "on_hold", "blocked": "blocked"}
 # What a new entry may replace: nothing, as nearly always, or what was rejected.
 _NEW: Write = {"ConditionExpression": "attribute_not_exists(id)"}
 _REJECTED: Write = {
@@ -57,57 +51,18 @@ _REJECTED: Write = {
 }
 
 
-class DynamoDBLedger:
-    """``Ledger`` on one DynamoDB table."""
+class DynamoDBRequests:
+    """``Requests`` on one DynamoDB table."""
 
     def __init__(
-        self,
-        dynamodb: DynamoDBClient,
-        table: str,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sleep: Callable[[float], None] = time.sleep,
+        self, table: Table, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._table = Table(dynamodb, table, sleep)
+        self._table = table
         self._clock = clock
         self._unreadable: dict[str, None] = {}  # lines, in the order they were met
 
-    # The lease
-
-    def acquire_lease(self, holder: str, now: datetime, until: datetime) -> Lease | None:
-        """See ``Ledger``."""
-        try:
-            row = self._table.update(
-                LEASE_KEY,
-                "SET holder = :holder, held_until = :until",
-                "attribute_not_exists(holder) OR holder = :holder OR held_until < :now",
-                {":holder": holder, ":until": timestamp(until), ":now": timestamp(now)},
-            )
-        except ConditionFailed:
-            return None
-        return Lease(holder=holder, until=until, last_cycle=moment(row.get("last_cycle")))
-
-    def release_lease(self, holder: str, cycle_began: datetime | None) -> bool:
-        """See ``Ledger``."""
-        values = {":holder": holder}
-        change = "REMOVE holder, held_until"
-        if cycle_began:
-            values[":began"] = timestamp(cycle_began)
-            change = f"SET last_cycle = :began {change}"
-        try:
-            row = self._table.update(LEASE_KEY, change, "holder = :holder", values)
-        except ConditionFailed:
-            return False
-        asked_at = moment(row.get("asked_at"))
-        return bool(cycle_began and asked_at and asked_at > cycle_began)
-
-    def ask_for_cycle(self, now: datetime) -> None:
-        """See ``Ledger``."""
-        self._table.update(LEASE_KEY, "SET asked_at = :now", None, {":now": timestamp(now)})
-
-    # Entries
-
     def add(self, entries: Sequence[Entry]) -> Sequence[Added]:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         outcomes: dict[int, Added] = {}
         rest = list(enumerate(entries))
         while rest:  # a transaction takes each row once: what repeats an id waits its turn
@@ -149,12 +104,12 @@ class DynamoDBLedger:
         return Added.CANCELLED if cancelled_before else Added.TAKEN
 
     def get(self, team: str, request_id: str) -> Entry | None:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         item = self._table.item({"team": team, "id": request_id})
         return entry_from(item) if item else None
 
     def heads(self, team: str, count: int) -> Sequence[Entry]:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         return self._table.rows(
             self._readable(entry_from),
             count,
@@ -164,7 +119,7 @@ class DynamoDBLedger:
         )
 
     def backlog(self, team: str) -> Backlog:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         accepted: list[str] = self._table.rows(
             lambda row: str(row.get("accepted_at", "")),  # a broken row counts, and has no age
             None,
@@ -178,22 +133,22 @@ class DynamoDBLedger:
         )
 
     def get_all(self, keys: Sequence[Key]) -> Mapping[Key, Entry]:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         wanted = [{"team": team, "id": id_} for team, id_ in dict.fromkeys(keys)]
         found = map(self._readable(entry_from), self._table.items(wanted))
         return {entry.key: entry for entry in found if entry}
 
-    def blocked(self) -> Sequence[Blocked]:
-        """See ``Ledger``."""
+    def blocked(self) -> Sequence[BlockedEntry]:
+        """See ``Requests``."""
         return self._partition(BLOCKED, blocked_from)
 
     def unblock(self, team: str, request_id: str) -> bool:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         row = to_wire({"team": BLOCKED, "id": f"{team}/{request_id}"})
         return bool(self._into_line(team, request_id, "blocked", [{"Delete": {"Key": row}}]))
 
     def release(self, team: str, request_id: str) -> Entry | None:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         return self._into_line(team, request_id, "held", [])
 
     def _into_line(self, team: str, request_id: str, mark: str, also: list[Write]) -> Entry | None:
@@ -215,7 +170,7 @@ class DynamoDBLedger:
         return entry if self._table.write_those_that_can({mark: [write, *also]}) else None
 
     def hold(self, team: str, request_id: str) -> Entry | None:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         entry = self.get(team, request_id)
         if entry is None:
             return None
@@ -229,7 +184,7 @@ class DynamoDBLedger:
         return entry if self._table.write_those_that_can({"hold": [write]}) else None
 
     def set_priority(self, team: str, request_id: str, priority: int) -> Entry | None:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         entry = self.get(team, request_id)
         if entry is None:
             return None
@@ -242,12 +197,12 @@ class DynamoDBLedger:
         write = _transition(entry.key, change, values, (Status.QUEUED,))
         return entry if self._table.write_those_that_can({"priority": [write]}) else None
 
-    def active(self) -> Sequence[ActiveJob]:
-        """See ``Ledger``."""
-        return self._partition(ACTIVE, active_from)
+    def running(self) -> Sequence[RunningEntry]:
+        """See ``Requests``."""
+        return self._partition(ACTIVE, running_from)
 
     def unreadable(self) -> Sequence[str]:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         met, self._unreadable = self._unreadable, {}
         return list(met)
 
@@ -273,9 +228,9 @@ class DynamoDBLedger:
             ConsistentRead=True,
         )
 
-    def start(self, entries: Sequence[Entry], holder: str, at: datetime) -> Sequence[Key]:
-        """See ``Ledger``."""
-        lease = _lease(holder)
+    def start(self, entries: Sequence[Entry], owner: str, at: datetime) -> Sequence[Key]:
+        """See ``Requests``."""
+        lease = _lease(owner)
         started: list[Key] = []
         for batch in batches(list(entries), lambda _: 0, rows=ROWS // 2):
             writes = {_name(entry.key): self._start_writes(entry, at) for entry in batch}
@@ -296,11 +251,11 @@ class DynamoDBLedger:
         write["Update"]["ConditionExpression"] += f" AND {in_line}"
         return [
             write,
-            {"Put": {"Item": to_wire(active_item(entry, at))}},
+            {"Put": {"Item": to_wire(running_item(entry, at))}},
         ]
 
     def requeue(self, entry: Entry, reason: str) -> bool:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         line = line_attributes(entry)
         values = {
             ":to": str(Status.QUEUED),
@@ -319,14 +274,14 @@ class DynamoDBLedger:
         ]
         return bool(self._table.write_those_that_can({"requeue": writes}))
 
-    def stopping(self, entry: Entry) -> bool:
-        """See ``Ledger``."""
+    def stop(self, entry: Entry) -> bool:
+        """See ``Requests``."""
         change = "REMOVE stopped_for, stopped_before"
         return bool(self._table.write_those_that_can({"stopping": self._stop(entry, change, {})}))
 
-    def make_room(self, jobs: Sequence[MakesRoom], holder: str) -> Sequence[Key]:
-        """See ``Ledger``."""
-        lease = _lease(holder)
+    def preempt(self, jobs: Sequence[Preemption], owner: str) -> Sequence[Key]:
+        """See ``Requests``."""
+        lease = _lease(owner)
         marked: list[Key] = []
         for batch in batches(list(jobs), lambda _: 0, rows=ROWS // 2):
             writes = {_name(job.key): self._room_writes(job) for job in batch}
@@ -334,16 +289,16 @@ class DynamoDBLedger:
             marked += [job.key for job in batch if _name(job.key) in written]
         return marked
 
-    def _room_writes(self, job: MakesRoom) -> list[Write]:
+    def _room_writes(self, job: Preemption) -> list[Write]:
         values = {
-            ":for": "/".join(job.room_for),
-            ":stopped": job.stopped,
+            ":for": "/".join(job.preempted_for),
+            ":stopped": job.already_stopped,
             ":version": VERSION,
         }
         change = ", stopped_for = :for, stopped_before = :stopped, version = :version"
         return self._stop(job, change, values)
 
-    def _stop(self, job: Entry | MakesRoom, change: str, values: Item) -> list[Write]:
+    def _stop(self, job: Entry | Preemption, change: str, values: Item) -> list[Write]:
         """Both rows of what runs, or is stopping to make room."""
         name = job.job_name if isinstance(job, Entry) else job.tuning_job_name
         to = {":to": str(Status.STOPPING)}
@@ -368,7 +323,7 @@ class DynamoDBLedger:
         return [entry, pointer]
 
     def finish(self, endings: Sequence[Ending]) -> Sequence[Key]:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         finished: list[Key] = []
         for batch in batches(list(endings), lambda _: 0, rows=ROWS // 3):
             writes = {_name(ending.key): self._finish_writes(ending) for ending in batch}
@@ -377,8 +332,8 @@ class DynamoDBLedger:
         return finished
 
     def _finish_writes(self, ending: Ending) -> list[Write]:
-        if ending.goes_on:
-            return self._goes_on_writes(ending, ending.goes_on)
+        if ending.resumes_as:
+            return self._goes_on_writes(ending, ending.resumes_as)
         fields: Item = {
             "ended_at": timestamp(ending.ended_at),
             "updated_at": timestamp(self._clock()),
@@ -425,7 +380,7 @@ class DynamoDBLedger:
         return [_ended(ending, write), {"Delete": {"Key": capacity}}]
 
     def spent(self, month: str) -> Mapping[str, int]:
-        """See ``Ledger``."""
+        """See ``Requests``."""
         return dict(
             self._table.rows(
                 self._readable(spent_from),
@@ -435,23 +390,6 @@ class DynamoDBLedger:
                 ConsistentRead=True,
             )
         )
-
-    # Documents of the deployment
-
-    def document(self, name: str) -> str | None:
-        """See ``Ledger``."""
-        item = self._table.item({"team": DEPLOYMENT, "id": name})
-        return str(item["document"]) if item else None
-
-    def put_document(self, name: str, content: str) -> None:
-        """See ``Ledger``."""
-        item = {
-            "team": DEPLOYMENT,
-            "id": name,
-            "document": content,
-            "updated_at": timestamp(self._clock()),
-        }
-        self._table.put(item)
 
 
 def _transition(key: Key, change: str, values: Item, was: Iterable[Status]) -> Write:
@@ -479,17 +417,17 @@ def _ended(ending: Ending, write: Write) -> Write:
     """An end seen before its tuning job was stopped to make room is not the end of its request."""
     if ending.tuning_job_name:
         _of_job(write, ending.tuning_job_name)
-        is_there = "attribute_exists" if ending.made_room else "attribute_not_exists"
+        is_there = "attribute_exists" if ending.preempted else "attribute_not_exists"
         write["Update"]["ConditionExpression"] += f" AND {is_there}(stopped_for)"
     return write
 
 
-def _lease(holder: str) -> Write:
+def _lease(owner: str) -> Write:
     return {
         "ConditionCheck": {
             "Key": to_wire(LEASE_KEY),
-            "ConditionExpression": "holder = :holder",
-            "ExpressionAttributeValues": to_wire({":holder": holder}),
+            "ConditionExpression": "holder = :owner",
+            "ExpressionAttributeValues": to_wire({":owner": owner}),
         }
     }
 

@@ -171,7 +171,7 @@ def _listed(summary: HyperParameterTuningJobSummaryTypeDef) -> TuningJob:
         name=summary["HyperParameterTuningJobName"],
         status=Status(summary["HyperParameterTuningJobStatus"]),
         parallel=limits["MaxParallelTrainingJobs"] if limits else 1,
-        left=None if most is None else max(0, most - ended),
+        training_jobs_left=None if most is None else max(0, most - ended),
     )
 
 

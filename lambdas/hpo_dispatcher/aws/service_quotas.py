@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hpo_dispatcher.aws.clients import unavailable
 from hpo_dispatcher.contract import aws_limits
-from hpo_dispatcher.ports import Ledger, Unavailable
+from hpo_dispatcher.ports import Documents, Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_service_quotas import ServiceQuotasClient
@@ -24,11 +24,11 @@ class ServiceQuotas:
     def __init__(
         self,
         client: Callable[[], ServiceQuotasClient],  # made when it is needed: once a day
-        ledger: Ledger,
+        documents: Documents,
         clock: Callable[[], datetime],
     ) -> None:
         self._client = client
-        self._ledger = ledger
+        self._documents = documents
         self._clock = clock
         self._known: tuple[datetime, dict[str, int]] | None = None
 
@@ -43,11 +43,11 @@ class ServiceQuotas:
                 return self._known[1] if self._known else {}
             at, quotas = self._known
             content = {"at": at.isoformat(), "training_instances": quotas}
-            self._ledger.put_document(DOCUMENT, json.dumps(content))
+            self._documents.put(DOCUMENT, json.dumps(content))
         return self._known[1]
 
     def _kept(self) -> tuple[datetime, dict[str, int]] | None:
-        document = self._ledger.document(DOCUMENT)
+        document = self._documents.get(DOCUMENT)
         if document is None:
             return None
         content = json.loads(document)

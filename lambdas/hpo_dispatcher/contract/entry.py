@@ -97,11 +97,11 @@ class Entry:
     on_hold: bool = False  # queued, but not in its team's queue: its team has paused it
     obstacle: str = UNKNOWN  # why it could not go on after a stop; empty: it could
     earlier: tuple[EarlierJob, ...] = ()  # its tuning jobs before, stopped to make room
-    stopped_for: tuple[str, str] | None = None  # stopping to make room for this one, then goes on
-    stopped_before: int = 0  # its training jobs that were Stopped when that began
+    preempted_for: Key | None = None  # stopping to make room for this one, then goes on
+    already_stopped: int = 0  # its training jobs that were Stopped when that began
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """Team and request id, unique in a deployment."""
         return self.team, self.request_id
 
@@ -127,7 +127,7 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blocked:
+class BlockedEntry:
     """A queued request that is not in its team's line yet, and what it waits for."""
 
     team: str
@@ -143,7 +143,7 @@ class Blocked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActiveJob:
+class RunningEntry:
     """An entry whose tuning job holds capacity, as little of it as planning needs."""
 
     tuning_job_name: str
@@ -158,11 +158,11 @@ class ActiveJob:
     priority: int = 0  # as of its entry
     obstacle: str = UNKNOWN  # as of its entry
     resumed: bool = False  # not the first tuning job of its entry
-    stopped_for: tuple[str, str] | None = None  # as of its entry
-    stopped_before: int = 0  # as of its entry
+    preempted_for: Key | None = None  # as of its entry
+    already_stopped: int = 0  # as of its entry
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """Of its entry."""
         return self.team, self.request_id
 

@@ -10,11 +10,11 @@ from typing import Any
 from hpo_dispatcher.contract.dynamodb_json import read, typed
 from hpo_dispatcher.contract.entry import (
     UNKNOWN,
-    ActiveJob,
     BestTrainingJob,
-    Blocked,
+    BlockedEntry,
     EarlierJob,
     Entry,
+    RunningEntry,
     Status,
     timestamp,
 )
@@ -54,7 +54,7 @@ def entry_item(entry: Entry, now: datetime) -> Item:
     item: Item = {
         "team": entry.team,
         "id": entry.request_id,
-        "version": VERSION if entry.earlier or entry.stopped_for else PLAIN,
+        "version": VERSION if entry.earlier or entry.preempted_for else PLAIN,
         "status": str(entry.status),
         "template": entry.template,
         "priority": entry.priority,
@@ -68,9 +68,9 @@ def entry_item(entry: Entry, now: datetime) -> Item:
     }
     if entry.earlier:
         item["earlier"] = earlier_items(entry)
-    if entry.stopped_for:
-        item["stopped_for"] = "/".join(entry.stopped_for)
-        item["stopped_before"] = entry.stopped_before
+    if entry.preempted_for:
+        item["stopped_for"] = "/".join(entry.preempted_for)
+        item["stopped_before"] = entry.already_stopped
     if entry.request:
         written = entry.request.to_json()
         item |= {"request": written, "digest": digest(written)}
@@ -107,10 +107,10 @@ def blocked_item(entry: Entry) -> Item:
     }
 
 
-def blocked_from(item: Item) -> Blocked:
+def blocked_from(item: Item) -> BlockedEntry:
     """That row again; raises as ``entry_from``."""
     check_version(item)
-    return Blocked(
+    return BlockedEntry(
         team=item["of_team"],
         request_id=item["of_id"],
         after=tuple(item["after"]),
@@ -181,8 +181,8 @@ def _entry_from(item: Item) -> Entry:
         on_hold=bool(item.get("held", False)),
         obstacle=item.get("obstacle", UNKNOWN),
         earlier=tuple(map(_earlier, item.get("earlier", ()))),
-        stopped_for=_key(item.get("stopped_for")),
-        stopped_before=int(item.get("stopped_before", 0)),
+        preempted_for=_key(item.get("stopped_for")),
+        already_stopped=int(item.get("stopped_before", 0)),
     )
 
 
@@ -217,11 +217,11 @@ def _key(text: str | None) -> tuple[str, str] | None:
     return (team, request_id) if text else None
 
 
-def active_item(entry: Entry, at: datetime) -> Item:
+def running_item(entry: Entry, at: datetime) -> Item:
     """The row that holds an entry's capacity while its tuning job runs."""
     item: Item = {
         "team": ACTIVE,
-        "version": VERSION if entry.earlier or entry.stopped_for else PLAIN,
+        "version": VERSION if entry.earlier or entry.preempted_for else PLAIN,
         "id": entry.job_name,
         "of_team": entry.team,
         "of_id": entry.request_id,
@@ -235,18 +235,18 @@ def active_item(entry: Entry, at: datetime) -> Item:
         "obstacle": entry.obstacle,
         "resumed": bool(entry.earlier),
     }
-    if entry.stopped_for:
-        item["stopped_for"] = "/".join(entry.stopped_for)
-        item["stopped_before"] = entry.stopped_before
+    if entry.preempted_for:
+        item["stopped_for"] = "/".join(entry.preempted_for)
+        item["stopped_before"] = entry.already_stopped
     return item
 
 
-def active_from(item: Item) -> ActiveJob:
+def running_from(item: Item) -> RunningEntry:
     """That row as planning needs it; raises as ``entry_from``."""
     check_version(item)
     started_at = moment(item["started_at"])
     assert started_at is not None  # noqa: S101  every row has one
-    return ActiveJob(
+    return RunningEntry(
         tuning_job_name=item["id"],
         team=item["of_team"],
         request_id=item["of_id"],
@@ -259,8 +259,8 @@ def active_from(item: Item) -> ActiveJob:
         priority=int(item.get("priority", 0)),
         obstacle=item.get("obstacle", UNKNOWN),
         resumed=bool(item.get("resumed", False)),
-        stopped_for=_key(item.get("stopped_for")),
-        stopped_before=int(item.get("stopped_before", 0)),
+        preempted_for=_key(item.get("stopped_for")),
+        already_stopped=int(item.get("stopped_before", 0)),
     )
 
 

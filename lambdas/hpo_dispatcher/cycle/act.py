@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 
-from hpo_dispatcher.contract.entry import ActiveJob, Entry, Key, Status
+from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.cycle.endings import finish
 from hpo_dispatcher.cycle.outcome import Decision, Observation
@@ -19,11 +19,11 @@ from hpo_dispatcher.ports import (
     Creation,
     Ending,
     LeaseLost,
-    Ledger,
-    MakesRoom,
     NameTaken,
+    Preemption,
     Refused,
     RequestQueues,
+    Requests,
     StateChange,
     TuningService,
     Unavailable,
@@ -60,11 +60,11 @@ class Actor:
 
     builder: JobBuilder
     queues: RequestQueues
-    ledger: Ledger
+    requests: Requests
     tuning: TuningService
     clock: Callable[[], datetime]
     bucket: TokenBucket
-    holder: str
+    owner: str
 
     def act(self, seen: Observation, decided: Decision, deadline: Deadline) -> Deeds:
         """Carry it out as far as the time goes; the next cycle goes on from there."""
@@ -75,7 +75,7 @@ class Actor:
             if job.status is Status.STOPPING and _listed(job, seen) is Status.IN_PROGRESS
         ]
         for job in unstopped:
-            if not job.stopped_for:
+            if not job.preempted_for:
                 self.tuning.stop(job.tuning_job_name)
         self._end_before_creation(seen, deeds)
         self._create_all(self._half_done(seen), deeds)
@@ -84,7 +84,7 @@ class Actor:
             if deadline.passed() or deeds.requeued:
                 break
             self._start(starts[first : first + START_BATCH], deeds)
-        promised = [(job, job.stopped_for) for job in unstopped if job.stopped_for]
+        promised = [(job, job.preempted_for) for job in unstopped if job.preempted_for]
         ours = {job.tuning_job_name: job for job in seen.active}
         planned = [(ours[stop.job.tuning_job_name], stop.head.key) for stop in decided.plan.stops]
         if (promised or planned) and not deadline.passed():
@@ -104,20 +104,20 @@ class Actor:
                 reason="cancelled before its tuning job was created",
             )
             for job in seen.missing
-            if job.status is Status.STOPPING and not job.stopped_for
+            if job.status is Status.STOPPING and not job.preempted_for
         ]
-        deeds.changes += finish(self.ledger, endings, self.clock)
+        deeds.changes += finish(self.requests, endings, self.clock)
 
     def _half_done(self, seen: Observation) -> list[Entry]:
         """Promised by a cycle that ended before it could create them."""
         promised = [job for job in seen.missing if job.status is Status.IN_PROGRESS]
         keys = [(job.team, job.request_id) for job in promised]
-        entries = self.ledger.get_all(keys) if keys else {}
+        entries = self.requests.get_all(keys) if keys else {}
         return [entry for entry in entries.values() if entry.status is Status.IN_PROGRESS]
 
     def _start(self, entries: Sequence[Entry], deeds: Deeds) -> None:
         try:
-            started = set(self.ledger.start(entries, self.holder, self.clock()))
+            started = set(self.requests.start(entries, self.owner, self.clock()))
         except LeaseLost as error:
             deeds.problems.append(str(error))
             return
@@ -139,7 +139,7 @@ class Actor:
             return Refused("the request is gone from the ledger")
         try:
             named = entry.request.warm_start_from
-            found = self.ledger.get_all([(entry.team, each) for each in named]) if named else {}
+            found = self.requests.get_all([(entry.team, each) for each in named]) if named else {}
             by_id = {parent.request_id: parent for parent in found.values()}
             parents = parents_in_order(named, by_id)
             api_request = self.builder.api_request(
@@ -158,7 +158,7 @@ class Actor:
             case Created() | AlreadyOurs():
                 deeds.started.append(key)
             case AtLimit(message=message):
-                if self.ledger.requeue(entry, reason=message):
+                if self.requests.requeue(entry, reason=message):
                     deeds.requeued.append(key)
                     deeds.changes.append(
                         self._change(
@@ -200,27 +200,27 @@ class Actor:
             counters=entry.counters,
             best=entry.best,
         )
-        deeds.changes += finish(self.ledger, [ending], self.clock)
+        deeds.changes += finish(self.requests, [ending], self.clock)
         deeds.rejected.append(entry.key)
 
-    def _make_room(self, wanted: Sequence[tuple[ActiveJob, Key]], deeds: Deeds) -> None:
+    def _make_room(self, wanted: Sequence[tuple[RunningEntry, Key]], deeds: Deeds) -> None:
         """Say so in the ledger, then stop; what one of the two missed is the next cycle's."""
         try:
             details = map_concurrently(
                 self.tuning.describe, [job.tuning_job_name for job, _ in wanted]
             )
             rooms = [
-                MakesRoom(
+                Preemption(
                     team=job.team,
                     request_id=job.request_id,
                     tuning_job_name=job.tuning_job_name,
-                    room_for=room_for,
-                    stopped=detail.counters.get("Stopped", 0),
+                    preempted_for=room_for,
+                    already_stopped=detail.counters.get("Stopped", 0),
                 )
                 for (job, room_for), detail in zip(wanted, details, strict=True)
                 if detail and detail.status is Status.IN_PROGRESS
             ]
-            marked = set(self.ledger.make_room(rooms, self.holder)) if rooms else set()
+            marked = set(self.requests.preempt(rooms, self.owner)) if rooms else set()
             new = {job.key for job, _ in wanted if job.status is Status.IN_PROGRESS}
             for room in rooms:
                 if room.key in marked & new:
@@ -232,8 +232,8 @@ class Actor:
         except (LeaseLost, Unavailable) as error:
             deeds.problems.append(f"making room: {error}")
 
-    def _makes_room(self, room: MakesRoom) -> StateChange:
-        reason = f"makes room for {'/'.join(room.room_for)}, goes on later"
+    def _makes_room(self, room: Preemption) -> StateChange:
+        reason = f"makes room for {'/'.join(room.preempted_for)}, goes on later"
         return self._change(
             room.key, Status.STOPPING, Status.IN_PROGRESS, reason, room.tuning_job_name
         )
@@ -257,6 +257,6 @@ class Actor:
         )
 
 
-def _listed(job: ActiveJob, seen: Observation) -> Status | None:
+def _listed(job: RunningEntry, seen: Observation) -> Status | None:
     listed = seen.listed.get(job.tuning_job_name)
     return listed.status if listed else None

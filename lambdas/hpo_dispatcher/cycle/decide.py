@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hpo_dispatcher.contract.capacity import WaitReason
-from hpo_dispatcher.contract.entry import ActiveJob, Entry, Key, Status, month_of
+from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status, month_of
 from hpo_dispatcher.cycle.intake import teams_on_hold
 from hpo_dispatcher.cycle.outcome import Decision, Observation
-from hpo_dispatcher.ports import Ledger, Quotas, TuningJob, TuningService
+from hpo_dispatcher.ports import Documents, Quotas, Requests, TuningJob, TuningService
 from hpo_dispatcher.scheduling.budget import (
     Budget,
     budgets,
@@ -42,7 +42,8 @@ class Decider:
     """Snapshot of running_jobs and heads, handed to the pure plan."""
 
     builder: JobBuilder
-    ledger: Ledger
+    requests: Requests
+    documents: Documents
     tuning: TuningService
     quotas: Quotas
     clock: Callable[[], datetime]
@@ -63,7 +64,7 @@ class Decider:
         deployment = self.builder.deployment
         running_jobs = self._running_jobs(seen)
         count = max(0, deployment.limits.tuning_jobs - len(running_jobs)) + EXPLAINED_HEADS
-        on_hold = teams_on_hold(self.ledger)
+        on_hold = teams_on_hold(self.documents)
         queues = {
             team: self._queue(team, count, accepted)
             for team in deployment.teams
@@ -88,7 +89,7 @@ class Decider:
                 for team, queue in heads.items()
             },
             reservation_timers=reservation_timers,
-            promised=frozenset(job.stopped_for for job in seen.active if job.stopped_for),
+            promised=frozenset(job.preempted_for for job in seen.active if job.preempted_for),
         )
         capacity = self._capacity()
         return Decision(
@@ -114,18 +115,18 @@ class Decider:
 
     def _others(self, names: AbstractSet[str]) -> Mapping[str, Mapping[str, int]]:
         """Instances of tuning jobs that nobody queued: each is described once."""
-        document = self.ledger.document(OTHER_JOBS) if names else None
+        document = self.documents.get(OTHER_JOBS) if names else None
         known: dict[str, dict[str, int]] = json.loads(document or "{}")
         new = {name: dict(self.tuning.instances(name)) for name in sorted(names - set(known))}
         if new:
             kept = {name: known[name] for name in names & set(known)} | new
-            self.ledger.put_document(OTHER_JOBS, json.dumps(kept))
+            self.documents.put(OTHER_JOBS, json.dumps(kept))
             return kept
         return known
 
     def _queue(self, team: str, count: int, accepted: Sequence[Entry]) -> Sequence[Entry]:
         """The index may lag behind; what this cycle itself accepted is added."""
-        entries = {entry.key: entry for entry in self.ledger.heads(team, count)}
+        entries = {entry.key: entry for entry in self.requests.heads(team, count)}
         entries |= {entry.key: entry for entry in accepted if entry.team == team}
         queue = sorted(entries.values(), key=lambda e: (-e.priority, e.accepted_at, e.request_id))
         return queue[:count]
@@ -138,7 +139,7 @@ class Decider:
         ended = {job.tuning_job_name for job, _ in seen.ended}
         return budgets(
             teams,
-            self.ledger.spent(month_of(now)),
+            self.requests.spent(month_of(now)),
             [job for job in seen.active if job.tuning_job_name not in ended],
             [spent_by(job, detail.ended_at or now) for job, detail in seen.ended],
             now,
@@ -156,7 +157,7 @@ class Decider:
 
 def _running_job(
     name: str,
-    ours: ActiveJob | None,
+    ours: RunningEntry | None,
     others: Mapping[str, Mapping[str, int]],
     listed: TuningJob | None,
 ) -> RunningJob:
@@ -175,7 +176,7 @@ def _running_job(
         obstacle=ours.obstacle if listed else "it is about to be created",
         resumed=ours.resumed,
         stopping=stopping or ours.status is Status.STOPPING,
-        stopped_for=ours.stopped_for,
+        preempted_for=ours.preempted_for,
     )
 
 

@@ -28,11 +28,13 @@ from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
 from hpo_dispatcher.cycle.publish import publish, recall
 from hpo_dispatcher.cycle.reconcile import Reconciler
 from hpo_dispatcher.ports import (
+    Documents,
     Events,
-    Ledger,
+    Leases,
     LedgerMissing,
     Quotas,
     RequestQueues,
+    Requests,
     TuningService,
 )
 from hpo_dispatcher.tuning_job.builder import JobBuilder
@@ -57,13 +59,15 @@ class Dispatcher:
 
     builder: JobBuilder
     queues: RequestQueues
-    ledger: Ledger
+    leases: Leases
+    documents: Documents
+    requests: Requests
     tuning: TuningService
     events: Events
     quotas: Quotas
     clock: Callable[[], datetime]
     bucket: TokenBucket
-    holder: str = field(default_factory=lambda: uuid.uuid4().hex)
+    owner: str = field(default_factory=lambda: uuid.uuid4().hex)
     watch: Watch = _nobody  # told of every cycle that came to its end
 
     def cycle(self, deadline: Deadline, asked_at: datetime | None = None) -> Summary:
@@ -81,12 +85,12 @@ class Dispatcher:
         """
         now = self.clock()
         until = now + timedelta(seconds=deadline.remaining()) + LEASE_MARGIN
-        lease = self.ledger.acquire_lease(self.holder, now, until)
+        lease = self.leases.acquire(self.owner, now, until)
         if lease is None:
-            self.ledger.ask_for_cycle(now)
+            self.leases.ask_for_cycle(now)
             return Summary(skipped="another dispatcher is at work; it will look again")
         if asked_at and lease.last_cycle and asked_at < lease.last_cycle:
-            self.ledger.release_lease(self.holder, lease.last_cycle)
+            self.leases.release(self.owner, lease.last_cycle)
             return Summary(skipped="a later cycle has already seen this event")
         return self._cycles(deadline)
 
@@ -98,10 +102,10 @@ class Dispatcher:
             except LedgerMissing:  # and the lease with it
                 raise
             except BaseException:
-                self.ledger.release_lease(self.holder, None)
+                self.leases.release(self.owner, None)
                 raise
             complete = not summary.problems
-            again = self.ledger.release_lease(self.holder, began if complete else None)
+            again = self.leases.release(self.owner, began if complete else None)
             if summary.problems:
                 raise CycleIncomplete("; ".join(summary.problems))
             if not again or deadline.passed(INTAKE_SHARE) or not self._reacquired(deadline):
@@ -110,34 +114,35 @@ class Dispatcher:
     def _reacquired(self, deadline: Deadline) -> bool:
         now = self.clock()
         until = now + timedelta(seconds=deadline.remaining()) + LEASE_MARGIN
-        return self.ledger.acquire_lease(self.holder, now, until) is not None
+        return self.leases.acquire(self.owner, now, until) is not None
 
     def _one_cycle(self, deadline: Deadline) -> Summary:
         began = self.clock()
         taken = intake(
             self.queues,
-            self.ledger,
+            self.requests,
+            self.documents,
             self.builder,
-            self.clock,
+            clock=self.clock,
             out_of_time=lambda: deadline.passed(INTAKE_SHARE),
         )
         self.events.publish(taken.changes)
-        reconciler = Reconciler(builder=self.builder, ledger=self.ledger, clock=self.clock)
+        reconciler = Reconciler(builder=self.builder, requests=self.requests, clock=self.clock)
         freed = self._unblock(reconciler)
-        seen = observe(self.ledger, self.tuning)
+        seen = observe(self.requests, self.tuning)
         came = [entry for entry in taken.accepted if not entry.blocked]
         in_line = [entry for entry in came if entry.key not in taken.on_hold]
-        remembered = recall(self.ledger)
+        remembered = recall(self.documents)
         decided = self._decider().decide(seen, [*in_line, *freed], remembered.reservation_timers)
         deeds = self._actor().act(seen, decided, deadline)
         self.events.publish(deeds.changes)
         finished, went_on = reconciler.reconcile(seen)
         self.events.publish(finished)
         if finished and self._unblock(reconciler):
-            self.ledger.ask_for_cycle(self.clock())  # what it freed may start at once
+            self.leases.ask_for_cycle(self.clock())  # what it freed may start at once
         moves = [*taken.moves, *map(_joined, freed)]
         publish(
-            self.ledger,
+            self.documents,
             self.clock(),
             remembered,
             seen=seen,
@@ -159,7 +164,8 @@ class Dispatcher:
     def _decider(self) -> Decider:
         return Decider(
             builder=self.builder,
-            ledger=self.ledger,
+            requests=self.requests,
+            documents=self.documents,
             tuning=self.tuning,
             quotas=self.quotas,
             clock=self.clock,
@@ -169,11 +175,11 @@ class Dispatcher:
         return Actor(
             builder=self.builder,
             queues=self.queues,
-            ledger=self.ledger,
+            requests=self.requests,
             tuning=self.tuning,
             clock=self.clock,
             bucket=self.bucket,
-            holder=self.holder,
+            owner=self.owner,
         )
 
     def _summary(
@@ -192,7 +198,7 @@ class Dispatcher:
             stopped=len(deeds.stopped),
             waiting=len(decided.plan.waits),
             finished=finished,
-            problems=(*taken.problems, *deeds.problems, *self.ledger.unreadable()),
+            problems=(*taken.problems, *deeds.problems, *self.requests.unreadable()),
         )
 
 

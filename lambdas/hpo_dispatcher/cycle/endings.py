@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from hpo_dispatcher.contract.entry import ActiveJob, Entry, Status
+from hpo_dispatcher.contract.entry import Entry, RunningEntry, Status
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.names import tuning_job_name
-from hpo_dispatcher.ports import Ending, Ledger, StateChange, TuningJobDetail
+from hpo_dispatcher.ports import Ending, FinishedRequests, StateChange, TuningJobDetail
 from hpo_dispatcher.scheduling.budget import spent_by
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 from hpo_dispatcher.tuning_job.resumption import after_stop, better, earlier_job, with_earlier
 
 
 def ending_of(
-    job: ActiveJob,
+    job: RunningEntry,
     detail: TuningJobDetail,
     entry: Entry | None,
     *,
@@ -45,25 +45,25 @@ def ending_of(
         counters=detail.counters,
         best=detail.best,
         spent=spent,
-        made_room=job.stopped_for is not None,
+        preempted=job.preempted_for is not None,
     )
     if entry is None:
         return plain
     best = better(entry.best, detail.best, minimize=detail.minimize)
     counters = with_earlier(entry.earlier, detail.counters)
     plain = replace(plain, best=best, counters=counters)
-    if not job.stopped_for or detail.status is not Status.STOPPED:
+    if not job.preempted_for or detail.status is not Status.STOPPED:
         return plain
     seconds = round((ended_at - job.started_at).total_seconds())
     stopped = earlier_job(
         job.tuning_job_name,
         detail.counters,
-        job.stopped_before,
+        job.already_stopped,
         seconds=max(0, seconds),
         instance_seconds=spent.instance_seconds,
         found=detail.best is not None,
     )
-    after = after_stop(replace(entry, stopped_for=job.stopped_for), stopped, best)
+    after = after_stop(replace(entry, preempted_for=job.preempted_for), stopped, best)
     plain = replace(plain, counters=after.counters, reason=after.reason)
     if after.status is not Status.QUEUED:
         return replace(plain, status=after.status, reason="")
@@ -73,10 +73,10 @@ def ending_of(
         body = entry.request.to_json() if entry.request else ""
         told = builder.redactor.error(error, body)
         return replace(plain, reason=f"it could not go on: {told}")
-    return replace(plain, status=Status.QUEUED, goes_on=after)
+    return replace(plain, status=Status.QUEUED, resumes_as=after)
 
 
-def never_created(job: ActiveJob) -> TuningJobDetail:
+def never_created(job: RunningEntry) -> TuningJobDetail:
     """It was to be stopped, and SageMaker knows of no such tuning job: nothing of it has ended."""
     return TuningJobDetail(
         name=job.tuning_job_name,
@@ -89,16 +89,16 @@ def never_created(job: ActiveJob) -> TuningJobDetail:
 
 
 def finish(
-    ledger: Ledger, endings: Sequence[Ending], clock: Callable[[], datetime]
+    requests: FinishedRequests, endings: Sequence[Ending], clock: Callable[[], datetime]
 ) -> list[StateChange]:
     """Give entries their final state; what changed, which leaves out what had ended before."""
-    written = set(ledger.finish(endings)) if endings else set()
+    written = set(requests.finish(endings)) if endings else set()
     return [
         StateChange(
             team=ending.team,
             request_id=ending.request_id,
             status=ending.status,
-            previous_status=Status.STOPPING if ending.made_room else ending.was[0],
+            previous_status=Status.STOPPING if ending.preempted else ending.was[0],
             tuning_job_name=ending.tuning_job_name or tuning_job_name(*ending.key),
             reason=ending.reason,
             at=clock(),

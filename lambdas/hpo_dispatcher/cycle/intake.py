@@ -27,10 +27,11 @@ from hpo_dispatcher.contract.request import (
 from hpo_dispatcher.ports import (
     MESSAGES_AT_ONCE,
     Added,
+    Documents,
     Ending,
     Envelope,
-    Ledger,
     RequestQueues,
+    Requests,
     StateChange,
     Unavailable,
 )
@@ -78,8 +79,10 @@ class _Rejection:
 
 def intake(
     queues: RequestQueues,
-    ledger: Ledger,
+    requests: Requests,
+    documents: Documents,
     builder: JobBuilder,
+    *,
     clock: Callable[[], datetime],
     out_of_time: Callable[[], bool],
 ) -> Intake:
@@ -89,8 +92,8 @@ def intake(
     """
     result = Intake()
     desk = _Desk(
-        queues=queues, ledger=ledger, builder=builder, clock=clock, result=result,
-        late=clock() + LATE,
+        queues=queues, requests=requests, documents=documents, builder=builder, clock=clock,
+        result=result, late=clock() + LATE,
     )  # fmt: skip
     teams = builder.deployment.teams
     with ThreadPoolExecutor(THREADS) as pool:
@@ -113,7 +116,8 @@ def intake(
 @dataclass(frozen=True, kw_only=True)
 class _Desk:
     queues: RequestQueues
-    ledger: Ledger
+    requests: Requests
+    documents: Documents
     builder: JobBuilder
     clock: Callable[[], datetime]
     result: Intake
@@ -193,7 +197,7 @@ class _Desk:
         if not entries:
             return []
         rejections = []
-        outcomes = self.ledger.add([entry for _, entry in entries])
+        outcomes = self.requests.add([entry for _, entry in entries])
         for (envelope, entry), outcome in zip(entries, outcomes, strict=True):
             self._count(outcome.name.lower())
             match outcome:
@@ -221,7 +225,7 @@ class _Desk:
             ended_at=self.clock(),
             reason=str(error),
         )
-        if not isinstance(error, DuplicateRequest) and self.ledger.add([entry]) == [Added.NEW]:
+        if not isinstance(error, DuplicateRequest) and self.requests.add([entry]) == [Added.NEW]:
             self._changed(entry, None)
 
     def _act(self, envelope: Envelope, action: Action) -> None:
@@ -238,7 +242,7 @@ class _Desk:
 
     def _set_priority(self, team: str, action: SetPriority) -> None:
         priority = self.builder.capped(team, action.priority)
-        entry = self.ledger.set_priority(team, action.request_id, priority)
+        entry = self.requests.set_priority(team, action.request_id, priority)
         if entry:
             self._moved(entry, joined=False)
             self._moved(replace(entry, priority=priority), joined=True)
@@ -246,33 +250,33 @@ class _Desk:
     def _hold_or_release(self, team: str, action: Hold | Release) -> None:
         """What is no longer queued cannot be held any more; that is not an error."""
         if action.request_id and isinstance(action, Hold):
-            held = self.ledger.hold(team, action.request_id)
+            held = self.requests.hold(team, action.request_id)
             if held:
                 self.result.on_hold.add(held.key)
                 self._moved(held, joined=False)
         elif action.request_id:
-            released = self.ledger.release(team, action.request_id)
+            released = self.requests.release(team, action.request_id)
             if released:
                 self.result.on_hold.discard(released.key)
                 self._moved(replace(released, on_hold=False), joined=True)
         else:
             with self.lock:  # teams share the document
-                teams = teams_on_hold(self.ledger) - {team}
+                teams = teams_on_hold(self.documents) - {team}
                 teams |= {team} if isinstance(action, Hold) else set()
-                self.ledger.put_document(TEAMS_ON_HOLD, json.dumps(sorted(teams)))
+                self.documents.put(TEAMS_ON_HOLD, json.dumps(sorted(teams)))
 
     def _cancel(self, envelope: Envelope, request_id: str) -> None:
         """In every state, also before the request has come; repeating changes nothing."""
         for _ in range(ATTEMPTS):
-            entry = self.ledger.get(envelope.team, request_id)
+            entry = self.requests.get(envelope.team, request_id)
             if entry is None:
                 if self._cancel_in_advance(envelope, request_id):
                     return
             elif entry.status is Status.QUEUED:
                 if self._cancel_queued(entry):
                     return
-            elif entry.status is Status.IN_PROGRESS or entry.stopped_for:
-                if self.ledger.stopping(entry):
+            elif entry.status is Status.IN_PROGRESS or entry.preempted_for:
+                if self.requests.stop(entry):
                     self._changed(replace(entry, status=Status.STOPPING), entry.status)
                     return
             else:
@@ -287,7 +291,7 @@ class _Desk:
             ended_at=self.clock(),
             reason="cancelled before its request came",
         )
-        return self.ledger.add([entry]) == [Added.NEW]
+        return self.requests.add([entry]) == [Added.NEW]
 
     def _cancel_queued(self, entry: Entry) -> bool:
         ending = Ending(
@@ -301,7 +305,7 @@ class _Desk:
             counters=entry.counters,
             best=entry.best,
         )
-        finished = bool(self.ledger.finish([ending]))
+        finished = bool(self.requests.finish([ending]))
         if finished:
             self._moved(entry, joined=False)
             self._changed(replace(entry, status=ending.status), entry.status)
@@ -330,9 +334,9 @@ class _Desk:
         self.result.changes.append(change)
 
 
-def teams_on_hold(ledger: Ledger) -> set[str]:
+def teams_on_hold(documents: Documents) -> set[str]:
     """Teams that want none of their requests started."""
-    return set(json.loads(ledger.document(TEAMS_ON_HOLD) or "[]"))
+    return set(json.loads(documents.get(TEAMS_ON_HOLD) or "[]"))
 
 
 def _taken(request_id: str) -> DuplicateRequest:

@@ -7,16 +7,22 @@ from contextlib import suppress
 
 from hpo_dispatcher.cycle.outcome import Observation
 from hpo_dispatcher.cycle.pacing import map_concurrently
-from hpo_dispatcher.ports import Ledger, TuningJob, TuningJobDetail, TuningService, Unavailable
+from hpo_dispatcher.ports import (
+    RunningRequests,
+    TuningJob,
+    TuningJobDetail,
+    TuningService,
+    Unavailable,
+)
 
 
-def observe(ledger: Ledger, tuning: TuningService) -> Observation:
+def observe(requests: RunningRequests, tuning: TuningService) -> Observation:
     """All that holds capacity in the account, ours and others'.
 
     Raises:
         Unavailable: a service did not answer.
     """
-    active = ledger.active()  # before the list: a job in neither has been ended
+    active = requests.running()  # before the list: a job in neither has been ended
     listed = {job.name: job for job in tuning.in_progress()}
     unlisted = [job for job in active if job.tuning_job_name not in listed]
     ended, missing = [], []

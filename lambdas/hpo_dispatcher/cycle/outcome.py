@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hpo_dispatcher.contract.entry import ActiveJob, Entry, Key
+from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry
 from hpo_dispatcher.ports import TuningJob, TuningJobDetail
 from hpo_dispatcher.scheduling.budget import Budget
 from hpo_dispatcher.scheduling.plan import Plan
@@ -44,9 +44,9 @@ class Observation:
     """The account as it is, ours and others'."""
 
     listed: Mapping[str, TuningJob]
-    active: Sequence[ActiveJob]
-    ended: Sequence[tuple[ActiveJob, TuningJobDetail]]
-    missing: Sequence[ActiveJob]  # written ahead, but SageMaker has never seen them
+    active: Sequence[RunningEntry]
+    ended: Sequence[tuple[RunningEntry, TuningJobDetail]]
+    missing: Sequence[RunningEntry]  # written ahead, but SageMaker has never seen them
 
 
 @dataclass(frozen=True, kw_only=True)

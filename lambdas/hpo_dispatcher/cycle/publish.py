@@ -20,12 +20,12 @@ from hpo_dispatcher.contract.capacity import (
     RunningTuningJob,
     WaitingRequest,
 )
-from hpo_dispatcher.contract.entry import ActiveJob, Entry, Key, Status
+from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.cycle.act import Deeds
 from hpo_dispatcher.cycle.intake import Move
 from hpo_dispatcher.cycle.outcome import Decision, Observation
-from hpo_dispatcher.ports import Ledger, TuningJobDetail
+from hpo_dispatcher.ports import Documents, TuningJobDetail
 from hpo_dispatcher.scheduling.budget import Budget
 from hpo_dispatcher.scheduling.memory import MEMORY, memory_json, timers_from
 from hpo_dispatcher.scheduling.queue_counts import QueueCounts
@@ -60,7 +60,7 @@ class State:
     at: datetime
     capacity: Capacity
     running_jobs: Sequence[RunningJob]
-    active: Mapping[str, ActiveJob]  # this deployment's running jobs, by tuning job name
+    active: Mapping[str, RunningEntry]  # this deployment's running jobs, by tuning job name
     started: Sequence[Entry]  # in this cycle; not among the running jobs yet
     waits: Sequence[Wait]  # in queue order
     entries: Mapping[Key, Entry]
@@ -71,9 +71,9 @@ class State:
     budgets: Mapping[str, Budget]  # before this cycle's starts
 
 
-def recall(ledger: Ledger) -> Remembered:
+def recall(documents: Documents) -> Remembered:
     """Read what the last cycle left in the ledger."""
-    written, memory = ledger.document(CAPACITY_DOCUMENT), ledger.document(MEMORY)
+    written, memory = documents.get(CAPACITY_DOCUMENT), documents.get(MEMORY)
     before = CapacityDocument.parse(written)
     return Remembered(
         memory=memory,
@@ -84,7 +84,7 @@ def recall(ledger: Ledger) -> Remembered:
 
 
 def publish(
-    ledger: Ledger,
+    documents: Documents,
     at: datetime,
     remembered: Remembered,
     *,
@@ -97,7 +97,7 @@ def publish(
     """Write the capacity document, and what the next cycle has to remember.
 
     Args:
-        ledger: where the documents go.
+        documents: where to write them.
         at: the end of the cycle.
         remembered: what the last cycle left; updated in place.
         seen: the running jobs.
@@ -135,10 +135,10 @@ def publish(
         reservation_timers=timers,
         budgets=decided.budgets,
     )
-    ledger.put_document(CAPACITY_DOCUMENT, capacity_document(state).to_json())
+    documents.put(CAPACITY_DOCUMENT, capacity_document(state).to_json())
     memory = memory_json(timers)
     if memory != remembered.memory:
-        ledger.put_document(MEMORY, memory)
+        documents.put(MEMORY, memory)
 
 
 def capacity_document(state: State) -> CapacityDocument:
@@ -186,7 +186,7 @@ def update_counts(
 
 
 def update_run_times(
-    run_times: RunTimes, ended: Iterable[tuple[ActiveJob, TuningJobDetail]]
+    run_times: RunTimes, ended: Iterable[tuple[RunningEntry, TuningJobDetail]]
 ) -> None:
     """Record the run times of tuning jobs that have ended without being stopped."""
     for job, detail in ended:

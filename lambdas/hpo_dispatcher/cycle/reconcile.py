@@ -9,7 +9,7 @@ from datetime import datetime
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.cycle.endings import ending_of, finish, never_created
 from hpo_dispatcher.cycle.outcome import Observation
-from hpo_dispatcher.ports import Ending, Ledger, StateChange
+from hpo_dispatcher.ports import Ending, Requests, StateChange
 from hpo_dispatcher.scheduling.dependencies import Hopeless, Ready, Waiting, graph_of, judge
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
@@ -19,7 +19,7 @@ class Reconciler:
     """Between tuning jobs and requests that have ended, and the entries that tell of them."""
 
     builder: JobBuilder
-    ledger: Ledger
+    requests: Requests
     clock: Callable[[], datetime]
 
     def reconcile(self, seen: Observation) -> tuple[list[StateChange], list[Entry]]:
@@ -30,18 +30,18 @@ class Reconciler:
         """
         ended = [
             *seen.ended,
-            *((job, never_created(job)) for job in seen.missing if job.stopped_for),
+            *((job, never_created(job)) for job in seen.missing if job.preempted_for),
         ]
-        several = [job.key for job, _ in ended if job.resumed or job.stopped_for]
-        entries = self.ledger.get_all(several) if several else {}
+        several = [job.key for job, _ in ended if job.resumed or job.preempted_for]
+        entries = self.requests.get_all(several) if several else {}
         endings = [
             ending_of(job, detail, entries.get(job.key), builder=self.builder, now=self.clock())
             for job, detail in ended
-            if job.key in entries or not (job.resumed or job.stopped_for)
+            if job.key in entries or not (job.resumed or job.preempted_for)
         ]
-        changes = finish(self.ledger, endings, self.clock)
+        changes = finish(self.requests, endings, self.clock)
         written = {(change.team, change.request_id) for change in changes}
-        on = [ending.goes_on for ending in endings if ending.goes_on]
+        on = [ending.resumes_as for ending in endings if ending.resumes_as]
         return changes, [entry for entry in on if entry.key in written]
 
     def unblock(self) -> tuple[list[StateChange], list[Entry]]:
@@ -50,9 +50,9 @@ class Reconciler:
         Returns:
             What changed for those that never can, and the entries that are in line now.
         """
-        blocked = self.ledger.blocked()
+        blocked = self.requests.blocked()
         keys = [(b.team, each) for b in blocked for each in (b.request_id, *b.parents)]
-        entries = self.ledger.get_all(keys) if keys else {}
+        entries = self.requests.get_all(keys) if keys else {}
         freed: list[Entry] = []
         endings: list[Ending] = []
         graph = graph_of(blocked)
@@ -64,13 +64,13 @@ class Reconciler:
             parents = {parent.request_id: parent for parent in found if parent}
             match judge(replace(each, request=entry.request), parents, graph):
                 case Ready():
-                    if self.ledger.unblock(*entry.key) and not entry.on_hold:
+                    if self.requests.unblock(*entry.key) and not entry.on_hold:
                         freed.append(replace(entry, blocked=False, reason=""))
                 case Hopeless(reason=reason):
                     endings.append(self._never(entry, reason))
                 case Waiting():
                     pass
-        return finish(self.ledger, endings, self.clock), freed
+        return finish(self.requests, endings, self.clock), freed
 
     def _never(self, entry: Entry, reason: str) -> Ending:
         return Ending(

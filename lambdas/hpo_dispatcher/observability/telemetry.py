@@ -21,7 +21,7 @@ from hpo_dispatcher.observability.metrics import (
     freed_by,
     of_cycle,
 )
-from hpo_dispatcher.ports import Ledger, Unavailable
+from hpo_dispatcher.ports import QueuedRequests, Unavailable
 
 # Counting reads whole lines; a heartbeat is ten minutes.
 COUNT_EVERY = timedelta(minutes=5)
@@ -47,7 +47,7 @@ class Telemetry:
 
     log: Log
     gauge: Gauge
-    ledger: Ledger
+    requests: QueuedRequests
     queues: LoggedQueues
     tuning: LoggedTuning
     calls: Calls
@@ -107,8 +107,8 @@ class Telemetry:
         if self._counted_at and now - self._counted_at < COUNT_EVERY:
             return []
         try:
-            lines = {team: self.ledger.backlog(team) for team in self.teams}
-            blocked = len(self.ledger.blocked())
+            lines = {team: self.requests.backlog(team) for team in self.teams}
+            blocked = len(self.requests.blocked())
         except Unavailable as error:
             self.log.warning("the backlog could not be counted", extra={"problem": str(error)})
             return []

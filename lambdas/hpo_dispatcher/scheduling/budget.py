@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from hpo_dispatcher.contract.capacity import BudgetUse, WaitKind, WaitReason
-from hpo_dispatcher.contract.entry import HOUR, ActiveJob, Entry, Key, Spent, month_of
+from hpo_dispatcher.contract.entry import HOUR, Entry, Key, RunningEntry, Spent, month_of
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling import wording
 from hpo_dispatcher.scheduling.plan import Plan
@@ -51,7 +51,7 @@ class Budget:
 def budgets(
     teams: Mapping[str, TeamSettings],
     spent: Mapping[str, int],
-    active: Iterable[ActiveJob],
+    active: Iterable[RunningEntry],
     ended: Iterable[Spent],
     now: datetime,
 ) -> dict[str, Budget]:
@@ -84,13 +84,13 @@ def budgets(
     }
 
 
-def spent_by(job: ActiveJob, ended_at: datetime) -> Spent:
+def spent_by(job: RunningEntry, ended_at: datetime) -> Spent:
     """Return what an ended tuning job has used, for the month in which it started."""
     month = month_of(job.started_at)
     return Spent(team=job.team, month=month, instance_seconds=used_until(job, ended_at))
 
 
-def used_until(work: ActiveJob | Entry, at: datetime) -> int:
+def used_until(work: RunningEntry | Entry, at: datetime) -> int:
     """Return a job's instances times the seconds since its start, at most what it can use.
 
     SageMaker reports the run time of the tuning job, not the sum over its training jobs, so this

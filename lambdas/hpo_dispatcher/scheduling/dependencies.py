@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from hpo_dispatcher.contract.entry import Blocked, Entry, Status
+from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Status
 from hpo_dispatcher.contract.request import TuningRequest
 
 # A parent that ended so has nothing to build on. One that was stopped has what it finished.
@@ -37,12 +37,12 @@ Verdict = Ready | Waiting | Hopeless
 Graph = Mapping[tuple[str, str], tuple[str, ...]]  # (team, request id) -> its parents
 
 
-def graph_of(blocked: Iterable[Blocked]) -> Graph:
+def graph_of(blocked: Iterable[BlockedEntry]) -> Graph:
     """Who waits for whom; built once for all that are judged."""
     return {(each.team, each.request_id): each.parents for each in blocked}
 
 
-def judge(blocked: Blocked, parents: Mapping[str, Entry], others: Graph) -> Verdict:
+def judge(blocked: BlockedEntry, parents: Mapping[str, Entry], others: Graph) -> Verdict:
     """Whether a request may join its team's line.
 
     Args:
@@ -74,7 +74,7 @@ def _told(request_id: str, parent: Entry | None) -> str:
     return "" if parent.status.ended else f"{request_id} ({parent.status})"
 
 
-def _cycle(blocked: Blocked, others: Graph) -> list[str]:
+def _cycle(blocked: BlockedEntry, others: Graph) -> list[str]:
     """A way from the request back to itself, or nothing."""
     paths = [[blocked.request_id]]
     seen: set[str] = set()

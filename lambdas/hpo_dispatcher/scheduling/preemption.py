@@ -87,8 +87,8 @@ class _Preemption:
     def of(self, waiting: list[Head]) -> Preemption:
         for job in self._stopping:  # counts as free: no other job is stopped for the same head
             self._allocation.release(job)
-            if job.stopped_for:
-                self._note(job.stopped_for, wording.being_stopped(job.team, job.request_id))
+            if job.preempted_for:
+                self._note(job.preempted_for, wording.being_stopped(job.team, job.request_id))
         waiting.sort(key=lambda head: head.key not in self._guaranteed)
         for head in waiting:
             candidates = self._candidates(head)
@@ -176,7 +176,7 @@ class _Preemption:
         if job.obstacle or job.started_at is None:
             return job.obstacle
         until = job.started_at + RUNS_FOR
-        return wording.stopped_before(until) if job.resumed and self._now < until else ""
+        return wording.already_stopped(until) if job.resumed and self._now < until else ""
 
     def _note(self, key: Key, text: str) -> None:
         self._notes.setdefault(key, []).append(text)

@@ -52,7 +52,7 @@ class RunningJob:
     obstacle: str = "nothing is known about it"  # why it could not resume; empty: it could
     resumed: bool = False  # it was stopped before
     stopping: bool = False  # its capacity is about to be free
-    stopped_for: Key | None = None  # the head that gets its capacity
+    preempted_for: Key | None = None  # the head that gets its capacity
 
     @property
     def key(self) -> Key | None:

@@ -111,7 +111,7 @@ def not_stopped(team: str | None, request_id: str, obstacle: str) -> str:
     return f"{team}/{request_id} is not stopped: {obstacle}"
 
 
-def stopped_before(until: datetime) -> str:
+def already_stopped(until: datetime) -> str:
     """Return why a job that was resumed is not stopped again yet."""
     return f"it was stopped before and runs until at least {until:%H:%M} UTC"
 

@@ -62,7 +62,7 @@ def resumption_of(entry: Entry) -> Resumption | None:
 def earlier_job(
     name: str,
     counters: Mapping[str, int],
-    stopped_before: int,
+    already_stopped: int,
     *,
     seconds: int,
     instance_seconds: int,
@@ -73,14 +73,14 @@ def earlier_job(
     Args:
         name: name of the tuning job.
         counters: training jobs by status, once all have ended.
-        stopped_before: training jobs that were Stopped before the preemption: they had ended.
+        already_stopped: training jobs that were Stopped before the preemption: they had ended.
         seconds: run time of the tuning job.
         instance_seconds: instance-seconds that the tuning job used.
         found: whether a training job has an objective value, so that it can be a parent.
     """
     ended = {kind: counters[kind] for kind in HAS_ENDED if counters.get(kind)}
     stopped = counters.get("Stopped", 0)
-    ended["Stopped"] = min(stopped, stopped_before)
+    ended["Stopped"] = min(stopped, already_stopped)
     return EarlierJob(
         tuning_job_name=name,
         counters={kind: count for kind, count in ended.items() if count},
@@ -108,13 +108,13 @@ def after_stop(entry: Entry, job: EarlierJob, best: BestTrainingJob | None) -> E
         best=best,
         tuning_job_name="",
         started_at=None,
-        stopped_for=None,
-        stopped_before=0,
+        preempted_for=None,
+        already_stopped=0,
     )
     left = after.training_jobs_left
     if left <= 0:
         return replace(after, status=Status.COMPLETED, tuning_job_name=entry.tuning_job_name)
-    preemptor = "/".join(entry.stopped_for or ())
+    preemptor = "/".join(entry.preempted_for or ())
     done = entry.max_training_jobs - left
     return replace(
         after,

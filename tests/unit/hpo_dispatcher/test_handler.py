@@ -92,21 +92,21 @@ def test_a_lost_lease_starts_nothing_more(account: Account) -> None:
 
     class Overtaken:
         def __getattr__(self, name: str) -> Any:
-            return getattr(slow.ledger, name)
+            return getattr(slow.requests, name)
 
         def start(self, *arguments: Any) -> Any:
             much_later = datetime.now(UTC) + timedelta(hours=1)
-            other = account.dispatcher().ledger
-            assert other.acquire_lease("other", much_later, much_later + timedelta(minutes=1))
-            return slow.ledger.start(*arguments)
+            other = account.dispatcher().leases
+            assert other.acquire("other", much_later, much_later + timedelta(minutes=1))
+            return slow.requests.start(*arguments)
 
     with pytest.raises(CycleIncomplete, match="another dispatcher has taken over"):
-        replace(slow, ledger=Overtaken()).cycle(ample_time())  # type: ignore[arg-type]
+        replace(slow, requests=Overtaken()).cycle(ample_time())  # type: ignore[arg-type]
     assert account.tuning_jobs() == []
 
 
 def test_the_settings_are_published_for_clients(account: Account) -> None:
-    document = account.dispatcher().ledger.document("settings")
+    document = account.dispatcher().documents.get("settings")
     assert document is not None
     settings = json.loads(document)
     assert settings["artifact_bucket"] == "artifacts"

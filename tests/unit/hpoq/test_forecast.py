@@ -127,7 +127,7 @@ def test_farther_back_than_a_cycle_looks_it_is_reckoned_on() -> None:
     found = Forecast(of, TEAMS).of(deep, NOON)
     assert (found.position, found.exact, found.of_team) == (21, False, 40)
     assert found.starts_in == 16 * 60 * 21 / 2
-    assert tables.queue_position(found) == "about 21 of 40, 32 of all teams'"
+    assert tables.queue_sort_key(found) == "about 21 of 40, 32 of all teams'"
 
 
 def test_who_is_held_or_blocked_has_no_position_but_a_reason() -> None:
@@ -148,7 +148,7 @@ def test_the_estimate_is_said_with_its_error() -> None:
     said = Outlook(
         position=3, of_team=12, overall=9, starts_in=1500, earliest=900, latest=2400, run_times=14
     )
-    assert tables.queue_position(said) == "3 of 12, 9 of all teams'"
+    assert tables.queue_sort_key(said) == "3 of 12, 9 of all teams'"
     assert tables.expected(said) == (
         "in about 25 min 00 s (15 min 00 s to 40 min 00 s, by 14 run times)"
     )
@@ -172,7 +172,7 @@ def test_most_requests_start_within_the_error_that_was_stated() -> None:
 
     def listen(*_: Any) -> None:
         if not told and queue.clock.now >= moment:
-            seen = CapacityDocument.parse(queue.ledger.document(CAPACITY_DOCUMENT))
+            seen = CapacityDocument.parse(queue.documents.get(CAPACITY_DOCUMENT))
             told.update(Forecast(seen, TEAMS).of_listed(queue.clock.now))
             told.update({("at", ""): Outlook(starts_in=queue.clock.now.timestamp())})
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.aws.ledger import DynamoDBLedger
+from hpo_dispatcher.aws.dynamodb_table import Table
+from hpo_dispatcher.aws.ledger import DynamoDBRequests
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.request import TuningRequest
 
@@ -46,7 +47,7 @@ def entry(number: int, text: str) -> Entry:
 def test_a_transaction_of_large_requests_is_no_larger_than_dynamodb_takes(character: str) -> None:
     dynamodb: Any = Recorder()
     text = character * (240_000 // len(character.encode()))
-    DynamoDBLedger(dynamodb, "ledger").add([entry(number, text) for number in range(40)])
+    DynamoDBRequests(Table(dynamodb, "ledger")).add([entry(number, text) for number in range(40)])
 
     assert sum(len(writes) for writes in dynamodb.sent) == 40
     assert all(len(json.dumps(writes)) < MOST_BYTES for writes in dynamodb.sent)
@@ -54,5 +55,7 @@ def test_a_transaction_of_large_requests_is_no_larger_than_dynamodb_takes(charac
 
 def test_forty_ordinary_requests_are_one_transaction() -> None:
     dynamodb: Any = Recorder()
-    DynamoDBLedger(dynamodb, "ledger").add([entry(number, "a" * 300) for number in range(40)])
+    DynamoDBRequests(Table(dynamodb, "ledger")).add(
+        [entry(number, "a" * 300) for number in range(40)]
+    )
     assert [len(writes) for writes in dynamodb.sent] == [40]

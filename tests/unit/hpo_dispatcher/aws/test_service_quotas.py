@@ -14,21 +14,21 @@ from tests.support.dispatcher_account import Account
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-class Documents:
-    """The part of the ledger that quotas use."""
+class KeptDocuments:
+    """Documents in a dictionary."""
 
     def __init__(self) -> None:
         self.kept: dict[str, str] = {}
 
-    def document(self, name: str) -> str | None:
+    def get(self, name: str) -> str | None:
         return self.kept.get(name)
 
-    def put_document(self, name: str, content: str) -> None:
+    def put(self, name: str, content: str) -> None:
         self.kept[name] = content
 
 
-def quotas(client: Any, ledger: Any, now: datetime = NOON) -> ServiceQuotas:
-    return ServiceQuotas(lambda: client, ledger, lambda: now)
+def quotas(client: Any, documents: Any, now: datetime = NOON) -> ServiceQuotas:
+    return ServiceQuotas(lambda: client, documents, lambda: now)
 
 
 def test_quotas_are_read_by_name_over_all_pages_and_kept_a_day() -> None:
@@ -43,16 +43,16 @@ def test_quotas_are_read_by_name_over_all_pages_and_kept_a_day() -> None:
         },
         {"Quotas": [{"QuotaName": "ml.g5.12xlarge for training job usage", "Value": 2.0}]},
     ]
-    ledger = Documents()
+    documents = KeptDocuments()
     with Stubber(client) as stub:
         for page in pages:
             stub.add_response("list_service_quotas", page)
         found = {"ml.m5.xlarge": 20, "ml.g5.12xlarge": 2}
-        assert quotas(client, ledger).training_instances() == found
+        assert quotas(client, documents).training_instances() == found
         # Within the day no more calls; the stub would refuse one.
         later = NOON + timedelta(hours=23)
-        assert quotas(client, ledger, later).training_instances() == found
-    assert json.loads(ledger.kept["quotas"])["training_instances"] == found
+        assert quotas(client, documents, later).training_instances() == found
+    assert json.loads(documents.kept["quotas"])["training_instances"] == found
 
 
 def test_without_permission_the_last_known_quotas_serve() -> None:
@@ -60,12 +60,12 @@ def test_without_permission_the_last_known_quotas_serve() -> None:
         def get_paginator(self, _: str) -> Any:
             raise ClientError({"Error": {"Code": "AccessDenied"}}, "ListServiceQuotas")
 
-    ledger = Documents()
-    assert quotas(Refused(), ledger).training_instances() == {}
-    ledger.kept["quotas"] = json.dumps(
+    documents = KeptDocuments()
+    assert quotas(Refused(), documents).training_instances() == {}
+    documents.kept["quotas"] = json.dumps(
         {"at": (NOON - timedelta(days=3)).isoformat(), "training_instances": {"ml.m5.large": 4}}
     )
-    assert quotas(Refused(), ledger).training_instances() == {"ml.m5.large": 4}
+    assert quotas(Refused(), documents).training_instances() == {"ml.m5.large": 4}
 
 
 def test_instances_bind_in_a_cycle_and_jobs_of_others_count(account: Account) -> None:
@@ -88,7 +88,7 @@ def test_instances_bind_in_a_cycle_and_jobs_of_others_count(account: Account) ->
     replace(dispatcher, tuning=sagemaker).cycle(ample_time())  # type: ignore[arg-type]
 
     assert len(sagemaker.running) == 2
-    capacity = json.loads(dispatcher.ledger.document("capacity") or "{}")
+    capacity = json.loads(dispatcher.documents.get("capacity") or "{}")
     assert capacity["instances"]["ml.m5.large"] == {
         "limit": 11, "in_use": 10, "by_team": {"(others)": 5, "fraud": 5}
     }  # fmt: skip
@@ -144,9 +144,12 @@ def test_what_is_left_is_read_from_the_list() -> None:
                 "list_hyper_parameter_tuning_jobs", {"HyperParameterTuningJobSummaries": page}
             )
         first, second = SageMakerTuning(client).in_progress()
-    assert (first.parallel, first.left) == (10, 5)  # one that may be retried has not ended
+    assert (first.parallel, first.training_jobs_left) == (
+        10,
+        5,
+    )  # one that may be retried has not ended
     assert first.in_use({"ml.m5.large": 20, "ml.g5.xlarge": 10}) == {
         "ml.m5.large": 10, "ml.g5.xlarge": 5,
     }  # fmt: skip
-    assert second.left is None
+    assert second.training_jobs_left is None
     assert second.in_use({"ml.m5.large": 10}) == {"ml.m5.large": 10}

@@ -19,15 +19,15 @@ REQUESTS = [("fraud", "a"), ("fraud", "b"), ("vision", "a")]
 
 CALLS = [
     ("queues", "receive"),
-    ("ledger", "acquire_lease"),
-    ("ledger", "add"),
+    ("leases", "acquire"),
+    ("requests", "add"),
     ("queues", "delete"),
-    ("ledger", "active"),
+    ("requests", "running"),
     ("tuning", "in_progress"),
-    ("ledger", "heads"),
-    ("ledger", "start"),
+    ("requests", "heads"),
+    ("requests", "start"),
     ("tuning", "create"),
-    ("ledger", "release_lease"),
+    ("leases", "release"),
 ]
 
 
@@ -47,7 +47,7 @@ def test_a_dispatcher_killed_at_a_call_loses_and_doubles_nothing(
 
     assert len(account.tuning_jobs()) == len(REQUESTS)
     for team, request_id in REQUESTS:
-        entry = account.dispatcher().ledger.get(team, request_id)
+        entry = account.dispatcher().requests.get(team, request_id)
         assert entry is not None
         assert entry.status is Status.COMPLETED
     assert account.waiting("fraud") == account.waiting("vision") == 0
@@ -55,7 +55,7 @@ def test_a_dispatcher_killed_at_a_call_loses_and_doubles_nothing(
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize(("port", "method"), [("tuning", "describe"), ("ledger", "finish")])
+@pytest.mark.parametrize(("port", "method"), [("tuning", "describe"), ("requests", "finish")])
 def test_a_dispatcher_killed_while_reconciling_is_made_good_by_the_next(
     account: Account, port: str, method: str, after: bool
 ) -> None:
@@ -66,10 +66,10 @@ def test_a_dispatcher_killed_while_reconciling_is_made_good_by_the_next(
 
     later(account)
 
-    entry = account.dispatcher().ledger.get("fraud", "a")
+    entry = account.dispatcher().requests.get("fraud", "a")
     assert entry is not None
     assert entry.status is Status.COMPLETED
-    assert account.dispatcher().ledger.active() == []
+    assert account.dispatcher().requests.running() == []
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

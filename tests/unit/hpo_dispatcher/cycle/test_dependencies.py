@@ -27,7 +27,7 @@ def cycle(account: Account, sagemaker: Running) -> None:
 
 
 def entry(account: Account, request_id: str) -> Entry:
-    found = account.dispatcher().ledger.get("fraud", request_id)
+    found = account.dispatcher().requests.get("fraud", request_id)
     assert found is not None
     return found
 
@@ -80,7 +80,7 @@ def test_a_child_of_a_cancelled_parent_never_starts_and_says_why(
     child = entry(account, "child")
     assert child.status is Status.CANCELLED
     assert child.reason == "parent, which it depends on, is Cancelled"
-    assert account.dispatcher().ledger.blocked() == []
+    assert account.dispatcher().requests.blocked() == []
 
 
 def test_a_cycle_of_dependencies_never_starts_and_is_named(
@@ -175,7 +175,7 @@ def test_who_is_first_in_line_since_when_is_remembered_from_cycle_to_cycle(
 ) -> None:
     def since_by_id() -> dict[str, datetime]:
         cycle(account, sagemaker)
-        timers = timers_from(account.dispatcher().ledger.document(MEMORY), None)
+        timers = timers_from(account.dispatcher().documents.get(MEMORY), None)
         return {request_id: timer.since for (_, request_id), timer in timers.items()}
 
     account.configure(limits={"tuning_jobs": 1})
@@ -225,7 +225,7 @@ def test_never_more_than_the_limit_whoever_holds_it(account: Account, sagemaker:
         account.request("fraud", f"a{number}")
     cycle(account, sagemaker)
     assert len(sagemaker.running) == 3
-    capacity = json.loads(account.dispatcher().ledger.document("capacity") or "{}")
+    capacity = json.loads(account.dispatcher().documents.get("capacity") or "{}")
     assert capacity["tuning_jobs"]["by_team"] == {"(others)": 1, "fraud": 2}
     assert capacity["waiting"][0]["reason"] == (
         "tuning jobs 3/3 in use, 1 needed; used by: fraud 2, others 1"

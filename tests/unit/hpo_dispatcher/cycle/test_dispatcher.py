@@ -24,7 +24,7 @@ def test_an_ended_tuning_job_gives_its_request_the_final_state(account: Account)
     summary = account.cycle()  # moto completes tuning jobs at once
 
     assert summary.finished == 1
-    entry = account.dispatcher().ledger.get("fraud", "a")
+    entry = account.dispatcher().requests.get("fraud", "a")
     assert entry is not None
     assert entry.status is Status.COMPLETED
-    assert account.dispatcher().ledger.active() == []
+    assert account.dispatcher().requests.running() == []

@@ -43,7 +43,7 @@ BAD: dict[str, tuple[Any, str]] = {
 
 
 def entry(account: Account, team: str, request_id: str) -> Entry:
-    found = account.dispatcher().ledger.get(team, request_id)
+    found = account.dispatcher().requests.get(team, request_id)
     assert found is not None
     return found
 
@@ -192,7 +192,7 @@ def test_what_has_come_is_accounted_for_without_waiting_for_more(account: Accoun
     def receive(team: str, *, wait: bool = True) -> Any:
         received = queues.receive(team, wait=wait)
         if team == "fraud":
-            accounted = len(dispatcher.ledger.heads("fraud", 100))
+            accounted = len(dispatcher.requests.heads("fraud", 100))
             looks.append((wait, len(received), accounted))
         return received
 

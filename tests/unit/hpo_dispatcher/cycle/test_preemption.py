@@ -62,13 +62,13 @@ class World(Simulation):
         for _ in range(200):
             with suppress(Killed, Unavailable, CycleIncomplete):
                 self.cycle()
-            if not self.ledger.unended() and not self.queues.waiting():
+            if not self.requests.unended() and not self.queues.waiting():
                 return
             self.passes(120)
         raise AssertionError("it never settles")
 
     def entry(self, request_id: str, team: str = "fraud") -> Entry:
-        return self.ledger.entries[team, request_id]
+        return self.requests.entries[team, request_id]
 
     def jobs(self, request_id: str) -> list[SimulatedJob]:
         """In the order they were created."""
@@ -97,7 +97,7 @@ def preempted(after: float = ROUND * 2 + 60) -> World:
 def test_borrowed_capacity_is_given_back_and_the_request_goes_on_with_what_is_left() -> None:
     world = preempted()
     assert world.entry("long").status is Status.STOPPING
-    assert world.entry("long").stopped_for == ("vision", "owed")
+    assert world.entry("long").preempted_for == ("vision", "owed")
 
     world.passes(60)
     world.cycle()
@@ -213,7 +213,7 @@ def test_a_grid_is_not_stopped_and_the_owner_is_told_why() -> None:
     world.cycle()
     world.request("vision", "owed")
     world.cycle()
-    (waiting,) = json.loads(world.ledger.document("capacity") or "{}")["waiting"]
+    (waiting,) = json.loads(world.documents.get("capacity") or "{}")["waiting"]
     assert waiting["reason"].endswith("; fraud/grid is not stopped: a Grid search would start over")
     assert world.entry("grid").status is Status.IN_PROGRESS
 
@@ -229,7 +229,7 @@ def test_a_higher_priority_takes_its_teams_slot_and_the_lower_one_comes_back_to_
     world.passes(60)
     world.cycle()
     assert world.entry("urgent").status is Status.IN_PROGRESS
-    assert [head.request_id for head in world.ledger.heads("fraud", 9)] == ["low", "later"]
+    assert [head.request_id for head in world.requests.heads("fraud", 9)] == ["low", "later"]
     world.settle()
     assert [world.ended(each) for each in ("low", "later", "urgent")] == [10, 10, 10]
     assert [len(world.jobs(each)) for each in ("low", "later", "urgent")] == [2, 1, 1]
@@ -282,22 +282,22 @@ def test_what_it_used_before_the_stop_counts_towards_its_teams_budget_once() -> 
     world.cycle()
     used = world.entry("long").earlier[0].instance_seconds
     assert used == 2 * (ROUND * 2 + 60 + STOPPING_TAKES.total_seconds())
-    assert world.ledger.spent("2026-01")["fraud"] == used
+    assert world.requests.spent("2026-01")["fraud"] == used
     world.settle()
     total = sum(2 * (job.ends - job.began).total_seconds() for job in world.jobs("long"))
-    assert world.ledger.spent("2026-01")["fraud"] == pytest.approx(total)
+    assert world.requests.spent("2026-01")["fraud"] == pytest.approx(total)
 
 
 POINTS = [
     ("tuning", "describe", 1),
     ("tuning", "describe", 2),
-    ("ledger", "make_room", 1),
+    ("requests", "preempt", 1),
     ("tuning", "stop", 1),
-    ("ledger", "get_all", 1),
-    ("ledger", "finish", 1),
-    ("ledger", "finish", 2),
-    ("ledger", "start", 1),
-    ("ledger", "start", 2),
+    ("requests", "get_all", 1),
+    ("requests", "finish", 1),
+    ("requests", "finish", 2),
+    ("requests", "start", 1),
+    ("requests", "start", 2),
     ("tuning", "create", 1),
     ("tuning", "create", 2),
 ]
@@ -314,7 +314,7 @@ def test_killed_anywhere_on_the_way_it_neither_loses_nor_doubles(
     world.passes(ROUND * 2 + 60)
     world.request("vision", "owed")
     dying: Any = KilledAt(getattr(world.dispatcher, port), method, after=after, nth=nth)
-    doomed = replace(world.dispatcher, holder="doomed", **{port: dying})
+    doomed = replace(world.dispatcher, owner="doomed", **{port: dying})
     killed = False
     for _ in range(100):
         try:
@@ -373,7 +373,7 @@ def test_two_failing_dispatchers_stop_and_go_on_and_every_request_gets_its_train
         assert world.ended(request_id) == sum(entry.counters.values()) == 10
         assert len(world.jobs(request_id)) == 1 + len(entry.earlier) <= 6
     assert world.sagemaker.calls["sagemaker:Stop"] > 0
-    assert world.ledger.active() == []
+    assert world.requests.running() == []
 
 
 def test_two_teams_requests_of_one_id_are_both_counted_in_line_again() -> None:
@@ -393,7 +393,7 @@ def test_two_teams_requests_of_one_id_are_both_counted_in_line_again() -> None:
     world.passes(120)
     world.cycle()
 
-    lines = json.loads(world.ledger.document("capacity") or "")["queues"]
+    lines = json.loads(world.documents.get("capacity") or "")["queues"]
     for team in ("fraud", "vision"):
         assert world.entry("same", team).status is Status.QUEUED
         assert lines[team]["queued"] == 1

@@ -11,7 +11,7 @@ from tests.support.dispatcher_account import Account
 def published(account: Account) -> dict[str, Any]:
     import json
 
-    document = account.dispatcher().ledger.document("capacity")
+    document = account.dispatcher().documents.get("capacity")
     assert document is not None
     written: dict[str, Any] = json.loads(document)
     return written
@@ -69,7 +69,7 @@ def test_a_request_held_in_the_drain_that_brought_it_does_not_start(account: Acc
     account.request("fraud", "a")
     account.send("fraud", {"action": "hold", "request_id": "a"})
     assert account.cycle().started == 0
-    entry = account.dispatcher().ledger.get("fraud", "a")
+    entry = account.dispatcher().requests.get("fraud", "a")
     assert entry is not None
     assert (entry.status, entry.on_hold) == (Status.QUEUED, True)
 
@@ -85,7 +85,7 @@ def test_a_held_request_does_not_start_when_what_it_waited_for_has_ended(
     account.cycle()
     account.cycle()  # moto's tuning jobs end at once
     account.cycle()
-    entry = account.dispatcher().ledger.get("fraud", "child")
+    entry = account.dispatcher().requests.get("fraud", "child")
     assert entry is not None
     assert (entry.status, entry.blocked) == (Status.QUEUED, False)
 

@@ -218,7 +218,7 @@ def test_a_failed_training_jobs_command_line_is_not_repeated(
         "HyperParameterTuningJobStatus": "Failed",
     }
     told = cycle()
-    entry = account.dispatcher().ledger.get("fraud", "a")
+    entry = account.dispatcher().requests.get("fraud", "a")
     assert entry is not None
     assert "ExecuteUserScriptError" in entry.reason
     assert "--lr 0.1" in entry.reason
@@ -321,9 +321,9 @@ def test_throttled_calls_are_counted_each_time(calls: ApiCalls, cycle: Callable[
 
 
 def test_a_skipped_cycle_is_counted_as_such(account: Account, cycle: Callable[[], Told]) -> None:
-    ledger = account.dispatcher().ledger
+    leases = account.dispatcher().leases
     now = datetime.now(UTC)
-    assert ledger.acquire_lease("other", now, now + timedelta(minutes=5))
+    assert leases.acquire("other", now, now + timedelta(minutes=5))
     told = cycle()
     found = metrics(told)
     assert found["SkippedCycles", ""] == [1]
@@ -341,7 +341,7 @@ def test_a_cycle_run_once_more_for_a_late_request_is_measured_by_itself(
     def late(self: Any) -> Any:
         if not asked:
             asked.append(account.request("fraud", "b"))
-            account.dispatcher().ledger.ask_for_cycle(datetime.now(UTC))
+            account.dispatcher().leases.ask_for_cycle(datetime.now(UTC))
         return real(self)
 
     with patch.object(SageMakerTuning, "in_progress", late):
@@ -372,11 +372,11 @@ def test_the_handler_writes_every_metric_of_the_contract_and_no_other(
     written = set(metrics(cycle()))
     with slot_freed(calls, seconds_ago=30), throttled_twice(calls):
         written |= set(metrics(cycle()))
-    ledger = account.dispatcher().ledger
+    leases = account.dispatcher().leases
     now = datetime.now(UTC)
-    assert ledger.acquire_lease("other", now, now + timedelta(minutes=5))
+    assert leases.acquire("other", now, now + timedelta(minutes=5))
     written |= set(metrics(cycle()))
-    ledger.release_lease("other", None)
+    leases.release("other", None)
     with patch.object(SageMakerTuning, "in_progress", side_effect=Unavailable("no")):
         written |= set(metrics(cycle()))
     names = {(name, dimension.partition("=")[0]) for name, dimension in written}
@@ -412,8 +412,8 @@ def test_a_slot_is_filled_once() -> None:
 @contextmanager
 def slot_freed(calls: ApiCalls, seconds_ago: float) -> Iterator[None]:
     """moto's tuning jobs have ended at once; let them have ended then, with others in line."""
-    ledger: Any = function.deployed().dispatcher.ledger
-    heads = ledger.heads
+    requests: Any = function.deployed().dispatcher.requests
+    heads = requests.heads
     then = datetime.now(UTC) - timedelta(seconds=seconds_ago)
 
     def old(team: str, count: int) -> Any:
@@ -421,7 +421,7 @@ def slot_freed(calls: ApiCalls, seconds_ago: float) -> Iterator[None]:
         return [replace(each, accepted_at=before) for each in heads(team, count)]
 
     calls.changed_answers[DESCRIBE] = {"HyperParameterTuningEndTime": then}
-    with patch.object(ledger, "heads", old):
+    with patch.object(requests, "heads", old):
         yield
     del calls.changed_answers[DESCRIBE]
 

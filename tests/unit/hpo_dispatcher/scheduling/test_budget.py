@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo_dispatcher.contract.capacity import WaitKind, WaitReason
-from hpo_dispatcher.contract.entry import HOUR, ActiveJob, Entry, Spent, Status
+from hpo_dispatcher.contract.entry import HOUR, Entry, RunningEntry, Spent, Status
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.scheduling.budget import Budget, budgets, over_budget, spent_by
@@ -32,8 +32,8 @@ def entry(request_id: str, hours: float) -> Entry:
     )  # fmt: skip
 
 
-def job(hours: float, started_at: datetime = NOON, instances: int = 2) -> ActiveJob:
-    return ActiveJob(
+def job(hours: float, started_at: datetime = NOON, instances: int = 2) -> RunningEntry:
+    return RunningEntry(
         tuning_job_name="j", team="fraud", request_id="j", status=Status.IN_PROGRESS,
         instances={"ml.m5.large": instances}, started_at=started_at,
         most_instance_seconds=round(hours * HOUR),
@@ -159,7 +159,7 @@ def running(of: Simulation, team: str) -> int:
 
 
 def reasons(of: Simulation) -> dict[str, str]:
-    document = json.loads(of.ledger.document("capacity") or "{}")
+    document = json.loads(of.documents.get("capacity") or "{}")
     return {each["request_id"]: each["reason"] for each in document["waiting"]}
 
 
@@ -171,7 +171,7 @@ def test_a_team_over_its_budget_waits_and_no_other_does() -> None:
     assert "4 set aside for running jobs" not in reasons(account)["r4"]
     account.dispatcher.cycle(ample_time())
     assert "0 spent, 4 set aside for running jobs, up to 1 needed" in reasons(account)["r4"]
-    document = json.loads(account.ledger.document("capacity") or "{}")
+    document = json.loads(account.documents.get("capacity") or "{}")
     assert document["budgets"] == {
         "fraud": {"month": "2026-01", "instance_hours": 4.0, "spent": 0.0, "set_aside": 4.0}
     }
@@ -183,14 +183,14 @@ def test_what_a_job_did_not_use_is_free_again_and_the_next_month_is_a_new_one() 
     account.clock.now += timedelta(minutes=30)
     account.sagemaker.end_due()
     account.dispatcher.cycle(ample_time())
-    assert account.ledger.spent("2026-01") == {"fraud": 2 * HOUR, "vision": 3 * HOUR}
+    assert account.requests.spent("2026-01") == {"fraud": 2 * HOUR, "vision": 3 * HOUR}
     assert running(account, "fraud") == 2, "2 of 4 hours are left"
     account.clock.now += timedelta(minutes=30)
     account.sagemaker.end_due()
     account.clock.now = datetime(2026, 2, 1, tzinfo=UTC)
     account.dispatcher.cycle(ample_time())
-    assert account.ledger.spent("2026-01")["fraud"] == 3 * HOUR, "in the month it started in"
-    assert account.ledger.spent("2026-02") == {}
+    assert account.requests.spent("2026-01")["fraud"] == 3 * HOUR, "in the month it started in"
+    assert account.requests.spent("2026-02") == {}
     assert reasons(account) == {}
 
 
@@ -237,18 +237,18 @@ def test_a_cycle_killed_while_it_writes_an_end_counts_it_once(
     account.configure(teams={"fraud": {"monthly_instance_hours": 100}, "vision": {}})
     account.request("fraud", "a")
     account.cycle()
-    (active,) = account.dispatcher().ledger.active()
+    (active,) = account.dispatcher().requests.running()
     assert active.most_instance_seconds == 20 * HOUR / 2
-    dying: Any = KilledAt(account.dispatcher().ledger, "finish", after=after)
+    dying: Any = KilledAt(account.dispatcher().requests, "finish", after=after)
     with pytest.raises(Killed):
-        replace(account.dispatcher(), ledger=dying).cycle(ample_time())
+        replace(account.dispatcher(), requests=dying).cycle(ample_time())
 
     much_later(account.dispatcher())
     much_later(account.dispatcher())
 
-    ledger = account.dispatcher().ledger
-    ended = ledger.get("fraud", "a")
+    requests = account.dispatcher().requests
+    ended = requests.get("fraud", "a")
     assert ended is not None and ended.started_at and ended.ended_at
     month = f"{ended.started_at:%Y-%m}"
     expected = spent_by(active, ended.ended_at).instance_seconds
-    assert ledger.spent(month).get("fraud", 0) == expected
+    assert requests.spent(month).get("fraud", 0) == expected

@@ -303,7 +303,7 @@ def test_what_was_freed_for_a_head_is_not_owed_to_a_smaller_one_of_its_team() ->
 
 
 def test_a_head_is_told_that_room_is_being_made_for_it() -> None:
-    leaving = job("fraud", "f", 1, stopping=True, stopped_for=("vision", "v"))
+    leaving = job("fraud", "f", 1, stopping=True, preempted_for=("vision", "v"))
     decided = decide(
         queued("vision", "v"), running=[leaving], slots=1,
         vision={"guaranteed_share": 1}, fraud=BORROWER,
@@ -432,7 +432,7 @@ def test_nothing_more_is_stopped_while_it_drains_and_then_its_heads_start(
     ]
     waiting = [wait.head for wait in decided.waits]
     draining = [
-        replace(h, stopping=True, stopped_for=served[h.tuning_job_name])
+        replace(h, stopping=True, preempted_for=served[h.tuning_job_name])
         if h.tuning_job_name in served
         else h
         for h in scene["running"]

@@ -167,8 +167,8 @@ def ended(account: Account) -> None:
     for team, request_id in (("fraud", "a"), ("fraud", "b"), ("vision", "v")):
         account.request(team, request_id)
     account.cycle()
-    ledger = account.dispatcher().ledger
-    entry = ledger.get("fraud", "a")
+    requests = account.dispatcher().requests
+    entry = requests.get("fraud", "a")
     assert entry is not None
     assert entry.started_at is not None
     best = BestTrainingJob(
@@ -184,7 +184,7 @@ def ended(account: Account) -> None:
         counters={"Completed": 3, "NonRetryableError": 1},
         best=best,
     )
-    assert ledger.finish([ending])
+    assert requests.finish([ending])
 
 
 @pytest.mark.usefixtures("ended")
@@ -306,9 +306,9 @@ def test_actions_go_over_the_teams_queue(hpoq: Run, account: Account) -> None:
     hpoq("cancel", "x", "y")
     assert account.waiting("fraud") == 2
     account.cycle()
-    ledger = account.dispatcher().ledger
+    requests = account.dispatcher().requests
     for each in ("x", "y"):
-        entry = ledger.get("fraud", each)
+        entry = requests.get("fraud", each)
         assert entry is not None
         assert entry.status is Status.CANCELLED
     for command in (["priority", "x", "5"], ["hold", "x"], ["release"]):

@@ -42,7 +42,7 @@ def test_a_recorded_ledger_is_replayed(hpoq: Run, account: Account, tmp_path: Pa
     account.cycle()
     account.cycle()
     _, listed, _ = hpoq("list", "--all-teams", "--json")
-    file = tmp_path / "ledger.json"
+    file = tmp_path / "requests.json"
     file.write_text(listed)
     _, out, _ = hpoq("simulate", str(file), "--json")
     report = json.loads(out)
@@ -55,7 +55,7 @@ def test_a_recorded_ledger_is_replayed(hpoq: Run, account: Account, tmp_path: Pa
 
 def test_a_recording_is_replayed_within_the_given_limits(hpoq: Run, tmp_path: Path) -> None:
     entries = [ENTRY | {"request_id": f"r{n}"} for n in range(4)]
-    file = tmp_path / "ledger.json"
+    file = tmp_path / "requests.json"
     file.write_text(json.dumps(entries))
     account = ["--quota", "ml.m5.large=8", "--slots", "3", "--json"]
     report = json.loads(hpoq("simulate", str(file), *account)[1])

@@ -309,6 +309,6 @@ def test_one_that_was_to_go_on_and_was_not_created_waits_again() -> None:
 
 
 def test_what_makes_room_is_left_to_the_next_cycle_however_its_tuning_job_stands() -> None:
-    was = entry(Status.STOPPING, stopped_for=("vision", "v"))
+    was = entry(Status.STOPPING, preempted_for=("vision", "v"))
     for status in ALL_OF_A_JOB:
         assert decide(facts(was, job(status))) == []

@@ -37,10 +37,10 @@ def restore(account: Account, backup: Items) -> None:
 
 
 def statuses(account: Account) -> dict[str, Status]:
-    ledger = account.dispatcher().ledger
+    requests = account.dispatcher().requests
     keys = [(i["team"]["S"], i["id"]["S"]) for i in rows(account)]
     ours = [key for key in keys if not key[0].startswith("#")]
-    return {"/".join(key): entry.status for key, entry in ledger.get_all(ours).items()}
+    return {"/".join(key): entry.status for key, entry in requests.get_all(ours).items()}
 
 
 def run(account: Account, *, apply: bool = True) -> Report:
@@ -102,10 +102,10 @@ def test_a_restored_ledger_is_rebuilt_and_nothing_starts_twice(
     for _ in range(3):
         assert later(account).started == 0
     assert account.tuning_jobs() == jobs
-    ledger = account.dispatcher().ledger
-    assert ledger.active() == []
-    assert [each.request_id for each in ledger.blocked()] == ["kept"]
-    restored = ledger.get("vision", "came-since")
+    requests = account.dispatcher().requests
+    assert requests.running() == []
+    assert [each.request_id for each in requests.blocked()] == ["kept"]
+    restored = requests.get("vision", "came-since")
     assert restored is not None
     assert (restored.max_training_jobs, dict(restored.instances)) == (20, {"ml.m5.large": 5})
     assert restored.best == account_best(account, restored.tuning_job_name)
@@ -194,7 +194,7 @@ def test_what_still_runs_holds_its_capacity_again(account: Account) -> None:
 
     run(account)
 
-    (active,) = account.dispatcher().ledger.active()
+    (active,) = account.dispatcher().requests.running()
     assert (active.tuning_job_name, active.request_id) == (name, "a")
     assert account.cycle().started == 0, "the account is full"
     running(account, name, "Completed")
@@ -223,8 +223,8 @@ def test_a_repair_waits_until_no_dispatcher_is_at_work(account: Account, hour: I
     account.cycle()
     restore(account, hour)
     now = datetime.now(UTC)
-    ledger = account.dispatcher().ledger
-    assert ledger.acquire_lease("a dispatcher", now, now + timedelta(minutes=15))
+    leases = account.dispatcher().leases
+    assert leases.acquire("a dispatcher", now, now + timedelta(minutes=15))
     before = sorted(map(json.dumps, rows(account)))
 
     with pytest.raises(DispatcherAtWork, match="Nothing was written"):
@@ -232,7 +232,7 @@ def test_a_repair_waits_until_no_dispatcher_is_at_work(account: Account, hour: I
     assert sorted(map(json.dumps, rows(account))) == before
 
     assert run(account, apply=False).repairs, "looking needs no lease"
-    ledger.release_lease("a dispatcher", None)
+    leases.release("a dispatcher", None)
     run(account)
     assert account.cycle().skipped == "", "the lease was given back"
 

@@ -1,0 +1,35 @@
+"""The deployment's documents: one row of the ledger's table each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from hpo_dispatcher.aws.dynamodb_table import Table
+from hpo_dispatcher.contract.entry import timestamp
+from hpo_dispatcher.contract.ledger_items import DEPLOYMENT
+
+
+class DynamoDBDocuments:
+    """``Documents`` on DynamoDB."""
+
+    def __init__(
+        self, table: Table, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._table = table
+        self._clock = clock
+
+    def get(self, name: str) -> str | None:
+        """See ``Documents``."""
+        item = self._table.item({"team": DEPLOYMENT, "id": name})
+        return str(item["document"]) if item else None
+
+    def put(self, name: str, content: str) -> None:
+        """See ``Documents``."""
+        item = {
+            "team": DEPLOYMENT,
+            "id": name,
+            "document": content,
+            "updated_at": timestamp(self._clock()),
+        }
+        self._table.put(item)
