@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hpoq.local.lifecycle.processes import wait_until
-from hpoq.local.sagemaker import EngineSettings, Quotas, SageMakerEndpoint
+from hpoq.local.sagemaker import AccountQuotas, EngineSettings, SageMakerEndpoint
 from hpoq.local.sagemaker.ports import MetricDatum, Ports, StoredObject
 
 BUCKET = "bucket"
@@ -65,7 +65,7 @@ def engine(script: str, home: Path, parallel: int) -> Iterator[SageMakerEndpoint
             region="us-east-1",
             account="123456789012",
             interpreter=Path(sys.executable),
-            quotas=Quotas(),
+            quotas=AccountQuotas(),
             processes=parallel,
         ),
     )

@@ -136,7 +136,8 @@ def test_up_with_ui_serves_the_pages_until_ctrl_c(home: Path) -> None:
         [*command, "--no-browser", "--home", str(home)], stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
-    address = next(line.split()[0] for line in process.stderr if line.startswith("http://"))
+    words = (word for line in process.stderr for word in line.split())
+    address = next(word for word in words if word.startswith("http://"))
     with urllib.request.urlopen(address) as page:
         assert "Tuning jobs" in page.read().decode()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-from hpoq.local.sagemaker import EngineSettings, Quotas, SageMakerEndpoint
+from hpoq.local.sagemaker import AccountQuotas, EngineSettings, SageMakerEndpoint
 from hpoq.local.sagemaker.ports import Ports
 from tests.support.memory_endpoint import MemoryPorts, archive, client_of
 
@@ -59,7 +59,7 @@ class Engine:
         ports = Ports(objects=any_port, events=any_port, logs=any_port, metrics=any_port)
         settings = EngineSettings(
             region="eu-central-1", account="123456789012", interpreter=Path(sys.executable),
-            quotas=Quotas(**quotas), processes=4,
+            quotas=AccountQuotas(**quotas), processes=4,
         )  # fmt: skip
         self.endpoint = SageMakerEndpoint(folder, ports, settings)
         self.endpoint.start()

@@ -84,6 +84,11 @@ def resource_config(definition: Record) -> Record:
     return dict((flexible.get("InstanceConfigs") or [flexible])[0])
 
 
+def without_tags(request: Record) -> Record:
+    """Return a request without its tags, which are stored separately."""
+    return {key: value for key, value in request.items() if key != "Tags"}
+
+
 def parent_names(tuning_job: Record) -> list[str]:
     """Return the names of the tuning jobs that this one starts warm from."""
     config = tuning_job.get("WarmStartConfig", {})

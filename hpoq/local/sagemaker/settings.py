@@ -10,7 +10,7 @@ from hpo_dispatcher.contract import aws_limits
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quotas:
+class AccountQuotas:
     """The service quotas that the engine enforces; None means unlimited."""
 
     tuning_jobs: int = aws_limits.TUNING_JOBS  # running at once
@@ -26,7 +26,7 @@ class EngineSettings:
     region: str
     account: str
     interpreter: Path  # runs the training scripts
-    quotas: Quotas = Quotas()
+    quotas: AccountQuotas = AccountQuotas()
     calls_per_second: float | None = None  # per operation; None disables throttling
     memory_mib: int | None = None  # limit of a training job on each of its instances
     # The number of training jobs that run at once.

@@ -19,7 +19,7 @@ from hpoq.local.ministack_patches.functions import patch_functions
 from hpoq.local.ministack_patches.metric_alarms import accept_metric_expressions
 from hpoq.local.ministack_patches.root_credentials import accept_only_root_key
 from hpoq.local.ministack_patches.speed import speed_up
-from hpoq.local.sagemaker import EngineSettings, Quotas, SageMakerEndpoint
+from hpoq.local.sagemaker import AccountQuotas, EngineSettings, SageMakerEndpoint
 from hpoq.local.server.gateway import Gateway
 from hpoq.local.server.internal_calls import InternalCalls
 from hpoq.local.server.sagemaker_ports import ministack_ports
@@ -96,9 +96,9 @@ def _endpoint(home: Home, settings: ServerSettings) -> SageMakerEndpoint:
     return SageMakerEndpoint(home.path, ministack_ports(calls), engine)
 
 
-def _engine_quotas(settings: ServerSettings) -> Quotas:
+def _engine_quotas(settings: ServerSettings) -> AccountQuotas:
     given = settings.quotas
-    return Quotas(
+    return AccountQuotas(
         tuning_jobs=given["tuning_jobs"],
         training_jobs=given.get("training_jobs"),
         all_instances=given.get("instances"),

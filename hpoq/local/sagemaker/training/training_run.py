@@ -28,6 +28,7 @@ from hpoq.local.sagemaker.training.logs.publisher import LogPublisher
 from hpoq.local.sagemaker.training.processes.process_pool import ProcessPool
 from hpoq.local.sagemaker.training.programs.environment import Host
 from hpoq.local.sagemaker.training.programs.program import Program
+from hpoq.local.sagemaker.training.status import with_outcome, with_secondary_status
 
 Record = dict[str, Any]
 # A variable in the Environment of a job with EnableManagedSpotTraining: the number of seconds
@@ -101,7 +102,7 @@ class TrainingRunner:
         try:
             record, outcome = self._attempts(record, run)
             if outcome.status in ("Completed", "Stopped"):
-                record = self._with_secondary_status(record, "Uploading")
+                record = with_secondary_status(record, "Uploading", self._clock())
                 uploaded = artifacts.upload(record, run.containers, self._ports.objects)
                 record = record | {"ModelArtifacts": uploaded}
         except ContainerError as error:
@@ -111,7 +112,7 @@ class TrainingRunner:
         self._executor.forget(record["TrainingJobName"])
         for container in run.containers:
             container.delete_folders()
-        return self._final_record(record, run.publisher, outcome)
+        return with_outcome(record, outcome, run.publisher.final_metrics(), self._clock())
 
     def stop(self, name: str) -> None:
         """Stop a training job that is running or about to start."""
@@ -127,12 +128,12 @@ class TrainingRunner:
         max_runtime = record["StoppingCondition"].get("MaxRuntimeInSeconds", 86_400)
         deadline = time.monotonic() + max_runtime
         while True:
-            record = self._with_secondary_status(record, "Downloading")
+            record = with_secondary_status(record, "Downloading", self._clock())
             programs = self._prepared(record, run.containers)
             checkpoints = Checkpoints(record, run.containers[0].ml, self._inputs)
             checkpoints.restore()
             run.publisher.follow([container.log for container in run.containers])
-            record = self._with_secondary_status(record, "Training")
+            record = with_secondary_status(record, "Training", self._clock())
             run.on_progress(record)
             attempt = Attempt(
                 programs=programs,
@@ -150,12 +151,12 @@ class TrainingRunner:
                 return record, outcome
             interrupt_after = float("inf")
             message = "Training job interrupted, restarting"
-            record = self._with_secondary_status(record, INTERRUPTED, message)
+            record = with_secondary_status(record, INTERRUPTED, self._clock(), message)
             run.on_progress(record)
             for container in run.containers:
                 container.delete_folders()
                 container.log.unlink(missing_ok=True)
-            record = self._with_secondary_status(record, "Starting")
+            record = with_secondary_status(record, "Starting", self._clock())
 
     def _prepared(self, record: Record, containers: Sequence[Container]) -> list[Program]:
         port = _free_port()
@@ -168,36 +169,6 @@ class TrainingRunner:
             prepare(container, record, host, self._inputs, self._python)
             for container, host in zip(containers, hosts, strict=True)
         ]
-
-    def _with_secondary_status(self, record: Record, status: str, message: str = "") -> Record:
-        """Return the record with a new secondary status and the end time of the last one."""
-        now = self._clock()
-        *earlier, last = record["SecondaryStatusTransitions"]
-        transition = {"Status": status, "StartTime": now, "StatusMessage": message}
-        return record | {
-            "SecondaryStatus": status,
-            "SecondaryStatusTransitions": [*earlier, last | {"EndTime": now}, transition],
-            "LastModifiedTime": now,
-        }
-
-    def _final_record(self, record: Record, publisher: LogPublisher, outcome: Outcome) -> Record:
-        status = outcome.secondary or outcome.status
-        record = self._with_secondary_status(record, status, outcome.reason)
-        end = record["LastModifiedTime"]
-        record["SecondaryStatusTransitions"][-1]["EndTime"] = end
-        seconds = max(1, round(end - record["TrainingStartTime"]))
-        failed = {"FailureReason": outcome.reason[:1024]} if outcome.status == "Failed" else {}
-        return (
-            record
-            | failed
-            | {
-                "TrainingJobStatus": outcome.status,
-                "TrainingEndTime": end,
-                "TrainingTimeInSeconds": seconds,
-                "BillableTimeInSeconds": seconds,
-                "FinalMetricDataList": publisher.final_metrics(),
-            }
-        )
 
 
 def _seconds_until_interruption(record: Record) -> float:

@@ -8,23 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hpo_dispatcher.contract.aws_limits import training_jobs_limit
 from hpoq.local.sagemaker.built_in_xgboost import add_metric_definitions
 from hpoq.local.sagemaker.errors import in_use, invalid, not_found, over_limit
 from hpoq.local.sagemaker.ports import Clock, Ports
 from hpoq.local.sagemaker.records import (
     ACTIVE,
-    TUNING_JOB,
-    definitions_of,
     max_parallel,
-    parent_names,
     training_job_instances,
     tuning_job_instances,
+    without_tags,
 )
 from hpoq.local.sagemaker.rules import (
-    check_definitions,
     check_training_job,
-    check_tuning_job,
 )
 from hpoq.local.sagemaker.settings import EngineSettings
 from hpoq.local.sagemaker.state_changes import StateChanges
@@ -32,10 +27,10 @@ from hpoq.local.sagemaker.store import Store
 from hpoq.local.sagemaker.training.standalone_jobs import StandaloneJobs
 from hpoq.local.sagemaker.training.training_jobs import TrainingJobs
 from hpoq.local.sagemaker.training.training_run import TrainingRunner
-from hpoq.local.sagemaker.tuning import autotune, warm_start
+from hpoq.local.sagemaker.tuning import warm_start
+from hpoq.local.sagemaker.tuning.new_tuning_job import new_tuning_job
 from hpoq.local.sagemaker.tuning.quota_check import Usage, check_quotas
 from hpoq.local.sagemaker.tuning.tuning_jobs import TuningJobRunner
-from hpoq.local.sagemaker.tuning.tuning_run import zeros
 
 Record = dict[str, Any]
 
@@ -89,8 +84,8 @@ class Engine:
             ApiError: if SageMaker would reject the request.
         """
         name = request["HyperParameterTuningJobName"]
-        record = self._new_tuning_job(request)
-        self._check_parents(record)
+        record = new_tuning_job(request, self.settings, self._clock())
+        warm_start.check_parents(record, self.store.tuning_jobs)
         run = self._tuning_jobs.prepare(record)
         with self._lock:
             if self.store.tuning_jobs.get(name):
@@ -134,7 +129,7 @@ class Engine:
         """
         check_training_job(request)
         name = request["TrainingJobName"]
-        record = _without_tags(request) | self._training_jobs.initial_fields(name)
+        record = without_tags(request) | self._training_jobs.initial_fields(name)
         record.setdefault("HyperParameters", {})
         add_metric_definitions(record, record["HyperParameters"])
         with self._lock:
@@ -161,37 +156,6 @@ class Engine:
             raise invalid(f"The training job {name} has status {status} and cannot be stopped.")
         self._training_jobs.stop(record["TrainingJobName"])
 
-    def _new_tuning_job(self, request: Record) -> Record:
-        """Return the record of a tuning job that starts now."""
-        check_definitions(request)
-        for definition in definitions_of(request):
-            add_metric_definitions(definition, definition.get("StaticHyperParameters", {}))
-        request = autotune.with_chosen_values(request)
-        check_tuning_job(request)
-        now = self._clock()
-        statuses, objectives = zeros()
-        return {
-            **_without_tags(request),
-            "HyperParameterTuningJobArn": self.settings.arn(
-                TUNING_JOB, request["HyperParameterTuningJobName"]
-            ),
-            "HyperParameterTuningJobStatus": "InProgress",
-            "CreationTime": now,
-            "LastModifiedTime": now,
-            "TrainingJobStatusCounters": statuses,
-            "ObjectiveStatusCounters": objectives,
-        }
-
-    def _check_parents(self, record: Record) -> None:
-        parents = []
-        for name in parent_names(record):
-            parent = self.store.tuning_jobs.get(name)
-            if parent is None:
-                raise not_found("hyperparameter tuning job", name)
-            parents.append(parent)
-        most = training_jobs_limit(record["HyperParameterTuningJobConfig"]["Strategy"])
-        warm_start.check(record, parents, most)
-
     def _check_quotas(self, training_jobs: int, instances: Mapping[str, int]) -> None:
         usage = Usage.of(self._tuning_jobs.running, self._standalone_jobs.running)
         quotas = self.settings.quotas
@@ -200,7 +164,3 @@ class Engine:
 
 def _tags_of(request: Record) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
-
-
-def _without_tags(request: Record) -> Record:
-    return {key: value for key, value in request.items() if key != "Tags"}

@@ -14,7 +14,7 @@ from hpoq.local.sagemaker.records import (
     training_job_instances,
     tuning_job_instances,
 )
-from hpoq.local.sagemaker.settings import Quotas
+from hpoq.local.sagemaker.settings import AccountQuotas
 
 Record = dict[str, Any]
 
@@ -43,7 +43,7 @@ class Usage:
 
 
 def check_quotas(
-    quotas: Quotas, usage: Usage, *, training_jobs: int, instances: Mapping[str, int]
+    quotas: AccountQuotas, usage: Usage, *, training_jobs: int, instances: Mapping[str, int]
 ) -> None:
     """Check that a new job fits into the quotas.
 

@@ -1,4 +1,4 @@
-"""Running tuning jobs: starting their training jobs until each tuning job is complete."""
+"""Starting, resuming, limiting and stopping tuning jobs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 from hpoq.local.sagemaker.errors import invalid, not_found
 from hpoq.local.sagemaker.ports import Clock
-from hpoq.local.sagemaker.records import ACTIVE, is_retryable, parent_names, training_job_name
+from hpoq.local.sagemaker.records import ACTIVE, parent_names
 from hpoq.local.sagemaker.state_changes import StateChanges
 from hpoq.local.sagemaker.store import Store
-from hpoq.local.sagemaker.training.training_jobs import STOPPED, TrainingJobs
+from hpoq.local.sagemaker.training.training_jobs import TrainingJobs
 from hpoq.local.sagemaker.tuning import warm_start
+from hpoq.local.sagemaker.tuning.training_loop import TrainingLoop
 from hpoq.local.sagemaker.tuning.tuning_run import TuningRun, tuning_run_of
 
 Record = dict[str, Any]
@@ -30,11 +31,18 @@ class TuningJobRunner:
         lock: threading.RLock,
     ) -> None:
         self._store = store
-        self._training_jobs = training_jobs
         self._state_changes = state_changes
         self._clock = clock
         self._lock = lock
         self._runs: dict[str, TuningRun] = {}
+        self._loop = TrainingLoop(
+            store,
+            training_jobs,
+            state_changes,
+            clock=clock,
+            lock=lock,
+            on_concluded=self._forget,
+        )
 
     @property
     def running(self) -> list[Record]:
@@ -60,7 +68,7 @@ class TuningJobRunner:
         self._runs[run.name] = run
         self._state_changes.announce_tuning_job(run.record)
         self._limit_runtime(run)
-        self._advance(run)
+        self._loop.advance(run)
 
     def resume(self) -> None:
         """Continue the tuning jobs that an earlier process left unfinished."""
@@ -70,9 +78,9 @@ class TuningJobRunner:
                 self._runs[run.name] = run
                 training_jobs = self._store.training_jobs.of_tuning_job(run.name)
                 for training_job in run.recount(training_jobs):
-                    self._submit(run, training_job)
+                    self._loop.submit(run, training_job)
                 self._limit_runtime(run)
-                self._advance(run)
+                self._loop.advance(run)
 
     def stop(self, name: str) -> None:
         """Start no more training jobs of a tuning job, and stop those that run.
@@ -90,10 +98,10 @@ class TuningJobRunner:
             run = self._runs.get(record["HyperParameterTuningJobName"])
             if status != "InProgress" or run is None:
                 raise invalid(f"The tuning job {name} has status {status} and cannot be stopped.")
-            self._set_status(run, "Stopping")
+            self._loop.set_status(run, "Stopping")
             running = list(run.running)
-            self._advance(run)
-        self._stop_all(running)
+            self._loop.advance(run)
+        self._loop.stop_training_jobs(running)
 
     def close(self) -> None:
         """Cancel the timers of all tuning jobs."""
@@ -101,65 +109,8 @@ class TuningJobRunner:
             if run.timer:
                 run.timer.cancel()
 
-    def _stop_all(self, training_jobs: list[str]) -> None:
-        for name in training_jobs:
-            self._training_jobs.stop(name)
-
-    # Callers of the methods below hold the lock, except for _train and _end_runtime.
-
-    def _advance(self, run: TuningRun) -> None:
-        """Start as many training jobs as possible, or conclude the tuning job."""
-        while run.can_launch and self._training_jobs.is_open:
-            name = training_job_name(run.name, run.launched)
-            record = {
-                **run.next(),
-                **self._training_jobs.initial_fields(name),
-                "TuningJobArn": run.record["HyperParameterTuningJobArn"],
-            }
-            self._store.training_jobs.add(record)
-            self._submit(run, record)
-        if not run.running and self._training_jobs.is_open:
-            self._conclude(run)
-        else:
-            self._save(run)
-
-    def _submit(self, run: TuningRun, record: Record) -> None:
-        run.count_started(record)
-        self._training_jobs.submit(self._train, run, record)
-
-    def _train(self, run: TuningRun, record: Record) -> None:
-        """Run one training job and its retries; called by a thread of the pool."""
-        should_stop = run.early_stopping(record)
-        ended = record | STOPPED
-        for attempt in range(1 + record.get("_retries", 0)):
-            if run.is_stopping or run.complete or record["TrainingJobStatus"] == "Stopping":
-                break
-            ended = self._training_jobs.run(record, should_stop) | {"_attempt": attempt}
-            if not is_retryable(ended):
-                break
-        with self._lock:
-            if not self._training_jobs.is_open:
-                return  # killed because the cloud is shutting down; the next start resumes it
-            self._store.training_jobs.save(ended)
-            run.count_ended(ended)
-            self._advance(run)
-            superfluous = list(run.running) if run.complete else []
-        self._stop_all(superfluous)
-
-    def _conclude(self, run: TuningRun) -> None:
-        status = run.conclude()
-        run.record["HyperParameterTuningEndTime"] = self._clock()
+    def _forget(self, run: TuningRun) -> None:
         del self._runs[run.name]
-        self._set_status(run, status)
-
-    def _set_status(self, run: TuningRun, status: str) -> None:
-        run.record["HyperParameterTuningJobStatus"] = status
-        self._save(run)
-        self._state_changes.announce_tuning_job(run.record)
-
-    def _save(self, run: TuningRun) -> None:
-        run.record["LastModifiedTime"] = self._clock()
-        self._store.tuning_jobs.save(run.record)
 
     def _limit_runtime(self, run: TuningRun) -> None:
         seconds = run.limits.get("MaxRuntimeInSeconds")
@@ -174,4 +125,4 @@ class TuningJobRunner:
         with self._lock:
             run.complete = run.complete or "MaxRuntimeInSeconds has passed"
             running = list(run.running)
-        self._stop_all(running)
+        self._loop.stop_training_jobs(running)

@@ -10,24 +10,20 @@ from typing import Any
 
 from hpoq.local.sagemaker.records import (
     ACTIVE,
-    IDENTICAL,
     default_seed,
     definitions_of,
     final_objective,
-    is_better,
-    is_retryable,
     objective_metric,
     ranges_of,
     training_job_from,
-    training_job_summary,
 )
+from hpoq.local.sagemaker.tuning import counters
 from hpoq.local.sagemaker.tuning.completion import CompletionCriteria, count_since_best
 from hpoq.local.sagemaker.tuning.early_stopping import EarlyStopping, early_stopping_of
 from hpoq.local.sagemaker.tuning.suggest import HyperparameterSearch
 
 Record = dict[str, Any]
 UNBOUNDED = 10**9
-COUNTERS = {"Completed": "Completed", "Stopped": "Stopped", "Failed": "NonRetryableError"}
 ALL_FAILED = "No training job succeeded. Look at the failure reasons of its training jobs."
 
 
@@ -106,14 +102,12 @@ class TuningRun:
     def count_started(self, training_job: Record) -> None:
         """Count a training job that starts."""
         self.running.add(training_job["TrainingJobName"])
-        self.record["TrainingJobStatusCounters"]["InProgress"] += 1
-        self.record["ObjectiveStatusCounters"]["Pending"] += 1
+        counters.count_running(self.record, 1)
 
     def count_ended(self, training_job: Record) -> None:
         """Count a training job that has ended, and record its result in the search."""
         self.running.discard(training_job["TrainingJobName"])
-        self.record["TrainingJobStatusCounters"]["InProgress"] -= 1
-        self.record["ObjectiveStatusCounters"]["Pending"] -= 1
+        counters.count_running(self.record, -1)
         definition, within = self._place(training_job["_number"])
         definition.search.tell(within, final_objective(training_job))
         self._count_outcome(training_job)
@@ -123,8 +117,7 @@ class TuningRun:
 
         The stored counters of a killed engine may lag behind its training jobs.
         """
-        self.record["TrainingJobStatusCounters"], self.record["ObjectiveStatusCounters"] = zeros()
-        self.record.pop("BestTrainingJob", None)
+        counters.reset(self.record)
         unfinished = []
         for training_job in training_jobs:
             self.launched += 1
@@ -154,28 +147,12 @@ class TuningRun:
         return "Failed"
 
     def _count_outcome(self, training_job: Record) -> None:
-        counter = COUNTERS[training_job["TrainingJobStatus"]]
-        counter = "RetryableError" if is_retryable(training_job) else counter
-        self.record["TrainingJobStatusCounters"][counter] += 1
+        counters.count_outcome(self.record, training_job)
         value = final_objective(training_job)
-        outcome = "Succeeded" if value is not None else "Failed"
-        self.record["ObjectiveStatusCounters"][outcome] += 1
-        if value is None:
-            return
-        definition, _ = self._place(training_job["_number"])
-        definition.objectives.append(value)
-        self.complete = self.complete or definition.criteria.met(definition.objectives) or ""
-        for best in self._best_fields():
-            if is_better(training_job["_objective"], value, self.record.get(best)):
-                self.record[best] = training_job_summary(training_job)
-
-    def _best_fields(self) -> tuple[str, ...]:
-        """Return the fields of the best training job.
-
-        SageMaker shows the best one including all parents only for identical warm starts.
-        """
-        identical = self.record.get("WarmStartConfig", {}).get("WarmStartType") == IDENTICAL
-        return ("BestTrainingJob", "OverallBestTrainingJob") if identical else ("BestTrainingJob",)
+        if value is not None:
+            definition, _ = self._place(training_job["_number"])
+            definition.objectives.append(value)
+            self.complete = self.complete or definition.criteria.met(definition.objectives) or ""
 
     def _place(self, number: int) -> tuple[TunedDefinition, int]:
         """Return a training job's definition, and its number among the definition's jobs."""
@@ -217,12 +194,6 @@ def tuning_run_of(record: Record) -> TuningRun:
             )
         )
     return TuningRun(record, definitions)
-
-
-def zeros() -> tuple[Record, Record]:
-    """Return TrainingJobStatusCounters and ObjectiveStatusCounters of a new tuning job."""
-    statuses = ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped")
-    return dict.fromkeys(statuses, 0), dict.fromkeys(("Succeeded", "Pending", "Failed"), 0)
 
 
 def _interleaved(sizes: list[int]) -> Iterator[tuple[int, int]]:

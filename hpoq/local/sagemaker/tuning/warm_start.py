@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpoq.local.sagemaker.errors import ApiError, invalid
+from hpo_dispatcher.contract.aws_limits import training_jobs_limit
+from hpoq.local.sagemaker.errors import ApiError, invalid, not_found
 from hpoq.local.sagemaker.records import (
     ACTIVE,
     IDENTICAL,
@@ -16,13 +17,31 @@ from hpoq.local.sagemaker.records import (
     final_objective,
     is_better,
     objective_metric,
+    parent_names,
     ranges_of,
     searched_names,
 )
+from hpoq.local.sagemaker.store import JobTable
 from hpoq.local.sagemaker.tuning.tuning_run import TuningRun
 
 Record = dict[str, Any]
 MOST_CHANGES = 10  # hyperparameters that change between static and searched
+
+
+def check_parents(child: Record, tuning_jobs: JobTable) -> None:
+    """Check that the parents of a tuning job exist and that it may start warm from them.
+
+    Raises:
+        ApiError: if a parent does not exist or the child may not start warm.
+    """
+    parents = []
+    for name in parent_names(child):
+        parent = tuning_jobs.get(name)
+        if parent is None:
+            raise not_found("hyperparameter tuning job", name)
+        parents.append(parent)
+    most = training_jobs_limit(child["HyperParameterTuningJobConfig"]["Strategy"])
+    check(child, parents, most)
 
 
 def check(child: Record, parents: Sequence[Record], most: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from hpoq.local.sagemaker import EngineSettings, Quotas, SageMakerEndpoint
+from hpoq.local.sagemaker import AccountQuotas, EngineSettings, SageMakerEndpoint
 from hpoq.local.sagemaker.ports import Ports
 from tests.support.memory_endpoint import MemoryPorts, Start, archive, client_of
 
@@ -67,7 +67,7 @@ def start(memory: MemoryPorts, tmp_path: Path, bare_python: Path) -> Iterator[St
             interpreter=interpreter or bare_python,
             memory_mib=memory_mib,
             calls_per_second=calls_per_second,
-            quotas=Quotas(**quotas),
+            quotas=AccountQuotas(**quotas),
             processes=4,
         )
         endpoint = SageMakerEndpoint(tmp_path, ports, settings)
