@@ -170,11 +170,11 @@ def test_each_of_ten_thousand_bad_messages_is_dead_lettered_and_every_good_one_r
         (team, body) for _, team, body in bad
     )
     reasons = {body: error for _, body, error in letters}
-    assert [m for m, _, body in bad if not all(told(reasons[body]))] == []
+    assert [m for m, _, body in bad if not all(has_short_parts(reasons[body]))] == []
     assert not any("hpoq failed on it" in error.problem for error in reasons.values())
 
 
-def told(error: Any) -> list[bool]:
+def has_short_parts(error: Any) -> list[bool]:
     return [0 < len(words) <= MAX_PART_LENGTH for words in (error.field, error.problem, error.fix)]
 
 

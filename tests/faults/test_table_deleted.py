@@ -55,12 +55,12 @@ def test_a_cycle_without_its_table_ends_with_a_one_line_error_and_resumes_from_t
     for team, request_id in REQUESTS:
         account.request(team, request_id)
 
-    with deleted_before_call(session, nth) as held, pytest.raises(LedgerMissing) as told:
+    with deleted_before_call(session, nth) as held, pytest.raises(LedgerMissing) as caught:
         account.cycle()
 
-    assert str(told.value) == LINE
-    assert told.value.__suppress_context__
-    assert "During handling" not in "".join(traceback.format_exception(told.value))
+    assert str(caught.value) == LINE
+    assert caught.value.__suppress_context__
+    assert "During handling" not in "".join(traceback.format_exception(caught.value))
     jobs_then = account.tuning_jobs()
     with pytest.raises(LedgerMissing):
         account.cycle()

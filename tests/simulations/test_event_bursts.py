@@ -1,4 +1,4 @@
-"""Bursts of events multiply neither cycles nor calls."""
+"""A burst of events does not multiply cycles and API calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CYCLE = timedelta(seconds=3)  # what one takes; invocations that come meanwhile 
 
 @dataclass
 class Burst:
-    """Each end is an invocation of its own, at its time, while others are still at work."""
+    """A burst of job ends, each of which invokes the function while others are still running."""
 
     account: Simulation
     ends: list[datetime]
@@ -31,7 +31,7 @@ class Burst:
     _invoked: int = 0
 
     def heads(self, team: str, count: int) -> Sequence[Entry]:
-        """In the middle of a cycle: time passes, and what is due comes."""
+        """Let time pass in the middle of a cycle and invoke the function for each end."""
         self._let_come(self.account.clock.now + CYCLE)
         return self.account.requests.heads(team, count)
 
@@ -80,7 +80,7 @@ class _Requests:
         return getattr(self._burst if name == "heads" else self._burst.account.requests, name)
 
 
-def test_two_hundred_ends_in_ten_seconds_cause_a_handful_of_cycles() -> None:
+def test_two_hundred_ends_in_ten_seconds_cause_at_most_six_cycles() -> None:
     arrivals = [
         Arrival(at=0, team="fraud", request_id=f"r{n}", seconds=10_000) for n in range(EVENTS)
     ]

@@ -1,3 +1,5 @@
+"""Whole workloads run in a simulated account."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -16,7 +18,7 @@ def run(name: str, requests: int, **conditions: Any) -> SimulationResult:
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
-def test_every_workload_ends_with_nothing_lost_nothing_doubled_and_no_limit_passed(
+def test_every_workload_completes_without_lost_or_doubled_requests_and_within_the_limits(
     name: str,
 ) -> None:
     report = run(name, 150)
@@ -25,12 +27,12 @@ def test_every_workload_ends_with_nothing_lost_nothing_doubled_and_no_limit_pass
     assert report.peak <= report.slots
 
 
-def test_events_keep_a_backlogged_account_full_and_polling_does_not() -> None:
+def test_events_keep_a_backlogged_account_fully_used_and_polling_does_not() -> None:
     assert run("burst", 400).utilization >= 0.99
     assert run("burst", 400, on_events=False).utilization < 0.9
 
 
-def test_a_noisy_neighbor_delays_nobody_by_more_than_a_job_end_beyond_its_share() -> None:
+def test_a_noisy_neighbor_delays_others_by_at_most_one_job_end_beyond_their_share() -> None:
     report = run("noisy-neighbor", 400)
     assert waited_job_ends(report) <= 1
 
@@ -41,7 +43,7 @@ def test_a_big_request_starts_within_the_stated_bound() -> None:
     assert report.waits["big"]["p100"] <= bound
 
 
-def test_links_of_a_chain_run_one_after_another() -> None:
+def test_requests_of_a_chain_run_one_after_another() -> None:
     report = run("chain", 30)
     starts = {request_id: at for at, _, request_id in report.starts}
     for number in range(3):
@@ -49,27 +51,27 @@ def test_links_of_a_chain_run_one_after_another() -> None:
         assert order == sorted(order)
 
 
-def test_a_slow_api_and_late_events_cost_utilization_and_nothing_else() -> None:
+def test_a_slow_api_and_late_events_only_reduce_utilization() -> None:
     good, bad = run("burst", 300), run("burst", 300, creates_per_second=0.5, event_delay=60.0)
     assert bad.utilization < good.utilization - 0.01
     assert bad.completed == 300
     assert bad.over_quota == bad.lost == bad.duplicated == 0
 
 
-def test_what_fails_is_counted_and_cancels_what_comes_after_it() -> None:
+def test_failed_requests_are_counted_and_their_successors_are_cancelled() -> None:
     report = run("chain", 100, failing=0.2)
     assert report.failed > 0
     assert report.cancelled > 0
     assert report.completed + report.failed + report.cancelled == 100
 
 
-def test_weights_are_met_so_no_team_falls_far_short_of_its_share() -> None:
+def test_no_team_gets_much_less_than_its_weighted_share() -> None:
     assert run("multi-quota", 300).fairness_gap < 0.05
     assert run("multi-quota", 300).instance_utilization["ml.g5.xlarge"] > 0.9
 
 
-def test_a_cycle_that_took_messages_finds_their_queue_empty_only_once() -> None:
-    """Each time is a long poll of a second."""
+def test_a_cycle_with_messages_polls_each_empty_queue_only_once() -> None:
+    """Limit the polls of an empty queue, because each takes a second."""
     arrivals = [Arrival(at=0, team="fraud", request_id=f"r{n}", seconds=60) for n in range(5)]
     account = Simulation(Workload(name="few", arrivals=arrivals, teams={"fraud": {}}))
     for arrival in arrivals:
@@ -81,7 +83,7 @@ def test_a_cycle_that_took_messages_finds_their_queue_empty_only_once() -> None:
 
 
 @pytest.mark.parametrize(("search_delay", "described"), [(0.0, 0), (60.0, 200)])
-def test_ends_that_come_together_cost_few_searches_and_a_describe_each_only_behind_a_late_index(
+def test_simultaneous_ends_need_few_searches_and_a_describe_each_only_if_the_index_lags(
     search_delay: float, described: int
 ) -> None:
     arrivals = [
