@@ -134,7 +134,7 @@ def test_an_error_names_the_fix_for_missing_node_or_app(
         cloud.deploy(app=app)
 
 
-def test_the_nearest_app_upwards_is_deployed(
+def test_the_app_of_the_nearest_parent_folder_is_deployed(
     cloud: Cloud, app: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (app / "docs").mkdir()

@@ -1,4 +1,4 @@
-"""What is kept in a cloud's folder, and for whom."""
+"""The documents and the lock of a home."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_stored_documents_can_be_read_again(home: Home) -> None:
     assert home.account() == replace(ACCOUNT)
 
 
-def test_credentials_are_for_their_owner_alone(home: Home) -> None:
+def test_only_the_owner_can_read_credentials(home: Home) -> None:
     home.store_account(ACCOUNT)
     home.store_running(RUNNING)
 
@@ -52,23 +52,23 @@ def test_credentials_are_for_their_owner_alone(home: Home) -> None:
     assert stat.S_IMODE(home.path.stat().st_mode) == 0o700
 
 
-def test_a_record_without_a_process_is_no_running_cloud(home: Home) -> None:
+def test_a_record_without_a_process_is_not_a_running_cloud(home: Home) -> None:
     home.store_running(RUNNING)
 
     assert home.running() is None
     assert home.last_run() == RUNNING
 
 
-def _hold_until_told(path: Path, held: object, leave: object) -> None:
+def _hold_until_event(path: Path, held: object, finish: object) -> None:
     Home(path).hold()
     held.set()  # type: ignore[attr-defined]
-    leave.wait(30)  # type: ignore[attr-defined]
+    finish.wait(30)  # type: ignore[attr-defined]
 
 
-def test_a_home_is_held_by_one_process_until_it_ends(home: Home) -> None:
+def test_one_process_holds_the_lock_of_a_home_until_it_ends(home: Home) -> None:
     context = multiprocessing.get_context("spawn")
-    held, leave = context.Event(), context.Event()
-    holder = context.Process(target=_hold_until_told, args=(home.path, held, leave))
+    held, finish = context.Event(), context.Event()
+    holder = context.Process(target=_hold_until_event, args=(home.path, held, finish))
     holder.start()
     assert held.wait(30)
 
@@ -81,7 +81,7 @@ def test_a_home_is_held_by_one_process_until_it_ends(home: Home) -> None:
     assert not home.is_alive()
 
 
-def test_the_folder_is_named_or_from_the_environment_or_here(
+def test_the_home_comes_from_the_argument_the_environment_or_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

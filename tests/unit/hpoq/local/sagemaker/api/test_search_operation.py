@@ -1,4 +1,4 @@
-"""The Search operation, over jobs that ran."""
+"""The Search operation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.memory_endpoint import MemoryPorts, tuning_job
 
 @pytest.fixture
 def tuned(sagemaker: Any, memory: MemoryPorts) -> Any:
-    """Two tuning jobs of three training jobs each; the second is tagged."""
+    """Return a client of two tuning jobs with three training jobs each; the second has a tag."""
     for name, tags in (("first", {}), ("second", {"Tags": [{"Key": "team", "Value": "fraud"}]})):
         sagemaker.create_hyper_parameter_tuning_job(**tuning_job(name, jobs=3), **tags)
         assert memory.await_status(name, "Completed", "Failed") == "Completed"
@@ -21,7 +21,7 @@ def tuned(sagemaker: Any, memory: MemoryPorts) -> Any:
 
 
 def names(sagemaker: Any, resource: str, **request: Any) -> list[str]:
-    """Across all pages of two."""
+    """Return the names that Search finds, across all pages."""
     pages = sagemaker.get_paginator("search").paginate(
         Resource=resource, **request, PaginationConfig={"PageSize": 2}
     )

@@ -1,4 +1,4 @@
-"""The built-in XGBoost algorithm, by its image alone: SageMaker's names, channels and metrics."""
+"""The built-in XGBoost algorithm: its hyperparameters, data and metrics."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FIXED = {"num_round": "4", "objective": "binary:logistic", "eval_metric": "auc,f
 
 
 def rows(count: int, seed: int) -> list[list[float]]:
-    """A label and three features, the first of which tells it mostly."""
+    """Return rows of a label and three features; the first feature mostly determines the label."""
     draw = random.Random(seed)
     found = []
     for _ in range(count):
@@ -109,7 +109,7 @@ def metrics(job: Any) -> dict[str, float]:
     return {each["MetricName"]: each["Value"] for each in job["FinalMetricDataList"]}
 
 
-def test_it_tunes_csv_data_and_its_best_model_scores_what_the_metric_said(
+def test_the_best_model_of_a_tuning_job_has_the_reported_score(
     sagemaker: Any, memory: MemoryPorts, data: dict[str, list[list[float]]]
 ) -> None:
     ranges = {
@@ -146,7 +146,7 @@ def test_it_tunes_csv_data_and_its_best_model_scores_what_the_metric_said(
     assert f"#011validation-auc:{said:.5f}" in memory.lines[stream][-1]
 
 
-def test_it_reads_libsvm_says_train_and_validation_metrics_and_stops_early(
+def test_libsvm_data_both_metrics_and_early_stopping_are_supported(
     sagemaker: Any, memory: MemoryPorts, data: dict[str, list[list[float]]]
 ) -> None:
     parameters = {
@@ -163,7 +163,7 @@ def test_it_reads_libsvm_says_train_and_validation_metrics_and_stops_early(
     assert model.num_boosted_rounds() < 100
 
 
-def test_its_instances_train_one_model_together(
+def test_several_instances_train_one_model(
     sagemaker: Any, memory: MemoryPorts, data: dict[str, list[list[float]]]
 ) -> None:
     request = definition("csv", "train")
@@ -181,7 +181,7 @@ def test_its_instances_train_one_model_together(
     assert json.loads(model.get_dump(dump_format="json", with_stats=True)[0])["cover"] > 50
 
 
-def test_what_it_cannot_do_is_a_client_error_with_its_reason(
+def test_an_unknown_hyperparameter_is_a_client_error(
     sagemaker: Any, data: dict[str, list[list[float]]]
 ) -> None:
     job = trained(sagemaker, "misspelt", {**FIXED, "max_dept": "3"})
@@ -211,7 +211,7 @@ def test_hyperparameters_are_checked_before_training(given: dict[str, str], prob
         ("application/x-parquet", "", "not an accepted ContentType"),
     ],
 )
-def test_data_of_another_kind_is_refused_with_the_fix(
+def test_data_of_another_type_is_rejected_with_the_fix(
     tmp_path: Path, content_type: str, content: str, problem: str
 ) -> None:
     (tmp_path / "part-0").write_text(content)
@@ -219,7 +219,7 @@ def test_data_of_another_kind_is_refused_with_the_fix(
         algorithm.matrix(tmp_path, content_type, weights=False)
 
 
-def test_weights_are_the_second_column_and_other_files_are_no_data(tmp_path: Path) -> None:
+def test_weights_are_the_second_column_and_hidden_files_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("1;0.5;3\n")
     (tmp_path / "b.csv").write_text("0;2;4\n")
     (tmp_path / "_SUCCESS").write_text("")
@@ -228,7 +228,7 @@ def test_weights_are_the_second_column_and_other_files_are_no_data(tmp_path: Pat
     assert algorithm.matrix(tmp_path / "nothing", "csv", weights=False) is None
 
 
-def test_the_metrics_that_sagemaker_adds_are_those_of_scikit_learn() -> None:
+def test_the_metrics_that_sagemaker_adds_match_scikit_learn() -> None:
     draw = np.random.default_rng(0)
     labels, guesses = draw.integers(0, 3, 50), draw.random((50, 3))
     data = xgboost.DMatrix(guesses, label=labels)
@@ -243,10 +243,10 @@ def test_the_metrics_that_sagemaker_adds_are_those_of_scikit_learn() -> None:
     assert said["recall_macro"] == pytest.approx(recall_score(labels, predicted, **of))
 
 
-def test_a_tuning_job_s_objective_is_measured_without_being_asked_for() -> None:
+def test_the_objective_of_a_tuning_job_is_always_a_metric() -> None:
     typed = {"eval_metric": "rmse", "_tuning_objective_metric": "validation:mae"}
     assert algorithm.metric_names(typed) == ["rmse", "mae"]
 
 
-def test_sagemaker_describes_no_more_metrics_than_it_allows() -> None:
+def test_the_number_of_metric_definitions_is_within_the_limit_of_the_api() -> None:
     assert len(metric_definitions()) <= 40  # MetricDefinitions' upper bound
