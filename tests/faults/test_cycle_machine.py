@@ -1,8 +1,8 @@
-"""Two dispatchers run the real cycle call by call, while Hypothesis lets everything happen.
+"""Two dispatchers run the real cycle call by call, and Hypothesis interleaves them with events.
 
-Between any two calls messages come, again and out of order, jobs end, others start theirs, time
-passes, reads are stale, calls fail before or after they took effect, a process dies, the lease is
-lost. design.md's invariants are checked after every call.
+Between two calls, messages may arrive, repeatedly and out of order, jobs may end, other users may
+start jobs, and time may pass. Reads may be stale, and calls may fail before or after they take
+effect. A process may die, and a lease may be lost. The invariants are checked after every call.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ SLOTS = 2
 M5 = "ml.m5.large"
 QUOTA = 4
 TEAMS: dict[str, dict[str, Any]] = {"a": {}, "b": {"weight": 2.0}}
-# Both may be stopped, for a higher priority of their own or for what b is guaranteed.
+# Jobs of both teams may be preempted, for higher priorities and for team b's guarantee.
 PREEMPTIBLE = {"a": {"preemptible": True}, "b": {"preemptible": True, "guaranteed_share": 0.5}}
 IDS = [f"r{number}" for number in range(8)]
-TIMEOUT = 300.0  # of an invocation, seconds
-# Calls at which a dispatcher may be left standing, or fail; where it hurts most, most often.
+TIMEOUT = 300.0  # seconds of an invocation
+# Calls at which a dispatcher may pause or fail; the most critical ones are repeated.
 INTAKE = (
     "queues.receive", "requests.add", "queues.delete", "queues.reject", "requests.get",
     "requests.stop", "requests.hold", "requests.release", "requests.unblock",
@@ -53,7 +53,7 @@ ENDING = (
 )  # fmt: skip
 ENDS = (Status.COMPLETED, Status.FAILED, Status.STOPPED)
 STALE = ("requests.heads", "tuning.in_progress")
-RECENT = 12  # calls that a stale read may lag behind
+RECENT = 12  # the largest number of calls by which a read may lag
 
 Key = tuple[str, str]
 tuning_job_name = cache(name_of)
@@ -66,7 +66,7 @@ LEGAL = {
     Status.STOPPING: {
         Status.STOPPED, Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.REJECTED,
     },
-    Status.REJECTED: {Status.QUEUED, Status.CANCELLED},  # sent again, mended; or cancelled
+    Status.REJECTED: {Status.QUEUED, Status.CANCELLED},  # resubmitted after a fix, or cancelled
 }  # fmt: skip
 
 teams = st.sampled_from(sorted(TEAMS))
@@ -85,8 +85,8 @@ def timed_out() -> BaseException:
     return Unavailable("ReadTimeoutError: injected")
 
 
-class World:
-    """The account, and what must hold of it at every moment."""
+class CheckedAccount:
+    """A simulated account with checks that must hold at every moment."""
 
     def __init__(self, of_teams: dict[str, dict[str, Any]]) -> None:
         workload = Workload(
@@ -94,12 +94,12 @@ class World:
         )
         self.account = Simulation(workload)
         self.account.sagemaker.run_of = lambda key: SimulatedRun(seconds=600, fails=key[1] == "r4")
-        self.account.sagemaker.search_delay = timedelta(seconds=60)  # a moment of the machine
+        self.account.sagemaker.search_delay = timedelta(seconds=60)  # short in the machine's time
         self.clock, self.requests = self.account.clock, self.account.requests
         self.queues, self.sagemaker = self.account.queues, self.account.sagemaker
         self.sent: list[Envelope] = []
-        self.overlapped = False  # two cycles have been at work at once
-        self._wanted: dict[str, Key] = {}  # requests by the message that brings them
+        self.overlapped = False  # two cycles have run at the same time
+        self._wanted: dict[str, Key] = {}  # requests by the id of their message
         self._before: dict[Key, Entry] = {}
         self._recent: deque[tuple[dict[str, list[Entry]], list[TuningJob]]] = deque(maxlen=RECENT)
 
@@ -117,11 +117,11 @@ class World:
         self.queues._visible.get(team, deque()).rotate(by)
 
     def forget_recent(self) -> None:
-        """Indexes and lists lag by seconds only."""
+        """Forget recent answers, because indexes and lists lag by only a few seconds."""
         self._recent.clear()
 
     def stale(self, call: str, lag: int, *args: Any) -> Any:
-        """What an index or a list shows that lags some calls behind."""
+        """Return the answer of an index or list that lags some calls behind."""
         if len(self._recent) < lag:
             reads = {STALE[0]: self.requests.heads, STALE[1]: self.sagemaker.in_progress}
             return reads[call](*args)
@@ -129,13 +129,13 @@ class World:
         return listed if call == "tuning.in_progress" else lines[args[0]][: args[1]]
 
     def no_capacity(self, api_request: Any) -> Creation:
-        """As SageMaker answers that counts jobs we cannot see."""
+        """Answer like SageMaker if jobs that hpoq cannot list use the quota."""
         if api_request["HyperParameterTuningJobName"] in self.sagemaker.running:
             return AlreadyOurs()
         return AtLimit("ResourceLimitExceeded")
 
     def called(self, by: Invocation, call: str, args: Sequence[Any], answer: Any) -> None:
-        """A call took effect."""
+        """Check the invariants after a call took effect."""
         if call == "tuning.in_progress":
             by.listed = {job.name for job in answer}
         if call == "requests.start":
@@ -149,7 +149,7 @@ class World:
         self._recent.append((lines, list(self.sagemaker.in_progress())))
 
     def _limits_hold(self, by: Invocation) -> None:
-        """What is promised, and what it could know of others, is within the limits."""
+        """Check that promised jobs and known jobs of other users are within the limits."""
         active = {job.tuning_job_name: job for job in self.requests.running()}
         promised = [job for name, job in active.items() if name not in self.sagemaker.ended]
         others = [
@@ -162,7 +162,7 @@ class World:
         assert held <= QUOTA
 
     def _all_is_accounted_for(self) -> None:
-        """Each message is in its queue, in the ledger or in the dead-letter queue."""
+        """Check that each message is in its queue, in the ledger or in the dead-letter queue."""
         waiting = {each.message_id for line in self.queues._visible.values() for each in line}
         waiting |= {each.message_id for each in self.queues._received.values()}
         letters = {(team, body) for team, body, _ in self.queues.dead_letters}
@@ -180,22 +180,26 @@ class World:
                 continue
             entry = self.requests.entries[job.key]
             if any(name == each.tuning_job_name for each in entry.earlier):
-                assert name in self.sagemaker.ended, "goes on while it still runs"
+                assert name in self.sagemaker.ended, "its request was resumed while it still runs"
                 continue
             assert name == tuning_job_name(*job.key, len(entry.earlier)), "doubled"
-            if self.overlapped:  # then a promise may be withdrawn while it is being kept
+            if self.overlapped:  # then a start may be withdrawn while the job is being created
                 continue
-            assert entry.status.active or name in self.sagemaker.ended, "runs, and nobody knows"
+            assert entry.status.active or name in self.sagemaker.ended, (
+                "it runs, and the ledger does not say so"
+            )
             assert entry.status not in (Status.QUEUED, Status.CANCELLED, Status.REJECTED)
 
     def _nothing_that_ended_is_run_again(self) -> None:
-        runs: Counter[Key] = Counter()  # training jobs that have ended, or may still
+        runs: Counter[Key] = Counter()  # training jobs that have ended or may still end
         for job in (self.sagemaker.running | self.sagemaker.ended).values():
             if job.key:
                 ended = job.name in self.sagemaker.ended
                 runs[job.key] += job.counters.get("Completed", 0) if ended else job.training_jobs
         for key, count in runs.items():
-            assert count <= self.requests.entries[key].max_training_jobs, "runs again"
+            assert count <= self.requests.entries[key].max_training_jobs, (
+                "more training jobs than requested"
+            )
 
     def _changes_are_legal(self) -> None:
         for key, entry in self.requests.entries.items():
@@ -221,7 +225,7 @@ class World:
         return all(self.requests.entries[entry.team, each].status.ended for each in parents)
 
     def _books_agree(self) -> None:
-        """Who is queued is in line, or kept out of it for a reason; who is active is counted."""
+        """Check that queued requests are in line unless held or blocked, and active counts."""
         entries = self.requests.entries
         in_line = {(team, id_) for team, line in self.requests._lines.items() for _, id_ in line}
         assert in_line == {
@@ -234,14 +238,14 @@ class World:
 
 
 class Cycles(RuleBasedStateMachine):
-    """What can happen."""
+    """The state machine of everything that can happen."""
 
     of_teams = TEAMS
-    rounds = 1  # of training jobs, in each tuning job
+    rounds = 1  # rounds of training jobs in each tuning job
 
     def __init__(self) -> None:
         super().__init__()
-        # One thread in each pool: then a dispatcher is always before one call, a known one.
+        # With one thread in each pool, a dispatcher always waits before exactly one known call.
         self._patches = [
             patch("hpo_dispatcher.cycle.intake.THREADS", 1),
             patch("hpo_dispatcher.cycle.pacing.THREADS", 1),
@@ -249,7 +253,7 @@ class Cycles(RuleBasedStateMachine):
         ]
         for each in self._patches:
             each.start()
-        self.world = World(self.of_teams)
+        self.world = CheckedAccount(self.of_teams)
         self.invocations: dict[int, Invocation] = {}
         self.running_jobs = {0: "x0", 1: "y0"}
         self.moments: list[datetime] = [self.world.clock.now]
@@ -285,7 +289,7 @@ class Cycles(RuleBasedStateMachine):
         action=st.sampled_from(["cancel", "hold", "release", "release", "priority", "bad"]),
     )  # fmt: skip
     def action(self, team: str, request_id: str | None, action: str, priority: int) -> None:
-        """On a request, or on the whole team; some make no sense and are rejected."""
+        """Send an action on a request or on the whole team; invalid actions are rejected."""
         fields: dict[str, Any] = {"priority": priority} if action == "priority" else {}
         self._send(team, {"action": action, "request_id": request_id, **fields})
 
@@ -306,10 +310,10 @@ class Cycles(RuleBasedStateMachine):
             self.world.queues.reappear()
         self.world.reorder(team, by)
 
-    # What SageMaker, its other users and time do
+    # What SageMaker, other users and the clock do
 
     @rule(instances=st.integers(1, 3))
-    def somebody_else_starts_a_job(self, instances: int) -> None:
+    def another_user_starts_a_job(self, instances: int) -> None:
         name = f"other-{len(self.world.sagemaker.running) + len(self.world.sagemaker.ended)}"
         self.world.sagemaker.start_of_others(name, {M5: instances}, seconds=200)
 
@@ -328,38 +332,37 @@ class Cycles(RuleBasedStateMachine):
         if self.world.sagemaker.end_due():
             self.moments.append(self.world.clock.now)
         for number, each in list(self.invocations.items()):
-            if each.deadline.remaining() <= 0:  # Lambda ends it
+            if each.deadline.remaining() <= 0:  # Lambda ends the invocation
                 self._kill(number)
 
     # What dispatchers do
 
     @initialize()
-    def requests_are_there(self) -> None:
+    def prepare_requests(self) -> None:
         for request_id in IDS[:3]:
             for team in TEAMS:
                 self.a_request(team, request_id, 1, [], 0)
 
     @rule(number=numbers, event=events, until=st.sampled_from(INTAKE), how=fates, lag=lags)
-    def a_dispatcher_takes_in(self, **how: Any) -> None:
-        self._goes_on(**how)
+    def a_dispatcher_receives_messages(self, **how: Any) -> None:
+        self._advance(**how)
 
     @rule(number=numbers, event=events, until=st.sampled_from(STARTING), how=fates, lag=lags)
     def a_dispatcher_starts(self, **how: Any) -> None:
-        self._goes_on(**how)
+        self._advance(**how)
 
     @rule(number=numbers, event=events, until=st.sampled_from(STARTING), how=fates, lag=lags)
     def a_dispatcher_starts_more(self, **how: Any) -> None:
-        self._goes_on(**how)
+        self._advance(**how)
 
     @rule(number=numbers, event=events, until=st.sampled_from(ENDING), how=fates, lag=lags)
-    def a_dispatcher_comes_to_its_end(self, **how: Any) -> None:
-        self._goes_on(**how)
+    def a_dispatcher_completes_its_cycle(self, **how: Any) -> None:
+        self._advance(**how)
 
-    def _goes_on(self, number: int, event: int | None, until: str, how: str, lag: int) -> None:
-        """Until a certain call, which may fail, with stale reads on the way.
+    def _advance(self, number: int, event: int | None, until: str, how: str, lag: int) -> None:
+        """Advance a dispatcher to a certain call, which may fail; reads before it may be stale.
 
-        One that is not at work is invoked first: by the heartbeat, or by an event of any age, in
-        any order, again and again.
+        An idle dispatcher is invoked first, by the heartbeat or by an event of any age.
         """
         if number not in self.invocations:
             asked_at = self.moments[-min(event, len(self.moments))] if event else None
@@ -395,12 +398,14 @@ class Cycles(RuleBasedStateMachine):
         the_others=st.sampled_from([*STARTING, *ENDING]),
         how=fates,
     )
-    def the_lease_is_lost_at_work(self, number: int, until: str, the_others: str, how: str) -> None:
-        """Clocks differ, or somebody deletes the row: two are at work at once."""
-        self._goes_on(number, None, until, "well", 0)
+    def the_lease_is_lost_during_a_cycle(
+        self, number: int, until: str, the_others: str, how: str
+    ) -> None:
+        """Delete the lease, as if clocks differed, so that two cycles run at the same time."""
+        self._advance(number, None, until, "well", 0)
         self.world.account.leases.owner = None
         self.world.overlapped = True
-        self._goes_on(1 - number, None, the_others, how, 0)
+        self._advance(1 - number, None, the_others, how, 0)
 
     def _fate(self, how: str, call: str) -> Fate:
         if how == "no capacity" and call == "tuning.create":
@@ -414,9 +419,9 @@ class Cycles(RuleBasedStateMachine):
 
     def _kill(self, number: int) -> None:
         self.invocations.pop(number).kill()
-        self.running_jobs[number] += "'"  # the next process has another name
+        self.running_jobs[number] += "'"  # the next process is another lease owner
 
-    # What must come of it
+    # The final checks
 
     def teardown(self) -> None:
         try:
@@ -428,9 +433,11 @@ class Cycles(RuleBasedStateMachine):
                 each.stop()
 
     def _converge(self) -> None:
-        """Once nothing fails any more, everything ends."""
+        """Check that every request ends after the faults are over."""
         world = self.world
-        self._clean_cycles(2)  # a hold that is still on its way would come after its release
+        self._clean_cycles(
+            2
+        )  # process holds that are still queued, so that they do not follow the release
         for team in TEAMS:
             for request_id in IDS:
                 world.send(team, {"action": "release", "request_id": request_id})
@@ -460,17 +467,17 @@ class Cycles(RuleBasedStateMachine):
 
 
 class PreemptingCycles(Cycles):
-    """The same where tuning jobs are stopped to make room, and their requests go on."""
+    """The state machine with preemption of tuning jobs, whose requests resume."""
 
     of_teams = PREEMPTIBLE
     rounds = 4
 
     @initialize()
-    def requests_are_there(self) -> None:
-        """One team has the account to itself before the other one asks for its part."""
+    def prepare_requests(self) -> None:
+        """Fill the account with one team's jobs before the other team sends requests."""
         for request_id in IDS[:3]:
             self.a_request("a", request_id, 1, [], 0)
-        self._goes_on(0, None, "the end", "well", 0)
+        self._advance(0, None, "the end", "well", 0)
         self.a_request("a", "r3", 1, [], 3)
         for request_id in IDS[:2]:
             self.a_request("b", request_id, 1, [], 0)

@@ -1,4 +1,4 @@
-"""A cycle is cut off in the middle, and the next runs under other settings, as after a deploy."""
+"""A cycle is interrupted, and the next one has other settings, as after a redeployment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LATER = 3
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_new_settings_in_the_middle_of_a_cycle_lose_nothing_double_nothing_and_then_hold(
+def test_new_settings_after_an_interrupted_cycle_lose_and_double_no_request_and_then_apply(
     after: bool,
 ) -> None:
     account = world()
@@ -24,7 +24,9 @@ def test_new_settings_in_the_middle_of_a_cycle_lose_nothing_double_nothing_and_t
     tuning: Any = KilledAt(account.sagemaker, "create", after=after, nth=4)
     with pytest.raises(Killed):
         replace(account.dispatcher, tuning=tuning).cycle(ample())
-    assert len(account.requests.running()) == LIMIT, "promised, and not all of them created"
+    assert len(account.requests.running()) == LIMIT, (
+        "all are promised, and some are not created yet"
+    )
 
     builder = account.dispatcher.builder
     limits = builder.deployment.limits.model_copy(update={"tuning_jobs": LATER})
@@ -32,8 +34,8 @@ def test_new_settings_in_the_middle_of_a_cycle_lose_nothing_double_nothing_and_t
     builder = replace(builder, deployment=deployment)
     account.dispatcher = replace(account.dispatcher, builder=builder, owner="after")
     account.queues.reappear()
-    account.clock.now += timedelta(minutes=16)  # a killed one's lease lasts 15
-    account.dispatcher.cycle(ample())  # creates what was promised under the old settings
+    account.clock.now += timedelta(minutes=16)  # the lease of a killed dispatcher lasts 15
+    account.dispatcher.cycle(ample())  # creates the jobs that were promised under the old settings
     account.clock.now += timedelta(minutes=16)
     account.sagemaker.end_due()
     assert not account.sagemaker.running

@@ -1,4 +1,7 @@
-"""A dispatcher that makes one call of its ports at a time, so that two can be interleaved."""
+"""An invocation of a dispatcher that is advanced port call by port call.
+
+Tests interleave the calls of two invocations with it.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,16 @@ from hpo_dispatcher.ports import Unavailable
 from tests.support.killed_dispatcher import Killed
 
 PORTS = ("queues", "leases", "documents", "requests", "tuning", "events")
-SECONDS = 30.0  # real ones, after which a dispatcher that answers nothing is a failure
+SECONDS = 30.0  # of real time, after which a dispatcher that makes no call fails the test
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of one call."""
+    """The outcome of one call."""
 
     before: Callable[[], BaseException] | None = None
-    after: Callable[[], BaseException] | None = None  # it took effect, and its answer was lost
-    instead: Callable[..., Any] | None = None  # given the call's arguments
+    after: Callable[[], BaseException] | None = None  # fails after it took effect
+    instead: Callable[..., Any] | None = None  # called with the call's arguments
 
 
 WELL = Fate()
@@ -31,13 +34,13 @@ Called = Callable[["Invocation", str, Sequence[Any], Any], None]
 
 
 class Invocation:
-    """One ``Dispatcher.cycle`` in a thread of its own, which waits before each call of a port.
+    """A ``Dispatcher.cycle`` in a thread of its own, which waits before each call of a port.
 
     Args:
-        dispatcher: real, with the threads of its pools cut down to one.
-        deadline: of the invocation.
+        dispatcher: the real dispatcher, with one thread in each pool.
+        deadline: the deadline of the invocation.
         asked_at: see ``Dispatcher.cycle``.
-        called: told of every call that took effect, with its arguments and answer.
+        called: called after each call that took effect, with its arguments and answer.
     """
 
     def __init__(
@@ -48,9 +51,9 @@ class Invocation:
         }
         self.dispatcher = replace(dispatcher, **ports)
         self.deadline = deadline
-        self.listed: set[str] = set()  # what its last list of tuning jobs showed
+        self.listed: set[str] = set()  # names in its last list of tuning jobs
         self.error: BaseException | None = None
-        self.next_call = ""  # empty once it has ended
+        self.next_call = ""  # empty after the cycle has ended
         self._called = called
         self._fate = WELL
         self._dead = False
@@ -60,19 +63,19 @@ class Invocation:
         self._wait()
 
     def step(self, fate: Fate = WELL) -> None:
-        """Let the call it waits before happen, and go on to the next one."""
+        """Make the pending call and advance to the next one."""
         self._fate = fate
         self._go.release()
         self._wait()
 
     def kill(self) -> None:
-        """Its process ends here."""
+        """End the process before the pending call."""
         self._dead = True
         while self.next_call:
             self.step()
 
     def calls(self) -> Iterator[str]:
-        """The calls it comes to, until it has ended."""
+        """Yield each pending call until the cycle has ended."""
         while self.next_call:
             yield self.next_call
 
@@ -92,7 +95,7 @@ class Invocation:
         self._parked.release()
 
     def pass_through(self, name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """One call, as it is fated."""
+        """Make one call with the outcome that the test has chosen."""
         if not self._dead:
             self.next_call = name
             self._parked.release()

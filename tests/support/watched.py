@@ -1,4 +1,4 @@
-"""Which port's method is at work when an API call is made."""
+"""The port method that is running when an API call is made."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 
 _now = threading.local()
-START = "start"  # no method: the dispatcher is being made
+START = "start"  # no method yet: the dispatcher is being built
 
 
 def method_at_work() -> str:
-    """Such as ``requests.start``."""
+    """Return the running method of this thread, such as ``requests.start``."""
     return getattr(_now, "method", START)
 
 
 class Watched:
-    """A port that says, in the thread that calls it, which of its methods is at work."""
+    """A port that records for each thread which of its methods is running."""
 
     def __init__(self, name: str, port: object) -> None:
         self._name, self._port = name, port
@@ -39,7 +39,7 @@ class Watched:
 
 
 def watched(dispatcher: Dispatcher) -> Dispatcher:
-    """The same dispatcher over watched ports."""
+    """Return the dispatcher with watched ports."""
     names = ("queues", "leases", "documents", "requests", "tuning", "events", "quotas")
     ports: dict[str, Any] = {name: Watched(name, getattr(dispatcher, name)) for name in names}
     images: Any = Watched("images", dispatcher.builder.images)
