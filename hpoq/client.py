@@ -25,13 +25,7 @@ from hpo_dispatcher.contract.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.ledger_items import DEPLOYMENT, entry_from, from_wire, to_wire
 from hpo_dispatcher.contract.request import parse_fields
-from hpo_dispatcher.contract.settings import (
-    Deployment,
-    Environment,
-    Template,
-    parse_deployment,
-    parse_template,
-)
+from hpo_dispatcher.contract.settings import SettingsDocument
 from hpo_dispatcher.tuning_job.resumption import better, with_earlier
 from hpoq.errors import NotDeployed, NotFound, NotReachable
 
@@ -48,15 +42,6 @@ _MISSING = (
     "AWS.SimpleQueueService.NonExistentQueue",
     "ResourceNotFoundException",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeployedSettings:
-    """What the deployment says about itself."""
-
-    deployment: Deployment
-    templates: dict[str, Template]
-    environment: Environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +156,7 @@ class Client:
     # Reading
 
     @cached_property
-    def settings(self) -> DeployedSettings:
+    def settings(self) -> SettingsDocument:
         """Teams, limits, guardrails and templates of the deployment.
 
         Raises:
@@ -183,19 +168,7 @@ class Client:
                 f"the dispatcher of {self.deployment!r} has not run yet. "
                 "It does within ten minutes of being deployed"
             )
-        fields = json.loads(document)
-        return DeployedSettings(
-            deployment=parse_deployment(fields["deployment"]),
-            templates={name: parse_template(name, t) for name, t in fields["templates"].items()},
-            environment=Environment(
-                deployment=fields["name"],
-                ledger_table=names.ledger_table(fields["name"]),
-                artifact_bucket=fields["artifact_bucket"],
-                training_role_arn=fields["training_role_arn"],
-                training_source=fields["training_source"],
-                region=fields["region"],
-            ),
-        )
+        return SettingsDocument.parse(document)
 
     def capacity(self) -> CapacityDocument | None:
         """Return what is in use and which requests wait for what; None before the first cycle."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hpo_dispatcher.contract.request import TuningRequest, parse_fields
-from hpo_dispatcher.contract.settings import FrameworkImage
+from hpo_dispatcher.contract.settings import FrameworkImage, SettingsDocument
 from hpo_dispatcher.tuning_job.builder import JobBuilder
-from hpoq.client import DeployedSettings
 
 
 class _NamedImages:
@@ -18,7 +17,7 @@ class _NamedImages:
         return f"{image.framework}-{image.version}-training-for-{instance_type}"
 
 
-def preview(settings: DeployedSettings, team: str, message: dict[str, Any]) -> dict[str, Any]:
+def preview(settings: SettingsDocument, team: str, message: dict[str, Any]) -> dict[str, Any]:
     """The CreateHyperParameterTuningJob request that the dispatcher would make.
 
     Raises:

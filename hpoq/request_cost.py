@@ -9,8 +9,8 @@ from typing import Any
 from hpo_dispatcher.contract.capacity import BudgetUse
 from hpo_dispatcher.contract.entry import HOUR
 from hpo_dispatcher.contract.request import TuningRequest, parse_fields
+from hpo_dispatcher.contract.settings import SettingsDocument
 from hpo_dispatcher.tuning_job.usage import most_cost, most_instance_seconds, most_used
-from hpoq.client import DeployedSettings
 from hpoq.preview import preview
 
 
@@ -24,7 +24,7 @@ class Estimate:
     unpriced: tuple[str, ...]  # types without a price
 
 
-def estimate(settings: DeployedSettings, team: str, message: dict[str, Any]) -> Estimate | None:
+def estimate(settings: SettingsDocument, team: str, message: dict[str, Any]) -> Estimate | None:
     """Estimate one message; return None for a message that is not a tuning request.
 
     Raises:

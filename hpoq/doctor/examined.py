@@ -11,7 +11,8 @@ import boto3
 from botocore.config import Config
 
 from hpo_dispatcher.contract import names
-from hpoq.client import Client, DeployedSettings
+from hpo_dispatcher.contract.settings import SettingsDocument
+from hpoq.client import Client
 from hpoq.preview import preview
 
 # A request that every template with a learning rate takes. It is built, and never sent.
@@ -44,7 +45,7 @@ class Examined:
         return Client(self.deployment, self.session)
 
     @cached_property
-    def settings(self) -> DeployedSettings:
+    def settings(self) -> SettingsDocument:
         """The settings as the dispatcher published them."""
         return self.reader.settings
 

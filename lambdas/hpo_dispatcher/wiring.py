@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from hpo_dispatcher.contract.names import METRICS_NAMESPACE, SETTINGS_DOCUMENT, 
 from hpo_dispatcher.contract.settings import (
     DEPLOYMENT_FILE,
     Environment,
+    SettingsDocument,
     read_deployment,
     read_templates,
 )
@@ -142,18 +142,17 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
 
 def publish_settings(dispatcher: Dispatcher) -> None:
     """Write the settings document, from which clients read teams, limits and templates."""
-    environment, deployment = dispatcher.builder.environment, dispatcher.builder.deployment
-    templates = dispatcher.builder.templates
-    settings = {
-        "name": environment.deployment,
-        "region": environment.region,
-        "artifact_bucket": environment.artifact_bucket,
-        "training_role_arn": environment.training_role_arn,
-        "training_source": environment.training_source,
-        "deployment": deployment.model_dump(mode="json"),
-        "templates": {name: each.model_dump(mode="json") for name, each in templates.items()},
-    }
-    content = json.dumps(settings, sort_keys=True)
+    builder = dispatcher.builder
+    environment = builder.environment
+    content = SettingsDocument(
+        name=environment.deployment,
+        region=environment.region,
+        artifact_bucket=environment.artifact_bucket,
+        training_role_arn=environment.training_role_arn,
+        training_source=environment.training_source,
+        deployment=builder.deployment,
+        templates=dict(builder.templates),
+    ).to_json()
     if dispatcher.documents.get(SETTINGS_DOCUMENT) != content:
         dispatcher.documents.put(SETTINGS_DOCUMENT, content)
 

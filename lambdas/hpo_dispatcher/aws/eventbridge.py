@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hpo_dispatcher.contract import names
-from hpo_dispatcher.contract.entry import timestamp
-from hpo_dispatcher.ports import StateChange
+from hpo_dispatcher.contract.events import StateChange
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 BATCH = 10  # EventBridge: entries per PutEvents
-VERSION = 1
 
 
 class EventBridge:
@@ -42,7 +39,7 @@ class EventBridge:
                         {
                             "Source": names.EVENT_SOURCE,
                             "DetailType": names.REQUEST_EVENT,
-                            "Detail": json.dumps(_detail(change)),
+                            "Detail": change.to_json(),
                             "EventBusName": self._bus,
                         }
                         for change in batch
@@ -53,16 +50,3 @@ class EventBridge:
                 continue
             if answer["FailedEntryCount"]:
                 self._logger.warning("events:PutEvents: %s not taken", answer["FailedEntryCount"])
-
-
-def _detail(change: StateChange) -> dict[str, object]:
-    return {
-        "version": VERSION,
-        "team": change.team,
-        "request_id": change.request_id,
-        "status": str(change.status),
-        "previous_status": str(change.previous_status) if change.previous_status else None,
-        "tuning_job_name": change.tuning_job_name,
-        "reason": change.reason,
-        "at": timestamp(change.at),
-    }

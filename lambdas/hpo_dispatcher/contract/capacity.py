@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from hpo_dispatcher.contract.entry import Key, timestamp
+from hpo_dispatcher.contract.entry import Key, Moment
 
 OTHERS = "(others)"  # the users of capacity that this deployment did not start
-
-Moment = Annotated[datetime, PlainSerializer(timestamp, when_used="json")]
 
 
 class WaitKind(StrEnum):

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import PlainSerializer
 
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.request import TuningRequest
@@ -184,6 +187,10 @@ def month_of(at: datetime) -> str:
 def timestamp(at: datetime) -> str:
     """ISO 8601 in UTC with milliseconds: sorts as text as it does in time."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# A moment that JSON shows as ``timestamp`` does.
+Moment = Annotated[datetime, PlainSerializer(timestamp, when_used="json")]
 
 
 def queue_sort_key(priority: int, accepted_at: datetime, request_id: str) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest, InvalidSettings
+from hpo_dispatcher.contract.names import ledger_table
 from hpo_dispatcher.contract.validation import first_problem, wrong
 
 TEAM_PATTERN = r"^[a-z][a-z0-9-]{0,19}$"
@@ -203,6 +204,45 @@ class Environment(_Settings):
             if cls.model_fields[field].is_required() and field not in values:
                 raise InvalidSettings(name, "not set", "Set it on the function")
         return cls(**values)
+
+
+class SettingsDocument(_Settings):
+    """The settings as published to the teams: all that a client needs to check a request."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str  # of the deployment
+    region: str
+    artifact_bucket: str
+    training_role_arn: str
+    training_source: str
+    deployment: Deployment
+    templates: dict[str, Template]
+
+    @classmethod
+    def parse(cls, document: str) -> SettingsDocument:
+        """Parse the document.
+
+        Raises:
+            InvalidSettings: another version of hpoq wrote it, with settings unknown here.
+        """
+        return _parse(cls, json.loads(document), "settings")
+
+    @property
+    def environment(self) -> Environment:
+        """The environment of the dispatcher."""
+        return Environment(
+            deployment=self.name,
+            ledger_table=ledger_table(self.name),
+            artifact_bucket=self.artifact_bucket,
+            training_role_arn=self.training_role_arn,
+            training_source=self.training_source,
+            region=self.region,
+        )
+
+    def to_json(self) -> str:
+        """Return the document as it is published."""
+        return self.model_dump_json()
 
 
 def read_deployment(path: Path) -> Deployment:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.events import StateChange
 from hpo_dispatcher.contract.names import TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
 from hpo_dispatcher.contract.request import request_id_of
 from hpo_dispatcher.ports import (
@@ -21,7 +22,6 @@ from hpo_dispatcher.ports import (
     Envelope,
     Events,
     RequestQueues,
-    StateChange,
     TuningJob,
     TuningJobDetail,
     TuningService,

@@ -3,24 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
-from hpo_dispatcher.contract.entry import Status
-
-
-@dataclass(frozen=True, kw_only=True)
-class StateChange:
-    """A change of a request's state."""
-
-    team: str
-    request_id: str
-    status: Status
-    previous_status: Status | None
-    tuning_job_name: str = ""
-    reason: str = ""
-    at: datetime
+from hpo_dispatcher.contract.events import StateChange
 
 
 class Events(Protocol):

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from hpo_dispatcher.contract.capacity import Moment
-from hpo_dispatcher.contract.entry import Key
+from hpo_dispatcher.contract.entry import Key, Moment
 from hpo_dispatcher.scheduling.snapshot import ReservationTimer
 
 MEMORY = "scheduler-memory"  # the name of the document
