@@ -78,7 +78,8 @@ def _budget_table(document: CapacityDocument) -> Table:
 
 
 def _waiting_table(document: CapacityDocument, outlooks: list[Outlook]) -> Table:
-    from hpoq.cli.tables import expected, queue_position, table
+    from hpoq.cli.tables import table
+    from hpoq.presentation import expected, queue_position
 
     made = table("waiting", "team", "position", "starts", "for")
     for each, outlook in zip(document.waiting, outlooks, strict=True):

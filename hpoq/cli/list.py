@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpoq.cli.options import AllTeams, AsJson, DeploymentName, Team, client, one_team
-from hpoq.cli.output import entry_fields, print_json, say, show
+from hpoq.cli.output import print_json, say, show
+from hpoq.presentation import entry_fields
 
 if TYPE_CHECKING:
     from hpo_dispatcher.contract.capacity import CapacityDocument

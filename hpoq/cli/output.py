@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-
-    from hpo_dispatcher.contract.entry import Entry
 
 
 def say(text: str) -> None:
@@ -55,37 +52,3 @@ def _plain(value: object) -> object:
         return asdict(value)
     model_dump = getattr(value, "model_dump", None)
     return model_dump(mode="json", exclude_defaults=True) if model_dump else str(value)
-
-
-def entry_fields(entry: Entry) -> dict[str, Any]:
-    """Return a request as ``--json`` shows it; times in ISO 8601, UTC."""
-    fields = {name: getattr(entry, name) for name in entry.__dataclass_fields__}
-    fields["status"] = str(entry.status)
-    fields["request"] = json.loads(entry.request.to_json()) if entry.request else None
-    return {name: value for name, value in fields.items() if value not in (None, "", {})}
-
-
-def duration(seconds: float) -> str:
-    """Return a time span at the precision that people use."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    if whole < 48 * 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-    return f"{timedelta(seconds=whole).days} days"
-
-
-def short(values: Mapping[str, str], room: int = 60) -> str:
-    """Return hyperparameters for one table cell; numbers are rounded to four digits."""
-    text = "  ".join(f"{name}={_number(value)}" for name, value in sorted(values.items()))
-    return text if len(text) <= room else text[: room - 1] + "…"
-
-
-def _number(value: str) -> str:
-    bare = value.strip('"')
-    try:
-        return f"{float(bare):.4g}"
-    except ValueError:
-        return bare

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpoq.cli.options import AsJson
-from hpoq.cli.output import duration, print_json, say, show
+from hpoq.cli.output import print_json, say, show
+from hpoq.presentation import duration
 from hpoq.simulation.workload import WORKLOADS
 
 if TYPE_CHECKING:

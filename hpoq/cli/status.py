@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpoq.cli.options import AsJson, DeploymentName, RequestId, Team, client, one_team
-from hpoq.cli.output import entry_fields, print_json, show
+from hpoq.cli.output import print_json, show
+from hpoq.presentation import entry_fields
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -50,8 +51,8 @@ def status(
 def _rows(
     of: Client, entry: Entry, document: CapacityDocument | None, outlook: Outlook
 ) -> dict[str, str | Text]:
+    from hpoq import presentation
     from hpoq.cli import tables
-    from hpoq.cli.output import short
     from hpoq.forecast import why
 
     best = entry.best
@@ -59,15 +60,15 @@ def _rows(
         "request": f"{entry.request_id} (team {entry.team})",
         "status": tables.status_text(entry.status),
         "why": why(entry, document),
-        "position": tables.queue_position(outlook),
-        "starts": tables.expected(outlook),
+        "position": presentation.queue_position(outlook),
+        "starts": presentation.expected(outlook),
         "template": entry.template,
         "tuning job": entry.tuning_job_name,
         "earlier": ", ".join(job.tuning_job_name for job in entry.earlier),
-        "training jobs": tables.training_jobs(entry),
+        "training jobs": presentation.training_jobs(entry),
         "costs": tables.instance_hours(entry, of.settings.deployment.prices),
-        "best": f"{tables.objective(entry)} {best.metric} by {best.name}" if best else "",
-        "with": short(best.hyperparameters, 120) if best else "",
-        "waited": tables.waited(entry),
-        "ran": tables.ran(entry),
+        "best": f"{presentation.objective(entry)} {best.metric} by {best.name}" if best else "",
+        "with": presentation.short(best.hyperparameters, 120) if best else "",
+        "waited": presentation.waited(entry),
+        "ran": presentation.ran(entry),
     }

@@ -13,8 +13,17 @@ from rich.text import Text
 from hpo_dispatcher.contract.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import HOUR, Entry, Key, Status
 from hpo_dispatcher.scheduling.budget import used_until
-from hpoq.cli.output import duration, short
 from hpoq.forecast import Outlook, wait_reason, why
+from hpoq.presentation import (
+    duration,
+    expected,
+    objective,
+    queue_position,
+    ran,
+    short,
+    training_jobs,
+    waited,
+)
 
 COLORS = {
     Status.QUEUED: "yellow",
@@ -40,22 +49,6 @@ def table(*columns: str) -> Table:
 def status_text(status: Status) -> Text:
     """Return a status in its color."""
     return Text(str(status), style=COLORS[status])
-
-
-def queue_position(of: Outlook) -> str:
-    """Return a request's position in its team's queue and among all teams' requests."""
-    if of.position is None:
-        return ""
-    text = f"{'' if of.exact else 'about '}{of.position} of {of.of_team}"
-    return f"{text}, {of.overall} of all teams'" if of.overall else text
-
-
-def expected(of: Outlook) -> str:
-    """Return when a request may start, and the range of the estimate."""
-    if of.starts_in is None or of.earliest is None or of.latest is None:
-        return ""
-    spread = f"{duration(of.earliest)} to {duration(of.latest)}"
-    return f"in about {duration(of.starts_in)} ({spread}, by {of.run_times} run times)"
 
 
 def waiting_fields(
@@ -123,36 +116,6 @@ def _by_objective(entry: Entry) -> tuple[bool, float]:
         entry.request and entry.request.objective and entry.request.objective.type == "Minimize"
     )
     return False, entry.best.objective if minimize else -entry.best.objective
-
-
-def training_jobs(entry: Entry) -> str:
-    """Return the completed training jobs of all, and how many failed or run."""
-    if not entry.counters and not entry.max_training_jobs:
-        return ""
-    counters = entry.counters
-    failed = counters.get("NonRetryableError", 0) + counters.get("RetryableError", 0)
-    running = counters.get("InProgress", 0)
-    notes = [f"{failed} failed"] * bool(failed) + [f"{running} running"] * bool(running)
-    done = f"{counters.get('Completed', 0)}/{entry.max_training_jobs}"
-    return f"{done} ({', '.join(notes)})" if notes else done
-
-
-def objective(entry: Entry) -> str:
-    """Return the best objective value so far."""
-    return f"{entry.best.objective:.4f}" if entry.best else ""
-
-
-def waited(entry: Entry) -> str:
-    """Return the time from acceptance to the start of the tuning job."""
-    start = entry.started_at or entry.ended_at or datetime.now(UTC)
-    return duration((start - entry.accepted_at).total_seconds())
-
-
-def ran(entry: Entry) -> str:
-    """Return the time from the start of the tuning job to its end, or until now."""
-    if entry.started_at is None:
-        return ""
-    return duration(((entry.ended_at or datetime.now(UTC)) - entry.started_at).total_seconds())
 
 
 def instance_hours(entry: Entry, prices: Mapping[str, float]) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 from hpo_dispatcher.contract.capacity import CapacityDocument, ResourceUse
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpoq.cli import tables
-from hpoq.cli.output import entry_fields
+from hpoq import presentation
 from hpoq.forecast import why
+from hpoq.presentation import entry_fields
 from hpoq.ui import render
 from hpoq.ui.account import RUNNING, Account, Requests
 
@@ -56,12 +56,12 @@ def _row(entry: Entry, requests: Requests) -> dict[str, Any]:
     return {
         "entry": entry,
         "why": why(entry, requests.capacity),
-        "position": tables.queue_position(outlook),
-        "starts": tables.expected(outlook),
-        "training_jobs": tables.training_jobs(entry),
-        "best": tables.objective(entry),
-        "waited": tables.waited(entry),
-        "ran": tables.ran(entry),
+        "position": presentation.queue_position(outlook),
+        "starts": presentation.expected(outlook),
+        "training_jobs": presentation.training_jobs(entry),
+        "best": presentation.objective(entry),
+        "waited": presentation.waited(entry),
+        "ran": presentation.ran(entry),
     }
 
 

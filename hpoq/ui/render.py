@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hpoq.cli.output import duration
+from hpoq.presentation import duration
 from hpoq.ui.study import bare
 
 STATIC = ("style.css", "live.js")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hpoq.cli.output import duration, say
+from hpoq.cli.output import say
+from hpoq.presentation import duration
 
 if TYPE_CHECKING:
     import pandas as pd

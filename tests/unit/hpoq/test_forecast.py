@@ -14,7 +14,7 @@ from hpo_dispatcher.contract.entry import EarlierJob, Entry, Status, timestamp
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling import wording
-from hpoq.cli import tables
+from hpoq import presentation
 from hpoq.forecast import Forecast, Outlook, why
 from hpoq.simulation.simulate import START, Simulation
 from hpoq.simulation.workload import Arrival, Workload
@@ -127,7 +127,7 @@ def test_farther_back_than_a_cycle_looks_it_is_reckoned_on() -> None:
     found = Forecast(of, TEAMS).of(deep, NOON)
     assert (found.position, found.exact, found.of_team) == (21, False, 40)
     assert found.starts_in == 16 * 60 * 21 / 2
-    assert tables.queue_sort_key(found) == "about 21 of 40, 32 of all teams'"
+    assert presentation.queue_position(found) == "about 21 of 40, 32 of all teams'"
 
 
 def test_who_is_held_or_blocked_has_no_position_but_a_reason() -> None:
@@ -148,8 +148,8 @@ def test_the_estimate_is_said_with_its_error() -> None:
     said = Outlook(
         position=3, of_team=12, overall=9, starts_in=1500, earliest=900, latest=2400, run_times=14
     )
-    assert tables.queue_sort_key(said) == "3 of 12, 9 of all teams'"
-    assert tables.expected(said) == (
+    assert presentation.queue_position(said) == "3 of 12, 9 of all teams'"
+    assert presentation.expected(said) == (
         "in about 25 min 00 s (15 min 00 s to 40 min 00 s, by 14 run times)"
     )
 

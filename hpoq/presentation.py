@@ -1,0 +1,92 @@
+"""Requests as text, for the command and the pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpo_dispatcher.contract.entry import Entry
+    from hpoq.forecast import Outlook
+
+
+def entry_fields(entry: Entry) -> dict[str, Any]:
+    """Return a request as ``--json`` shows it; times in ISO 8601, UTC."""
+    fields = {name: getattr(entry, name) for name in entry.__dataclass_fields__}
+    fields["status"] = str(entry.status)
+    fields["request"] = json.loads(entry.request.to_json()) if entry.request else None
+    return {name: value for name, value in fields.items() if value not in (None, "", {})}
+
+
+def duration(seconds: float) -> str:
+    """Return a time span at the precision that people use."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{timedelta(seconds=whole).days} days"
+
+
+def short(values: Mapping[str, str], room: int = 60) -> str:
+    """Return hyperparameters for one table cell; numbers are rounded to four digits."""
+    text = "  ".join(f"{name}={_number(value)}" for name, value in sorted(values.items()))
+    return text if len(text) <= room else text[: room - 1] + "…"
+
+
+def _number(value: str) -> str:
+    bare = value.strip('"')
+    try:
+        return f"{float(bare):.4g}"
+    except ValueError:
+        return bare
+
+
+def queue_position(of: Outlook) -> str:
+    """Return a request's position in its team's queue and among all teams' requests."""
+    if of.position is None:
+        return ""
+    text = f"{'' if of.exact else 'about '}{of.position} of {of.of_team}"
+    return f"{text}, {of.overall} of all teams'" if of.overall else text
+
+
+def expected(of: Outlook) -> str:
+    """Return when a request may start, and the range of the estimate."""
+    if of.starts_in is None or of.earliest is None or of.latest is None:
+        return ""
+    spread = f"{duration(of.earliest)} to {duration(of.latest)}"
+    return f"in about {duration(of.starts_in)} ({spread}, by {of.run_times} run times)"
+
+
+def training_jobs(entry: Entry) -> str:
+    """Return the completed training jobs of all, and how many failed or run."""
+    if not entry.counters and not entry.max_training_jobs:
+        return ""
+    counters = entry.counters
+    failed = counters.get("NonRetryableError", 0) + counters.get("RetryableError", 0)
+    running = counters.get("InProgress", 0)
+    notes = [f"{failed} failed"] * bool(failed) + [f"{running} running"] * bool(running)
+    done = f"{counters.get('Completed', 0)}/{entry.max_training_jobs}"
+    return f"{done} ({', '.join(notes)})" if notes else done
+
+
+def objective(entry: Entry) -> str:
+    """Return the best objective value so far."""
+    return f"{entry.best.objective:.4f}" if entry.best else ""
+
+
+def waited(entry: Entry) -> str:
+    """Return the time from acceptance to the start of the tuning job."""
+    start = entry.started_at or entry.ended_at or datetime.now(UTC)
+    return duration((start - entry.accepted_at).total_seconds())
+
+
+def ran(entry: Entry) -> str:
+    """Return the time from the start of the tuning job to its end, or until now."""
+    if entry.started_at is None:
+        return ""
+    return duration(((entry.ended_at or datetime.now(UTC)) - entry.started_at).total_seconds())
