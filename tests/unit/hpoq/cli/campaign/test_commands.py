@@ -223,7 +223,7 @@ def test_a_campaign_can_be_left_to_its_queue(monkeypatch: pytest.MonkeyPatch) ->
     planned("--strategy", "independent", name="left")
     jobs = len(CampaignPlan.load(Path("left.plan.json")).jobs)
     assert f"{jobs} tuning jobs sent" in hpoq("run", "left.plan.json", "--detach").stderr
-    assert len(queue.requests) == jobs
+    assert len(queue.ledger) == jobs
 
 
 def test_pause_resume_and_cancel_are_stored_beside_the_plan() -> None:
