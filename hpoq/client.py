@@ -46,7 +46,7 @@ _MISSING = (
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetter:
-    """A refused message, with the reason."""
+    """A rejected message with the reason."""
 
     team: str
     message_id: str
@@ -60,7 +60,7 @@ class DeadLetter:
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """AWS's errors in terms of what the user can do about them."""
+    """Convert AWS errors to errors that name what the user can do."""
     try:
         yield
     except NoCredentialsError:
@@ -82,7 +82,7 @@ def explained(what: str) -> Iterator[None]:
 
 
 class Client:
-    """One deployment, seen by its users.
+    """A deployment as its users see it.
 
     Args:
         deployment: its name, the stack's.
@@ -141,7 +141,7 @@ class Client:
         return [sent[str(index)] for index in range(len(bodies))]
 
     def _ask_for_cycle(self, team: str, count: int) -> None:
-        """Saves waiting for the heartbeat; a team without the permission waits."""
+        """Request a cycle now; without the permission the heartbeat does the work."""
         detail = json.dumps({"team": team, "count": count})
         entry = {
             "Source": names.EVENT_SOURCE,
@@ -157,7 +157,7 @@ class Client:
 
     @cached_property
     def settings(self) -> SettingsDocument:
-        """Teams, limits, guardrails and templates of the deployment.
+        """The teams, limits, guardrails and templates of the deployment.
 
         Raises:
             NotDeployed: the deployment has never run a cycle, or there is none.
@@ -175,11 +175,11 @@ class Client:
         return CapacityDocument.parse(self._document(names.CAPACITY_DOCUMENT))
 
     def teams(self) -> list[str]:
-        """Teams of the deployment."""
+        """Return the teams of the deployment."""
         return sorted(self.settings.deployment.teams)
 
     def get(self, team: str, request_id: str) -> Entry:
-        """One request.
+        """Return a request.
 
         Raises:
             NotFound: it has not arrived in the ledger, or never will.
@@ -193,7 +193,7 @@ class Client:
         return entry_from(item)
 
     def entries(self, team: str, statuses: Iterable[Status] = ()) -> Iterator[Entry]:
-        """A team's requests, by request id; all pages."""
+        """Yield a team's requests, ordered by request id."""
         wanted = set(statuses)
         with self._explained(f"ledger of {self.deployment}"):
             pages = self._dynamodb.get_paginator("query").paginate(
@@ -209,7 +209,7 @@ class Client:
                         yield entry
 
     def live(self, entry: Entry) -> Entry:
-        """The entry with its tuning job's present counters and best training job.
+        """Return the entry with its tuning job's current counters and best training job.
 
         A team that may not describe tuning jobs sees the ledger's, written when it ends.
         """
@@ -229,7 +229,7 @@ class Client:
         )
 
     def model_uri(self, entry: Entry) -> str | None:
-        """Where the best training job left its model; None without permission to ask."""
+        """Return the S3 URI of the best training job's model; None without permission."""
         if entry.best is None:
             return None
         try:
@@ -243,7 +243,7 @@ class Client:
     # Dead letters
 
     def dead_letters(self, team: str, hold_seconds: int = 30) -> list[DeadLetter]:
-        """Refused messages of a team; they are hidden from others for ``hold_seconds``."""
+        """Receive a team's rejected messages, hidden from other receivers for ``hold_seconds``."""
         letters: dict[str, DeadLetter] = {}
         while True:
             with self._explained(f"dead-letter queue of team {team}"):
@@ -269,7 +269,7 @@ class Client:
             )
 
     def redrive(self, letter: DeadLetter, body: str | None = None) -> str:
-        """Send a dead letter back to its team's queue, mended or as it was, and delete it."""
+        """Resubmit a dead letter to its team's queue, fixed or unchanged, and delete it."""
         with self._explained(f"queue of team {letter.team}"):
             sent = self._sqs.send_message(
                 QueueUrl=self._url(names.request_queue(self.deployment, letter.team)),

@@ -1,23 +1,23 @@
-"""What can go wrong for a client: each says what, where and the fix."""
+"""The expected errors of a client, each with the problem and the fix."""
 
 from hpo_dispatcher.contract.errors import HpoqError
 
 
 class NotDeployed(HpoqError):
-    """There is no such deployment, or no such team in it."""
+    """An unknown deployment or team."""
 
 
 class NotReachable(HpoqError):
-    """No credentials, no Region, no permission, or no answer."""
+    """An account without credentials, Region, permission or answer."""
 
 
 class NotFound(HpoqError):
-    """No request of that id."""
+    """An unknown request, template or job."""
 
 
 class UnreadableFile(HpoqError):
-    """A file of requests that is neither JSON nor YAML."""
+    """A file of requests that is not valid JSON or YAML."""
 
 
 class NotInstalled(HpoqError):
-    """A part of hpoq whose packages are not there."""
+    """A part of hpoq whose packages are not installed."""

@@ -1,4 +1,4 @@
-"""What a queued request can expect: its position, what it waits for, when it may start. Pure.
+"""The forecast of a queued request: position, wait reason and expected start. Pure.
 
 The estimate continues from the ``capacity`` document: running jobs end after a run time of
 similar jobs, drawn from the recent ones, and the dispatcher's own ``plan`` decides which request
@@ -48,7 +48,7 @@ OUTLASTED = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """What one queued request can expect; None where nothing is known."""
+    """The outlook of one queued request; None if something is unknown."""
 
     position: int | None = None  # in its team's queue, from 1
     exact: bool = True  # False: counted by the score, as far back as it is

@@ -1,4 +1,4 @@
-"""What a request would become, without sending it."""
+"""The SageMaker request of a message, without sending it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from hpo_dispatcher.tuning_job.builder import JobBuilder
 
 
 class _NamedImages:
-    """Stands for the image lookup, which needs the SageMaker SDK: shows what is looked up."""
+    """A stand-in for the image lookup, which needs the SageMaker SDK."""
 
     def uri(self, image: FrameworkImage, instance_type: str) -> str:
-        """The framework and version in words."""
+        """Return framework and version in words."""
         return f"{image.framework}-{image.version}-training-for-{instance_type}"
 
 
 def preview(settings: SettingsDocument, team: str, message: dict[str, Any]) -> dict[str, Any]:
-    """The CreateHyperParameterTuningJob request that the dispatcher would make.
+    """Return the CreateHyperParameterTuningJob request that the dispatcher would make.
 
     Raises:
-        InvalidRequest: the dispatcher would put it into the dead-letter queue.
+        InvalidRequest: the dispatcher would reject the message.
     """
     request = parse_fields(message, "message-id")
     if not isinstance(request, TuningRequest):

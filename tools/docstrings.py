@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("app.py", "benchmarks", "hpoq", "infra", "lambdas", "layers", "tools", "training")
-THRESHOLD = 0.38
+THRESHOLD = 0.80
 
 # Verbs that begin a function's docstring. Add a verb here when a docstring needs a new one.
 _VERBS = """

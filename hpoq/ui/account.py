@@ -1,4 +1,4 @@
-"""What the pages read of an account, through ``hpoq.client`` and boto3 alone."""
+"""The account that the pages show, read only through ``hpoq.client`` and boto3."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Record = dict[str, Any]
 
-FRESH = 2.0  # seconds that an answer is good for
-PAGE = 100  # of SageMaker's lists, at most
+FRESH = 2.0  # seconds for which an answer is reused
+PAGE = 100  # the maximum of SageMaker's list operations
 RUNNING = ("InProgress", "Stopping")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Requests:
-    """What the deployment says."""
+    """The requests of a deployment and their outlook."""
 
-    entries: Sequence[Entry]  # the newest first
-    capacity: CapacityDocument | None  # as published by the last cycle
-    forecast: Forecast  # made from it
-    note: str = ""  # why there is nothing, or not all
+    entries: Sequence[Entry]  # newest first
+    capacity: CapacityDocument | None  # published by the last cycle
+    forecast: Forecast  # derived from the capacity document
+    note: str = ""  # why requests are missing
 
 
 @dataclass(frozen=True, kw_only=True)
 class TuningJobs:
-    """A page of the account's tuning jobs, the newest first."""
+    """A page of the account's tuning jobs, newest first."""
 
     summaries: Sequence[Record]
     next_token: str
 
 
 class Account:
-    """One account, as its owner may see it.
+    """An account, as far as the session may read it.
 
     Args:
-        session: leads to it.
-        deployment: name of the hpoq deployment in it; there may be none.
-        team: whose requests are shown; None: those of every team.
+        session: a session for the account.
+        deployment: the name of the hpoq deployment, which may not exist.
+        team: the team whose requests are shown; None for all teams.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Account:
 
     @property
     def name(self) -> str:
-        """Where it is.
+        """The Region, or the endpoint if it is not AWS.
 
         Raises:
             NotReachable: no Region is set.
@@ -80,14 +80,14 @@ class Account:
         return str(self._session.region_name if amazon else endpoint.partition("://")[2])
 
     def requests(self) -> Requests:
-        """Every request of the deployment, and what each waits for."""
+        """Return every request of the deployment, with its wait reason."""
         return self._recall.get("requests", self._requests, FRESH)
 
     def request(self, team: str, request_id: str) -> Entry:
-        """One request, with its tuning job's counters.
+        """Return a request with its tuning job's counters.
 
         Raises:
-            NotFound: there is none.
+            NotFound: the request does not exist.
         """
 
         def ask() -> Entry:
@@ -98,11 +98,11 @@ class Account:
         )
 
     def tuning_jobs(self, containing: str = "", token: str = "") -> TuningJobs:
-        """A page of them.
+        """Return a page of the account's tuning jobs.
 
         Args:
-            containing: a part of their names; empty: all.
-            token: of the page, from the one before it.
+            containing: a part of their names; empty for all.
+            token: the token of the page, from the page before it.
         """
 
         def ask() -> TuningJobs:
@@ -119,10 +119,10 @@ class Account:
         return self._asked(("tuning jobs", containing, token), ask)
 
     def tuning_job(self, name: str) -> Record:
-        """As described.
+        """Return the description of a tuning job.
 
         Raises:
-            NotFound: there is none.
+            NotFound: the tuning job does not exist.
         """
         return self._asked(
             ("tuning job", name),
@@ -133,7 +133,7 @@ class Account:
         )
 
     def trials(self, tuning_job: str) -> list[Record]:
-        """Summaries of a tuning job's training jobs, in the order of their creation."""
+        """Return the summaries of a tuning job's training jobs, oldest first."""
         over = self.tuning_job(tuning_job)["HyperParameterTuningJobStatus"] not in RUNNING
 
         def ask() -> list[Record]:
@@ -149,10 +149,10 @@ class Account:
         return self._asked(("trials", tuning_job, over), ask, settled=lambda _: over)
 
     def training_job(self, name: str) -> Record:
-        """As described.
+        """Return the description of a training job.
 
         Raises:
-            NotFound: there is none.
+            NotFound: the training job does not exist.
         """
         return self._asked(
             ("training job", name),
@@ -161,7 +161,7 @@ class Account:
         )
 
     def log(self, training_job: str) -> Log:
-        """What a training job has said; grows as it is read."""
+        """Return the log of a training job, which grows when it is read."""
         return self._recall.get(
             ("log", training_job), lambda: Log(self._logs, training_job), 0, settled=lambda _: True
         )

@@ -1,4 +1,4 @@
-"""The pages, as one WSGI application. It reads and never writes."""
+"""The WSGI application of the pages, which only reads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 A_DAY = 86_400
-# Nothing of another host is ever loaded, and nothing runs but what we serve.
+# Pages load nothing from other hosts and run only scripts that this server sends.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'self'; "
@@ -41,7 +41,7 @@ ROUTES = Map(
 
 
 class Application:
-    """Answers requests about one account.
+    """A WSGI application that shows one account.
 
     Args:
         account: what is shown.
@@ -54,7 +54,7 @@ class Application:
         self._hosts = hosts
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Any:
-        """One request."""
+        """Handle one HTTP request."""
         request = Request(environ)
         request.trusted_hosts = self._hosts
         response = self._answer(request)
@@ -65,7 +65,7 @@ class Application:
 
     def _answer(self, request: Request) -> Response:
         try:
-            _ = request.host  # raises for one that is not ours
+            _ = request.host  # raises for an untrusted host
             endpoint, values = ROUTES.bind_to_environ(request.environ).match()
             shown = PAGES[endpoint](self._account, request.args, **values)
         except HTTPException as error:

@@ -1,4 +1,4 @@
-"""The figures of a tuning job: Optuna's, and its objective over time."""
+"""The figures of a tuning job: Optuna's figures and the objective over time."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from hpoq.ui.study import METRIC
 BLUE, GREY = "#2563eb", "#6b7280"
 STATES = {"COMPLETE": BLUE, "FAIL": "#dc2626", "RUNNING": "#f59e0b"}
 WORDS = {"COMPLETE": "with objective", "FAIL": "without objective", "RUNNING": "running"}
-# Fewer say nothing about what mattered.
+# Fewer trials do not show which hyperparameters matter.
 FEWEST = 4
-# The best so many are lines; more are no picture, and slow to draw.
+# The parallel coordinates show this number of best trials; more are unreadable and slow.
 LINES = 200
-FEW = 60  # points that can be told apart
-CLOSEST = 0.07  # of an axis, between a label and those at its ends
+FEW = 60  # points that are drawn as markers
+CLOSEST = 0.07  # share of an axis between a label and those at its ends
 
 
 def of_study(study: optuna.Study) -> dict[str, Any]:
-    """Figures by name, as plotly's JSON; those there is nothing to show in are left out."""
+    """Make the figures of a study by name, as plotly's JSON, without empty ones."""
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     metric = str(study.user_attrs[METRIC])
     made: dict[str, go.Figure] = {}
@@ -51,7 +51,7 @@ def of_study(study: optuna.Study) -> dict[str, Any]:
 
 
 def over_time(study: optuna.Study, done: Sequence[FrozenTrial], metric: str) -> go.Figure:
-    """Each training job a dot when it ended, the best until then a line."""
+    """Draw each training job as a dot at its end, and the best so far as a line."""
     ended = sorted((t for t in done if t.datetime_complete), key=_end)
     values = [_objective(trial) for trial in ended]
     so_far = list(accumulate(values, max if _maximizes(study) else min))
@@ -73,7 +73,7 @@ def over_time(study: optuna.Study, done: Sequence[FrozenTrial], metric: str) -> 
 
 
 def curves(found: Series) -> dict[str, Any]:
-    """Metrics of one training job, value after value."""
+    """Draw the metrics of one training job."""
     figure = go.Figure()
     for name, (numbers, values) in found.items():
         mode = "lines+markers" if len(values) < FEW else "lines"
@@ -85,14 +85,14 @@ def curves(found: Series) -> dict[str, Any]:
 
 
 def as_json(figure: go.Figure) -> dict[str, Any]:
-    """For plotly.js."""
+    """Convert a figure to JSON for plotly.js."""
     figure.update_layout(
         template="plotly_white",
         title=None,
         font={"family": "system-ui, sans-serif", "size": 12},
         margin={"l": 64, "r": 24, "t": 32, "b": 44},
         hoverlabel={"align": "left"},
-        uirevision="kept",  # what a reader has zoomed stays so
+        uirevision="kept",  # keeps the zoom when the figure is updated
     )
     made: dict[str, Any] = json.loads(figure.to_json())
     return made
@@ -105,7 +105,7 @@ def _hover(trial: FrozenTrial, metric: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """No markup and no template of plotly's in what others wrote."""
+    """Escape plotly's markup and template syntax."""
     return text.replace("<", "&lt;").replace("%{", "% {")
 
 
@@ -129,7 +129,7 @@ def _parallel(study: optuna.Study, done: Sequence[FrozenTrial], metric: str) -> 
 
 
 def _apart(height: float) -> bool:
-    """Whether a label on an axis from 0 to 1 covers neither end's."""
+    """Return whether a label on an axis from 0 to 1 does not cover those at its ends."""
     return height in (0, 1) or CLOSEST <= height <= 1 - CLOSEST
 
 
@@ -142,7 +142,7 @@ def _slices(study: optuna.Study, metric: str) -> go.Figure:
 def _importances(study: optuna.Study, metric: str) -> go.Figure:
     figure = plot_param_importances(study, target_name=metric)
     figure.update_traces(marker_color=BLUE)
-    figure.update_xaxes(title="share of what moved the objective", range=[0, 1])
+    figure.update_xaxes(title="share of importance", range=[0, 1])
     figure.update_yaxes(title=None)
     figure.update_layout(height=90 + 34 * len(figure.data[0].y), showlegend=False)
     return figure
@@ -174,4 +174,4 @@ def _end(trial: FrozenTrial) -> datetime:
 
 
 def _objective(trial: FrozenTrial) -> float:
-    return float(trial.value or 0.0)  # asked of complete trials only
+    return float(trial.value or 0.0)  # only called for complete trials

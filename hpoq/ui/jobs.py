@@ -14,11 +14,11 @@ from hpoq.ui import figures, measured, render
 from hpoq.ui.account import RUNNING, Account, Record
 from hpoq.ui.study import definitions, objective, studies
 
-LINES = 5_000  # of a log in one answer; the page asks again for more
+LINES = 5_000  # log lines in one answer; the page asks again for more
 
 
 def tuning_jobs(account: Account, query: Mapping[str, str]) -> str:
-    """A page of the list."""
+    """Render a page of the list of tuning jobs."""
     containing = query.get("containing", "")
     listed = account.tuning_jobs(containing, query.get("token", ""))
     return render.page(
@@ -32,7 +32,7 @@ def tuning_jobs(account: Account, query: Mapping[str, str]) -> str:
 
 
 def tuning_job(account: Account, _: Mapping[str, str], name: str) -> str:
-    """One tuning job: its figures and its training jobs."""
+    """Render the page of a tuning job with its training jobs."""
     job = account.tuning_job(name)
     goals = [objective(job, definition) for definition in definitions(job)]
     trials = account.trials(name)
@@ -54,13 +54,13 @@ def tuning_job(account: Account, _: Mapping[str, str], name: str) -> str:
 
 
 def tuning_job_figures(account: Account, _: Mapping[str, str], name: str) -> Response:
-    """Figures by definition and name."""
+    """Return the figures of a tuning job by definition and name."""
     found = studies(account.tuning_job(name), account.trials(name))
     return _json({part: figures.of_study(study) for part, study in found.items()})
 
 
 def training_job(account: Account, _: Mapping[str, str], name: str) -> str:
-    """One training job: what it was given, what became of it, and its log."""
+    """Render the page of a training job: inputs, result, metrics and log."""
     job = account.training_job(name)
     parameters = {
         key: value
@@ -82,12 +82,12 @@ def training_job(account: Account, _: Mapping[str, str], name: str) -> str:
 
 
 def log(account: Account, query: Mapping[str, str], name: str) -> Response:
-    """Lines of its log from number ``first`` on, and with the last of them its metrics."""
+    """Return log lines from number ``first`` on, and the curves of the metrics in them."""
     job = account.training_job(name)
     try:
         first = max(0, int(query.get("first", "0")))
     except ValueError:
-        raise BadRequest("first is the number of a line") from None
+        raise BadRequest("first must be a line number") from None
     kept = account.log(name)
     lines = kept.lines(first)
     shown = lines[:LINES]
@@ -106,7 +106,7 @@ def log(account: Account, query: Mapping[str, str], name: str) -> Response:
 
 
 def _best_first(trials: Sequence[Record]) -> list[Record]:
-    """What runs, then the best of what has ended, then what has no objective."""
+    """Sort running trials first, then the best ended ones, then those without objective."""
 
     def rank(each: Record) -> tuple[int, float]:
         final = each.get("FinalHyperParameterTuningJobObjectiveMetric")

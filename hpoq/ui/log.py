@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
 GROUP = "/aws/sagemaker/TrainingJobs"
-READ_EVERY = 1.0  # seconds; CloudWatch Logs allows 25 reads a second to a whole account
-PAGES_A_READ = 20  # of 1 MiB or 10,000 lines each
-MOST = 200_000  # lines kept; who says more is read with other tools
+READ_EVERY = 1.0  # seconds; CloudWatch Logs allows 25 reads per second and account
+PAGES_A_READ = 20  # each up to 1 MiB or 10,000 lines
+MOST = 200_000  # lines in memory
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Line:
 
 
 class Log:
-    """All streams of one training job: one for each of its instances.
+    """The log of a training job, merged from the streams of its instances.
 
     Args:
-        logs: boto3's client.
-        training_job: its name.
-        clock: seconds, from anywhere on.
+        logs: a boto3 client.
+        training_job: the name of the training job.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Log:
         self._read_at = float("-inf")
 
     def lines(self, first: int = 0) -> list[Line]:
-        """All lines from number ``first`` on, what is new in CloudWatch included."""
+        """Return all lines from number ``first`` on, including new ones in CloudWatch."""
         with self._lock:
             if self._clock() - self._read_at >= READ_EVERY and len(self._lines) < MOST:
                 self._read()
@@ -61,7 +61,7 @@ class Log:
 
     @property
     def several_hosts(self) -> bool:
-        """Whether more than one instance has said something."""
+        """Whether more than one instance has logged a line."""
         return len(self._tokens) > 1
 
     def _read(self) -> None:
@@ -69,7 +69,7 @@ class Log:
             streams = self._streams()
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
-                return  # nothing has been said in this account yet
+                return  # the account has no training logs yet
             raise
         new = [line for stream in streams for line in self._new(stream)]
         self._lines += sorted(new, key=lambda line: line.at)
@@ -81,7 +81,7 @@ class Log:
         return [each["logStreamName"] for each in answer["logStreams"]]
 
     def _new(self, stream: str) -> list[Line]:
-        """Its lines since the last look; the token stays the same at the end of a stream."""
+        """Read the new lines of a stream; at its end the token stays the same."""
         host = stream.removeprefix(self._prefix).rpartition("-")[0]
         found: list[Line] = []
         for _ in range(PAGES_A_READ):

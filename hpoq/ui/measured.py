@@ -1,4 +1,4 @@
-"""The metrics that a training job printed, read as SageMaker reads them."""
+"""The metrics in a training job's log, parsed as SageMaker parses them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hpoq.ui.log import Line
 
-SHOWN = 2_000  # points of each metric; every nth is enough for a curve
+SHOWN = 2_000  # maximum number of points per metric
 
 Series = dict[str, tuple[Sequence[int], Sequence[float]]]
-"""By metric name: which of its values it is, from 1 on; the value."""
+"""The numbers (from 1) and values of each metric, by its name."""
 
 
 def series(definitions: Iterable[Mapping[str, str]], lines: Sequence[Line]) -> Series:
-    """Curves of a training job.
+    """Extract the curves of a training job from its log.
 
     Args:
         definitions: MetricDefinitions; one that is no regular expression here is left out.

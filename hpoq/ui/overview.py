@@ -1,4 +1,4 @@
-"""The overview page and the page of a request: what waits, why and how long, what runs."""
+"""The overview page and the page of a request."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _counts(entries: Sequence[Entry]) -> dict[str, int]:
 
 
 def _uses(capacity: CapacityDocument | None) -> list[dict[str, Any]]:
-    """Return what is in use of each resource, and by whom."""
+    """Return the use of each resource, by team."""
     resources = capacity.resources.items() if capacity else ()
     return [{"name": name, "share": _share(use), **use.model_dump()} for name, use in resources]
 

@@ -1,4 +1,4 @@
-"""Answers kept for a while, so that many open pages cost an account no more than one."""
+"""A cache of answers, so that many open pages send no more calls than one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# Of the time that passes, no more than one part in so many goes into asking the same again:
-# SageMaker allows a few calls a second, and a long ledger is dear to read.
+# An answer is reused for at least this many times as long as it took to fetch: SageMaker allows
+# few calls per second, and reading a long ledger is expensive.
 REST = 10
 KEPT = 2_000
 FOREVER = float("inf")
@@ -26,10 +26,10 @@ class _Kept:
 
 
 class Recall:
-    """Remembers what questions were answered; safe from any thread.
+    """A thread-safe cache of answers.
 
     Args:
-        clock: seconds, from anywhere on.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -45,13 +45,13 @@ class Recall:
         *,
         settled: Callable[[T], bool] = lambda _: False,
     ) -> T:
-        """The answer, asked anew once it is old; whoever asks meanwhile waits for that.
+        """Return the answer, fetched again if it is old; concurrent callers wait for one fetch.
 
         Args:
-            question: names it.
-            ask: finds the answer; its errors are not kept.
-            seconds: how long it is good, or longer if it took long to find.
-            settled: whether this answer will never change.
+            question: the key of the answer.
+            ask: fetches the answer; its errors are not cached.
+            seconds: how long to reuse the answer; longer if fetching it took long.
+            settled: returns whether an answer will never change.
         """
         with self._lock:
             kept = self._kept.setdefault(question, _Kept())

@@ -1,4 +1,4 @@
-"""Templates, and how they show values."""
+"""Rendering of the templates and the formats of values."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PLOTLY = f"plotly-{version('plotly')}.js"
 
 
 def page(template: str, **values: Any) -> str:
-    """A page; what others wrote cannot become markup."""
+    """Render a page; all values are escaped."""
     return _environment().get_template(template).render(**values)
 
 
 def static(name: str) -> bytes | None:
-    """A file of ours that pages load; None if there is none of that name."""
+    """Return a static file of the pages; None for other names."""
     return (files("hpoq.ui") / "static" / name).read_bytes() if name in STATIC else None
 
 
@@ -43,27 +43,27 @@ def _environment() -> Environment:
 
 
 def _stamp() -> str:
-    """Changes with our files, so that no browser shows new pages with old ones."""
+    """Return a digest of the static files, so that browsers do not use cached old ones."""
     return hashlib.sha256(b"".join(static(name) or b"" for name in STATIC)).hexdigest()[:12]
 
 
 def when(at: datetime | None) -> str:
-    """A moment in this machine's time zone."""
+    """Format a time in this machine's time zone."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else ""
 
 
 def span(seconds: float) -> str:
-    """How long something took."""
+    """Format a duration."""
     return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
 
 
 def ago(at: datetime | None) -> str:
-    """How long since."""
+    """Format the time since a moment."""
     return f"{duration((datetime.now(UTC) - at).total_seconds())} ago" if at else ""
 
 
 def shown(value: str) -> str:
-    """A hyperparameter in a table; long numbers lose digits nobody reads."""
+    """Format a hyperparameter for a table; numbers are rounded to six digits."""
     text = bare(value)
     try:
         return f"{float(text):.6g}"
@@ -72,5 +72,5 @@ def shown(value: str) -> str:
 
 
 def words(status: str) -> str:
-    """InProgress as people write it."""
+    """Format a status as words: ``InProgress`` becomes ``In progress``."""
     return "".join(f" {c.lower()}" if c.isupper() and i else c for i, c in enumerate(status))

@@ -1,4 +1,4 @@
-"""Serving the pages on this machine."""
+"""The local web server of the pages."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ PORT = 8732
 
 
 class PortTaken(HpoqError):
-    """Nothing can be served there."""
+    """A port that is already in use."""
 
 
 class _Quiet(WSGIRequestHandler):
-    """Says nothing of requests that went well; a page that is open asks every few seconds."""
+    """A request handler without a log, because open pages send requests every few seconds."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Errors are logged by those who see them."""
+        """Log nothing."""
 
 
 def listen(account: Account, port: int | None = None) -> BaseWSGIServer:
-    """A server that listens; ``serve_forever`` makes it answer.
+    """Open a listening server; ``serve_forever`` makes it answer.
 
     Args:
-        account: what is shown.
-        port: of 127.0.0.1; None: 8732, or a free one if that is taken; 0: a free one.
+        account: the account to show.
+        port: a port on 127.0.0.1; None for 8732, or a free one if it is in use; 0 for a free one.
 
     Raises:
-        PortTaken: the port asked for cannot be used.
+        PortTaken: the port cannot be used.
     """
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     for each in (PORT, 0) if port is None else (port,):
         server = _listen(account, each)
         if server:
             return server
-    raise PortTaken(f"port {port} of {HOST} is taken. Give another with --port")
+    raise PortTaken(f"port {port} of {HOST} is in use. Choose another with --port")
 
 
 def url(server: BaseWSGIServer) -> str:
-    """Where its pages are."""
+    """Return the address of the pages."""
     return f"http://{HOST}:{server.port}/"
 
 
 @contextmanager
 def serving(account: Account) -> Iterator[str]:
-    """Serve in a thread for as long as the block lasts; yields the address."""
+    """Serve in a thread while the block runs; yield the address."""
     server = listen(account, 0)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -74,7 +74,7 @@ def _listen(account: Account, port: int) -> BaseWSGIServer | None:
             listener.listen()
         except OSError:
             return None
-        # the server takes a copy of the descriptor
+        # the server duplicates the descriptor
         return make_server(
             HOST, port, Application(account, [HOST, "localhost"]),
             threaded=True, request_handler=_Quiet, fd=listener.fileno(),

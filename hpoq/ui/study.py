@@ -1,4 +1,4 @@
-"""A tuning job as Optuna studies, for Optuna's own figures."""
+"""Conversion of a tuning job to Optuna studies, for Optuna's figures."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from optuna.trial import FrozenTrial, TrialState
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 Record = Mapping[str, Any]
-# SageMaker and hpoq local take Auto as logarithmic from three decades on.
+# SageMaker and the embedded cloud treat Auto as logarithmic from three decades on.
 AUTO_LOGARITHMIC = 1000.0
-METRIC = "metric"  # a study's attribute: the name of its objective
+METRIC = "metric"  # the user attribute of a study with the name of its objective
 
 
 def studies(tuning_job: Record, trials: Sequence[Record]) -> dict[str, optuna.Study]:
-    """A study for each training job definition, by its name; empty for the only one.
+    """Make a study for each training job definition, by its name (empty for a single one).
 
     Args:
-        tuning_job: as DescribeHyperParameterTuningJob has it.
-        trials: its training jobs' summaries, oldest first.
+        tuning_job: the answer of DescribeHyperParameterTuningJob.
+        trials: the summaries of its training jobs, oldest first.
     """
     made = {}
     for definition in definitions(tuning_job):
@@ -47,20 +47,20 @@ def studies(tuning_job: Record, trials: Sequence[Record]) -> dict[str, optuna.St
 
 
 def definitions(tuning_job: Record) -> list[Record]:
-    """The training job definitions of a tuning job."""
+    """Return the training job definitions of a tuning job."""
     several = tuning_job.get("TrainingJobDefinitions")
     return list(several) if several else [tuning_job["TrainingJobDefinition"]]
 
 
 def objective(tuning_job: Record, definition: Record) -> Record:
-    """Type and metric name."""
+    """Return the objective of a definition: type and metric name."""
     config = tuning_job["HyperParameterTuningJobConfig"]
     found: Record = definition.get("TuningObjective") or config["HyperParameterTuningJobObjective"]
     return found
 
 
 def distributions(tuning_job: Record, definition: Record) -> dict[str, BaseDistribution]:
-    """What was searched, by name."""
+    """Return the searched distributions by hyperparameter name."""
     config = tuning_job["HyperParameterTuningJobConfig"]
     ranges = definition.get("HyperParameterRanges") or config.get("ParameterRanges", {})
     return dict(_distributions(ranges))
@@ -112,12 +112,12 @@ def _trial(summary: Record, space: Mapping[str, BaseDistribution]) -> FrozenTria
 
 
 def _local(at: datetime | None) -> datetime | None:
-    """Optuna's times are local ones that do not say so."""
+    """Convert a time to Optuna's naive local times."""
     return at.astimezone().replace(tzinfo=None) if at else None
 
 
 def _value(distribution: BaseDistribution, text: str) -> Any:
-    """A value as searched; None for one that lies outside, such as a number gone wrong."""
+    """Parse a value; return None if it is outside the distribution."""
     try:
         match distribution:
             case IntDistribution():
@@ -133,7 +133,7 @@ def _value(distribution: BaseDistribution, text: str) -> Any:
 
 
 def bare(text: str) -> str:
-    """A hyperparameter's value without the quotes that the SDK's version 2 sends."""
+    """Remove the quotes that version 2 of the SDK puts around a hyperparameter's value."""
     try:
         value = json.loads(text)
     except ValueError:
