@@ -141,7 +141,7 @@ def _fill_seconds() -> float:
     slow: Any = _SlowSageMaker(tuning=account.sagemaker)
     dispatcher = replace(account.dispatcher, tuning=slow, bucket=bucket)
     began = time.perf_counter()
-    summary = dispatcher.cycle(Deadline(remaining=lambda: 900.0, total=900.0))
+    summary = dispatcher.run(Deadline(remaining=lambda: 900.0, total=900.0))
     seconds = time.perf_counter() - began
     assert summary.started == len(account.sagemaker.running) == limits.tuning_jobs
     return seconds

@@ -25,7 +25,9 @@ from hpo_dispatcher.aws.documents import DynamoDBDocuments
 from hpo_dispatcher.aws.dynamodb_table import Table
 from hpo_dispatcher.aws.ledger import DynamoDBRequests
 from hpo_dispatcher.aws.sqs import SqsQueues
-from hpo_dispatcher.cycle.intake import THREADS, intake
+from hpo_dispatcher.contract.redaction import Redactor
+from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.cycle.intake.drain import THREADS, Intake
 from hpo_dispatcher.handler import tune_garbage_collector
 from hpo_dispatcher.ports import Envelope, RequestQueues
 from hpoq.local import cloud as clouds
@@ -85,15 +87,18 @@ def _intake(cloud: Cloud) -> Way:
     requests, documents = DynamoDBRequests(table), DynamoDBDocuments(table)
     builder = Simulation(Workload(name="", arrivals=[], teams={TEAM: {}})).dispatcher.builder
 
+    intake = Intake(
+        queues=queues,
+        requests=requests,
+        documents=documents,
+        builder=builder,
+        redactor=Redactor(),
+        teams={TEAM: TeamSettings()},
+        clock=lambda: datetime.now(UTC),
+    )
+
     def way() -> int:
-        taken = intake(
-            queues,
-            requests,
-            documents,
-            builder,
-            clock=lambda: datetime.now(UTC),
-            out_of_time=lambda: False,
-        )
+        taken = intake.run(lambda: False)
         assert not taken.problems, taken.problems
         return taken.counts["new"]
 

@@ -21,7 +21,7 @@ from hpo_dispatcher.contract.names import (
     TAG_TEAM,
     tuning_job_name,
 )
-from hpo_dispatcher.contract.request import MAX_PARENTS, request_id_of
+from hpo_dispatcher.contract.request import MAX_PARENTS, request_id_in
 from hpo_dispatcher.tuning_job.build import instances_of
 from hpo_dispatcher.tuning_job.usage import most_instance_seconds
 from hpoq.repair.decision import Letter, TaggedJob, stopped
@@ -80,7 +80,7 @@ def letters(dead_letters: Iterable[DeadLetter]) -> dict[Key, Letter]:
     found = {}
     for each in dead_letters:
         if each.error not in _WITHOUT_ENTRY:
-            request_id = request_id_of(each.body, each.message_id)
+            request_id = request_id_in(each.body, each.message_id)
             reason = f"{each.field}: {each.problem}. {each.fix}"
             letter = Letter(team=each.team, request_id=request_id, reason=reason)
             found[each.team, request_id] = letter

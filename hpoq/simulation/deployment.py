@@ -19,15 +19,19 @@ class _NoImages:
         return TEMPLATE.image if isinstance(TEMPLATE.image, str) else ""
 
 
-def simulated_builder(workload: Workload) -> JobBuilder:
-    """Return a builder of tuning jobs with the teams and limits of a workload."""
-    deployment = Deployment.model_validate(
+def simulated_deployment(workload: Workload) -> Deployment:
+    """Return settings with the teams and limits of a workload."""
+    return Deployment.model_validate(
         {
             "teams": workload.teams,
             "limits": {"tuning_jobs": workload.slots},
             "default_template": "simulated",
         }
     )
+
+
+def simulated_builder(deployment: Deployment) -> JobBuilder:
+    """Return a builder of tuning jobs with these settings."""
     return JobBuilder(
         deployment=deployment,
         environment=Environment(

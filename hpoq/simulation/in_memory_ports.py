@@ -19,6 +19,7 @@ from hpo_dispatcher.ports import (
     Lease,
     LeaseLost,
     Preemption,
+    Rejection,
     StateChange,
 )
 
@@ -77,11 +78,12 @@ class MemoryQueues:
             for envelope in envelopes:
                 self._received.pop(envelope.receipt, None)
 
-    def reject(self, team: str, message_id: str, body: str, error: InvalidRequest) -> None:
+    def reject(self, rejection: Rejection) -> None:
         """See ``RequestQueues``."""
         with self._lock:
             self.calls["sqs:SendMessage"] += 1
-            self.dead_letters.append((team, body, error))
+            letter = rejection.team, rejection.body, rejection.error
+            self.dead_letters.append(letter)
 
 
 class MemoryLeases:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from hpo_dispatcher.contract.entry import Status
-from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
+from hpo_dispatcher.contract.redaction import Redactor
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.cycle.lease import CycleIncomplete
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
-from hpoq.simulation.deployment import simulated_builder
+from hpoq.simulation.deployment import simulated_builder, simulated_deployment
 from hpoq.simulation.fairness import Shares
 from hpoq.simulation.in_memory_ports import (
     MemoryDocuments,
@@ -186,7 +188,7 @@ class Simulation:
     def _cycle(self) -> None:
         deadline = Deadline(remaining=lambda: 900.0, total=900.0)
         try:
-            self.dispatcher.cycle(deadline)
+            self.dispatcher.run(deadline)
         except CycleIncomplete as error:
             raise AssertionError(f"a simulated service failed: {error}") from error
         self._cycles += 1
@@ -198,8 +200,12 @@ class Simulation:
             self._moments.append(Moment(hours=hours, running=dict(running), queued=queued))
 
     def _dispatcher(self) -> Dispatcher:
+        deployment = simulated_deployment(self.workload)
         return Dispatcher(
-            builder=simulated_builder(self.workload),
+            teams=deployment.teams,
+            limits=deployment.limits,
+            builder=simulated_builder(deployment),
+            redactor=Redactor(),
             queues=self.queues,
             leases=self.leases,
             documents=self.documents,

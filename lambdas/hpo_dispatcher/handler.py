@@ -19,7 +19,7 @@ from hpo_dispatcher.contract.names import EVENT_SOURCE
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.observability.log_format import redacted
 from hpo_dispatcher.observability.telemetry import CycleFailed
-from hpo_dispatcher.wiring import Wired, logger, metrics, publish_settings, wire
+from hpo_dispatcher.wiring import Wired, logger, metrics, wire
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -45,7 +45,7 @@ def deployed() -> Wired:
     """Return the function's own dispatcher, wired at the first invocation of this process."""
     try:
         wired = wire(os.environ, Path(os.environ.get("LAMBDA_TASK_ROOT", ".")))
-        publish_settings(wired.dispatcher)
+        wired.publish_settings()
     except Exception as error:
         logger.error("no dispatcher", extra={"problem": str(error)})
         metrics.add_metric(name="FailedCycles", unit=MetricUnit.Count, value=1)

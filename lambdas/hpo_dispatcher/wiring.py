@@ -23,6 +23,7 @@ from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.aws.service_quotas import ServiceQuotas
 from hpo_dispatcher.aws.sqs import SqsQueues
 from hpo_dispatcher.contract.names import METRICS_NAMESPACE, SETTINGS_DOCUMENT, dispatcher_function
+from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.contract.settings import (
     DEPLOYMENT_FILE,
     Environment,
@@ -51,17 +52,24 @@ class Wired:
 
     dispatcher: Dispatcher
     telemetry: Telemetry
+    settings: SettingsDocument
 
     def run(self, deadline: Deadline, asked_at: datetime | None) -> Summary:
         """Run a dispatch cycle and report it, also if it is skipped or fails."""
         try:
-            summary = self.dispatcher.cycle(deadline, asked_at)
+            summary = self.dispatcher.run(deadline, asked_at)
         except Exception as error:
             self.telemetry.failed(str(error))
             raise
         if summary.skipped:
             self.telemetry.skipped(summary)
         return summary
+
+    def publish_settings(self) -> None:
+        """Write the settings document, from which clients read teams, limits and templates."""
+        documents, content = self.dispatcher.documents, self.settings.to_json()
+        if documents.get(SETTINGS_DOCUMENT) != content:
+            documents.put(SETTINGS_DOCUMENT, content)
 
 
 def build_dispatcher(
@@ -77,9 +85,9 @@ def build_dispatcher(
     Raises:
         InvalidSettings: a setting is missing or wrong; no AWS call was made.
     """
-    dispatcher = wire(variables, root, clients).dispatcher
-    publish_settings(dispatcher)
-    return replace(dispatcher, watch=lambda *_: None)
+    wired = wire(variables, root, clients)
+    wired.publish_settings()
+    return replace(wired.dispatcher, watch=lambda *_: None)
 
 
 def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = None) -> Wired:
@@ -98,32 +106,30 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
         templates=templates,
         images=SdkImages(environment.region, documents),
     )
-    redact(logger, builder.redactor)
-    queues = LoggedQueues(
-        queues=SqsQueues(clients.client("sqs", config=UNCHECKED), environment.deployment),
-        log=logger,
-    )
-    sagemaker = SageMakerTuning(clients.client("sagemaker", config=CONFIG), builder.redactor)
-    tuning = LoggedTuning(tuning=sagemaker, log=logger, clock=_now)
-    bus = EventBridge(clients.client("events", config=CONFIG), environment.event_bus, logger)
+    redactor = Redactor.of(templates.values())
+    redact(logger, redactor)
     telemetry = Telemetry(
         log=logger,
         gauge=EmfGauge(metrics, SERVICE),
         requests=requests,
-        queues=queues,
-        tuning=tuning,
         calls=calls,
         teams=tuple(deployment.teams),
         clock=_now,
     )
+    sqs = SqsQueues(clients.client("sqs", config=UNCHECKED), environment.deployment)
+    sagemaker = SageMakerTuning(clients.client("sagemaker", config=CONFIG), redactor)
+    bus = EventBridge(clients.client("events", config=CONFIG), environment.event_bus, logger)
     limits = deployment.limits
     dispatcher = Dispatcher(
+        teams=deployment.teams,
+        limits=limits,
         builder=builder,
-        queues=queues,
+        redactor=redactor,
+        queues=LoggedQueues(queues=sqs, log=logger, rejected=telemetry.rejected),
         leases=DynamoDBLeases(table),
         documents=documents,
         requests=requests,
-        tuning=tuning,
+        tuning=LoggedTuning(tuning=sagemaker, log=logger, created=telemetry.created),
         events=LoggedEvents(events=bus, log=logger),
         quotas=ServiceQuotas(
             lambda: clients.client("service-quotas", config=CONFIG), documents, _now
@@ -137,24 +143,8 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
         ),
         watch=telemetry.cycle,
     )
-    return Wired(dispatcher=dispatcher, telemetry=telemetry)
-
-
-def publish_settings(dispatcher: Dispatcher) -> None:
-    """Write the settings document, from which clients read teams, limits and templates."""
-    builder = dispatcher.builder
-    environment = builder.environment
-    content = SettingsDocument(
-        name=environment.deployment,
-        region=environment.region,
-        artifact_bucket=environment.artifact_bucket,
-        training_role_arn=environment.training_role_arn,
-        training_source=environment.training_source,
-        deployment=builder.deployment,
-        templates=dict(builder.templates),
-    ).to_json()
-    if dispatcher.documents.get(SETTINGS_DOCUMENT) != content:
-        dispatcher.documents.put(SETTINGS_DOCUMENT, content)
+    settings = SettingsDocument.of(environment, deployment, templates)
+    return Wired(dispatcher=dispatcher, telemetry=telemetry, settings=settings)
 
 
 def _now() -> datetime:

@@ -103,7 +103,7 @@ def cycle(dispatcher: Dispatcher) -> Summary:
     def done() -> bool:
         end = time.monotonic() + 60
         deadline = Deadline(remaining=lambda: end - time.monotonic(), total=60)
-        summaries.append(dispatcher.cycle(deadline))
+        summaries.append(dispatcher.run(deadline))
         return not summaries[-1].skipped
 
     assert wait_until(done, 60, step=1)

@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.names import tuning_job_name as name_of
-from hpo_dispatcher.contract.request import request_id_of
+from hpo_dispatcher.contract.request import request_id_in
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.ports import AlreadyOurs, AtLimit, Creation, Envelope, TuningJob, Unavailable
 from hpoq.simulation.sagemaker import SimulatedRun
@@ -108,7 +108,7 @@ class CheckedAccount:
         message_id = self.queues.send(team, body)
         self.sent.append(self.queues._visible[team][-1])
         if not (isinstance(message, dict) and "action" in message):
-            self._wanted[message_id] = team, request_id_of(body, message_id)
+            self._wanted[message_id] = team, request_id_in(body, message_id)
 
     def deliver_again(self, envelope: Envelope) -> None:
         self.queues._visible[envelope.team].append(envelope)
@@ -247,7 +247,7 @@ class Cycles(RuleBasedStateMachine):
         super().__init__()
         # With one thread in each pool, a dispatcher always waits before exactly one known call.
         self._patches = [
-            patch("hpo_dispatcher.cycle.intake.THREADS", 1),
+            patch("hpo_dispatcher.cycle.intake.drain.THREADS", 1),
             patch("hpo_dispatcher.cycle.pacing.THREADS", 1),
             patch("hpo_dispatcher.cycle.act.START_BATCH", 2),
         ]

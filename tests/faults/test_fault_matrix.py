@@ -19,7 +19,8 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from hpo_dispatcher import ports, wiring
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.cycle.lease import CycleIncomplete
 from hpo_dispatcher.ports import Unavailable
 from hpo_dispatcher.tuning_job.builder import Images
 from tests.support.account_snapshot import AccountSnapshot
@@ -175,7 +176,7 @@ class Stage:
     def dispatcher(self) -> Dispatcher:
         """Build a dispatcher with telemetry, as the handler does."""
         wired = wiring.wire(os.environ, self.account.root, self.account.session)
-        wiring.publish_settings(wired.dispatcher)
+        wired.publish_settings()
         requests: Any = Watched("requests", wired.telemetry.requests)
         wired.telemetry.requests = requests
         return watched(wired.dispatcher)
@@ -209,7 +210,7 @@ def test_whichever_call_fails_no_request_is_lost_or_doubled_and_the_next_cycles_
 ) -> None:
     stage.set()
     with failing_once(session, row, fault) as hits, suppress(Killed, Unavailable, CycleIncomplete):
-        stage.dispatcher().cycle(ample_time())
+        stage.dispatcher().run(ample_time())
     entries = stage.settle()
 
     assert {key: entry.status for key, entry in entries.items()} == EXPECTED
@@ -235,7 +236,7 @@ def test_every_call_of_a_cycle_has_a_row(stage: Stage, session: boto3.Session) -
 
     stage.set()
     with hooked(session, "before", record):
-        stage.dispatcher().cycle(ample_time())
+        stage.dispatcher().run(ample_time())
 
     assert made == set(ROWS)
 

@@ -23,19 +23,16 @@ def test_new_settings_after_an_interrupted_cycle_lose_and_double_no_request_and_
         account.send(arrival)
     tuning: Any = KilledAt(account.sagemaker, "create", after=after, nth=4)
     with pytest.raises(Killed):
-        replace(account.dispatcher, tuning=tuning).cycle(ample())
+        replace(account.dispatcher, tuning=tuning).run(ample())
     assert len(account.requests.running()) == LIMIT, (
         "all are promised, and some are not created yet"
     )
 
-    builder = account.dispatcher.builder
-    limits = builder.deployment.limits.model_copy(update={"tuning_jobs": LATER})
-    deployment = builder.deployment.model_copy(update={"limits": limits})
-    builder = replace(builder, deployment=deployment)
-    account.dispatcher = replace(account.dispatcher, builder=builder, owner="after")
+    limits = account.dispatcher.limits.model_copy(update={"tuning_jobs": LATER})
+    account.dispatcher = replace(account.dispatcher, limits=limits, owner="after")
     account.queues.reappear()
     account.clock.now += timedelta(minutes=16)  # the lease of a killed dispatcher lasts 15
-    account.dispatcher.cycle(ample())  # creates the jobs that were promised under the old settings
+    account.dispatcher.run(ample())  # creates the jobs that were promised under the old settings
     account.clock.now += timedelta(minutes=16)
     account.sagemaker.end_due()
     assert not account.sagemaker.running

@@ -56,7 +56,7 @@ class Burst:
         )
         before = self._calls()
         deadline = Deadline(remaining=lambda: 900.0, total=900.0)
-        summary = dispatcher.cycle(deadline, asked_at(event))
+        summary = dispatcher.run(deadline, asked_at(event))
         if summary.skipped:
             self.skipped[summary.skipped] += 1
             self.calls_of_skipped = max(self.calls_of_skipped, self._calls() - before)
@@ -89,13 +89,9 @@ def test_two_hundred_ends_in_ten_seconds_cause_at_most_six_cycles() -> None:
         account.send(arrival)
     # Slots for all: more ends at once than any account has.
     account.sagemaker.limit = EVENTS
-    deployment = account.dispatcher.builder.deployment
-    limits = deployment.limits.model_copy(update={"tuning_jobs": EVENTS})
-    builder = replace(
-        account.dispatcher.builder, deployment=deployment.model_copy(update={"limits": limits})
-    )
-    account.dispatcher = replace(account.dispatcher, builder=builder)
-    account.dispatcher.cycle(Deadline(remaining=lambda: 900.0, total=900.0))
+    limits = account.dispatcher.limits.model_copy(update={"tuning_jobs": EVENTS})
+    account.dispatcher = replace(account.dispatcher, limits=limits)
+    account.dispatcher.run(Deadline(remaining=lambda: 900.0, total=900.0))
     assert len(account.sagemaker.running) == EVENTS
     lists = account.sagemaker.calls["sagemaker:List"]
     began = account.clock.now

@@ -77,7 +77,7 @@ def test_a_cycle_with_messages_polls_each_empty_queue_only_once() -> None:
     for arrival in arrivals:
         account.send(arrival)
 
-    account.dispatcher.cycle(Deadline(remaining=lambda: 900.0, total=900.0))
+    account.dispatcher.run(Deadline(remaining=lambda: 900.0, total=900.0))
 
     assert account.queues.calls["sqs:ReceiveMessage"] == 2
 

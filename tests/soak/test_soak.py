@@ -179,7 +179,7 @@ def settle(
     while time.monotonic() < until:
         end = time.monotonic() + 30
         try:
-            healthy.cycle(Deadline(remaining=lambda end=end: end - time.monotonic(), total=30))
+            healthy.run(Deadline(remaining=lambda end=end: end - time.monotonic(), total=30))
         except HpoqError as error:
             sys.stdout.write(f"while settling: {error}\n")
         found = entries(client)

@@ -76,7 +76,7 @@ class Account:
         return wire(os.environ, self.root, self.session)
 
     def cycle(self) -> Summary:
-        return self.dispatcher().cycle(ample_time())
+        return self.dispatcher().run(ample_time())
 
     def send(self, team: str, message: object) -> str:
         body = message if isinstance(message, str) else json.dumps(message)
@@ -160,7 +160,7 @@ def deployment_in_moto(folder: Path, session: boto3.Session) -> Iterator[Account
     # moto sleeps for WaitTimeSeconds if a queue is empty.
     no_wait = patch("hpo_dispatcher.aws.sqs.WAIT_SECONDS", 0)
     # Two threads that read one of moto's queues may receive the same message.
-    one_thread = patch("hpo_dispatcher.cycle.intake.THREADS", 1)
+    one_thread = patch("hpo_dispatcher.cycle.intake.drain.THREADS", 1)
     with (
         patch.dict(os.environ, ENVIRONMENT),
         mock_aws(),

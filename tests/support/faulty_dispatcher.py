@@ -91,8 +91,8 @@ def main(folder: str, templates: str, seed: str, share: str) -> None:
             outcome: dict[str, Any] = {"failures": faults.failures}
             margin = faults.draw.choice(LEASE_MARGINS)
             try:
-                with patch("hpo_dispatcher.cycle.dispatcher.LEASE_MARGIN", margin):
-                    summary = build_dispatcher(os.environ, Path(folder), session).cycle(deadline)
+                with patch("hpo_dispatcher.cycle.lease.LEASE_MARGIN", margin):
+                    summary = build_dispatcher(os.environ, Path(folder), session).run(deadline)
                 outcome |= {"started": summary.started, "skipped": bool(summary.skipped)}
             except HpoqError as error:
                 outcome |= {"error": f"{type(error).__name__}: {error}"[:300]}

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.cycle.lease import CycleIncomplete
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.ports import Unavailable
 from tests.support.killed_dispatcher import Killed
@@ -86,7 +87,7 @@ class Invocation:
 
     def _run(self, asked_at: datetime | None) -> None:
         try:
-            self.dispatcher.cycle(self.deadline, asked_at)
+            self.dispatcher.run(self.deadline, asked_at)
         except (Killed, Unavailable, CycleIncomplete):
             pass
         except BaseException as error:

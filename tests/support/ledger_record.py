@@ -17,7 +17,7 @@ from boto3 import Session
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.ledger_items import VERSION
-from hpo_dispatcher.cycle.intake import intake
+from hpo_dispatcher.cycle.intake.drain import Intake
 from hpo_dispatcher.ports import Ending, Preemption
 from hpo_dispatcher.tuning_job.resumption import after_stop, earlier_job
 from tests.support.dispatcher_account import RANGES, REGION, Account, deployment_in_moto
@@ -123,9 +123,16 @@ def make_room(account: Account) -> None:
 
 def take_in(account: Account) -> None:
     of = account.dispatcher()
-    intake(
-        of.queues, of.requests, of.documents, of.builder, clock=of.clock, out_of_time=lambda: False
+    intake = Intake(
+        queues=of.queues,
+        requests=of.requests,
+        documents=of.documents,
+        builder=of.builder,
+        redactor=of.redactor,
+        teams=of.teams,
+        clock=of.clock,
     )
+    intake.run(lambda: False)
 
 
 def entry(account: Account, request_id: str) -> Entry:

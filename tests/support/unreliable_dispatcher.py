@@ -10,7 +10,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.cycle.lease import CycleIncomplete
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.ports import Unavailable
 from hpoq.simulation.simulate import Simulation
@@ -62,7 +63,7 @@ def ample() -> Deadline:
 
 def cycle(dispatcher: Dispatcher) -> None:
     with suppress(Killed, Unavailable, CycleIncomplete):
-        dispatcher.cycle(ample())
+        dispatcher.run(ample())
 
 
 def unreliable(of: Simulation, seed: int, share: float) -> Dispatcher:

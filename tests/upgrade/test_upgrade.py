@@ -13,7 +13,7 @@ import pytest
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.ledger_items import VERSION, entry_from, from_wire
-from hpo_dispatcher.cycle.dispatcher import CycleIncomplete
+from hpo_dispatcher.cycle.lease import CycleIncomplete
 from tests.support.dispatcher_account import Account, account, session
 from tests.support.killed_dispatcher import later
 from tests.support.ledger_record import MESSAGES, items, leave_behind

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from hpo_dispatcher.aws.clients import unavailable
 from hpo_dispatcher.contract import names
-from hpo_dispatcher.contract.errors import InvalidRequest
-from hpo_dispatcher.ports import MESSAGES_AT_ONCE, Envelope
+from hpo_dispatcher.ports import MESSAGES_AT_ONCE, Envelope, Rejection
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -59,20 +58,22 @@ class SqsQueues:
                     ],
                 )
 
-    def reject(self, team: str, message_id: str, body: str, error: InvalidRequest) -> None:
+    def reject(self, rejection: Rejection) -> None:
         """See ``RequestQueues``."""
+        error = rejection.error
         attributes = {
             "error": type(error).__name__,
             "field": error.field,
             "problem": error.problem,
             "fix": error.fix,
-            "message-id": message_id,
-            "team": team,
+            "message-id": rejection.message_id,
+            "team": rejection.team,
         }
+        body = rejection.body or "{}"
         with unavailable("sqs:SendMessage"):
             self._sqs.send_message(
-                QueueUrl=self._url(names.dead_letter_queue(self._deployment, team)),
-                MessageBody=_NOT_IN_SQS.sub(lambda found: f"\\u{ord(found[0]):04x}", body or "{}"),
+                QueueUrl=self._url(names.dead_letter_queue(self._deployment, rejection.team)),
+                MessageBody=_NOT_IN_SQS.sub(lambda found: f"\\u{ord(found[0]):04x}", body),
                 MessageAttributes={
                     f"{names.DEAD_LETTER_ATTRIBUTES}{name}": _text(value)
                     for name, value in attributes.items()

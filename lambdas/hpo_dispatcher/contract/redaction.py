@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
 from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.settings import Template
 
 HIDDEN = "[secret]"
 SIGNATURE = "[signature]"
@@ -69,6 +70,15 @@ class Redactor:
         self._seen: dict[str, None] = {}
         self._defaults = frozenset(
             value for source in defaults for value in _secrets(source, self._names)
+        )
+
+    @classmethod
+    def of(cls, templates: Iterable[Template]) -> Redactor:
+        """Return a redactor for what the templates mark as secret."""
+        templates = tuple(templates)
+        return cls(
+            [name for each in templates for name in each.secret_hyperparameters],
+            [source for each in templates for source in (each.request, each.tuning_job)],
         )
 
     def text(self, text: str, *sources: object) -> str:

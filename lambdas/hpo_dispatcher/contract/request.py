@@ -275,6 +275,11 @@ def parse_message(body: str, message_id: str) -> Message:
     Raises:
         InvalidRequest: naming the first wrong field, the problem and the fix.
     """
+    return parse_fields(parse_body(body), message_id)
+
+
+def parse_body(body: str) -> dict[str, Any]:
+    """Parse the body of an SQS message as a JSON object; raise ``InvalidRequest`` if it is not."""
     size = len(body.encode(errors="surrogatepass"))
     if size > MAX_BODY_BYTES:
         raise InvalidRequest(
@@ -282,7 +287,7 @@ def parse_message(body: str, message_id: str) -> Message:
             f"{size // 1024} KB exceeds the limit of {MAX_BODY_BYTES // 1024} KB",
             "Store large content in S3 and reference it",
         )
-    return parse_fields(_read_json(body), message_id)
+    return _read_json(body)
 
 
 def parse_fields(fields: Mapping[str, Any], message_id: str) -> Message:
@@ -303,14 +308,20 @@ def _check_version(version: object) -> None:
         raise InvalidRequest("version", problem, "Upgrade hpoq, then redrive the message")
 
 
-def request_id_of(body: str, message_id: str) -> str:
-    """Return the request id of a message, or its message id if the body cannot be parsed."""
+def request_id_of(fields: Mapping[str, Any], message_id: str) -> str:
+    """Return the request id of a message, or its message id if it has no valid request id."""
     try:
-        fields = _read_json(body) if len(body) <= MAX_BODY_BYTES else {}
-        named = TypeAdapter(RequestId).validate_python(fields.get("request_id"))
-    except (InvalidRequest, ValidationError):
+        return TypeAdapter(RequestId).validate_python(fields.get("request_id"))
+    except ValidationError:
         return message_id
-    return named
+
+
+def request_id_in(body: str, message_id: str) -> str:
+    """Return the request id of a message body, or its message id if it cannot be parsed."""
+    try:
+        return request_id_of(parse_body(body), message_id)
+    except InvalidRequest:
+        return message_id
 
 
 def wire_value(value: Scalar) -> str:

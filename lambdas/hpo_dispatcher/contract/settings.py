@@ -220,6 +220,21 @@ class SettingsDocument(_Settings):
     templates: dict[str, Template]
 
     @classmethod
+    def of(
+        cls, environment: Environment, deployment: Deployment, templates: Mapping[str, Template]
+    ) -> SettingsDocument:
+        """Return the document of a deployment."""
+        return cls(
+            name=environment.deployment,
+            region=environment.region,
+            artifact_bucket=environment.artifact_bucket,
+            training_role_arn=environment.training_role_arn,
+            training_source=environment.training_source,
+            deployment=deployment,
+            templates=dict(templates),
+        )
+
+    @classmethod
     def parse(cls, document: str) -> SettingsDocument:
         """Parse the document.
 

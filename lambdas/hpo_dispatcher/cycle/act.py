@@ -1,17 +1,19 @@
-"""Stop what is to stop, finish half-done starts, start what was planned."""
+"""The fourth step of a cycle: stops jobs, completes interrupted starts, starts planned jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
+from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.cycle.endings import finish
-from hpo_dispatcher.cycle.outcome import Decision, Observation
+from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, state_change
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket, map_concurrently
+from hpo_dispatcher.cycle.stop import Stopper
 from hpo_dispatcher.ports import (
     AlreadyOurs,
     AtLimit,
@@ -20,11 +22,10 @@ from hpo_dispatcher.ports import (
     Ending,
     LeaseLost,
     NameTaken,
-    Preemption,
     Refused,
+    Rejection,
     RequestQueues,
     Requests,
-    StateChange,
     TuningService,
     Unavailable,
 )
@@ -32,118 +33,88 @@ from hpo_dispatcher.tuning_job.builder import JobBuilder
 from hpo_dispatcher.tuning_job.parents import parents_in_order
 from hpo_dispatcher.tuning_job.resumption import resumption_of
 
-# Starts written ahead together: what a crash leaves to the next cycle, at most.
+# Starts that are written to the ledger together: what a crash leaves to the next cycle, at most.
 START_BATCH = 20
-
-
-@dataclass
-class Deeds:
-    """What one cycle has done about its decision."""
-
-    promised: set[Key] = field(default_factory=set)  # in the ledger, their tuning jobs or not
-    started: list[Key] = field(default_factory=list)
-    requeued: list[Key] = field(default_factory=list)
-    rejected: list[Key] = field(default_factory=list)
-    stopped: list[Key] = field(default_factory=list)
-    changes: list[StateChange] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def out_of_line(self) -> set[Key]:
-        """Promised and not put back; what was rejected has left its line, too."""
-        return self.promised - set(self.requeued)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Carries a decision out."""
+    """The executor of a decision."""
 
-    builder: JobBuilder
+    starter: Starter
+    stopper: Stopper
+
+    def act(
+        self, seen: Observation, decided: Decision, deadline: Deadline, outcome: ActOutcome
+    ) -> None:
+        """Execute a decision until the deadline; the next cycle continues from there."""
+        self.stopper.stop_cancelled(seen)
+        self.stopper.end_before_creation(seen, outcome)
+        self.starter.complete_interrupted(seen, outcome)
+        starts = [decided.entries[head.key] for head in decided.plan.starts]
+        for first in range(0, len(starts), START_BATCH):
+            if deadline.passed() or outcome.requeued:
+                break
+            self.starter.start(starts[first : first + START_BATCH], outcome)
+        if not deadline.passed():
+            self.stopper.preempt(seen, decided, outcome)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Starter:
+    """Starts requests, at the rate that the API allows."""
+
     queues: RequestQueues
     requests: Requests
     tuning: TuningService
-    clock: Callable[[], datetime]
+    builder: JobBuilder
+    redactor: Redactor
     bucket: TokenBucket
-    owner: str
+    clock: Callable[[], datetime]
+    owner: str  # of the lease
 
-    def act(self, seen: Observation, decided: Decision, deadline: Deadline) -> Deeds:
-        """Carry it out as far as the time goes; the next cycle goes on from there."""
-        deeds = Deeds()
-        unstopped = [
-            job
-            for job in seen.active
-            if job.status is Status.STOPPING and _listed(job, seen) is Status.IN_PROGRESS
-        ]
-        for job in unstopped:
-            if not job.preempted_for:
-                self.tuning.stop(job.tuning_job_name)
-        self._end_before_creation(seen, deeds)
-        self._create_all(self._half_done(seen), deeds)
-        starts = [decided.entries[head.team, head.request_id] for head in decided.plan.starts]
-        for first in range(0, len(starts), START_BATCH):
-            if deadline.passed() or deeds.requeued:
-                break
-            self._start(starts[first : first + START_BATCH], deeds)
-        promised = [(job, job.preempted_for) for job in unstopped if job.preempted_for]
-        ours = {job.tuning_job_name: job for job in seen.active}
-        planned = [(ours[stop.job.tuning_job_name], stop.head.key) for stop in decided.plan.stops]
-        if (promised or planned) and not deadline.passed():
-            self._make_room([*promised, *planned], deeds)
-        return deeds
+    def complete_interrupted(self, seen: Observation, outcome: ActOutcome) -> None:
+        """Create the tuning jobs that an earlier cycle wrote to the ledger and did not create."""
+        interrupted = [job.key for job in seen.missing if job.status is Status.IN_PROGRESS]
+        entries = self.requests.get_all(interrupted) if interrupted else {}
+        started = [entry for entry in entries.values() if entry.status is Status.IN_PROGRESS]
+        self._create_all(started, outcome)
 
-    def _end_before_creation(self, seen: Observation, deeds: Deeds) -> None:
-        """Cancelled between the promise and the creation: there is nothing to stop."""
-        endings = [
-            Ending(
-                team=job.team,
-                request_id=job.request_id,
-                was=(Status.STOPPING,),
-                status=Status.CANCELLED,
-                ended_at=self.clock(),
-                tuning_job_name=job.tuning_job_name,
-                reason="cancelled before its tuning job was created",
-            )
-            for job in seen.missing
-            if job.status is Status.STOPPING and not job.preempted_for
-        ]
-        deeds.changes += finish(self.requests, endings, self.clock)
-
-    def _half_done(self, seen: Observation) -> list[Entry]:
-        """Promised by a cycle that ended before it could create them."""
-        promised = [job for job in seen.missing if job.status is Status.IN_PROGRESS]
-        keys = [(job.team, job.request_id) for job in promised]
-        entries = self.requests.get_all(keys) if keys else {}
-        return [entry for entry in entries.values() if entry.status is Status.IN_PROGRESS]
-
-    def _start(self, entries: Sequence[Entry], deeds: Deeds) -> None:
+    def start(self, entries: Sequence[Entry], outcome: ActOutcome) -> None:
+        """Start queued requests."""
         try:
-            started = set(self.requests.start(entries, self.owner, self.clock()))
+            written = set(self.requests.start(entries, self.owner, self.clock()))
         except LeaseLost as error:
-            deeds.problems.append(str(error))
+            outcome.problems.append(str(error))
             return
-        deeds.promised |= started
-        deeds.changes += [
-            self._change(entry.key, Status.IN_PROGRESS, Status.QUEUED, job_name=entry.job_name)
-            for entry in entries
-            if entry.key in started
-        ]
-        self._create_all([entry for entry in entries if entry.key in started], deeds)
+        started = [entry for entry in entries if entry.key in written]
+        outcome.dequeued.update(written)
+        outcome.changes.extend(
+            state_change(
+                entry.key,
+                Status.IN_PROGRESS,
+                Status.QUEUED,
+                self.clock(),
+                tuning_job_name=entry.job_name,
+            )
+            for entry in started
+        )
+        self._create_all(started, outcome)
 
-    def _create_all(self, entries: Sequence[Entry], deeds: Deeds) -> None:
-        for entry, outcome in zip(entries, map_concurrently(self._create, entries), strict=True):
-            self._account(entry, outcome, deeds)
+    def _create_all(self, entries: Sequence[Entry], outcome: ActOutcome) -> None:
+        for entry, creation in zip(entries, map_concurrently(self._create, entries), strict=True):
+            self._account(entry, creation, outcome)
 
     def _create(self, entry: Entry) -> Creation | InvalidRequest | Unavailable:
         """Create one tuning job whose entry is already InProgress."""
         if entry.request is None:
-            return Refused("the request is gone from the ledger")
+            return Refused("the request is missing in the ledger")
         try:
             named = entry.request.warm_start_from
             found = self.requests.get_all([(entry.team, each) for each in named]) if named else {}
             by_id = {parent.request_id: parent for parent in found.values()}
-            parents = parents_in_order(named, by_id)
             api_request = self.builder.api_request(
-                entry.team, entry.request, parents, resumption_of(entry)
+                entry.team, entry.request, parents_in_order(named, by_id), resumption_of(entry)
             )
             self.bucket.take()
             return self.tuning.create(api_request)
@@ -151,44 +122,58 @@ class Actor:
             return error
 
     def _account(
-        self, entry: Entry, outcome: Creation | InvalidRequest | Unavailable, deeds: Deeds
+        self, entry: Entry, creation: Creation | InvalidRequest | Unavailable, outcome: ActOutcome
     ) -> None:
-        key = entry.key
-        match outcome:
+        match creation:
             case Created() | AlreadyOurs():
-                deeds.started.append(key)
+                outcome.started.append(entry.key)
             case AtLimit(message=message):
-                if self.requests.requeue(entry, reason=message):
-                    deeds.requeued.append(key)
-                    deeds.changes.append(
-                        self._change(
-                            key, Status.QUEUED, Status.IN_PROGRESS, message, entry.job_name
-                        )
-                    )
+                self._requeue(entry, message, outcome)
             case NameTaken(owner=owner):
                 problem = f"the tuning job name {entry.job_name} belongs to {owner}"
                 error = InvalidRequest("request_id", problem, "Send it under a new request id")
-                self._reject(entry, error, deeds)
+                self._reject(entry, error, outcome)
             case Refused(message=message):
-                error = InvalidRequest("request", message, "Mend the request and send it again")
-                self._reject(entry, error, deeds)
+                error = InvalidRequest("request", message, "Fix the request and resubmit it")
+                self._reject(entry, error, outcome)
             case InvalidRequest():
-                self._reject(entry, outcome, deeds)
-            case Unavailable():  # it may exist: the promise stays, the next cycle looks
-                deeds.problems.append(f"{'/'.join(key)}: {outcome}")
+                self._reject(entry, creation, outcome)
+            case Unavailable():  # the tuning job may exist: the next cycle finds out
+                outcome.problems.append(f"{'/'.join(entry.key)}: {creation}")
             case _:
-                assert_never(outcome)
+                assert_never(creation)
 
-    def _reject(self, entry: Entry, error: InvalidRequest, deeds: Deeds) -> None:
-        """Dead-letter queue first: a crash after it rejects again, and loses nothing.
+    def _requeue(self, entry: Entry, reason: str, outcome: ActOutcome) -> None:
+        if self.requests.requeue(entry, reason=reason):
+            outcome.requeued.append(entry.key)
+            change = state_change(
+                entry.key,
+                Status.QUEUED,
+                Status.IN_PROGRESS,
+                self.clock(),
+                tuning_job_name=entry.job_name,
+                reason=reason,
+            )
+            outcome.changes.append(change)
 
-        What has had a tuning job before is no message to mend and send again: that would run
-        what has ended once more. It keeps what it found.
+    def _reject(self, entry: Entry, reason: InvalidRequest, outcome: ActOutcome) -> None:
+        """Write to the dead-letter queue, then to the ledger.
+
+        A crash in between repeats the rejection, and loses nothing. A preempted request that cannot
+        be resumed is not dead-lettered, because a resubmission would repeat what has ended. It
+        stops and keeps its results.
         """
         body = entry.request.to_json() if entry.request else ""
-        error = self.builder.redactor.error(error, body)
+        error = self.redactor.error(reason, body)
         if not entry.earlier:
-            self.queues.reject(entry.team, entry.request_id, body, error)
+            rejection = Rejection(
+                team=entry.team,
+                request_id=entry.request_id,
+                message_id=entry.request_id,
+                body=body,
+                error=error,
+            )
+            self.queues.reject(rejection)
         ending = Ending(
             team=entry.team,
             request_id=entry.request_id,
@@ -196,67 +181,9 @@ class Actor:
             status=Status.STOPPED if entry.earlier else Status.REJECTED,
             ended_at=self.clock(),
             tuning_job_name=entry.job_name,
-            reason=f"it could not go on: {error}" if entry.earlier else str(error),
+            reason=f"could not resume: {error}" if entry.earlier else str(error),
             counters=entry.counters,
             best=entry.best,
         )
-        deeds.changes += finish(self.requests, [ending], self.clock)
-        deeds.rejected.append(entry.key)
-
-    def _make_room(self, wanted: Sequence[tuple[RunningEntry, Key]], deeds: Deeds) -> None:
-        """Say so in the ledger, then stop; what one of the two missed is the next cycle's."""
-        try:
-            details = map_concurrently(
-                self.tuning.describe, [job.tuning_job_name for job, _ in wanted]
-            )
-            rooms = [
-                Preemption(
-                    team=job.team,
-                    request_id=job.request_id,
-                    tuning_job_name=job.tuning_job_name,
-                    preempted_for=room_for,
-                    already_stopped=detail.counters.get("Stopped", 0),
-                )
-                for (job, room_for), detail in zip(wanted, details, strict=True)
-                if detail and detail.status is Status.IN_PROGRESS
-            ]
-            marked = set(self.requests.preempt(rooms, self.owner)) if rooms else set()
-            new = {job.key for job, _ in wanted if job.status is Status.IN_PROGRESS}
-            for room in rooms:
-                if room.key in marked & new:
-                    deeds.stopped.append(room.key)
-                    deeds.changes.append(self._makes_room(room))
-            for room in rooms:
-                if room.key in marked:
-                    self.tuning.stop(room.tuning_job_name)
-        except (LeaseLost, Unavailable) as error:
-            deeds.problems.append(f"making room: {error}")
-
-    def _makes_room(self, room: Preemption) -> StateChange:
-        reason = f"makes room for {'/'.join(room.preempted_for)}, goes on later"
-        return self._change(
-            room.key, Status.STOPPING, Status.IN_PROGRESS, reason, room.tuning_job_name
-        )
-
-    def _change(
-        self,
-        key: Key,
-        status: Status,
-        previous: Status,
-        reason: str = "",
-        job_name: str = "",
-    ) -> StateChange:
-        return StateChange(
-            team=key[0],
-            request_id=key[1],
-            status=status,
-            previous_status=previous,
-            tuning_job_name=job_name,
-            reason=reason,
-            at=self.clock(),
-        )
-
-
-def _listed(job: RunningEntry, seen: Observation) -> Status | None:
-    listed = seen.listed.get(job.tuning_job_name)
-    return listed.status if listed else None
+        outcome.changes.extend(finish(self.requests, [ending], self.clock))
+        outcome.rejected.append(entry.key)

@@ -1,4 +1,4 @@
-"""Gather what the plan decides by: running jobs, queues, budgets and capacity."""
+"""The third step of a cycle: gathers a snapshot, and plans starts, waits and preemptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from datetime import datetime
 
 from hpo_dispatcher.contract.capacity import WaitReason
 from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status, month_of
-from hpo_dispatcher.cycle.intake import teams_on_hold
+from hpo_dispatcher.contract.settings import Limits, TeamSettings
+from hpo_dispatcher.cycle.intake.team_actions import teams_on_hold
 from hpo_dispatcher.cycle.outcome import Decision, Observation
 from hpo_dispatcher.ports import Documents, Quotas, Requests, TuningJob, TuningService
 from hpo_dispatcher.scheduling.budget import (
@@ -28,7 +29,6 @@ from hpo_dispatcher.scheduling.snapshot import (
     RunningJob,
     Snapshot,
 )
-from hpo_dispatcher.tuning_job.builder import JobBuilder
 
 # Heads of each team whose reason to wait is published, beyond those that start.
 EXPLAINED_HEADS = 10
@@ -39,9 +39,10 @@ OTHER_JOBS = "other-jobs"
 
 @dataclass(frozen=True, kw_only=True)
 class Decider:
-    """Snapshot of running_jobs and heads, handed to the pure plan."""
+    """The third step of a cycle, which gathers a snapshot and plans by it."""
 
-    builder: JobBuilder
+    teams: Mapping[str, TeamSettings]
+    limits: Limits
     requests: Requests
     documents: Documents
     tuning: TuningService
@@ -61,14 +62,11 @@ class Decider:
             accepted: entries that this cycle has added to the queues.
             reservation_timers: as the last cycle left them.
         """
-        deployment = self.builder.deployment
         running_jobs = self._running_jobs(seen)
-        count = max(0, deployment.limits.tuning_jobs - len(running_jobs)) + EXPLAINED_HEADS
+        count = max(0, self.limits.tuning_jobs - len(running_jobs)) + EXPLAINED_HEADS
         on_hold = teams_on_hold(self.documents)
         queues = {
-            team: self._queue(team, count, accepted)
-            for team in deployment.teams
-            if team not in on_hold
+            team: self._queue(team, count, accepted) for team in self.teams if team not in on_hold
         }
         whole = {team for team, queue in queues.items() if len(queue) < count}
         of_teams = self._budgets(seen)
@@ -93,7 +91,7 @@ class Decider:
         )
         capacity = self._capacity()
         return Decision(
-            plan=with_over_budget(plan(snapshot, capacity, deployment.teams), heads, over),
+            plan=with_over_budget(plan(snapshot, capacity, self.teams), heads, over),
             capacity=capacity,
             entries={entry.key: entry for queue in queues.values() for entry in queue},
             queues=queues,
@@ -114,7 +112,7 @@ class Decider:
         ]
 
     def _others(self, names: AbstractSet[str]) -> Mapping[str, Mapping[str, int]]:
-        """Instances of tuning jobs that nobody queued: each is described once."""
+        """Return the instances of tuning jobs of others; describe each of these jobs once."""
         document = self.documents.get(OTHER_JOBS) if names else None
         known: dict[str, dict[str, int]] = json.loads(document or "{}")
         new = {name: dict(self.tuning.instances(name)) for name in sorted(names - set(known))}
@@ -125,15 +123,15 @@ class Decider:
         return known
 
     def _queue(self, team: str, count: int, accepted: Sequence[Entry]) -> Sequence[Entry]:
-        """The index may lag behind; what this cycle itself accepted is added."""
+        """Return the heads of a queue, with entries of this cycle that the index may lack."""
         entries = {entry.key: entry for entry in self.requests.heads(team, count)}
         entries |= {entry.key: entry for entry in accepted if entry.team == team}
         queue = sorted(entries.values(), key=lambda e: (-e.priority, e.accepted_at, e.request_id))
         return queue[:count]
 
     def _budgets(self, seen: Observation) -> Mapping[str, Budget]:
-        """Read after what runs: an end in between counts twice rather than not at all."""
-        teams, now = self.builder.deployment.teams, self.clock()
+        """Return the teams' budgets, read after the running jobs so that no end is missed."""
+        teams, now = self.teams, self.clock()
         if all(settings.monthly_instance_hours is None for settings in teams.values()):
             return {}
         ended = {job.tuning_job_name for job, _ in seen.ended}
@@ -146,8 +144,8 @@ class Decider:
         )
 
     def _capacity(self) -> Capacity:
-        """Quotas, unless the settings say otherwise, less what is left to others."""
-        limits = self.builder.deployment.limits
+        """Return the quotas, replaced by the settings, without the headroom for others."""
+        limits = self.limits
         instances = {**self.quotas.training_instances(), **limits.instances}
         for instance_type, spared in limits.headroom.items():
             if instance_type in instances:

@@ -1,4 +1,4 @@
-"""What the end of a tuning job is for its request: the end, or a place in line again."""
+"""The end of a tuning job: its request ends too, or is queued again to resume."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from datetime import datetime
 from hpo_dispatcher.contract.entry import Entry, RunningEntry, Status
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.names import tuning_job_name
+from hpo_dispatcher.contract.redaction import Redactor
+from hpo_dispatcher.cycle.outcome import state_change
 from hpo_dispatcher.ports import Ending, FinishedRequests, StateChange, TuningJobDetail
 from hpo_dispatcher.scheduling.budget import spent_by
 from hpo_dispatcher.tuning_job.builder import JobBuilder
@@ -21,16 +23,18 @@ def ending_of(
     entry: Entry | None,
     *,
     builder: JobBuilder,
+    redactor: Redactor,
     now: datetime,
 ) -> Ending:
-    """What the end of a tuning job is for its request.
+    """Return what the end of a tuning job means for its request.
 
     Args:
-        job: the tuning job.
-        detail: how it ended.
-        entry: of its request; needed only if it has had others, or was stopped to make room.
-        builder: makes the tuning job that goes on.
-        now: counts as its end where SageMaker tells none.
+        job: the tuning job that ended.
+        detail: its description by SageMaker.
+        entry: its request; required only if the request had other tuning jobs or was preempted.
+        builder: builds the tuning job that resumes the request.
+        redactor: removes secrets from the reason.
+        now: the end time if SageMaker reports none.
     """
     ended_at = detail.ended_at or now
     spent = spent_by(job, ended_at)
@@ -71,13 +75,12 @@ def ending_of(
         after = builder.resumed(after)
     except InvalidRequest as error:
         body = entry.request.to_json() if entry.request else ""
-        told = builder.redactor.error(error, body)
-        return replace(plain, reason=f"it could not go on: {told}")
+        return replace(plain, reason=f"could not resume: {redactor.error(error, body)}")
     return replace(plain, status=Status.QUEUED, resumes_as=after)
 
 
 def never_created(job: RunningEntry) -> TuningJobDetail:
-    """It was to be stopped, and SageMaker knows of no such tuning job: nothing of it has ended."""
+    """Return the description of a tuning job that was preempted before it was created."""
     return TuningJobDetail(
         name=job.tuning_job_name,
         status=Status.STOPPED,
@@ -91,17 +94,16 @@ def never_created(job: RunningEntry) -> TuningJobDetail:
 def finish(
     requests: FinishedRequests, endings: Sequence[Ending], clock: Callable[[], datetime]
 ) -> list[StateChange]:
-    """Give entries their final state; what changed, which leaves out what had ended before."""
+    """Write final states to the ledger; return the changes, without what had already ended."""
     written = set(requests.finish(endings)) if endings else set()
     return [
-        StateChange(
-            team=ending.team,
-            request_id=ending.request_id,
-            status=ending.status,
-            previous_status=Status.STOPPING if ending.preempted else ending.was[0],
+        state_change(
+            ending.key,
+            ending.status,
+            Status.STOPPING if ending.preempted else ending.was[0],
+            clock(),
             tuning_job_name=ending.tuning_job_name or tuning_job_name(*ending.key),
             reason=ending.reason,
-            at=clock(),
         )
         for ending in endings
         if ending.key in written

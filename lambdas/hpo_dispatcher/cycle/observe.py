@@ -1,4 +1,4 @@
-"""See what holds capacity: what SageMaker lists, and what the ledger has promised."""
+"""The second step of a cycle: observes what uses capacity, in SageMaker and in the ledger."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from hpo_dispatcher.ports import (
 
 
 def observe(requests: RunningRequests, tuning: TuningService) -> Observation:
-    """All that holds capacity in the account, ours and others'.
+    """Return all tuning jobs that use capacity in the account, whoever created them.
 
     Raises:
         Unavailable: a service did not answer.
     """
-    active = requests.running()  # before the list: a job in neither has been ended
+    active = requests.running()  # read before the list, so a job in neither has ended
     listed = {job.name: job for job in tuning.in_progress()}
     unlisted = [job for job in active if job.tuning_job_name not in listed]
     ended, missing = [], []
@@ -39,7 +39,7 @@ def observe(requests: RunningRequests, tuning: TuningService) -> Observation:
 
 
 def _details(tuning: TuningService, names: Sequence[str]) -> Mapping[str, TuningJobDetail | None]:
-    """Of jobs that mostly have ended: many at a call, and one by one what that misses."""
+    """Describe jobs, most of which have ended: many per call, and the others one by one."""
     found: dict[str, TuningJobDetail | None] = {}
     if len(names) > 1:
         with suppress(Unavailable):

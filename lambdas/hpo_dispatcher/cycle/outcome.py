@@ -1,13 +1,17 @@
-"""What one dispatch cycle saw, decided and came to. Values only."""
+"""The outcomes of the steps of a cycle, and the events that report them."""
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
-from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry
+from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
+from hpo_dispatcher.contract.events import StateChange
 from hpo_dispatcher.ports import TuningJob, TuningJobDetail
 from hpo_dispatcher.scheduling.budget import Budget
 from hpo_dispatcher.scheduling.plan import Plan
@@ -16,42 +20,42 @@ from hpo_dispatcher.scheduling.snapshot import Capacity, RunningJob
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """One cycle in numbers."""
+    """The numbers of one cycle."""
 
-    skipped: str = ""  # why there was no cycle
+    skipped: str = ""  # why no cycle ran
     received: int = 0
     accepted: int = 0
     repeated: int = 0
     rejected: int = 0
     actions: int = 0
-    in_progress: int = 0  # tuning jobs holding capacity after the cycle, anybody's
+    in_progress: int = 0  # tuning jobs that use capacity after the cycle, whoever created them
     limit: int = 0
     started: int = 0
     requeued: int = 0
-    stopped: int = 0  # to make room; they go on later
-    waiting: int = 0  # heads that were looked at and did not start
+    stopped: int = 0  # preempted; they resume later
+    waiting: int = 0  # heads that were examined and do not start
     finished: int = 0
     problems: tuple[str, ...] = ()
-    seconds: float = 0.0  # the cycle took
+    seconds: float = 0.0  # duration of the cycle
 
     def as_dict(self) -> dict[str, Any]:
-        """For the log line and the function's result."""
+        """Return the summary as JSON values, for the log and the function's result."""
         return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """The account as it is, ours and others'."""
+    """The tuning jobs that use capacity, whoever created them."""
 
     listed: Mapping[str, TuningJob]
     active: Sequence[RunningEntry]
     ended: Sequence[tuple[RunningEntry, TuningJobDetail]]
-    missing: Sequence[RunningEntry]  # written ahead, but SageMaker has never seen them
+    missing: Sequence[RunningEntry]  # in the ledger before their creation; unknown to SageMaker
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The plan, and the entries of the heads it speaks of."""
+    """The plan, and what it was made from."""
 
     plan: Plan
     entries: Mapping[Key, Entry]
@@ -63,5 +67,146 @@ class Decision:
     budgets: Mapping[str, Budget]  # of the teams that have one
 
 
-# Told of every cycle that came to its end.
+@dataclass(frozen=True, kw_only=True)
+class QueueMove:
+    """A request that joined or left its team's queue."""
+
+    team: str
+    sort_key: str
+    joined: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntakeOutcome:
+    """What intake did with the received messages. Several threads write to it."""
+
+    clock: Callable[[], datetime]
+    counts: Counter[str] = field(default_factory=Counter)
+    accepted: list[Entry] = field(default_factory=list)
+    on_hold: set[Key] = field(default_factory=set)  # accepted and put on hold by the same intake
+    unblocked: list[Entry] = field(default_factory=list)  # their parents have ended
+    changes: list[StateChange] = field(default_factory=list)
+    moves: list[QueueMove] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Count messages by what became of them."""
+        with self._lock:
+            self.counts[what] += number
+
+    def joined_queue(self, entry: Entry) -> None:
+        """Record that a request joined its team's queue."""
+        self._moved(entry, joined=True)
+
+    def left_queue(self, entry: Entry) -> None:
+        """Record that a request left its team's queue."""
+        self._moved(entry, joined=False)
+
+    def changed(self, entry: Entry, previous: Status | None) -> None:
+        """Record a change of a request's state."""
+        change = state_change(
+            entry.key,
+            entry.status,
+            previous,
+            self.clock(),
+            tuning_job_name=entry.tuning_job_name,
+            reason=entry.reason,
+        )
+        self.changes.append(change)
+
+    def queued(self) -> list[Entry]:
+        """Return the requests that this cycle has put into their team's queue."""
+        accepted = [e for e in self.accepted if not e.blocked and e.key not in self.on_hold]
+        return [*accepted, *self.unblocked]
+
+    def _moved(self, entry: Entry, *, joined: bool) -> None:
+        if not (entry.blocked or entry.on_hold):  # those are in no queue
+            self.moves.append(queue_move(entry, joined=joined))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActOutcome:
+    """What the dispatcher did about a decision."""
+
+    dequeued: set[Key] = field(default_factory=set)  # InProgress in the ledger before creation
+    started: list[Key] = field(default_factory=list)
+    requeued: list[Key] = field(default_factory=list)
+    rejected: list[Key] = field(default_factory=list)
+    preempted: list[Key] = field(default_factory=list)
+    changes: list[StateChange] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def out_of_queue(self) -> set[Key]:
+        """The requests that left their queue: started, or rejected when they should start."""
+        return self.dequeued - set(self.requeued)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconcileOutcome:
+    """What reconciling did about ended requests."""
+
+    changes: list[StateChange]
+    queued: list[Entry]  # unblocked, or resumed after a preemption
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleOutcome:
+    """The outcomes of the first five steps of a cycle."""
+
+    taken: IntakeOutcome
+    seen: Observation
+    decided: Decision
+    done: ActOutcome
+    finished: ReconcileOutcome
+
+    def summary(self, *, limit: int, unreadable: Sequence[str], seconds: float) -> Summary:
+        """Return the numbers of the cycle."""
+        taken, done = self.taken, self.done
+        return Summary(
+            received=taken.counts["received"],
+            accepted=taken.counts["new"],
+            repeated=taken.counts["repeated"],
+            rejected=taken.counts["rejected"] + len(done.rejected),
+            actions=taken.counts["actions"],
+            in_progress=len(self.seen.listed) + len(done.started),
+            limit=limit,
+            started=len(done.started),
+            requeued=len(done.requeued),
+            stopped=len(done.preempted),
+            waiting=len(self.decided.plan.waits),
+            finished=len(self.finished.changes),
+            problems=(*taken.problems, *done.problems, *unreadable),
+            seconds=seconds,
+        )
+
+
+def queue_move(entry: Entry, *, joined: bool) -> QueueMove:
+    """Return the record of a request that joins or leaves its team's queue."""
+    return QueueMove(team=entry.team, sort_key=entry.queue_sort_key, joined=joined)
+
+
+def state_change(
+    key: Key,
+    status: Status,
+    previous: Status | None,
+    at: datetime,
+    *,
+    tuning_job_name: str = "",
+    reason: str = "",
+) -> StateChange:
+    """Return the event of a state change. All events of a cycle are made here."""
+    return StateChange(
+        team=key[0],
+        request_id=key[1],
+        status=status,
+        previous_status=previous,
+        tuning_job_name=tuning_job_name,
+        reason=reason,
+        at=at,
+    )
+
+
+# Called after each completed cycle.
 Watch = Callable[[Summary, Observation, Decision], None]

@@ -22,9 +22,7 @@ from hpo_dispatcher.contract.capacity import (
 )
 from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
-from hpo_dispatcher.cycle.act import Deeds
-from hpo_dispatcher.cycle.intake import Move
-from hpo_dispatcher.cycle.outcome import Decision, Observation
+from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, QueueMove
 from hpo_dispatcher.ports import Documents, TuningJobDetail
 from hpo_dispatcher.scheduling.budget import Budget
 from hpo_dispatcher.scheduling.memory import MEMORY, memory_json, timers_from
@@ -90,8 +88,8 @@ def publish(
     *,
     seen: Observation,
     decided: Decision,
-    done: Deeds,
-    moves: Iterable[Move],
+    done: ActOutcome,
+    moves: Iterable[QueueMove],
     resumed: Iterable[Entry],
 ) -> None:
     """Write the capacity document, and what the next cycle has to remember.
@@ -104,9 +102,9 @@ def publish(
         decided: the plan.
         done: what has been done about the plan.
         moves: requests that joined or left a queue before the plan was made.
-        resumed: entries that are queued again after a stop.
+        resumed: entries that are queued again after a preemption.
     """
-    away = done.out_of_line
+    away = done.out_of_queue
     update_counts(remembered.queue_counts, moves, decided.queues, decided.whole)
     for key in away:
         remembered.queue_counts.of(key[0]).leave(decided.entries[key].queue_sort_key)
@@ -166,7 +164,7 @@ def capacity_document(state: State) -> CapacityDocument:
 
 def update_counts(
     counts: QueueCounts,
-    moves: Iterable[Move],
+    moves: Iterable[QueueMove],
     queues: Mapping[str, Sequence[Entry]],
     whole: Collection[str],
 ) -> None:

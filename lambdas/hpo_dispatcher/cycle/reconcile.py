@@ -1,4 +1,4 @@
-"""Bring the ledger to what has ended: final states, places in line, children that may start."""
+"""The fifth step of a cycle: records ended tuning jobs, and unblocks the requests behind them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.cycle.endings import ending_of, finish, never_created
-from hpo_dispatcher.cycle.outcome import Observation
-from hpo_dispatcher.ports import Ending, Requests, StateChange
+from hpo_dispatcher.cycle.outcome import Observation, ReconcileOutcome
+from hpo_dispatcher.ports import Ending, Requests
 from hpo_dispatcher.scheduling.dependencies import Hopeless, Ready, Waiting, graph_of, judge
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reconciler:
-    """Between tuning jobs and requests that have ended, and the entries that tell of them."""
+    """Records in the ledger what has ended, and what may start because of it."""
 
-    builder: JobBuilder
     requests: Requests
+    builder: JobBuilder
+    redactor: Redactor
     clock: Callable[[], datetime]
 
-    def reconcile(self, seen: Observation) -> tuple[list[StateChange], list[Entry]]:
-        """Give the entries whose tuning jobs have ended their final state, or let them go on.
-
-        Returns:
-            What changed, and the entries that are in line again.
-        """
+    def reconcile(self, seen: Observation) -> ReconcileOutcome:
+        """Write the final states of ended requests; queue preempted requests again."""
         ended = [
             *seen.ended,
             *((job, never_created(job)) for job in seen.missing if job.preempted_for),
@@ -35,25 +33,30 @@ class Reconciler:
         several = [job.key for job, _ in ended if job.resumed or job.preempted_for]
         entries = self.requests.get_all(several) if several else {}
         endings = [
-            ending_of(job, detail, entries.get(job.key), builder=self.builder, now=self.clock())
+            ending_of(
+                job,
+                detail,
+                entries.get(job.key),
+                builder=self.builder,
+                redactor=self.redactor,
+                now=self.clock(),
+            )
             for job, detail in ended
             if job.key in entries or not (job.resumed or job.preempted_for)
         ]
         changes = finish(self.requests, endings, self.clock)
         written = {(change.team, change.request_id) for change in changes}
-        on = [ending.resumes_as for ending in endings if ending.resumes_as]
-        return changes, [entry for entry in on if entry.key in written]
+        resumed = [ending.resumes_as for ending in endings if ending.resumes_as]
+        return ReconcileOutcome(
+            changes=changes, queued=[entry for entry in resumed if entry.key in written]
+        )
 
-    def unblock(self) -> tuple[list[StateChange], list[Entry]]:
-        """Let requests whose parents have ended into line; end those that never can start.
-
-        Returns:
-            What changed for those that never can, and the entries that are in line now.
-        """
+    def unblock(self) -> ReconcileOutcome:
+        """Queue the requests whose parents have ended; end those that can never start."""
         blocked = self.requests.blocked()
         keys = [(b.team, each) for b in blocked for each in (b.request_id, *b.parents)]
         entries = self.requests.get_all(keys) if keys else {}
-        freed: list[Entry] = []
+        queued: list[Entry] = []
         endings: list[Ending] = []
         graph = graph_of(blocked)
         for each in blocked:
@@ -65,12 +68,12 @@ class Reconciler:
             match judge(replace(each, request=entry.request), parents, graph):
                 case Ready():
                     if self.requests.unblock(*entry.key) and not entry.on_hold:
-                        freed.append(replace(entry, blocked=False, reason=""))
+                        queued.append(replace(entry, blocked=False, reason=""))
                 case Hopeless(reason=reason):
                     endings.append(self._never(entry, reason))
                 case Waiting():
                     pass
-        return finish(self.requests, endings, self.clock), freed
+        return ReconcileOutcome(changes=finish(self.requests, endings, self.clock), queued=queued)
 
     def _never(self, entry: Entry, reason: str) -> Ending:
         return Ending(

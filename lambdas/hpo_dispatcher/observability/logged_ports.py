@@ -7,20 +7,18 @@ a request's whole story.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.events import StateChange
 from hpo_dispatcher.contract.names import TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
-from hpo_dispatcher.contract.request import request_id_of
 from hpo_dispatcher.ports import (
     AlreadyOurs,
     Created,
     Creation,
     Envelope,
     Events,
+    Rejection,
     RequestQueues,
     TuningJob,
     TuningJobDetail,
@@ -63,11 +61,11 @@ class LoggedEvents:
 
 @dataclass(frozen=True, kw_only=True)
 class LoggedQueues:
-    """``RequestQueues``; a line per rejection, which is counted by the kind of its error."""
+    """``RequestQueues`` that logs each rejection."""
 
     queues: RequestQueues
     log: Log
-    rejected: list[str] = field(default_factory=list)
+    rejected: Callable[[str], None]  # called with the class name of each rejection's error
 
     def receive(self, team: str, *, wait: bool = True) -> Sequence[Envelope]:
         """See ``RequestQueues``."""
@@ -77,32 +75,30 @@ class LoggedQueues:
         """See ``RequestQueues``."""
         self.queues.delete(envelopes)
 
-    def reject(self, team: str, message_id: str, body: str, error: InvalidRequest) -> None:
+    def reject(self, rejection: Rejection) -> None:
         """See ``RequestQueues``."""
-        self.queues.reject(team, message_id, body, error)
-        kind = type(error).__name__
-        request_id = request_id_of(body, message_id)
+        self.queues.reject(rejection)
+        kind = type(rejection.error).__name__
         fields = {
-            "request_id": request_id,
-            "team": team,
-            "tuning_job": tuning_job_name(team, request_id),
-            "message_id": message_id,
+            "request_id": rejection.request_id,
+            "team": rejection.team,
+            "tuning_job": tuning_job_name(rejection.team, rejection.request_id),
+            "message_id": rejection.message_id,
             "error": kind,
-            "field": error.field,
-            "reason": str(error),
+            "field": rejection.error.field,
+            "reason": str(rejection.error),
         }
         self.log.warning("request rejected", extra=fields)
-        self.rejected.append(kind)
+        self.rejected(kind)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoggedTuning:
-    """``TuningService``; a line per creation and per stop, and when each job was created."""
+    """``TuningService`` that logs each creation."""
 
     tuning: TuningService
     log: Log
-    clock: Callable[[], datetime]
-    created: dict[str, datetime] = field(default_factory=dict)  # tuning job -> UTC
+    created: Callable[[str], None]  # called with the name of each created tuning job
 
     def in_progress(self) -> Sequence[TuningJob]:
         """See ``TuningService``."""
@@ -140,7 +136,7 @@ class LoggedTuning:
             raise
         said = {**fields, "outcome": type(outcome).__name__}
         if isinstance(outcome, Created | AlreadyOurs):
-            self.created[name] = self.clock()
+            self.created(name)
             self.log.info("tuning job created", extra=said)
         else:
             reason = getattr(outcome, "message", None) or getattr(outcome, "owner", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 from hpo_dispatcher.contract.errors import HpoqError
 from hpo_dispatcher.cycle.outcome import Decision, Observation, Summary
-from hpo_dispatcher.observability.logged_ports import Log, LoggedQueues, LoggedTuning
+from hpo_dispatcher.observability.logged_ports import Log
 from hpo_dispatcher.observability.metrics import (
     STILL_FREED,
     Freed,
@@ -48,11 +49,12 @@ class Telemetry:
     log: Log
     gauge: Gauge
     requests: QueuedRequests
-    queues: LoggedQueues
-    tuning: LoggedTuning
     calls: Calls
     teams: Sequence[str]
     clock: Callable[[], datetime]
+    _rejected: Counter[str] = field(default_factory=Counter)  # by class of the error
+    _created: dict[str, datetime] = field(default_factory=dict)  # tuning job -> UTC
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # rejections come from threads
     _freed: list[Freed] = field(default_factory=list)
     _counted_at: datetime | None = None
 
@@ -65,6 +67,15 @@ class Telemetry:
             self.gauge.write(measured)
         except Exception as error:  # the cycle itself is done: it must not be told as failed
             self.log.warning("metrics were not written", extra={"problem": repr(error)})
+
+    def rejected(self, kind: str) -> None:
+        """Count a rejection by the class of its error."""
+        with self._lock:
+            self._rejected[kind] += 1
+
+    def created(self, tuning_job_name: str) -> None:
+        """Record when a tuning job was created."""
+        self._created[tuning_job_name] = self.clock()
 
     def skipped(self, summary: Summary) -> None:
         """There was nothing to do, or another dispatcher does it."""
@@ -80,16 +91,16 @@ class Telemetry:
     def _fill_times(self, seen: Observation, decided: Decision) -> Iterator[Measurement]:
         recent = self.clock() - STILL_FREED
         freed = [*self._freed, *freed_by(seen)]
-        seconds, left = fill_times(freed, filled_by(decided, self.tuning.created))
+        seconds, left = fill_times(freed, filled_by(decided, self._created))
         self._freed = [slot for slot in left if slot.at > recent]
-        self.tuning.created.clear()
+        self._created.clear()
         for each in seconds:
             yield Measurement(name="SlotFillSeconds", value=each, unit=Unit.SECONDS)
 
     def _rejections(self) -> Iterator[Measurement]:
-        kinds = Counter(self.queues.rejected)
-        self.queues.rejected.clear()
-        for kind, count in sorted(kinds.items()):
+        kinds = sorted(self._rejected.items())
+        self._rejected.clear()
+        for kind, count in kinds:
             yield Measurement(name="Rejected", value=count, dimension=("reason", kind))
 
     def _api_calls(self) -> Iterator[Measurement]:

@@ -17,7 +17,7 @@ from hpo_dispatcher.ports.ledger import (
     Requests,
     RunningRequests,
 )
-from hpo_dispatcher.ports.queues import MESSAGES_AT_ONCE, Envelope, RequestQueues
+from hpo_dispatcher.ports.queues import MESSAGES_AT_ONCE, Envelope, Rejection, RequestQueues
 from hpo_dispatcher.ports.sagemaker import (
     AlreadyOurs,
     AtLimit,
@@ -54,6 +54,7 @@ __all__ = [
     "QueuedRequests",
     "Quotas",
     "Refused",
+    "Rejection",
     "RequestQueues",
     "Requests",
     "RunningRequests",

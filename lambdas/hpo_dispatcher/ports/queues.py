@@ -23,6 +23,17 @@ class Envelope:
     sent_at: datetime  # when SQS accepted it; UTC
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """A message for the dead-letter queue, and the reason."""
+
+    team: str
+    request_id: str
+    message_id: str
+    body: str
+    error: InvalidRequest
+
+
 class RequestQueues(Protocol):
     """The teams' request queues and their dead-letter queues."""
 
@@ -38,5 +49,5 @@ class RequestQueues(Protocol):
     def delete(self, envelopes: Sequence[Envelope]) -> None:
         """Delete messages of one team; deleting a message twice is harmless."""
 
-    def reject(self, team: str, message_id: str, body: str, error: InvalidRequest) -> None:
-        """Send a body to the team's dead-letter queue, with the reason as message attributes."""
+    def reject(self, rejection: Rejection) -> None:
+        """Send a message to the team's dead-letter queue, with the reason as attributes."""

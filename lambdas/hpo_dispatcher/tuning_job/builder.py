@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 from typing import Protocol
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.errors import InvalidRequest
-from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import (
     Deployment,
@@ -42,24 +40,13 @@ class JobBuilder:
     templates: Mapping[str, Template]
     images: Images
 
-    @cached_property
-    def redactor(self) -> Redactor:
-        """Hides what the templates mark as secret."""
-        templates = self.templates.values()
-        return Redactor(
-            [name for each in templates for name in each.secret_hyperparameters],
-            [source for each in templates for source in (each.request, each.tuning_job)],
-        )
-
-    def entry(
-        self, team: str, request: TuningRequest, accepted_at: datetime, parents: Sequence[Parent]
-    ) -> Entry:
+    def entry(self, team: str, request: TuningRequest, accepted_at: datetime) -> Entry:
         """Return the ledger entry of a new request.
 
         Raises:
             InvalidRequest: the request can never become a tuning job.
         """
-        api_request = self.api_request(team, request, parents)
+        api_request = self.api_request(team, request)
         limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
         return Entry(
             team=team,
@@ -68,7 +55,7 @@ class JobBuilder:
             accepted_at=accepted_at,
             request=request,
             template=self.template_name(request),
-            priority=self.capped(team, request.priority),
+            priority=self._team(team).capped(request.priority),
             instances=instances_of(api_request),
             max_training_jobs=limits.get("MaxNumberOfTrainingJobs", 0),
             max_parallel=limits["MaxParallelTrainingJobs"],
@@ -119,9 +106,8 @@ class JobBuilder:
             resumption=resumption,
         )
 
-    def capped(self, team: str, priority: int) -> int:
-        """Return a priority, lowered to the team's cap."""
-        return self.deployment.teams.get(team, TeamSettings()).capped(priority)
+    def _team(self, team: str) -> TeamSettings:
+        return self.deployment.teams.get(team, TeamSettings())
 
     def template_name(self, request: TuningRequest) -> str:
         """Return the name of a request's template, by default the deployment's."""

@@ -17,7 +17,7 @@ from hpo_dispatcher.contract.settings import (
     parse_template,
     read_deployment,
 )
-from hpo_dispatcher.cycle.dispatcher import CycleIncomplete
+from hpo_dispatcher.cycle.lease import CycleIncomplete
 from tests.support.dispatcher_account import Account, ample_time
 from tests.support.lambda_context import Context
 
@@ -77,12 +77,12 @@ def test_a_second_dispatcher_stands_back_and_the_first_looks_again(account: Acco
         def in_progress(self) -> Any:
             if not cycles:
                 account.request("fraud", "late")
-                cycles.append(second.cycle(ample_time()))
+                cycles.append(second.run(ample_time()))
             return first.tuning.in_progress()
 
-    summary = replace(first, tuning=Busy()).cycle(ample_time())  # type: ignore[arg-type]
+    summary = replace(first, tuning=Busy()).run(ample_time())  # type: ignore[arg-type]
 
-    assert "another dispatcher is at work" in cycles[0].skipped
+    assert "another dispatcher is running" in cycles[0].skipped
     assert summary.started == 1
 
 
@@ -101,7 +101,7 @@ def test_a_lost_lease_starts_nothing_more(account: Account) -> None:
             return slow.requests.start(*arguments)
 
     with pytest.raises(CycleIncomplete, match="another dispatcher has taken over"):
-        replace(slow, requests=Overtaken()).cycle(ample_time())  # type: ignore[arg-type]
+        replace(slow, requests=Overtaken()).run(ample_time())  # type: ignore[arg-type]
     assert account.tuning_jobs() == []
 
 

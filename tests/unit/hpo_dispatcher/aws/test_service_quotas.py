@@ -78,14 +78,14 @@ def test_instances_bind_in_a_cycle_and_jobs_of_others_count(account: Account) ->
     dispatcher = account.dispatcher()
     sagemaker = Running(account)
     account.request("vision", "elsewhere")
-    replace(dispatcher, tuning=sagemaker).cycle(ample_time())  # type: ignore[arg-type]
+    replace(dispatcher, tuning=sagemaker).run(ample_time())  # type: ignore[arg-type]
     account.dynamodb.delete_item(  # as if nobody had queued it
         TableName="hpoq-ledger",
         Key={"team": {"S": "#active"}, "id": {"S": sagemaker.running[0]}},
     )
     for request_id in ("a", "b"):
         account.request("fraud", request_id)
-    replace(dispatcher, tuning=sagemaker).cycle(ample_time())  # type: ignore[arg-type]
+    replace(dispatcher, tuning=sagemaker).run(ample_time())  # type: ignore[arg-type]
 
     assert len(sagemaker.running) == 2
     capacity = json.loads(dispatcher.documents.get("capacity") or "{}")
@@ -109,14 +109,14 @@ def test_a_draining_tuning_job_holds_only_what_it_can_still_use(account: Account
     dispatcher = replace(account.dispatcher(), tuning=sagemaker)  # type: ignore[arg-type]
     for request_id in ("a", "b"):
         account.request("fraud", request_id)
-    dispatcher.cycle(ample_time())
+    dispatcher.run(ample_time())
     assert len(sagemaker.running) == 1
     for left in (9, 5, 3):  # more than two free instances take these to end
         sagemaker.left[sagemaker.running[0]] = left
-        dispatcher.cycle(ample_time())
+        dispatcher.run(ample_time())
         assert len(sagemaker.running) == 1
     sagemaker.left[sagemaker.running[0]] = 2
-    dispatcher.cycle(ample_time())
+    dispatcher.run(ample_time())
     assert len(sagemaker.running) == 2
 
 

@@ -17,7 +17,7 @@ from hpo_dispatcher.contract.request import (
     TuningRequest,
     json_schema,
     parse_message,
-    request_id_of,
+    request_id_in,
     wire_value,
 )
 
@@ -247,10 +247,10 @@ def test_actions_are_read() -> None:
 
 
 def test_an_unreadable_message_is_accounted_for_under_its_message_id() -> None:
-    assert request_id_of("nope", "message-1") == "message-1"
-    assert request_id_of('{"request_id": "a b"}', "message-1") == "message-1"
-    assert request_id_of('{"request_id": "mine", "zzz": 1}', "message-1") == "mine"
-    assert request_id_of("x" * 300 * 1024, "message-1") == "message-1"
+    assert request_id_in("nope", "message-1") == "message-1"
+    assert request_id_in('{"request_id": "a b"}', "message-1") == "message-1"
+    assert request_id_in('{"request_id": "mine", "zzz": 1}', "message-1") == "mine"
+    assert request_id_in("x" * 300 * 1024, "message-1") == "message-1"
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_a_dispatcher_killed_at_a_call_loses_and_doubles_nothing(
     for team, request_id in REQUESTS:
         account.request(team, request_id)
     with pytest.raises(Killed):
-        kill(account.dispatcher(), port, method, after).cycle(ample_time())
+        kill(account.dispatcher(), port, method, after).run(ample_time())
     make_messages_visible(account)
 
     later(account)
@@ -62,7 +62,7 @@ def test_a_dispatcher_killed_while_reconciling_is_made_good_by_the_next(
     account.request("fraud", "a")
     account.cycle()
     with pytest.raises(Killed):
-        kill(account.dispatcher(), port, method, after).cycle(ample_time())
+        kill(account.dispatcher(), port, method, after).run(ample_time())
 
     later(account)
 
@@ -79,7 +79,7 @@ def test_a_bad_message_survives_a_kill_too(
 ) -> None:
     account.send("fraud", "not JSON")
     with pytest.raises(Killed):
-        kill(account.dispatcher(), port, method, after).cycle(ample_time())
+        kill(account.dispatcher(), port, method, after).run(ample_time())
     make_messages_visible(account)
 
     later(account)
@@ -93,7 +93,7 @@ def test_a_cycle_without_time_starts_nothing_and_loses_nothing(account: Account)
     account.request("fraud", "a")
     no_time = Deadline(remaining=lambda: 1.0, total=900.0)
 
-    summary = account.dispatcher().cycle(no_time)
+    summary = account.dispatcher().run(no_time)
 
     assert (summary.received, summary.started) == (0, 0)
     assert account.cycle().started == 1

@@ -23,7 +23,7 @@ def sagemaker(account: Account) -> Running:
 
 def cycle(account: Account, sagemaker: Running) -> None:
     dispatcher: Dispatcher = account.dispatcher()
-    replace(dispatcher, tuning=sagemaker).cycle(ample_time())  # type: ignore[arg-type]
+    replace(dispatcher, tuning=sagemaker).run(ample_time())  # type: ignore[arg-type]
 
 
 def entry(account: Account, request_id: str) -> Entry:
@@ -251,7 +251,7 @@ def test_sagemakers_own_limit_means_wait(account: Account, sagemaker: Running) -
 def test_an_unanswered_create_is_resolved_by_the_next_cycle(
     account: Account, sagemaker: Running
 ) -> None:
-    from hpo_dispatcher.cycle.dispatcher import CycleIncomplete
+    from hpo_dispatcher.cycle.lease import CycleIncomplete
     from hpo_dispatcher.ports import Unavailable
 
     class TimesOut(Running):

@@ -148,7 +148,7 @@ def test_a_team_cannot_cancel_anothers_request(account: Account) -> None:
 
 
 def test_a_missing_queue_delays_no_other_team(account: Account) -> None:
-    from hpo_dispatcher.cycle.dispatcher import CycleIncomplete
+    from hpo_dispatcher.cycle.lease import CycleIncomplete
 
     account.request("vision", "a")
     url = account.sqs.get_queue_url(QueueName="hpoq-fraud-requests")["QueueUrl"]
@@ -162,9 +162,9 @@ def test_a_missing_queue_delays_no_other_team(account: Account) -> None:
 def test_a_team_that_never_stops_sending_keeps_nobody_from_starting(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hpo_dispatcher.cycle import intake
+    from hpo_dispatcher.cycle.intake import drain
 
-    monkeypatch.setattr(intake, "LATE", timedelta(0))
+    monkeypatch.setattr(drain, "LATE", timedelta(0))
     dispatcher = account.dispatcher()
     queues: Any = dispatcher.queues
 
@@ -179,7 +179,7 @@ def test_a_team_that_never_stops_sending_keeps_nobody_from_starting(
     dispatcher = replace(dispatcher, queues=never_empty)
     account.request("vision", "a")
 
-    assert dispatcher.cycle(ample_time()).started == 1
+    assert dispatcher.run(ample_time()).started == 1
     assert account.waiting("fraud") < 10  # and what had been sent was taken
 
 
@@ -200,5 +200,5 @@ def test_what_has_come_is_accounted_for_without_waiting_for_more(account: Accoun
     for number in range(13):
         account.request("fraud", f"r{number}")
 
-    replace(dispatcher, queues=watched).cycle(ample_time())
+    replace(dispatcher, queues=watched).run(ample_time())
     assert looks == [(True, 10, 0), (False, 3, 0), (True, 0, 13)]

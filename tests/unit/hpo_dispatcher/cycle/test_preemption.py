@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpo_dispatcher.cycle.dispatcher import CycleIncomplete, Dispatcher
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.cycle.lease import CycleIncomplete
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.ports import Unavailable
 from hpoq.simulation.sagemaker import STOPPING_TAKES, SimulatedJob, SimulatedRun
@@ -51,7 +52,7 @@ class World(Simulation):
         self.queues.send(team, json.dumps(body))
 
     def cycle(self, dispatcher: Dispatcher | None = None) -> Summary:
-        return (dispatcher or self.dispatcher).cycle(ample())
+        return (dispatcher or self.dispatcher).run(ample())
 
     def passes(self, seconds: float) -> None:
         self.clock.now += timedelta(seconds=seconds)

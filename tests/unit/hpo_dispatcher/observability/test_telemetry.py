@@ -329,7 +329,7 @@ def test_a_skipped_cycle_is_counted_as_such(account: Account, cycle: Callable[[]
     assert found["SkippedCycles", ""] == [1]
     assert "CycleSeconds" not in {name for name, _ in found}
     (line,) = [line for line in logged(told) if line["message"] == "cycle"]
-    assert "at work" in line["skipped"]
+    assert "is running" in line["skipped"]
 
 
 def test_a_cycle_run_once_more_for_a_late_request_is_measured_by_itself(

@@ -165,11 +165,11 @@ def reasons(of: Simulation) -> dict[str, str]:
 
 def test_a_team_over_its_budget_waits_and_no_other_does() -> None:
     account = world(monthly_instance_hours=4)
-    sent(account).cycle(ample_time())
+    sent(account).run(ample_time())
     assert (running(account, "fraud"), running(account, "vision")) == (4, 6)
     assert set(reasons(account)) == {"r4", "r5"}
     assert "4 set aside for running jobs" not in reasons(account)["r4"]
-    account.dispatcher.cycle(ample_time())
+    account.dispatcher.run(ample_time())
     assert "0 spent, 4 set aside for running jobs, up to 1 needed" in reasons(account)["r4"]
     document = json.loads(account.documents.get("capacity") or "{}")
     assert document["budgets"] == {
@@ -179,16 +179,16 @@ def test_a_team_over_its_budget_waits_and_no_other_does() -> None:
 
 def test_what_a_job_did_not_use_is_free_again_and_the_next_month_is_a_new_one() -> None:
     account = world(monthly_instance_hours=4)
-    sent(account).cycle(ample_time())
+    sent(account).run(ample_time())
     account.clock.now += timedelta(minutes=30)
     account.sagemaker.end_due()
-    account.dispatcher.cycle(ample_time())
+    account.dispatcher.run(ample_time())
     assert account.requests.spent("2026-01") == {"fraud": 2 * HOUR, "vision": 3 * HOUR}
     assert running(account, "fraud") == 2, "2 of 4 hours are left"
     account.clock.now += timedelta(minutes=30)
     account.sagemaker.end_due()
     account.clock.now = datetime(2026, 2, 1, tzinfo=UTC)
-    account.dispatcher.cycle(ample_time())
+    account.dispatcher.run(ample_time())
     assert account.requests.spent("2026-01")["fraud"] == 3 * HOUR, "in the month it started in"
     assert account.requests.spent("2026-02") == {}
     assert reasons(account) == {}
@@ -207,10 +207,10 @@ def test_a_budget_keeps_no_capacity_from_others() -> None:
             teams={"fraud": {"monthly_instance_hours": 1}, "vision": {}},
         )
     )  # fmt: skip
-    sent(account).cycle(ample_time())
+    sent(account).run(ample_time())
     account.clock.now += timedelta(hours=1)
     account.sagemaker.end_due()
-    account.dispatcher.cycle(ample_time())
+    account.dispatcher.run(ample_time())
     assert running(account, "vision") == 4
     assert "never fits" in reasons(account)["hog"]
 
@@ -226,7 +226,7 @@ def test_small_requests_far_behind_held_ones_still_start() -> None:
             name="w", arrivals=[*big, small], teams={"fraud": {"monthly_instance_hours": 1}}
         )
     )  # fmt: skip
-    sent(account).cycle(ample_time())
+    sent(account).run(ample_time())
     assert [each.key for each in account.sagemaker.running.values()] == [("fraud", "z-small")]
 
 
@@ -241,7 +241,7 @@ def test_a_cycle_killed_while_it_writes_an_end_counts_it_once(
     assert active.most_instance_seconds == 20 * HOUR / 2
     dying: Any = KilledAt(account.dispatcher().requests, "finish", after=after)
     with pytest.raises(Killed):
-        replace(account.dispatcher(), requests=dying).cycle(ample_time())
+        replace(account.dispatcher(), requests=dying).run(ample_time())
 
     much_later(account.dispatcher())
     much_later(account.dispatcher())

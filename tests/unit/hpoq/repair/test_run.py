@@ -251,7 +251,7 @@ def test_a_dispatcher_that_comes_during_a_repair_starts_nothing(
     with patch("hpoq.repair.run.decide", cycle_and_decide):
         run(account)
 
-    assert seen == ["another dispatcher is at work; it will look again"]
+    assert seen == ["another dispatcher is running, which will run another cycle"]
 
 
 def test_the_command_shows_first_and_writes_when_told(

@@ -1,0 +1,1 @@
+"""The first step of a cycle: receives messages, accounts for them, applies team actions."""

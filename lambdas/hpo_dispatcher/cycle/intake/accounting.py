@@ -1,0 +1,148 @@
+"""Accounts for received messages: in the ledger, or in the dead-letter queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.errors import DuplicateRequest, HpoqError, InvalidRequest, Unreadable
+from hpo_dispatcher.contract.redaction import Redactor
+from hpo_dispatcher.contract.request import (
+    Action,
+    TuningRequest,
+    parse_body,
+    parse_fields,
+    request_id_of,
+)
+from hpo_dispatcher.cycle.intake.team_actions import TeamActions
+from hpo_dispatcher.cycle.outcome import IntakeOutcome
+from hpo_dispatcher.ports import Added, Envelope, Rejection, RequestQueues, Requests
+from hpo_dispatcher.tuning_job.builder import JobBuilder
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Message:
+    """A message and its body as a JSON object; no fields if the body could not be parsed."""
+
+    envelope: Envelope
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class _Batch:
+    """Messages by what they turn out to be."""
+
+    requests: list[tuple[_Message, Entry]] = field(default_factory=list)
+    actions: list[tuple[_Message, Action]] = field(default_factory=list)
+    rejected: list[tuple[_Message, InvalidRequest]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accounting:
+    """Puts requests into the ledger, applies actions and rejects everything else."""
+
+    queues: RequestQueues
+    requests: Requests
+    builder: JobBuilder
+    redactor: Redactor
+    actions: TeamActions
+    clock: Callable[[], datetime]
+    outcome: IntakeOutcome
+
+    def process(self, envelopes: Sequence[Envelope]) -> None:
+        """Account for every message, then delete all of them."""
+        self.outcome.count("received", len(envelopes))
+        batch = _Batch()
+        for envelope in envelopes:
+            self._read(envelope, batch)
+        self._add(batch)
+        for message, action in batch.actions:  # after the requests that they may refer to
+            try:
+                self.actions.apply(message.envelope, action)
+            except Unreadable as error:
+                batch.rejected.append((message, error))
+        for message, reason in batch.rejected:
+            self._reject(message, reason)
+        self.queues.delete(envelopes)
+
+    def _read(self, envelope: Envelope, batch: _Batch) -> None:
+        """Parse a message, once, and put it into the batch."""
+        message = _Message(envelope=envelope)
+        try:
+            message = _Message(envelope=envelope, fields=parse_body(envelope.body))
+            parsed = parse_fields(message.fields, envelope.message_id)
+            if isinstance(parsed, TuningRequest):
+                entry = self.builder.entry(envelope.team, parsed, envelope.sent_at)
+                batch.requests.append((message, entry))
+            else:
+                batch.actions.append((message, parsed))
+        except InvalidRequest as error:
+            batch.rejected.append((message, error))
+        except HpoqError:  # not a fault of the message, which stays in the queue
+            raise
+        except Exception as error:  # one message must not stop the intake of all others
+            batch.rejected.append((message, _internal_error(error)))
+
+    def _add(self, batch: _Batch) -> None:
+        if not batch.requests:
+            return
+        outcomes = self.requests.add([entry for _, entry in batch.requests])
+        for (message, entry), added in zip(batch.requests, outcomes, strict=True):
+            self.outcome.count(added.name.lower())
+            match added:
+                case Added.NEW:
+                    self.outcome.accepted.append(entry)
+                    self.outcome.joined_queue(entry)
+                    self.outcome.changed(entry, None)
+                case Added.TAKEN:
+                    batch.rejected.append((message, _taken(entry.request_id)))
+                case Added.REPEATED | Added.CANCELLED:
+                    pass
+
+    def _reject(self, message: _Message, reason: InvalidRequest) -> None:
+        """Write to the dead-letter queue, then to the ledger.
+
+        A crash in between repeats the rejection, and loses nothing.
+        """
+        envelope = message.envelope
+        request_id = request_id_of(message.fields, envelope.message_id)
+        error = self.redactor.error(reason, message.fields or envelope.body)
+        rejection = Rejection(
+            team=envelope.team,
+            request_id=request_id,
+            message_id=envelope.message_id,
+            body=envelope.body,
+            error=error,
+        )
+        self.queues.reject(rejection)
+        self.outcome.count("rejected")
+        entry = Entry(
+            team=envelope.team,
+            request_id=request_id,
+            status=Status.REJECTED,
+            accepted_at=envelope.sent_at,
+            ended_at=self.clock(),
+            reason=str(error),
+        )
+        if not isinstance(error, DuplicateRequest) and self.requests.add([entry]) == [Added.NEW]:
+            self.outcome.changed(entry, None)
+
+
+def _taken(request_id: str) -> DuplicateRequest:
+    return DuplicateRequest(
+        "request_id",
+        f"{request_id!r} was already used, with different content",
+        "Send it under a new request id",
+    )
+
+
+def _internal_error(error: Exception) -> InvalidRequest:
+    """Return an error without the text of a bug's exception, which may quote a secret."""
+    return InvalidRequest(
+        "body",
+        f"hpoq hit an internal error while reading this message ({type(error).__name__})",
+        "Report the bug with this message; redrive the message once it is fixed",
+    )
