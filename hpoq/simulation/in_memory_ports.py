@@ -176,11 +176,11 @@ class MemoryRequests:
             elif entry.status is Status.QUEUED:
                 self._join(entry)
             return Added.NEW
-        if entry.request and there.request and there.request.digest() == entry.request.digest():
+        if entry.request_json and there.request_json == entry.request_json:
             return Added.REPEATED
-        if there.request is None and there.tuning_job_name:
+        if not there.request_json and there.tuning_job_name:
             return Added.REPEATED
-        overtaken = there.status is Status.CANCELLED and there.request is None
+        overtaken = there.status is Status.CANCELLED and not there.request_json
         return Added.CANCELLED if overtaken else Added.TAKEN
 
     def _join(self, entry: Entry) -> None:

@@ -32,7 +32,7 @@ class SteppedQueue:
             assert isinstance(request, TuningRequest)
             entry = Entry(
                 team=team, request_id=message["request_id"], status=Status.QUEUED, accepted_at=NOON,
-                request=request,
+                request_json=request.to_json(),
             )  # fmt: skip
             self.ledger.setdefault(entry.request_id, entry)
         return list(self.ledger)

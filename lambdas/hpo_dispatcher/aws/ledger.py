@@ -25,6 +25,7 @@ from hpo_dispatcher.contract.ledger_items import (
     earlier_items,
     entry_from,
     entry_item,
+    head_from,
     line_attributes,
     moment,
     running_from,
@@ -33,6 +34,8 @@ from hpo_dispatcher.contract.ledger_items import (
     spent_key,
     to_wire,
 )
+from hpo_dispatcher.contract.names import LEDGER_INDEX
+from hpo_dispatcher.contract.request import digest
 from hpo_dispatcher.ports import (
     Added,
     Backlog,
@@ -96,7 +99,7 @@ class DynamoDBRequests:
         return [put, blocked] if entry.blocked else [put]
 
     def _already(self, entry: Entry, there: Item) -> Added:
-        if entry.request and there.get("digest") == entry.request.digest():
+        if entry.request_json and there.get("digest") == digest(entry.request_json):
             return Added.REPEATED
         if "digest" not in there and "tuning_job_name" in there:
             return Added.REPEATED  # rebuilt from its tuning job: by then, it was this id's only one
@@ -111,9 +114,9 @@ class DynamoDBRequests:
     def heads(self, team: str, count: int) -> Sequence[Entry]:
         """See ``Requests``."""
         return self._table.rows(
-            self._readable(entry_from),
+            self._readable(head_from),
             count,
-            IndexName="line",
+            IndexName=LEDGER_INDEX,
             KeyConditionExpression="line = :team",
             ExpressionAttributeValues=to_wire({":team": team}),
         )
@@ -123,7 +126,7 @@ class DynamoDBRequests:
         accepted: list[str] = self._table.rows(
             lambda row: str(row.get("accepted_at", "")),  # a broken row counts, and has no age
             None,
-            IndexName="line",
+            IndexName=LEDGER_INDEX,
             KeyConditionExpression="line = :team",
             ExpressionAttributeValues=to_wire({":team": team}),
             ProjectionExpression="accepted_at",

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import PlainSerializer
 
+from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.request import TuningRequest
 
@@ -75,6 +77,12 @@ class EarlierJob:
         return self.ended + self.interrupted
 
 
+def unreadable(key: Key, error: Exception) -> Unreadable:
+    """Return the error for a damaged row of the ledger."""
+    problem = f"cannot be read ({type(error).__name__}: {str(error).splitlines()[0]})"
+    return Unreadable(f"ledger row {'/'.join(key)}", problem, "Restore it, see docs/runbook.md")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One request in the ledger."""
@@ -83,7 +91,7 @@ class Entry:
     request_id: str
     status: Status
     accepted_at: datetime  # when SQS took the message; UTC
-    request: TuningRequest | None = None  # None: rejected unread, or cancelled before it came
+    request_json: str = ""  # canonical; empty: rejected unread, or cancelled before it arrived
     template: str = ""
     priority: int = 0
     instances: Mapping[str, int] = field(default_factory=dict)  # type -> held while it runs
@@ -102,6 +110,20 @@ class Entry:
     earlier: tuple[EarlierJob, ...] = ()  # its tuning jobs before, stopped to make room
     preempted_for: Key | None = None  # stopping to make room for this one, then goes on
     already_stopped: int = 0  # its training jobs that were Stopped when that began
+
+    @cached_property
+    def request(self) -> TuningRequest | None:
+        """The request, parsed when first used: most cycles read many heads and start few.
+
+        Raises:
+            Unreadable: the row is damaged.
+        """
+        if not self.request_json:
+            return None
+        try:
+            return TuningRequest.model_validate_json(self.request_json)
+        except ValueError as error:  # pydantic's errors are ValueErrors
+            raise unreadable(self.key, error) from None
 
     @property
     def key(self) -> Key:

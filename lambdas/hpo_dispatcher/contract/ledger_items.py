@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -17,9 +16,10 @@ from hpo_dispatcher.contract.entry import (
     RunningEntry,
     Status,
     timestamp,
+    unreadable,
 )
 from hpo_dispatcher.contract.errors import Unreadable
-from hpo_dispatcher.contract.request import TuningRequest, digest
+from hpo_dispatcher.contract.request import digest
 
 # Of a row; raised when an older hpoq could no longer read it: docs/decisions/0017.
 VERSION = 2
@@ -71,9 +71,8 @@ def entry_item(entry: Entry, now: datetime) -> Item:
     if entry.preempted_for:
         item["stopped_for"] = "/".join(entry.preempted_for)
         item["stopped_before"] = entry.already_stopped
-    if entry.request:
-        written = entry.request.to_json()
-        item |= {"request": written, "digest": digest(written)}
+    if entry.request_json:
+        item |= {"request": entry.request_json, "digest": digest(entry.request_json)}
     if entry.reason:
         item["reason"] = entry.reason
     if entry.ended_at:
@@ -140,17 +139,23 @@ def _unreadable(item: Item, problem: str, fix: str) -> Unreadable:
 
 
 def entry_from(item: Item) -> Entry:
-    """An item as an entry.
+    """Return the entry of an item, its request included.
 
     Raises:
-        Unreadable: it is of a later version, or broken.
+        Unreadable: a later version wrote the item, or it is damaged.
     """
+    entry = head_from(item)
+    _ = entry.request  # parsed now: a damaged request is an unreadable row
+    return entry
+
+
+def head_from(item: Item) -> Entry:
+    """Return the entry of an item, without parsing its request; raise as ``entry_from``."""
     check_version(item)
     try:
         return _entry_from(item)
-    except (ValueError, KeyError, TypeError) as error:  # pydantic's errors are ValueErrors
-        problem = f"cannot be read ({type(error).__name__}: {str(error).splitlines()[0]})"
-        raise _unreadable(item, problem, "Restore it, see docs/runbook.md") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise unreadable((item["team"], item["id"]), error) from None
 
 
 def _entry_from(item: Item) -> Entry:
@@ -162,9 +167,7 @@ def _entry_from(item: Item) -> Entry:
         request_id=item["id"],
         status=Status(item["status"]),
         accepted_at=accepted_at,
-        request=TuningRequest.model_validate(json.loads(item["request"]))
-        if "request" in item
-        else None,
+        request_json=item.get("request", ""),
         template=item.get("template", ""),
         priority=int(item.get("priority", 0)),
         instances=_integers(item.get("instances", {})),

@@ -163,14 +163,13 @@ class Starter:
         be resumed is not dead-lettered, because a resubmission would repeat what has ended. It
         stops and keeps its results.
         """
-        body = entry.request.to_json() if entry.request else ""
-        error = self.redactor.error(reason, body)
+        error = self.redactor.error(reason, entry.request_json)
         if not entry.earlier:
             rejection = Rejection(
                 team=entry.team,
                 request_id=entry.request_id,
                 message_id=entry.request_id,
-                body=body,
+                body=entry.request_json,
                 error=error,
             )
             self.queues.reject(rejection)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from hpo_dispatcher.contract.capacity import WaitReason
 from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status, month_of
+from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.settings import Limits, TeamSettings
 from hpo_dispatcher.cycle.intake.team_actions import teams_on_hold
 from hpo_dispatcher.cycle.outcome import Decision, Observation
@@ -55,18 +56,38 @@ class Decider:
         accepted: Sequence[Entry],
         reservation_timers: Mapping[Key, ReservationTimer],
     ) -> Decision:
-        """Decide which requests start, which jobs are stopped, and which requests wait.
+        """Decide which requests start, which jobs are preempted, and which requests wait.
+
+        Heads are read without their requests. A planned start whose request cannot be read is left
+        out, and its capacity goes to others.
 
         Args:
             seen: the jobs that use capacity.
             accepted: entries that this cycle has added to the queues.
             reservation_timers: as the last cycle left them.
         """
+        unreadable: dict[Key, str] = {}
+        while True:
+            decided = self._decide(seen, accepted, reservation_timers, unreadable)
+            found = _unreadable(decided)
+            if not found:
+                return replace(decided, problems=tuple(unreadable.values()))
+            unreadable |= found
+
+    def _decide(
+        self,
+        seen: Observation,
+        accepted: Sequence[Entry],
+        reservation_timers: Mapping[Key, ReservationTimer],
+        left_out: Collection[Key],
+    ) -> Decision:
         running_jobs = self._running_jobs(seen)
         count = max(0, self.limits.tuning_jobs - len(running_jobs)) + EXPLAINED_HEADS
         on_hold = teams_on_hold(self.documents)
         queues = {
-            team: self._queue(team, count, accepted) for team in self.teams if team not in on_hold
+            team: self._queue(team, count, accepted, left_out)
+            for team in self.teams
+            if team not in on_hold
         }
         whole = {team for team, queue in queues.items() if len(queue) < count}
         of_teams = self._budgets(seen)
@@ -75,7 +96,7 @@ class Decider:
             over |= over_budget(queues[team], of_teams[team])
             if team not in whole and any(key[0] == team for key in over):
                 deeper = count + BUDGETED_HEADS
-                queues[team] = self._queue(team, deeper, accepted)
+                queues[team] = self._queue(team, deeper, accepted, left_out)
                 over |= over_budget(queues[team], of_teams[team])
                 whole |= {team} if len(queues[team]) < deeper else set()
         heads = {team: [_head(entry) for entry in queue] for team, queue in queues.items()}
@@ -122,12 +143,14 @@ class Decider:
             return kept
         return known
 
-    def _queue(self, team: str, count: int, accepted: Sequence[Entry]) -> Sequence[Entry]:
+    def _queue(
+        self, team: str, count: int, accepted: Sequence[Entry], left_out: Collection[Key]
+    ) -> Sequence[Entry]:
         """Return the heads of a queue, with entries of this cycle that the index may lack."""
-        entries = {entry.key: entry for entry in self.requests.heads(team, count)}
+        entries = {entry.key: entry for entry in self.requests.heads(team, count + len(left_out))}
         entries |= {entry.key: entry for entry in accepted if entry.team == team}
         queue = sorted(entries.values(), key=lambda e: (-e.priority, e.accepted_at, e.request_id))
-        return queue[:count]
+        return [entry for entry in queue if entry.key not in left_out][:count]
 
     def _budgets(self, seen: Observation) -> Mapping[str, Budget]:
         """Return the teams' budgets, read after the running jobs so that no end is missed."""
@@ -151,6 +174,17 @@ class Decider:
             if instance_type in instances:
                 instances[instance_type] = max(0, instances[instance_type] - spared)
         return Capacity(tuning_jobs=limits.tuning_jobs, instances=instances)
+
+
+def _unreadable(decided: Decision) -> dict[Key, str]:
+    """Return the planned starts whose requests cannot be read, with the problem of each."""
+    found: dict[Key, str] = {}
+    for head in decided.plan.starts:
+        try:
+            _ = decided.entries[head.key].request
+        except Unreadable as error:
+            found[head.key] = str(error)
+    return found
 
 
 def _running_job(

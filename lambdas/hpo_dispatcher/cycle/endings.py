@@ -74,8 +74,8 @@ def ending_of(
     try:
         after = builder.resumed(after)
     except InvalidRequest as error:
-        body = entry.request.to_json() if entry.request else ""
-        return replace(plain, reason=f"could not resume: {redactor.error(error, body)}")
+        reason = redactor.error(error, entry.request_json)
+        return replace(plain, reason=f"could not resume: {reason}")
     return replace(plain, status=Status.QUEUED, resumes_as=after)
 
 

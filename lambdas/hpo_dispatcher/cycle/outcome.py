@@ -65,6 +65,7 @@ class Decision:
     running_jobs: Sequence[RunningJob]
     capacity: Capacity
     budgets: Mapping[str, Budget]  # of the teams that have one
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +178,7 @@ class CycleOutcome:
             stopped=len(done.preempted),
             waiting=len(self.decided.plan.waits),
             finished=len(self.finished.changes),
-            problems=(*taken.problems, *done.problems, *unreadable),
+            problems=(*taken.problems, *self.decided.problems, *done.problems, *unreadable),
             seconds=seconds,
         )
 

@@ -53,7 +53,7 @@ class JobBuilder:
             request_id=request.request_id,
             status=Status.QUEUED,
             accepted_at=accepted_at,
-            request=request,
+            request_json=request.to_json(),
             template=self.template_name(request),
             priority=self._team(team).capped(request.priority),
             instances=instances_of(api_request),

@@ -39,7 +39,7 @@ def entry(number: int, text: str) -> Entry:
         request_id=f"r{number}",
         status=Status.QUEUED,
         accepted_at=datetime(2026, 1, 1, tzinfo=UTC),
-        request=request,
+        request_json=request.to_json(),
     )
 
 

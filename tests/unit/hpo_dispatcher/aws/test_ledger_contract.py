@@ -73,7 +73,7 @@ def entry(request_id: str, minute: int = 0, team: str = "fraud", **fields: Any) 
         request_id=request_id,
         status=Status.QUEUED,
         accepted_at=NOON + timedelta(minutes=minute),
-        request=request,
+        request_json=request.to_json(),
         priority=request.priority,
         instances={"ml.m5.large": 5},
         blocked=bool(request.after),
@@ -137,14 +137,14 @@ def test_an_entry_comes_back_as_it_was_put(requests: Requests) -> None:
 def test_repeated_taken_and_cancelled_ids_are_told_apart_within_one_batch(
     requests: Requests,
 ) -> None:
-    tombstone = replace(entry("c"), status=Status.CANCELLED, request=None, ended_at=NOON)
+    tombstone = replace(entry("c"), status=Status.CANCELLED, request_json="", ended_at=NOON)
     assert requests.add([tombstone]) == [Added.NEW]
     outcomes = requests.add([entry("a"), entry("a"), entry("a", priority=1), entry("c")])
     assert outcomes == [Added.NEW, Added.REPEATED, Added.TAKEN, Added.CANCELLED]
 
 
 def test_a_rejected_entry_may_be_replaced(requests: Requests) -> None:
-    rejected = replace(entry("a"), status=Status.REJECTED, request=None, reason="no")
+    rejected = replace(entry("a"), status=Status.REJECTED, request_json="", reason="no")
     requests.add([rejected])
     assert requests.add([entry("a")]) == [Added.NEW]
     assert heads(requests) == ["a"]
@@ -320,7 +320,7 @@ def test_an_entry_rebuilt_from_its_tuning_job_answers_for_its_id_whatever_is_sen
     requests: Requests,
 ) -> None:
     rebuilt = replace(
-        entry("a"), status=Status.COMPLETED, request=None, tuning_job_name="j", ended_at=NOON
+        entry("a"), status=Status.COMPLETED, request_json="", tuning_job_name="j", ended_at=NOON
     )
     requests.add([rebuilt])
     assert requests.add([entry("a")]) == [Added.REPEATED]
