@@ -269,7 +269,7 @@ class MemoryRequests:
             rounds=entry.rounds,
             most_instance_seconds=entry.most_instance_seconds,
             priority=entry.priority,
-            obstacle=entry.obstacle,
+            resume_blocker=entry.resume_blocker,
             resumed=bool(entry.earlier),
         )
         return True

@@ -367,7 +367,7 @@ class DynamoDBRequests:
             "instances": dict(entry.instances),
             "max_parallel": entry.max_parallel,
             "most_instance_seconds": entry.most_instance_seconds,
-            "obstacle": entry.obstacle,
+            "obstacle": entry.resume_blocker,
             "earlier": earlier_items(entry),
             "counters": dict(entry.counters),
             **line_attributes(entry),

@@ -106,9 +106,9 @@ class Entry:
     best: BestTrainingJob | None = None
     blocked: bool = False  # queued, but not in line: parents have not ended
     on_hold: bool = False  # queued, but not in its team's queue: its team has paused it
-    obstacle: str = UNKNOWN  # why it could not go on after a stop; empty: it could
-    earlier: tuple[EarlierJob, ...] = ()  # its tuning jobs before, stopped to make room
-    preempted_for: Key | None = None  # stopping to make room for this one, then goes on
+    resume_blocker: str = UNKNOWN  # why it could not resume after a preemption; empty: it could
+    earlier: tuple[EarlierJob, ...] = ()  # its preempted tuning jobs
+    preempted_for: Key | None = None  # the request it is being preempted for
     already_stopped: int = 0  # its training jobs that were Stopped when that began
 
     @cached_property
@@ -181,7 +181,7 @@ class RunningEntry:
     rounds: int = 1  # as of its entry
     most_instance_seconds: int = 0  # as of its entry
     priority: int = 0  # as of its entry
-    obstacle: str = UNKNOWN  # as of its entry
+    resume_blocker: str = UNKNOWN  # as of its entry
     resumed: bool = False  # not the first tuning job of its entry
     preempted_for: Key | None = None  # as of its entry
     already_stopped: int = 0  # as of its entry

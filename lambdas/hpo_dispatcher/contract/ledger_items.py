@@ -64,7 +64,7 @@ def entry_item(entry: Entry, now: datetime) -> Item:
         "max_training_jobs": entry.max_training_jobs,
         "max_parallel": entry.max_parallel,
         "most_instance_seconds": entry.most_instance_seconds,
-        "obstacle": entry.obstacle,
+        "obstacle": entry.resume_blocker,
     }
     if entry.earlier:
         item["earlier"] = earlier_items(entry)
@@ -182,7 +182,7 @@ def _entry_from(item: Item) -> Entry:
         best=_best(best) if best else None,
         blocked=bool(item.get("blocked", False)),
         on_hold=bool(item.get("held", False)),
-        obstacle=item.get("obstacle", UNKNOWN),
+        resume_blocker=item.get("obstacle", UNKNOWN),
         earlier=tuple(map(_earlier, item.get("earlier", ()))),
         preempted_for=_key(item.get("stopped_for")),
         already_stopped=int(item.get("stopped_before", 0)),
@@ -235,7 +235,7 @@ def running_item(entry: Entry, at: datetime) -> Item:
         "rounds": entry.rounds,
         "most_instance_seconds": entry.most_instance_seconds,
         "priority": entry.priority,
-        "obstacle": entry.obstacle,
+        "obstacle": entry.resume_blocker,
         "resumed": bool(entry.earlier),
     }
     if entry.preempted_for:
@@ -260,7 +260,7 @@ def running_from(item: Item) -> RunningEntry:
         rounds=int(item.get("rounds", 1)),
         most_instance_seconds=int(item.get("most_instance_seconds", 0)),
         priority=int(item.get("priority", 0)),
-        obstacle=item.get("obstacle", UNKNOWN),
+        resume_blocker=item.get("obstacle", UNKNOWN),
         resumed=bool(item.get("resumed", False)),
         preempted_for=_key(item.get("stopped_for")),
         already_stopped=int(item.get("stopped_before", 0)),

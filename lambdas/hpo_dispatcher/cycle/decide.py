@@ -205,7 +205,7 @@ def _running_job(
         request_id=ours.request_id,
         priority=ours.priority,
         started_at=ours.started_at,
-        obstacle=ours.obstacle if listed else "it is about to be created",
+        resume_blocker=ours.resume_blocker if listed else "it is about to be created",
         resumed=ours.resumed,
         stopping=stopping or ours.status is Status.STOPPING,
         preempted_for=ours.preempted_for,

@@ -82,7 +82,7 @@ class Dispatcher:
     watch: Watch = _unwatched  # called after each completed cycle
 
     def run(self, deadline: Deadline, asked_at: datetime | None = None) -> Summary:
-        """Run one cycle, and another one if somebody asks for it meanwhile.
+        """Run one cycle, and another one if it is asked for meanwhile.
 
         Args:
             deadline: the deadline of this invocation.

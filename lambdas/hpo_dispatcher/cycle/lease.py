@@ -13,7 +13,7 @@ from hpo_dispatcher.ports import Lease, Leases, LedgerMissing
 
 # The lease outlives the function by this much, so that no other dispatcher starts too early.
 LEASE_MARGIN = timedelta(seconds=30)
-# A cycle is repeated, if somebody asked for it, within this share of the time.
+# Another cycle runs, if one was asked for, within this share of the time.
 REPEAT_SHARE = 0.6
 
 
@@ -43,7 +43,7 @@ class LeasedRun:
         return self._cycles(deadline)
 
     def _cycles(self, deadline: Deadline) -> Summary:
-        """Run cycles until nobody has asked for another one meanwhile."""
+        """Run cycles until no other cycle was asked for meanwhile."""
         while True:
             began = self.clock()
             try:

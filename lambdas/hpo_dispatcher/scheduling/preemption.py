@@ -117,11 +117,11 @@ class _Preemption:
         allocation = self._allocation
         lacking = {*allocation.lacking(head)} if allocation.within_ceiling(head) else None
         useful = [job for job in candidates if lacking is None or lacking & job.needs.keys()]
-        able = [job for job in useful if not self._obstacle(job)]
+        able = [job for job in useful if not self._resume_blocker(job)]
         chosen = self._fewest(head, able)
         if chosen is None:
             for job in [each for each in useful if each not in able][:NAMED]:
-                note = wording.not_stopped(job.team, job.request_id, self._obstacle(job))
+                note = wording.not_stopped(job.team, job.request_id, self._resume_blocker(job))
                 self._note(head.key, note)
             return
         allocation.reserve(head)  # the next head must not count on the same capacity
@@ -171,10 +171,10 @@ class _Preemption:
     def _weighted(self, team: str | None) -> float:
         return self._allocation.share(team) / self._allocation.settings(team or "").weight
 
-    def _obstacle(self, job: RunningJob) -> str:
+    def _resume_blocker(self, job: RunningJob) -> str:
         """Return why a job cannot be stopped now; empty if it can."""
-        if job.obstacle or job.started_at is None:
-            return job.obstacle
+        if job.resume_blocker or job.started_at is None:
+            return job.resume_blocker
         until = job.started_at + RUNS_FOR
         return wording.already_stopped(until) if job.resumed and self._now < until else ""
 

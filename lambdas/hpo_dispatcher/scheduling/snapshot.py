@@ -49,7 +49,7 @@ class RunningJob:
     request_id: str = ""
     priority: int = 0
     started_at: datetime | None = None
-    obstacle: str = "nothing is known about it"  # why it could not resume; empty: it could
+    resume_blocker: str = "nothing is known about it"  # why it could not resume; empty: it could
     resumed: bool = False  # it was stopped before
     stopping: bool = False  # its capacity is about to be free
     preempted_for: Key | None = None  # the head that gets its capacity

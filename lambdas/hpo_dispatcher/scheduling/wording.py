@@ -106,9 +106,9 @@ def will_be_stopped(team: str | None, request_id: str) -> str:
     return f"stopping {team}/{request_id} for it"
 
 
-def not_stopped(team: str | None, request_id: str, obstacle: str) -> str:
+def not_stopped(team: str | None, request_id: str, resume_blocker: str) -> str:
     """Return the note for a head for which a running job cannot be stopped."""
-    return f"{team}/{request_id} is not stopped: {obstacle}"
+    return f"{team}/{request_id} is not stopped: {resume_blocker}"
 
 
 def already_stopped(until: datetime) -> str:

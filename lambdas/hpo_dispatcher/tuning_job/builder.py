@@ -20,7 +20,7 @@ from hpo_dispatcher.contract.settings import (
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
 from hpo_dispatcher.tuning_job.build import build, instances_of
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
-from hpo_dispatcher.tuning_job.resumption import obstacle, resumption_of
+from hpo_dispatcher.tuning_job.resumption import resume_blocker, resumption_of
 from hpo_dispatcher.tuning_job.usage import most_instance_seconds
 
 
@@ -62,7 +62,7 @@ class JobBuilder:
             most_instance_seconds=most_instance_seconds(api_request),
             blocked=bool(request.after or request.warm_start_from),
             reason=_waits_for(request),
-            obstacle=obstacle(api_request, self._template(request)),
+            resume_blocker=resume_blocker(api_request, self._template(request)),
         )
 
     def resumed(self, entry: Entry) -> Entry:
@@ -79,7 +79,9 @@ class JobBuilder:
             instances=instances_of(api_request),
             max_parallel=limits["MaxParallelTrainingJobs"],
             most_instance_seconds=most_instance_seconds(api_request),
-            obstacle=obstacle(api_request, self._template(entry.request), entry.earlier),
+            resume_blocker=resume_blocker(
+                api_request, self._template(entry.request), entry.earlier
+            ),
         )
 
     def api_request(

@@ -22,7 +22,7 @@ RESUMABLE_STRATEGIES = ("Bayesian", "Random")  # those that support warm starts
 HAS_ENDED = ("Completed", "NonRetryableError", "RetryableError", "Stopped")
 
 
-def obstacle(
+def resume_blocker(
     api_request: ApiRequest, template: Template, earlier: Sequence[EarlierJob] = ()
 ) -> str:
     """Return why a request could not be resumed after a preemption; empty if it could."""
@@ -31,7 +31,7 @@ def obstacle(
     total, most = limits.get("MaxNumberOfTrainingJobs"), aws_limits.training_jobs_limit(strategy)
     launched = sum(job.launched for job in earlier) + limits["MaxParallelTrainingJobs"]
     parents = aws_limits.WARM_START_PARENTS
-    obstacles = {
+    blockers = {
         "its script searches and would start over": template.ranges_parameter,
         f"a {strategy} search would start over": strategy not in RESUMABLE_STRATEGIES,
         "it has several training job definitions": "TrainingJobDefinitions" in api_request,
@@ -44,7 +44,7 @@ def obstacle(
             total is not None and total + launched > most
         ),
     }
-    return next((text for text, found in obstacles.items() if found), "")
+    return next((text for text, found in blockers.items() if found), "")
 
 
 def resumption_of(entry: Entry) -> Resumption | None:

@@ -355,7 +355,7 @@ def going_on(of: Entry) -> Ending:
     )  # fmt: skip
     queued = replace(
         of, status=Status.QUEUED, earlier=(earlier,), counters={"Completed": 3}, max_parallel=2,
-        instances={"ml.m5.large": 2}, reason="goes on", obstacle="",
+        instances={"ml.m5.large": 2}, reason="goes on", resume_blocker="",
     )  # fmt: skip
     spent = Spent(team=of.team, month="2026-11", instance_seconds=300)
     return ending(of, status=Status.QUEUED, preempted=True, resumes_as=queued, spent=spent)
@@ -365,7 +365,7 @@ def test_what_makes_room_is_said_before_it_is_stopped_and_may_be_said_again(
     requests: Requests,
     leases: Leases,
 ) -> None:
-    requests.add([replace(entry("a", priority=4), obstacle=""), entry("b")])
+    requests.add([replace(entry("a", priority=4), resume_blocker=""), entry("b")])
     started(requests, leases, state(requests, "a"))
     assert list(requests.preempt([making_room(entry("a")), making_room(entry("b"))], "me")) == [
         ("fraud", "a")

@@ -36,7 +36,7 @@ def job(
     **fields: Any,
 ) -> RunningJob:
     """A tuning job of ours that could go on after a stop."""
-    defaults: dict[str, Any] = {"obstacle": ""}
+    defaults: dict[str, Any] = {"resume_blocker": ""}
     return RunningJob(
         tuning_job_name=f"{team}-{request_id}",
         team=team,
@@ -170,7 +170,7 @@ def test_nothing_is_stopped_if_all_of_it_would_not_be_enough() -> None:
 
 def test_what_cannot_go_on_later_is_not_stopped_and_the_head_is_told() -> None:
     running_jobs = [
-        job("fraud", "grid", 1, obstacle="Grid cannot be continued"),
+        job("fraud", "grid", 1, resume_blocker="Grid cannot be continued"),
         job("fraud", "f", 9),
     ]
     decided = decide(
@@ -338,7 +338,7 @@ def scenes(draw: st.DrawFn) -> dict[str, Any]:
             draw(st.integers(0, 300)),
             draw(amounts),
             priority=draw(st.integers(-1, 2)),
-            obstacle=draw(st.sampled_from(["", "", "", "Grid"])),
+            resume_blocker=draw(st.sampled_from(["", "", "", "Grid"])),
             resumed=draw(st.booleans()),
             stopping=draw(st.sampled_from([False, False, False, True])),
         )
@@ -383,7 +383,7 @@ def test_only_what_may_be_stopped_is_stopped_once_and_with_a_claim(scene: dict[s
         job, head = stop.job, stop.head
         assert job.team is not None
         assert scene["teams"][job.team]["preemptible"]
-        assert job.obstacle == ""
+        assert job.resume_blocker == ""
         assert not job.stopping
         assert head.key not in started(decided)
         if job.resumed:

@@ -12,7 +12,7 @@ from hpo_dispatcher.contract.names import NAME_ENDING, tuning_job_name
 from hpo_dispatcher.contract.settings import Guardrails, Template
 from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
-from hpo_dispatcher.tuning_job.resumption import better, earlier_job, obstacle
+from hpo_dispatcher.tuning_job.resumption import better, earlier_job, resume_blocker
 from tests.support.tuning_requests import ENVIRONMENT, IMAGE, TEMPLATE, request
 
 PLAIN = Template(description="d", image="i")
@@ -56,7 +56,7 @@ def earlier(number: int, launched: int = 10) -> Any:
 def test_what_cannot_go_on_says_why(
     api_request: dict[str, Any], template: Template, before: int, said: str
 ) -> None:
-    assert obstacle(api_request, template, [earlier(n) for n in range(before)]) == said
+    assert resume_blocker(api_request, template, [earlier(n) for n in range(before)]) == said
 
 
 def test_each_tuning_job_of_a_request_has_a_name_of_its_own_that_is_ours() -> None:
