@@ -83,7 +83,7 @@ def observed() -> tuple[list[Any], set[WaitKind]]:
 
     account.dispatcher = replace(account.dispatcher, watch=watch)
     for _ in range(12):
-        account.dispatcher.cycle(ample_time())
+        account.dispatcher.run(ample_time())
         document = CapacityDocument.parse(account.documents.get(CAPACITY_DOCUMENT))
         assert document is not None
         teams = {team: TeamSettings(**fields) for team, fields in TEAMS.items()}
