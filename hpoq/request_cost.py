@@ -28,7 +28,7 @@ def estimate(settings: SettingsDocument, team: str, message: dict[str, Any]) -> 
     """Estimate one message; return None for a message that is not a tuning request.
 
     Raises:
-        InvalidRequest: the dispatcher would put it into the dead-letter queue.
+        InvalidRequest: the dispatcher would reject the message.
     """
     if not isinstance(parse_fields(message, "message-id"), TuningRequest):
         return None

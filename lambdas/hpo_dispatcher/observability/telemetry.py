@@ -1,4 +1,4 @@
-"""Tells the log and CloudWatch about every cycle, complete or not."""
+"""Log lines and metrics of every cycle, complete or not."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from hpo_dispatcher.observability.metrics import (
 )
 from hpo_dispatcher.ports import QueuedRequests, Unavailable
 
-# Counting reads whole lines; a heartbeat is ten minutes.
+# Counting reads whole queues; the heartbeat comes every ten minutes.
 COUNT_EVERY = timedelta(minutes=5)
 
 
 class Gauge(Protocol):
-    """Where measurements go."""
+    """A destination of measurements."""
 
     def write(self, measurements: Iterable[Measurement]) -> None:
-        """Publish them as they are."""
+        """Publish measurements."""
 
 
 class Calls(Protocol):
-    """AWS calls since they were last asked for."""
+    """The AWS calls since the last ``take``."""
 
     def take(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
-        """Calls and throttled calls by service; counting starts anew."""
+        """Return calls and throttled calls by service, and reset the counts."""
 
 
 @dataclass(kw_only=True)
 class Telemetry:
-    """Between a dispatcher and those who look after it. Never fails a cycle."""
+    """The log lines and metrics of a dispatcher. It never fails a cycle."""
 
     log: Log
     gauge: Gauge
@@ -59,13 +59,13 @@ class Telemetry:
     _counted_at: datetime | None = None
 
     def cycle(self, summary: Summary, seen: Observation, decided: Decision) -> None:
-        """One complete cycle: a ``Watch`` of the dispatcher."""
-        self.log.info("cycle", extra=_line(summary))
+        """Report one complete cycle; the dispatcher calls it as its ``Watch``."""
+        self.log.info("cycle", extra=_log_fields(summary))
         try:
             measured = [*of_cycle(summary, decided), *self._fill_times(seen, decided)]
             measured += [*self._rejections(), *self._backlog(decided), *self._api_calls()]
             self.gauge.write(measured)
-        except Exception as error:  # the cycle itself is done: it must not be told as failed
+        except Exception as error:  # the cycle is done and must not be reported as failed
             self.log.warning("metrics were not written", extra={"problem": repr(error)})
 
     def rejected(self, kind: str) -> None:
@@ -78,12 +78,12 @@ class Telemetry:
         self._created[tuning_job_name] = self.clock()
 
     def skipped(self, summary: Summary) -> None:
-        """There was nothing to do, or another dispatcher does it."""
-        self.log.info("cycle", extra=_line(summary))
+        """Report an invocation without a cycle: another dispatcher runs it, or has run it."""
+        self.log.info("cycle", extra=_log_fields(summary))
         self.gauge.write([Measurement(name="SkippedCycles", value=1), *self._api_calls()])
 
     def failed(self, problem: str) -> None:
-        """A cycle raised; what it did before is done."""
+        """Report a cycle that raised an error; what it did before stays done."""
         self.log.warning("cycle failed", extra={"problem": problem})
         failed = Measurement(name="FailedCycles", value=1)
         self.gauge.write([failed, *self._rejections(), *self._api_calls()])
@@ -113,12 +113,12 @@ class Telemetry:
             yield Measurement(name="ApiThrottles", value=count, dimension=("api", service))
 
     def _backlog(self, decided: Decision) -> Sequence[Measurement]:
-        """Requests in line and the age of the oldest; a team that holds its own waits by will."""
+        """Measure queued requests and the age of the oldest; teams on hold have no age."""
         now = self.clock()
         if self._counted_at and now - self._counted_at < COUNT_EVERY:
             return []
         try:
-            lines = {team: self.requests.backlog(team) for team in self.teams}
+            queues = {team: self.requests.backlog(team) for team in self.teams}
             blocked = len(self.requests.blocked())
         except Unavailable as error:
             self.log.warning("the backlog could not be counted", extra={"problem": str(error)})
@@ -126,17 +126,17 @@ class Telemetry:
         self._counted_at = now
         measured: list[Measurement] = [Measurement(name="Blocked", value=blocked)]
         ages: dict[str, float] = {}
-        for team, line in lines.items():
-            oldest = line.oldest if team not in decided.teams_on_hold else None
+        for team, queue in queues.items():
+            oldest = queue.oldest if team not in decided.teams_on_hold else None
             ages[team] = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
             dimension = ("team", team)
             measured += [
-                Measurement(name="Queued", value=line.count, dimension=dimension),
+                Measurement(name="Queued", value=queue.count, dimension=dimension),
                 Measurement(
                     name="OldestSeconds", value=ages[team], unit=Unit.SECONDS, dimension=dimension
                 ),
             ]
-        total = sum(line.count for line in lines.values())
+        total = sum(queue.count for queue in queues.values())
         oldest_age = max(ages.values(), default=0.0)
         measured += [
             Measurement(name="Queued", value=total),
@@ -145,9 +145,9 @@ class Telemetry:
         return measured
 
 
-def _line(summary: Summary) -> dict[str, Any]:
+def _log_fields(summary: Summary) -> dict[str, Any]:
     return summary.as_dict() | {"seconds": round(summary.seconds, 3)}
 
 
 class CycleFailed(HpoqError):
-    """Something unforeseen; its text has been made fit to be read by anybody."""
+    """An unexpected error, with secret values redacted from its text."""

@@ -1,4 +1,4 @@
-"""What a request waits for besides capacity: ``after`` and ``warm_start_from``. Pure."""
+"""Dependencies: the requests that ``after`` and ``warm_start_from`` wait for. Pure."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Status
 from hpo_dispatcher.contract.request import TuningRequest
 
-# A parent that ended so has nothing to build on. One that was stopped has what it finished.
+# A parent that ended like this has no result. One that was stopped has what it finished.
 WITHOUT_RESULT = (Status.FAILED, Status.CANCELLED, Status.REJECTED)
 
 
 @dataclass(frozen=True)
 class Ready:
-    """All parents have ended: the request joins its team's line."""
+    """All parents have ended: the request joins its team's queue."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Some parent has not ended, or not even come."""
+    """A parent has not ended, or is not in the ledger yet."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Hopeless:
-    """It can never start."""
+    """The request can never start."""
 
     reason: str
 
@@ -38,44 +38,44 @@ Graph = Mapping[tuple[str, str], tuple[str, ...]]  # (team, request id) -> its p
 
 
 def graph_of(blocked: Iterable[BlockedEntry]) -> Graph:
-    """Who waits for whom; built once for all that are judged."""
+    """Return the parents of each blocked request, for ``judge``."""
     return {(each.team, each.request_id): each.parents for each in blocked}
 
 
 def judge(blocked: BlockedEntry, parents: Mapping[str, Entry], others: Graph) -> Verdict:
-    """Whether a request may join its team's line.
+    """Decide whether a request may join its team's queue.
 
     Args:
         blocked: the request and the ids it waits for.
-        parents: entries of its team, by request id; those that exist.
-        others: of all blocked requests, this one included, to find cycles.
+        parents: existing entries of its parents, by request id.
+        others: the parents of all blocked requests, this one included, to find cycles.
     """
     loop = _cycle(blocked, others)
     if loop:
-        return Hopeless(f"its dependencies are a cycle: {' -> '.join(loop)}")
+        return Hopeless(f"its dependencies form a cycle: {' -> '.join(loop)}")
     for request_id in blocked.parents:
         parent = parents.get(request_id)
         if parent and parent.status in WITHOUT_RESULT:
-            return Hopeless(f"{request_id}, which it depends on, is {parent.status}")
+            return Hopeless(f"dependency {request_id} is {parent.status}")
     for request_id in blocked.warm_start_from:
         parent = parents.get(request_id)
         if parent and blocked.request and parent.request:
             problem = warm_start_problem(blocked.request, parent.request)
             if problem:
                 return Hopeless(f"warm start from {request_id}: {problem}")
-    open_ = [_told(each, parents.get(each)) for each in blocked.parents]
-    waiting = [told for told in open_ if told]
+    open_ = [_open(each, parents.get(each)) for each in blocked.parents]
+    waiting = [each for each in open_ if each]
     return Waiting(f"waits for {', '.join(waiting)}") if waiting else Ready()
 
 
-def _told(request_id: str, parent: Entry | None) -> str:
+def _open(request_id: str, parent: Entry | None) -> str:
     if parent is None:
         return f"{request_id} (not in the ledger yet)"
     return "" if parent.status.ended else f"{request_id} ({parent.status})"
 
 
 def _cycle(blocked: BlockedEntry, others: Graph) -> list[str]:
-    """A way from the request back to itself, or nothing."""
+    """Return a path from the request back to itself; empty if there is none."""
     paths = [[blocked.request_id]]
     seen: set[str] = set()
     while paths:
@@ -90,20 +90,20 @@ def _cycle(blocked: BlockedEntry, others: Graph) -> list[str]:
 
 
 def warm_start_problem(child: TuningRequest, parent: TuningRequest) -> str:
-    """Why a search cannot start warm from another; empty if it can.
+    """Return why a search cannot start warm from another one; empty if it can.
 
-    SageMaker: the same objective metric and the same parameter names. What a message leaves to
-    its template is the same where the templates are.
+    SageMaker requires the same objective metric and the same hyperparameter names. Fields that
+    messages omit are equal if their templates are.
     """
     comparable = child.template == parent.template or (child.objective and parent.objective)
     if comparable and child.objective != parent.objective:
-        return "its objective is another"
+        return "it has another objective"
     names = set(child.hyperparameter_ranges) | set(child.hyperparameters)
     searched = set(parent.hyperparameter_ranges)
     missing = sorted(searched - names)
     if missing:
-        return f"it searched {missing[0]}, which this request does not have"
+        return f"it searched {missing[0]}, which this request lacks"
     new = sorted(set(child.hyperparameter_ranges) - searched - set(parent.hyperparameters))
     if new:
-        return f"it did not have {new[0]}"
+        return f"it lacks {new[0]}"
     return ""

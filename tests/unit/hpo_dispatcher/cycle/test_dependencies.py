@@ -79,7 +79,7 @@ def test_a_child_of_a_cancelled_parent_never_starts_and_says_why(
     cycle(account, sagemaker)
     child = entry(account, "child")
     assert child.status is Status.CANCELLED
-    assert child.reason == "parent, which it depends on, is Cancelled"
+    assert child.reason == "dependency parent is Cancelled"
     assert account.dispatcher().requests.blocked() == []
 
 
@@ -91,16 +91,16 @@ def test_a_cycle_of_dependencies_never_starts_and_is_named(
     cycle(account, sagemaker)
     reasons = {entry(account, each).reason for each in "abc"}
     assert all(entry(account, each).status is Status.CANCELLED for each in "abc")
-    assert "its dependencies are a cycle: a -> b -> c -> a" in reasons
+    assert "its dependencies form a cycle: a -> b -> c -> a" in reasons
 
 
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"objective": {"metric": "test:auc", "type": "Maximize"}}, "objective is another"),
+        ({"objective": {"metric": "test:auc", "type": "Maximize"}}, "has another objective"),
         ({"hyperparameter_ranges": {"dropout": {"type": "continuous", "min": 0, "max": 1}}},
          "searched lr"),
-        ({"hyperparameter_ranges": {**RANGES, "dropout": RANGES["lr"]}}, "did not have dropout"),
+        ({"hyperparameter_ranges": {**RANGES, "dropout": RANGES["lr"]}}, "lacks dropout"),
     ],
 )  # fmt: skip
 def test_a_warm_start_that_sagemaker_would_refuse_is_told_at_once(
