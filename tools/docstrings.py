@@ -20,14 +20,14 @@ THRESHOLD = 0.80
 
 # Verbs that begin a function's docstring. Add a verb here when a docstring needs a new one.
 _VERBS = """
-accept acknowledge acquire activate add adjust admit advance aggregate align allocate allow
+accept accumulate acknowledge acquire activate add adjust admit advance aggregate align allocate allow
 analyze answer append apply archive arrange ask assert assign attach authenticate authorize
 await backfill batch begin bind block bootstrap bound build bundle calculate call cancel cap
 capture change check choose clamp clean clear close collect combine compare compile complete
 compress compute configure confirm connect construct consume continue convert copy correct
 count cover create cut debit decide declare decode decompress decrease decrypt deduplicate
 define delay delete deliver deny deploy derive describe deserialize detach detect determine
-disable discard dispatch display distribute divide download draw drain drop dump duplicate
+disable discard dispatch display distribute do divide download draw drain drop dump duplicate
 emit empty enable encode encrypt end enforce enqueue ensure enter enumerate erase escape
 establish estimate evaluate evict exclude execute exercise exit expand expect expire explain
 export expose express extend extract fail fetch fill filter find finish fit flatten flush
@@ -60,7 +60,7 @@ they this those to we what whatever when where whether which who whoever whom wh
 answers applies asks builds calls carries checks collects counts creates decides describes
 does draws ends fills finds follows gets gives hands has hears hides holds is keeps knows
 learns lets listens looks makes pauses plays prints puts reads receives refuses remembers
-removes replaces reports returns runs says sends serves shows speaks starts stops suggests
+removes replaces reports returns runs says sends serves shows speaks stops suggests
 takes tells trains turns waits watches writes
 """
 VERBS = frozenset(_VERBS.split())

@@ -152,7 +152,7 @@ class SimulatedSageMaker:
         self.peak = max(self.peak, len(self.running))
 
     def in_progress(self) -> Sequence[TuningJob]:
-        """See ``TuningService``."""
+        """Return every tuning job of the account that uses capacity, from all pages."""
         self._before_read()
         with self._lock:
             pages = max(1, -(-len(self.running) // PAGE))
@@ -160,7 +160,7 @@ class SimulatedSageMaker:
             return [TuningJob(name=job.name, status=job.status) for job in self.running.values()]
 
     def describe(self, name: str) -> TuningJobDetail | None:
-        """See ``TuningService``."""
+        """Return one tuning job, or None if it does not exist."""
         self._before_read()
         with self._lock:
             self.calls["sagemaker:Describe"] += 1
@@ -170,7 +170,7 @@ class SimulatedSageMaker:
         return _detail(job)
 
     def search_ended(self, names: Sequence[str]) -> Mapping[str, TuningJobDetail]:
-        """See ``TuningService``."""
+        """Return those of the named tuning jobs that are known to have ended, in few calls."""
         calls = -(-len(names) // SEARCHED_AT_ONCE)
         for _ in range(calls):
             self._before_read()
@@ -181,14 +181,14 @@ class SimulatedSageMaker:
         return {job.name: _detail(job) for job in ended if job.ends <= indexed}
 
     def instances(self, name: str) -> Mapping[str, int]:
-        """See ``TuningService``."""
+        """Return the maximum of instances a tuning job uses at once, by instance type."""
         self._before_read()
         with self._lock:
             self.calls["sagemaker:Describe"] += 1
             return self.running[name].instances if name in self.running else {}
 
     def create(self, api_request: Mapping[str, Any]) -> Creation:
-        """See ``TuningService``."""
+        """Create one tuning job."""
         name = api_request["HyperParameterTuningJobName"]
         tags = {tag["Key"]: tag["Value"] for tag in api_request["Tags"]}
         key = tags[TAG_TEAM], tags[TAG_REQUEST_ID]
@@ -211,7 +211,7 @@ class SimulatedSageMaker:
         return Created()
 
     def stop(self, name: str) -> bool:
-        """See ``TuningService``."""
+        """Ask a tuning job to stop."""
         with self._lock:
             self.calls["sagemaker:Stop"] += 1
             job = self.running.get(name)

@@ -44,7 +44,7 @@ class DirectBackend:
         self._plan: CampaignPlan | None = None
 
     def follow(self, plan: CampaignPlan) -> None:
-        """See ``Backend``."""
+        """Read and control the jobs of this plan from now on."""
         self._plan = plan
         self.jobs.follow(plan)
         existing = sorted(self.jobs.poll())
@@ -52,11 +52,11 @@ class DirectBackend:
             plan.check_digest(number, self.jobs.tags(number).get(TAG_PLAN))
 
     def poll(self) -> dict[int, JobState]:
-        """See ``Backend``."""
+        """Return the states of all jobs of the plan that were sent, by number."""
         return self.jobs.poll()
 
     def send(self, messages: Mapping[int, Message]) -> None:
-        """See ``Backend``. Jobs that the account has no room for are sent again later."""
+        """Send jobs, by number. Jobs that the account has no room for are sent again later."""
         for number, message in messages.items():
             made = self._tuning.create(self._api_request(message))
             match made:
@@ -74,21 +74,21 @@ class DirectBackend:
             self.jobs.created(number)
 
     def best(self, number: int) -> float | None:
-        """See ``Backend``."""
+        """Return the best objective of a job that has ended."""
         return self.jobs.best(number)
 
     def trials(self, number: int) -> Sequence[Trial]:
-        """See ``Backend``."""
+        """Return all trials of a job that was sent."""
         return self.jobs.trials(number)
 
     def stop(self, numbers: Sequence[int]) -> None:
-        """See ``Backend``."""
+        """Cancel queued jobs and stop running ones."""
         for number in numbers:
             self._tuning.stop(self.jobs.name(number))
             self.jobs.stopping(number)
 
     def hold(self, numbers: Sequence[int], *, held: bool) -> None:
-        """See ``Backend``. A direct campaign has no queued jobs."""
+        """Do nothing: a direct campaign has no queued jobs."""
 
     def _api_request(self, message: Message) -> dict[str, Any]:
         if self._target is None:

@@ -41,7 +41,7 @@ class QueueBackend:
         self._sent: set[int] = set()
 
     def follow(self, plan: CampaignPlan) -> None:
-        """See ``Backend``."""
+        """Read and control the jobs of this plan from now on."""
         self._ids = {plan.request_id(job): job.number for job in plan.jobs}
         self.jobs.follow(plan)
         self._read()
@@ -52,7 +52,7 @@ class QueueBackend:
                 plan.check_digest(number, request.tags.get(TAG_PLAN))
 
     def poll(self) -> dict[int, JobState]:
-        """See ``Backend``. The progress of running jobs comes from SageMaker."""
+        """Return the states of all sent jobs, with the progress of running ones from SageMaker."""
         self._read()
         states = {number: _state(entry, number) for number, entry in self._entries.items()}
         if any(entry.status.active for entry in self._entries.values()):
@@ -74,17 +74,17 @@ class QueueBackend:
         return replace(running, status=status)
 
     def send(self, messages: Mapping[int, Message]) -> None:
-        """See ``Backend``."""
+        """Send jobs, by number."""
         self._client.submit(self._team, [dict(message) for message in messages.values()])
         self._sent |= messages.keys()
 
     def best(self, number: int) -> float | None:
-        """See ``Backend``."""
+        """Return the best objective of a job that has ended."""
         entry = self._entries.get(number)
         return entry.best.objective if entry and entry.best else None
 
     def trials(self, number: int) -> Sequence[Trial]:
-        """See ``Backend``."""
+        """Return all trials of a job that was sent."""
         entry = self._entries.get(number)
         if entry is None:
             return []
@@ -92,11 +92,11 @@ class QueueBackend:
         return [trial for name in names if name for trial in self.jobs.trials(number, name)]
 
     def stop(self, numbers: Sequence[int]) -> None:
-        """See ``Backend``."""
+        """Cancel queued jobs and stop running ones."""
         self._act("cancel", numbers)
 
     def hold(self, numbers: Sequence[int], *, held: bool) -> None:
-        """See ``Backend``."""
+        """Hold queued jobs so that they do not start, or release them."""
         self._act("hold" if held else "release", numbers)
 
     def _act(self, action: str, numbers: Sequence[int]) -> None:

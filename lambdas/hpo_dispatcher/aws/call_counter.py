@@ -1,4 +1,4 @@
-"""Counts AWS calls and throttled ones, retries included."""
+"""The number of AWS calls and throttled calls, including retries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-# As botocore's ThrottledRetryableChecker has them; spelled out, for it is no public interface.
+# A copy of the codes in botocore's ThrottledRetryableChecker, which is not a public interface.
 THROTTLED = frozenset(
     [
         "Throttling",
@@ -30,14 +30,14 @@ _TOO_MANY_REQUESTS = 429
 
 
 class Emitter(Protocol):
-    """Where botocore announces what it does: a session's or a client's ``events``."""
+    """The emitter of botocore's events, of a session or a client."""
 
     def register(self, event_name: str, handler: Any) -> None:
-        """Be told of an event."""
+        """Register a handler of an event."""
 
 
 class CallCounter:
-    """Listens to every answer of every client made after ``listen``; safe in threads."""
+    """A thread-safe counter of the answers of all clients created after ``listen``."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -45,18 +45,18 @@ class CallCounter:
         self._throttled: Counter[str] = Counter()
 
     def listen(self, events: Emitter) -> None:
-        """Count what the clients of this session do."""
+        """Count the calls of this session's clients from now on."""
         events.register("response-received.*.*", self._received)
 
     def take(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
-        """Calls and throttled calls by service, since the last time."""
+        """Return and reset the calls and throttled calls by service."""
         with self._lock:
             counted = self._calls, self._throttled
             self._calls, self._throttled = Counter(), Counter()
         return counted
 
     def _received(self, event_name: str, parsed_response: dict[str, Any] | None, **_: Any) -> None:
-        """One attempt has been answered, or has failed on the way."""
+        """Count one attempt, answered or failed."""
         service = event_name.split(".")[1]
         answer = parsed_response or {}
         code = answer.get("Error", {}).get("Code", "")

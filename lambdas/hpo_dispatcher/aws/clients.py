@@ -1,4 +1,4 @@
-"""AWS service clients: how they are made, how they retry, and what a failed call means."""
+"""AWS service clients: their creation, retries and errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpo_dispatcher.aws.call_counter import Emitter
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.ports import Unavailable
 
-# Adaptive: list and describe are limited to a few calls a second, and not adjustable.
+# Adaptive, because list and describe calls have a low limit that cannot be increased.
 CONFIG = Config(
     retries={"mode": "adaptive", "total_max_attempts": 6},
     connect_timeout=5,
@@ -22,24 +22,24 @@ CONFIG = Config(
     max_pool_connections=50,
     user_agent_extra="hpoq",
 )
-# For the ledger and the queues, whose requests hold nothing that was not built here: botocore's
-# check of each member costs as much as writing them out (docs/decisions/0028).
+# For the ledger and the queues, whose requests only contain values built by the dispatcher:
+# botocore's validation takes as long as serializing them (docs/decisions/0028).
 UNCHECKED = CONFIG.merge(Config(parameter_validation=False))
 
 
 class Clients(Protocol):
-    """What is needed of a session; ``boto3.Session`` has it, too."""
+    """The part of a session that the dispatcher uses; ``boto3.Session`` has it, too."""
 
     @property
     def events(self) -> Emitter:
-        """Where the clients' hooks are registered, before they are made."""
+        """The emitter at which hooks of later clients are registered."""
 
     def client(self, service_name: Any, *, config: Any) -> Any:
-        """A client."""
+        """Create a client."""
 
 
 class BotocoreClients:
-    """The function's own; boto3 would add its resources and S3 transfers to each cold start."""
+    """A botocore session; boto3 would add its resources and S3 transfers to each cold start."""
 
     def __init__(self, region: str) -> None:
         self._session = botocore.session.get_session()
@@ -47,12 +47,12 @@ class BotocoreClients:
 
     @property
     def events(self) -> Emitter:
-        """See ``Clients``."""
+        """The emitter at which hooks of later clients are registered."""
         emitter: Emitter = self._session.get_component("event_emitter")
         return emitter
 
     def client(self, service_name: str, *, config: Any = CONFIG) -> Any:
-        """See ``Clients``."""
+        """Create a client."""
         return self._session.create_client(service_name, region_name=self._region, config=config)
 
 
@@ -61,24 +61,24 @@ _NOTHING_SECRET = Redactor()
 
 @contextmanager
 def unavailable(call: str, told: Callable[[str], str] = _NOTHING_SECRET.text) -> Iterator[None]:
-    """Whatever the caller has not understood becomes ``Unavailable``, naming the call.
+    """Convert AWS errors that the caller has not handled to ``Unavailable``.
 
     Args:
-        call: as IAM names it.
-        told: what may be told of the service's answer, which may quote the request.
+        call: the IAM name of the call.
+        told: redacts the service's answer, which may quote the request.
     """
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        # Not "from error": its text is the one that has to be left out.
+        # Not "from error", whose text may contain secrets.
         raise Unavailable(told(f"{call}: {error}")) from None
 
 
 def code(error: ClientError) -> str:
-    """The API's error code."""
+    """Return the error code of the API."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def message(error: ClientError) -> str:
-    """The API's error message."""
+    """Return the error message of the API."""
     return str(error.response.get("Error", {}).get("Message", ""))

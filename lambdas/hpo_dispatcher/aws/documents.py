@@ -20,12 +20,12 @@ class DynamoDBDocuments:
         self._clock = clock
 
     def get(self, name: str) -> str | None:
-        """See ``Documents``."""
+        """Return a document's content, or None if it does not exist."""
         item = self._table.item({"team": DEPLOYMENT, "id": name})
         return str(item["document"]) if item else None
 
     def put(self, name: str, content: str) -> None:
-        """See ``Documents``."""
+        """Write a document, replacing what it said."""
         item = {
             "team": DEPLOYMENT,
             "id": name,

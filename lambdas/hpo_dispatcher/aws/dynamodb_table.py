@@ -1,4 +1,4 @@
-"""One DynamoDB table: reads in pages, conditional writes, and transactions of those that can."""
+"""A DynamoDB table: paginated reads, conditional writes and transactions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 Write = dict[str, Any]  # one element of TransactItems
-# Writes that go with whichever groups of a transaction are left, by their names.
+# Returns the writes that accompany the groups of a transaction, by their names.
 Shared = Callable[[Collection[str]], list[Write]]
 
 # TransactWriteItems: 100 items and 4 MB; a start writes two rows, and one checks the lease.
 ROWS = 96
 BATCH_GET = 100  # BatchGetItem: keys per call
-# A third of that: on its way a character outside ASCII takes up to three times its bytes.
+# A third of 4 MB, because a non-ASCII character can take three times its bytes in transit.
 BYTES = 1_300_000
 CONFLICT_RETRIES = 8
 
@@ -57,7 +57,7 @@ class Table:
                 ) from None
 
     def item(self, key: Mapping[str, str]) -> Item | None:
-        """One row, read consistently; None if there is none."""
+        """Return a row, read consistently, or None."""
         with self._calling("GetItem"):
             answer = self._dynamodb.get_item(
                 TableName=self._name, Key=to_wire(key), ConsistentRead=True
@@ -65,7 +65,7 @@ class Table:
         return from_wire(answer["Item"]) if "Item" in answer else None
 
     def items(self, keys: Sequence[Mapping[str, str]]) -> Iterator[Item]:
-        """Those rows that there are, in any order, read consistently."""
+        """Yield the rows that exist, in any order, read consistently."""
         wanted: list[Any] = [to_wire(key) for key in keys]
         while wanted:
             batch, wanted = wanted[:BATCH_GET], wanted[BATCH_GET:]
@@ -77,12 +77,12 @@ class Table:
             wanted += left["Keys"] if left else []
 
     def put(self, item: Item) -> None:
-        """Write one row, whatever was there."""
+        """Write a row, replacing any earlier one."""
         with self._calling("PutItem"):
             self._dynamodb.put_item(TableName=self._name, Item=to_wire(item))
 
     def rows(self, read: Callable[[Item], _T | None], count: int | None, **query: Any) -> list[_T]:
-        """What a query finds, all pages, until there are ``count``; what reads as None is not."""
+        """Query up to ``count`` rows over all pages; skip those that ``read`` turns into None."""
         rows: list[_T] = []
         start: dict[str, Any] = {}
         while True:
@@ -126,12 +126,11 @@ class Table:
     def write_those_that_can(
         self, groups: Mapping[str, list[Write]], shared: Shared = lambda _: []
     ) -> set[str]:
-        """One transaction of all groups whose conditions hold; the others are left out.
+        """Write all groups whose conditions hold in one transaction, without the others.
 
         Args:
-            groups: writes that belong together, by a name.
-            shared: what is written once for those that are left; of its conditions there is
-                only the lease's.
+            groups: writes that belong together, by name.
+            shared: returns writes for all written groups; may only check the lease.
 
         Raises:
             LeaseLost: the lease check failed; nothing was written.
@@ -142,7 +141,7 @@ class Table:
             failed = self._transact(groups, shared(groups.keys()))
             if failed is None:
                 return set(groups)
-            if not failed:  # somebody else wrote the same rows at this moment
+            if not failed:  # a concurrent write of the same rows
                 conflicts += 1
                 if conflicts > CONFLICT_RETRIES:
                     raise Unavailable("dynamodb:TransactWriteItems: too many conflicts")
@@ -154,7 +153,7 @@ class Table:
     def _transact(
         self, groups: Mapping[str, list[Write]], shared: Sequence[Write]
     ) -> set[str] | None:
-        """None: written. Else the groups whose conditions fail; empty for a mere conflict."""
+        """Return None if written, else the groups whose conditions failed (none for a conflict)."""
         owners = [""] * len(shared) + [name for name, writes in groups.items() for _ in writes]
         writes = [*shared, *(write for group in groups.values() for write in group)]
         items: Any = [self._in_table(write) for write in writes]
@@ -185,7 +184,7 @@ class Table:
 
 
 def batches(items: Sequence[_T], size: Callable[[_T], int], rows: int = ROWS) -> list[list[_T]]:
-    """Split by number of rows and by bytes."""
+    """Split items by number of rows and by bytes."""
     split: list[list[_T]] = []
     room = 0
     for item in items:

@@ -30,7 +30,7 @@ class EventBridge:
         self._logger = logger
 
     def publish(self, changes: Sequence[StateChange]) -> None:
-        """See ``Events``."""
+        """Publish state changes."""
         for first in range(0, len(changes), BATCH):
             batch = changes[first : first + BATCH]
             try:

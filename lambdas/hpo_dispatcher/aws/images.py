@@ -23,7 +23,7 @@ class SdkImages:
         self._known: dict[str, str] | None = None
 
     def uri(self, image: FrameworkImage, instance_type: str) -> str:
-        """See ``Images``.
+        """Return the registry URI of a framework image for an instance type.
 
         Raises:
             InvalidSettings: the SDK knows no such image.

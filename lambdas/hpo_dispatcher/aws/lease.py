@@ -17,7 +17,7 @@ class DynamoDBLeases:
         self._table = table
 
     def acquire(self, owner: str, now: datetime, until: datetime) -> Lease | None:
-        """See ``Leases``."""
+        """Take or renew the lease."""
         try:
             row = self._table.update(
                 LEASE_KEY,
@@ -30,7 +30,7 @@ class DynamoDBLeases:
         return Lease(owner=owner, until=until, last_cycle=moment(row.get("last_cycle")))
 
     def release(self, owner: str, last_cycle: datetime | None) -> bool:
-        """See ``Leases``."""
+        """Give the lease back."""
         values = {":owner": owner}
         change = "REMOVE holder, held_until"
         if last_cycle:
@@ -44,5 +44,5 @@ class DynamoDBLeases:
         return bool(last_cycle and asked_at and asked_at > last_cycle)
 
     def ask_for_cycle(self, now: datetime) -> None:
-        """See ``Leases``."""
+        """Ask the lease's owner to run another cycle before releasing the lease."""
         self._table.update(LEASE_KEY, "SET asked_at = :now", None, {":now": timestamp(now)})

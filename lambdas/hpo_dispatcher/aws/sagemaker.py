@@ -54,7 +54,7 @@ class SageMakerTuning:
         self._redactor = redactor or Redactor()
 
     def in_progress(self) -> Sequence[TuningJob]:
-        """See ``TuningService``."""
+        """Return every tuning job of the account that uses capacity, from all pages."""
         pages = self._sagemaker.get_paginator("list_hyper_parameter_tuning_jobs")
         with unavailable("sagemaker:ListHyperParameterTuningJobs"):
             return [
@@ -65,12 +65,12 @@ class SageMakerTuning:
             ]
 
     def describe(self, name: str) -> TuningJobDetail | None:
-        """See ``TuningService``."""
+        """Return one tuning job, or None if it does not exist."""
         answer = self._describe(name)
         return self._detail(answer) if answer else None
 
     def search_ended(self, names: Sequence[str]) -> Mapping[str, TuningJobDetail]:
-        """See ``TuningService``; the index of Search follows what happens some time later."""
+        """Return those of the named tuning jobs that Search, whose index lags, shows as ended."""
         found: list[TuningJobDetail] = []
         for first in range(0, len(names), SEARCHED_AT_ONCE):
             named: FilterTypeDef = {
@@ -95,12 +95,12 @@ class SageMakerTuning:
         return replace(detail, failure_reason=reason)
 
     def instances(self, name: str) -> Mapping[str, int]:
-        """See ``TuningService``."""
+        """Return the maximum of instances a tuning job uses at once, by instance type."""
         answer = self._describe(name)
         return instances_of(dict(answer)) if answer else {}
 
     def create(self, api_request: Mapping[str, Any]) -> Creation:
-        """See ``TuningService``."""
+        """Create one tuning job."""
 
         def told(text: str) -> str:  # the answer may quote the request
             return self._redactor.text(text, api_request)
@@ -120,7 +120,7 @@ class SageMakerTuning:
         return Created()
 
     def stop(self, name: str) -> bool:
-        """See ``TuningService``."""
+        """Ask a tuning job to stop."""
         with unavailable("sagemaker:StopHyperParameterTuningJob"):
             try:
                 self._sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
@@ -176,7 +176,7 @@ def _listed(summary: HyperParameterTuningJobSummaryTypeDef) -> TuningJob:
 
 
 def detail_from(answer: _Described) -> TuningJobDetail:
-    """What Describe answers or Search finds, as the dispatcher and clients use it."""
+    """Convert an answer of Describe or Search to the form that the dispatcher uses."""
     counters = answer.get("TrainingJobStatusCounters", {})
     objective = answer["HyperParameterTuningJobConfig"].get("HyperParameterTuningJobObjective")
     best = answer.get("BestTrainingJob")

@@ -33,7 +33,7 @@ class ServiceQuotas:
         self._known: tuple[datetime, dict[str, int]] | None = None
 
     def training_instances(self) -> Mapping[str, int]:
-        """See ``Quotas``."""
+        """Return the quota of training instances by instance type."""
         if self._known is None:
             self._known = self._kept()
         if self._known is None or self._clock() - self._known[0] > FRESH:

@@ -127,7 +127,7 @@ class BudgetUse(_Part):
 
 
 class CapacityDocument(_Part):
-    """What is in use, which requests wait for what, and how long each queue is."""
+    """The capacity in use, the waiting requests with their reasons, and the queue lengths."""
 
     at: Moment  # the end of the cycle
     tuning_jobs: ResourceUse

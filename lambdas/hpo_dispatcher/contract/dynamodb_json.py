@@ -28,7 +28,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 
 
 def typed(value: Any) -> dict[str, Any]:
-    """A plain value as DynamoDB takes it; floats become exact decimals.
+    """Convert a plain value to DynamoDB's typed JSON; floats become exact decimals.
 
     Raises:
         TypeError: it has no counterpart.
@@ -71,6 +71,6 @@ _WRITE: Mapping[type, Callable[[Any], dict[str, Any]]] = {
 
 
 def read(value: Mapping[str, Any]) -> Any:
-    """A typed value as a plain one; numbers become ``Decimal``."""
+    """Convert a typed value to a plain one; numbers become ``Decimal``."""
     ((kind, content),) = value.items()
     return _READ[kind](content)

@@ -1,4 +1,4 @@
-"""Measurements into the log in CloudWatch's embedded metric format, by Powertools."""
+"""Metrics written to the log in CloudWatch's embedded metric format, by Powertools."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hpo_dispatcher.observability.metrics import Measurement
 
 
 class EmfGauge:
-    """``Gauge``; those without a dimension of their own share the line of the invocation."""
+    """A ``Gauge``; metrics without a dimension share one log line per invocation."""
 
     def __init__(self, metrics: Metrics, service: str) -> None:
         self._metrics = metrics
         self._service = service
 
     def write(self, measurements: Iterable[Measurement]) -> None:
-        """See ``Gauge``. CloudWatch bills by name and dimension, not by line."""
+        """Write measurements. CloudWatch bills by name and dimension, not by line."""
         apart: dict[tuple[str, str], EphemeralMetrics] = {}
         for each in measurements:
             if each.dimension is None:

@@ -1,4 +1,4 @@
-"""The log lines: Powertools' JSON, with nothing in them that is secret."""
+"""The format of log lines: Powertools' JSON without secrets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hpo_dispatcher.contract.redaction import Redactor
 
 
 class RedactingFormatter(LambdaPowertoolsFormatter):
-    """The last door: what reaches the log passes here, tracebacks included."""
+    """A formatter that redacts all log lines, including tracebacks."""
 
     def __init__(self, **keys: Any) -> None:
         super().__init__(use_rfc3339=True, utc=True, **keys)
         self.redactor = Redactor()
 
     def serialize(self, log: Any) -> str:
-        """See ``LambdaPowertoolsFormatter``; a line is JSON, so each text is looked at alone."""
+        """Serialize a log record, with each text redacted separately."""
         return json.dumps(self._clean(log), default=self._told, separators=(",", ":"))
 
     def _clean(self, value: Any) -> Any:
@@ -37,13 +37,13 @@ class RedactingFormatter(LambdaPowertoolsFormatter):
 
 
 def redact(logger: Logger, redactor: Redactor) -> None:
-    """From now on, hide what this redactor knows."""
+    """Use a redactor for all further log lines."""
     formatter = logger.registered_formatter
     if isinstance(formatter, RedactingFormatter):
         formatter.redactor = redactor
 
 
 def redacted(logger: Logger, text: str) -> str:
-    """A text as its log line would have it."""
+    """Return a text as a log line would show it."""
     formatter = logger.registered_formatter
     return formatter.redactor.line(text) if isinstance(formatter, RedactingFormatter) else ""

@@ -64,7 +64,7 @@ class Documents(Protocol):
 
 
 class Added(Enum):
-    """What happened to an entry that was added to the ledger."""
+    """The outcome of adding an entry to the ledger."""
 
     NEW = auto()
     REPEATED = auto()  # the same request exists

@@ -31,7 +31,7 @@ class Budget:
 
     @property
     def left(self) -> int:
-        """What may still be set aside; negative where the allowance was lowered."""
+        """The hours that may still be reserved; negative if the budget was lowered."""
         return self.allowed - self.spent - self.set_aside
 
     def with_more_set_aside(self, instance_seconds: int) -> Budget:

@@ -22,7 +22,7 @@ class Parent:
 
 @dataclass(frozen=True, kw_only=True)
 class Resumption:
-    """What a request's earlier, preempted tuning jobs leave to its next one."""
+    """The state that a request's preempted tuning jobs leave to its next one."""
 
     number: int  # of earlier tuning jobs
     training_jobs: int  # that have not ended

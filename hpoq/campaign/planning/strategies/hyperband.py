@@ -22,7 +22,7 @@ class HyperbandStrategy(Strategy):
     advantage = "the request asks for Hyperband, which spends little on poor trials"
 
     def jobs(self, campaign: Campaign) -> list[PlannedJob]:
-        """See ``Strategy``."""
+        """Return tuning jobs that together hold all trials of the campaign."""
         if campaign.search != "Hyperband":
             raise InvalidPlan('the request does not set "strategy": "Hyperband"')
         return next_wave([], _brackets(campaign, campaign.trials))
@@ -30,7 +30,7 @@ class HyperbandStrategy(Strategy):
     def more_jobs(
         self, campaign: Campaign, before: Sequence[PlannedJob], trials: int
     ) -> list[PlannedJob]:
-        """See ``Strategy``."""
+        """Return tuning jobs that add trials after the existing jobs, as further waves."""
         return next_wave(before, _brackets(campaign, trials))
 
 

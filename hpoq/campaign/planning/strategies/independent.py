@@ -22,7 +22,7 @@ class IndependentStrategy(Strategy):
     advantage = "it is the fastest, and tuning jobs have nothing to learn from each other"
 
     def jobs(self, campaign: Campaign) -> list[PlannedJob]:
-        """See ``Strategy``."""
+        """Return tuning jobs that together hold all trials of the campaign."""
         if campaign.search == "Grid":
             return _grid_parts(campaign)
         return next_wave([], shrinking_shapes(campaign, campaign.trials))
@@ -30,7 +30,7 @@ class IndependentStrategy(Strategy):
     def more_jobs(
         self, campaign: Campaign, before: Sequence[PlannedJob], trials: int
     ) -> list[PlannedJob]:
-        """See ``Strategy``."""
+        """Return tuning jobs that add trials after the existing jobs, as further waves."""
         return next_wave(before, shrinking_shapes(campaign, trials))
 
 

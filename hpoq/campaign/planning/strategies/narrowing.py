@@ -24,7 +24,7 @@ class NarrowingStrategy(Strategy):
     advantage = "ranges shrink around the best of all trials, past warm start's limits"
 
     def jobs(self, campaign: Campaign) -> list[PlannedJob]:
-        """See ``Strategy``."""
+        """Return tuning jobs that together hold all trials of the campaign."""
         require_bayesian(campaign, "narrowing")
         waves = wave_count(campaign)
         if waves < 2:
@@ -39,7 +39,7 @@ class NarrowingStrategy(Strategy):
     def more_jobs(
         self, campaign: Campaign, before: Sequence[PlannedJob], trials: int
     ) -> list[PlannedJob]:
-        """See ``Strategy``. Most slots search the narrowed ranges, the others the full ones."""
+        """Return further waves; most slots search the narrowed ranges, the others the full ones."""
         slots, parallel = campaign.slots, campaign.limits.parallel_training_jobs
         exploring = max(1, round(EXPLORATION_SHARE * slots)) if slots > 1 else 0
         narrowed = lanes(slots - exploring, parallel)

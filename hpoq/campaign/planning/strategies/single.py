@@ -22,7 +22,7 @@ class SingleStrategy(Strategy):
     advantage = "one tuning job holds all trials and learns from each of them"
 
     def jobs(self, campaign: Campaign) -> list[PlannedJob]:
-        """See ``Strategy``."""
+        """Return tuning jobs that together hold all trials of the campaign."""
         max_trials = campaign.max_trials_per_job
         if campaign.trials > max_trials:
             raise InvalidPlan(f"one tuning job holds at most {max_trials} trials")
@@ -32,7 +32,7 @@ class SingleStrategy(Strategy):
     def more_jobs(
         self, campaign: Campaign, before: Sequence[PlannedJob], trials: int
     ) -> list[PlannedJob]:
-        """See ``Strategy``. Trials beyond the limit of one tuning job become independent jobs."""
+        """Return independent jobs for the trials beyond the limit of one tuning job."""
         if trials > campaign.max_trials_per_job:
             return next_wave(before, shrinking_shapes(campaign, trials))
         return next_wave(before, [_shape(campaign, trials)])

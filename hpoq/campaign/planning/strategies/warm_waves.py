@@ -23,7 +23,7 @@ class WarmWavesStrategy(Strategy):
     advantage = "each wave learns from the best five tuning jobs before"
 
     def jobs(self, campaign: Campaign) -> list[PlannedJob]:
-        """See ``Strategy``."""
+        """Return tuning jobs that together hold all trials of the campaign."""
         require_bayesian(campaign, "warm start")
         waves = max(wave_count(campaign), _min_waves(campaign, campaign.trials))
         if waves < 2:
@@ -33,7 +33,7 @@ class WarmWavesStrategy(Strategy):
     def more_jobs(
         self, campaign: Campaign, before: Sequence[PlannedJob], trials: int
     ) -> list[PlannedJob]:
-        """See ``Strategy``."""
+        """Return tuning jobs that add trials after the existing jobs, as further waves."""
         return _waves(campaign, before, divided(trials, _min_waves(campaign, trials)))
 
 
