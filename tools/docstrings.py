@@ -16,11 +16,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("app.py", "benchmarks", "hpoq", "infra", "lambdas", "layers", "tools", "training")
-THRESHOLD = 0.80
+THRESHOLD = 0.90
 
 # Verbs that begin a function's docstring. Add a verb here when a docstring needs a new one.
 _VERBS = """
-accept accumulate acknowledge acquire activate add adjust admit advance aggregate align allocate allow
+accept accumulate acknowledge acquire activate add adjust admit advance aggregate align allocate
+allow
 analyze answer append apply archive arrange ask assert assign attach authenticate authorize
 await backfill batch begin bind block bootstrap bound build bundle calculate call cancel cap
 capture change check choose clamp clean clear close collect combine compare compile complete
