@@ -62,7 +62,7 @@ class Actor:
 
 @dataclass(frozen=True, kw_only=True)
 class Starter:
-    """Starts requests, at the rate that the API allows."""
+    """The starter of requests, at the rate that the API allows."""
 
     queues: RequestQueues
     requests: Requests

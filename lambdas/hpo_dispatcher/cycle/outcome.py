@@ -79,7 +79,7 @@ class QueueMove:
 
 @dataclass(frozen=True, kw_only=True)
 class IntakeOutcome:
-    """What intake did with the received messages. Several threads write to it."""
+    """The result of intake. Several threads write to it."""
 
     clock: Callable[[], datetime]
     counts: Counter[str] = field(default_factory=Counter)
@@ -128,7 +128,7 @@ class IntakeOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class ActOutcome:
-    """What the dispatcher did about a decision."""
+    """The result of acting on a decision."""
 
     dequeued: set[Key] = field(default_factory=set)  # InProgress in the ledger before creation
     started: list[Key] = field(default_factory=list)
@@ -146,7 +146,7 @@ class ActOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class ReconcileOutcome:
-    """What reconciling did about ended requests."""
+    """The result of reconciling."""
 
     changes: list[StateChange]
     queued: list[Entry]  # unblocked, or resumed after a preemption

@@ -22,7 +22,7 @@ from hpo_dispatcher.ports import (
 
 @dataclass(frozen=True, kw_only=True)
 class Stopper:
-    """Stops tuning jobs."""
+    """The stopper of tuning jobs."""
 
     requests: Requests
     tuning: TuningService

@@ -42,7 +42,7 @@ class _Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Accounting:
-    """Puts requests into the ledger, applies actions and rejects everything else."""
+    """The accounting that puts requests into the ledger, applies actions and rejects the rest."""
 
     queues: RequestQueues
     requests: Requests
@@ -53,7 +53,7 @@ class Accounting:
     outcome: IntakeOutcome
 
     def process(self, envelopes: Sequence[Envelope]) -> None:
-        """Account for every message, then delete all of them."""
+        """Process every message, then delete all of them."""
         self.outcome.count("received", len(envelopes))
         batch = _Batch()
         for envelope in envelopes:

@@ -46,7 +46,7 @@ class Intake:
     clock: Callable[[], datetime]
 
     def run(self, out_of_time: Callable[[], bool]) -> IntakeOutcome:
-        """Account for the messages of all teams; delete each one after its entry is written.
+        """Process the messages of all teams; delete each one after its entry is written.
 
         Each team's queue is drained separately, so a problem with one delays no other.
         """
