@@ -39,7 +39,7 @@ class WaitKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class WaitReason:
-    """Why a request does not start yet."""
+    """The reason why a request does not start yet."""
 
     kind: WaitKind  # compared by code, counted by metrics
     text: str  # shown to people

@@ -43,7 +43,7 @@ WAITING_SHOWN = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Remembered:
-    """What the last cycle left for this one; the counts and run times are updated in place."""
+    """The state that the last cycle left; counts and run times are updated in place."""
 
     memory: str | None  # the private document as it was read
     reservation_timers: Mapping[Key, ReservationTimer]
@@ -53,7 +53,7 @@ class Remembered:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What is known at the end of a cycle."""
+    """The facts known at the end of a cycle."""
 
     at: datetime
     capacity: Capacity

@@ -28,13 +28,13 @@ from hpo_dispatcher.ports import (
 
 
 class Log(Protocol):
-    """What is needed of a logger; Powertools' and the standard library's have it."""
+    """A logger, such as Powertools' or the standard library's."""
 
     def info(self, message: str, /, *, extra: dict[str, Any]) -> None:
-        """An event as it should be."""
+        """Log an expected event."""
 
     def warning(self, message: str, /, *, extra: dict[str, Any]) -> None:
-        """One that somebody may want to look into."""
+        """Log an event that may need attention."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,7 @@ class RunningJob:
 
 @dataclass(frozen=True, kw_only=True)
 class ReservationTimer:
-    """How long a request has been first in its queue; decides when it gets a reservation."""
+    """The time that a request has been first in its queue; decides about its reservation."""
 
     since: datetime
     passed_at: datetime | None = None  # when another request first started out of turn
