@@ -31,6 +31,9 @@ ELSEWHERE = {
     "hpoq local up": "tests/cloud/test_lifecycle.py starts clouds",
     'eval "$(hpoq local env)"': "the fixture sets the same variables",
     "hpoq local deploy": "the fixture of the embedded cloud deploys",
+    "hpoq local status": "tests/cloud/test_lifecycle.py runs it",
+    "hpoq local down": "tests/cloud/test_lifecycle.py runs it",
+    "python training/": "tests/training_runs and tests/unit/training run the scripts",
 }
 
 
