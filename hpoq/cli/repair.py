@@ -31,17 +31,17 @@ def repair(
     from hpoq.repair.run import repair as run
 
     with explained(f"ledger of {deployment}"):
-        report = run(deployment, apply=apply)
+        result = run(deployment, apply=apply)
     if as_json:
-        print_json([_fields(each) for each in report.repairs])
-    elif report.repairs:
-        _show(report.repairs)
-    for line in report.untouched:
+        print_json([_fields(each) for each in result.repairs])
+    elif result.repairs:
+        _show(result.repairs)
+    for line in result.skipped:
         say(f"skipped: {line}")
-    if report.written:
-        say(f"{len(report.repairs)} repairs written; the next dispatch cycle continues from there")
-    elif report.repairs:
-        say(f"{len(report.repairs)} repairs needed; nothing was written. Use --apply to write them")
+    if result.written:
+        say(f"{len(result.repairs)} repairs written; the next dispatch cycle continues from there")
+    elif result.repairs:
+        say(f"{len(result.repairs)} repairs needed; nothing was written. Use --apply to write them")
     else:
         say("the ledger and SageMaker agree; nothing to repair")
 

@@ -1,4 +1,4 @@
-"""What SageMaker and the dead-letter queues know about a deployment's requests."""
+"""Read what SageMaker and the dead-letter queues know about a deployment's requests."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ PAGE = 100
 THREADS = 4
 _OURS = re.compile(NAME_ENDING)
 _STATUSES = frozenset(str(status) for status in Status)  # not Deleting, nor DeleteFailed
-# A repeated id's entry is another's; an undelivered message was never looked at.
+# A repeated id belongs to another entry; an undelivered message was never read.
 _WITHOUT_ENTRY = ("DuplicateRequest", "Unreadable", "Undelivered")
 
 
 def tagged_jobs(
     sagemaker: SageMakerClient, deployment: str, entries: Mapping[Key, Entry]
 ) -> dict[Key, TaggedJob]:
-    """The deployment's tuning jobs, but for those that ended as the ledger says.
+    """Return the deployment's tuning jobs, except those that ended as the ledger says.
 
-    Looked at closely, two calls each: every tuning job whose name could be ours, and that of
-    every active entry, listed or not, because a list may lag behind.
+    Two calls each are made for every tuning job whose name could be ours, and for that of every
+    active entry, even if it is not listed, because a list may lag behind.
     """
     known = {entry.job_name: entry.status for entry in entries.values()}
-    # Stopped to make room, and its request went on: told by the entry.
+    # Preempted tuning jobs whose requests resumed: the entry says so.
     past = {job.tuning_job_name for entry in entries.values() for job in entry.earlier}
     listed = dict(_listed(sagemaker))
     settled = {
@@ -65,7 +65,7 @@ def tagged_jobs(
 
 
 def _newest(jobs: Iterable[TaggedJob]) -> dict[Key, TaggedJob]:
-    """Of each request its last tuning job, those before that it went on from with it."""
+    """Return the last tuning job of each request, with its earlier ones."""
     of: dict[Key, list[TaggedJob]] = {}
     for job in sorted(jobs, key=lambda job: job.number):
         of.setdefault((job.team, job.request_id), []).append(job)
@@ -76,7 +76,7 @@ def _newest(jobs: Iterable[TaggedJob]) -> dict[Key, TaggedJob]:
 
 
 def letters(dead_letters: Iterable[DeadLetter]) -> dict[Key, Letter]:
-    """The requests that dead letters are about, with the reason the ledger would give."""
+    """Return the rejected requests, with the reason that the ledger would give."""
     found = {}
     for each in dead_letters:
         if each.error not in _WITHOUT_ENTRY:
@@ -97,7 +97,7 @@ def _listed(sagemaker: SageMakerClient) -> Iterator[tuple[str, Status]]:
 
 
 def _tagged(sagemaker: SageMakerClient, deployment: str, name: str) -> TaggedJob | None:
-    """None: there is none, it is being deleted, or its tags are not ours."""
+    """Describe a tuning job; None if it does not exist, is being deleted or is not ours."""
     try:
         there = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
     except ClientError as error:

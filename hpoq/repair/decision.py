@@ -1,9 +1,9 @@
-"""What has to change in a restored ledger. Pure: facts in, repairs out.
+"""Decide what has to change in a restored ledger; no calls, facts in, repairs out.
 
-SageMaker is right about which tuning jobs exist and how they stand; the ledger is right about
-everything else. So an entry takes its state from its tuning job, an entry without one waits
-again, and a tuning job without an entry gets one. Rows that count capacity and dependencies
-follow from the entries. docs/decisions/0016.
+SageMaker knows which tuning jobs exist and their states; the ledger knows everything else. So an
+entry takes its state from its tuning job, an entry without a tuning job is queued again, and a
+tuning job without an entry gets one. The rows that count capacity and dependencies follow from
+the entries. See docs/decisions/0016.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hpo_dispatcher.tuning_job.resumption import earlier_job, with_earlier
 
 @dataclass(frozen=True, kw_only=True)
 class TaggedJob:
-    """A tuning job that bears this deployment's tags, as SageMaker describes it."""
+    """A tuning job with this deployment's tags, as SageMaker describes it."""
 
     name: str
     team: str
@@ -37,12 +37,12 @@ class TaggedJob:
     max_training_jobs: int
     max_parallel: int
     most_instance_seconds: int = 0
-    number: int = 0  # tuning jobs that its request had before
-    before: Sequence[EarlierJob] = ()  # those of them that were looked at, oldest first
+    number: int = 0  # earlier tuning jobs of its request
+    before: Sequence[EarlierJob] = ()  # those of them that were described, oldest first
 
 
 def stopped(job: TaggedJob, following: TaggedJob) -> EarlierJob:
-    """A tuning job whose request went on with another, which runs what had not ended of it."""
+    """Return the record of a tuning job whose request resumed with the following one."""
     ended = max(0, job.max_training_jobs - following.max_training_jobs)
     others = sum(n for kind, n in job.counters.items() if kind not in ("Stopped", "InProgress"))
     early = max(0, ended - others)
@@ -60,7 +60,7 @@ def stopped(job: TaggedJob, following: TaggedJob) -> EarlierJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """A dead letter that says why its request was rejected."""
+    """A dead letter, and why its request was rejected."""
 
     team: str
     request_id: str
@@ -69,43 +69,43 @@ class Letter:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The ledger as it was restored, and what the rest of the account says."""
+    """The restored ledger, and what the rest of the account says."""
 
     now: datetime
     entries: Mapping[Key, Entry]
-    active: AbstractSet[str]  # tuning job names of the rows that hold capacity
-    blocked: AbstractSet[Key]  # of the rows that wait for others
-    untouchable: AbstractSet[Key]  # entries that this version cannot read
-    jobs: Mapping[Key, TaggedJob]  # of every active entry at least, if it exists
+    running: AbstractSet[str]  # tuning job names of the rows that count capacity
+    blocked: AbstractSet[Key]  # entries with a row that says what they wait for
+    unreadable: AbstractSet[Key]  # entries that this version cannot read
+    jobs: Mapping[Key, TaggedJob]  # at least of every active entry, if it exists
     letters: Mapping[Key, Letter]
 
 
 class Kind(StrEnum):
-    """What a repair is, in a word."""
+    """The kind of a repair."""
 
     RESTORE = "restore"  # there was no entry
-    CORRECT = "correct"  # its state was of old
-    REQUEUE = "requeue"  # promised, but no tuning job came of it
-    ROWS = "rows"  # the entry is right, what counts it is missing
-    REMOVE = "remove"  # a row that belongs to no entry
+    CORRECT = "correct"  # its state was out of date
+    REQUEUE = "requeue"  # started, but its tuning job was not created
+    ROWS = "rows"  # the entry is right, a row that follows from it is missing
+    REMOVE = "remove"  # no entry accounts for the row
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
-    """An entry as it has to be; its rows follow from it."""
+    """One change of the ledger: an entry as it has to be, from which its rows follow."""
 
     kind: Kind
     key: Key
-    was: Status | None  # None: no entry
-    entry: Entry | None  # None: only the row of capacity goes
+    was: Status | None  # None: there is no entry
+    entry: Entry | None  # None: the row with this key is deleted
     why: str
 
 
 def decide(facts: Facts) -> list[Repair]:
-    """Every repair that a restored ledger needs, by team and request id; none if it is right."""
+    """Return every repair that a restored ledger needs, ordered by team and request id."""
     repairs = [
         repair
-        for key in sorted({*facts.entries, *facts.jobs, *facts.letters} - facts.untouchable)
+        for key in sorted({*facts.entries, *facts.jobs, *facts.letters} - facts.unreadable)
         if (repair := _repair(key, facts))
     ]
     return repairs + list(_orphans(facts, repairs))
@@ -124,24 +124,24 @@ def _repair(key: Key, facts: Facts) -> Repair | None:
     if entry is None:
         return _rejected(facts.letters[key], facts.now)
     if job and job.number < len(entry.earlier):
-        job = None  # it made room, and its request goes on
-    if job and not (_agree(entry.status, job.status) or _goes_on(entry, job)):
+        job = None  # it was preempted, and its request resumes
+    if job and not (_agree(entry.status, job.status) or _resumes(entry, job)):
         why = f"{job.name} is {job.status}"
         return _change(Kind.CORRECT, entry, _with_job(entry, job), why)
     if job and job.number > len(entry.earlier):
-        return _change(Kind.CORRECT, entry, _with_job(entry, job), f"it went on as {job.name}")
+        return _change(Kind.CORRECT, entry, _with_job(entry, job), f"it resumed as {job.name}")
     if job is None and entry.status.active:
         return _not_created(entry, facts.now)
     return _missing_rows(entry, facts)
 
 
 def _agree(ours: Status, sagemakers: Status) -> bool:
-    """A cancel not yet carried out, and a stop by other hands, are both the next cycle's."""
+    """Return whether the states agree; the next cycle handles stops that are under way."""
     return ours is sagemakers or (ours.active and sagemakers.active)
 
 
-def _goes_on(entry: Entry, job: TaggedJob) -> bool:
-    """Its tuning job made room and has ended: what that means is the next cycle's, too."""
+def _resumes(entry: Entry, job: TaggedJob) -> bool:
+    """Return whether the tuning job was preempted; the next cycle handles its end."""
     return entry.preempted_for is not None and job.number == len(entry.earlier)
 
 
@@ -150,12 +150,12 @@ def _change(kind: Kind, entry: Entry, becomes: Entry, why: str) -> Repair:
 
 
 def _from_job(job: TaggedJob) -> Entry:
-    """All that is known of a request whose entry is lost; what it said stays unknown."""
+    """Return an entry for a request whose entry is lost; its message remains unknown."""
     bare = Entry(
         team=job.team,
         request_id=job.request_id,
         status=job.status,
-        accepted_at=job.created_at,  # at the latest
+        accepted_at=job.created_at,  # or earlier
         instances=job.instances,
         max_training_jobs=job.max_training_jobs + sum(each.ended for each in job.before),
         max_parallel=job.max_parallel,
@@ -202,8 +202,8 @@ def _rejected(letter: Letter, now: datetime) -> Repair:
 
 
 def _not_created(entry: Entry, now: datetime) -> Repair:
-    """Its tuning job would be there if it had ever been created: it starts in its turn."""
-    why = "SageMaker has no tuning job of it"
+    """Return the repair of an active entry whose tuning job was never created."""
+    why = "SageMaker has no tuning job for it"
     if entry.status is Status.STOPPING:
         reason = "cancelled before its tuning job was created"
         gone = replace(entry, status=Status.CANCELLED, ended_at=now, reason=reason)
@@ -220,11 +220,11 @@ def _not_created(entry: Entry, now: datetime) -> Repair:
 
 
 def _missing_rows(entry: Entry, facts: Facts) -> Repair | None:
-    uncounted = entry.status.active and entry.job_name not in facts.active
+    uncounted = entry.status.active and entry.job_name not in facts.running
     forgotten = _waits(entry) and entry.key not in facts.blocked
     if uncounted or forgotten:
-        what = "the capacity it holds" if uncounted else "what it waits for"
-        return _change(Kind.ROWS, entry, entry, f"{what} was not counted")
+        why = "its capacity is not counted" if uncounted else "what it waits for is not recorded"
+        return _change(Kind.ROWS, entry, entry, why)
     return None
 
 
@@ -233,20 +233,20 @@ def _waits(entry: Entry) -> bool:
 
 
 def _orphans(facts: Facts, repairs: list[Repair]) -> Iterator[Repair]:
-    """Rows that no entry, as it will be, accounts for."""
+    """Yield the removal of rows that no entry accounts for after the repairs."""
     become = dict(facts.entries) | {each.key: each.entry for each in repairs if each.entry}
     counted = {entry.job_name for entry in become.values() if entry.status.active}
     kept = {
         tuning_job_name(*key, before)
-        for key in facts.untouchable
+        for key in facts.unreadable
         for before in range(MAX_PARENTS + 1)
     }
     handled = {each.entry.job_name for each in repairs if each.entry}
-    for name in sorted(facts.active - counted - kept - handled):
-        why = "a row of capacity without an active request"
+    for name in sorted(facts.running - counted - kept - handled):
+        why = "no active request accounts for this capacity"
         yield Repair(kind=Kind.REMOVE, key=("#active", name), was=None, entry=None, why=why)
     waiting = {key for key, entry in become.items() if _waits(entry)}
-    for key in sorted(facts.blocked - waiting - facts.untouchable - {e.key for e in repairs}):
-        why = "a row of dependencies without a waiting request"
+    for key in sorted(facts.blocked - waiting - facts.unreadable - {e.key for e in repairs}):
+        why = "no request waits with these dependencies"
         where = ("#blocked", "/".join(key))
         yield Repair(kind=Kind.REMOVE, key=where, was=None, entry=None, why=why)

@@ -1,4 +1,4 @@
-"""Repair a ledger: read everything, decide, and write if asked to."""
+"""Repair a ledger: read it as a whole, decide, and write the repairs if asked to."""
 
 from __future__ import annotations
 
@@ -13,40 +13,46 @@ import boto3
 from hpo_dispatcher.aws.clients import CONFIG
 from hpo_dispatcher.aws.dynamodb_table import Table
 from hpo_dispatcher.aws.lease import DynamoDBLeases
+from hpo_dispatcher.aws.ledger import DynamoDBRequests
 from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.errors import HpoqError
+from hpo_dispatcher.ports import LeaseLost
 from hpoq.client import Client, DeadLetter
 from hpoq.repair.account import letters, tagged_jobs
-from hpoq.repair.decision import Facts, Repair, decide
-from hpoq.repair.table import Rows, read_rows, write
+from hpoq.repair.decision import Facts, Kind, Repair, decide
+from hpoq.repair.table import Rows, read_rows
 
-# As long as a dispatcher may hold it; a large ledger's repair renews it as it goes.
+# As long as a dispatcher may hold the lease. The repair of a large ledger renews it.
 LEASE = timedelta(minutes=15)
 RENEW_EVERY = 200  # repairs
 LETTERS_HIDDEN_SECONDS = 30
 
 
 class DispatcherAtWork(HpoqError):
-    """Somebody else may be starting tuning jobs."""
+    """A dispatcher holds the lease and may be starting tuning jobs."""
+
+
+class NotRepaired(HpoqError):
+    """The ledger changed while it was being repaired."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """What was wrong, and what could not be judged."""
+class RepairResult:
+    """The repairs of a ledger, and the rows that were skipped."""
 
     repairs: Sequence[Repair]
-    untouched: Sequence[str]  # a line for each row that this version cannot read
+    skipped: Sequence[str]  # a line for each row that this version cannot read
     written: bool
 
 
-def repair(deployment: str, *, apply: bool, session: boto3.Session | None = None) -> Report:
-    """Compare the ledger with SageMaker and the dead-letter queues, and set it right.
+def repair(deployment: str, *, apply: bool, session: boto3.Session | None = None) -> RepairResult:
+    """Compare the ledger with SageMaker and the dead-letter queues, and repair it.
 
     Args:
-        deployment: its name.
-        apply: False: write nothing, only report.
-        session: another than boto3's default; needs to read the whole table, and for
-            ``apply`` to write it.
+        deployment: name of the deployment.
+        apply: whether to write the repairs.
+        session: credentials other than the default; they must allow reading the whole table,
+            and writing it for ``apply``.
 
     Raises:
         DispatcherAtWork: ``apply`` while a dispatcher holds the lease; nothing was written.
@@ -54,38 +60,59 @@ def repair(deployment: str, *, apply: bool, session: boto3.Session | None = None
     """
     session = session or boto3.Session()
     if not apply:
-        rows, repairs = _judged(deployment, session)
-        return Report(repairs=repairs, untouched=sorted(rows.untouchable.values()), written=False)
-    dynamodb, table = session.client("dynamodb", config=CONFIG), names.ledger_table(deployment)
-    leases = DynamoDBLeases(Table(dynamodb, table))
+        rows, repairs = _decided(deployment, session)
+        return RepairResult(repairs=repairs, skipped=_skipped(rows), written=False)
+    table = Table(session.client("dynamodb", config=CONFIG), names.ledger_table(deployment))
+    leases, requests = DynamoDBLeases(table), DynamoDBRequests(table)
     with _lease(leases) as owner:
-        rows, repairs = _judged(deployment, session)
+        rows, repairs = _decided(deployment, session)
         for number, each in enumerate(repairs, 1):
-            write(dynamodb, table, each, owner, datetime.now(UTC))
+            _write(requests, each, owner)
             if number % RENEW_EVERY == 0:
                 _acquire(leases, owner)
-    return Report(repairs=repairs, untouched=sorted(rows.untouchable.values()), written=True)
+    return RepairResult(repairs=repairs, skipped=_skipped(rows), written=True)
 
 
-def _judged(deployment: str, session: boto3.Session) -> tuple[Rows, list[Repair]]:
+def _write(requests: DynamoDBRequests, repair: Repair, owner: str) -> None:
+    """Write one repair: the entry and its rows in one transaction, under the lease."""
+    try:
+        if repair.entry is None:
+            requests.delete_row({"team": repair.key[0], "id": repair.key[1]}, owner)
+            return
+        changed = repair.kind is not Kind.ROWS
+        written = requests.restore(repair.entry, repair.was, owner, changed=changed)
+    except LeaseLost:
+        written = False
+    if not written:
+        raise NotRepaired(
+            f"{'/'.join(repair.key)} changed meanwhile; a dispatcher may be running. "
+            "Run `hpoq repair` again; the repairs written so far are kept"
+        )
+
+
+def _skipped(rows: Rows) -> list[str]:
+    return sorted(rows.unreadable.values())
+
+
+def _decided(deployment: str, session: boto3.Session) -> tuple[Rows, list[Repair]]:
     rows = read_rows(session.client("dynamodb", config=CONFIG), names.ledger_table(deployment))
     jobs = tagged_jobs(session.client("sagemaker", config=CONFIG), deployment, rows.entries)
     client = Client(deployment, session)
-    dead = [letter for team in client.teams() for letter in _looked_at(client, team, session)]
+    dead = [letter for team in client.teams() for letter in _dead_letters(client, team, session)]
     facts = Facts(
         now=datetime.now(UTC),
         entries=rows.entries,
-        active=rows.active,
+        running=rows.running,
         blocked=rows.blocked,
-        untouchable=rows.untouchable.keys(),
+        unreadable=rows.unreadable.keys(),
         jobs=jobs,
         letters=letters(dead),
     )
     return rows, decide(facts)
 
 
-def _looked_at(client: Client, team: str, session: boto3.Session) -> list[DeadLetter]:
-    """A team's dead letters, in sight again as soon as they are read."""
+def _dead_letters(client: Client, team: str, session: boto3.Session) -> list[DeadLetter]:
+    """Read a team's dead letters, and make them visible again at once."""
     letters = client.dead_letters(team, hold_seconds=LETTERS_HIDDEN_SECONDS)
     sqs = session.client("sqs", config=CONFIG)
     if letters:
@@ -101,7 +128,7 @@ def _looked_at(client: Client, team: str, session: boto3.Session) -> list[DeadLe
 
 @contextmanager
 def _lease(leases: DynamoDBLeases) -> Iterator[str]:
-    """No dispatcher starts anything while a repair is being written."""
+    """Hold the lease, so that no dispatcher starts anything while repairs are written."""
     owner = f"repair-{uuid.uuid4().hex}"
     _acquire(leases, owner)
     try:
@@ -114,6 +141,6 @@ def _acquire(leases: DynamoDBLeases, owner: str) -> None:
     now = datetime.now(UTC)
     if leases.acquire(owner, now, now + LEASE) is None:
         raise DispatcherAtWork(
-            "a dispatcher is at work, or was killed and its lease has not run out. Nothing was "
-            "written. Switch the heartbeat off, wait until it ends, 16 minutes at most, and repeat"
+            "a dispatcher is running, or was killed and its lease has not expired. Nothing was "
+            "written. Disable the heartbeat, wait up to 16 minutes, and run the command again"
         )

@@ -80,7 +80,7 @@ class Shares:
 
     def _wanted(self, team: str) -> Counter[str]:
         wanted: Counter[str] = Counter()
-        for entry in self._requests.first_in_line(team, MAX_COUNTED):
+        for entry in self._requests.first_queued(team, MAX_COUNTED):
             wanted.update({SLOTS: 1, **entry.instances})
         return wanted
 

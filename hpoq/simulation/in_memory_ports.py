@@ -1,4 +1,4 @@
-"""The dispatcher's ports in memory: for simulation, and for tests of the cycle."""
+"""The dispatcher's ports in memory, for the simulation and for tests of the cycle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from datetime import datetime
 
 from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Key, RunningEntry, Status
 from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.request import digest
 from hpo_dispatcher.ports import (
+    MESSAGES_AT_ONCE,
     Added,
     Backlog,
     Ending,
@@ -22,13 +24,14 @@ from hpo_dispatcher.ports import (
     Rejection,
     StateChange,
 )
+from hpo_dispatcher.ports import transitions as rules
+from hpo_dispatcher.ports.transitions import RowChange, Transition, outcome_of_repeat, spent_in_all
 
 Clock = Callable[[], datetime]
-BATCH = 10
 
 
 class MemoryQueues:
-    """``RequestQueues``; a message is invisible from its receipt until ``reappear``."""
+    """``RequestQueues`` in memory; a received message is invisible until ``reappear``."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -40,7 +43,7 @@ class MemoryQueues:
         self.calls: Counter[str] = Counter()
 
     def send(self, team: str, body: str) -> str:
-        """What a team does; the message id."""
+        """Send a message as a team does, and return its id."""
         with self._lock:
             self._sent += 1
             id_ = f"message-{self._sent:07}"
@@ -51,14 +54,14 @@ class MemoryQueues:
         return id_
 
     def reappear(self) -> None:
-        """The visibility timeout of everything received and not deleted."""
+        """Make all messages visible again that were received and not deleted."""
         with self._lock:
             for envelope in self._received.values():
                 self._visible.setdefault(envelope.team, deque()).append(envelope)
             self._received.clear()
 
     def waiting(self) -> int:
-        """Messages not deleted."""
+        """Return the number of messages that are not deleted."""
         with self._lock:
             return len(self._received) + sum(map(len, self._visible.values()))
 
@@ -67,14 +70,14 @@ class MemoryQueues:
         with self._lock:
             self.calls["sqs:ReceiveMessage"] += 1
             queue = self._visible.get(team, deque())
-            taken = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
+            taken = [queue.popleft() for _ in range(min(MESSAGES_AT_ONCE, len(queue)))]
             self._received.update({each.receipt: each for each in taken})
             return taken
 
     def delete(self, envelopes: Sequence[Envelope]) -> None:
         """See ``RequestQueues``."""
         with self._lock:
-            self.calls["sqs:DeleteMessageBatch"] += -(-len(envelopes) // BATCH)
+            self.calls["sqs:DeleteMessageBatch"] += -(-len(envelopes) // MESSAGES_AT_ONCE)
             for envelope in envelopes:
                 self._received.pop(envelope.receipt, None)
 
@@ -144,283 +147,204 @@ class MemoryDocuments:
         self._documents[name] = content
 
 
+class MemoryRows:
+    """The ledger's rows in memory, changed by the same transitions as DynamoDB's.
+
+    Queues are kept sorted, so that reading a head costs the same for every backlog.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[Key, Entry] = {}
+        self.queues: dict[str, list[tuple[str, str]]] = {}  # team -> sorted (sort key, id)
+        self.running: dict[str, RunningEntry] = {}  # by tuning job
+        self.blocked: dict[Key, BlockedEntry] = {}
+        self.spent: dict[str, Counter[str]] = {}  # month -> team -> instance-seconds
+
+    def add(self, entry: Entry) -> Added:
+        """Add an entry where there is none, or only a rejected one."""
+        there = self.entries.get(entry.key)
+        if there and there.status is not Status.REJECTED:
+            return outcome_of_repeat(
+                entry,
+                status=there.status,
+                digest=digest(there.request_json) if there.request_json else None,
+                tuning_job_name=there.tuning_job_name,
+            )
+        self.entries[entry.key] = entry
+        if entry.blocked:
+            self.blocked[entry.key] = BlockedEntry.of(entry)
+        if entry.in_queue:
+            self._join(entry.key, entry.queue_sort_key)
+        return Added.NEW
+
+    def apply(self, transition: Transition) -> bool:
+        """Carry a transition out; return False if it is not allowed."""
+        before = self.entries.get(transition.key)
+        name = transition.tuning_job_name
+        update = transition.running is RowChange.UPDATE
+        if before is None or not transition.allows(before):
+            return False
+        if update and name not in self.running:
+            return False
+        after = replace(before, **transition.changes)
+        self.entries[transition.key] = after
+        if transition.leaves_queue or transition.queue_sort_key:
+            self._leave(before)
+        if transition.queue_sort_key:
+            self._join(transition.key, transition.queue_sort_key)
+        match transition.running:
+            case RunningEntry():
+                self.running[name] = transition.running
+            case RowChange.UPDATE:
+                self.running[name] = replace(self.running[name], **transition.changes)
+            case RowChange.DELETE:
+                self.running.pop(name, None)
+        if transition.blocked is RowChange.DELETE:
+            self.blocked.pop(transition.key, None)
+        for (month, team), seconds in spent_in_all([transition]).items():
+            self.spent.setdefault(month, Counter())[team] += seconds
+        return True
+
+    def _join(self, key: Key, sort_key: str) -> None:
+        insort(self.queues.setdefault(key[0], []), (sort_key, key[1]))
+
+    def _leave(self, entry: Entry) -> None:
+        place = entry.queue_sort_key, entry.request_id
+        queue = self.queues.get(entry.team, [])
+        index = bisect_left(queue, place)
+        if index < len(queue) and queue[index] == place:
+            del queue[index]
+
+
 class MemoryRequests:
-    """``Requests`` in memory; queues are kept sorted, so a head costs the same in any backlog."""
+    """``Requests`` in memory."""
 
     def __init__(self, leases: MemoryLeases) -> None:
         self._leases = leases
         self._lock = threading.RLock()
-        self.entries: dict[Key, Entry] = {}
-        self._lines: dict[str, list[tuple[str, str]]] = {}  # team -> sorted (position, id)
-        self._active: dict[str, RunningEntry] = {}
-        self._blocked: dict[Key, BlockedEntry] = {}
-        self._spent: dict[str, Counter[str]] = {}  # month -> team -> instance-seconds
+        self._rows = MemoryRows()
         self.calls: Counter[str] = Counter()
 
-    def add(self, entries: Sequence[Entry]) -> Sequence[Added]:
-        """See ``Requests``."""
-        with self._called("TransactWriteItems"):
-            return [self._add(entry) for entry in entries]
-
-    def _add(self, entry: Entry) -> Added:
-        there = self.entries.get(entry.key)
-        if there is None or there.status is Status.REJECTED:
-            self.entries[entry.key] = entry
-            if entry.blocked and entry.request:
-                self._blocked[entry.key] = BlockedEntry(
-                    team=entry.team,
-                    request_id=entry.request_id,
-                    after=entry.request.after,
-                    warm_start_from=entry.request.warm_start_from,
-                )
-            elif entry.status is Status.QUEUED:
-                self._join(entry)
-            return Added.NEW
-        if entry.request_json and there.request_json == entry.request_json:
-            return Added.REPEATED
-        if not there.request_json and there.tuning_job_name:
-            return Added.REPEATED
-        overtaken = there.status is Status.CANCELLED and not there.request_json
-        return Added.CANCELLED if overtaken else Added.TAKEN
-
-    def _join(self, entry: Entry) -> None:
-        insort(self._lines.setdefault(entry.team, []), (entry.queue_sort_key, entry.request_id))
-
-    def _leave(self, entry: Entry) -> None:
-        place = entry.queue_sort_key, entry.request_id
-        line = self._lines.get(entry.team, [])
-        index = bisect_left(line, place)
-        if index < len(line) and line[index] == place:
-            del line[index]
+    @property
+    def entries(self) -> Mapping[Key, Entry]:
+        """All entries, read without an API call."""
+        return self._rows.entries
 
     def unended(self) -> int:
-        """Requests that are in line, blocked, or active."""
-        return self.queued() + len(self._blocked) + len(self._active)
+        """Return the number of requests that are queued, blocked or running."""
+        return self.queued() + len(self._rows.blocked) + len(self._rows.running)
 
     def queued(self) -> int:
-        """Requests in line, of all teams."""
-        return sum(map(len, self._lines.values()))
+        """Return the number of requests in the queues of all teams."""
+        return sum(map(len, self._rows.queues.values()))
 
-    def in_line(self, team: str) -> int:
-        """Requests in a team's line."""
-        return len(self._lines.get(team, ()))
+    def queue(self, team: str) -> Sequence[Entry]:
+        """Return a team's queue, read without an API call."""
+        return self.first_queued(team, len(self._rows.queues.get(team, ())))
 
-    def first_in_line(self, team: str, count: int) -> list[Entry]:
-        """As ``heads``, and no call of the API."""
-        return [self.entries[team, each] for _, each in self._lines.get(team, [])[:count]]
+    def queue_length(self, team: str) -> int:
+        """Return the number of requests in a team's queue."""
+        return len(self._rows.queues.get(team, ()))
+
+    def first_queued(self, team: str, count: int) -> list[Entry]:
+        """Return the first requests of a team's queue, read without an API call."""
+        queue = self._rows.queues.get(team, [])[:count]
+        return [self._rows.entries[team, request_id] for _, request_id in queue]
+
+    def add(self, entries: Sequence[Entry]) -> Sequence[Added]:
+        """See ``Entries``."""
+        with self._called("TransactWriteItems"):
+            return [self._rows.add(entry) for entry in entries]
 
     def get(self, team: str, request_id: str) -> Entry | None:
-        """See ``Requests``."""
+        """See ``Entries``."""
         with self._called("GetItem"):
-            return self.entries.get((team, request_id))
+            return self._rows.entries.get((team, request_id))
 
     def get_all(self, keys: Sequence[Key]) -> Mapping[Key, Entry]:
-        """See ``Requests``."""
+        """See ``Entries``."""
         with self._called("BatchGetItem"):
-            return {key: self.entries[key] for key in keys if key in self.entries}
-
-    def heads(self, team: str, count: int) -> Sequence[Entry]:
-        """See ``Requests``."""
-        with self._called("Query"):
-            line = self._lines.get(team, [])[:count]
-            return [self.entries[team, request_id] for _, request_id in line]
-
-    def backlog(self, team: str) -> Backlog:
-        """See ``Requests``."""
-        with self._called("Query"):
-            line = self._lines.get(team, [])
-            accepted = [self.entries[team, request_id].accepted_at for _, request_id in line]
-            return Backlog(count=len(accepted), oldest=min(accepted, default=None))
-
-    def running(self) -> Sequence[RunningEntry]:
-        """See ``Requests``."""
-        with self._called("Query"):
-            return list(self._active.values())
-
-    def blocked(self) -> Sequence[BlockedEntry]:
-        """See ``Requests``."""
-        with self._called("Query"):
-            return list(self._blocked.values())
-
-    def start(self, entries: Sequence[Entry], owner: str, at: datetime) -> Sequence[Key]:
-        """See ``Requests``."""
-        with self._called("TransactWriteItems"):
-            if self._leases.owner != owner:
-                raise LeaseLost("another dispatcher has taken over")
-            return [entry.key for entry in entries if self._start(entry.key, at)]
-
-    def _start(self, key: Key, at: datetime) -> bool:
-        entry = self.entries[key]
-        if entry.status is not Status.QUEUED or entry.on_hold or entry.blocked:
-            return False
-        self._leave(entry)
-        name = entry.job_name
-        self.entries[key] = replace(
-            entry, status=Status.IN_PROGRESS, started_at=at, tuning_job_name=name, reason=""
-        )
-        self._active[name] = RunningEntry(
-            tuning_job_name=name,
-            team=key[0],
-            request_id=key[1],
-            status=Status.IN_PROGRESS,
-            instances=entry.instances,
-            started_at=at,
-            template=entry.template,
-            rounds=entry.rounds,
-            most_instance_seconds=entry.most_instance_seconds,
-            priority=entry.priority,
-            resume_blocker=entry.resume_blocker,
-            resumed=bool(entry.earlier),
-        )
-        return True
-
-    def requeue(self, entry: Entry, reason: str) -> bool:
-        """See ``Requests``."""
-        name = entry.job_name
-        with self._called("TransactWriteItems"):
-            there = self.entries.get(entry.key)
-            if there is None or there.status is not Status.IN_PROGRESS:
-                return False
-            if there.tuning_job_name != name:
-                return False
-            entry = there
-            queued = replace(
-                entry, status=Status.QUEUED, reason=reason, started_at=None, tuning_job_name=""
-            )
-            self.entries[entry.key] = queued
-            self._active.pop(entry.tuning_job_name, None)
-            self._join(queued)
-            return True
-
-    def stop(self, entry: Entry) -> bool:
-        """See ``Requests``."""
-        with self._called("TransactWriteItems"):
-            return self._stop(entry.key, entry.job_name, None, 0)
-
-    def preempt(self, jobs: Sequence[Preemption], owner: str) -> Sequence[Key]:
-        """See ``Requests``."""
-        with self._called("TransactWriteItems"):
-            if self._leases.owner != owner:
-                raise LeaseLost("another dispatcher has taken over")
-            return [
-                job.key
-                for job in jobs
-                if self._stop(job.key, job.tuning_job_name, job.preempted_for, job.already_stopped)
-            ]
-
-    def _stop(self, key: Key, name: str, room_for: Key | None, stopped: int) -> bool:
-        entry = self.entries.get(key)
-        if entry is None or entry.tuning_job_name != name or name not in self._active:
-            return False
-        if entry.status is not Status.IN_PROGRESS and not entry.preempted_for:
-            return False
-        self.entries[key] = replace(
-            entry, status=Status.STOPPING, preempted_for=room_for, already_stopped=stopped
-        )
-        self._active[name] = replace(
-            self._active[name],
-            status=Status.STOPPING,
-            preempted_for=room_for,
-            already_stopped=stopped,
-        )
-        return True
-
-    def finish(self, endings: Sequence[Ending]) -> Sequence[Key]:
-        """See ``Requests``."""
-        with self._called("TransactWriteItems"):
-            return [ending.key for ending in endings if self._finish(ending)]
-
-    def _finish(self, ending: Ending) -> bool:
-        entry = self.entries.get(ending.key)
-        if entry is None or entry.status not in ending.was:
-            return False
-        if ending.tuning_job_name:
-            same = entry.tuning_job_name == ending.tuning_job_name
-            if not same or bool(entry.preempted_for) is not ending.preempted:
-                return False
-        if entry.status is Status.QUEUED:
-            self._leave(entry)
-        self._blocked.pop(entry.key, None)
-        self._active.pop(ending.tuning_job_name, None)
-        if ending.spent:
-            spent = self._spent.setdefault(ending.spent.month, Counter())
-            spent[ending.spent.team] += ending.spent.instance_seconds
-        if ending.resumes_as:
-            self.entries[entry.key] = ending.resumes_as
-            self._join(ending.resumes_as)
-            return True
-        self.entries[entry.key] = replace(
-            entry,
-            status=ending.status,
-            ended_at=ending.ended_at,
-            reason=ending.reason,
-            counters=ending.counters,
-            best=ending.best,
-            blocked=False,
-            on_hold=False,
-            preempted_for=None,
-            already_stopped=0,
-        )
-        return True
-
-    def unblock(self, team: str, request_id: str) -> bool:
-        """See ``Requests``."""
-        with self._called("TransactWriteItems"):
-            freed = self._back(team, request_id, "blocked")
-            if freed:
-                self._blocked.pop((team, request_id), None)
-            return bool(freed)
-
-    def release(self, team: str, request_id: str) -> Entry | None:
-        """See ``Requests``."""
-        with self._called("TransactWriteItems"):
-            return self._back(team, request_id, "on_hold")
-
-    def _back(self, team: str, request_id: str, mark: str) -> Entry | None:
-        entry = self.entries.get((team, request_id))
-        if entry is None or entry.status is not Status.QUEUED:
-            return None
-        if not (entry.blocked if mark == "blocked" else entry.on_hold):
-            return None
-        blocked = entry.blocked and mark != "blocked"
-        on_hold = entry.on_hold and mark != "on_hold"
-        self.entries[entry.key] = replace(entry, reason="", blocked=blocked, on_hold=on_hold)
-        if not (blocked or on_hold):
-            self._join(entry)
-        return entry
-
-    def hold(self, team: str, request_id: str) -> Entry | None:
-        """See ``Requests``."""
-        with self._called("TransactWriteItems"):
-            entry = self.entries.get((team, request_id))
-            if entry is None or entry.status is not Status.QUEUED:
-                return None
-            self._leave(entry)
-            reason = "on hold by its team; release it to let it start"
-            self.entries[entry.key] = replace(entry, on_hold=True, reason=reason)
-            return entry
-
-    def set_priority(self, team: str, request_id: str, priority: int) -> Entry | None:
-        """See ``Requests``."""
-        with self._called("TransactWriteItems"):
-            entry = self.entries.get((team, request_id))
-            if entry is None or entry.status is not Status.QUEUED:
-                return None
-            self._leave(entry)
-            moved = replace(entry, priority=priority)
-            self.entries[entry.key] = moved
-            if not (entry.on_hold or entry.blocked):
-                self._join(moved)
-            return entry
-
-    def spent(self, month: str) -> Mapping[str, int]:
-        """See ``Requests``."""
-        with self._called("Query"):
-            return dict(self._spent.get(month, {}))
+            return {key: self._rows.entries[key] for key in keys if key in self._rows.entries}
 
     def unreadable(self) -> Sequence[str]:
-        """See ``Requests``."""
+        """See ``Entries``."""
         return ()
+
+    def heads(self, team: str, count: int) -> Sequence[Entry]:
+        """See ``QueuedRequests``."""
+        with self._called("Query"):
+            return self.first_queued(team, count)
+
+    def backlog(self, team: str) -> Backlog:
+        """See ``QueuedRequests``."""
+        with self._called("Query"):
+            accepted = [entry.accepted_at for entry in self.queue(team)]
+            return Backlog(count=len(accepted), oldest=min(accepted, default=None))
+
+    def set_priority(self, team: str, request_id: str, priority: int) -> Entry | None:
+        """See ``QueuedRequests``."""
+        return self._change(team, request_id, lambda entry: rules.set_priority(entry, priority))
+
+    def hold(self, team: str, request_id: str) -> Entry | None:
+        """See ``QueuedRequests``."""
+        return self._change(team, request_id, rules.hold)
+
+    def release(self, team: str, request_id: str) -> Entry | None:
+        """See ``QueuedRequests``."""
+        return self._change(team, request_id, rules.release)
+
+    def blocked(self) -> Sequence[BlockedEntry]:
+        """See ``QueuedRequests``."""
+        with self._called("Query"):
+            return list(self._rows.blocked.values())
+
+    def unblock(self, team: str, request_id: str) -> bool:
+        """See ``QueuedRequests``."""
+        return self._change(team, request_id, rules.unblock) is not None
+
+    def running(self) -> Sequence[RunningEntry]:
+        """See ``RunningRequests``."""
+        with self._called("Query"):
+            return list(self._rows.running.values())
+
+    def start(self, entries: Sequence[Entry], owner: str, at: datetime) -> Sequence[Key]:
+        """See ``RunningRequests``."""
+        return self._write([rules.start(entry, at) for entry in entries], owner)
+
+    def requeue(self, entry: Entry, reason: str) -> bool:
+        """See ``RunningRequests``."""
+        return bool(self._write([rules.requeue(entry, reason)]))
+
+    def stop(self, entry: Entry) -> bool:
+        """See ``RunningRequests``."""
+        return bool(self._write([rules.stop(entry)]))
+
+    def preempt(self, jobs: Sequence[Preemption], owner: str) -> Sequence[Key]:
+        """See ``RunningRequests``."""
+        return self._write([rules.preempt(job) for job in jobs], owner)
+
+    def finish(self, endings: Sequence[Ending]) -> Sequence[Key]:
+        """See ``FinishedRequests``."""
+        return self._write([rules.finish(ending) for ending in endings])
+
+    def spent(self, month: str) -> Mapping[str, int]:
+        """See ``FinishedRequests``."""
+        with self._called("Query"):
+            return dict(self._rows.spent.get(month, {}))
+
+    def _change(
+        self, team: str, request_id: str, rule: Callable[[Entry], Transition | None]
+    ) -> Entry | None:
+        with self._called("TransactWriteItems"):
+            entry = self._rows.entries.get((team, request_id))
+            transition = rule(entry) if entry else None
+            return entry if transition and self._rows.apply(transition) else None
+
+    def _write(self, transitions: Sequence[Transition], owner: str = "") -> list[Key]:
+        with self._called("TransactWriteItems"):
+            if owner and self._leases.owner != owner:
+                raise LeaseLost("another dispatcher has taken over")
+            return [each.key for each in transitions if self._rows.apply(each)]
 
     def _called(self, operation: str) -> threading.RLock:
         self.calls[f"dynamodb:{operation}"] += 1
@@ -428,7 +352,7 @@ class MemoryRequests:
 
 
 class MemoryEvents:
-    """``Events``, kept."""
+    """``Events`` in memory."""
 
     def __init__(self) -> None:
         self.published: list[StateChange] = []
@@ -436,5 +360,5 @@ class MemoryEvents:
 
     def publish(self, changes: Sequence[StateChange]) -> None:
         """See ``Events``."""
-        self.calls["events:PutEvents"] += -(-len(changes) // BATCH)
+        self.calls["events:PutEvents"] += -(-len(changes) // MESSAGES_AT_ONCE)
         self.published += changes

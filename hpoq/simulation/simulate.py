@@ -195,7 +195,7 @@ class Simulation:
         self._pass_until(self.clock.now)
         if self._moments is not None:
             running = Counter(job.key[0] for job in self.sagemaker.running.values() if job.key)
-            queued = {team: self.requests.in_line(team) for team in self.workload.teams}
+            queued = {team: self.requests.queue_length(team) for team in self.workload.teams}
             hours = self.clock.seconds() / 3600
             self._moments.append(Moment(hours=hours, running=dict(running), queued=queued))
 

@@ -227,8 +227,8 @@ class CheckedAccount:
     def _books_agree(self) -> None:
         """Check that queued requests are in line unless held or blocked, and active counts."""
         entries = self.requests.entries
-        in_line = {(team, id_) for team, line in self.requests._lines.items() for _, id_ in line}
-        assert in_line == {
+        queued = {entry.key for team in TEAMS for entry in self.requests.queue(team)}
+        assert queued == {
             key
             for key, entry in entries.items()
             if entry.status is Status.QUEUED and not (entry.on_hold or entry.blocked)

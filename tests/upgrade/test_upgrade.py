@@ -153,7 +153,7 @@ def stored_row(account: Account, like: dict[str, Any]) -> dict[str, Any]:
 def test_a_row_of_a_later_version_is_left_alone_and_named_and_others_go_on(
     account: Account, mixed: dict[str, Any]
 ) -> None:
-    line = f"ledger row fraud/later: is a row of version {NEXT}, and this hpoq knows {VERSION}"
+    line = f"ledger row fraud/later: has version {NEXT}, and this hpoq reads up to {VERSION}"
     with pytest.raises(CycleIncomplete, match=line) as told:
         account.cycle()
 
@@ -234,5 +234,5 @@ def test_a_message_of_a_later_version_is_dead_lettered_whole_with_the_reason(
 
 def test_a_client_of_old_says_so_in_a_line() -> None:
     item = {"team": "fraud", "id": "a", "version": NEXT}
-    with pytest.raises(Unreadable, match=r"fraud/a: is a row of version"):
+    with pytest.raises(Unreadable, match=r"fraud/a: has version"):
         entry_from(item)

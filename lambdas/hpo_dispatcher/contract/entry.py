@@ -1,4 +1,4 @@
-"""A ledger entry: the request as accepted, and what became of it."""
+"""A ledger entry: the request as accepted, and what happened to it since."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNKNOWN = "an earlier hpoq started it"
 
 
 class Status(StrEnum):
-    """Ours before a tuning job exists, SageMaker's own words after."""
+    """The state of a request: hpoq's words before a tuning job exists, SageMaker's after."""
 
     QUEUED = "Queued"
     IN_PROGRESS = "InProgress"
@@ -36,12 +36,12 @@ class Status(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """No later cycle will change it."""
+        """Whether the state is final."""
         return self not in (Status.QUEUED, Status.IN_PROGRESS, Status.STOPPING)
 
     @property
     def active(self) -> bool:
-        """A tuning job of this entry holds capacity, or is about to."""
+        """Whether a tuning job uses capacity, or is about to."""
         return self in (Status.IN_PROGRESS, Status.STOPPING)
 
 
@@ -57,23 +57,23 @@ class BestTrainingJob:
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierJob:
-    """A tuning job of a request that was stopped to make room, and how far it had come."""
+    """A preempted tuning job of a request, and how much of it was done."""
 
     tuning_job_name: str
     counters: Mapping[str, int]  # training jobs that ended by themselves: not run again
-    interrupted: int  # by the stop: run again
-    seconds: int  # it ran
-    instance_seconds: int  # it used
-    found: bool  # an objective, so that others can start warm from it
+    interrupted: int  # training jobs that the preemption stopped: run again
+    seconds: int  # run time
+    instance_seconds: int  # instance-seconds used
+    found: bool  # it has an objective value, so that other tuning jobs can start warm from it
 
     @property
     def ended(self) -> int:
-        """Training jobs that are not run again."""
+        """The number of training jobs that are not run again."""
         return sum(self.counters.values())
 
     @property
     def launched(self) -> int:
-        """What SageMaker counts of it where it is a warm start parent."""
+        """The number of training jobs that SageMaker counts for a warm start parent."""
         return self.ended + self.interrupted
 
 
@@ -85,31 +85,31 @@ def unreadable(key: Key, error: Exception) -> Unreadable:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One request in the ledger."""
+    """A request in the ledger."""
 
     team: str
     request_id: str
     status: Status
-    accepted_at: datetime  # when SQS took the message; UTC
+    accepted_at: datetime  # when SQS accepted the message; UTC
     request_json: str = ""  # canonical; empty: rejected unread, or cancelled before it arrived
     template: str = ""
     priority: int = 0
-    instances: Mapping[str, int] = field(default_factory=dict)  # type -> held while it runs
+    instances: Mapping[str, int] = field(default_factory=dict)  # type -> used while it runs
     max_training_jobs: int = 0
     max_parallel: int = 0
-    most_instance_seconds: int = 0  # what its tuning job can use; 0 in entries of old
+    most_instance_seconds: int = 0  # what its tuning job can use; 0 in entries of old versions
     tuning_job_name: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     reason: str = ""  # why it waits, failed or was rejected
     counters: Mapping[str, int] = field(default_factory=dict)  # TrainingJobStatusCounters
     best: BestTrainingJob | None = None
-    blocked: bool = False  # queued, but not in line: parents have not ended
+    blocked: bool = False  # queued, but not in its team's queue: parents have not ended
     on_hold: bool = False  # queued, but not in its team's queue: its team has paused it
     resume_blocker: str = UNKNOWN  # why it could not resume after a preemption; empty: it could
     earlier: tuple[EarlierJob, ...] = ()  # its preempted tuning jobs
-    preempted_for: Key | None = None  # the request it is being preempted for
-    already_stopped: int = 0  # its training jobs that were Stopped when that began
+    preempted_for: Key | None = None  # it is being stopped for this request, and resumes later
+    already_stopped: int = 0  # training jobs that were Stopped before the preemption
 
     @cached_property
     def request(self) -> TuningRequest | None:
@@ -131,18 +131,23 @@ class Entry:
         return self.team, self.request_id
 
     @property
+    def in_queue(self) -> bool:
+        """Whether the request is in its team's queue."""
+        return self.status is Status.QUEUED and not (self.blocked or self.on_hold)
+
+    @property
     def job_name(self) -> str:
-        """The name of the tuning job it has, or is to have next."""
+        """The name of its current or next tuning job."""
         return tuning_job_name(self.team, self.request_id, len(self.earlier))
 
     @property
     def training_jobs_left(self) -> int:
-        """What its present or next tuning job runs at most."""
+        """The maximum of training jobs of its current or next tuning job."""
         return self.max_training_jobs - sum(job.ended for job in self.earlier)
 
     @property
     def rounds(self) -> int:
-        """How often it takes as many training jobs as run at once."""
+        """The number of rounds in which its training jobs run, at full parallelism."""
         return -(-self.training_jobs_left // max(1, self.max_parallel)) or 1
 
     @property
@@ -153,7 +158,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class BlockedEntry:
-    """A queued request that is not in its team's line yet, and what it waits for."""
+    """A queued request that waits for others, and which ones."""
 
     team: str
     request_id: str
@@ -161,15 +166,31 @@ class BlockedEntry:
     warm_start_from: tuple[str, ...]
     request: TuningRequest | None = None
 
+    @classmethod
+    def of(cls, entry: Entry) -> BlockedEntry:
+        """Return what a blocked entry waits for, without its request."""
+        request = entry.request
+        return cls(
+            team=entry.team,
+            request_id=entry.request_id,
+            after=request.after if request else (),
+            warm_start_from=request.warm_start_from if request else (),
+        )
+
+    @property
+    def key(self) -> Key:
+        """Team and request id of its entry."""
+        return self.team, self.request_id
+
     @property
     def parents(self) -> tuple[str, ...]:
-        """All requests that have to end first, each once."""
+        """The requests that have to end first, each once."""
         return tuple(dict.fromkeys((*self.after, *self.warm_start_from)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunningEntry:
-    """An entry whose tuning job holds capacity, as little of it as planning needs."""
+    """An entry whose tuning job uses capacity, reduced to what planning needs."""
 
     tuning_job_name: str
     team: str
@@ -178,23 +199,43 @@ class RunningEntry:
     instances: Mapping[str, int]
     started_at: datetime
     template: str = ""
-    rounds: int = 1  # as of its entry
-    most_instance_seconds: int = 0  # as of its entry
-    priority: int = 0  # as of its entry
-    resume_blocker: str = UNKNOWN  # as of its entry
+    rounds: int = 1
+    most_instance_seconds: int = 0
+    priority: int = 0
+    resume_blocker: str = UNKNOWN
     resumed: bool = False  # not the first tuning job of its entry
-    preempted_for: Key | None = None  # as of its entry
-    already_stopped: int = 0  # as of its entry
+    preempted_for: Key | None = None
+    already_stopped: int = 0
+
+    @classmethod
+    def of(cls, entry: Entry) -> RunningEntry:
+        """Reduce an entry that is in progress or stopping."""
+        return cls(
+            tuning_job_name=entry.job_name,
+            team=entry.team,
+            request_id=entry.request_id,
+            status=entry.status,
+            instances=entry.instances,
+            started_at=entry.started_at or entry.accepted_at,
+            template=entry.template,
+            rounds=entry.rounds,
+            most_instance_seconds=entry.most_instance_seconds,
+            priority=entry.priority,
+            resume_blocker=entry.resume_blocker,
+            resumed=bool(entry.earlier),
+            preempted_for=entry.preempted_for,
+            already_stopped=entry.already_stopped,
+        )
 
     @property
     def key(self) -> Key:
-        """Of its entry."""
+        """Team and request id of its entry."""
         return self.team, self.request_id
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """What a tuning job has used, on its team's account."""
+    """What a tuning job used of its team's budget."""
 
     team: str
     month: str  # in which it started
@@ -202,12 +243,12 @@ class Spent:
 
 
 def month_of(at: datetime) -> str:
-    """The month of a moment in UTC, as budgets know it: 2026-01."""
+    """Return the month of a moment in UTC, as budgets name it: 2026-01."""
     return f"{at.astimezone(UTC):%Y-%m}"
 
 
 def timestamp(at: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds: sorts as text as it does in time."""
+    """Return ISO 8601 in UTC with milliseconds, which sorts as text as it does in time."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -1,8 +1,9 @@
-"""Ledger entries as DynamoDB items. The attribute names are a contract: clients read them."""
+"""The ledger as DynamoDB items. The attribute names are a contract: clients read them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from hpo_dispatcher.contract.entry import (
     BlockedEntry,
     EarlierJob,
     Entry,
+    Key,
     RunningEntry,
     Status,
     timestamp,
@@ -21,12 +23,12 @@ from hpo_dispatcher.contract.entry import (
 from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.request import digest
 
-# Of a row; raised when an older hpoq could no longer read it: docs/decisions/0017.
+# The version of a row. It is raised when an older hpoq can no longer read it: docs/decisions/0017.
 VERSION = 2
-# Of rows without what version 2 is about: stops that make room.
+# The version of rows without what version 2 is about, preemptions.
 PLAIN = 1
 LEASE_KEY = {"team": "#dispatcher", "id": "lease"}
-ACTIVE = "#active"
+RUNNING = "#active"
 BLOCKED = "#blocked"
 SPENT = "#spent"
 DEPLOYMENT = "#deployment"
@@ -35,79 +37,103 @@ Item = dict[str, Any]
 
 
 def to_wire(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values to DynamoDB's typed ones; floats become exact decimals."""
+    """Convert plain values to DynamoDB's typed ones; floats become exact decimals."""
     return {key: typed(value) for key, value in item.items()}
 
 
 def from_wire(item: Mapping[str, Any]) -> Item:
-    """DynamoDB's typed values to plain ones; numbers stay ``Decimal``."""
+    """Convert DynamoDB's typed values to plain ones; numbers stay ``Decimal``."""
     return {key: read(value) for key, value in item.items()}
 
 
 def moment(text: str | None) -> datetime | None:
-    """The other way round."""
+    """Parse a timestamp; None if there is none."""
     return datetime.fromisoformat(text) if text else None
 
 
+def attributes(changes: Mapping[str, Any]) -> tuple[Item, list[str]]:
+    """Translate fields of an entry.
+
+    Args:
+        changes: fields of ``Entry`` to their values.
+
+    Returns:
+        The attributes to write, and the names of those to remove.
+    """
+    written: Item = {}
+    for name, value in changes.items():
+        written |= _WRITE[name](value) if name in _WRITE else {name: value}
+    if changes.get("earlier") or changes.get("preempted_for"):
+        written["version"] = VERSION
+    removed = [name for name, value in written.items() if value is None]
+    return {name: value for name, value in written.items() if value is not None}, removed
+
+
+def _request_attributes(written: str) -> Item:
+    return {"request": written or None, "digest": digest(written) if written else None}
+
+
+def _earlier_attributes(jobs: Sequence[EarlierJob]) -> Item:
+    return {"earlier": [_earlier_item(job) for job in jobs] or None}
+
+
+def _time(name: str) -> Callable[[datetime | None], Item]:
+    return lambda at: {name: timestamp(at) if at else None}
+
+
+# Fields that are stored differently; the others are stored as they are, under their own names.
+_WRITE: Mapping[str, Callable[[Any], Item]] = {
+    "status": lambda status: {"status": str(status)},
+    "accepted_at": _time("accepted_at"),
+    "request_json": _request_attributes,
+    "resume_blocker": lambda text: {"obstacle": text},
+    "instances": lambda instances: {"instances": dict(instances)},
+    "tuning_job_name": lambda name: {"tuning_job_name": name or None},
+    "started_at": _time("started_at"),
+    "ended_at": _time("ended_at"),
+    "counters": lambda counters: {"counters": dict(counters)},
+    "best": lambda best: {"best": _best_item(best) if best else None},
+    "blocked": lambda blocked: {"blocked": blocked or None},
+    "on_hold": lambda on_hold: {"held": on_hold or None},
+    "earlier": _earlier_attributes,
+    "preempted_for": lambda key: {"stopped_for": "/".join(key) if key else None},
+    "already_stopped": lambda count: {"stopped_before": count or None},
+}
+
+
 def entry_item(entry: Entry, now: datetime) -> Item:
-    """An entry as an item, with no attribute for what it does not have."""
-    item: Item = {
-        "team": entry.team,
-        "id": entry.request_id,
-        "version": VERSION if entry.earlier or entry.preempted_for else PLAIN,
-        "status": str(entry.status),
-        "template": entry.template,
-        "priority": entry.priority,
-        "accepted_at": timestamp(entry.accepted_at),
-        "updated_at": timestamp(now),
-        "instances": dict(entry.instances),
-        "max_training_jobs": entry.max_training_jobs,
-        "max_parallel": entry.max_parallel,
-        "most_instance_seconds": entry.most_instance_seconds,
-        "obstacle": entry.resume_blocker,
-    }
-    if entry.earlier:
-        item["earlier"] = earlier_items(entry)
-    if entry.preempted_for:
-        item["stopped_for"] = "/".join(entry.preempted_for)
-        item["stopped_before"] = entry.already_stopped
-    if entry.request_json:
-        item |= {"request": entry.request_json, "digest": digest(entry.request_json)}
-    if entry.reason:
-        item["reason"] = entry.reason
-    if entry.ended_at:
-        item["ended_at"] = timestamp(entry.ended_at)
-    if entry.tuning_job_name:
-        item["tuning_job_name"] = entry.tuning_job_name
-    if entry.started_at:
-        item["started_at"] = timestamp(entry.started_at)
-    if entry.counters:
-        item["counters"] = dict(entry.counters)
-    if entry.best:
-        item["best"] = best_item(entry.best)
-    marks = {"blocked": entry.blocked, "held": entry.on_hold}
-    item |= {mark: True for mark, is_set in marks.items() if is_set}
-    if entry.status is Status.QUEUED and not (entry.blocked or entry.on_hold):
-        item |= line_attributes(entry)
-    return item
+    """Return an entry as an item, without attributes for what it does not have."""
+    names = (each.name for each in fields(entry) if each.name not in ("team", "request_id"))
+    written, _ = attributes({name: getattr(entry, name) for name in names})
+    item = {"version": PLAIN, **written, "updated_at": timestamp(now)}
+    if entry.in_queue:
+        item |= queue_attributes(entry.team, entry.queue_sort_key)
+    return {"team": entry.team, "id": entry.request_id} | item
 
 
-def blocked_item(entry: Entry) -> Item:
-    """The row that says what a blocked entry waits for."""
-    request = entry.request
-    return {
-        "team": BLOCKED,
+def queue_attributes(team: str, sort_key: str) -> Item:
+    """Return the attributes that put an entry into its team's queue, a sparse index."""
+    return {"line": team, "line_position": sort_key}
+
+
+def blocked_item(blocked: BlockedEntry) -> Item:
+    """Return the row that says what a blocked entry waits for."""
+    return blocked_key(blocked.key) | {
         "version": PLAIN,
-        "id": f"{entry.team}/{entry.request_id}",
-        "of_team": entry.team,
-        "of_id": entry.request_id,
-        "after": list(request.after) if request else [],
-        "warm_start_from": list(request.warm_start_from) if request else [],
+        "of_team": blocked.team,
+        "of_id": blocked.request_id,
+        "after": list(blocked.after),
+        "warm_start_from": list(blocked.warm_start_from),
     }
+
+
+def blocked_key(key: Key) -> Item:
+    """Return the key of the row that says what an entry waits for."""
+    return {"team": BLOCKED, "id": "/".join(key)}
 
 
 def blocked_from(item: Item) -> BlockedEntry:
-    """That row again; raises as ``entry_from``."""
+    """Return that row as a value; raise as ``entry_from``."""
     check_version(item)
     return BlockedEntry(
         team=item["of_team"],
@@ -117,21 +143,16 @@ def blocked_from(item: Item) -> BlockedEntry:
     )
 
 
-def line_attributes(entry: Entry) -> Item:
-    """What puts an entry into its team's line (a sparse index)."""
-    return {"line": entry.team, "line_position": entry.queue_sort_key}
-
-
 def check_version(item: Item) -> None:
-    """Refuse what a later hpoq has written; rows of old carry no version.
+    """Raise if a later hpoq wrote a row; the oldest rows have no version.
 
     Raises:
-        Unreadable: naming the row and the way out.
+        Unreadable: names the row and what to do.
     """
     version = int(item.get("version", 1))
     if version > VERSION:
-        problem = f"is a row of version {version}, and this hpoq knows {VERSION}"
-        raise _unreadable(item, problem, "Use the hpoq that wrote it, or a later one")
+        problem = f"has version {version}, and this hpoq reads up to {VERSION}"
+        raise _unreadable(item, problem, "Use the hpoq that wrote it or a later one")
 
 
 def _unreadable(item: Item, problem: str, fix: str) -> Unreadable:
@@ -189,19 +210,15 @@ def _entry_from(item: Item) -> Entry:
     )
 
 
-def earlier_items(entry: Entry) -> list[Item]:
-    """An entry's earlier tuning jobs as an attribute."""
-    return [
-        {
-            "tuning_job_name": job.tuning_job_name,
-            "counters": dict(job.counters),
-            "interrupted": job.interrupted,
-            "seconds": job.seconds,
-            "instance_seconds": job.instance_seconds,
-            "found": job.found,
-        }
-        for job in entry.earlier
-    ]
+def _earlier_item(job: EarlierJob) -> Item:
+    return {
+        "tuning_job_name": job.tuning_job_name,
+        "counters": dict(job.counters),
+        "interrupted": job.interrupted,
+        "seconds": job.seconds,
+        "instance_seconds": job.instance_seconds,
+        "found": job.found,
+    }
 
 
 def _earlier(item: Item) -> EarlierJob:
@@ -220,32 +237,35 @@ def _key(text: str | None) -> tuple[str, str] | None:
     return (team, request_id) if text else None
 
 
-def running_item(entry: Entry, at: datetime) -> Item:
-    """The row that holds an entry's capacity while its tuning job runs."""
-    item: Item = {
-        "team": ACTIVE,
-        "version": VERSION if entry.earlier or entry.preempted_for else PLAIN,
-        "id": entry.job_name,
-        "of_team": entry.team,
-        "of_id": entry.request_id,
-        "status": str(Status.IN_PROGRESS),
-        "instances": dict(entry.instances),
-        "started_at": timestamp(at),
-        "template": entry.template,
-        "rounds": entry.rounds,
-        "most_instance_seconds": entry.most_instance_seconds,
-        "priority": entry.priority,
-        "obstacle": entry.resume_blocker,
-        "resumed": bool(entry.earlier),
+def running_item(running: RunningEntry) -> Item:
+    """Return the row that counts an entry's capacity while its tuning job runs."""
+    item: Item = running_key(running.tuning_job_name) | {
+        "version": VERSION if running.resumed or running.preempted_for else PLAIN,
+        "of_team": running.team,
+        "of_id": running.request_id,
+        "status": str(running.status),
+        "instances": dict(running.instances),
+        "started_at": timestamp(running.started_at),
+        "template": running.template,
+        "rounds": running.rounds,
+        "most_instance_seconds": running.most_instance_seconds,
+        "priority": running.priority,
+        "obstacle": running.resume_blocker,
+        "resumed": running.resumed,
     }
-    if entry.preempted_for:
-        item["stopped_for"] = "/".join(entry.preempted_for)
-        item["stopped_before"] = entry.already_stopped
+    if running.preempted_for:
+        item["stopped_for"] = "/".join(running.preempted_for)
+        item["stopped_before"] = running.already_stopped
     return item
 
 
+def running_key(tuning_job_name: str) -> Item:
+    """Return the key of the row that counts a tuning job's capacity."""
+    return {"team": RUNNING, "id": tuning_job_name}
+
+
 def running_from(item: Item) -> RunningEntry:
-    """That row as planning needs it; raises as ``entry_from``."""
+    """Return that row as a value; raise as ``entry_from``."""
     check_version(item)
     started_at = moment(item["started_at"])
     assert started_at is not None  # noqa: S101  every row has one
@@ -268,18 +288,17 @@ def running_from(item: Item) -> RunningEntry:
 
 
 def spent_key(month: str, team: str) -> Item:
-    """The row that counts what a team has used in a month."""
+    """Return the key of the row that counts what a team used in a month."""
     return {"team": SPENT, "id": f"{month}/{team}"}
 
 
 def spent_from(item: Item) -> tuple[str, int]:
-    """Team and instance-seconds; raises as ``entry_from``."""
+    """Return the team and instance-seconds of that row; raise as ``entry_from``."""
     check_version(item)
     return item["id"].partition("/")[2], int(item["instance_seconds"])
 
 
-def best_item(best: BestTrainingJob) -> Item:
-    """The best training job as an attribute."""
+def _best_item(best: BestTrainingJob) -> Item:
     return {
         "training_job_name": best.name,
         "objective": best.objective,

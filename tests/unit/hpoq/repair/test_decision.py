@@ -62,9 +62,9 @@ def facts(
 ) -> Facts:
     """Consistent rows, unless said otherwise."""
     rows: dict[str, Any] = {
-        "active": {NAME} if was and was.status.active else set(),
+        "running": {NAME} if was and was.status.active else set(),
         "blocked": {KEY} if was and was.blocked else set(),
-        "untouchable": set(),
+        "unreadable": set(),
     }
     return Facts(
         now=NOON,
@@ -171,20 +171,20 @@ def test_a_dead_letter_says_nothing_about_a_request_that_is_there() -> None:
 
 
 def test_missing_rows_of_capacity_and_of_dependencies_are_put_back() -> None:
-    running = facts(entry(Status.IN_PROGRESS), job(Status.IN_PROGRESS), active=set())
+    running = facts(entry(Status.IN_PROGRESS), job(Status.IN_PROGRESS), running=set())
     assert only(decide(running)).kind is Kind.ROWS
     waiting = facts(entry(Status.QUEUED, blocked=True), blocked=set())
     assert only(decide(waiting)).kind is Kind.ROWS
 
 
 def test_rows_that_belong_to_no_entry_go() -> None:
-    stray = facts(entry(Status.COMPLETED), job(Status.COMPLETED), active={NAME}, blocked={KEY})
+    stray = facts(entry(Status.COMPLETED), job(Status.COMPLETED), running={NAME}, blocked={KEY})
     assert [each.key for each in decide(stray)] == [("#active", NAME), ("#blocked", "fraud/a")]
     assert all(each.entry is None for each in decide(stray))
 
 
 def test_what_this_version_cannot_read_is_left_alone_with_its_rows() -> None:
-    untouched = facts(None, job(Status.COMPLETED), active={NAME}, blocked={KEY}, untouchable={KEY})
+    untouched = facts(None, job(Status.COMPLETED), running={NAME}, blocked={KEY}, unreadable={KEY})
     assert decide(untouched) == []
 
 
@@ -217,7 +217,7 @@ def test_one_repair_is_enough_and_agrees_with_sagemaker(
         was,
         job(there) if there else None,
         Letter(team="fraud", request_id="a", reason="no") if letter else None,
-        active={NAME} if active else set(),
+        running={NAME} if active else set(),
         blocked={KEY} if blocked else set(),
     )
     after = repaired(before)
@@ -229,12 +229,12 @@ def test_one_repair_is_enough_and_agrees_with_sagemaker(
         assert became.status is there or (became.status.active and there.active)
     else:
         assert became is None or not became.status.active
-    assert (NAME in after.active) == bool(became and became.status.active)
+    assert (NAME in after.running) == bool(became and became.status.active)
 
 
 def repaired(before: Facts) -> Facts:
     """What the table holds afterwards, by what a repair promises of its rows."""
-    entries, active, blocked = dict(before.entries), set(before.active), set(before.blocked)
+    entries, active, blocked = dict(before.entries), set(before.running), set(before.blocked)
     for repair in decide(before):
         if repair.entry is None:
             active.discard(repair.key[1])
@@ -245,7 +245,7 @@ def repaired(before: Facts) -> Facts:
         active = active | {name} if repair.entry.status.active else active - {name}
         waits = repair.entry.status is Status.QUEUED and repair.entry.blocked
         blocked = blocked | {repair.key} if waits else blocked - {repair.key}
-    return replace(before, entries=entries, active=active, blocked=blocked)
+    return replace(before, entries=entries, running=active, blocked=blocked)
 
 
 # A request whose tuning job made room has several
@@ -301,7 +301,7 @@ def test_a_request_that_waits_to_go_on_is_not_ended_by_its_stopped_tuning_job() 
 def test_one_that_was_to_go_on_and_was_not_created_waits_again() -> None:
     active = {tuning_job_name(*KEY, 1)}
     was = gone_on(Status.IN_PROGRESS)
-    repaired = only(decide(facts(was, job(Status.STOPPED), active=active)))
+    repaired = only(decide(facts(was, job(Status.STOPPED), running=active)))
     assert repaired.kind is Kind.REQUEUE
     assert repaired.entry
     assert repaired.entry.earlier == was.earlier

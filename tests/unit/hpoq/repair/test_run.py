@@ -13,7 +13,7 @@ import pytest
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.request import TuningRequest
 from hpoq.repair.decision import Facts, Repair, decide
-from hpoq.repair.run import DispatcherAtWork, Report, repair
+from hpoq.repair.run import DispatcherAtWork, RepairResult, repair
 from tests.support.dispatcher_account import RANGES, Account, account, session
 from tests.support.killed_dispatcher import later
 
@@ -43,7 +43,7 @@ def statuses(account: Account) -> dict[str, Status]:
     return {"/".join(key): entry.status for key, entry in requests.get_all(ours).items()}
 
 
-def run(account: Account, *, apply: bool = True) -> Report:
+def run(account: Account, *, apply: bool = True) -> RepairResult:
     return repair("hpoq", apply=apply, session=account.session)
 
 
@@ -153,7 +153,7 @@ def test_a_dry_run_writes_nothing_and_says_the_same(account: Account, hour: Item
     assert run(account).repairs == [], "once is enough"
 
 
-def shape(report: Report) -> list[tuple[Any, ...]]:
+def shape(report: RepairResult) -> list[tuple[Any, ...]]:
     return [
         (each.kind, each.key, each.was, each.entry.status if each.entry else None)
         for each in report.repairs
