@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 from hpo_dispatcher.scheduling.snapshot import SLOTS
-from hpoq.simulation.in_memory_ports import MemoryQueues, MemoryRequests
+from hpoq.simulation.in_memory_ledger import MemoryRequests
+from hpoq.simulation.in_memory_ports import MemoryQueues
 from hpoq.simulation.sagemaker import SimulatedSageMaker
 from hpoq.simulation.workload import Workload
 

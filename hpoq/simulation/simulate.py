@@ -17,13 +17,8 @@ from hpo_dispatcher.cycle.lease import CycleIncomplete
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
 from hpoq.simulation.deployment import simulated_builder, simulated_deployment
 from hpoq.simulation.fairness import Shares
-from hpoq.simulation.in_memory_ports import (
-    MemoryDocuments,
-    MemoryEvents,
-    MemoryLeases,
-    MemoryQueues,
-    MemoryRequests,
-)
+from hpoq.simulation.in_memory_ledger import MemoryDocuments, MemoryLeases, MemoryRequests
+from hpoq.simulation.in_memory_ports import MemoryEvents, MemoryQueues
 from hpoq.simulation.result import Moment, SimulationResult, percentiles
 from hpoq.simulation.sagemaker import SimulatedRun, SimulatedSageMaker
 from hpoq.simulation.workload import Arrival, Workload, message

@@ -60,18 +60,18 @@ _NOTHING_SECRET = Redactor()
 
 
 @contextmanager
-def unavailable(call: str, told: Callable[[str], str] = _NOTHING_SECRET.text) -> Iterator[None]:
+def unavailable(call: str, redacted: Callable[[str], str] = _NOTHING_SECRET.text) -> Iterator[None]:
     """Convert AWS errors that the caller has not handled to ``Unavailable``.
 
     Args:
         call: the IAM name of the call.
-        told: redacts the service's answer, which may quote the request.
+        redacted: redacts the service's answer, which may quote the request.
     """
     try:
         yield
     except (BotoCoreError, ClientError) as error:
         # Not "from error", whose text may contain secrets.
-        raise Unavailable(told(f"{call}: {error}")) from None
+        raise Unavailable(redacted(f"{call}: {error}")) from None
 
 
 def code(error: ClientError) -> str:

@@ -1,4 +1,4 @@
-"""Training images of a framework, as the SageMaker SDK knows them."""
+"""Training images of a framework, from the SageMaker SDK."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DOCUMENT = "images"
 
 
 class SdkImages:
-    """``Images`` by the SDK, each looked up once per deployment.
+    """``Images`` from the SDK, each looked up once per deployment.
 
     Importing the SDK takes seconds, so it waits for an image that the ledger does not know.
     """

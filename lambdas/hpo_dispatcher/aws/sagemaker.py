@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     )
 
 PAGE = 100
-# Filter.Value holds 1,024 characters, a name at most 32 and a comma.
+# Filter.Value has at most 1,024 characters, a name 32 and a comma.
 SEARCHED_AT_ONCE = 31
 _HOLDING: tuple[HyperParameterTuningJobStatusType, ...] = ("InProgress", "Stopping")
 NOT_FOUND = ("ResourceNotFound", "ResourceNotFoundException")
@@ -90,7 +90,7 @@ class SageMakerTuning:
 
     def _detail(self, answer: _Described) -> TuningJobDetail:
         detail = detail_from(answer)
-        # A script's own words, or its command line with every hyperparameter in it.
+        # The reason may quote the script's output, or its command line with all hyperparameters.
         reason = self._redactor.text(detail.failure_reason, answer)
         return replace(detail, failure_reason=reason)
 
@@ -102,20 +102,20 @@ class SageMakerTuning:
     def create(self, api_request: Mapping[str, Any]) -> Creation:
         """Create one tuning job."""
 
-        def told(text: str) -> str:  # the answer may quote the request
+        def redacted(text: str) -> str:  # the answer may quote the request
             return self._redactor.text(text, api_request)
 
-        with unavailable("sagemaker:CreateHyperParameterTuningJob", told):
+        with unavailable("sagemaker:CreateHyperParameterTuningJob", redacted):
             try:
                 self._sagemaker.create_hyper_parameter_tuning_job(**api_request)
             except ClientError as error:
                 match code(error):
                     case "ResourceLimitExceeded":
-                        return AtLimit(told(message(error)))
+                        return AtLimit(redacted(message(error)))
                     case "ResourceInUse":
                         return self._whose(api_request)
                     case "ValidationException":
-                        return Refused(told(message(error)))
+                        return Refused(redacted(message(error)))
                 raise
         return Created()
 
@@ -131,9 +131,9 @@ class SageMakerTuning:
         return True
 
     def _whose(self, api_request: Mapping[str, Any]) -> AlreadyOurs | NameTaken:
-        """The name is taken; the tags say whether by an earlier attempt of ours."""
+        """Return whether the tuning job with this name is ours, by its tags."""
         there = self._describe(api_request["HyperParameterTuningJobName"])
-        if there is None:  # names are unique ignoring case, descriptions are not found by it
+        if there is None:  # names are unique ignoring case, but Describe respects case
             return NameTaken("a tuning job whose name differs in case")
         arn = there["HyperParameterTuningJobArn"]
         pages = self._sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)

@@ -23,7 +23,7 @@ class ServiceQuotas:
 
     def __init__(
         self,
-        client: Callable[[], ServiceQuotasClient],  # made when it is needed: once a day
+        client: Callable[[], ServiceQuotasClient],  # created when needed, once a day
         documents: Documents,
         clock: Callable[[], datetime],
     ) -> None:
@@ -39,7 +39,7 @@ class ServiceQuotas:
         if self._known is None or self._clock() - self._known[0] > FRESH:
             try:
                 self._known = self._clock(), self._read()
-            except Unavailable:  # SageMaker enforces them all the same; try again next time
+            except Unavailable:  # SageMaker enforces the quotas; the next cycle retries
                 return self._known[1] if self._known else {}
             at, quotas = self._known
             content = {"at": at.isoformat(), "training_instances": quotas}

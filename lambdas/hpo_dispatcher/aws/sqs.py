@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 # Long polling asks every SQS server; a short poll may come back empty on a filled queue.
 WAIT_SECONDS = 1
-# Ample for accounting for one batch, short enough that a killed cycle delays nobody for long;
-# a second receiver does no harm, the ledger tells a repeated message.
+# Enough time to process one batch, and short enough that messages of a killed cycle return soon.
+# A second receiver does no harm: the ledger recognizes a repeated message.
 VISIBILITY_SECONDS = 120
 _ATTRIBUTE_CHARACTERS = 1000
-# SQS takes what XML can hold; JSON can spell these, and the ledger keeps them as they are.
+# SQS rejects characters that XML cannot contain. JSON can escape them.
 _NOT_IN_SQS = re.compile("[\ufffe\uffff]")
 
 
@@ -98,6 +98,6 @@ def _envelope(team: str, message: MessageTypeDef) -> Envelope:
 
 
 def _text(value: str) -> MessageAttributeValueTypeDef:
-    """A message attribute must not be empty, nor hold control characters."""
+    """Return a message attribute, which must not be empty or contain control characters."""
     printable = "".join(c if c.isprintable() else " " for c in value)[:_ATTRIBUTE_CHARACTERS]
     return {"DataType": "String", "StringValue": printable or "-"}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal, Inexact, Overflow, Rounded, Underflow
 from typing import Any
 
-# DynamoDB: 38 digits, up to 10^126; what does not fit is refused, never rounded.
+# DynamoDB has 38 digits, up to 10^126. Numbers that do not fit are rejected, not rounded.
 _NUMBERS = Context(prec=38, Emin=-128, Emax=126, traps=[Inexact, Overflow, Rounded, Underflow])
 
 _READ: Mapping[str, Callable[[Any], Any]] = {
@@ -58,7 +58,7 @@ def _items(value: Sequence[Any]) -> dict[str, Any]:
 
 _WRITE: Mapping[type, Callable[[Any], dict[str, Any]]] = {
     str: lambda value: {"S": str(value)},
-    bool: lambda value: {"BOOL": value},  # before int, which it is to Python
+    bool: lambda value: {"BOOL": value},  # before int: bool is a subclass of int
     int: _number,
     Decimal: _number,
     float: lambda value: {"N": str(_NUMBERS.create_decimal(repr(value)))},

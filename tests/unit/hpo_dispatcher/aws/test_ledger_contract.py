@@ -1,4 +1,4 @@
-"""What every ledger promises: the one in memory and the one on DynamoDB alike."""
+"""The contract of the ledger ports, tested on every adapter: in memory and on DynamoDB."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hpo_dispatcher.ports import (
     Preemption,
     Requests,
 )
-from hpoq.simulation.in_memory_ports import MemoryDocuments, MemoryLeases, MemoryRequests
+from hpoq.simulation.in_memory_ledger import MemoryDocuments, MemoryLeases, MemoryRequests
 from tests.support.dispatcher_account import RANGES, Account, account, session
 
 __all__ = ["account", "session"]
@@ -80,7 +80,7 @@ def entry(request_id: str, minute: int = 0, team: str = "fraud", **fields: Any) 
     )
 
 
-def started(requests: Requests, leases: Leases, *entries: Entry) -> list[tuple[str, str]]:
+def start(requests: Requests, leases: Leases, *entries: Entry) -> list[tuple[str, str]]:
     assert leases.acquire("me", NOON, NOON + timedelta(minutes=15))
     return list(requests.start(entries, "me", NOON))
 
@@ -89,7 +89,7 @@ def heads(requests: Requests, count: int = 9) -> list[str]:
     return [each.request_id for each in requests.heads("fraud", count)]
 
 
-def test_a_teams_backlog_is_counted_and_its_oldest_told_whatever_the_priorities(
+def test_a_backlog_has_the_size_of_the_queue_and_its_oldest_request_at_any_priority(
     requests: Requests,
     leases: Leases,
 ) -> None:
@@ -104,7 +104,7 @@ def test_a_teams_backlog_is_counted_and_its_oldest_told_whatever_the_priorities(
             entry("other", minute=0, team="vision"),
         ]
     )
-    started(requests, leases, entry("new", minute=7))
+    start(requests, leases, entry("new", minute=7))
 
     assert requests.backlog("fraud") == Backlog(count=3, oldest=NOON + timedelta(minutes=3))
 
@@ -127,14 +127,14 @@ def state(requests: Requests, request_id: str) -> Entry:
     return found
 
 
-def test_an_entry_comes_back_as_it_was_put(requests: Requests) -> None:
+def test_an_entry_is_read_as_it_was_added(requests: Requests) -> None:
     put = entry("a", priority=3)
     assert requests.add([put]) == [Added.NEW]
     assert requests.get("fraud", "a") == put
     assert requests.get("vision", "a") is None
 
 
-def test_repeated_taken_and_cancelled_ids_are_told_apart_within_one_batch(
+def test_repeated_taken_and_cancelled_ids_are_distinguished_within_one_batch(
     requests: Requests,
 ) -> None:
     tombstone = replace(entry("c"), status=Status.CANCELLED, request_json="", ended_at=NOON)
@@ -150,23 +150,23 @@ def test_a_rejected_entry_may_be_replaced(requests: Requests) -> None:
     assert heads(requests) == ["a"]
 
 
-def test_a_line_is_sorted_by_priority_then_age(requests: Requests) -> None:
+def test_a_queue_is_sorted_by_priority_then_age(requests: Requests) -> None:
     requests.add([entry("young", 2), entry("old", 1), entry("urgent", 3, priority=1)])
     requests.add([entry("other", 0, team="vision")])
     assert heads(requests) == ["urgent", "old", "young"]
     assert heads(requests, 2) == ["urgent", "old"]
 
 
-def test_a_start_takes_the_entry_out_of_line_and_holds_its_capacity(
+def test_a_started_entry_leaves_its_queue_and_counts_as_running(
     requests: Requests, leases: Leases
 ) -> None:
     requests.add([entry("a"), entry("b")])
-    assert started(requests, leases, entry("a")) == [("fraud", "a")]
+    assert start(requests, leases, entry("a")) == [("fraud", "a")]
     assert heads(requests) == ["b"]
     (active,) = requests.running()
     assert (active.request_id, dict(active.instances)) == ("a", {"ml.m5.large": 5})
     assert state(requests, "a").tuning_job_name == active.tuning_job_name
-    assert started(requests, leases, entry("a")) == [], "once only"
+    assert start(requests, leases, entry("a")) == [], "only once"
 
 
 def test_nothing_starts_without_the_lease(requests: Requests, leases: Leases) -> None:
@@ -177,19 +177,19 @@ def test_nothing_starts_without_the_lease(requests: Requests, leases: Leases) ->
     assert state(requests, "a").status is Status.QUEUED
 
 
-def test_the_lease_is_one_dispatchers_until_it_expires_or_is_released(leases: Leases) -> None:
+def test_a_lease_has_one_owner_until_it_expires_or_is_released(leases: Leases) -> None:
     until = NOON + timedelta(minutes=15)
     assert leases.acquire("me", NOON, until)
     assert leases.acquire("other", NOON, until) is None
     assert leases.acquire("other", until + timedelta(seconds=1), until + timedelta(hours=1))
-    assert leases.release("me", NOON) is False, "it is no longer mine"
+    assert leases.release("me", NOON) is False, "another owner has it"
     assert leases.release("other", NOON) is False
     lease = leases.acquire("me", NOON, until)
     assert lease is not None
     assert lease.last_cycle == NOON
 
 
-def test_who_asks_during_a_cycle_gets_another(leases: Leases) -> None:
+def test_a_cycle_asked_for_during_a_cycle_is_reported_on_release(leases: Leases) -> None:
     leases.acquire("me", NOON, NOON + timedelta(minutes=15))
     leases.ask_for_cycle(NOON + timedelta(seconds=1))
     assert leases.release("me", NOON) is True
@@ -197,9 +197,9 @@ def test_who_asks_during_a_cycle_gets_another(leases: Leases) -> None:
     assert leases.release("me", NOON + timedelta(seconds=2)) is False
 
 
-def test_a_requeued_entry_is_where_it_was(requests: Requests, leases: Leases) -> None:
+def test_a_requeued_entry_returns_to_its_position(requests: Requests, leases: Leases) -> None:
     requests.add([entry("a", 0), entry("b", 1)])
-    started(requests, leases, entry("a"))
+    start(requests, leases, entry("a"))
     assert requests.requeue(entry("a"), "no room")
     assert heads(requests) == ["a", "b"]
     assert requests.running() == []
@@ -207,9 +207,9 @@ def test_a_requeued_entry_is_where_it_was(requests: Requests, leases: Leases) ->
     assert not requests.requeue(entry("a"), "again")
 
 
-def test_an_end_is_written_once(requests: Requests, leases: Leases) -> None:
+def test_an_ending_is_written_once(requests: Requests, leases: Leases) -> None:
     requests.add([entry("a")])
-    started(requests, leases, entry("a"))
+    start(requests, leases, entry("a"))
     best = BestTrainingJob(name="j", objective=0.5, metric="auc", hyperparameters={"lr": "0.1"})
     done = ending(entry("a"), counters={"Completed": 3}, best=best)
     assert list(requests.finish([done])) == [("fraud", "a")]
@@ -221,12 +221,12 @@ def test_an_end_is_written_once(requests: Requests, leases: Leases) -> None:
     assert requests.running() == []
 
 
-def test_what_was_spent_is_counted_with_each_end_and_once_only(
+def test_spent_instance_seconds_are_added_once_per_ending(
     requests: Requests, leases: Leases
 ) -> None:
     fraud = [entry(name) for name in "abcd"]
     requests.add([*fraud, entry("v", team="vision")])
-    started(requests, leases, *fraud[:3], entry("v", team="vision"))
+    start(requests, leases, *fraud[:3], entry("v", team="vision"))
 
     def end(of: Entry, month: str, seconds: int) -> Ending:
         spent = Spent(team=of.team, month=month, instance_seconds=seconds)
@@ -248,23 +248,25 @@ def test_what_was_spent_is_counted_with_each_end_and_once_only(
     assert requests.spent("2027-01") == {}
 
 
-def test_what_it_can_use_is_set_aside_with_the_start(requests: Requests, leases: Leases) -> None:
+def test_a_running_entry_has_the_most_instance_seconds_it_can_use(
+    requests: Requests, leases: Leases
+) -> None:
     requests.add([replace(entry("a"), most_instance_seconds=7)])
     assert state(requests, "a").most_instance_seconds == 7
-    started(requests, leases, state(requests, "a"))
+    start(requests, leases, state(requests, "a"))
     assert [job.most_instance_seconds for job in requests.running()] == [7]
 
 
-def test_stopping_is_seen_by_the_next_cycle(requests: Requests, leases: Leases) -> None:
+def test_a_stopped_entry_runs_as_stopping(requests: Requests, leases: Leases) -> None:
     requests.add([entry("a")])
     assert not requests.stop(state(requests, "a"))
-    started(requests, leases, entry("a"))
+    start(requests, leases, entry("a"))
     assert requests.stop(state(requests, "a"))
     assert [job.status for job in requests.running()] == [Status.STOPPING]
     assert not requests.requeue(entry("a"), "too late")
 
 
-def test_a_blocked_entry_is_not_in_line_until_it_is_unblocked(requests: Requests) -> None:
+def test_a_blocked_entry_is_not_in_its_queue_until_it_is_unblocked(requests: Requests) -> None:
     requests.add([entry("child", after=["parent"])])
     assert heads(requests) == []
     (blocked,) = requests.blocked()
@@ -275,7 +277,7 @@ def test_a_blocked_entry_is_not_in_line_until_it_is_unblocked(requests: Requests
     assert requests.blocked() == []
 
 
-def test_a_cancelled_blocked_entry_leaves_nothing_behind(requests: Requests) -> None:
+def test_a_cancelled_blocked_entry_leaves_no_row(requests: Requests) -> None:
     child = entry("child", after=["parent"])
     requests.add([child])
     cancelled = ending(child, was=(Status.QUEUED,), status=Status.CANCELLED, tuning_job_name="")
@@ -284,7 +286,7 @@ def test_a_cancelled_blocked_entry_leaves_nothing_behind(requests: Requests) -> 
     assert not requests.unblock("fraud", "child")
 
 
-def test_a_held_entry_is_not_in_line_until_it_is_released(requests: Requests) -> None:
+def test_an_entry_on_hold_is_not_in_its_queue_until_it_is_released(requests: Requests) -> None:
     requests.add([entry("a"), entry("b", 1)])
     assert requests.hold("fraud", "a")
     assert heads(requests) == ["b"]
@@ -295,7 +297,7 @@ def test_a_held_entry_is_not_in_line_until_it_is_released(requests: Requests) ->
     assert heads(requests) == ["a", "b"]
 
 
-def test_held_and_blocked_is_in_line_only_after_both(requests: Requests) -> None:
+def test_an_entry_on_hold_and_blocked_joins_its_queue_after_both_end(requests: Requests) -> None:
     requests.add([entry("child", after=["parent"])])
     requests.hold("fraud", "child")
     assert requests.unblock("fraud", "child")
@@ -304,19 +306,19 @@ def test_held_and_blocked_is_in_line_only_after_both(requests: Requests) -> None
     assert heads(requests) == ["child"]
 
 
-def test_documents_are_kept(documents: Documents) -> None:
+def test_a_document_is_read_as_it_was_put(documents: Documents) -> None:
     assert documents.get("x") is None
     documents.put("x", "{}")
     assert documents.get("x") == "{}"
 
 
-def test_entries_are_got_together(requests: Requests) -> None:
+def test_several_entries_are_read_together(requests: Requests) -> None:
     requests.add([entry("a"), entry("b")])
     found = requests.get_all([("fraud", "a"), ("fraud", "b"), ("fraud", "c"), ("fraud", "a")])
     assert set(found) == {("fraud", "a"), ("fraud", "b")}
 
 
-def test_an_entry_rebuilt_from_its_tuning_job_answers_for_its_id_whatever_is_sent(
+def test_a_request_for_an_entry_rebuilt_from_its_tuning_job_counts_as_repeated(
     requests: Requests,
 ) -> None:
     rebuilt = replace(
@@ -328,51 +330,51 @@ def test_an_entry_rebuilt_from_its_tuning_job_answers_for_its_id_whatever_is_sen
 
 
 @pytest.mark.parametrize("held", [True, False], ids=["held", "blocked"])
-def test_what_is_not_in_line_does_not_start_whatever_a_cycle_remembers(
+def test_an_entry_that_is_not_in_its_queue_does_not_start(
     requests: Requests, leases: Leases, held: bool
 ) -> None:
     remembered = entry("a", **({} if held else {"after": ["parent"]}))
     requests.add([remembered])
     if held:
         assert requests.hold("fraud", "a")
-    assert started(requests, leases, remembered) == []
+    assert start(requests, leases, remembered) == []
     assert state(requests, "a").status is Status.QUEUED
     assert requests.running() == []
 
 
-def making_room(of: Entry, already_stopped: int = 0) -> Preemption:
+def preemption(of: Entry, already_stopped: int = 0) -> Preemption:
     return Preemption(
         team=of.team, request_id=of.request_id, tuning_job_name=of.job_name,
         preempted_for=("vision", "v"), already_stopped=already_stopped,
     )  # fmt: skip
 
 
-def going_on(of: Entry) -> Ending:
-    """Its tuning job was stopped after three of five."""
+def resuming(of: Entry) -> Ending:
+    """The ending of a tuning job that was preempted after three of five training jobs."""
     earlier = EarlierJob(
         tuning_job_name=of.job_name, counters={"Completed": 3}, interrupted=2, seconds=60,
         instance_seconds=300, found=True,
     )  # fmt: skip
     queued = replace(
         of, status=Status.QUEUED, earlier=(earlier,), counters={"Completed": 3}, max_parallel=2,
-        instances={"ml.m5.large": 2}, reason="goes on", resume_blocker="",
+        instances={"ml.m5.large": 2}, reason="resumes", resume_blocker="",
     )  # fmt: skip
     spent = Spent(team=of.team, month="2026-11", instance_seconds=300)
     return ending(of, status=Status.QUEUED, preempted=True, resumes_as=queued, spent=spent)
 
 
-def test_what_makes_room_is_said_before_it_is_stopped_and_may_be_said_again(
+def test_a_preemption_is_recorded_and_may_be_recorded_again(
     requests: Requests,
     leases: Leases,
 ) -> None:
     requests.add([replace(entry("a", priority=4), resume_blocker=""), entry("b")])
-    started(requests, leases, state(requests, "a"))
-    assert list(requests.preempt([making_room(entry("a")), making_room(entry("b"))], "me")) == [
+    start(requests, leases, state(requests, "a"))
+    assert list(requests.preempt([preemption(entry("a")), preemption(entry("b"))], "me")) == [
         ("fraud", "a")
-    ], "b does not run"
+    ], "b is not running"
     (job,) = requests.running()
     assert (job.status, job.preempted_for, job.priority) == (Status.STOPPING, ("vision", "v"), 4)
-    assert list(requests.preempt([making_room(entry("a"), already_stopped=2)], "me")) == [
+    assert list(requests.preempt([preemption(entry("a"), already_stopped=2)], "me")) == [
         ("fraud", "a")
     ]
     assert (requests.running()[0].already_stopped, state(requests, "a").already_stopped) == (
@@ -382,65 +384,65 @@ def test_what_makes_room_is_said_before_it_is_stopped_and_may_be_said_again(
     assert state(requests, "a").preempted_for == ("vision", "v")
 
 
-def test_nothing_makes_room_without_the_lease_nor_once_it_was_cancelled(
+def test_no_entry_is_preempted_without_the_lease_or_after_its_cancel(
     requests: Requests, leases: Leases
 ) -> None:
     requests.add([entry("a")])
-    started(requests, leases, entry("a"))
+    start(requests, leases, entry("a"))
     with pytest.raises(LeaseLost):
-        requests.preempt([making_room(entry("a"))], "other")
+        requests.preempt([preemption(entry("a"))], "other")
     assert state(requests, "a").status is Status.IN_PROGRESS
     assert requests.stop(state(requests, "a"))
-    assert list(requests.preempt([making_room(entry("a"))], "me")) == []
+    assert list(requests.preempt([preemption(entry("a"))], "me")) == []
 
 
-def test_a_request_that_made_room_goes_on_in_its_place_with_what_is_left(
+def test_a_preempted_request_is_queued_again_at_its_position(
     requests: Requests, leases: Leases
 ) -> None:
     requests.add([entry("a", 0), entry("b", 1)])
-    started(requests, leases, entry("a"))
-    on = going_on(entry("a"))
-    assert list(requests.finish([on])) == [], "it runs"
-    requests.preempt([making_room(entry("a"))], "me")
+    start(requests, leases, entry("a"))
+    on = resuming(entry("a"))
+    assert list(requests.finish([on])) == [], "it is running"
+    requests.preempt([preemption(entry("a"))], "me")
     assert list(requests.finish([on])) == [("fraud", "a")]
-    assert list(requests.finish([on])) == [], "once only"
+    assert list(requests.finish([on])) == [], "only once"
 
     assert heads(requests) == ["a", "b"]
     assert requests.running() == []
     assert requests.spent("2026-11") == {"fraud": 300}
     assert state(requests, "a") == on.resumes_as
     first = state(requests, "a").earlier[0].tuning_job_name
-    assert started(requests, leases, state(requests, "a")) == [("fraud", "a")]
+    assert start(requests, leases, state(requests, "a")) == [("fraud", "a")]
     (job,) = requests.running()
     assert job.tuning_job_name != first
     assert (job.resumed, dict(job.instances), job.preempted_for) == (True, {"ml.m5.large": 2}, None)
 
 
-def test_an_end_seen_before_it_was_to_make_room_is_not_its_requests_end(
+def test_an_ending_observed_before_the_preemption_does_not_end_the_request(
     requests: Requests, leases: Leases
 ) -> None:
     requests.add([entry("a")])
-    started(requests, leases, entry("a"))
-    requests.preempt([making_room(entry("a"))], "me")
+    start(requests, leases, entry("a"))
+    requests.preempt([preemption(entry("a"))], "me")
     stale = ending(entry("a"), status=Status.STOPPED)
     assert list(requests.finish([stale])) == []
-    requests.finish([going_on(entry("a"))])
-    started(requests, leases, state(requests, "a"))
+    requests.finish([resuming(entry("a"))])
+    start(requests, leases, state(requests, "a"))
     late = ending(entry("a"), status=Status.STOPPED)
-    assert list(requests.finish([late])) == [], "it has gone on with another tuning job"
+    assert list(requests.finish([late])) == [], "it resumed with another tuning job"
     assert not requests.requeue(entry("a"), "of its first tuning job")
     assert state(requests, "a").status is Status.IN_PROGRESS
 
 
-def test_a_cancel_of_what_makes_room_is_final(requests: Requests, leases: Leases) -> None:
+def test_a_cancelled_preempted_request_does_not_resume(requests: Requests, leases: Leases) -> None:
     requests.add([entry("a")])
-    started(requests, leases, entry("a"))
-    requests.preempt([making_room(entry("a"))], "me")
+    start(requests, leases, entry("a"))
+    requests.preempt([preemption(entry("a"))], "me")
     assert requests.stop(state(requests, "a"))
     assert not requests.stop(state(requests, "a"))
     assert (requests.running()[0].preempted_for, state(requests, "a").preempted_for) == (
         None,
         None,
     )
-    assert list(requests.finish([going_on(entry("a"))])) == []
+    assert list(requests.finish([resuming(entry("a"))])) == []
     assert list(requests.finish([ending(entry("a"), status=Status.STOPPED)])) == [("fraud", "a")]
