@@ -23,6 +23,7 @@ from hpo_dispatcher.aws.sagemaker import detail_from
 from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.events import Submitted
 from hpo_dispatcher.contract.ledger_items import DEPLOYMENT, entry_from, from_wire, to_wire
 from hpo_dispatcher.contract.request import parse_fields
 from hpo_dispatcher.contract.settings import SettingsDocument
@@ -142,11 +143,11 @@ class Client:
 
     def _ask_for_cycle(self, team: str, count: int) -> None:
         """Request a cycle now; without the permission the heartbeat does the work."""
-        detail = json.dumps({"team": team, "count": count})
+        detail = Submitted(deployment=self.deployment, team=team, count=count)
         entry = {
             "Source": names.EVENT_SOURCE,
             "DetailType": names.SUBMITTED_EVENT,
-            "Detail": detail,
+            "Detail": detail.to_json(),
         }
         try:
             self._client("events").put_events(Entries=[entry])

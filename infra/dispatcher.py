@@ -98,7 +98,7 @@ class DispatcherFunction(Construct):
         )
         if key:
             acknowledge_key_use(role)
-        self._add_rules()
+        self._add_rules(settings.name)
 
     def _code(self, settings: Settings) -> lambda_.Code:
         package = ROOT / "lambdas" / "hpo_dispatcher"
@@ -117,7 +117,7 @@ class DispatcherFunction(Construct):
             bundling=bundling(lambda folder: write_function(folder, deployment, interpreter())),
         )
 
-    def _add_rules(self) -> None:
+    def _add_rules(self, deployment: str) -> None:
         """Invoke the function every ten minutes and whenever an event may give it work."""
         rules: dict[str, dict[str, Any]] = {
             "Heartbeat": {"schedule": events.Schedule.rate(HEARTBEAT)},
@@ -130,7 +130,11 @@ class DispatcherFunction(Construct):
             },
             "RequestsSubmitted": {
                 "event_pattern": events.EventPattern(
-                    source=[names.EVENT_SOURCE], detail_type=[names.SUBMITTED_EVENT]
+                    source=[names.EVENT_SOURCE],
+                    detail_type=[names.SUBMITTED_EVENT],
+                    # Alternatives. Events of earlier clients name no deployment, and still
+                    # invoke the dispatcher.
+                    detail={"deployment": [{"exists": False}, deployment]},
                 )
             },
         }

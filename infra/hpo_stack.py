@@ -72,6 +72,8 @@ class HpoStack(cdk.Stack):
             queue.grant_intake(dispatcher.function)
             notices = self._notices(settings, team, key)
             if notices:
+                # An update deploys the function that names its deployment before the rule.
+                notices.node.add_dependency(dispatcher.function)
                 outputs[f"ChangeTopicArn{title}"] = notices.topic.topic_arn
             TeamAccess(
                 self,

@@ -14,7 +14,7 @@ from infra.settings import TeamSettings
 
 
 class Notices(Construct):
-    """An SNS topic to which an EventBridge rule sends the events of one team."""
+    """An SNS topic to which a rule sends the events of one team of one deployment."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Notices(Construct):
             event_pattern={
                 "source": [names.EVENT_SOURCE],
                 "detail-type": [names.REQUEST_EVENT],
-                "detail": {"team": [team]},
+                "detail": {"deployment": [deployment], "team": [team]},
             },
             targets=[{"id": "topic", "arn": self.topic.topic_arn}],
         )

@@ -118,7 +118,12 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
     )
     sqs = SqsQueues(clients.client("sqs", config=UNCHECKED), environment.deployment)
     sagemaker = SageMakerTuning(clients.client("sagemaker", config=CONFIG), redactor)
-    bus = EventBridge(clients.client("events", config=CONFIG), environment.event_bus, logger)
+    bus = EventBridge(
+        clients.client("events", config=CONFIG),
+        environment.event_bus,
+        environment.deployment,
+        logger,
+    )
     limits = deployment.limits
     dispatcher = Dispatcher(
         teams=deployment.teams,

@@ -1,4 +1,4 @@
-"""A team's topic receives events about the team's own requests in the published form."""
+"""A team's topic receives events about its own requests in its own deployment, as published."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ def test_a_teams_topic_receives_its_own_events_and_no_others(deployed: Deployed)
         Endpoint=arn["QueueArn"],
         Attributes={"RawMessageDelivery": "true"},
     )
+    other = {"deployment": "hpoq-2", "team": "fraud", "request_id": f"{name}-other"}
+    foreign = {"Source": "hpoq", "DetailType": "Request State Change", "Detail": json.dumps(other)}
+    deployed.client("events").put_events(Entries=[foreign])
     for team in ("vision", "fraud"):  # rejected: a state change without a tuning job
         message = {"request_id": f"{name}-{team}", "hyperparameter_ranges": {}}
         sqs.send_message(QueueUrl=deployed.queue(team), MessageBody=json.dumps(message))
@@ -48,4 +51,5 @@ def test_a_teams_topic_receives_its_own_events_and_no_others(deployed: Deployed)
     assert wait_until(notified, 60)
     for event in heard:
         check(event)
-        assert event["detail"]["team"] == "fraud"
+        detail = event["detail"]
+        assert (detail["deployment"], detail["team"]) == ("hpoq", "fraud")

@@ -20,12 +20,24 @@ BATCH = 10  # EventBridge: entries per PutEvents
 
 
 class EventBridge:
-    """``Events`` on an event bus."""
+    """``Events`` on an event bus, which all deployments of the account share.
+
+    Args:
+        events: client of EventBridge.
+        bus: name of the event bus.
+        deployment: name of the deployment, part of every event.
+        logger: receives the events that were not published.
+    """
 
     def __init__(
-        self, events: EventBridgeClient, bus: str, logger: Logger | PowertoolsLogger
+        self,
+        events: EventBridgeClient,
+        bus: str,
+        deployment: str,
+        logger: Logger | PowertoolsLogger,
     ) -> None:
         self._events = events
+        self._deployment = deployment
         self._bus = bus
         self._logger = logger
 
@@ -39,7 +51,7 @@ class EventBridge:
                         {
                             "Source": names.EVENT_SOURCE,
                             "DetailType": names.REQUEST_EVENT,
-                            "Detail": change.to_json(),
+                            "Detail": self._detail(change),
                             "EventBusName": self._bus,
                         }
                         for change in batch
@@ -50,3 +62,6 @@ class EventBridge:
                 continue
             if answer["FailedEntryCount"]:
                 self._logger.warning("events:PutEvents: %s not taken", answer["FailedEntryCount"])
+
+    def _detail(self, change: StateChange) -> str:
+        return change.model_copy(update={"deployment": self._deployment}).to_json()

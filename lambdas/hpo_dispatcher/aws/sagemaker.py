@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from hpo_dispatcher.aws.clients import code, message, unavailable
 from hpo_dispatcher.contract.entry import BestTrainingJob, Status
-from hpo_dispatcher.contract.names import TAG_REQUEST_ID, TAG_TEAM
+from hpo_dispatcher.contract.names import TAG_DEPLOYMENT, TAG_REQUEST_ID, TAG_TEAM
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.ports import (
     AlreadyOurs,
@@ -139,10 +139,13 @@ class SageMakerTuning:
         pages = self._sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
         tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
         asked = {tag["Key"]: tag["Value"] for tag in api_request["Tags"]}
-        ours = (TAG_REQUEST_ID, TAG_TEAM)
+        ours = (TAG_REQUEST_ID, TAG_TEAM, TAG_DEPLOYMENT)
         if all(tags.get(key) == asked[key] for key in ours):
             return AlreadyOurs()
-        return NameTaken(f"request {tags[ours[0]]}" if ours[0] in tags else "a job not of hpoq")
+        if TAG_REQUEST_ID not in tags:
+            return NameTaken("a job not of hpoq")
+        owner = f"request {tags[TAG_REQUEST_ID]} of deployment {tags.get(TAG_DEPLOYMENT)}"
+        return NameTaken(owner)
 
     def _describe(self, name: str) -> DescribeHyperParameterTuningJobResponseTypeDef | None:
         with unavailable("sagemaker:DescribeHyperParameterTuningJob"):

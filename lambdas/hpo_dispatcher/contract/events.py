@@ -1,6 +1,6 @@
-"""The event that the dispatcher publishes when a request changes its state.
+"""The events of a deployment: requests changed their states, and requests were submitted.
 
-docs/events.schema.json is its published schema; a test compares the two.
+docs/events.schema.json is the published schema of state changes; a test compares the two.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ class StateChange(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     version: Literal[1] = 1
+    deployment: str = ""  # set when published; empty in events of earlier versions
     team: str
     request_id: str
     status: Status
@@ -28,4 +29,18 @@ class StateChange(BaseModel):
 
     def to_json(self) -> str:
         """Return the detail as it is published."""
+        return self.model_dump_json()
+
+
+class Submitted(BaseModel):
+    """The ``detail`` of an event ``Requests Submitted``, which asks for a cycle now."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    deployment: str
+    team: str
+    count: int  # messages sent
+
+    def to_json(self) -> str:
+        """Return the detail as it is sent."""
         return self.model_dump_json()

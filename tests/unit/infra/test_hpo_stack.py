@@ -337,7 +337,7 @@ def test_a_team_with_notify_has_a_topic_that_only_its_rule_may_publish_to() -> N
                 "EventPattern": {
                     "source": ["hpoq"],
                     "detail-type": ["Request State Change"],
-                    "detail": {"team": ["fraud"]},
+                    "detail": {"deployment": ["hpoq"], "team": ["fraud"]},
                 },
                 "Targets": [{"Id": "topic", "Arn": {"Ref": topic}}],
             }

@@ -27,8 +27,8 @@ def test_model_and_schema_have_the_same_states_and_version() -> None:
 @pytest.mark.parametrize("previous", [None, *Status])
 def test_what_the_model_publishes_is_valid_and_read_as_it_was(previous: Status | None) -> None:
     change = StateChange(
-        team="fraud", request_id="r", status=Status.QUEUED, previous_status=previous,
-        at=datetime(2026, 11, 23, 12, 0, 0, 512_000, tzinfo=UTC),
+        deployment="hpoq", team="fraud", request_id="r", status=Status.QUEUED,
+        previous_status=previous, at=datetime(2026, 11, 23, 12, 0, 0, 512_000, tzinfo=UTC),
     )  # fmt: skip
     detail = json.loads(change.to_json())
     event = {"source": "hpoq", "detail-type": "Request State Change", "time": detail["at"]}
