@@ -130,16 +130,18 @@ class TrainingResources(Construct):
         """Grant access to the guardrails' prefixes outside the artifact bucket."""
         for prefixes, actions in (
             (rules.input_prefixes, ["s3:GetObject"]),
-            (rules.output_prefixes, ["s3:PutObject", "s3:AbortMultipartUpload"]),
+            # Checkpoints are below an output prefix, and SageMaker restores them.
+            (rules.output_prefixes, ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]),
         ):
             for prefix in prefixes:
-                bucket, _, folder = prefix.removeprefix("s3://").partition("/")
+                bucket, _, path = prefix.removeprefix("s3://").partition("/")
+                folder = path.rstrip("/*")
                 arn = f"arn:{cdk.Aws.PARTITION}:s3:::{bucket}"
-                objects = f"{arn}/{folder.rstrip('*')}*"
+                objects = f"{arn}/{folder}/*" if folder else f"{arn}/*"
+                # A channel may name the folder with or without its final slash.
+                listed = {"StringLike": {"s3:prefix": [folder, f"{folder}/*"]}}
                 self._allow(actions, objects)
-                self._allow(
-                    ["s3:ListBucket"], arn, {"StringLike": {"s3:prefix": f"{folder.rstrip('*')}*"}}
-                )
+                self._allow(["s3:ListBucket"], arn, listed if folder else None)
                 self._accept(objects, "The settings allow training jobs this prefix.")
 
     def _grant_keys(self, rules: Guardrails) -> None:

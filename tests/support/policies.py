@@ -183,6 +183,20 @@ class TemplateAccount:
         ]
 
 
+def as_role(
+    account: TemplateAccount, role: str, action: str, resource: str, **context: str | list[str]
+) -> dict[str, Any]:
+    """Return the parts of a call that a role makes; a resource policy has to be added."""
+    name = account.starting_with(role, "AWS::IAM::Role")
+    return {
+        "principal": f"arn:aws:sts::{ACCOUNT}:assumed-role/{name.lower()}/session",
+        "action": action,
+        "resource": resource,
+        "identity_policies": account.identity_policies(name),
+        "context": context,
+    }
+
+
 def decide(calls: Sequence[Call]) -> list[str]:
     """Return the simulator's answer to each call, as ``Allowed`` or a kind of denial."""
     asked = [
@@ -200,6 +214,15 @@ def decide(calls: Sequence[Call]) -> list[str]:
     ]
     answers: list[str] = _run({"calls": asked, "policies": []})["results"]
     return answers
+
+
+def wrong_answers(calls: Sequence[Call]) -> list[str]:
+    """Return the calls that the simulator does not decide as they say, with its answers."""
+    return [
+        f"{call.name}: {answer}"
+        for call, answer in zip(calls, decide(calls), strict=True)
+        if (answer == "Allowed") is not call.allowed
+    ]
 
 
 def problems(policies: Sequence[tuple[str, Policy]]) -> list[str]:

@@ -20,9 +20,16 @@ async function decide(call) {
       contextVariables: call.context
     }
   }
-  const answer = await runSimulation(simulation, {})
+  const answer = await runSimulation(withKnownKeys(simulation), {})
   if (answer.errors) throw new Error(`${call.name}: ${JSON.stringify(answer.errors)}`)
   return answer.overallResult
+}
+
+// The simulator drops the context keys kms:EncryptionContext:<any>, because it expects a slash before
+// a free part. Another family of keys with a free part stands in for them, on both sides.
+function withKnownKeys(simulation) {
+  const text = JSON.stringify(simulation)
+  return JSON.parse(text.replaceAll('kms:EncryptionContext:', 'aws:PrincipalTag/'))
 }
 
 const list = (value) => (Array.isArray(value) ? value : [value])

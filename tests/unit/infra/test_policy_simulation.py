@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.policies import ACCOUNT, REGION, Call, Policy, TemplateAccount, decide, problems
+from tests.support.policies import (
+    ACCOUNT,
+    REGION,
+    Call,
+    Policy,
+    TemplateAccount,
+    as_role,
+    problems,
+    wrong_answers,
+)
 from tests.support.synthesized_stack import synthesize
 
 OTHER_ACCOUNT = "999988887777"
@@ -108,20 +117,6 @@ def service_calls(account: TemplateAccount) -> Iterator[Call]:
             of_account=OTHER_ACCOUNT,
         ),
     )  # fmt: skip
-
-
-def as_role(
-    account: TemplateAccount, role: str, action: str, resource: str, **context: str | list[str]
-) -> dict[str, Any]:
-    """Return the parts of a call that a role makes; S3 and SQS ask their own policies, too."""
-    name = account.starting_with(role, "AWS::IAM::Role")
-    return {
-        "principal": f"arn:aws:sts::{ACCOUNT}:assumed-role/{name.lower()}/session",
-        "action": action,
-        "resource": resource,
-        "identity_policies": account.identity_policies(name),
-        "context": context,
-    }
 
 
 def dispatcher_calls(account: TemplateAccount) -> Iterator[Call]:
@@ -298,14 +293,8 @@ def test_every_edge_between_services_roles_and_teams_is_decided_as_it_should_be(
         *training_calls(account),
         *team_calls(account),
     ]
-    answers = decide(calls)
-    wrong = [
-        f"{call.name}: {answer}"
-        for call, answer in zip(calls, answers, strict=True)
-        if (answer == "Allowed") is not call.allowed
-    ]
     assert len(calls) >= 45
-    assert wrong == []
+    assert wrong_answers(calls) == []
 
 
 @pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["default", "everything"])
