@@ -1,6 +1,10 @@
-"""Save a training run after each epoch, so that it can be resumed after an interruption."""
+"""Save a training run and its best model after each epoch.
 
-import os
+SageMaker may end a container by SIGKILL alone: its PyTorch image starts a shell as process 1, which
+does not forward SIGTERM to the script. What a run has not written by then is lost.
+"""
+
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -10,7 +14,16 @@ from typing import Any
 
 import torch
 
+from credit_default.files import write_atomically
+
 FILE = "checkpoint.pt"
+
+
+def pack(content: dict[str, Any]) -> bytes:
+    """Return the content of a file that torch.load reads: plain values and tensors."""
+    packed = io.BytesIO()
+    torch.save(content, packed)
+    return packed.getvalue()
 
 
 class Checkpoint:
@@ -23,16 +36,9 @@ class Checkpoint:
         self.path = folder / FILE if folder else None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the saved state atomically: a killed process leaves a complete checkpoint."""
-        if self.path is None:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+        """Replace the saved state."""
+        if self.path is not None:
+            write_atomically(self.path, pack(state))
 
     def load(self) -> dict[str, Any] | None:
         """Return the saved state, or None if there is none."""
@@ -43,8 +49,9 @@ class Checkpoint:
 
 
 class Interruption:
-    """A SIGTERM handler; SageMaker sends SIGTERM two minutes before it reclaims a spot instance.
+    """A SIGTERM handler, for images that forward the signal to the script.
 
+    SageMaker sends SIGTERM two minutes before it kills a stopped job or reclaims a spot instance.
     Calling the object returns whether the signal was received. The training loop calls it before
     each step.
     """

@@ -65,6 +65,7 @@ class Fit:
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self.best: dict[str, float] = {"auc": -math.inf}
         self.best_state = self._average_state()
+        self.best_threshold: float | None = None
 
     def epochs(self) -> Iterator[dict[str, float | dict[str, float]]]:
         """Train, and yield the metrics of each epoch as it ends.
@@ -79,10 +80,10 @@ class Fit:
             train_loss = self.world.mean(float(self.loss_sum) / self.steps_per_epoch, self.device)
             self.loss_sum.zero_()
             self.epoch += 1
-            metrics = self._validate()
+            metrics, threshold = self._validate()
             if metrics["auc"] > self.best["auc"]:
                 self.best, self.best_epoch = metrics, self.epoch
-                self.best_state = self._average_state()
+                self.best_state, self.best_threshold = self._average_state(), threshold
             yield {"epoch": self.epoch, "train": {"loss": train_loss}, "validation": metrics}
 
     def classifier(self) -> Classifier:
@@ -93,9 +94,12 @@ class Fit:
         features = Features()
         features.load_state_dict(self.features.state_dict())
         model = Classifier(features, network, hidden, activation)
-        logit, target = _scored(self.validation, network.to(self.device).eval())
-        network.cpu()
-        model.threshold = best_threshold(logit, target)
+        if self.best_threshold is None:  # the checkpoint is of a version that did not save it
+            self.best_threshold = best_threshold(
+                *_scored(self.validation, network.to(self.device).eval())
+            )
+            network.cpu()
+        model.threshold = self.best_threshold
         return model
 
     def state_dict(self) -> dict[str, Any]:
@@ -110,6 +114,7 @@ class Fit:
             "loss_sum": self.loss_sum,
             "best": self.best,
             "best_state": self.best_state,
+            "best_threshold": self.best_threshold,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -128,6 +133,7 @@ class Fit:
         self.optimizer.load_state_dict(state["optimizer"])
         self.loss_sum.copy_(state["loss_sum"])
         self.best, self.best_state = state["best"], state["best_state"]
+        self.best_threshold = state.get("best_threshold")
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this process's share of each remaining batch of the epoch.
@@ -196,10 +202,13 @@ class Fit:
                 self.averages, self.parameters, 0
             )
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self) -> tuple[dict[str, float], float]:
+        """Return the epoch's metrics and the threshold of the highest F1."""
         logit, target = _scored(self.validation, self.averaged)
-        metrics = evaluate(logit, target, best_threshold(logit, target))
-        return {name: self.world.from_leader(value, self.device) for name, value in metrics.items()}
+        threshold = best_threshold(logit, target)
+        metrics = evaluate(logit, target, threshold)
+        shared = {n: self.world.from_leader(value, self.device) for n, value in metrics.items()}
+        return shared, threshold
 
     def _average_state(self) -> dict[str, Tensor]:
         return {name: value.clone() for name, value in self.averaged.state_dict().items()}

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from credit_default.checkpoint import pack
 from credit_default.features import WIDTH, Features
+from credit_default.files import write_atomically
 
 FILE = "model.pt"
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU}
@@ -43,7 +45,10 @@ class Classifier:
 
     def save(self, folder: Path, about: dict[str, Any]) -> None:
         """Write FILE; `about` (plain values only) describes the training run."""
-        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / FILE, self.pack(about))
+
+    def pack(self, about: dict[str, Any]) -> bytes:
+        """Return the content of the file that `save` writes."""
         content = {
             "features": self.features.state_dict(),
             "network": self.network.state_dict(),
@@ -52,9 +57,14 @@ class Classifier:
             "threshold": self.threshold,
             "about": about,
         }
-        temporary = folder / f"{FILE}.tmp"
-        torch.save(content, temporary)
-        temporary.replace(folder / FILE)
+        return pack(content)
+
+    @staticmethod
+    def about(folder: Path) -> dict[str, Any]:
+        """Return the description of the training run whose model `save` wrote."""
+        content: dict[str, Any] = torch.load(folder / FILE, map_location="cpu", weights_only=True)
+        described: dict[str, Any] = content["about"]
+        return described
 
     @classmethod
     def load(cls, folder: Path) -> "Classifier":

@@ -25,7 +25,9 @@ def run(
     world: World,
     precision: torch.dtype = torch.float32,
 ) -> None:
-    """Start or resume training, report each epoch, and save the best epoch's model.
+    """Start or resume training; after each epoch, report it and save the run and the best model.
+
+    A process killed at any moment therefore loses the work of at most one epoch.
 
     Raises:
         DataError: the data is invalid.
@@ -46,16 +48,20 @@ def run(
     )
     checkpoint = Checkpoint(folders.checkpoints)
     _resume(fit, checkpoint.load())
+    if world.is_leader and fit.best_epoch:
+        # After an interruption, SageMaker restores the checkpoint folder but not the model folder.
+        _save_best(fit, folders.model)
     try:
         for line in fit.epochs():
             if world.is_leader:
                 report(**line)
+                # The model comes first: a run resumed from a checkpoint writes its model again.
+                if fit.best_epoch == fit.epoch:
+                    _save_best(fit, folders.model)
                 checkpoint.save(fit.state_dict())
     except Interrupted:
         if world.is_leader:
             checkpoint.save(fit.state_dict())
-            if fit.best_epoch:
-                fit.classifier().save(folders.model, _about(fit))
         world.leave(INTERRUPTED)
         raise SystemExit(INTERRUPTED) from None
     if world.is_leader:
@@ -80,10 +86,15 @@ def finish(fit: Fit, test: Part, folder: Path) -> None:
     logits, targets = zip(*((model.logits(rows.raw), rows.target) for rows in test), strict=True)
     metrics = evaluate(torch.cat(logits), torch.cat(targets), model.threshold)
     report(best_epoch=fit.best_epoch, validation=fit.best, test=metrics)
-    model.save(folder, _about(fit) | {"test": metrics})
+    model.save(folder, about(fit) | {"test": metrics})
 
 
-def _about(fit: Fit) -> dict[str, Any]:
+def _save_best(fit: Fit, folder: Path) -> None:
+    fit.classifier().save(folder, about(fit))
+
+
+def about(fit: Fit) -> dict[str, Any]:
+    """Return the description of a run that its model file contains."""
     return {
         "hyperparameters": fit.chosen.to_strings(),
         "epoch": fit.best_epoch,

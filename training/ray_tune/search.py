@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 import pickle
 import signal
 import sys
@@ -13,8 +14,10 @@ from itertools import count, takewhile
 from types import ModuleType
 from typing import Any
 
+import ray
 import torch
 from ray import tune
+from ray.actor import ActorHandle
 from ray.exceptions import RayActorError
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import SearchAlgorithm, Searcher
@@ -22,9 +25,12 @@ from ray.tune.search import SearchAlgorithm, Searcher
 from credit_default.checkpoint import Interruption
 from credit_default.container import Folders, TrainingFailed
 from credit_default.data import load
+from credit_default.files import write_atomically
 from credit_default.fit import Fit
 from credit_default.hyperparameters import Hyperparameters
+from credit_default.model import FILE, Classifier
 from credit_default.run import INTERRUPTED, finish
+from ray_tune.best_model import BestModel, start_best_model
 from ray_tune.cluster import count_live_nodes
 from ray_tune.progress import SearchProgress
 from ray_tune.results import write_table
@@ -113,6 +119,7 @@ def run_search(settings: SearchSettings, folders: Folders) -> None:
             resumed.
     """
     train, validation, test = (load(each) for each in folders.parts)
+    best_model = _best_model(settings, folders)
     trainable = tune.with_resources(
         tune.with_parameters(
             CreditTrainable,
@@ -121,6 +128,7 @@ def run_search(settings: SearchSettings, folders: Folders) -> None:
             rungs=settings.rungs,
             checkpoint_epochs=settings.checkpoint_epochs,
             gpu=settings.gpus_per_trial > 0,
+            best_model=best_model,
         ),
         {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial},
     )
@@ -138,6 +146,7 @@ def run_search(settings: SearchSettings, folders: Folders) -> None:
         if settings.failures and not interruption() and lost_an_actor(results):
             print("retrying trials that were lost with their host", file=sys.stderr, flush=True)
             results = _restored(folder, trainable).fit()
+    ray.get(best_model.close.remote())
     write_table(results, folders.model)
     best = _best(results)
     # Training the best set again takes seconds and, with the same seeds, gives the same model.
@@ -151,6 +160,21 @@ def run_search(settings: SearchSettings, folders: Folders) -> None:
     finish(fit, test, folders.model)
     if interruption():
         raise SystemExit(INTERRUPTED)
+
+
+def _best_model(settings: SearchSettings, folders: Folders) -> ActorHandle[BestModel]:
+    """Start the writer of the best model, with the model of an interrupted search if there is one.
+
+    After an interruption, SageMaker restores the checkpoint folder but not the model folder.
+    """
+    paths, metric = [folders.model / FILE], -math.inf
+    if folders.checkpoints:
+        kept = folders.checkpoints / settings.name / FILE
+        paths.append(kept)
+        if kept.is_file():
+            metric = Classifier.about(kept.parent)["validation"]["auc"]
+            write_atomically(folders.model / FILE, kept.read_bytes())
+    return start_best_model(paths, metric)
 
 
 def _restored(folder: str, trainable: Any) -> tune.Tuner:

@@ -3,15 +3,21 @@
 import math
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from ray import tune
+from ray.actor import ActorHandle
+from ray.exceptions import RayActorError
 
 from credit_default.data import Part
 from credit_default.fit import Fit
 from credit_default.hyperparameters import Hyperparameters
+from credit_default.run import about
+from ray_tune.best_model import BestModel
 
 FILE = "trial.pt"
 PRECISION = torch.bfloat16  # lowest precision of matrix products
@@ -38,6 +44,7 @@ class CreditTrainable(tune.Trainable):
         rungs: Collection[int] = (),
         checkpoint_epochs: int = 0,
         gpu: bool = False,
+        best_model: ActorHandle[BestModel] | None = None,
     ) -> None:
         """Prepare an actor's first trial; Ray calls this once per actor.
 
@@ -48,10 +55,11 @@ class CreditTrainable(tune.Trainable):
             rungs: epochs after which the scheduler may stop a trial.
             checkpoint_epochs: epochs between checkpoints; 0 writes none.
             gpu: train on a GPU if Ray has assigned one.
+            best_model: the `BestModel` that writes the best model so far.
         """
         self.train_part, self.validation_part = train, validation
         self.rungs, self.checkpoint_epochs = rungs, checkpoint_epochs
-        self.device = device_of(gpu=gpu)
+        self.device, self.best_model = device_of(gpu=gpu), best_model
         torch.set_num_threads(1)
         self._begin(config)
 
@@ -75,6 +83,7 @@ class CreditTrainable(tune.Trainable):
             if self._must_report() or time.monotonic() >= report_at:
                 done = self.fit.epoch == self.fit.chosen.epochs
                 break
+        self._offer_model()
         return {
             **self.last,
             METRIC: max(self.fit.best["auc"], DIVERGED),
@@ -102,6 +111,18 @@ class CreditTrainable(tune.Trainable):
         )
         self.epochs = self.fit.epochs()
         self.last = {}
+        self.offered_epoch = 0
+
+    def _offer_model(self) -> None:
+        """Send the trial's best model if it is the best of the search so far."""
+        if self.best_model is None or self.fit.best_epoch == self.offered_epoch:
+            return
+        self.offered_epoch = self.fit.best_epoch
+        metric = self.fit.best["auc"]
+        # Without the actor, the search ends with the same result.
+        with suppress(RayActorError):
+            if ray.get(self.best_model.is_exceeded_by.remote(metric)):
+                self.best_model.write.remote(metric, self.fit.classifier().pack(about(self.fit)))
 
     def _must_report(self) -> bool:
         return self.fit.epoch in self.rungs or self._must_checkpoint()
