@@ -1,11 +1,8 @@
 """The command line of both Ray scripts; starts the search or joins the cluster on each host."""
 
 import argparse
-import importlib.util
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -14,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from credit_default.container import (
     Folders,
     OneLineParser,
-    TrainingFailed,
     base_folder,
     report_failure,
     write_failure_reason,
@@ -22,6 +18,7 @@ from credit_default.container import (
 from credit_default.distributed import hosts
 from credit_default.hyperparameters import Hyperparameters, flag, number, one_of, text
 from credit_default.run import INTERRUPTED
+from ray_tune.install import install_ray
 from ray_tune.space import SPACE, space
 
 if TYPE_CHECKING:
@@ -45,7 +42,7 @@ def main(description: str, *, gpu: bool, argv: Sequence[str] | None = None) -> N
         )
     signal.signal(signal.SIGTERM, _exit)
     with report_failure():
-        _install()
+        install_ray()
         from ray_tune.cluster import cluster, is_head, join_cluster
         from ray_tune.node import NodeSettings
 
@@ -113,11 +110,11 @@ def _search_settings(args: argparse.Namespace, *, gpu: bool) -> "SearchSettings"
 
     given = {n.removeprefix(_FIXED): v for n, v in vars(args).items() if n.startswith(_FIXED)}
     fixed = {flag(n)[2:]: text(v) for n, v in given.items() if v is not None}
-    storage = args.storage or str((args.checkpoint_dir or base_folder() / "ray-results").resolve())
+    storage = args.storage or str(args.checkpoint_dir or base_folder() / "ray-results")
     return SearchSettings(
         space={name: each for name, each in args.space.items() if name not in fixed},
         fixed=fixed,
-        storage=storage,
+        storage=storage if "://" in storage else str(Path(storage).resolve()),
         seed=args.search_seed,
         **{
             name: getattr(args, name)
@@ -144,15 +141,3 @@ def _count_gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
-
-
-def _install() -> None:
-    """Install Ray where it is missing, as in SageMaker's PyTorch container."""
-    if importlib.util.find_spec("ray") is None:
-        requirements = Path(__file__).parents[1] / "requirements-ray.txt"
-        print(f"installing {requirements.name}", file=sys.stderr)
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "-r", str(requirements)]
-        if subprocess.run(pip, check=False).returncode:
-            raise TrainingFailed(
-                f"pip cannot install {requirements.name}; use an image that includes Ray"
-            )

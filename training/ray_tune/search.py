@@ -35,6 +35,7 @@ from ray_tune.cluster import count_live_nodes
 from ray_tune.progress import SearchProgress
 from ray_tune.results import write_table
 from ray_tune.space import Space, domain, extremes
+from ray_tune.storage import filesystem_of, is_saved
 from ray_tune.trial import METRIC, PRECISION, CreditTrainable, device_of
 
 MODE = "max"
@@ -135,7 +136,7 @@ def run_search(settings: SearchSettings, folders: Folders) -> None:
     # It would warn once per trial about files that ray_tune.node switches off.
     logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
     folder = f"{settings.storage}/{settings.name}"
-    if tune.Tuner.can_restore(folder):
+    if is_saved(folder):
         print(f"resuming the search in {folder}", file=sys.stderr)
         tuner = _restored(folder, trainable)
     else:
@@ -187,7 +188,12 @@ def _restored(folder: str, trainable: Any) -> tune.Tuner:
         sys.modules[module_name] = ModuleType(module_name)
         vars(sys.modules[module_name]).update(contents)
     try:
-        return tune.Tuner.restore(folder, trainable=trainable, restart_errored=True)
+        return tune.Tuner.restore(
+            folder,
+            trainable=trainable,
+            restart_errored=True,
+            storage_filesystem=filesystem_of(folder),
+        )
     except _UNREADABLE as error:
         reason = str(error).strip().splitlines()[0]
         raise TrainingFailed(
@@ -246,6 +252,7 @@ def _tuner(settings: SearchSettings, trainable: Any) -> tune.Tuner:
         run_config=tune.RunConfig(
             name=settings.name,
             storage_path=settings.storage,
+            storage_filesystem=filesystem_of(settings.storage),
             verbose=0,
             callbacks=[SearchProgress(settings.trials, settings.progress_seconds)],
             failure_config=tune.FailureConfig(max_failures=settings.failures),
