@@ -139,7 +139,7 @@ class TrainingResources(Construct):
                 arn = f"arn:{cdk.Aws.PARTITION}:s3:::{bucket}"
                 objects = f"{arn}/{folder}/*" if folder else f"{arn}/*"
                 # A channel may name the folder with or without its final slash.
-                listed = {"StringLike": {"s3:prefix": [folder, f"{folder}/*"]}}
+                listed: dict[str, object] = {"StringLike": {"s3:prefix": [folder, f"{folder}/*"]}}
                 self._allow(actions, objects)
                 self._allow(["s3:ListBucket"], arn, listed if folder else None)
                 self._accept(objects, "The settings allow training jobs this prefix.")
