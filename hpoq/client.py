@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from hpo_dispatcher.aws import sqs as queues
+from hpo_dispatcher.aws.dynamodb_table import BATCH_GET
 from hpo_dispatcher.aws.sagemaker import detail_from
 from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.capacity import CapacityDocument
@@ -208,6 +209,23 @@ class Client:
                     entry = entry_from(from_wire(item))
                     if not wanted or entry.status in wanted:
                         yield entry
+
+    def get_all(self, team: str, request_ids: Iterable[str]) -> dict[str, Entry]:
+        """Return the requests with these ids that are in the ledger, by id."""
+        table = names.ledger_table(self.deployment)
+        left: list[Any] = [to_wire({"team": team, "id": id_}) for id_ in dict.fromkeys(request_ids)]
+        found: list[Entry] = []
+        with self._explained(f"ledger of {self.deployment}"):
+            while left:
+                batch, left = left[:BATCH_GET], left[BATCH_GET:]
+                answer: Any = self._dynamodb.batch_get_item(
+                    RequestItems={table: {"Keys": batch, "ConsistentRead": True}}
+                )
+                found += [
+                    entry_from(from_wire(item)) for item in answer["Responses"].get(table, ())
+                ]
+                left += answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+        return {entry.request_id: entry for entry in found}
 
     def live(self, entry: Entry) -> Entry:
         """Return the entry with its tuning job's current counters and best training job.

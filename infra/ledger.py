@@ -74,7 +74,7 @@ class LedgerTable(Construct):
         """Return the statement that lets a team read its own entries and the shared documents."""
         return iam.PolicyStatement(
             sid="ReadOwnEntries",
-            actions=["dynamodb:GetItem", "dynamodb:Query"],
+            actions=["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"],
             resources=[self.table.table_arn],
             conditions={
                 "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [team, SHARED_PARTITION]},

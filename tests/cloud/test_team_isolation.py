@@ -70,6 +70,13 @@ def test_a_team_may_send_redrive_and_read_its_own_requests(
         ),
         "read its entries": query(deployed, "fraud"),
         "read one": get(deployed, "fraud"),
+        "read some by id": lambda s: s.client("dynamodb").batch_get_item(
+            RequestItems={
+                deployed.outputs["LedgerTableName"]: {
+                    "Keys": [{"team": {"S": "fraud"}, "id": {"S": "a"}}]
+                }
+            }
+        ),
         "read the settings": query(deployed, "#deployment"),
         "follow its requests": lambda s: s.client("sns").subscribe(
             TopicArn=deployed.outputs["ChangeTopicArnFraud"],
@@ -106,6 +113,9 @@ def test_a_team_cannot_access_anything_of_another_team(
         ),
         "read vision's entries": query(deployed, "vision"),
         "read one of them": get(deployed, "vision"),
+        "read some of them by id": lambda s: s.client("dynamodb").batch_get_item(
+            RequestItems={table: {"Keys": [{"team": {"S": "vision"}, "id": {"S": "a"}}, own]}}
+        ),
         "read the lease": get(deployed, "#dispatcher"),
         "read everybody's running jobs": query(deployed, "#active"),
         "scan": lambda s: s.client("dynamodb").scan(TableName=table),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -45,6 +45,11 @@ class SteppedQueue:
         widths = [each.resource_limits.max_parallel_training_jobs or 1 for each in running]
         self.most_at_once = max(self.most_at_once, sum(widths))
         yield from self.ledger.values()
+
+    def get_all(self, team: str, request_ids: Iterable[str]) -> dict[str, Entry]:
+        """Advance every request by one step, and return those with these ids."""
+        wanted = set(request_ids)
+        return {each.request_id: each for each in self.entries(team) if each.request_id in wanted}
 
     def act(self, _: str, action: str, *, request_id: str) -> None:
         """Count an action, and hold or release its request."""

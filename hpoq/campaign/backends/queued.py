@@ -105,10 +105,15 @@ class QueueBackend:
             self._client.act(self._team, action, request_id=ids[number])
 
     def _read(self) -> None:
-        for entry in self._client.entries(self._team):
-            number = self._ids.get(entry.request_id)
-            if number is not None:
-                self._entries[number] = entry
+        """Read the entries that may have changed; only a rejected request can be sent again."""
+        settled = {
+            number
+            for number, entry in self._entries.items()
+            if entry.status.ended and entry.status is not Status.REJECTED
+        }
+        wanted = [id_ for id_, number in self._ids.items() if number not in settled]
+        for id_, entry in self._client.get_all(self._team, wanted).items():
+            self._entries[self._ids[id_]] = entry
 
     def _running(self) -> dict[int, JobState]:
         """Return SageMaker's states, or none if the team has no permission to read them."""

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+from boto3 import Session
+from botocore.stub import Stubber
 
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpoq.client import Client
+from tests.support.api_calls import api_calls
 from tests.support.dispatcher_account import RANGES, Account, account, session
 
 __all__ = ["account", "session"]
@@ -27,3 +33,37 @@ def test_one_wrong_request_keeps_all_from_being_sent(account: Account) -> None:
     with pytest.raises(InvalidRequest):
         Client().submit("fraud", [*[SMALL] * 12, {"hyperparameter_ranges": {}}])
     assert account.waiting("fraud") == 0
+
+
+def test_requests_are_read_by_their_ids_and_unprocessed_keys_again(account: Account) -> None:
+    ids = [f"r{n}" for n in range(130)]  # BatchGetItem takes 100 keys
+    Client().submit("fraud", [SMALL | {"request_id": id_} for id_ in [*ids, "another"]])
+    account.cycle()
+    with api_calls(account.session) as calls:
+        client = Client("hpoq", account.session)
+        found = client.get_all("fraud", [*ids, "missing", ids[0]])
+    assert sorted(found) == sorted(ids)
+    assert {entry.team for entry in found.values()} == {"fraud"}
+    read = [parameters for name, parameters in calls.requested if name == "BatchGetItem"]
+    assert [len(each["RequestItems"]["hpoq-ledger"]["Keys"]) for each in read] == [100, 31]
+
+
+def test_keys_that_dynamodb_did_not_process_are_read_again() -> None:
+    """BatchGetItem returns what it had no capacity or no room for: "BatchGetItem" in the API."""
+    first = {"team": {"S": "fraud"}, "id": {"S": "a"}}
+    second = {"team": {"S": "fraud"}, "id": {"S": "b"}}
+    row = {"status": {"S": "Queued"}, "accepted_at": {"S": "2026-11-23T12:00:00+00:00"}}
+    aws = Session("testing", "testing", region_name="eu-central-1").client("dynamodb")
+    session: Any = SimpleNamespace(client=lambda *_, **__: aws)
+    client = Client("hpoq", session)
+    with Stubber(aws) as dynamodb:
+        for keys, item, left in (([first, second], first, [second]), ([second], second, [])):
+            dynamodb.add_response(
+                "batch_get_item",
+                {
+                    "Responses": {"hpoq-ledger": [item | row]},
+                    "UnprocessedKeys": {"hpoq-ledger": {"Keys": left}} if left else {},
+                },
+                {"RequestItems": {"hpoq-ledger": {"Keys": keys, "ConsistentRead": True}}},
+            )
+        assert list(client.get_all("fraud", ["a", "b"])) == ["a", "b"]

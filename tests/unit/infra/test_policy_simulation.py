@@ -258,6 +258,10 @@ def team_calls(account: TemplateAccount) -> Iterator[Call]:
         "sends requests": (True, "sqs:SendMessage", queue("fraud-requests"), {}),
         "takes dead letters": (True, "sqs:ReceiveMessage", queue("fraud-dead-letter"), {}),
         "reads its entries": (True, "dynamodb:Query", table, ours("fraud")),
+        "reads its entries by id": (True, "dynamodb:BatchGetItem", table, ours("fraud")),
+        "does not read another team's entries by id": (
+            False, "dynamodb:BatchGetItem", table, ours("vision"),
+        ),
         "reads shared documents": (True, "dynamodb:GetItem", table, ours("#deployment")),
         "asks for a cycle": (True, "events:PutEvents", bus, submitted),
         "does not send as another team": (False, "sqs:SendMessage", queue("vision-requests"), {}),

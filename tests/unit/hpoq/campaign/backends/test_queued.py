@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,22 @@ def test_trials_of_a_request_that_made_room_are_those_of_all_its_tuning_jobs() -
     account.follow(plan)
     trials = account.trials(plan.jobs[0].number)
     assert [trial.name for trial in trials] == ["first-001", "second-001"]
+
+
+def test_a_campaign_reads_its_own_requests_until_they_have_ended(file: Path) -> None:
+    queue, plan = SteppedQueue(), small_plan("independent", trials=40)
+    asked: list[set[str]] = []
+
+    class Recording:
+        """The queue, which records the ids that are read."""
+
+        submit, act = queue.submit, queue.act
+
+        def get_all(self, team: str, request_ids: Iterable[str]) -> dict[str, Entry]:
+            asked.append(set(request_ids))
+            return queue.get_all(team, asked[-1])
+
+    assert running(Recording(), file, plan).run(EVERY).ended
+    assert asked[0] == {plan.request_id(job) for job in plan.jobs}
+    assert all(later <= earlier for earlier, later in pairwise(asked))
+    assert len(asked[-1]) < len(asked[0])
