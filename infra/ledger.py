@@ -33,6 +33,7 @@ class LedgerTable(Construct):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
+            time_to_live_attribute=names.EXPIRES_AT,
             encryption=encryption.CUSTOMER_MANAGED if key else encryption.AWS_MANAGED,
             encryption_key=key,
             removal_policy=removal_policy(retain=retain),

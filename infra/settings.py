@@ -10,7 +10,13 @@ from aws_cdk import RemovalPolicy
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hpo_dispatcher.contract.errors import InvalidSettings
-from hpo_dispatcher.contract.settings import Deployment, Guardrails, Limits, TeamSettings
+from hpo_dispatcher.contract.settings import (
+    LEAST_FINISHED_DAYS,
+    Deployment,
+    Guardrails,
+    Limits,
+    TeamSettings,
+)
 from hpo_dispatcher.contract.validation import first_problem
 
 __all__ = [
@@ -41,6 +47,9 @@ class Settings(BaseModel):
     # USD per hour of one training instance, by type: {"ml.m5.xlarge": 0.23}. `hpoq submit` uses
     # them to estimate costs; hpoq has no built-in prices.
     prices: dict[str, float] = {}
+    # Days after which a request that has ended leaves the ledger, for example 365. Not set: the
+    # ledger keeps all requests.
+    finished_requests_days: Annotated[int, Field(ge=LEAST_FINISHED_DAYS)] | None = None
     # The Python version of the dispatcher and its layer. Versions other than 3.13 are for the
     # embedded cloud on machines without Python 3.13.
     python_version: Annotated[str, Field(pattern=r"^3\.1[1-4]$")] = "3.13"
@@ -78,6 +87,7 @@ class Settings(BaseModel):
             "guardrails": self._keys() | self.guardrails,
             "default_template": self.default_template,
             "prices": self.prices,
+            "finished_requests_days": self.finished_requests_days,
         }
 
     @property

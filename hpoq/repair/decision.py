@@ -72,6 +72,7 @@ class Facts:
     """The restored ledger, and what the rest of the account says."""
 
     now: datetime
+    expired_before: datetime | None = None  # requests that ended earlier leave the ledger
     entries: Mapping[Key, Entry]
     running: AbstractSet[str]  # tuning job names of the rows that count capacity
     blocked: AbstractSet[Key]  # entries with a row that says what they wait for
@@ -103,9 +104,10 @@ class Repair:
 
 def decide(facts: Facts) -> list[Repair]:
     """Return every repair that a restored ledger needs, ordered by team and request id."""
+    known = {*facts.entries, *facts.jobs, *facts.letters}
     repairs = [
         repair
-        for key in sorted({*facts.entries, *facts.jobs, *facts.letters} - facts.unreadable)
+        for key in sorted(known - facts.unreadable - _expired(facts))
         if (repair := _repair(key, facts))
     ]
     return repairs + list(_orphans(facts, repairs))
@@ -133,6 +135,13 @@ def _repair(key: Key, facts: Facts) -> Repair | None:
     if job is None and entry.status.active:
         return _not_created(entry, facts.now)
     return _missing_rows(entry, facts)
+
+
+def _expired(facts: Facts) -> set[Key]:
+    """Return the requests without an entry that have left the ledger as intended."""
+    before = facts.expired_before
+    ended = {key: job.ended_at for key, job in facts.jobs.items() if key not in facts.entries}
+    return {key for key, ended_at in ended.items() if before and ended_at and ended_at < before}
 
 
 def _agree(ours: Status, sagemakers: Status) -> bool:

@@ -63,7 +63,8 @@ def repair(deployment: str, *, apply: bool, session: boto3.Session | None = None
         rows, repairs = _decided(deployment, session)
         return RepairResult(repairs=repairs, skipped=_skipped(rows), written=False)
     table = Table(session.client("dynamodb", config=CONFIG), names.ledger_table(deployment))
-    leases, requests = DynamoDBLeases(table), DynamoDBRequests(table)
+    keep = Client(deployment, session).settings.deployment.keep_finished
+    leases, requests = DynamoDBLeases(table), DynamoDBRequests(table, keep=keep)
     with _lease(leases) as owner:
         rows, repairs = _decided(deployment, session)
         for number, each in enumerate(repairs, 1):
@@ -99,8 +100,10 @@ def _decided(deployment: str, session: boto3.Session) -> tuple[Rows, list[Repair
     jobs = tagged_jobs(session.client("sagemaker", config=CONFIG), deployment, rows.entries)
     client = Client(deployment, session)
     dead = [letter for team in client.teams() for letter in _dead_letters(client, team, session)]
+    now, keep = datetime.now(UTC), client.settings.deployment.keep_finished
     facts = Facts(
-        now=datetime.now(UTC),
+        now=now,
+        expired_before=now - keep if keep else None,
         entries=rows.entries,
         running=rows.running,
         blocked=rows.blocked,

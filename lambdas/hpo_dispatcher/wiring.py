@@ -99,7 +99,8 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
     calls = CallCounter()
     calls.listen(clients.events)
     table = Table(clients.client("dynamodb", config=UNCHECKED), environment.ledger_table)
-    documents, requests = DynamoDBDocuments(table), DynamoDBRequests(table)
+    documents = DynamoDBDocuments(table)
+    requests = DynamoDBRequests(table, _now, deployment.keep_finished)
     builder = JobBuilder(
         deployment=deployment,
         environment=environment,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from hpo_dispatcher.aws.dynamodb_table import ROWS, Table, Write, batches
@@ -136,7 +136,22 @@ class DynamoDBReads:
 
 
 class DynamoDBRequests(DynamoDBReads):
-    """``Requests`` on one DynamoDB table."""
+    """``Requests`` on one DynamoDB table.
+
+    Args:
+        table: the ledger's table.
+        clock: returns the current time.
+        keep: how long requests that have ended are kept; None: forever.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        keep: timedelta | None = None,
+    ) -> None:
+        super().__init__(table, clock)
+        self._keep = keep
 
     def add(self, entries: Sequence[Entry]) -> Sequence[Added]:
         """See ``Entries``."""
@@ -144,7 +159,8 @@ class DynamoDBRequests(DynamoDBReads):
         rest = list(enumerate(entries))
         while rest:  # a transaction takes each row once: entries that repeat an id come later
             first = {entry.key: (index, entry) for index, entry in reversed(rest)}
-            puts = [(at, entry, addition(entry, self._clock())) for at, entry in first.values()]
+            now = self._clock()
+            puts = [(at, entry, addition(entry, now, self._keep)) for at, entry in first.values()]
             for batch in batches(puts, lambda put: size_of(put[2]), rows=ROWS // 2):
                 outcomes |= self._add_batch(batch)
             rest = [(i, e) for i, e in rest if i not in outcomes]
@@ -161,7 +177,7 @@ class DynamoDBRequests(DynamoDBReads):
         """Add an entry whose id is in use; it may replace a rejected one."""
         there = self._table.item({"team": entry.team, "id": entry.request_id}) or {}
         if there.get("status") == Status.REJECTED:
-            put = addition(entry, self._clock(), over_rejected=True)
+            put = addition(entry, self._clock(), self._keep, over_rejected=True)
             if self._table.write_those_that_can({"over": put}):
                 return Added.NEW
             there = self._table.item({"team": entry.team, "id": entry.request_id}) or {}
@@ -263,7 +279,8 @@ class DynamoDBRequests(DynamoDBReads):
             ) -> list[Write]:
                 return [*lease, *spending(by_name[name] for name in names)]
 
-            groups = {name: writes_of(each, self._clock()) for name, each in by_name.items()}
+            now = self._clock()
+            groups = {name: writes_of(each, now, self._keep) for name, each in by_name.items()}
             written = self._table.write_those_that_can(groups, shared)
             changed += [each.key for name, each in by_name.items() if name in written]
         return changed

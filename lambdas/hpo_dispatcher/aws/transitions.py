@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from hpo_dispatcher.aws.dynamodb_table import Write
-from hpo_dispatcher.contract.entry import BlockedEntry, Entry, RunningEntry, timestamp
+from hpo_dispatcher.contract.entry import BlockedEntry, Entry, RunningEntry, Status, timestamp
 from hpo_dispatcher.contract.ledger_items import (
     LEASE_KEY,
     PLAIN,
@@ -23,14 +23,26 @@ from hpo_dispatcher.contract.ledger_items import (
     spent_key,
     to_wire,
 )
+from hpo_dispatcher.contract.names import EXPIRES_AT
 from hpo_dispatcher.ports.transitions import Expected, RowChange, Transition, spent_in_all
 
 _PLACEHOLDER = re.compile(r"#\w+")
 
 
-def writes_of(transition: Transition, now: datetime) -> list[Write]:
+def expires_at(status: Status, now: datetime, keep: timedelta | None) -> int | None:
+    """Return when a row leaves the ledger, in seconds since 1970; None: never.
+
+    Args:
+        status: state of the request from now on.
+        now: when the row is written.
+        keep: how long requests that have ended are kept; None: forever.
+    """
+    return int((now + keep).timestamp()) if keep and status.ended else None
+
+
+def writes_of(transition: Transition, now: datetime, keep: timedelta | None = None) -> list[Write]:
     """Return the writes that carry a transition out, all or none of them."""
-    writes = [_entry_write(transition, now)]
+    writes = [_entry_write(transition, now, keep)]
     name = transition.tuning_job_name
     match transition.running:
         case RunningEntry():
@@ -48,8 +60,14 @@ def writes_of(transition: Transition, now: datetime) -> list[Write]:
     return writes
 
 
-def _entry_write(transition: Transition, now: datetime) -> Write:
+def _entry_write(transition: Transition, now: datetime, keep: timedelta | None) -> Write:
     written, removed = attributes(transition.changes)
+    if "status" in transition.changes:
+        expires = expires_at(transition.changes["status"], now, keep)
+        if expires is None:
+            removed.append(EXPIRES_AT)
+        else:
+            written[EXPIRES_AT] = expires
     if transition.queue_sort_key:
         written |= queue_attributes(transition.key[0], transition.queue_sort_key)
     elif transition.leaves_queue:
@@ -149,7 +167,13 @@ def lease_check(owner: str) -> Write:
     }
 
 
-def addition(entry: Entry, now: datetime, *, over_rejected: bool = False) -> list[Write]:
+def addition(
+    entry: Entry,
+    now: datetime,
+    keep: timedelta | None = None,
+    *,
+    over_rejected: bool = False,
+) -> list[Write]:
     """Return the writes that add an entry, where there is none or only a rejected one."""
     condition: Write = {"ConditionExpression": "attribute_not_exists(id)"}
     if over_rejected:
@@ -158,7 +182,10 @@ def addition(entry: Entry, now: datetime, *, over_rejected: bool = False) -> lis
             "ExpressionAttributeNames": {"#status": "status"},
             "ExpressionAttributeValues": to_wire({":rejected": "Rejected", ":known": VERSION}),
         }
-    put: Write = {"Put": {"Item": to_wire(entry_item(entry, now)), **condition}}
+    item = entry_item(entry, now)
+    if expires := expires_at(entry.status, now, keep):
+        item[EXPIRES_AT] = expires
+    put: Write = {"Put": {"Item": to_wire(item), **condition}}
     return [put, _put(blocked_item(BlockedEntry.of(entry)))] if entry.blocked else [put]
 
 

@@ -21,6 +21,9 @@ DEAD_LETTER_ATTRIBUTES = "hpoq-"
 # The index that orders the queued requests of each team.
 LEDGER_INDEX = "line"
 
+# When DynamoDB deletes a row of the ledger, in seconds since 1970; absent: never.
+EXPIRES_AT = "expires_at"
+
 # Documents in the ledger that clients read.
 SETTINGS_DOCUMENT = "settings"
 CAPACITY_DOCUMENT = "capacity"

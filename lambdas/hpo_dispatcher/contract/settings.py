@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -22,6 +23,9 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 # The loader in C reads the templates ten times as fast, which shortens every cold start.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# A message lives 14 days in the request queue and 14 days in the dead-letter queue. Until then a
+# repeated message must find its request.
+LEAST_FINISHED_DAYS = 30
 DEPLOYMENT_FILE = "deployment.json"
 TEMPLATES_DIRECTORY = Path(__file__).parents[1] / "templates"
 
@@ -138,6 +142,14 @@ class Deployment(_Settings):
     guardrails: Guardrails = Guardrails()
     # USD per instance-hour by instance type, for estimates only. Unknown unless set here.
     prices: dict[str, Annotated[float, Field(ge=0)]] = {}
+    # Days after which a request that has ended leaves the ledger. None: never.
+    finished_requests_days: Annotated[int, Field(ge=LEAST_FINISHED_DAYS)] | None = None
+
+    @property
+    def keep_finished(self) -> timedelta | None:
+        """How long the ledger keeps a request that has ended; None: forever."""
+        days = self.finished_requests_days
+        return None if days is None else timedelta(days=days)
 
     @model_validator(mode="after")
     def _guarantees_can_be_kept(self) -> Deployment:

@@ -93,6 +93,17 @@ def test_a_tuning_job_without_an_entry_gets_one(status: Status) -> None:
     assert (became.counters == {"Completed": 3}) == status.ended
 
 
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_request_that_has_left_the_ledger_is_not_brought_back(days: int) -> None:
+    ended = job(Status.COMPLETED)
+    assert ended.ended_at is not None
+    expired_before = ended.ended_at + timedelta(days=days)
+    repairs = decide(facts(None, ended, expired_before=expired_before))
+    assert [repair.kind for repair in repairs] == ([] if days > 0 else [Kind.RESTORE])
+    running = decide(facts(None, job(Status.IN_PROGRESS), expired_before=expired_before))
+    assert [repair.kind for repair in running] == [Kind.RESTORE]
+
+
 @pytest.mark.parametrize("status", ALL_OF_A_JOB)
 @pytest.mark.parametrize(
     "marks", [{}, {"blocked": True}, {"on_hold": True}], ids=["in line", "blocked", "held"]
