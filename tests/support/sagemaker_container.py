@@ -10,21 +10,26 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import distribution
 from pathlib import Path
 
 import psutil
 
 from tests.support.training_scripts import ROOT
 
+RAY = ("ray", "optuna", "hyperopt")
 CHANNELS = ("train", "validation", "test")
 NEW_NAMESPACES = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--uts"]
 # As root of its namespaces, prepares what Docker prepares, then becomes the entry point.
@@ -136,6 +141,38 @@ class Container:
 
     def _write_config(self, name: str, content: object) -> None:
         (self.ml / "input" / "config" / f"{name}.json").write_text(json.dumps(content))
+
+
+def without_ray(folder: Path) -> Path:
+    """Make an environment with all packages but those of requirements-ray.txt, as in the images.
+
+    Returns:
+        The environment's interpreter.
+    """
+    make = [sys.executable, "-m", "venv", "--without-pip", "--symlinks", str(folder)]
+    subprocess.run(make, check=True)
+    (site,) = folder.glob("lib/*/site-packages")
+    for package in Path(sysconfig.get_path("purelib")).iterdir():
+        if not package.name.startswith(RAY):
+            (site / package.name).symlink_to(package)
+    python = folder / "bin" / "python"
+    train = f"#!{python}\nfrom sagemaker_training.cli.train import main\nmain()\n"
+    python.with_name("train").write_text(train)
+    python.with_name("train").chmod(0o755)
+    return python
+
+
+def pack_wheels(folder: Path) -> None:
+    """Write the wheels of requirements-ray.txt, which are installed here, to a folder."""
+    folder.mkdir()
+    for name in RAY:
+        package = distribution(name)
+        tags = re.findall(r"^Tag: (\S+)$", package.read_text("WHEEL") or "", re.MULTILINE)
+        file = folder / f"{name}-{package.version}-{tags[0]}.whl"
+        with zipfile.ZipFile(file, "w") as wheel:
+            for path in package.files or ():
+                if ".." not in path.parts and path.suffix != ".pyc":
+                    wheel.write(path.locate(), path.as_posix())
 
 
 def read_until(text: str, started: subprocess.Popen[str]) -> str:

@@ -7,12 +7,15 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
+import torch
 
-from tests.support.training_scripts import CSV, METRIC, command, prepare, run
+from tests.support.training_scripts import CSV, METRIC, ROOT, command, prepare, run
 
 
 def test_the_parts_are_stratified_and_listed_in_the_manifest(data: Path) -> None:
@@ -31,20 +34,37 @@ def test_the_defaults_reach_the_expected_auc_on_the_test_part(data: Path, tmp_pa
     assert list(tmp_path.iterdir()), "a model was saved"
 
 
-def test_a_killed_and_resumed_run_ends_with_the_metrics_of_an_uninterrupted_run(
-    data: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("script", "chosen"),
+    [
+        ("train_cpu.py", {"epochs": 4}),
+        ("train.py", {"epochs": 3, "device": "cpu", "processes": 2}),
+    ],
+)
+def test_a_killed_run_leaves_its_best_model_and_resumes_to_the_metrics_of_an_uninterrupted_run(
+    data: Path, tmp_path: Path, script: str, chosen: dict[str, object]
 ) -> None:
-    whole = run("train_cpu.py", data, tmp_path / "whole", epochs=6)
-    saved = {"checkpoint_dir": tmp_path / "checkpoints", "epochs": 6}
-    arguments = command("train_cpu.py", data, tmp_path / "killed", **saved)
+    whole = run(script, data, tmp_path / "whole", **chosen)
+    saved = chosen | {"checkpoint_dir": tmp_path / "checkpoints"}
+    arguments = command(script, data, tmp_path / "killed", **saved)
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("epoch=2"):
-                process.send_signal(signal.SIGKILL)
+                script_process = psutil.Process(process.pid)
+                for each in [script_process, *script_process.children(recursive=True)]:
+                    each.kill()
                 break
         process.wait()
-    resumed = run("train_cpu.py", data, tmp_path / "killed", **saved)
+    predict = [sys.executable, str(ROOT / "training" / "predict.py"), "--data", str(data / "test")]
+    predict += ["--model", str(tmp_path / "killed"), "--out", str(tmp_path / "predictions.csv")]
+    ended = subprocess.run(predict, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    about = torch.load(tmp_path / "killed" / "model.pt", weights_only=True)["about"]
+    assert about["epoch"] in {1, 2}
+    found = dict(METRIC.findall(ended.stderr))
+    assert float(found["test:auc"]) == pytest.approx(whole["test:auc"], abs=0.05)
+    resumed = run(script, data, tmp_path / "killed", **saved)
     for name, value in whole.items():
         assert resumed[name] == pytest.approx(value, abs=1e-6), name
 

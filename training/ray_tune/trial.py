@@ -122,7 +122,8 @@ class CreditTrainable(tune.Trainable):
         # Without the actor, the search ends with the same result.
         with suppress(RayActorError):
             if ray.get(self.best_model.is_exceeded_by.remote(metric)):
-                self.best_model.write.remote(metric, self.fit.classifier().pack(about(self.fit)))
+                model = self.fit.classifier().pack(about(self.fit))
+                ray.get(self.best_model.write.remote(metric, model))  # before Tune reports it
 
     def _must_report(self) -> bool:
         return self.fit.epoch in self.rungs or self._must_checkpoint()
