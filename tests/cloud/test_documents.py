@@ -33,6 +33,11 @@ ELSEWHERE = {
     "hpoq local deploy": "the fixture of the embedded cloud deploys",
     "hpoq local status": "tests/cloud/test_lifecycle.py runs it",
     "hpoq local down": "tests/cloud/test_lifecycle.py runs it",
+    "pip download -r training/requirements-ray.txt": "downloads hundreds of megabytes",
+    "aws s3 cp --recursive wheels": "uploads what pip has downloaded",
+    "uv venv --python 3.13 image": "downloads an interpreter",
+    "uv pip install --python image": "downloads hundreds of megabytes",
+    "HPOQ_TEST_IMAGE_PYTHON": "make test runs the same tests with the versions pinned here",
     "python training/": "tests/training_runs and tests/unit/training run the scripts",
 }
 
