@@ -1,0 +1,70 @@
+"""The guardrails of the quick start allow everything that is bundled, and no more than they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hpo_dispatcher.contract.errors import NotAllowed
+from hpo_dispatcher.contract.settings import Guardrails, parse_deployment, read_templates
+from infra.settings import read_settings
+from infra.source import ROOT
+from tests.support.tuning_requests import definition, job
+
+EXAMPLE = ROOT / "examples" / "guardrails.json"
+REQUESTS = sorted((ROOT / "examples" / "demo" / "requests").iterdir())
+TEMPLATES = read_templates()
+
+
+@pytest.fixture(scope="module")
+def guardrails() -> Guardrails:
+    fields = {"teams": {"fraud": {}}, "guardrails": json.loads(EXAMPLE.read_text())}
+    return parse_deployment(fields).guardrails
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_every_bundled_template_starts_under_them(guardrails: Guardrails, template: str) -> None:
+    made = job(guardrails, TEMPLATES[template])
+    definition = made["TrainingJobDefinition"]
+    assert definition["ResourceConfig"]["InstanceType"].startswith("ml.m5.")
+
+
+@pytest.mark.parametrize("path", REQUESTS, ids=lambda path: path.name)
+def test_every_request_of_the_demo_starts_under_them(guardrails: Guardrails, path: Path) -> None:
+    fields: dict[str, Any] = yaml.safe_load(path.read_text())
+    assert job(guardrails, **fields)["HyperParameterTuningJobName"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        definition(ResourceConfig={"InstanceType": "ml.g5.xlarge"}),
+        definition(ResourceConfig={"InstanceCount": 5}),
+        definition(ResourceConfig={"VolumeSizeInGB": 500}),
+        definition(ResourceConfig={"KeepAlivePeriodInSeconds": 600}),
+        definition(StoppingCondition={"MaxRuntimeInSeconds": 86_400}),
+        {"strategy": "Random", "resource_limits": {"max_training_jobs": 751}},
+        {"resource_limits": {"max_training_jobs": 20, "max_parallel_training_jobs": 11}},
+    ],
+    ids=json.dumps,
+)
+def test_each_of_them_has_an_effect(guardrails: Guardrails, fields: dict[str, Any]) -> None:
+    assert job(Guardrails(), **fields)
+    with pytest.raises(NotAllowed):
+        job(guardrails, **fields)
+
+
+def test_the_option_of_the_quick_start_is_read_as_the_file() -> None:
+    given = {"teams": '{"fraud": {}}', "guardrails": EXAMPLE.read_text()}
+    assert read_settings(given.get).rules == Guardrails(**json.loads(EXAMPLE.read_text()))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart-devops.md"])
+def test_the_first_deployment_of_a_page_uses_them(page: str) -> None:
+    lines = (ROOT / page).read_text().splitlines()
+    deployments = [line for line in lines if line.startswith("npx cdk deploy")]
+    assert '-c guardrails="$(cat examples/guardrails.json)"' in deployments[0]
