@@ -4,6 +4,8 @@ Accounts and deployments
     dispatcher_account    a deployment in moto, with the fixtures ``account`` and ``session``
     account_snapshot      snapshots of an account in moto
     api_calls             API calls that a test records, fails, throttles or answers differently
+    answer_shapes         answers checked against the shapes of botocore's service models
+    answer_scene          a call of every operation that hpoq calls
     deployed_stack        the stack in an embedded cloud, with the fixture ``cloud``
     running_cloud         a running cloud without a process
     synthesized_stack     the CloudFormation template of a deployment
@@ -40,6 +42,7 @@ Jobs, campaigns and training
     stepped_queue         a fake of the queue's client
     training_data         fixtures of the data sets that training tests use
     training_scripts      the training scripts as a shell or SageMaker runs them
+    sagemaker_container   the entry point of SageMaker's PyTorch container
     ui_jobs               tuning jobs and training jobs as SageMaker describes them
     browser               a headless Chromium
 """
