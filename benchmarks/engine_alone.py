@@ -14,7 +14,7 @@ from typing import Any
 
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker import AccountQuotas, EngineSettings, SageMakerEndpoint
-from hpoq.local.sagemaker.ports import MetricDatum, Ports, StoredObject
+from hpoq.local.sagemaker.ports import Access, MetricDatum, Ports, StoredObject
 
 BUCKET = "bucket"
 SOURCE = "source.tar.gz"
@@ -33,6 +33,12 @@ class Memory:
             for key, content in self._stored.items()
             if key.startswith(prefix)
         ]
+
+    def is_assumable(self, role: str) -> bool:
+        return True
+
+    def list_access(self, role: str, bucket: str, prefix: str) -> Access:
+        return Access.ALLOWED
 
     def read(self, bucket: str, key: str, to: Path) -> None:
         to.write_bytes(self._stored[key])
@@ -60,7 +66,7 @@ def engine(script: str, home: Path, parallel: int) -> Iterator[SageMakerEndpoint
     port: Any = Memory(script)
     endpoint = SageMakerEndpoint(
         home,
-        Ports(objects=port, events=port, logs=port, metrics=port),
+        Ports(objects=port, roles=port, events=port, logs=port, metrics=port),
         EngineSettings(
             region="us-east-1",
             account="123456789012",

@@ -13,6 +13,7 @@ import typer
 from hpoq.cli.options import AsJson
 from hpoq.cli.output import print_json, say, show
 from hpoq.cli.ui import Browser, Port
+from hpoq.local.limits import Limit, Profile, is_known
 
 if TYPE_CHECKING:
     from hpoq.local.cloud import Cloud
@@ -43,9 +44,16 @@ def up(
     quota: Annotated[
         list[str] | None,
         typer.Option(
-            help="NAME=COUNT, where NAME is tuning_jobs, training_jobs, instances, an instance "
-            "type such as ml.m5.xlarge, api_calls_per_second or memory_mib. Stored for the next "
-            "`up`. May be repeated."
+            help="NAME=COUNT, where NAME is an instance type such as ml.m5.xlarge, or one of the "
+            "limits in docs/local.md, such as tuning_jobs. Stored for the next `up`. May be "
+            "repeated."
+        ),
+    ] = None,
+    profile: Annotated[
+        Profile | None,
+        typer.Option(
+            help="Limits of the account. new-account has those of a new AWS account. Stored for "
+            "the next `up`. Default: the last one, else standard."
         ),
     ] = None,
     foreground: Annotated[
@@ -64,7 +72,7 @@ def up(
     quotas = dict(_quota(each) for each in quota or ())
     what = "Starting" if installation.is_installed() else "Installing (once) and starting"
     with _busy(f"{what} the embedded cloud"):
-        cloud = clouds.start(home, port=port, region=region, quotas=quotas or None)
+        cloud = clouds.start(home, port=port, region=region, quotas=quotas or None, profile=profile)
     where = f"{cloud.running.endpoint} (account {cloud.running.account}, {cloud.home.path})"
     say(f"The embedded cloud {'is up' if cloud.started_here else 'is already up'}: {where}")
     if ui:
@@ -191,11 +199,9 @@ def _interrupted(*_: object) -> NoReturn:
 
 
 def _quota(text: str) -> tuple[str, int]:
-    from hpoq.local.server.service_quotas import SETTINGS
-
     name, value = _pair(text)
-    if name not in SETTINGS and not name.startswith("ml."):
-        known = ", ".join(SETTINGS)
+    if not is_known(name):
+        known = ", ".join(Limit)
         raise typer.BadParameter(f"{text}: unknown quota; use {known}, or an instance type")
     if not value.isdigit():
         raise typer.BadParameter(f"{text}: the value must be a count, as in tuning_jobs=10")

@@ -114,6 +114,7 @@ def start(
     port: int | None = None,
     region: str | None = None,
     quotas: Mapping[str, int] | None = None,
+    profile: str | None = None,
     interpreter: Path | None = None,
 ) -> Cloud:
     """Start the cloud of a home, or return it with ``started_here`` False if it is running.
@@ -122,14 +123,17 @@ def start(
         home: the cloud's folder; default ``$HPOQ_HOME``, else ``./.hpoq``.
         port: of 127.0.0.1; default: the last port, else a free one.
         region: set by the first start; default us-east-1.
-        quotas: counts by ``tuning_jobs`` or by an instance type such as ``ml.m5.xlarge``.
+        quotas: limits by their names in ``hpoq.local.limits``.
+        profile: a value of ``limits.Profile``; default: that of the last start, else standard.
         interpreter: Python that runs training jobs; default: the caller's.
 
     Raises:
         LocalCloudError: if the cloud cannot start; the message has the reason and the fix.
     """
     where = Home.find(home)
-    options = CloudOptions(port=port, region=region, quotas=quotas, interpreter=interpreter)
+    options = CloudOptions(
+        port=port, region=region, quotas=quotas, profile=profile, interpreter=interpreter
+    )
     with where.changing():
         running = where.running()
         if running:

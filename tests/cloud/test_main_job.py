@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -12,10 +10,9 @@ import pytest
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpoq.client import Client
 from hpoq.local.lifecycle.processes import wait_until
-from tests.support.deployed_stack import ROOT, Deployed
+from tests.support import credit_data
+from tests.support.deployed_stack import Deployed
 
-CSV = ROOT.parent / "shared" / "data" / "UCI_Credit_Card.csv"
-PREFIX = "data/credit-default"
 PATIENCE = 240.0  # seconds for all three requests
 TRIALS = 4
 
@@ -23,29 +20,11 @@ TRIALS = 4
 @pytest.fixture(scope="module")
 def data(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Upload the credit-default data set to where the template reads it."""
-    folder = tmp_path_factory.mktemp("data")
-    source = ["--data", str(CSV)] if CSV.exists() else ["--synthetic"]
-    command = [sys.executable, "-m", "training.prepare_data", *source, "--out", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    s3 = deployed.client("s3")
-    for path in sorted(folder.rglob("*.npz")):
-        key = f"{PREFIX}/{path.relative_to(folder).as_posix()}"
-        s3.upload_file(str(path), deployed.outputs["ArtifactBucketName"], key)
+    credit_data.upload(deployed, tmp_path_factory.mktemp("data"))
 
 
 def request(request_id: str, strategy: str) -> dict[str, Any]:
-    """Return a small search in which every trial trains a PyTorch model on the whole data set."""
-    return {
-        "version": 1,
-        "request_id": request_id,
-        "strategy": strategy,
-        "hyperparameters": {"epochs": 2},
-        "hyperparameter_ranges": {
-            "lr": {"type": "continuous", "min": 1e-3, "max": 3e-2, "scaling": "Logarithmic"},
-            "batch-size": {"type": "integer", "min": 256, "max": 1024},
-        },
-        "resource_limits": {"max_training_jobs": TRIALS, "max_parallel_training_jobs": 2},
-    }
+    return credit_data.search(request_id, strategy, trials=TRIALS, epochs=2)
 
 
 @pytest.mark.usefixtures("data")
@@ -72,7 +51,7 @@ def test_three_requests_of_two_teams_become_trained_models(deployed: Deployed) -
     for entry in ended.values():
         assert entry.counters["Completed"] == TRIALS
         assert entry.best is not None
-        assert entry.best.objective > (0.72 if CSV.exists() else 0.5)
+        assert entry.best.objective > (0.72 if credit_data.CSV.exists() else 0.5)
         assert set(entry.best.hyperparameters) >= {"lr", "batch-size"}
         _model_is_in_the_bucket(deployed, entry)
 

@@ -9,6 +9,8 @@ Accounts and deployments
     deployed_stack        the stack in an embedded cloud, with the fixture ``cloud``
     running_cloud         a running cloud without a process
     synthesized_stack     the CloudFormation template of a deployment
+    credit_data           the credit-default data set in a deployment's bucket
+    event_listener        a queue that receives a deployment's events
     tiny_jobs             a deployment whose training jobs take milliseconds
     iam_users             IAM users of the embedded cloud
     policies              who may do what in a template, by a policy simulator

@@ -9,7 +9,6 @@ from typing import Any
 import boto3
 
 from hpoq.local.sagemaker import AccountQuotas, EngineSettings, SageMakerEndpoint
-from hpoq.local.sagemaker.ports import Ports
 from tests.support.memory_endpoint import MemoryPorts, archive, client_of
 
 SCRIPT = """
@@ -55,13 +54,11 @@ class Engine:
     def __init__(self, folder: Path, **quotas: Any) -> None:
         memory = MemoryPorts()
         memory.stored["bucket", "source.tar.gz"] = archive({"train.py": SCRIPT})
-        any_port: Any = memory
-        ports = Ports(objects=any_port, events=any_port, logs=any_port, metrics=any_port)
         settings = EngineSettings(
             region="eu-central-1", account="123456789012", interpreter=Path(sys.executable),
             quotas=AccountQuotas(**quotas), processes=4,
         )  # fmt: skip
-        self.endpoint = SageMakerEndpoint(folder, ports, settings)
+        self.endpoint = SageMakerEndpoint(folder, memory.ports(), settings)
         self.endpoint.start()
 
     def client(self) -> Any:

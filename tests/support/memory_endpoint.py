@@ -15,14 +15,14 @@ from botocore.awsrequest import AWSResponse
 
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker import SageMakerEndpoint
-from hpoq.local.sagemaker.ports import MetricDatum, StoredObject
+from hpoq.local.sagemaker.ports import Access, MetricDatum, Ports, StoredObject
 
 Start = Callable[..., SageMakerEndpoint]
 """The type of the fixture ``start``."""
 
 
 class MemoryPorts:
-    """The four ports of the endpoint, in memory."""
+    """The ports of the endpoint, in memory."""
 
     def __init__(self) -> None:
         self.stored: dict[tuple[str, str], bytes] = {}
@@ -30,6 +30,19 @@ class MemoryPorts:
         self.lines: dict[str, list[str]] = {}
         self.data: list[MetricDatum] = []
         self.changed = threading.Condition()
+        self.distrustful: set[str] = set()  # roles that SageMaker cannot assume
+        self.access: dict[str, Access] = {}  # of every role, by bucket; else allowed
+
+    def ports(self) -> Ports:
+        """Return this object as each of the ports."""
+        port: Any = self
+        return Ports(objects=port, roles=port, events=port, logs=port, metrics=port)
+
+    def is_assumable(self, role: str) -> bool:
+        return role not in self.distrustful
+
+    def list_access(self, role: str, bucket: str, prefix: str) -> Access:
+        return self.access.get(bucket, Access.ALLOWED)
 
     def objects(self, bucket: str, prefix: str) -> list[StoredObject]:
         return [

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from hpoq.local.limits import Profile
+
 DEFAULT = ".hpoq"
 VARIABLE = "HPOQ_HOME"
 
@@ -24,7 +26,8 @@ class CloudAccount:
     access_key_id: str
     secret_access_key: str
     port: int  # used again at the next `up` if it is free, because queue URLs contain it
-    quotas: Mapping[str, int] = field(default_factory=dict)
+    quotas: Mapping[str, int] = field(default_factory=dict)  # that `up` was given
+    profile: str = Profile.STANDARD
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,14 +19,13 @@ from pathlib import Path
 
 import hpo_dispatcher
 import hpoq
-from hpo_dispatcher.contract import aws_limits
 from hpoq.local.errors import LocalCloudError
 from hpoq.local.lifecycle import installation, interpreters, processes, trust
 from hpoq.local.lifecycle.home import CloudAccount, Home, RunningCloud
+from hpoq.local.limits import limits_of
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
-QUOTAS: Mapping[str, int] = {"tuning_jobs": aws_limits.TUNING_JOBS}
 START_TIMEOUT = 60.0  # seconds
 LOG_LINES_SHOWN = 6  # when the start fails
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "LD_LIBRARY_PATH")
@@ -52,6 +51,7 @@ class CloudOptions:
     port: int | None = None
     region: str | None = None
     quotas: Mapping[str, int] | None = None
+    profile: str | None = None  # a value of limits.Profile
     interpreter: Path | None = None  # runs training jobs; default: this interpreter
 
 
@@ -127,15 +127,15 @@ def _account(home: Home, options: CloudOptions, port: int) -> CloudAccount:
         access_key_id="AKIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16)),
         secret_access_key=secrets.token_urlsafe(30),
         port=port,
-        quotas=QUOTAS,
     )
     if options.region and options.region != account.region:
         raise LocalCloudError(
             f"{home.path} contains an account in {account.region}, not in {options.region}",
             "Use another folder (HPOQ_HOME), or delete this one to start again",
         )
-    quotas = {**QUOTAS, **account.quotas, **(options.quotas or {})}
-    return replace(account, port=port, quotas=quotas)
+    quotas = {**account.quotas, **(options.quotas or {})}
+    profile = options.profile or account.profile
+    return replace(account, port=port, quotas=quotas, profile=profile)
 
 
 _KEY_LETTERS = string.ascii_uppercase + "234567"
@@ -208,7 +208,7 @@ def _write_settings(
         "ready": ready,
         "interpreter": running.interpreter,
         "function_interpreters": dict(running.function_interpreters),
-        "quotas": dict(account.quotas),
+        "limits": limits_of(account.profile, account.quotas),
     }
     home.settings.write_text(json.dumps(settings, indent=2))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from typing import Protocol
 
@@ -51,6 +52,24 @@ class ObjectStore(Protocol):
             FileNotFoundError: if the bucket does not exist.
             PermissionError: if the bucket denies access.
         """
+
+
+class Access(Enum):
+    """Whether IAM allows a role an action."""
+
+    ALLOWED = auto()
+    NOT_ALLOWED = auto()  # no policy allows it
+    DENIED = auto()  # a policy denies it
+
+
+class Roles(Protocol):
+    """The part of AWS IAM that SageMaker uses when it creates a job."""
+
+    def is_assumable(self, role: str) -> bool:
+        """Return whether a role exists and trusts SageMaker, by its ARN."""
+
+    def list_access(self, role: str, bucket: str, prefix: str) -> Access:
+        """Return whether a role that exists may list a bucket's objects under a prefix."""
 
 
 class EventBus(Protocol):
@@ -96,6 +115,7 @@ class Ports:
     """The services that surround the SageMaker endpoint."""
 
     objects: ObjectStore
+    roles: Roles
     events: EventBus
     logs: LogSink
     metrics: MetricSink

@@ -145,6 +145,13 @@ def training_job_instances(training_job: Record) -> dict[str, int]:
     return dict(used)
 
 
+def is_spot(record: Record) -> bool:
+    """Return whether a tuning job or a standalone training job uses spot instances."""
+    if "HyperParameterTuningJobConfig" not in record:
+        return bool(record.get("EnableManagedSpotTraining"))
+    return any(each.get("EnableManagedSpotTraining") for each in definitions_of(record))
+
+
 def training_job_summary(training_job: Record) -> Record:
     """Return a HyperParameterTrainingJobSummary."""
     value = final_objective(training_job)

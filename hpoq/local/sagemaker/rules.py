@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,12 +18,16 @@ from hpoq.local.sagemaker.records import (
     definitions_of,
     objective_metric,
     ranges_of,
+    resource_config,
     searched_names,
 )
 
 Record = Mapping[str, Any]
 
 CATEGORICAL = "CategoricalParameterRanges"
+# Instance types with local storage, such as ml.r5d, ml.g4dn, ml.p4d and ml.g5. API reference of
+# ResourceConfig: their volumes are encrypted by hardware and take no VolumeKmsKeyId.
+LOCAL_STORAGE = re.compile(r"ml\.([a-z]+\d[a-z]*d[a-z]*|g[5-9]e?|p[5-9]\S*|trn\w+)\.")
 
 
 def check_tuning_job(request: dict[str, Any]) -> None:
@@ -52,7 +58,7 @@ def check_training_job(request: Record) -> None:
     Raises:
         ApiError: if the training job may not be created.
     """
-    for problem in _spot_problems(request):
+    for problem in (*_spot_problems(request), *_volume_problems(request)):
         raise invalid(problem)
 
 
@@ -64,6 +70,7 @@ def _problems(request: dict[str, Any]) -> Iterator[str]:
     for definition in definitions:
         yield from _definition_problems(request, definition)
         yield from _spot_problems(definition)
+        yield from _volume_problems(definition)
 
 
 def _limit_problems(config: Record) -> Iterator[str]:
@@ -112,17 +119,68 @@ def _definition_problems(request: dict[str, Any], definition: dict[str, Any]) ->
     metric = objective_metric(request, definition)["MetricName"]
     defined = definition["AlgorithmSpecification"].get("MetricDefinitions", ())
     known = [each["Name"] for each in defined]
+    if not known:
+        yield (
+            "A metric is required for this hyperparameter tuning job objective. Provide a metric "
+            "in the metric definitions."
+        )
     if metric not in known:
         yield (
             f"The objective metric for the hyperparameter tuning job, [{metric}], isn't valid for "
-            f"the training algorithm. Choose one of: {', '.join(known) or 'none is defined'}."
+            f"the training algorithm. Choose one of: {', '.join(known)}."
         )
 
 
+def check_combinations(request: dict[str, Any]) -> None:
+    """Check that the search space has a point for each training job.
+
+    Args:
+        request: for a tuning job whose ranges are valid.
+
+    Raises:
+        ApiError: if it has fewer points.
+    """
+    limits = request["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    jobs = limits.get("MaxNumberOfTrainingJobs")
+    points = sum(combinations(ranges_of(request, each)) for each in definitions_of(request))
+    if jobs is not None and points < jobs:
+        raise invalid(
+            "You don't have enough combinations of hyperparameter ranges. The total number of "
+            f"hyperparameter combinations for the provided ranges [{float(points)}] must be equal "
+            f"or greater than the value of MaxNumberOfJobs, [{jobs}]. Provide additional ranges."
+        )
+
+
+def combinations(ranges: Record) -> float:
+    """Return the number of points of ParameterRanges, which is infinite with a continuous one."""
+    continuous = ranges.get("ContinuousParameterRanges", ())
+    if any(float(each["MinValue"]) != float(each["MaxValue"]) for each in continuous):
+        return math.inf
+    integers = (
+        int(float(each["MaxValue"])) - int(float(each["MinValue"])) + 1
+        for each in ranges.get("IntegerParameterRanges", ())
+    )
+    categories = (len(set(each["Values"])) for each in ranges.get(CATEGORICAL, ()))
+    return math.prod(integers) * math.prod(categories)
+
+
+def _volume_problems(definition: Record) -> Iterator[str]:
+    """Yield the problem of a key for a volume that its hardware encrypts."""
+    resources = resource_config(dict(definition))
+    kind = str(resources.get("InstanceType", ""))
+    if resources.get("VolumeKmsKeyId") and LOCAL_STORAGE.match(kind):
+        yield f"VolumeKmsKeyId is not supported for {kind}, which uses local storage."
+
+
 def _spot_problems(definition: Record) -> Iterator[str]:
-    if not definition.get("EnableManagedSpotTraining"):
-        return
     condition = definition["StoppingCondition"]
+    if not definition.get("EnableManagedSpotTraining"):
+        if "MaxWaitTimeInSeconds" in condition:
+            yield (
+                "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining "
+                "is set to true"
+            )
+        return
     wait, run = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86_400)
     if wait is None:
         yield "EnableManagedSpotTraining needs StoppingCondition.MaxWaitTimeInSeconds."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +16,12 @@ class AccountQuotas:
 
     tuning_jobs: int = aws_limits.TUNING_JOBS  # running at once
     training_jobs: int | None = None  # running at once, including those of tuning jobs
-    all_instances: int | None = None  # in use by all running training jobs together
-    instances: dict[str, int] = field(default_factory=dict)  # by instance type
+    all_instances: int | None = None  # on demand, in use by all running training jobs together
+    all_spot_instances: int | None = None
+    instances: Mapping[str, int] = field(default_factory=dict)  # on demand, by type
+    spot_instances: Mapping[str, int] = field(default_factory=dict)  # by type
+    parallel_training_jobs: int = aws_limits.PARALLEL_TRAINING_JOBS  # of one tuning job
+    random_training_jobs: int = aws_limits.TRAINING_JOBS_RANDOM  # of one tuning job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,11 @@ class EngineSettings:
     quotas: AccountQuotas = AccountQuotas()
     calls_per_second: float | None = None  # per operation; None disables throttling
     memory_mib: int | None = None  # limit of a training job on each of its instances
+    tag_lag_seconds: float = 0  # until ListTags and Search show a new job
+    deletion_seconds: float = 0  # for which a deleted tuning job is Deleting
+    # SageMaker waits 120 seconds before it kills a stopped job, which is too long on a laptop.
+    stop_grace_seconds: float = 5
+    sigterm: bool = True  # whether a stopped script receives SIGTERM
     # The number of training jobs that run at once.
     processes: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ministack.core import lambda_runtime
 
 from hpoq.local.lifecycle.home import Home
 from hpoq.local.lifecycle.processes import wait_until
+from hpoq.local.limits import INSTANCE_TYPE, SPOT, Limit
 from hpoq.local.ministack_patches.batch_actions import authorize_batches_by_single_action
+from hpoq.local.ministack_patches.concurrency import limit_concurrency
 from hpoq.local.ministack_patches.condition_keys import add_condition_keys
 from hpoq.local.ministack_patches.encryption import accept_default_kms_key
 from hpoq.local.ministack_patches.functions import patch_functions
 from hpoq.local.ministack_patches.metric_alarms import accept_metric_expressions
+from hpoq.local.ministack_patches.resource_policies import enforce_resource_policies
 from hpoq.local.ministack_patches.root_credentials import accept_only_root_key
 from hpoq.local.ministack_patches.speed import speed_up
 from hpoq.local.sagemaker import AccountQuotas, EngineSettings, SageMakerEndpoint
@@ -25,7 +28,7 @@ from hpoq.local.server.internal_calls import InternalCalls
 from hpoq.local.server.sagemaker_ports import ministack_ports
 from hpoq.local.server.sagemaker_service import SageMakerService
 from hpoq.local.server.service import Service
-from hpoq.local.server.service_quotas import CALLS, MEMORY, ServiceQuotasService, aws_quotas
+from hpoq.local.server.service_quotas import ServiceQuotasService, aws_quotas
 from hpoq.local.server.settings import ServerSettings
 from hpoq.local.server.snapshots import Snapshots
 
@@ -53,7 +56,7 @@ def assemble(home: Home, settings: ServerSettings, on_ready: Callable[[], None])
     _patch_ministack(settings)
     endpoint = _endpoint(home, settings)
     quotas = ServiceQuotasService(
-        region=settings.region, account=settings.account, values=aws_quotas(settings.quotas)
+        region=settings.region, account=settings.account, values=aws_quotas(settings.limits)
     )
     snapshots = Snapshots()
 
@@ -81,26 +84,46 @@ def _patch_ministack(settings: ServerSettings) -> None:
     speed_up()
     interpreters = {name: Path(path) for name, path in settings.function_interpreters.items()}
     patch_functions(interpreters, Path(tempfile.gettempdir()) / "layers")
+    limit_concurrency(settings.limits.get(Limit.FUNCTION_CONCURRENCY))
+    enforce_resource_policies()
 
 
 def _endpoint(home: Home, settings: ServerSettings) -> SageMakerEndpoint:
     calls = InternalCalls(settings.account, settings.region)
-    engine = EngineSettings(
+    return SageMakerEndpoint(home.path, ministack_ports(calls), _engine_settings(settings))
+
+
+def _engine_settings(settings: ServerSettings) -> EngineSettings:
+    """Return the engine's settings; a limit that is not set keeps the engine's default."""
+    limits = settings.limits
+    standard = EngineSettings(
         region=settings.region,
         account=settings.account,
         interpreter=Path(settings.interpreter),
-        quotas=_engine_quotas(settings),
-        calls_per_second=settings.quotas.get(CALLS),
-        memory_mib=settings.quotas.get(MEMORY),
+        quotas=_engine_quotas(limits),
     )
-    return SageMakerEndpoint(home.path, ministack_ports(calls), engine)
+    return replace(
+        standard,
+        calls_per_second=limits.get(Limit.CALLS),
+        memory_mib=limits.get(Limit.MEMORY),
+        tag_lag_seconds=limits.get(Limit.TAG_LAG, standard.tag_lag_seconds),
+        deletion_seconds=limits.get(Limit.DELETION, standard.deletion_seconds),
+        stop_grace_seconds=limits.get(Limit.STOP_GRACE, standard.stop_grace_seconds),
+        sigterm=bool(limits.get(Limit.SIGTERM, standard.sigterm)),
+    )
 
 
-def _engine_quotas(settings: ServerSettings) -> AccountQuotas:
-    given = settings.quotas
+def _engine_quotas(limits: Mapping[str, int]) -> AccountQuotas:
+    standard = AccountQuotas()
+    spot = {key.removeprefix(SPOT): n for key, n in limits.items() if key.startswith(SPOT)}
+    parallel = limits.get(Limit.PARALLEL_TRAINING_JOBS, standard.parallel_training_jobs)
     return AccountQuotas(
-        tuning_jobs=given["tuning_jobs"],
-        training_jobs=given.get("training_jobs"),
-        all_instances=given.get("instances"),
-        instances={key: value for key, value in given.items() if key.startswith("ml.")},
+        tuning_jobs=limits.get(Limit.TUNING_JOBS, standard.tuning_jobs),
+        training_jobs=limits.get(Limit.TRAINING_JOBS),
+        all_instances=limits.get(Limit.INSTANCES),
+        all_spot_instances=limits.get(Limit.SPOT_INSTANCES),
+        instances={key: n for key, n in limits.items() if key.startswith(INSTANCE_TYPE)},
+        spot_instances=spot,
+        parallel_training_jobs=parallel,
+        random_training_jobs=limits.get(Limit.RANDOM_TRAINING_JOBS, standard.random_training_jobs),
     )

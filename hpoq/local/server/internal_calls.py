@@ -84,6 +84,14 @@ class InternalCalls:
 
         self._run_on_loop(publish)
 
+    def run(self, work: Callable[[], T]) -> T:
+        """Run a function that reads the state of ministack's services."""
+
+        async def result() -> T:
+            return work()
+
+        return self._run_on_loop(result)
+
     def _run_on_loop(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine on the server's loop: ministack's handlers share state without locks."""
         loop = ministack.app._MAIN_LOOP

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from hpoq.local.sagemaker.ports import MetricDatum, Ports, StoredObject
 from hpoq.local.server.internal_calls import InternalCalls, InternalResponse
+from hpoq.local.server.roles import MinistackRoles
 
 _LOGS = "Logs_20140328"
 _METRICS = "GraniteServiceVersion20100801"
@@ -21,6 +22,7 @@ def ministack_ports(calls: InternalCalls) -> Ports:
     """Return the ports, which call ministack's services."""
     return Ports(
         objects=MinistackS3(calls),
+        roles=MinistackRoles(calls),
         events=MinistackEventBridge(calls),
         logs=MinistackLogs(calls),
         metrics=MinistackMetrics(calls),

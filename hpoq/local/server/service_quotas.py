@@ -11,16 +11,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo_dispatcher.contract import aws_limits
+from hpoq.local.limits import INSTANCE_TYPE, SPOT, Limit
 from hpoq.local.server.service import HttpResponse, RequiredPermission
 
-_NAMES = {
-    "tuning_jobs": aws_limits.TUNING_JOBS_QUOTA,
-    "training_jobs": aws_limits.TRAINING_JOBS_QUOTA,
-    "instances": aws_limits.ALL_INSTANCES_QUOTA,
+_NAMES: Mapping[str, str] = {
+    Limit.TUNING_JOBS: aws_limits.TUNING_JOBS_QUOTA,
+    Limit.TRAINING_JOBS: aws_limits.TRAINING_JOBS_QUOTA,
+    Limit.INSTANCES: aws_limits.ALL_INSTANCES_QUOTA,
+    Limit.SPOT_INSTANCES: aws_limits.ALL_SPOT_INSTANCES_QUOTA,
+    Limit.PARALLEL_TRAINING_JOBS: aws_limits.PARALLEL_TRAINING_JOBS_QUOTA,
+    Limit.RANDOM_TRAINING_JOBS: aws_limits.RANDOM_TRAINING_JOBS_QUOTA,
 }
-# Limits of the endpoint that are not service quotas on AWS.
-CALLS, MEMORY = "api_calls_per_second", "memory_mib"
-SETTINGS = (*_NAMES, CALLS, MEMORY)  # quotas of `up`, besides instance types
 KNOWN_CODES = {
     aws_limits.instances_quota("ml.m5.xlarge"): "L-CCE2AFA6",
     aws_limits.ALL_INSTANCES_QUOTA: "L-00C91CB5",
@@ -94,13 +95,18 @@ class ServiceQuotasService:
         }
 
 
-def aws_quotas(quotas: Mapping[str, int]) -> dict[str, int]:
-    """Return quotas by their names on AWS, given by their names in settings."""
-    return {
-        _NAMES.get(key) or aws_limits.instances_quota(key): value
-        for key, value in quotas.items()
-        if key not in (CALLS, MEMORY)
-    }
+def aws_quotas(limits: Mapping[str, int]) -> dict[str, int]:
+    """Return those limits that are service quotas of SageMaker, by their names on AWS."""
+    named = {_aws_name(name): value for name, value in limits.items()}
+    return {name: value for name, value in named.items() if name}
+
+
+def _aws_name(limit: str) -> str | None:
+    if limit.startswith(SPOT):
+        return limit.removeprefix(SPOT) + aws_limits.SPOT_INSTANCES_QUOTA_ENDING
+    if limit.startswith(INSTANCE_TYPE):
+        return aws_limits.instances_quota(limit)
+    return _NAMES.get(limit)
 
 
 def _code(name: str) -> str:

@@ -17,4 +17,4 @@ class ServerSettings:
     ready: int  # file descriptor to write to when the port answers
     interpreter: str  # runs training jobs
     function_interpreters: Mapping[str, str] = field(default_factory=dict)
-    quotas: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)  # by the names in local/limits.py

@@ -30,7 +30,11 @@ QUOTA_SERVICE = "sagemaker"
 TUNING_JOBS_QUOTA = "Maximum number of concurrent hyperparameter tuning jobs"
 TRAINING_JOBS_QUOTA = "Total number of training jobs"
 ALL_INSTANCES_QUOTA = "Number of instances across all training jobs"
+ALL_SPOT_INSTANCES_QUOTA = "Number of instances across all spot training jobs"
 INSTANCES_QUOTA_ENDING = " for training job usage"
+SPOT_INSTANCES_QUOTA_ENDING = " for spot training job usage"
+PARALLEL_TRAINING_JOBS_QUOTA = "Number of parallel training jobs per hyperparameter tuning job"
+RANDOM_TRAINING_JOBS_QUOTA = "[Random search] Number of training jobs per hyperparameter tuning job"
 
 # Events that SageMaker sends to EventBridge.
 SAGEMAKER_EVENT_SOURCE = "aws.sagemaker"

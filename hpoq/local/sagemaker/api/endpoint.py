@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpoq.local.sagemaker.api import schema
+from hpoq.local.sagemaker.api.index_lag import IndexLag
 from hpoq.local.sagemaker.api.rate_limit import RateLimiter
 from hpoq.local.sagemaker.api.search_operation import search
 from hpoq.local.sagemaker.api.tags import TagOperations
@@ -33,11 +35,12 @@ class SageMakerEndpoint:
         self._engine = Engine(home, ports, settings)
         self._settings = settings
         self._rate_limiter = RateLimiter(settings.calls_per_second)
+        lag = IndexLag(self._engine.store, settings.tag_lag_seconds, time.time)
         self._operations: dict[str, Callable[[Record], Record]] = {
             **TuningJobOperations(self._engine).by_name,
             **TrainingJobOperations(self._engine).by_name,
-            **TagOperations(self._engine.store.tags).by_name,
-            "Search": partial(search, self._engine.store),
+            **TagOperations(self._engine.store.tags, lag).by_name,
+            "Search": partial(search, self._engine.store, lag),
         }
 
     def start(self) -> None:

@@ -16,6 +16,7 @@ from hpoq.local.sagemaker.api.descriptions import (
     describe_tuning_job,
     tag_list,
 )
+from hpoq.local.sagemaker.api.index_lag import IndexLag
 from hpoq.local.sagemaker.api.pages import page_of
 from hpoq.local.sagemaker.errors import invalid
 from hpoq.local.sagemaker.store import Store
@@ -29,8 +30,13 @@ ENTITIES = {
 DERIVED = ("Metrics", "HyperParameters", "Tags")
 
 
-def search(store: Store, parameters: Record) -> Record:
+def search(store: Store, lag: IndexLag, parameters: Record) -> Record:
     """Return the response of the Search operation.
+
+    Args:
+        store: the jobs and their tags.
+        lag: the jobs that are too new to be found.
+        parameters: of the operation.
 
     Raises:
         ApiError: if the resource is not supported or the expression is invalid.
@@ -43,6 +49,7 @@ def search(store: Store, parameters: Record) -> Record:
             records = [describe_tuning_job(each) for each in store.tuning_jobs.all()]
         case _:
             raise invalid(f"Search for {resource} is not supported by this endpoint.")
+    records = [each for each in records if not lag.hides(each)]
     tags = store.tags.all()
     for record in records:
         record["Tags"] = tag_list(tags.get(record[f"{resource}Arn"], {}))

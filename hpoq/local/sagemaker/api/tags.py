@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hpoq.local.sagemaker.api.descriptions import tag_list
+from hpoq.local.sagemaker.api.index_lag import IndexLag
 from hpoq.local.sagemaker.api.pages import page_of
 from hpoq.local.sagemaker.store import TagTable
 
@@ -16,8 +17,9 @@ PAGE_SIZE = 50
 class TagOperations:
     """The operations that list, add and delete the tags of jobs."""
 
-    def __init__(self, tags: TagTable) -> None:
+    def __init__(self, tags: TagTable, lag: IndexLag) -> None:
         self._tags = tags
+        self._lag = lag
         self.by_name: dict[str, Callable[[Record], Record]] = {
             "ListTags": self._list,
             "AddTags": self._add,
@@ -25,7 +27,8 @@ class TagOperations:
         }
 
     def _list(self, parameters: Record) -> Record:
-        tags = self._tags.of(parameters["ResourceArn"])
+        arn = parameters["ResourceArn"]
+        tags = {} if self._lag.hides_arn(arn) else self._tags.of(arn)
         page, token = page_of(tag_list(tags), parameters | {"MaxResults": PAGE_SIZE})
         return {"Tags": page, "NextToken": token}
 

@@ -47,7 +47,7 @@ class TuningJobOperations:
         name = parameters["HyperParameterTuningJobName"]
         record = self._engine.store.tuning_jobs.get(name)
         if record is None:
-            raise not_found("hyperparameter tuning job", name)
+            raise not_found("tuning job", name)
         return record
 
     def _list(self, parameters: Record) -> Record:

@@ -6,7 +6,7 @@ import json
 import shutil
 import tarfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,8 @@ def prepare(
         channels[name] = container.ml / "input" / "data" / name
         inputs.fill_channel(channel, channels[name], host.number, host.count)
     _write_config(container, record, host)
-    return program_of(record, host, channels, inputs, python)
+    program = program_of(record, host, channels, inputs, python)
+    return replace(program, isolated=bool(record.get("EnableNetworkIsolation")))
 
 
 def _write_config(container: Container, record: Record, host: Host) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from hpoq.local.sagemaker.built_in_xgboost import is_built_in
 from hpoq.local.sagemaker.ports import Clock, Ports
+from hpoq.local.sagemaker.settings import EngineSettings
 from hpoq.local.sagemaker.training import artifacts
 from hpoq.local.sagemaker.training.channels import ContainerError, Inputs
 from hpoq.local.sagemaker.training.checkpoints import Checkpoints
@@ -52,8 +53,7 @@ class TrainingRunner:
     Args:
         folder: parent of the training jobs' folders.
         ports: the AWS services around the endpoint.
-        python: the interpreter of the training scripts.
-        memory_mib: limit of a training job on each of its instances; None disables it.
+        settings: the interpreter of the training scripts, and the limits of a training job.
         clock: seconds since the epoch.
     """
 
@@ -62,17 +62,18 @@ class TrainingRunner:
         folder: Path,
         ports: Ports,
         *,
-        python: Path,
-        memory_mib: int | None = None,
+        settings: EngineSettings,
         clock: Clock = time.time,
     ) -> None:
         self._folder = folder
         self._inputs = Inputs(ports.objects, folder.parent / "inputs")
         self._ports = ports
-        self._processes = ProcessPool(python)
+        self._processes = ProcessPool(
+            settings.interpreter, grace=settings.stop_grace_seconds, sigterm=settings.sigterm
+        )
         self._executor = Executor(self._processes)
-        self._python = python
-        self._memory_mib = memory_mib
+        self._python = settings.interpreter
+        self._memory_mib = settings.memory_mib
         self._clock = clock
 
     def run(

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hpoq.local.sagemaker.account_checks import AccountChecks
 from hpoq.local.sagemaker.built_in_xgboost import add_metric_definitions
 from hpoq.local.sagemaker.errors import in_use, invalid, not_found, over_limit
 from hpoq.local.sagemaker.ports import Clock, Ports
 from hpoq.local.sagemaker.records import (
     ACTIVE,
-    max_parallel,
-    training_job_instances,
-    tuning_job_instances,
+    definitions_of,
     without_tags,
 )
-from hpoq.local.sagemaker.rules import (
-    check_training_job,
-)
+from hpoq.local.sagemaker.rules import check_combinations, check_training_job
 from hpoq.local.sagemaker.settings import EngineSettings
 from hpoq.local.sagemaker.state_changes import StateChanges
 from hpoq.local.sagemaker.store import Store
@@ -28,8 +24,14 @@ from hpoq.local.sagemaker.training.standalone_jobs import StandaloneJobs
 from hpoq.local.sagemaker.training.training_jobs import TrainingJobs
 from hpoq.local.sagemaker.training.training_run import TrainingRunner
 from hpoq.local.sagemaker.tuning import warm_start
+from hpoq.local.sagemaker.tuning.deletions import Deletions
 from hpoq.local.sagemaker.tuning.new_tuning_job import new_tuning_job
-from hpoq.local.sagemaker.tuning.quota_check import Usage, check_quotas
+from hpoq.local.sagemaker.tuning.quota_check import (
+    Demand,
+    Usage,
+    check_quotas,
+    check_tuning_job_size,
+)
 from hpoq.local.sagemaker.tuning.tuning_jobs import TuningJobRunner
 
 Record = dict[str, Any]
@@ -47,11 +49,11 @@ class Engine:
         # One lock for all jobs: quotas concern all of them.
         self._lock = threading.RLock()
         self._state_changes = StateChanges(ports.events)
+        self._account_checks = AccountChecks(ports, settings.region)
         runner = TrainingRunner(
             home / "sagemaker" / "jobs",
             ports,
-            python=settings.interpreter,
-            memory_mib=settings.memory_mib,
+            settings=settings,
             clock=clock,
         )
         self._training_jobs = TrainingJobs(
@@ -63,9 +65,11 @@ class Engine:
         self._tuning_jobs = TuningJobRunner(
             self.store, self._training_jobs, self._state_changes, clock=clock, lock=self._lock
         )
+        self._deletions = Deletions(self.store, settings.deletion_seconds, self._lock)
 
     def start(self) -> None:
         """Start the engine and resume the jobs that an earlier process left unfinished."""
+        self._deletions.resume()
         self._training_jobs.open()
         self._tuning_jobs.resume()
         self._standalone_jobs.resume()
@@ -74,6 +78,7 @@ class Engine:
         """Kill every training process; the next start runs unfinished training jobs again."""
         self._training_jobs.close()
         self._tuning_jobs.close()
+        self._deletions.close()
         self._state_changes.close()
         self.store.close()
 
@@ -83,18 +88,23 @@ class Engine:
         Raises:
             ApiError: if SageMaker would reject the request.
         """
-        name = request["HyperParameterTuningJobName"]
         record = new_tuning_job(request, self.settings, self._clock())
         warm_start.check_parents(record, self.store.tuning_jobs)
         run = self._tuning_jobs.prepare(record)
+        check_combinations(record)
+        self._check_unused(run.name)
+        for definition in definitions_of(record):
+            self._account_checks.check(definition)
+        check_tuning_job_size(self.settings.quotas, record)
         with self._lock:
-            if self.store.tuning_jobs.get(name):
-                raise in_use("hyperparameter tuning job", name)
+            self._check_unused(run.name)
             running = self.store.tuning_jobs.count(ACTIVE)
             most = self.settings.quotas.tuning_jobs
             if running >= most:
                 raise over_limit("Total number of hyperparameter tuning jobs", most, running)
-            self._check_quotas(max_parallel(record), tuning_job_instances(record))
+            self._check_quotas(Demand.of_tuning_job(record))
+            # Not before: another tuning job may have ended only now, so that this one fits.
+            record["CreationTime"] = record["LastModifiedTime"] = self._clock()
             self.store.tuning_jobs.add(record)
             arn = str(record["HyperParameterTuningJobArn"])
             self.store.tags.add(arn, _tags_of(request))
@@ -115,11 +125,7 @@ class Engine:
         Raises:
             ApiError: if the tuning job has not ended.
         """
-        with self._lock:
-            record = self.store.tuning_jobs.get(name)
-            if record and record["HyperParameterTuningJobStatus"] in ACTIVE:
-                raise invalid(f"The tuning job {name} has not ended and cannot be deleted.")
-            self.store.tuning_jobs.delete(name)
+        self._deletions.request(name)
 
     def create_training_job(self, request: Record) -> str:
         """Create and start a training job that belongs to no tuning job, and return its ARN.
@@ -132,10 +138,11 @@ class Engine:
         record = without_tags(request) | self._training_jobs.initial_fields(name)
         record.setdefault("HyperParameters", {})
         add_metric_definitions(record, record["HyperParameters"])
+        self._account_checks.check(record)
         with self._lock:
             if self.store.training_jobs.get(name):
                 raise in_use("training job", name)
-            self._check_quotas(1, training_job_instances(record))
+            self._check_quotas(Demand.of_training_job(record))
             self.store.training_jobs.add(record)
             arn = str(record["TrainingJobArn"])
             self.store.tags.add(arn, _tags_of(request))
@@ -156,10 +163,13 @@ class Engine:
             raise invalid(f"The training job {name} has status {status} and cannot be stopped.")
         self._training_jobs.stop(record["TrainingJobName"])
 
-    def _check_quotas(self, training_jobs: int, instances: Mapping[str, int]) -> None:
+    def _check_unused(self, name: str) -> None:
+        if self.store.tuning_jobs.get(name):
+            raise in_use("hyperparameter tuning job", name)
+
+    def _check_quotas(self, demand: Demand) -> None:
         usage = Usage.of(self._tuning_jobs.running, self._standalone_jobs.running)
-        quotas = self.settings.quotas
-        check_quotas(quotas, usage, training_jobs=training_jobs, instances=instances)
+        check_quotas(self.settings.quotas, usage, demand)
 
 
 def _tags_of(request: Record) -> dict[str, str]:

@@ -91,7 +91,7 @@ class TuningJobRunner:
         with self._lock:
             record = self._store.tuning_jobs.get(name)
             if record is None:
-                raise not_found("hyperparameter tuning job", name)
+                raise not_found("tuning job", name)
             status = record["HyperParameterTuningJobStatus"]
             if status == "Stopping":
                 return

@@ -38,7 +38,7 @@ def check_parents(child: Record, tuning_jobs: JobTable) -> None:
     for name in parent_names(child):
         parent = tuning_jobs.get(name)
         if parent is None:
-            raise not_found("hyperparameter tuning job", name)
+            raise not_found("tuning job", name)
         parents.append(parent)
     most = training_jobs_limit(child["HyperParameterTuningJobConfig"]["Strategy"])
     check(child, parents, most)

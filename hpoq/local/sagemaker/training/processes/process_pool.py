@@ -15,8 +15,6 @@ from pathlib import Path
 from hpoq.local.sagemaker.training.programs.program import Program
 
 WARM_PARENT = Path(__file__).with_name("warm_parent.py")
-# SageMaker waits 120 seconds before it kills a stopped job, which is too long on a laptop.
-GRACE_SECONDS = 5.0
 # The variables that training processes inherit from the cloud's process.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "HPOQ_CLOUD_MARK", "LD_LIBRARY_PATH")
 
@@ -34,10 +32,18 @@ class TrainingProcess:
 
 
 class ProcessPool:
-    """The training processes of the cloud and their warm parents."""
+    """The training processes of the cloud and their warm parents.
 
-    def __init__(self, interpreter: Path) -> None:
+    Args:
+        interpreter: of the training scripts.
+        grace: seconds from the request to stop a process to SIGKILL.
+        sigterm: whether the process receives SIGTERM when it is to stop.
+    """
+
+    def __init__(self, interpreter: Path, *, grace: float, sigterm: bool) -> None:
         self._interpreter = interpreter
+        self._grace = grace
+        self._sigterm = sigterm
         self._lock = threading.Lock()
         self._parents: dict[str, subprocess.Popen[bytes]] = {}  # by imported package
         self._processes: dict[str, TrainingProcess] = {}
@@ -66,6 +72,7 @@ class ProcessPool:
             "log": str(log),
             "fresh": not program.warm and not program.is_command,
             "command": program.is_command,
+            "isolated": program.isolated,
         }
         with self._lock:
             if self._closed:  # the process counts as killed, like those that were running
@@ -81,10 +88,10 @@ class ProcessPool:
         return process
 
     def stop(self, process: TrainingProcess) -> None:
-        """Send SIGTERM to a process, and SIGKILL after a grace period."""
+        """Send SIGTERM to a process unless it is switched off, and SIGKILL after a grace period."""
         process.stopped = True
-        self._signal(process, signal.SIGTERM)
-        timer = threading.Timer(GRACE_SECONDS, self._signal, (process, signal.SIGKILL))
+        self._request_end(process)
+        timer = threading.Timer(self._grace, self._signal, (process, signal.SIGKILL))
         timer.daemon = True
         timer.start()
 
@@ -99,6 +106,10 @@ class ProcessPool:
         for parent in parents:
             parent.kill()
             parent.wait()
+
+    def _request_end(self, process: TrainingProcess) -> None:
+        if self._sigterm:
+            self._signal(process, signal.SIGTERM)
 
     def _signal(self, process: TrainingProcess, number: signal.Signals) -> None:
         if process.pid and not process.ended.is_set():
@@ -129,7 +140,7 @@ class ProcessPool:
             if "pid" in report:
                 process.pid = report["pid"]
                 if process.stopped:
-                    self._signal(process, signal.SIGTERM)
+                    self._request_end(process)
             else:
                 process.status = report["status"]
                 self._processes.pop(process.id, None)

@@ -5,8 +5,9 @@ The user's interpreter runs this file, so it uses the standard library only:
     python warm_parent.py torch
 
 Each line of its input is a JSON object that starts a process: {"id", "arguments", "environment",
-"folder", "log", "fresh", "command"}. A fresh process gets a new interpreter; the arguments of a
-command are a whole command line. The warm parent writes {"id", "pid"} when a process has started
+"folder", "log", "fresh", "command", "isolated"}. A fresh process gets a new interpreter; the
+arguments of a command are a whole command line; an isolated process has no network. The warm
+parent writes {"id", "pid"} when a process has started
 and {"id", "status"} when it has ended: the exit code, or the negative signal number. It ends, with
 its children, when its input is closed.
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import fcntl
 import gc
 import importlib
 import json
@@ -25,6 +27,8 @@ import os
 import runpy
 import selectors
 import signal
+import socket
+import struct
 import sys
 import threading
 import traceback
@@ -35,6 +39,9 @@ from typing import Any
 Order = dict[str, Any]
 HUGE_PAGE = 1 << 21  # bytes
 MADV_COLLAPSE = 25  # since Linux 6.1
+# From linux/sched.h, linux/sockios.h and linux/if.h.
+NEW_NETWORK, NEW_USER = 0x40000000, 0x10000000
+SET_INTERFACE_FLAGS, UP = 0x8914, 1
 
 
 def preload(package: str) -> None:
@@ -101,6 +108,8 @@ def run(order: Order) -> None:
         os.dup2(descriptor, target)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    if order.get("isolated"):
+        isolate(peers=len(json.loads(order["environment"].get("SM_HOSTS", "[]"))) > 1)
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["folder"])
@@ -116,6 +125,36 @@ def run(order: Order) -> None:
     sys.path[:1] = [str(Path(script).parent), *filter(None, more)]
     reseed()
     runpy.run_path(script, run_name="__main__")
+
+
+def isolate(*, peers: bool) -> None:
+    """Leave this process only a loopback interface, or say why that is impossible here.
+
+    Args:
+        peers: whether other instances of the training job must reach this one, as AWS allows.
+    """
+    problem = "its instances must reach each other" if peers else leave_network()
+    if problem:
+        line = f"hpoq: network isolation of this job is not enforced on this machine: {problem}\n"
+        sys.stdout.write(line)
+
+
+def leave_network() -> str:
+    """Move this process to a network of its own; return why that failed, or an empty string."""
+    if not sys.platform.startswith("linux"):
+        return "it needs Linux"
+    unshare = ctypes.CDLL(None, use_errno=True).unshare
+    user, group = os.getuid(), os.getgid()
+    if unshare(NEW_NETWORK):
+        if unshare(NEW_NETWORK | NEW_USER):
+            return os.strerror(ctypes.get_errno())
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        up = struct.pack("16sh22x", b"lo", UP)
+        fcntl.ioctl(any_socket, SET_INTERFACE_FLAGS, up)
+    return ""
 
 
 def reseed() -> None:

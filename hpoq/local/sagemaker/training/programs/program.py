@@ -34,6 +34,7 @@ class Program:
         folder: the working directory.
         warm: the package that the warm parent has imported; empty to start a new interpreter.
         is_command: whether the arguments are a whole command.
+        isolated: whether it runs without a network.
     """
 
     arguments: Sequence[str]
@@ -41,6 +42,7 @@ class Program:
     folder: Path
     warm: str
     is_command: bool = False
+    isolated: bool = False
 
 
 def program_of(

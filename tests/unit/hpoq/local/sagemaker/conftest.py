@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import boto3
 import pytest
 
 from hpoq.local.sagemaker import AccountQuotas, EngineSettings, SageMakerEndpoint
-from hpoq.local.sagemaker.ports import Ports
 from tests.support.memory_endpoint import MemoryPorts, Start, archive, client_of
 
 SCRIPT = """
@@ -57,10 +56,9 @@ def start(memory: MemoryPorts, tmp_path: Path, bare_python: Path) -> Iterator[St
         interpreter: Path | None = None,
         memory_mib: int | None = None,
         calls_per_second: float | None = None,
+        behavior: Mapping[str, Any] | None = None,  # further settings of the engine
         **quotas: Any,
     ) -> SageMakerEndpoint:
-        any_port: Any = memory
-        ports = Ports(objects=any_port, events=any_port, logs=any_port, metrics=any_port)
         settings = EngineSettings(
             region="eu-central-1",
             account="123456789012",
@@ -69,8 +67,9 @@ def start(memory: MemoryPorts, tmp_path: Path, bare_python: Path) -> Iterator[St
             calls_per_second=calls_per_second,
             quotas=AccountQuotas(**quotas),
             processes=4,
+            **(behavior or {}),
         )
-        endpoint = SageMakerEndpoint(tmp_path, ports, settings)
+        endpoint = SageMakerEndpoint(tmp_path, memory.ports(), settings)
         endpoint.start()
         started.append(endpoint)
         return endpoint

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.memory_endpoint import (
-    tuning_job,
-)
+from hpoq.local.sagemaker.errors import ApiError
+from hpoq.local.sagemaker.rules import check_combinations
+from tests.support.memory_endpoint import training_job, tuning_job
 
 LR = {"Name": "lr", "MinValue": "0.01", "MaxValue": "1"}
 
@@ -58,6 +59,67 @@ def test_spot_training_requires_a_sufficient_wait_time(sagemaker: Any) -> None:
     assert "MaxWaitTimeInSeconds" in refusal(sagemaker, job)
     job["TrainingJobDefinition"]["StoppingCondition"]["MaxWaitTimeInSeconds"] = 59
     assert "59 is less than MaxRuntimeInSeconds 60" in refusal(sagemaker, job)
+
+
+def test_a_wait_time_requires_spot_training(sagemaker: Any) -> None:
+    job = tuning_job("job-1")
+    job["TrainingJobDefinition"]["StoppingCondition"]["MaxWaitTimeInSeconds"] = 60
+    assert refusal(sagemaker, job).startswith("Invalid MaxWaitTimeInSeconds. It is only supported")
+
+
+INTEGERS = {"IntegerParameterRanges": [{"Name": "n", "MinValue": "1", "MaxValue": "2"}]}
+CATEGORIES = {"CategoricalParameterRanges": [{"Name": "c", "Values": ["a", "b"]}]}
+
+
+@pytest.mark.parametrize(
+    ("ranges", "points"),
+    [
+        (INTEGERS, 2),
+        (CATEGORIES, 2),
+        (INTEGERS | CATEGORIES, 4),
+        ({"ContinuousParameterRanges": [{**LR, "MinValue": "1", "MaxValue": "1"}]}, 1),
+        ({"ContinuousParameterRanges": [LR]} | INTEGERS, math.inf),
+    ],
+)
+def test_a_tuning_job_needs_a_point_of_its_ranges_for_each_training_job(
+    ranges: dict[str, Any], points: float
+) -> None:
+    enough = int(min(points, 100))
+    check_combinations(tuning_job("job-1", ranges=ranges, jobs=enough))
+    if points <= enough:
+        with pytest.raises(ApiError, match=rf"provided ranges \[{points:.1f}\] must be"):
+            check_combinations(tuning_job("job-1", ranges=ranges, jobs=enough + 1))
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "local_storage"),
+    [
+        ("ml.m5.xlarge", False),
+        ("ml.c6i.xlarge", False),
+        ("ml.g4dn.xlarge", True),
+        ("ml.g5.xlarge", True),
+        ("ml.g6e.xlarge", True),
+        ("ml.r5d.large", True),
+        ("ml.p3.2xlarge", False),
+        ("ml.p3dn.24xlarge", True),
+        ("ml.p4d.24xlarge", True),
+        ("ml.p5.48xlarge", True),
+        ("ml.p6-b200.48xlarge", True),
+        ("ml.trn1.2xlarge", True),
+    ],
+)
+def test_a_volume_of_local_storage_takes_no_key(
+    sagemaker: Any, instance_type: str, *, local_storage: bool
+) -> None:
+    job = training_job("alone")
+    job["ResourceConfig"] |= {"InstanceType": instance_type, "VolumeKmsKeyId": "key"}
+    if local_storage:
+        with pytest.raises(
+            ClientError, match=f"VolumeKmsKeyId is not supported for {instance_type}"
+        ):
+            sagemaker.create_training_job(**job)
+    else:
+        sagemaker.create_training_job(**job)
 
 
 def several() -> dict[str, Any]:

@@ -97,7 +97,7 @@ def test_a_manifest_names_the_files_of_a_channel(sagemaker: Any, memory: MemoryP
         ),
         ({"S3Uri": "s3://bucket/data", "S3DataType": "AugmentedManifestFile"}, "File", "S3Prefix"),
         ({"S3Uri": "s3://bucket/data"}, "Pipe", "use FastFile"),
-        ({"S3Uri": "s3://bucket/nothing"}, "File", "no S3 objects found"),
+        ({"S3Uri": "s3://bucket/marker/"}, "File", "no S3 objects found"),
         (
             {"S3Uri": "s3://bucket/up", "S3DataType": "ManifestFile"},
             "File",
@@ -112,6 +112,7 @@ def test_an_unavailable_input_is_the_failure_reason(
     memory.stored["bucket", "up"] = b'[{"prefix": "s3://bucket/"}, "../../etc"]'
     memory.stored["bucket", "../../etc"] = b""
     memory.stored["bucket", "wrong"] = b"a,b"
+    memory.stored["bucket", "marker/"] = b""
     job = training_job("unlucky")
     job["InputDataConfig"] = [channel("train", "", **source) | {"InputMode": mode}]
     sagemaker.create_training_job(**job)

@@ -65,3 +65,48 @@ def test_exceeding_the_limit_of_tuning_jobs_returns_the_error_of_the_api(
     sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName="job-1")
     memory.await_status("job-1", "Stopped", seconds=20)
     sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-2", jobs=1, parallel=1))
+
+
+def spot(job: dict[str, Any]) -> dict[str, Any]:
+    """Let a tuning job use spot instances."""
+    definition = job["TrainingJobDefinition"]
+    definition["EnableManagedSpotTraining"] = True
+    definition["StoppingCondition"]["MaxWaitTimeInSeconds"] = 60
+    definition["StaticHyperParameters"]["sleep"] = "60"
+    return job
+
+
+def test_spot_and_on_demand_instances_have_separate_quotas(start: Start, session: Session) -> None:
+    quotas = {"instances": {"ml.m5.large": 0}, "all_instances": 1, "all_spot_instances": 4}
+    sagemaker = client_of(start(spot_instances={"ml.m5.large": 3}, **quotas), session)
+    sagemaker.create_hyper_parameter_tuning_job(**spot(tuning_job("spot-1", parallel=2)))
+
+    with pytest.raises(ClientError) as caught:
+        sagemaker.create_hyper_parameter_tuning_job(**spot(tuning_job("spot-2", parallel=2)))
+    message = caught.value.response["Error"]["Message"]
+    assert "'ml.m5.large for spot training job usage' is 3 Instances" in message
+    assert "utilization of 2 Instances and a request delta of 2 Instances" in message
+    with pytest.raises(ClientError, match="large for training job usage' is 0 Instances"):
+        sagemaker.create_hyper_parameter_tuning_job(**tuning_job("on-demand", parallel=1))
+
+    other = spot(tuning_job("other-type", parallel=3))
+    other["TrainingJobDefinition"]["ResourceConfig"]["InstanceType"] = "ml.c5.xlarge"
+    all_spot = "'Number of instances across all spot training jobs' is 4 Instances"
+    with pytest.raises(ClientError, match=all_spot):
+        sagemaker.create_hyper_parameter_tuning_job(**other)
+
+
+@pytest.mark.parametrize(
+    ("size", "quota"),
+    [
+        ({"jobs": 20, "parallel": 11}, "Number of parallel training jobs .* is 10, .* delta of 11"),
+        ({"jobs": 751}, "Random search. Number of training jobs .* is 750, .* delta of 751"),
+    ],
+)
+def test_a_single_tuning_job_has_quotas(
+    start: Start, session: Session, size: dict[str, int], quota: str
+) -> None:
+    sagemaker = client_of(start(parallel_training_jobs=10, random_training_jobs=750), session)
+    with pytest.raises(ClientError, match=quota) as caught:
+        sagemaker.create_hyper_parameter_tuning_job(**tuning_job("big", **size))
+    assert caught.value.response["Error"]["Code"] == "ResourceLimitExceeded"

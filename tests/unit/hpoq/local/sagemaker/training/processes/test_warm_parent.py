@@ -35,6 +35,15 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 
 
+NETWORK = """
+import socket
+print([name for _, name in socket.if_nameindex()])
+with socket.create_server(("127.0.0.1", 0)) as server:
+    socket.create_connection(server.getsockname(), 5).close()
+"""
+NOT_ENFORCED = "hpoq: network isolation of this job is not enforced on this machine: "
+
+
 @pytest.fixture
 def parent() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
@@ -48,16 +57,23 @@ def parent() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def ran(
-    parent: subprocess.Popen[bytes], folder: Path, number: int, *, fresh: bool = False
+    parent: subprocess.Popen[bytes],
+    folder: Path,
+    number: int,
+    *,
+    fresh: bool = False,
+    isolated: bool = False,
+    hosts: str = '["algo-1"]',
 ) -> list[str]:
     log = folder / f"{number}.log"
     order: dict[str, Any] = {
         "id": str(number),
         "arguments": [str(folder / "script.py")],
-        "environment": {"PATH": os.environ["PATH"]},
+        "environment": {"PATH": os.environ["PATH"], "SM_HOSTS": hosts},
         "folder": str(folder),
         "log": str(log),
         "fresh": fresh,
+        "isolated": isolated,
     }
     assert parent.stdin is not None
     assert parent.stdout is not None
@@ -110,3 +126,22 @@ def test_a_fresh_process_has_a_new_interpreter(
     looks = ("'torch' in sys.modules", "os.getcwd()", "'CUDA_VISIBLE_DEVICES' in os.environ")
     (tmp_path / "script.py").write_text(f"import os, sys\nprint({', '.join(looks)})\n")
     assert ran(parent, tmp_path, 1, fresh=fresh) == [f"{not fresh} {tmp_path} False"]
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_an_isolated_process_has_only_a_loopback_interface(
+    parent: subprocess.Popen[bytes], tmp_path: Path, *, fresh: bool
+) -> None:
+    (tmp_path / "script.py").write_text(NETWORK)
+    lines = ran(parent, tmp_path, 1, fresh=fresh, isolated=True)
+    if lines[0].startswith(NOT_ENFORCED):
+        pytest.skip(lines[0])
+    assert lines == ["['lo']"]
+
+
+def test_several_instances_keep_the_network_between_them_and_say_so(
+    parent: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text("")
+    lines = ran(parent, tmp_path, 1, isolated=True, hosts='["algo-1", "algo-2"]')
+    assert lines == [f"{NOT_ENFORCED}its instances must reach each other"]
