@@ -190,3 +190,11 @@ def send(number: signal.Signals, started: subprocess.Popen[str]) -> None:
     """Send a signal to process 1 of the container, as SageMaker does."""
     (process_1,) = psutil.Process(started.pid).children()
     process_1.send_signal(number)
+
+
+def predictions(model: Path, data: Path, python: Path = Path(sys.executable)) -> list[str]:
+    """Return the lines that predict.py prints for the test part."""
+    command = [python, ROOT / "training" / "predict.py", "--model", model, "--data", data / "test"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
