@@ -179,6 +179,24 @@ def test_stored_data_survives_a_stop(home: Path) -> None:
         assert _stored(cloud) == ["before"]
 
 
+def test_the_profile_is_stored_until_another_one_replaces_it(home: Path) -> None:
+    def quotas(cloud: Cloud) -> dict[str, float]:
+        listed = (
+            cloud.session().client("service-quotas").list_service_quotas(ServiceCode="sagemaker")
+        )
+        return {each["QuotaName"]: each["Value"] for each in listed["Quotas"]}
+
+    total = "Number of instances across all training jobs"
+    with clouds.start(home, profile="new-account", quotas={"spot_instances": 6}) as first:
+        assert quotas(first)[total] == 4
+    with clouds.start(home) as again:
+        assert quotas(again)[total] == 4
+        assert quotas(again)["Number of instances across all spot training jobs"] == 6
+    with clouds.start(home, profile="standard") as standard:
+        assert total not in quotas(standard)
+        assert quotas(standard)["Number of instances across all spot training jobs"] == 6
+
+
 def test_stored_data_survives_the_kill_of_every_process(
     home: Path, hpoq_local: Callable[..., Done]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.contract.aws_limits import TUNING_JOBS_QUOTA, instances_quota
+from hpoq.local.limits import Profile, limits_of
 from hpoq.local.server.service import RequiredPermission
 from hpoq.local.server.service_quotas import (
     ServiceQuotasService,
@@ -39,6 +40,16 @@ def test_quotas_have_the_names_of_aws(quotas: ServiceQuotasService) -> None:
     }
     codes = {quota["QuotaName"]: quota["QuotaCode"] for quota in answer["Quotas"]}
     assert codes[instances_quota("ml.m5.xlarge")] == "L-CCE2AFA6"
+
+
+def test_a_new_account_lists_its_quotas_and_nothing_else() -> None:
+    quotas = aws_quotas(limits_of(Profile.NEW_ACCOUNT, {}))
+
+    assert quotas["Number of instances across all training jobs"] == 4
+    assert quotas["Number of instances across all spot training jobs"] == 4
+    assert quotas["ml.m5.xlarge for spot training job usage"] == 0
+    assert quotas["Number of parallel training jobs per hyperparameter tuning job"] == 10
+    assert not {name for name in quotas if "_" in name}
 
 
 def test_quotas_are_listed_in_pages(quotas: ServiceQuotasService) -> None:
