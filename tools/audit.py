@@ -35,7 +35,7 @@ LOCKS = [ROOT / "requirements.txt", ROOT / "layers" / "sagemaker_sdk" / "require
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditFinding:
     """A finding of a tool: rule, place and description."""
 
     rule: str
@@ -44,10 +44,10 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AuditOutcome:
     """The result of one check: findings that are not accepted, and notes."""
 
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[AuditFinding, ...] = ()
     accepted: int = 0
     notes: tuple[str, ...] = ()
     checked: bool = True  # False: the check could not run
@@ -62,7 +62,9 @@ class Outcome:
         return f"clean; {self.accepted} accepted with a reason"
 
 
-def weigh(found: Iterable[Finding], reasons: Mapping[tuple[str, str], str], *notes: str) -> Outcome:
+def weigh(
+    found: Iterable[AuditFinding], reasons: Mapping[tuple[str, str], str], *notes: str
+) -> AuditOutcome:
     """Separate accepted findings from others, and report reasons that accept nothing.
 
     Args:
@@ -70,15 +72,17 @@ def weigh(found: Iterable[Finding], reasons: Mapping[tuple[str, str], str], *not
         reasons: the reason to accept a finding, by (rule, pattern of places).
         notes: remarks to print in any case.
     """
-    left: list[Finding] = []
+    left: list[AuditFinding] = []
     used: Counter[tuple[str, str]] = Counter()
     for each in found:
         keys = [key for key in reasons if key[0] == each.rule and fnmatch(each.place, key[1])]
         used.update(keys[:1])
         if not keys:
             left.append(each)
-    left += [Finding(*key, "accepted, but no longer found") for key in reasons if not used[key]]
-    return Outcome(tuple(left), used.total(), notes)
+    left += [
+        AuditFinding(*key, "accepted, but no longer found") for key in reasons if not used[key]
+    ]
+    return AuditOutcome(tuple(left), used.total(), notes)
 
 
 def executable(name: str) -> str:
@@ -106,19 +110,21 @@ def answer(*command: str) -> Any:
         sys.exit(f"audit: {Path(command[0]).name} failed: {ended.stderr[-2000:]}")
 
 
-def nag() -> Outcome:
+def nag() -> AuditOutcome:
     """Run both cdk-nag packs on the default settings and on all settings."""
     found = [
-        Finding(rule, f"{variant}: {place}", text)
+        AuditFinding(rule, f"{variant}: {place}", text)
         for variant in VARIANTS
         for rule, place, text in nag_findings(variant)[1]
     ]
-    return Outcome(tuple(found), notes=("reasons are beside the constructs and in infra/nist.py",))
+    return AuditOutcome(
+        tuple(found), notes=("reasons are beside the constructs and in infra/nist.py",)
+    )
 
 
-def checkov() -> Outcome:
+def checkov() -> AuditOutcome:
     """Run checkov on the same templates."""
-    found: set[Finding] = set()
+    found: set[AuditFinding] = set()
     with tempfile.TemporaryDirectory() as scratch:
         for variant in VARIANTS:
             path = Path(scratch) / f"{variant.replace(' ', '-')}.json"
@@ -126,24 +132,24 @@ def checkov() -> Outcome:
             command = ["--framework", "cloudformation", "--output", "json", "--file", str(path)]
             for each in answer(executable("checkov"), *command)["results"]["failed_checks"]:
                 resource = re.sub(r"[0-9A-F]{8}$", "", each["resource"])
-                found.add(Finding(each["check_id"], resource, each["check_name"]))
+                found.add(AuditFinding(each["check_id"], resource, each["check_name"]))
     return weigh(sorted(found, key=str), CHECKOV)
 
 
-def bandit() -> Outcome:
+def bandit() -> AuditOutcome:
     """Run bandit on all sources except tests."""
     command = ["--quiet", "--format", "json", "--exclude", "*/.cache/*", "--recursive", *SOURCES]
     results = answer(executable("bandit"), *command)["results"]
     found = [
-        Finding(each["test_id"], each["filename"].removeprefix("./"), each["issue_text"])
+        AuditFinding(each["test_id"], each["filename"].removeprefix("./"), each["issue_text"])
         for each in results
     ]
     return weigh(found, BANDIT)
 
 
-def vulnerabilities() -> Outcome:
+def vulnerabilities() -> AuditOutcome:
     """Look for known vulnerabilities of the packages in both lock files."""
-    found: list[Finding] = []
+    found: list[AuditFinding] = []
     notes: list[str] = []
     known = 0
     for lock in LOCKS:
@@ -154,16 +160,16 @@ def vulnerabilities() -> Outcome:
         known += len(packages) - len(unknown)
         notes.append(f"{place}: {len(unknown)} of {len(packages)} packages unknown to the feed")
         found += [
-            Finding(flaw["id"], f"{place}: {each['name']}", flaw.get("description", "")[:200])
+            AuditFinding(flaw["id"], f"{place}: {each['name']}", flaw.get("description", "")[:200])
             for each in packages
             for flaw in each.get("vulns", ())
         ]
     if not known:
         notes.append("the vulnerability feed is not reachable")
-    return Outcome(tuple(found), notes=tuple(notes), checked=known > 0)
+    return AuditOutcome(tuple(found), notes=tuple(notes), checked=known > 0)
 
 
-def licenses() -> Outcome:
+def licenses() -> AuditOutcome:
     """Check and print the license of each package in the layer."""
     from infra.sdk_layer import build_module
 
@@ -175,7 +181,7 @@ def licenses() -> Outcome:
             named = license_of(each)
             sys.stdout.write(f"    {each.name:<28}{each.version:<18}{named}\n")
             if not any(known in named for known in LICENSES):
-                found.append(Finding("license", each.name, named or "no license named"))
+                found.append(AuditFinding("license", each.name, named or "no license named"))
     reasons = {("license", name): reason for name, reason in UNNAMED_LICENSES.items()}
     return weigh(found, reasons, f"{len(shipped)} packages ship in the layer")
 
@@ -194,7 +200,7 @@ def license_of(package: Distribution) -> str:
     return "; ".join(classified) or written[0].split("\n", 1)[0]
 
 
-CHECKS: dict[str, Callable[[], Outcome]] = {
+CHECKS: dict[str, Callable[[], AuditOutcome]] = {
     "cdk-nag: AwsSolutions and NIST 800-53 R5": nag,
     "checkov": checkov,
     "bandit": bandit,

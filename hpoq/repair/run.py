@@ -20,7 +20,7 @@ from hpo_dispatcher.ports import LeaseLost
 from hpoq.client import Client, DeadLetter
 from hpoq.repair.account import letters, tagged_jobs
 from hpoq.repair.decision import Facts, Kind, Repair, decide
-from hpoq.repair.table import Rows, read_rows
+from hpoq.repair.table import LedgerRows, read_rows
 
 # As long as a dispatcher may hold the lease. The repair of a large ledger renews it.
 LEASE = timedelta(minutes=15)
@@ -91,11 +91,11 @@ def _write(requests: DynamoDBRequests, repair: Repair, owner: str) -> None:
         )
 
 
-def _skipped(rows: Rows) -> list[str]:
+def _skipped(rows: LedgerRows) -> list[str]:
     return sorted(rows.unreadable.values())
 
 
-def _decided(deployment: str, session: boto3.Session) -> tuple[Rows, list[Repair]]:
+def _decided(deployment: str, session: boto3.Session) -> tuple[LedgerRows, list[Repair]]:
     rows = read_rows(session.client("dynamodb", config=CONFIG), names.ledger_table(deployment))
     jobs = tagged_jobs(session.client("sagemaker", config=CONFIG), deployment, rows.entries)
     client = Client(deployment, session)

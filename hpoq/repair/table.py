@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Rows:
+class LedgerRows:
     """Every row of the ledger that ``decide`` looks at."""
 
     entries: dict[Key, Entry] = field(default_factory=dict)
@@ -30,16 +30,16 @@ class Rows:
     unreadable: dict[Key, str] = field(default_factory=dict)  # key -> why
 
 
-def read_rows(dynamodb: DynamoDBClient, table: str) -> Rows:
+def read_rows(dynamodb: DynamoDBClient, table: str) -> LedgerRows:
     """Scan the table."""
-    rows = Rows()
+    rows = LedgerRows()
     for page in dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
         for item in page["Items"]:
             _read_row(from_wire(item), rows)
     return rows
 
 
-def _read_row(item: dict[str, Any], rows: Rows) -> None:
+def _read_row(item: dict[str, Any], rows: LedgerRows) -> None:
     try:
         if item["team"] == RUNNING:
             rows.running.add(running_from(item).tuning_job_name)

@@ -16,7 +16,7 @@ from hpo_dispatcher.contract.entry import Entry
 from hpoq.client import Client
 from hpoq.errors import NotDeployed, NotFound, NotReachable
 from hpoq.forecast import Forecast
-from hpoq.ui.log import Log
+from hpoq.ui.log import TrainingLog
 from hpoq.ui.recall import Recall
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ RUNNING = ("InProgress", "Stopping")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Requests:
+class RequestList:
     """The requests of a deployment and their outlook."""
 
     entries: Sequence[Entry]  # newest first
@@ -79,7 +79,7 @@ class Account:
         amazon = "amazonaws.com" in endpoint
         return str(self._session.region_name if amazon else endpoint.partition("://")[2])
 
-    def requests(self) -> Requests:
+    def requests(self) -> RequestList:
         """Return every request of the deployment, with its wait reason."""
         return self._recall.get("requests", self._requests, FRESH)
 
@@ -160,19 +160,24 @@ class Account:
             settled=lambda job: job["TrainingJobStatus"] not in RUNNING,
         )
 
-    def log(self, training_job: str) -> Log:
+    def log(self, training_job: str) -> TrainingLog:
         """Return the log of a training job, which grows when it is read."""
         return self._recall.get(
-            ("log", training_job), lambda: Log(self._logs, training_job), 0, settled=lambda _: True
+            ("log", training_job),
+            lambda: TrainingLog(self._logs, training_job),
+            0,
+            settled=lambda _: True,
         )
 
-    def _requests(self) -> Requests:
+    def _requests(self) -> RequestList:
         try:
             teams = [self._team] if self._team else self._client.teams()
             capacity = self._client.capacity()
             forecast = Forecast(capacity, self._client.settings.deployment.teams)
         except (NotDeployed, NotReachable) as error:
-            return Requests(entries=[], capacity=None, forecast=Forecast(None, {}), note=str(error))
+            return RequestList(
+                entries=[], capacity=None, forecast=Forecast(None, {}), note=str(error)
+            )
         entries, notes = [], []
         for team in teams:
             try:
@@ -180,7 +185,7 @@ class Account:
             except (NotDeployed, NotReachable) as error:
                 notes.append(str(error))
         entries.sort(key=lambda entry: entry.accepted_at, reverse=True)
-        return Requests(
+        return RequestList(
             entries=entries, capacity=capacity, forecast=forecast, note="; ".join(notes)
         )
 

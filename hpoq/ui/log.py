@@ -28,7 +28,7 @@ class Line:
     host: str  # such as algo-1
 
 
-class Log:
+class TrainingLog:
     """The log of a training job, merged from the streams of its instances.
 
     Args:

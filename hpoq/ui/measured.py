@@ -18,7 +18,7 @@ def series(definitions: Iterable[Mapping[str, str]], lines: Sequence[Line]) -> S
     """Extract the curves of a training job from its log.
 
     Args:
-        definitions: MetricDefinitions; one that is no regular expression here is left out.
+        definitions: MetricDefinitions; one that is not a regular expression in Python is left out.
         lines: its log.
     """
     found: Series = {}

@@ -12,7 +12,7 @@ from hpoq import presentation
 from hpoq.forecast import why
 from hpoq.presentation import entry_fields
 from hpoq.ui import render
-from hpoq.ui.account import RUNNING, Account, Requests
+from hpoq.ui.account import RUNNING, Account, RequestList
 
 SHOWN = 100  # requests; all are in `hpoq list`
 
@@ -51,7 +51,7 @@ def request(account: Account, _: Mapping[str, str], team: str, request_id: str) 
     )
 
 
-def _row(entry: Entry, requests: Requests) -> dict[str, Any]:
+def _row(entry: Entry, requests: RequestList) -> dict[str, Any]:
     outlook = requests.forecast.of(entry, datetime.now(UTC))
     return {
         "entry": entry,

@@ -74,7 +74,7 @@ def _enforce_for_rules() -> None:
 def _is_allowed(service: str, action: str, resource: str, keys: Record) -> bool:
     """Return whether the policy of a resource allows a service an action; log a refusal."""
     context = iam_evaluator.EvalContext(
-        principal_arn="*",  # a service is no principal of the account
+        principal_arn="*",  # a service is not a principal of the account
         principal_type="Service",
         principal_account="",
         action=action,

@@ -264,7 +264,7 @@ class DynamoDBRequests(DynamoDBReads):
 
         Args:
             transitions: of different entries.
-            owner: who must have the lease; empty: nobody.
+            owner: the required owner of the lease; empty if none is required.
 
         Returns:
             The keys of the entries that were changed.

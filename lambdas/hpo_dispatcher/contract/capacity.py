@@ -45,13 +45,13 @@ class WaitReason:
     text: str  # shown to people
 
 
-class _Part(BaseModel):
+class _DocumentPart(BaseModel):
     """A part of the document; members that this version does not know are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class ResourceUse(_Part):
+class ResourceUse(_DocumentPart):
     """The use of one resource."""
 
     limit: int | None  # None: no limit is known
@@ -59,7 +59,7 @@ class ResourceUse(_Part):
     by_team: dict[str, int] = {}
 
 
-class WaitingRequest(_Part):
+class WaitingRequest(_DocumentPart):
     """A request near the head of its team's queue."""
 
     team: str
@@ -86,7 +86,7 @@ class WaitingRequest(_Part):
         return WaitReason(kind=self.reason_kind, text=self.reason)
 
 
-class QueueLength(_Part):
+class QueueLength(_DocumentPart):
     """The length of a team's queue, and how many requests are in which part of it."""
 
     queued: int = 0
@@ -94,7 +94,7 @@ class QueueLength(_Part):
     marks: tuple[tuple[str, int], ...] = ()  # (sort key of the part's first request, count)
 
 
-class RunningTuningJob(_Part):
+class RunningTuningJob(_DocumentPart):
     """A tuning job that uses capacity."""
 
     team: str | None  # None: not started by this deployment
@@ -104,7 +104,7 @@ class RunningTuningJob(_Part):
     rounds: int = 1
 
 
-class RunTimeSamples(_Part):
+class RunTimeSamples(_DocumentPart):
     """Recent run times of a team's tuning jobs of one template, the newest last."""
 
     team: str
@@ -112,7 +112,7 @@ class RunTimeSamples(_Part):
     seconds_per_round: tuple[float, ...]
 
 
-class BudgetUse(_Part):
+class BudgetUse(_DocumentPart):
     """A team's budget of one month, in instance-hours."""
 
     month: str  # 2026-01
@@ -126,7 +126,7 @@ class BudgetUse(_Part):
         return self.instance_hours - self.spent - self.set_aside
 
 
-class CapacityDocument(_Part):
+class CapacityDocument(_DocumentPart):
     """The capacity in use, the waiting requests with their reasons, and the queue lengths."""
 
     at: Moment  # the end of the cycle

@@ -30,13 +30,13 @@ DEPLOYMENT_FILE = "deployment.json"
 TEMPLATES_DIRECTORY = Path(__file__).parents[1] / "templates"
 
 
-class _Settings(BaseModel):
+class _SettingsModel(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
     )
 
 
-class TeamSettings(_Settings):
+class TeamSettings(_SettingsModel):
     """One team's share of the account."""
 
     weight: Annotated[float, Field(gt=0)] = 1.0  # of the team's fair share, under contention
@@ -89,7 +89,7 @@ class TeamSettings(_Settings):
         return self
 
 
-class Limits(_Settings):
+class Limits(_SettingsModel):
     """The limits on concurrent use of the account, and on the rate of API calls."""
 
     tuning_jobs: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = aws_limits.TUNING_JOBS
@@ -102,14 +102,14 @@ class Limits(_Settings):
     headroom: dict[str, Annotated[int, Field(ge=0)]] = {}
 
 
-class Vpc(_Settings):
+class Vpc(_SettingsModel):
     """The VPC that training jobs run in."""
 
     subnets: Annotated[tuple[str, ...], Field(min_length=1, max_length=16)]
     security_group_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=5)]
 
 
-class Guardrails(_Settings):
+class Guardrails(_SettingsModel):
     """Limits that no message can exceed. None or an empty list leaves the choice to the teams."""
 
     instance_types: tuple[str, ...] = ()  # exact, or a pattern such as ml.m5.*
@@ -133,7 +133,7 @@ class Guardrails(_Settings):
     required_tags: tuple[str, ...] = ()
 
 
-class Deployment(_Settings):
+class Deployment(_SettingsModel):
     """The settings that are fixed when the stack is synthesized."""
 
     teams: Annotated[dict[TeamName, TeamSettings], Field(min_length=1)]
@@ -160,7 +160,7 @@ class Deployment(_Settings):
         return self
 
 
-class FrameworkImage(_Settings):
+class FrameworkImage(_SettingsModel):
     """An AWS deep learning container, whose URI the SageMaker SDK knows."""
 
     framework: Literal["pytorch", "tensorflow", "huggingface", "sklearn", "xgboost"]
@@ -168,7 +168,7 @@ class FrameworkImage(_Settings):
     py_version: str | None = None
 
 
-class Template(_Settings):
+class Template(_SettingsModel):
     """A job template: defaults for the fields that a message omits. A file in ``templates/``."""
 
     description: str
@@ -190,7 +190,7 @@ class Template(_Settings):
         return self
 
 
-class Environment(_Settings):
+class Environment(_SettingsModel):
     """The environment variables of the function, which CloudFormation sets."""
 
     deployment: str
@@ -218,7 +218,7 @@ class Environment(_Settings):
         return cls(**values)
 
 
-class SettingsDocument(_Settings):
+class SettingsDocument(_SettingsModel):
     """The settings as published to the teams: all that a client needs to check a request."""
 
     model_config = ConfigDict(extra="ignore")

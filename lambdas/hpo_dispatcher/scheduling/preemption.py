@@ -36,7 +36,7 @@ class Stop:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preemption:
+class PreemptionPlan:
     """The jobs to stop, and notes for the reasons of the heads concerned."""
 
     stops: tuple[Stop, ...] = ()
@@ -48,7 +48,7 @@ def preempt(
     allocation: Allocation,
     waiting: Iterable[Head],
     guaranteed: Collection[Key],
-) -> Preemption:
+) -> PreemptionPlan:
     """Decide which running jobs are stopped for heads that would otherwise wait.
 
     Args:
@@ -60,11 +60,11 @@ def preempt(
     if not any(
         job.team and allocation.settings(job.team).preemptible for job in snapshot.running_jobs
     ):
-        return Preemption()
-    return _Preemption(snapshot, allocation, frozenset(guaranteed)).of([*waiting])
+        return PreemptionPlan()
+    return _PreemptionSearch(snapshot, allocation, frozenset(guaranteed)).of([*waiting])
 
 
-class _Preemption:
+class _PreemptionSearch:
     """The stops of one plan as they are decided, head by head."""
 
     def __init__(
@@ -84,7 +84,7 @@ class _Preemption:
         self._stops: dict[str, Stop] = {}  # by tuning job name
         self._notes: dict[Key, list[str]] = {}
 
-    def of(self, waiting: list[Head]) -> Preemption:
+    def of(self, waiting: list[Head]) -> PreemptionPlan:
         for job in self._stopping:  # counts as free: no other job is stopped for the same head
             self._allocation.release(job)
             if job.preempted_for:
@@ -94,7 +94,7 @@ class _Preemption:
             candidates = self._candidates(head)
             if candidates and not self._allocation.impossible(head):
                 self._make_room(head, candidates)
-        return Preemption(
+        return PreemptionPlan(
             stops=tuple(self._stops.values()),
             notes={key: tuple(notes) for key, notes in self._notes.items()},
         )

@@ -57,9 +57,9 @@ def outlook(of: Any, team: str, request_id: str) -> Outlook:
     return Forecast(of, TEAMS).of_listed(NOON)[team, request_id]
 
 
-# Two slots; every job has taken 10 minutes. fraud's runs for 4 minutes, vision's for 1: a slot is
-# free in 6 minutes and the next in 9. At 6 nobody but vision holds anything, so fraud's first
-# starts; at 9 nobody but fraud, so vision's; then again ten minutes later.
+# Two slots; every job has taken 10 minutes. fraud's job has run for 4 minutes and vision's for 1: one
+# slot is free in 6 minutes and the other in 9. In 6 minutes only vision uses a slot, so fraud's first
+# request starts. In 9 minutes only fraud does, so vision's starts. fraud's second starts at 16.
 STATED = document(
     waiting("fraud", "f1", 1), waiting("fraud", "f2", 2), waiting("vision", "v1", 1),
     runs=[running("fraud", 4), running("vision", 1)], slots=2, seconds=[600.0] * 5,
@@ -155,7 +155,7 @@ def test_the_estimate_is_said_with_its_error() -> None:
 
 
 def test_most_requests_start_within_the_error_that_was_stated() -> None:
-    """The queue itself, in virtual time: three hours in, everybody is told; then it is watched."""
+    """Compare the forecasts of one cycle, three hours into a simulation, with what happens then."""
     draw = random.Random(7)
     arrivals = [
         Arrival(
@@ -165,31 +165,31 @@ def test_most_requests_start_within_the_error_that_was_stated() -> None:
         for n in range(100)
     ]  # fmt: skip
     queue = Simulation(
-        Workload(name="told", arrivals=arrivals, teams={"fraud": {}, "vision": {}}, slots=5)
+        Workload(name="forecasts", arrivals=arrivals, teams={"fraud": {}, "vision": {}}, slots=5)
     )
-    told: dict[tuple[str, str], Outlook] = {}
+    forecasts: dict[tuple[str, str], Outlook] = {}
     moment = START + timedelta(hours=3)
 
     def listen(*_: Any) -> None:
-        if not told and queue.clock.now >= moment:
+        if not forecasts and queue.clock.now >= moment:
             seen = CapacityDocument.parse(queue.documents.get(CAPACITY_DOCUMENT))
-            told.update(Forecast(seen, TEAMS).of_listed(queue.clock.now))
-            told.update({("at", ""): Outlook(starts_in=queue.clock.now.timestamp())})
+            forecasts.update(Forecast(seen, TEAMS).of_listed(queue.clock.now))
+            forecasts.update({("at", ""): Outlook(starts_in=queue.clock.now.timestamp())})
 
     queue.dispatcher = replace(queue.dispatcher, watch=listen)
     report = queue.run()
-    at = told.pop(("at", "")).starts_in or 0.0
+    at = forecasts.pop(("at", "")).starts_in or 0.0
     began = {(team, id_): START.timestamp() + start for start, team, id_ in report.starts}
     within = [
         each.earliest - 60 <= began[key] - at <= each.latest + 60
-        for key, each in told.items()
+        for key, each in forecasts.items()
         if each.earliest is not None and each.latest is not None
     ]
     assert len(within) >= 20
     assert sum(within) >= 0.6 * len(within)
 
 
-def test_what_made_room_says_both_what_it_waits_for_and_that_it_goes_on() -> None:
+def test_a_preempted_request_says_what_it_waits_for_and_why_it_was_stopped() -> None:
     job = EarlierJob(
         tuning_job_name="j", counters={}, interrupted=1, seconds=1, instance_seconds=1, found=False
     )

@@ -4,10 +4,10 @@ import pytest
 
 from infra.settings import Settings
 from tools import costs
-from tools.audit import Finding, weigh
+from tools.audit import AuditFinding, weigh
 from tools.settings_reference import PAGE, filled, reference
 
-OPEN_PORT = Finding("NET-1", "AWS::EC2::Instance.Door", "a port is open")
+OPEN_PORT = AuditFinding("NET-1", "AWS::EC2::Instance.Door", "a port is open")
 
 
 def test_a_finding_without_a_reason_is_reported() -> None:
@@ -17,7 +17,7 @@ def test_a_finding_without_a_reason_is_reported() -> None:
 
 
 def test_a_reason_only_accepts_its_rule_at_its_places() -> None:
-    elsewhere = Finding("NET-1", "AWS::EC2::Instance.Window", "a port is open")
+    elsewhere = AuditFinding("NET-1", "AWS::EC2::Instance.Window", "a port is open")
     outcome = weigh([OPEN_PORT, elsewhere], {("NET-1", "*.Door"): "it is a door"})
     assert outcome.findings == (elsewhere,)
     assert outcome.accepted == 1

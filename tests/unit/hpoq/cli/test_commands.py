@@ -329,9 +329,9 @@ def test_redrive_shows_why_and_sends_back(hpoq: Run, account: Account) -> None:
     account_visible(account)
     assert "0 messages" in hpoq("redrive", "--send", "--filter", "other")[2]
     account_visible(account)
-    mend = "python -c 'import sys,pathlib; p=pathlib.Path(sys.argv[1]); "
-    mend += 'p.write_text(p.read_text().replace("gpu", "smoke"))\''
-    with patch.dict(os.environ, {"EDITOR": mend}):
+    editor = "python -c 'import sys,pathlib; p=pathlib.Path(sys.argv[1]); "
+    editor += 'p.write_text(p.read_text().replace("gpu", "smoke"))\''
+    with patch.dict(os.environ, {"EDITOR": editor}):
         assert "1 messages resubmitted" in hpoq("redrive", "--edit")[2]
     assert account.cycle().started == 1
     assert account.dead_letters("fraud") == []
@@ -414,9 +414,9 @@ def test_status_list_and_capacity_show_position_reason_and_estimate(
     assert "1/1 in use, 1 needed; used by: fraud 1" in status
     assert "2 of 2, 2 of all teams'" in status
     assert "by 1 run times" in status
-    told = json.loads(hpoq("status", last, "--json")[1])["waiting"]
-    assert (told["position"], told["run_times"]) == (2, 1)
-    assert told["earliest"] <= told["starts_in"] <= told["latest"]
+    forecast = json.loads(hpoq("status", last, "--json")[1])["waiting"]
+    assert (forecast["position"], forecast["run_times"]) == (2, 1)
+    assert forecast["earliest"] <= forecast["starts_in"] <= forecast["latest"]
 
     listed = {each["request_id"]: each for each in json.loads(hpoq("list", "--json")[1])}
     assert listed[last]["waiting"]["position"] == 2

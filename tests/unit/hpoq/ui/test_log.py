@@ -4,7 +4,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hpoq.ui.log import READ_EVERY, Line, Log
+from hpoq.ui.log import READ_EVERY, Line, TrainingLog
 from hpoq.ui.measured import series
 
 
@@ -42,7 +42,7 @@ class Clock:
 def test_all_pages_are_read_and_then_what_is_new() -> None:
     logs: Any = Logs(algo_1_7=["a", "b", "c", "d", "e"])
     clock = Clock()
-    log = Log(logs, "job", clock)
+    log = TrainingLog(logs, "job", clock)
     assert [line.text for line in log.lines()] == ["a", "b", "c", "d", "e"]
     logs.streams["algo-1-7"] += ["f"]
     clock.now += READ_EVERY
@@ -52,7 +52,7 @@ def test_all_pages_are_read_and_then_what_is_new() -> None:
 
 def test_readers_in_the_same_second_cost_one_call() -> None:
     logs: Any = Logs(algo_1_7=["a"])
-    log = Log(logs, "job", Clock())
+    log = TrainingLog(logs, "job", Clock())
     for _ in range(5):
         log.lines()
     assert logs.calls == 1
@@ -60,14 +60,14 @@ def test_readers_in_the_same_second_cost_one_call() -> None:
 
 def test_lines_of_several_instances_are_in_the_order_of_time() -> None:
     logs: Any = Logs(algo_1_7=["a", "b"], algo_2_8=["x", "y"])
-    log = Log(logs, "job", Clock())
+    log = TrainingLog(logs, "job", Clock())
     assert sorted(line.host for line in log.lines()) == ["algo-1", "algo-1", "algo-2", "algo-2"]
     assert [line.at for line in log.lines()] == [0, 0, 1, 1]
     assert log.several_hosts
 
 
 def test_a_job_that_has_said_nothing_has_no_lines() -> None:
-    assert Log(Logs(), "job", Clock()).lines() == []  # type: ignore[arg-type]
+    assert TrainingLog(Logs(), "job", Clock()).lines() == []  # type: ignore[arg-type]
 
 
 def lines(*texts: str) -> list[Line]:
