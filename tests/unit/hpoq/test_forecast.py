@@ -57,9 +57,10 @@ def outlook(of: Any, team: str, request_id: str) -> Outlook:
     return Forecast(of, TEAMS).of_listed(NOON)[team, request_id]
 
 
-# Two slots; every job has taken 10 minutes. fraud's job has run for 4 minutes and vision's for 1: one
-# slot is free in 6 minutes and the other in 9. In 6 minutes only vision uses a slot, so fraud's first
-# request starts. In 9 minutes only fraud does, so vision's starts. fraud's second starts at 16.
+# Two slots; every job has taken 10 minutes. fraud's job has run for 4 minutes and vision's for 1:
+# one slot is free in 6 minutes and the other in 9. In 6 minutes only vision uses a slot, so fraud's
+# first request starts. In 9 minutes only fraud does, so vision's starts. fraud's second starts at
+# minute 16.
 STATED = document(
     waiting("fraud", "f1", 1), waiting("fraud", "f2", 2), waiting("vision", "v1", 1),
     runs=[running("fraud", 4), running("vision", 1)], slots=2, seconds=[600.0] * 5,
