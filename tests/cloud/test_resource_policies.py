@@ -7,11 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
+from tests.support.deployed_stack import ROOT
+from tests.support.iam_users import user_with
 from tests.support.memory_endpoint import tuning_job
+
+ROLE = "arn:aws:iam::123456789012:role/training"  # of the tuning jobs here
 
 
 def statement(service: str, action: str, resource: str) -> dict[str, Any]:
@@ -149,6 +154,25 @@ def test_a_new_tuning_job_shows_what_its_role_may_not_do(
         session.client("sagemaker").create_hyper_parameter_tuning_job(**job)
     assert caught.value.response["Error"]["Code"] == "ValidationException"
     assert problem in caught.value.response["Error"]["Message"]
+
+
+def test_a_role_that_the_caller_may_not_pass_is_named_in_the_words_of_aws(cloud: Cloud) -> None:
+    create = statement("", "sagemaker:CreateHyperParameterTuningJob", "*")
+    del create["Principal"]
+    policy = {"Version": "2012-10-17", "Statement": [create]}
+    creator = user_with(cloud.session(), cloud, "creator", policy)
+    table = yaml.safe_load((ROOT / "tests" / "fixtures" / "aws_answers.yaml").read_text())
+    (answer,) = (each for each in table if "iam:PassRole" in each.get("message", ""))
+
+    with pytest.raises(ClientError) as caught:
+        creator.client("sagemaker").create_hyper_parameter_tuning_job(**tuning_job("not-passed"))
+
+    error = caught.value.response["Error"]
+    account = cloud.running.account
+    words = answer["message"].replace("arn:aws:iam::111122223333:role/x", ROLE)
+    theirs = "arn:aws:sts::111122223333:assumed-role/hpoq-dispatcher/hpoq-dispatcher"
+    assert error["Code"] == answer["code"]
+    assert error["Message"] == words.replace(theirs, f"arn:aws:iam::{account}:user/creator")
 
 
 @pytest.mark.parametrize(

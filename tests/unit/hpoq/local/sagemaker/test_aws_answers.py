@@ -32,7 +32,7 @@ NOT_HERE = {
     "The AWS Access Key Id": "roles are known at once here",
     "Access denied when describing algorithm": "there are no algorithms of other accounts here",
     "Only the following fields": "the check of warm starts names the field",
-    "User: arn:aws:sts::111122223333:assumed-role/hpoq-dispatcher/": "tests/cloud has this one",
+    "User: arn:aws:sts::111122223333:assumed-role/hpoq-dispatcher/": "in tests/cloud",
 }
 
 
