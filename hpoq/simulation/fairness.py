@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
-from hpo_dispatcher.scheduling.snapshot import SLOTS
+from hpo_dispatcher.scheduling.snapshot import SLOTS, needs
 from hpoq.simulation.in_memory_ledger import MemoryRequests
 from hpoq.simulation.in_memory_ports import MemoryQueues
 from hpoq.simulation.sagemaker import SimulatedSageMaker
@@ -69,7 +69,7 @@ class Shares:
         held: dict[str, Counter[str]] = {team: Counter() for team in self._weights}
         for job in self._sagemaker.running.values():
             if job.key:
-                held[job.key[0]].update({SLOTS: 1, **job.instances})
+                held[job.key[0]].update(needs(job.instances))
         wanted = {team: self._wanted(team) for team in self._weights}
         there = [team for team in self._weights if held[team] or wanted[team]]
         weights = sum(self._weights[team] for team in there)
@@ -82,7 +82,7 @@ class Shares:
     def _wanted(self, team: str) -> Counter[str]:
         wanted: Counter[str] = Counter()
         for entry in self._requests.first_queued(team, MAX_COUNTED):
-            wanted.update({SLOTS: 1, **entry.instances})
+            wanted.update(needs(entry.instances))
         return wanted
 
     def _dominant(self, amounts: Mapping[str, int]) -> float:

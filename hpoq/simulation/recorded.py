@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from hpo_dispatcher.contract.aws_limits import type_of
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.errors import HpoqError
 from hpoq.simulation.workload import Arrival, Workload
@@ -48,7 +49,7 @@ def _is_request(each: Mapping[str, Any]) -> bool:
 def _arrival(each: Mapping[str, Any], first: datetime, typical: float) -> Arrival:
     seconds = _seconds(each)
     instances = each.get("instances") or {"ml.m5.large": 1}
-    instance_type = max(instances, key=instances.__getitem__)  # the most numerous one
+    resource = max(instances, key=instances.__getitem__)  # the most numerous one
     request = each["request"]
     return Arrival(
         at=(_time(each["accepted_at"]) - first).total_seconds(),
@@ -56,8 +57,8 @@ def _arrival(each: Mapping[str, Any], first: datetime, typical: float) -> Arriva
         request_id=each["request_id"],
         seconds=typical if seconds is None else seconds,
         fails=each["status"] == Status.FAILED,
-        parallel=instances[instance_type],
-        instance_type=instance_type,
+        parallel=instances[resource],
+        instance_type=type_of(resource),
         after=(*request.get("after", ()), *request.get("warm_start_from", ())),
         priority=each.get("priority", 0),
     )

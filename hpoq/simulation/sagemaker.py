@@ -22,6 +22,7 @@ from hpo_dispatcher.ports import (
     TuningJob,
     TuningJobDetail,
 )
+from hpo_dispatcher.scheduling.snapshot import with_totals
 from hpo_dispatcher.tuning_job.build import instances_of
 
 COUNTED_LISTS = 2  # one list per status that holds capacity
@@ -92,7 +93,7 @@ class SimulatedSageMaker:
         self.running: dict[str, SimulatedJob] = {}
         self.ended: dict[str, SimulatedJob] = {}
         self.created: dict[str, Mapping[str, Any]] = {}  # requests, by name
-        self.held: Counter[str] = Counter()  # instances in use, by type
+        self.held: Counter[str] = Counter()  # instances in use, and their totals
         self._ends: list[tuple[datetime, str]] = []
         self.peak = 0
         self.beyond_quota = 0
@@ -120,7 +121,7 @@ class SimulatedSageMaker:
             if job.status is Status.COMPLETED and not job.counters:
                 job.counters = {"Completed": job.training_jobs}
             self.ended[name] = job
-            self.held.subtract(job.instances)
+            self.held.subtract(with_totals(job.instances))
         return job
 
     def start_of_others(self, name: str, instances: Mapping[str, int], seconds: float) -> bool:
@@ -148,7 +149,7 @@ class SimulatedSageMaker:
         )
         self.running[name] = job
         heapq.heappush(self._ends, (job.ends, name))
-        self.held.update(instances)
+        self.held.update(with_totals(instances))
         self.peak = max(self.peak, len(self.running))
 
     def in_progress(self) -> Sequence[TuningJob]:
@@ -206,7 +207,8 @@ class SimulatedSageMaker:
             self.running[name].parallel = limits["MaxParallelTrainingJobs"]
             self.created[name] = api_request
             self.beyond_quota += any(
-                self.held[each] > self._quotas.get(each, self.held[each]) for each in instances
+                self.held[each] > self._quotas.get(each, self.held[each])
+                for each in with_totals(instances)
             )
         return Created()
 

@@ -81,7 +81,7 @@ class _Rate(TokenBucket):
 class _FixedQuotas:
     instances: dict[str, int]
 
-    def training_instances(self) -> dict[str, int]:
+    def training_instances(self, _: timedelta) -> dict[str, int]:
         return self.instances
 
 

@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     from mypy_boto3_service_quotas import ServiceQuotasClient
 
 DOCUMENT = "quotas"
-FRESH = timedelta(days=1)
 
 
 class ServiceQuotas:
-    """``Quotas``, read once a day and kept in the ledger."""
+    """``Quotas``, read when they are too old and kept in the ledger."""
 
     def __init__(
         self,
-        client: Callable[[], ServiceQuotasClient],  # created when needed, once a day
+        client: Callable[[], ServiceQuotasClient],  # created when needed
         documents: Documents,
         clock: Callable[[], datetime],
     ) -> None:
@@ -32,11 +31,11 @@ class ServiceQuotas:
         self._clock = clock
         self._known: tuple[datetime, dict[str, int]] | None = None
 
-    def training_instances(self) -> Mapping[str, int]:
-        """Return the quota of training instances by instance type."""
+    def training_instances(self, max_age: timedelta) -> Mapping[str, int]:
+        """Return the quotas of training instances, older only if they cannot be read."""
         if self._known is None:
             self._known = self._kept()
-        if self._known is None or self._clock() - self._known[0] > FRESH:
+        if self._known is None or self._clock() - self._known[0] > max_age:
             try:
                 self._known = self._clock(), self._read()
             except Unavailable:  # SageMaker enforces the quotas; the next cycle retries
@@ -59,7 +58,7 @@ class ServiceQuotas:
             pages = self._client().get_paginator("list_service_quotas")
             for page in pages.paginate(ServiceCode=aws_limits.QUOTA_SERVICE):
                 for quota in page["Quotas"]:
-                    instance_type = aws_limits.instance_type_of(quota.get("QuotaName", ""))
-                    if instance_type:
-                        found[instance_type] = int(quota["Value"])
+                    resource = aws_limits.resource_of(quota.get("QuotaName", ""))
+                    if resource:
+                        found[resource] = int(quota["Value"])
         return found

@@ -36,6 +36,12 @@ SPOT_INSTANCES_QUOTA_ENDING = " for spot training job usage"
 PARALLEL_TRAINING_JOBS_QUOTA = "Number of parallel training jobs per hyperparameter tuning job"
 RANDOM_TRAINING_JOBS_QUOTA = "[Random search] Number of training jobs per hyperparameter tuning job"
 
+# Training instances as this project names them: "ml.m5.large", "ml.m5.large (spot)" or a total.
+SPOT_ENDING = " (spot)"
+ALL_INSTANCES = "all training instances"
+ALL_SPOT_INSTANCES = "all spot training instances"
+TOTALS = {ALL_INSTANCES_QUOTA: ALL_INSTANCES, ALL_SPOT_INSTANCES_QUOTA: ALL_SPOT_INSTANCES}
+
 # Events that SageMaker sends to EventBridge.
 SAGEMAKER_EVENT_SOURCE = "aws.sagemaker"
 TUNING_JOB_EVENT = "SageMaker HyperParameter Tuning Job State Change"
@@ -52,8 +58,33 @@ def instances_quota(instance_type: str) -> str:
     return f"{instance_type}{INSTANCES_QUOTA_ENDING}"
 
 
-def instance_type_of(quota_name: str) -> str | None:
-    """Return the instance type whose training instances a quota limits; None for other quotas."""
-    instance_type = quota_name.removesuffix(INSTANCES_QUOTA_ENDING)
-    is_one_type = instance_type != quota_name and instance_type.startswith("ml.")
-    return instance_type if is_one_type and " " not in instance_type else None
+def instances_resource(instance_type: str, *, spot: bool) -> str:
+    """Return the name of the training instances of a type, of which spot ones have own quotas."""
+    return f"{instance_type}{SPOT_ENDING}" if spot else instance_type
+
+
+def is_spot(resource: str) -> bool:
+    """Return whether instances named by ``instances_resource`` are spot instances."""
+    return resource.endswith(SPOT_ENDING)
+
+
+def type_of(resource: str) -> str:
+    """Return the type of instances named by ``instances_resource``."""
+    return resource.removesuffix(SPOT_ENDING)
+
+
+def all_instances(resource: str) -> str:
+    """Return the name of the total that these instances count toward."""
+    return ALL_SPOT_INSTANCES if is_spot(resource) else ALL_INSTANCES
+
+
+def resource_of(quota_name: str) -> str | None:
+    """Return the name of the training instances that a quota limits; None for other quotas."""
+    if quota_name in TOTALS:
+        return TOTALS[quota_name]
+    for ending, spot in ((INSTANCES_QUOTA_ENDING, False), (SPOT_INSTANCES_QUOTA_ENDING, True)):
+        instance_type = quota_name.removesuffix(ending)
+        is_one_type = instance_type.startswith("ml.") and " " not in instance_type
+        if instance_type != quota_name and is_one_type:
+            return instances_resource(instance_type, spot=spot)
+    return None

@@ -132,7 +132,7 @@ class CapacityDocument(_DocumentPart):
     at: Moment  # the end of the cycle
     tuning_jobs: ResourceUse
     instances: dict[str, ResourceUse] = {}
-    quotas: dict[str, int] = {}  # instance type -> limit
+    quotas: dict[str, int] = {}  # instance type and purchase option, or total -> limit
     waiting: tuple[WaitingRequest, ...] = ()
     queues: dict[str, QueueLength] = {}
     teams_on_hold: tuple[str, ...] = ()

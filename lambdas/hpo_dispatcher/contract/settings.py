@@ -95,10 +95,12 @@ class Limits(_SettingsModel):
     tuning_jobs: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = aws_limits.TUNING_JOBS
     creates_per_second: Annotated[float, Field(gt=0, le=100)] = 5.0
     # A burst before that rate applies, to fill an empty account. botocore retries throttled calls.
-    creates_at_once: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = aws_limits.TUNING_JOBS
-    # Training instances per type; replaces the quota that Service Quotas reports.
+    creates_at_once: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = 5
+    # Training instances; replace the quotas that Service Quotas reports. By type for on-demand
+    # ("ml.m5.large") and for spot ("ml.m5.large (spot)"), and over all types ("all training
+    # instances", "all spot training instances").
     instances: dict[str, Annotated[int, Field(ge=0)]] = {}
-    # Training instances per type that are left to other users of the account.
+    # Training instances, by the same names, that are left to other users of the account.
     headroom: dict[str, Annotated[int, Field(ge=0)]] = {}
 
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from hpo_dispatcher.contract.capacity import WaitReason
+from hpo_dispatcher.contract.capacity import WaitKind, WaitReason
 from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status, month_of
 from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.settings import Limits, TeamSettings
@@ -22,7 +22,7 @@ from hpo_dispatcher.scheduling.budget import (
     spent_by,
     with_over_budget,
 )
-from hpo_dispatcher.scheduling.plan import plan
+from hpo_dispatcher.scheduling.plan import Plan, plan
 from hpo_dispatcher.scheduling.snapshot import (
     Capacity,
     Head,
@@ -36,6 +36,9 @@ EXPLAINED_HEADS = 10
 # Examined behind requests that exceed their team's budget, for smaller ones that fit.
 BUDGETED_HEADS = 200
 OTHER_JOBS = "other-jobs"
+# How old the quotas may be. AWS may have raised one of which a request needs more.
+QUOTAS_READ = timedelta(days=1)
+QUOTAS_READ_IF_TOO_SMALL = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +113,9 @@ class Decider:
             reservation_timers=reservation_timers,
             promised=frozenset(job.preempted_for for job in seen.active if job.preempted_for),
         )
-        capacity = self._capacity()
+        capacity, planned = self._plan(snapshot)
         return Decision(
-            plan=with_over_budget(plan(snapshot, capacity, self.teams), heads, over),
+            plan=with_over_budget(planned, heads, over),
             capacity=capacity,
             entries={entry.key: entry for queue in queues.values() for entry in queue},
             queues=queues,
@@ -166,13 +169,23 @@ class Decider:
             now,
         )
 
-    def _capacity(self) -> Capacity:
+    def _plan(self, snapshot: Snapshot) -> tuple[Capacity, Plan]:
+        """Plan within the quotas; read them again soon where they are too small for a request."""
+        capacity = self._capacity(QUOTAS_READ)
+        planned = plan(snapshot, capacity, self.teams)
+        if any(wait.reason.kind is WaitKind.NEVER_FITS for wait in planned.waits):
+            newer = self._capacity(QUOTAS_READ_IF_TOO_SMALL)
+            if newer != capacity:
+                return newer, plan(snapshot, newer, self.teams)
+        return capacity, planned
+
+    def _capacity(self, max_age: timedelta) -> Capacity:
         """Return the quotas, replaced by the settings, without the headroom for others."""
         limits = self.limits
-        instances = {**self.quotas.training_instances(), **limits.instances}
-        for instance_type, spared in limits.headroom.items():
-            if instance_type in instances:
-                instances[instance_type] = max(0, instances[instance_type] - spared)
+        instances = {**self.quotas.training_instances(max_age), **limits.instances}
+        for resource, spared in limits.headroom.items():
+            if resource in instances:
+                instances[resource] = max(0, instances[resource] - spared)
         return Capacity(tuning_jobs=limits.tuning_jobs, instances=instances)
 
 

@@ -141,16 +141,16 @@ def publish(
 
 def capacity_document(state: State) -> CapacityDocument:
     """Return the document that describes a state."""
-    in_use = [(each.team or OTHERS, each.instances) for each in state.running_jobs]
-    in_use += [(each.team, each.instances) for each in state.started]
-    types = {each for _, instances in in_use for each in instances}
-    limits = state.capacity.instances
+    counted, limits = state.capacity.counted, state.capacity.instances
+    in_use = [(each.team or OTHERS, counted(each.instances)) for each in state.running_jobs]
+    in_use += [(each.team, counted(each.instances)) for each in state.started]
+    resources = {each for _, instances in in_use for each in instances}
     return CapacityDocument(
         at=state.at,
         tuning_jobs=_use(((team, 1) for team, _ in in_use), state.capacity.tuning_jobs),
         instances={
             each: _use(((team, use.get(each, 0)) for team, use in in_use), limits.get(each))
-            for each in sorted(types)
+            for each in sorted(resources)
         },
         quotas=dict(limits),
         waiting=tuple(sorted(_waiting(state), key=lambda each: each.position)[:WAITING_SHOWN]),

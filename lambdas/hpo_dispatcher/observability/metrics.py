@@ -88,21 +88,21 @@ def of_cycle(summary: Summary, decided: Decision) -> Iterator[Measurement]:
 
 
 def _instances(decided: Decision) -> Iterator[Measurement]:
-    """Measure each instance type: in use after the cycle, and free where a limit is known."""
+    """Measure training instances: in use after the cycle, and free where a limit is known."""
+    counted, limits = decided.capacity.counted, decided.capacity.instances
     in_use: Counter[str] = Counter()
     for instances in (
         *(job.instances for job in decided.running_jobs),
         *(head.instances for head in decided.plan.starts),
     ):
-        in_use.update(instances)
-    limits = decided.capacity.instances
-    wanted = {each for wait in decided.plan.waits for each in wait.head.instances}
-    for instance_type in sorted(wanted | set(in_use)):
-        dimension = ("resource", instance_type)
-        used = in_use[instance_type]
+        in_use.update(counted(instances))
+    wanted = {each for wait in decided.plan.waits for each in counted(wait.head.instances)}
+    for resource in sorted(wanted | set(in_use)):
+        dimension = ("resource", resource)
+        used = in_use[resource]
         yield Measurement(name="InProgress", value=used, dimension=dimension)
-        if instance_type in limits:
-            free = max(0, limits[instance_type] - used)
+        if resource in limits:
+            free = max(0, limits[resource] - used)
             yield Measurement(name="Free", value=free, dimension=dimension)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from hpo_dispatcher.contract.entry import BestTrainingJob, Status
@@ -97,7 +97,7 @@ class TuningService(Protocol):
         """
 
     def instances(self, name: str) -> Mapping[str, int]:
-        """Return the maximum of instances a tuning job uses at once, by instance type.
+        """Return the maximum of instances a tuning job uses at once, by type and purchase option.
 
         The answer is empty if the tuning job does not exist.
         """
@@ -112,5 +112,9 @@ class TuningService(Protocol):
 class Quotas(Protocol):
     """AWS's quotas of the account."""
 
-    def training_instances(self) -> Mapping[str, int]:
-        """Return the quota of training instances by instance type; may be a day old."""
+    def training_instances(self, max_age: timedelta) -> Mapping[str, int]:
+        """Return the quotas of training instances, older only if they cannot be read.
+
+        By instance type and purchase option, and over all types, as ``aws_limits.resource_of``
+        names them.
+        """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.capacity import WaitReason
 from hpo_dispatcher.contract.entry import Key
 
@@ -23,19 +25,17 @@ class Head:
     request_id: str
     priority: int
     accepted_at: datetime
-    instances: Mapping[str, int]  # type -> parallel training jobs x instance count
+    # Type and purchase option -> parallel training jobs x instance count.
+    instances: Mapping[str, int]
     # Computed once: a plan reads them several times for each of ten thousand heads.
     key: Key = field(init=False, repr=False, compare=False)  # unique in a deployment
     shape: Shape = field(init=False, repr=False, compare=False)  # equal shapes have equal needs
+    needs: Amounts = field(init=False, repr=False, compare=False)  # of each resource
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", (self.team, self.request_id))
         object.__setattr__(self, "shape", tuple(self.instances.items()))
-
-    @property
-    def needs(self) -> dict[str, int]:
-        """The amount of each resource that the request would use."""
-        return needs(self.instances)
+        object.__setattr__(self, "needs", needs(self.instances))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class RunningJob:
 
     tuning_job_name: str
     team: str | None  # None: not created by this deployment
-    instances: Mapping[str, int]  # type -> count in use
+    instances: Mapping[str, int]  # type and purchase option -> count in use
     # The rest is known of this deployment's jobs only, and decides on preemption.
     request_id: str = ""
     priority: int = 0
@@ -90,12 +90,17 @@ class Capacity:
     """The limits of the account."""
 
     tuning_jobs: int
-    instances: Mapping[str, int] = field(default_factory=dict)  # types without a quota: no limit
+    instances: Mapping[str, int] = field(default_factory=dict)  # without a quota: no limit
 
     @property
     def limits(self) -> dict[str, int]:
         """The limit of each resource that has one."""
         return {SLOTS: self.tuning_jobs, **self.instances}
+
+    def counted(self, instances: Mapping[str, int]) -> dict[str, int]:
+        """Return instances with those of their totals that have a limit."""
+        counted = with_totals(instances).items()
+        return {r: count for r, count in counted if r in instances or r in self.instances}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,5 +112,17 @@ class Wait:
 
 
 def needs(instances: Mapping[str, int]) -> dict[str, int]:
-    """Return the amount of each resource that a tuning job with these instances uses."""
-    return {SLOTS: 1, **instances}
+    """Return the amount of each resource that a tuning job with these instances uses.
+
+    An instance counts toward the quota of its type and purchase option, and toward the quota of
+    all instances of that purchase option.
+    """
+    return {SLOTS: 1, **with_totals(instances)}
+
+
+def with_totals(instances: Mapping[str, int]) -> dict[str, int]:
+    """Return instances with the totals over all types, one for each purchase option in use."""
+    totals = Counter[str]()
+    for resource, count in instances.items():
+        totals[aws_limits.all_instances(resource)] += count
+    return {**instances, **totals}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import Key
 
 NEXT_IN_QUEUE = "next in queue"
@@ -20,9 +21,11 @@ def next_in_queue() -> str:
 
 def never_fits(resource: str, *, amount: int, limit: int, team: str, most: int) -> str:
     """Return the text for a request that needs more than its team may ever use."""
+    is_total = resource in aws_limits.TOTALS.values()
+    needed = f"{amount} of {resource}" if is_total else f"{amount} {resource}"
     if amount > limit:
-        return f"needs {amount} {resource}, the limit is {limit}: never fits"
-    return f"needs {amount} {resource}, team {team} may use {most} of {limit}: never fits"
+        return f"needs {needed}, the limit is {limit}: never fits"
+    return f"needs {needed}, team {team} may use {most} of {limit}: never fits"
 
 
 def at_ceiling(team: str, ceiling: float) -> str:

@@ -82,17 +82,20 @@ def build(
 
 
 def instances_of(api_request: ApiRequest) -> dict[str, int]:
-    """Return the instances per type that the tuning job may use at once.
+    """Return the instances per type and purchase option that the tuning job may use at once.
 
-    If there are several definitions or instance types, SageMaker may give all parallel training
-    jobs to any of them, so each counts with its maximum.
+    The names are those of ``aws_limits.instances_resource``. If there are several definitions or
+    instance types, SageMaker may give all parallel training jobs to any of them, so each counts
+    with its maximum.
     """
     config = api_request["HyperParameterTuningJobConfig"]
     parallel = config["ResourceLimits"]["MaxParallelTrainingJobs"]
     instances: dict[str, int] = {}
     for definition in definitions(api_request):
+        spot = definition.get("EnableManagedSpotTraining", False)
         for instance_type, count in _instances(definition):
-            instances[instance_type] = max(instances.get(instance_type, 0), parallel * count)
+            resource = aws_limits.instances_resource(instance_type, spot=spot)
+            instances[resource] = max(instances.get(resource, 0), parallel * count)
     return instances
 
 

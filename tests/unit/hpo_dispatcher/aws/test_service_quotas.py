@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import boto3
+import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from hpo_dispatcher.aws.service_quotas import ServiceQuotas
-from tests.support.dispatcher_account import Account
+from tests.support.dispatcher_account import Account, ample_time, write_quotas
+from tests.support.running_jobs import Running
 
+DAY = timedelta(days=1)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -39,6 +43,10 @@ def test_quotas_are_read_by_name_over_all_pages_and_kept_a_day() -> None:
             "Quotas": [
                 {"QuotaName": "ml.m5.xlarge for training job usage", "Value": 20.0},
                 {"QuotaName": "ml.m5.xlarge for endpoint usage", "Value": 7.0},
+                {"QuotaName": "ml.m5.xlarge for spot training job usage", "Value": 3.0},
+                {"QuotaName": "Number of instances across all training jobs", "Value": 4.0},
+                {"QuotaName": "Number of instances across all spot training jobs", "Value": 5.0},
+                {"QuotaName": "Number of instances for a training job", "Value": 20.0},
             ],
         },
         {"Quotas": [{"QuotaName": "ml.g5.12xlarge for training job usage", "Value": 2.0}]},
@@ -47,11 +55,17 @@ def test_quotas_are_read_by_name_over_all_pages_and_kept_a_day() -> None:
     with Stubber(client) as stub:
         for page in pages:
             stub.add_response("list_service_quotas", page)
-        found = {"ml.m5.xlarge": 20, "ml.g5.12xlarge": 2}
-        assert quotas(client, documents).training_instances() == found
+        found = {
+            "ml.m5.xlarge": 20,
+            "ml.m5.xlarge (spot)": 3,
+            "all training instances": 4,
+            "all spot training instances": 5,
+            "ml.g5.12xlarge": 2,
+        }
+        assert quotas(client, documents).training_instances(DAY) == found
         # Within the day no more calls; the stub would refuse one.
         later = NOON + timedelta(hours=23)
-        assert quotas(client, documents, later).training_instances() == found
+        assert quotas(client, documents, later).training_instances(DAY) == found
     assert json.loads(documents.kept["quotas"])["training_instances"] == found
 
 
@@ -61,19 +75,69 @@ def test_without_permission_the_last_known_quotas_serve() -> None:
             raise ClientError({"Error": {"Code": "AccessDenied"}}, "ListServiceQuotas")
 
     documents = KeptDocuments()
-    assert quotas(Refused(), documents).training_instances() == {}
+    assert quotas(Refused(), documents).training_instances(DAY) == {}
     documents.kept["quotas"] = json.dumps(
         {"at": (NOON - timedelta(days=3)).isoformat(), "training_instances": {"ml.m5.large": 4}}
     )
-    assert quotas(Refused(), documents).training_instances() == {"ml.m5.large": 4}
+    assert quotas(Refused(), documents).training_instances(DAY) == {"ml.m5.large": 4}
+
+
+class Raised:
+    """Service Quotas after AWS has raised a quota."""
+
+    def get_paginator(self, _: str) -> Any:
+        return self
+
+    def paginate(self, **_: str) -> Any:
+        return [{"Quotas": [{"QuotaName": "ml.m5.large for training job usage", "Value": 5.0}]}]
+
+
+@pytest.mark.parametrize(("minutes", "started"), [(59, 0), (61, 1)])
+def test_quotas_too_small_for_a_request_are_read_again_after_an_hour(
+    account: Account, minutes: int, started: int
+) -> None:
+    write_quotas(
+        account, {"ml.m5.large": 4}, read_at=datetime.now(UTC) - timedelta(minutes=minutes)
+    )
+    dispatcher = account.dispatcher()
+    dispatcher = replace(
+        dispatcher,
+        quotas=ServiceQuotas(
+            lambda: cast("Any", Raised()), dispatcher.documents, lambda: datetime.now(UTC)
+        ),
+    )
+    account.request("fraud", "a")
+    assert dispatcher.run(ample_time()).started == started
+
+
+def test_all_instances_bind_in_a_cycle_and_spot_jobs_of_others_count(account: Account) -> None:
+    totals = {"all training instances": 4, "all spot training instances": 7}
+    account.configure(limits={"instances": totals})
+    dispatcher = account.dispatcher()
+    sagemaker = Running(account)
+    spot = {"TrainingJobDefinition": {"EnableManagedSpotTraining": True}}
+    account.request("vision", "elsewhere", overrides=spot)
+    dispatcher = replace(dispatcher, tuning=cast("Any", sagemaker))
+    dispatcher.run(ample_time())
+    account.dynamodb.delete_item(  # as if nobody had queued it
+        TableName="hpoq-ledger",
+        Key={"team": {"S": "#active"}, "id": {"S": sagemaker.running[0]}},
+    )
+    account.request("fraud", "spot", overrides=spot)
+    account.request("fraud", "on-demand")
+    dispatcher.run(ample_time())
+
+    capacity = json.loads(dispatcher.documents.get("capacity") or "{}")
+    assert capacity["instances"]["all spot training instances"] == {
+        "limit": 7, "in_use": 5, "by_team": {"(others)": 5}
+    }  # fmt: skip
+    assert {each["request_id"]: each["reason"] for each in capacity["waiting"]} == {
+        "spot": "all spot training instances 5/7 in use, 5 needed; used by: others 5",
+        "on-demand": "needs 5 of all training instances, the limit is 4: never fits",
+    }
 
 
 def test_instances_bind_in_a_cycle_and_jobs_of_others_count(account: Account) -> None:
-    from dataclasses import replace
-
-    from tests.support.dispatcher_account import ample_time
-    from tests.support.running_jobs import Running
-
     account.configure(limits={"instances": {"ml.m5.large": 12}, "headroom": {"ml.m5.large": 1}})
     dispatcher = account.dispatcher()
     sagemaker = Running(account)
@@ -99,11 +163,6 @@ def test_instances_bind_in_a_cycle_and_jobs_of_others_count(account: Account) ->
 
 def test_a_draining_tuning_job_holds_only_what_it_can_still_use(account: Account) -> None:
     """docs/decisions/0009: five at once each; two that are left hold two instances."""
-    from dataclasses import replace
-
-    from tests.support.dispatcher_account import ample_time
-    from tests.support.running_jobs import Running
-
     account.configure(limits={"instances": {"ml.m5.large": 7}})
     sagemaker = Running(account)
     dispatcher = replace(account.dispatcher(), tuning=sagemaker)  # type: ignore[arg-type]

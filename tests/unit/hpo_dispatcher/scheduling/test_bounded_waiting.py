@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -245,11 +246,11 @@ def history(seed: int, teams: dict[str, dict[str, Any]], hours: float) -> Iterat
         timers = {
             key: front for key, front in decided.reservation_timers.items() if key not in begun
         }
-        used = {SLOTS: 0, M5: 0}
+        used = Counter[str]()
         for _, job in running:
             for resource, amount in job.needs.items():
                 used[resource] += amount
-        assert all(used[each] <= LIMITS.limits[each] for each in used)
+        assert all(used[each] <= limit for each, limit in LIMITS.limits.items())
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,15 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo_dispatcher.contract.aws_limits import (
+    ALL_INSTANCES,
+    ALL_SPOT_INSTANCES,
+    instances_resource,
+)
 from hpo_dispatcher.scheduling.plan import RESERVE_AFTER
 from hpo_dispatcher.scheduling.snapshot import SLOTS, Head, RunningJob
 from tests.support.scheduling_scene import (
+    G5,
     M5,
     NOON,
     decide,
@@ -97,6 +103,38 @@ def test_instances_bind_before_slots_and_the_reason_says_who_holds_them() -> Non
 
 def test_an_instance_type_without_a_quota_does_not_bind() -> None:
     assert decide(queued("fraud", "r", 0, {"ml.g5.xlarge": 500})).starts
+
+
+def test_all_instances_bind_whatever_their_types_and_whoever_uses_them() -> None:
+    """A new account may use 4 training instances, of all types together."""
+    account = {ALL_INSTANCES: 4, M5: 15, G5: 15}
+    decided = decide(
+        queued("fraud", "fits", 5, {M5: 1}), queued("vision", "waits", 4, {G5: 2}),
+        running=running(None, 1, {G5: 2}), instances=account,
+    )  # fmt: skip
+    assert started(decided) == [("fraud", "fits")]
+    assert reason(decided, "waits") == (
+        "all training instances 3/4 in use, 2 needed; used by: others 2, fraud 1"
+    )
+    never = decide(queued("fraud", "r", 0, {M5: 3, G5: 2}), instances=account)
+    assert reason(never, "r") == "needs 5 of all training instances, the limit is 4: never fits"
+
+
+def test_spot_instances_have_quotas_of_their_own() -> None:
+    spot = instances_resource(M5, spot=True)
+    account = {ALL_INSTANCES: 4, ALL_SPOT_INSTANCES: 3, M5: 4, spot: 2}
+    heads = [queued("fraud", "spot", 5, {spot: 2}), queued("fraud", "on-demand", 4, {M5: 4}),
+             queued("fraud", "more", 3, {spot: 1})]  # fmt: skip
+    decided = decide(*heads, instances=account)
+    assert started(decided) == [("fraud", "spot"), ("fraud", "on-demand")]
+    assert reason(decided, "more") == ("ml.m5.xlarge (spot) 2/2 in use, 1 needed; used by: fraud 2")
+    other_type = decide(
+        queued("fraud", "g5", 0, {instances_resource(G5, spot=True): 2}),
+        running=running(None, 1, {spot: 2}), instances=account,
+    )  # fmt: skip
+    assert reason(other_type, "g5") == (
+        "all spot training instances 2/3 in use, 2 needed; used by: others 2"
+    )
 
 
 def test_a_request_that_does_not_fit_lets_a_smaller_one_pass() -> None:

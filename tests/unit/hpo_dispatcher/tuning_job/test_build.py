@@ -89,6 +89,15 @@ def test_several_definitions_each_stand_on_the_templates_one() -> None:
     assert instances_of(made) == {"ml.m5.large": 5, "ml.m5.xlarge": 15}
 
 
+def test_spot_training_counts_apart_from_on_demand_training() -> None:
+    big = {"ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 3}}
+    spot = {"EnableManagedSpotTraining": True}
+    made = job(overrides={"TrainingJobDefinitions": [{**big, **spot}, big, spot]})
+    assert instances_of(made) == {
+        "ml.m5.xlarge (spot)": 15, "ml.m5.xlarge": 15, "ml.m5.large (spot)": 5
+    }  # fmt: skip
+
+
 def test_a_grid_runs_all_its_points() -> None:
     ranges = {
         "lr": {"type": "categorical", "values": [0.1, 0.2, 0.3]},
