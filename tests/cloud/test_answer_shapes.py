@@ -94,7 +94,7 @@ def test_the_embedded_clouds_answers_have_the_shapes_of_aws(scene: Scene) -> Non
         errors = scene.play()
     assert errors == {}
     assert operations_called().keys() - answers.operations == set()
-    assert set(answers.problems) == EMPTY_CODES
+    assert set(answers.problems) <= EMPTY_CODES
 
 
 def test_the_answers_to_the_commands_have_the_shapes_of_aws(deployed: Deployed) -> None:
@@ -106,5 +106,5 @@ def test_the_answers_to_the_commands_have_the_shapes_of_aws(deployed: Deployed) 
         for team in client.teams():
             entries = list(client.entries(team))
             client.get_all(team, [entry.request_id for entry in entries])
-    assert set(answers.problems) == EMPTY_CODES
+    assert set(answers.problems) <= EMPTY_CODES
     assert len(answers.operations) >= 20

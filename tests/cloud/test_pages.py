@@ -6,6 +6,7 @@ If ``HPOQ_PICTURES`` names a folder, the tests save there the screenshots for do
 from __future__ import annotations
 
 import io
+import json
 import os
 import tarfile
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from tests.support.browser import Browser, headless
 from tests.support.deployed_stack import Deployed
 
 BUCKET = "pages"
+ROLE = "pages-training"
 SCRIPT = '''"""A loss that falls epoch by epoch, best near lr = 0.01."""
 import argparse, math, os, pathlib, time
 parser = argparse.ArgumentParser()
@@ -59,7 +61,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def account(cloud: Cloud) -> Cloud:
-    """Upload the script to a bucket of the cloud."""
+    """Upload the script to a bucket of the cloud, and create a training role."""
     s3 = cloud.session().client("s3")
     s3.create_bucket(Bucket=BUCKET)
     packed = io.BytesIO()
@@ -68,6 +70,14 @@ def account(cloud: Cloud) -> Cloud:
         member.size = len(SCRIPT)
         archive.addfile(member, io.BytesIO(SCRIPT.encode()))
     s3.put_object(Bucket=BUCKET, Key="source.tar.gz", Body=packed.getvalue())
+    iam = cloud.session().client("iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}}
+    statement = trust | {"Action": "sts:AssumeRole"}
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(document))
+    access = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [access]}
+    iam.put_role_policy(RoleName=ROLE, PolicyName="s3", PolicyDocument=json.dumps(policy))
     return cloud
 
 
@@ -78,7 +88,7 @@ def training(cloud: Cloud, **parameters: str) -> dict[str, Any]:
             "TrainingInputMode": "File",
             "MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}],
         },
-        "RoleArn": f"arn:aws:iam::{cloud.running.account}:role/any",
+        "RoleArn": f"arn:aws:iam::{cloud.running.account}:role/{ROLE}",
         "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/output/"},
         "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5},
         "StoppingCondition": {"MaxRuntimeInSeconds": 300},
