@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import types
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +13,6 @@ import train
 from credit_default import launch
 from credit_default.distributed import World, hosts
 from credit_default.launch import choose_backend, torchrun_command
-from tests.support.training_scripts import command
 
 TWO_HOSTS = {"SM_HOSTS": json.dumps(["algo-1", "algo-2"]), "SM_CURRENT_HOST": "algo-2"}
 FITTING = {"SM_CURRENT_INSTANCE_TYPE": launch.SMDDP_INSTANCES[0]}
@@ -86,15 +83,6 @@ def test_train_prints_one_line_that_it_uses_nccl(
     train.main(["--data-dir", "nowhere"])
     log = "2 processes over nccl: smddp is not available\n"
     assert (joined, capsys.readouterr().err) == (["nccl"], log)
-
-
-def test_processes_on_cpu_print_one_line_that_they_use_gloo(small: Path, tmp_path: Path) -> None:
-    chosen = {"device": "cpu", "processes": 2, "epochs": 1, "precision": "float32"}
-    ended = subprocess.run(
-        command("train.py", small, tmp_path, **chosen), capture_output=True, text=True, check=True
-    )
-    lines = [line for line in ended.stderr.splitlines() if " over " in line]
-    assert lines == ["2 processes over gloo: the processes are on CPU"]
 
 
 def test_one_process_does_not_start_torchrun() -> None:

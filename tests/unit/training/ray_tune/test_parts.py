@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +13,6 @@ import pytest
 
 from credit_default.data import load
 from ray_tune.space import SPACE, space
-
-ROOT = Path(__file__).parents[4]
-SCRIPT = ROOT / "training" / "train_ray_cpu.py"
 
 
 def test_the_default_space_can_be_written_and_read() -> None:
@@ -54,32 +48,6 @@ def test_an_invalid_range_is_reported_before_any_trial_starts(wanted: Any, probl
     with pytest.raises(argparse.ArgumentTypeError) as raised:
         space(wanted if isinstance(wanted, str) else json.dumps(wanted))
     assert str(raised.value).startswith(problem)
-
-
-@pytest.mark.parametrize(
-    ("given", "problem"),
-    [
-        (["--trials", "many"], "argument --trials: 'many' is not a whole number"),
-        (["--algorithm", "grid"], "argument --algorithm: 'grid' is not one of random, optuna"),
-        (["--space", "{"], "argument --space: not valid JSON"),
-        (["--checkpoint-epochs", "1"], "--checkpoint-epochs on several hosts requires a --storage"),
-    ],
-)
-def test_an_invalid_argument_is_reported_in_one_line(given: list[str], problem: str) -> None:
-    environ = os.environ | {"SM_HOSTS": '["algo-1", "algo-2"]', "SM_CURRENT_HOST": "algo-1"}
-    command = [sys.executable, str(SCRIPT), "--data-dir", "nowhere", *given]
-    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    assert ended.returncode == 2
-    assert ended.stderr.startswith(f"error: {problem}")
-    assert len(ended.stderr.splitlines()) == 1
-
-
-def test_the_gpu_search_exits_with_2_and_a_message_without_a_gpu() -> None:
-    environ = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, str(SCRIPT.with_name("train_ray.py")), "--data-dir", "nowhere"]
-    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    assert ended.returncode == 2
-    assert ended.stderr == "error: there is no GPU here; train_ray_cpu.py searches on CPU\n"
 
 
 def test_the_log_of_ten_thousand_trials_is_short(capsys: pytest.CaptureFixture[str]) -> None:
