@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from hpo_dispatcher.aws import sqs as queues
@@ -29,6 +28,7 @@ from hpo_dispatcher.contract.ledger_items import DEPLOYMENT, entry_from, from_wi
 from hpo_dispatcher.contract.request import parse_fields
 from hpo_dispatcher.contract.settings import SettingsDocument
 from hpo_dispatcher.tuning_job.resumption import better, with_earlier
+from hpoq.botocore_config import INTERACTIVE
 from hpoq.errors import NotDeployed, NotFound, NotReachable
 
 if TYPE_CHECKING:
@@ -330,9 +330,8 @@ class Client:
 
     def _client(self, service: str) -> Any:
         if service not in self._clients:
-            config = Config(retries={"mode": "standard"}, user_agent_extra="hpoq")
             with self._explained(service):
-                self._clients[service] = self._session.client(service, config=config)  # type: ignore[call-overload]
+                self._clients[service] = self._session.client(service, config=INTERACTIVE)  # type: ignore[call-overload]
         return self._clients[service]
 
     @cached_property

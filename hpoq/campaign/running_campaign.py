@@ -144,7 +144,7 @@ class RunningCampaign:
 def sagemaker_client(session: boto3.Session | None) -> SageMakerClient:
     """Return a client that adapts to the API's rate limit."""
     import boto3
-    from botocore.config import Config
 
-    config = Config(retries={"mode": "adaptive", "max_attempts": 10}, user_agent_extra="hpoq")
-    return (session or boto3.Session()).client("sagemaker", config=config)
+    from hpoq.botocore_config import PATIENT
+
+    return (session or boto3.Session()).client("sagemaker", config=PATIENT)

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 import boto3
-from botocore.config import Config
 
 from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.settings import SettingsDocument
+from hpoq.botocore_config import QUICK
 from hpoq.client import Client
 from hpoq.preview import preview
 
@@ -30,13 +30,7 @@ class Examined:
     def client(self, service: str) -> Any:
         """Return the client of a service that gives up soon."""
         if service not in self._clients:
-            config = Config(
-                retries={"mode": "standard", "total_max_attempts": 2},
-                connect_timeout=5,
-                read_timeout=20,
-                user_agent_extra="hpoq",
-            )
-            self._clients[service] = self.session.client(service, config=config)  # type: ignore[call-overload]
+            self._clients[service] = self.session.client(service, config=QUICK)  # type: ignore[call-overload]
         return self._clients[service]
 
     @cached_property

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hpo_dispatcher.contract.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Entry
+from hpoq.botocore_config import INTERACTIVE, PATIENT
 from hpoq.client import Client
 from hpoq.errors import NotDeployed, NotFound, NotReachable
 from hpoq.forecast import Forecast
@@ -209,9 +209,8 @@ class Account:
 
     @cached_property
     def _sagemaker(self) -> Any:
-        config = Config(retries={"mode": "adaptive"}, user_agent_extra="hpoq")
-        return self._session.client("sagemaker", config=config)
+        return self._session.client("sagemaker", config=PATIENT)
 
     @cached_property
     def _logs(self) -> CloudWatchLogsClient:
-        return self._session.client("logs", config=Config(user_agent_extra="hpoq"))
+        return self._session.client("logs", config=INTERACTIVE)

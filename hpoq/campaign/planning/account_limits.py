@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hpo_dispatcher.contract import aws_limits
+from hpoq.botocore_config import QUICK
 from hpoq.errors import NotDeployed, NotReachable
 
 if TYPE_CHECKING:
     import boto3
 
     from hpoq.client import Client
-
-_QUICK = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard"})
 
 
 def instance_quota(session: boto3.Session, instance_type: str) -> int | None:
@@ -25,7 +23,7 @@ def instance_quota(session: boto3.Session, instance_type: str) -> int | None:
     """
     wanted = aws_limits.instances_quota(instance_type)
     try:
-        pages = session.client("service-quotas", config=_QUICK).get_paginator("list_service_quotas")
+        pages = session.client("service-quotas", config=QUICK).get_paginator("list_service_quotas")
         for page in pages.paginate(ServiceCode=aws_limits.QUOTA_SERVICE):
             for quota in page["Quotas"]:
                 if quota["QuotaName"] == wanted:
