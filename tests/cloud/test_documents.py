@@ -22,6 +22,7 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 ROWS = 1_000  # per part of the data set
 # Commands that cannot run in a test, each with the reason.
 ELSEWHERE = {
+    "aws s3 cp --recursive data/credit-default": "the fixture uploads the same files",
     "make demo": "tests/cloud runs each of its steps",
     "make setup": "runs before any test",
     "make test": "runs this test",
