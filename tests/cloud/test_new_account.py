@@ -1,0 +1,225 @@
+"""The product in an account with the limits of a new AWS account."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.settings import read_templates
+from hpo_dispatcher.cycle.pacing import Deadline
+from hpo_dispatcher.wiring import build_dispatcher
+from hpoq.client import Client
+from hpoq.local import cloud as clouds
+from hpoq.local.cloud import Cloud
+from hpoq.local.errors import LocalCloudError
+from hpoq.local.lifecycle.processes import wait_until
+from hpoq.local.limits import Limit, Profile
+from infra.source import write_function
+from tests.support import credit_data
+from tests.support import tiny_jobs as tiny
+from tests.support.deployed_stack import ROOT, TEAMS, Deployed
+from tests.support.event_listener import EventListener
+from tests.support.job_spans import most_at_once, tuning_jobs
+
+# From awslabs/fhir-works-on-aws-deployment issue 691.
+CANNOT_RESERVE = (
+    "Specified ReservedConcurrentExecutions for function decreases account's "
+    "UnreservedConcurrentExecution below its minimum value of [10]."
+)
+INSTANCES = 4  # of all training jobs together
+REQUESTS = 150
+PATIENCE = 200.0
+TINY_SETTINGS: dict[str, Any] = {"teams": {"fraud": {}}, "limits": {"creates_per_second": 50}}
+BARE = {"hyperparameter_ranges": {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}}
+
+# Strict: whoever makes the test pass removes the mark.
+REJECTS = pytest.mark.xfail(strict=True, reason="a role that is not assumable rejects requests")
+
+
+@pytest.fixture(scope="module")
+def new_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    home = tmp_path_factory.mktemp("new-account") / ".hpoq"
+    quick = {Limit.STOP_GRACE: 1}  # rather than two minutes
+    with clouds.start(home, profile=Profile.NEW_ACCOUNT, quotas=quick) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def refusal(new_account: Cloud) -> str:
+    """Deploy with reserved concurrency for the first time, and return why that failed."""
+    with pytest.raises(LocalCloudError) as caught:
+        new_account.deploy({"teams": TEAMS, "reserved_concurrency": "1"}, app=ROOT)
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def deployed(new_account: Cloud, refusal: str) -> Deployed:
+    """Repeat the first deployment with the default settings."""
+    assert refusal
+    return Deployed(new_account, new_account.deploy({"teams": TEAMS}, app=ROOT))
+
+
+@pytest.fixture(scope="module")
+def tiny_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tiny")
+
+
+@pytest.fixture(scope="module")
+def flooded(new_account: Cloud, tiny_project: Path) -> Deployed:
+    return tiny.deploy(new_account, "flood", tiny_project, **TINY_SETTINGS)
+
+
+def await_completion(find: Callable[[], list[Entry]], count: int, seconds: float) -> list[Entry]:
+    """Wait until all requests have completed, and return them."""
+
+    def statuses() -> Counter[Status]:
+        return Counter(entry.status for entry in find())
+
+    done = wait_until(lambda: statuses()[Status.COMPLETED] == count, seconds, step=1)
+    assert done, [(entry.request_id, entry.status, entry.reason) for entry in find()][:10]
+    return find()
+
+
+def starts_of(events: list[dict[str, Any]], requests: set[str]) -> Counter[str]:
+    """Return how often each request was announced as InProgress."""
+    return Counter(
+        event["request_id"]
+        for event in events
+        if event["status"] == "InProgress" and event["request_id"] in requests
+    )
+
+
+@pytest.mark.timeout(300)
+def test_reserved_concurrency_is_refused_and_the_first_deployment_can_be_repeated(
+    refusal: str, deployed: Deployed
+) -> None:
+    assert CANNOT_RESERVE in " ".join(refusal.split())
+    stacks = deployed.client("cloudformation").describe_stacks(StackName="hpoq")["Stacks"]
+    assert [stack["StackStatus"] for stack in stacks] in (["CREATE_COMPLETE"], ["UPDATE_COMPLETE"])
+    function = deployed.outputs["DispatcherFunctionName"]
+    with pytest.raises(ClientError) as caught:
+        deployed.client("lambda").put_function_concurrency(
+            FunctionName=function, ReservedConcurrentExecutions=1
+        )
+    assert caught.value.response["Error"]["Message"] == CANNOT_RESERVE
+
+
+@pytest.mark.timeout(PATIENCE + 60)
+def test_three_requests_of_two_teams_train_within_the_quotas_of_a_new_account(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    credit_data.upload(deployed, tmp_path)
+    client = Client("hpoq", session=deployed.session)
+    listener = EventListener(deployed, "main-job", "hpoq")
+    asked = {"fraud": ("fraud-a", "fraud-b"), "vision": ("vision-a",)}
+    for team, names in asked.items():
+        client.submit(
+            team, [credit_data.search(name, "Random", trials=2, epochs=1) for name in names]
+        )
+
+    def entries() -> list[Entry]:
+        return [entry for team in asked for entry in client.entries(team)]
+
+    ended = await_completion(entries, 3, PATIENCE)
+    names = {entry.tuning_job_name for entry in ended}
+    assert most_at_once(tuning_jobs(deployed, names)) * 2 <= INSTANCES
+    requests = {entry.request_id for entry in ended}
+    assert starts_of(listener.received(), requests) == dict.fromkeys(requests, 1)
+
+
+@pytest.mark.timeout(PATIENCE + 60)
+def test_150_bare_messages_complete_and_no_request_flaps(flooded: Deployed) -> None:
+    listener = EventListener(flooded, "flood", "flood")
+    client = Client("flood", session=flooded.session)
+    ids = set(client.submit("fraud", [BARE] * REQUESTS))
+
+    def entries() -> list[Entry]:
+        return [entry for entry in client.entries("fraud") if entry.request_id in ids]
+
+    ended = await_completion(entries, REQUESTS, PATIENCE)
+    jobs = tuning_jobs(flooded, {entry.tuning_job_name for entry in ended})
+    assert len(jobs) == REQUESTS
+    assert most_at_once(jobs) <= INSTANCES
+    starts = starts_of(listener.received(), ids)
+    assert {request: count for request, count in starts.items() if count != 1} == {}
+    assert len(starts) == REQUESTS
+
+
+class Hours:
+    """A dispatcher of a deployment whose clock the test moves; nothing else runs cycles."""
+
+    def __init__(self, deployed: Deployed, project: Path, folder: Path) -> None:
+        events = deployed.client("events")
+        for rule in events.list_rules()["Rules"]:
+            events.disable_rule(Name=rule["Name"])
+        name = deployed.outputs["DispatcherFunctionName"]
+        function = deployed.client("lambda").get_function_configuration(FunctionName=name)
+        write_function(folder, TINY_SETTINGS | {"default_template": "tiny"})
+        self._passed = timedelta()
+        templates = read_templates(project / "flood/lambdas/hpo_dispatcher/templates")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("hpo_dispatcher.wiring.read_templates", lambda: templates)
+            variables = function["Environment"]["Variables"] | deployed.cloud.env
+            dispatcher = build_dispatcher(variables, folder, deployed.session)
+        self._dispatcher = replace(dispatcher, clock=self._now)
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self._passed
+
+    def pass_minutes(self, minutes: int) -> None:
+        """Let time pass and run a cycle."""
+        self._passed += timedelta(minutes=minutes)
+        end = time.monotonic() + 60
+        self._dispatcher.run(Deadline(remaining=lambda: end - time.monotonic(), total=60))
+
+
+@REJECTS
+@pytest.mark.timeout(PATIENCE)
+def test_a_role_that_is_disabled_for_an_hour_loses_and_rejects_nothing(
+    flooded: Deployed, tiny_project: Path, tmp_path: Path
+) -> None:
+    hours = Hours(flooded, tiny_project, tmp_path)
+    iam = flooded.client("iam")
+    name = (
+        flooded.client("lambda")
+        .get_function_configuration(FunctionName=flooded.outputs["DispatcherFunctionName"])[
+            "Environment"
+        ]["Variables"]["HPOQ_TRAINING_ROLE_ARN"]
+        .rpartition("/")[2]
+    )
+    trust = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+    nobody = json.loads(json.dumps(trust).replace('"Allow"', '"Deny"'))
+    client = Client("flood", session=flooded.session)
+
+    def entries() -> list[Entry]:
+        return [entry for entry in client.entries("fraud") if entry.request_id in ids]
+
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(nobody))
+    try:
+        ids = set(client.submit("fraud", [BARE] * 6))
+        for _ in range(6):
+            hours.pass_minutes(10)
+        assert Counter(entry.status for entry in entries()) == {Status.QUEUED: 6}
+    finally:
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust))
+
+    def completed() -> bool:
+        hours.pass_minutes(10)
+        return Counter(entry.status for entry in entries()) == {Status.COMPLETED: 6}
+
+    assert wait_until(completed, 60, step=0.5), [(e.status, e.reason) for e in entries()]
+    assert len({entry.tuning_job_name for entry in entries()}) == 6
+    queue = flooded.client("sqs").get_queue_attributes(
+        QueueUrl=flooded.dead_letters("fraud"), AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    assert queue["Attributes"]["ApproximateNumberOfMessages"] == "0"
