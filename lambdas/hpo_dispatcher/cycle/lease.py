@@ -36,6 +36,9 @@ class LeasedRun:
         lease = self._acquire(now, deadline)
         if lease is None:
             self.leases.ask_for_cycle(now)
+            # The other dispatcher may have released the lease before it was asked.
+            lease = self._acquire(self.clock(), deadline)
+        if lease is None:
             return Summary(skipped="another dispatcher is running, which will run another cycle")
         if asked_at and lease.last_cycle and asked_at < lease.last_cycle:
             self.leases.release(self.owner, lease.last_cycle)
