@@ -1,21 +1,35 @@
-"""The CDK app of one hpoq deployment. infra/settings.py documents its context keys."""
+"""The CDK app of one hpoq deployment. infra/settings.py documents its context keys.
+
+`cdk` starts it with any Python 3; it continues with the one that `make setup` has set up.
+"""
 
 import os
 import sys
+from pathlib import Path
 
-# Hide a long notice of jsii about Node releases.
-os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
-
-import aws_cdk as cdk
-from cdk_nag import AwsSolutionsChecks
-
-from hpo_dispatcher.contract.errors import InvalidSettings
-from infra.hpo_stack import HpoStack
-from infra.settings import read_settings
+SET_UP = Path(__file__).resolve().parent / ".venv" / "bin"
 
 
 def main() -> None:
-    """Synthesize the stack; report an invalid setting as one line with exit status 1."""
+    """Synthesize the stack; report what is missing or invalid as one line with exit status 1."""
+    if sys.platform == "win32":
+        sys.exit("hpoq: on Windows, cdk runs in WSL only. Clone and deploy in a WSL shell")
+    enter_environment()
+    # Hide a long notice of jsii about Node releases.
+    os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
+    try:
+        import aws_cdk as cdk
+        from cdk_nag import AwsSolutionsChecks
+
+        from hpo_dispatcher.contract.errors import InvalidSettings
+    except ModuleNotFoundError as missing:
+        sys.exit(
+            f"hpoq: {sys.executable} does not have the package {missing.name}. "
+            "Run `make setup`, then repeat this command"
+        )
+    from infra.hpo_stack import HpoStack
+    from infra.settings import read_settings
+
     app = cdk.App()
     try:
         settings = read_settings(app.node.try_get_context)
@@ -24,6 +38,13 @@ def main() -> None:
     HpoStack(app, settings.name, settings=settings)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
+
+
+def enter_environment() -> None:
+    """Continue with the project's own Python where it is set up, with its pinned packages."""
+    python = SET_UP / "python"
+    if python.exists() and Path(sys.executable).parent.resolve() != SET_UP.resolve():
+        os.execv(python, [str(python), *sys.argv])  # noqa: S606  no shell is wanted
 
 
 main()

@@ -103,7 +103,7 @@ def _build(out: Path, arch: str, python: str) -> None:
 
 
 def find_interpreter(python: str) -> str:
-    """Find an interpreter of exactly this minor version to compile with.
+    """Find an interpreter of exactly this minor version to compile with, or fetch one.
 
     Raises:
         BuildError: there is none, and the .pyc files of another version would be ignored.
@@ -116,10 +116,39 @@ def find_interpreter(python: str) -> str:
             continue
         if answer.stdout.strip() == python:
             return candidate
+    return _fetch(python)
+
+
+def _fetch(python: str) -> str:
+    """Fetch an interpreter with uv, which has one for macOS and Linux, x86-64 and arm64.
+
+    uv keeps it in its own folder (~/.local/share/uv/python, or $UV_PYTHON_INSTALL_DIR), so the
+    next build finds it there.
+    """
+    print(f"layer: python{python} not found; fetching it with uv, once", file=sys.stderr)
+    answer = _uv("python", "install", "--no-bin", "--no-progress", python)
+    fetched = _kept_by_uv(python)
+    if answer.returncode == 0 and fetched:
+        print(f"layer: fetched {fetched}", file=sys.stderr)
+        return fetched
+    lines = [line.strip() for line in answer.stderr.splitlines() if line.strip()]
+    reason = "; ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
     raise BuildError(
-        f"python{python} not found, which is needed to compile. Install it, set HPOQ_LAYER_PYTHON "
-        "to its path, or deploy to the embedded cloud with -c python_version=X.Y"
+        f"python{python} not found, which is needed to compile, and uv could not fetch it "
+        f"({reason}). Install it, set HPOQ_LAYER_PYTHON to its path, or deploy to the embedded "
+        "cloud with -c python_version=X.Y"
     )
+
+
+def _kept_by_uv(python: str) -> str:
+    """Return the path of an interpreter that uv has fetched before, or an empty text."""
+    options = ("--managed-python", "--no-python-downloads", "--no-project")
+    return _uv("python", "find", *options, python).stdout.strip()
+
+
+def _uv(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "uv", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def _candidates(python: str) -> Iterator[str]:
@@ -129,6 +158,7 @@ def _candidates(python: str) -> Iterator[str]:
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for version in sorted(pyenv.glob(f"{python}.*"), reverse=True):
         yield str(version / "bin" / "python3")  # pyenv's shim only runs the active version
+    yield _kept_by_uv(python)
 
 
 def install_wheels(site: Path, arch: str, python: str) -> None:

@@ -41,7 +41,7 @@ def _candidates(version: str) -> Iterator[Path]:
         yield Path(on_path)
     home = Path.home()
     pyenv = Path(os.environ.get("PYENV_ROOT", home / ".pyenv")) / "versions"
-    uv = home / ".local" / "share" / "uv" / "python"
+    uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR", home / ".local" / "share" / "uv" / "python"))
     for folder in (pyenv, uv):
         for installed in sorted(folder.glob(f"*{version}*"), reverse=True):
             yield installed / "bin" / f"python{version}"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +27,96 @@ def test_without_the_interpreter_the_build_stops_and_says_what_helps(
     monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
     with pytest.raises(SystemExit, match=r"python3.99 not found.* python_version"):
         build.build(tmp_path / "out", "x86_64", "3.99")
+
+
+UV = """
+import pathlib, sys
+folder = pathlib.Path(__file__).parents[1]
+with (folder / "calls").open("a") as calls:
+    calls.write(" ".join(sys.argv[1:]) + "\\n")
+python = folder / "python"
+if "install" in sys.argv:
+    {install}
+elif python.exists():
+    print(python)
+else:
+    sys.exit(2)
+"""
+FETCHES = 'python.write_text("#!/bin/sh\\necho 3.98\\n"); python.chmod(0o755)'
+IS_OFFLINE = (
+    'sys.exit("error: Failed to install cpython-3.98\\n  cause: not needed\\n  cause: dns error")'
+)
+
+
+def with_uv(folder: Path, monkeypatch: pytest.MonkeyPatch, install: str) -> Path:
+    """Put a program in the place of uv; return the file that lists its calls."""
+    package = folder / "uv"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(UV.format(install=install))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    return folder / "calls"
+
+
+def test_a_missing_interpreter_is_fetched_once_and_said(
+    build: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    calls = with_uv(tmp_path, monkeypatch, FETCHES)
+
+    fetched = build.find_interpreter("3.98")
+
+    assert fetched == str(tmp_path / "python")
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "layer: python3.98 not found; fetching it with uv, once",
+        f"layer: fetched {fetched}",
+    ]
+    assert build.find_interpreter("3.98") == fetched, "the second build finds it"
+    assert [line for line in calls.read_text().splitlines() if "install" in line] == [
+        "python install --no-bin --no-progress 3.98"
+    ]
+
+
+def test_offline_one_line_says_what_is_missing_and_what_helps(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_uv(tmp_path, monkeypatch, IS_OFFLINE)
+    with pytest.raises(SystemExit) as ended:
+        build.find_interpreter("3.98")
+    assert str(ended.value) == (
+        "layer: python3.98 not found, which is needed to compile, and uv could not fetch it "
+        "(error: Failed to install cpython-3.98; cause: dns error). Install it, set "
+        "HPOQ_LAYER_PYTHON to its path, or deploy to the embedded cloud with -c python_version=X.Y"
+    )
+
+
+def test_an_interpreter_of_this_machine_is_not_fetched(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = with_uv(tmp_path, monkeypatch, FETCHES)
+    given = tmp_path / "given"
+    given.write_text("#!/bin/sh\necho 3.98\n")
+    given.chmod(0o755)
+    monkeypatch.setenv("HPOQ_LAYER_PYTHON", str(given))
+    assert build.find_interpreter("3.98") == str(given)
+    assert not calls.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("install", ("--no-bin", "--no-progress")),
+        ("find", ("--managed-python", "--no-python-downloads", "--no-project")),
+    ],
+)
+def test_the_pinned_uv_knows_the_options(command: str, options: tuple[str, ...]) -> None:
+    asked = [sys.executable, "-m", "uv", "python", command, "--help"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    answer = subprocess.run(asked, capture_output=True, text=True, check=True, env=environment)
+    assert set(options) <= set(answer.stdout.split())
 
 
 def test_above_the_limit_the_build_fails(
