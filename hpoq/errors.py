@@ -21,3 +21,11 @@ class UnreadableFile(HpoqError):
 
 class NotInstalled(HpoqError):
     """A part of hpoq whose packages are not installed."""
+
+
+class UnusableData(HpoqError):
+    """A file or folder that cannot be uploaded as the data of training jobs."""
+
+
+class MissingData(HpoqError):
+    """A request whose training jobs would find no data."""

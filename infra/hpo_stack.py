@@ -82,6 +82,7 @@ class HpoStack(cdk.Stack):
                 team=team,
                 queue=queue,
                 ledger=ledger,
+                example_data=training.example_data_statement(),
                 notices=notices,
             )
             outputs[f"RequestQueueUrl{title}"] = queue.queue.queue_url

@@ -25,6 +25,7 @@ class TeamAccess(Construct):
         team: str,
         queue: RequestQueue,
         ledger: LedgerTable,
+        example_data: iam.PolicyStatement,
         notices: Notices | None = None,
     ) -> None:
         super().__init__(scope, id_)
@@ -45,7 +46,12 @@ class TeamAccess(Construct):
                 "Null": {"events:source": "false", "events:detail-type": "false"},
             },
         )
-        statements = [*queue.sender_statements(), ledger.reader_statement(team), request_cycle]
+        statements = [
+            *queue.sender_statements(),
+            ledger.reader_statement(team),
+            request_cycle,
+            example_data,
+        ]
         if notices:
             statements.append(notices.subscriber_statement())
         if key := ledger.table.encryption_key:

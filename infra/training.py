@@ -9,6 +9,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
+from hpo_dispatcher.contract import names
 from infra.acknowledge import acknowledge, acknowledge_key_use
 from infra.settings import Guardrails, removal_policy
 from infra.source import ROOT, bundling, fingerprint, source_files, write_training_archive
@@ -74,6 +75,15 @@ class TrainingResources(Construct):
             self._allow(["kms:Decrypt"], assets_key)
         if rules.vpc:
             self._grant_vpc()
+
+    def example_data_statement(self) -> iam.PolicyStatement:
+        """Return the statement that lets a team see whether the bundled templates have data."""
+        return iam.PolicyStatement(
+            sid="FindExampleData",
+            actions=["s3:ListBucket"],
+            resources=[self.bucket.bucket_arn],
+            conditions={"StringLike": {"s3:prefix": f"{names.EXAMPLE_DATA}*"}},
+        )
 
     def _grant_training(self) -> None:
         """Grant what every training job does: artifacts, logs, metrics and pulling its image."""

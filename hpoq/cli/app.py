@@ -8,6 +8,7 @@ from hpoq.cli.actions import cancel, hold, priority, release
 from hpoq.cli.best import best
 from hpoq.cli.campaign import app as campaign
 from hpoq.cli.capacity import capacity
+from hpoq.cli.data import app as data
 from hpoq.cli.doctor import doctor
 from hpoq.cli.list import list_requests
 from hpoq.cli.local import app as local
@@ -43,6 +44,7 @@ app.command()(doctor)
 app.command()(redrive)
 app.command()(repair)
 app.add_typer(template, name="template")
+app.add_typer(data, name="data")
 app.add_typer(campaign, name="campaign")
 app.command()(simulate)
 app.command()(schema)

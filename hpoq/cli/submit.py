@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,13 @@ Files = Annotated[
         show_default=False,
     ),
 ]
+NoCheck = Annotated[
+    bool,
+    typer.Option(
+        "--no-check",
+        help="Send requests that the deployment will reject, or whose channels have no data.",
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Validate and print the SageMaker requests, but send nothing."),
@@ -38,23 +46,23 @@ def submit(
     team: Team = None,
     deployment: DeploymentName = "hpoq",
     dry_run: DryRun = False,
+    no_check: NoCheck = False,
     as_json: AsJson = False,
 ) -> None:
     """Queue tuning requests and print their ids, which `hpoq watch -` accepts.
 
-    Validates all requests before sending the first; prints their maximum costs to stderr.
+    Validates all requests and looks for their data before sending the first; prints their maximum
+    costs to stderr.
     """
-    from hpo_dispatcher.contract.errors import InvalidRequest
-
     read = [(where, message) for file in files for where, message in read_requests(file)]
     deployed = client(deployment)
     for where, message in read:
-        try:
+        with _placed(where):
             _check(message)
-        except InvalidRequest as error:
-            raise InvalidRequest(f"{where}: {error.field}", error.problem, error.fix) from None
     messages = [message for _, message in read]
     named = one_team(team, deployed)
+    if not no_check:
+        _check_against_deployment(deployed, named, read)
     if dry_run:
         _show(deployed, named, messages, as_json)
         return
@@ -66,6 +74,56 @@ def submit(
     else:
         sys.stdout.writelines(f"{request_id}\n" for request_id in sent)
     say(f"{len(messages)} requests sent as team {named}")
+
+
+@contextmanager
+def _placed(where: str) -> Iterator[None]:
+    """Add the place of a request in its file to the error about it."""
+    from hpo_dispatcher.contract.errors import InvalidRequest
+
+    try:
+        yield
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{where}: {error.field}", error.problem, error.fix) from None
+
+
+def _check_against_deployment(
+    deployed: Client, team: str, read: Sequence[tuple[str, dict[str, Any]]]
+) -> None:
+    """Check what the dispatcher would reject, and that each channel has data.
+
+    Raises:
+        InvalidRequest: the dispatcher would reject a request.
+        MissingData: a channel of a request is empty.
+    """
+    import boto3
+
+    from hpo_dispatcher.contract.errors import HpoqError
+    from hpoq.botocore_config import QUICK
+    from hpoq.data.channels import channels_of, push_command
+    from hpoq.data.presence import Lookout, Presence
+    from hpoq.errors import MissingData
+    from hpoq.preview import preview
+
+    try:
+        settings = deployed.settings
+    except HpoqError as error:
+        say(f"not checked against the deployment: {error}")
+        return
+    lookout = Lookout(boto3.Session().client("s3", config=QUICK))
+    for where, message in read:
+        with _placed(where):
+            tuning_job = preview(settings, team, message)
+        for channel in channels_of(tuning_job):
+            found = lookout.look(channel)
+            if found in (Presence.EMPTY, Presence.NO_BUCKET):
+                command = push_command(settings, team, channel, message.get("template"))
+                raise MissingData(
+                    f"{where}: the channel {channel.name!r} has no data: {channel.uri} {found}. "
+                    f"Upload it with `{command}`; --no-check sends the request all the same"
+                )
+    if lookout.problems:
+        say(f"cannot check that the channels have data: {lookout.problems[0]}")
 
 
 def _show(deployed: Client, team: str, messages: list[dict[str, Any]], as_json: bool) -> None:

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract import aws_limits, names
+from hpoq.data.channels import channels_of, push_command
+from hpoq.data.presence import Presence, find_data
 from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import Finding, fault, ok, warning
 
@@ -278,19 +280,14 @@ def request(examined: Examined) -> Iterator[Finding]:
     api_request = examined.sample  # raises InvalidRequest, which names field, problem and fix
     template = examined.settings.deployment.default_template
     yield ok("request", f"a request for the template {template} is valid")
-    s3 = examined.client("s3")
-    definition = api_request["TrainingJobDefinition"]
     complete = True
-    for channel in definition.get("InputDataConfig", ()):
-        uri = channel["DataSource"].get("S3DataSource", {}).get("S3Uri")
-        if uri is None:
-            continue
-        place, key = _place(urlsplit(uri))
-        found = s3.list_objects_v2(Bucket=place, Prefix=key, MaxKeys=1)
-        if not found.get("KeyCount"):
+    for channel in channels_of(api_request):
+        found = find_data(examined.client("s3"), channel)
+        if found is not Presence.THERE:
             complete = False
-            text = f"the channel {channel['ChannelName']!r} has no data: {uri} is empty"
-            yield fault("data", text, "Upload it: see docs/first-deployment.md#data")
+            text = f"the channel {channel.name!r} has no data: {channel.uri} {found}"
+            command = push_command(examined.settings, examined.team, channel)
+            yield fault("data", text, f"Upload it with `{command}`, docs/first-deployment.md#data")
     if complete:
         yield ok("data", f"each channel of the template {template} has data")
 

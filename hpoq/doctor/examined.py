@@ -13,10 +13,8 @@ from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.settings import SettingsDocument
 from hpoq.botocore_config import QUICK
 from hpoq.client import Client
+from hpoq.data.channels import SAMPLE_RANGES
 from hpoq.preview import preview
-
-# A request that every template with a learning rate takes. It is built, and never sent.
-SAMPLE_RANGES = {"lr": {"type": "continuous", "min": 0.0001, "max": 0.1, "scaling": "Logarithmic"}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +64,11 @@ class Examined:
             if kind == resource_type and logical.startswith(prefix)
         ]
 
+    @property
+    def team(self) -> str:
+        """A team, for checks that need any of them."""
+        return sorted(self.settings.deployment.teams)[0]
+
     @cached_property
     def sample(self) -> dict[str, Any]:
         """The API request that the default template makes of a small message.
@@ -73,6 +76,5 @@ class Examined:
         Raises:
             InvalidRequest: the default template or the guardrails allow no such request.
         """
-        team = sorted(self.settings.deployment.teams)[0]
         message = {"request_id": "hpoq-doctor", "hyperparameter_ranges": SAMPLE_RANGES}
-        return preview(self.settings, team, message)
+        return preview(self.settings, self.team, message)

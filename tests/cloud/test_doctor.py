@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import Finding, Verdict
 from hpoq.doctor.run import examine
 from hpoq.local.lifecycle.processes import wait_until
-from tests.support.deployed_stack import Deployed
+from tests.support.deployed_stack import ROOT, Deployed
 from tests.support.iam_users import user_with
 
 CHANNELS = ("train", "validation", "test")
@@ -49,6 +50,15 @@ def test_a_sound_deployment_has_no_faults(sound: Deployed) -> None:
     found = list(examine(examined(sound)))
     assert [str(each) for each in found if each.verdict in (Verdict.FAULT, Verdict.UNKNOWN)] == []
     assert len({each.check for each in found if each.verdict is Verdict.OK}) >= 13
+
+
+def test_the_documented_policy_lets_the_doctor_look_everywhere(sound: Deployed) -> None:
+    policy = json.loads((ROOT / "docs" / "doctor-policy.json").read_text())
+    session = user_with(sound.session, sound.cloud, f"operator-{time.time_ns()}", policy)
+    found = list(examine(Examined(deployment="hpoq", session=session)))
+    checked = {each.check for each in found if each.verdict in (Verdict.OK, Verdict.WARNING)}
+    assert checked >= {"role", "rules", "function", "data", "scripts", "quotas", "alarms"}
+    assert [str(each) for each in found if each.verdict in (Verdict.FAULT, Verdict.UNKNOWN)] == []
 
 
 @contextmanager
@@ -161,7 +171,7 @@ def silent_dispatcher(deployed: Deployed) -> Iterator[None]:
 PLANTED: dict[str, tuple[Callable[[Deployed], AbstractContextManager[None]], str, str]] = {
     "a disabled rule": (disabled_rule, "rules", "is disabled. Run `aws events enable-rule"),
     "a throttled function": (throttled_function, "function", "its concurrency is 0. Run `aws"),
-    "a channel without data": (no_data, "data", "'validation' has no data: s3://"),
+    "a channel without data": (no_data, "data", "is empty. Upload it with `hpoq data push FOLDER`"),
     "a role that SageMaker may not assume": (no_trust, "role", "does not trust sagemaker"),
     "a role without permissions": (no_permissions, "role", "may not call s3:ListBucket"),
     "training scripts that are gone": (no_scripts, "scripts", "are gone. Deploy again"),
@@ -199,6 +209,6 @@ def test_another_name_or_region_is_a_missing_stack(sound: Deployed) -> None:
 
 
 def test_a_caller_who_may_not_look_is_told_so(sound: Deployed) -> None:
-    session = user_with(sound.session, sound.cloud, "stranger")
+    session = user_with(sound.session, sound.cloud, f"stranger-{time.time_ns()}")
     found = list(examine(Examined(deployment="hpoq", session=session)))
     assert {each.verdict for each in found if each.check == "stack"} == {Verdict.UNKNOWN}

@@ -13,6 +13,7 @@ from ministack.core import lambda_runtime
 from hpoq.local.lifecycle.home import Home
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.limits import INSTANCE_TYPE, SPOT, Limit
+from hpoq.local.ministack_patches.actions_and_resources import authorize_as_aws_does
 from hpoq.local.ministack_patches.batch_actions import authorize_batches_by_single_action
 from hpoq.local.ministack_patches.concurrency import limit_concurrency
 from hpoq.local.ministack_patches.condition_keys import add_condition_keys
@@ -80,6 +81,7 @@ def _patch_ministack(settings: ServerSettings) -> None:
     accept_metric_expressions()
     accept_default_kms_key()
     authorize_batches_by_single_action()
+    authorize_as_aws_does()
     add_condition_keys()
     speed_up()
     interpreters = {name: Path(path) for name, path in settings.function_interpreters.items()}

@@ -24,6 +24,9 @@ LEDGER_INDEX = "line"
 # When DynamoDB deletes a row of the ledger, in seconds since 1970; absent: never.
 EXPIRES_AT = "expires_at"
 
+# The folder of the artifact bucket from which the bundled templates read, for all teams.
+EXAMPLE_DATA = "data/credit-default/"
+
 # Documents in the ledger that clients read.
 SETTINGS_DOCUMENT = "settings"
 CAPACITY_DOCUMENT = "capacity"

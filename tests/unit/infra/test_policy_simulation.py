@@ -244,8 +244,13 @@ def team_calls(account: TemplateAccount) -> Iterator[Call]:
     table = account.arn(account.find("AWS::DynamoDB::Table", TableName="hpoq-ledger"))
     bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
 
+    bucket = account.arn(account.starting_with("TrainingArtifacts", "AWS::S3::Bucket"))
+
     def queue(name: str) -> str:
         return account.arn(account.find("AWS::SQS::Queue", QueueName=f"hpoq-{name}"))
+
+    def below(prefix: str) -> dict[str, str | list[str]]:
+        return {"s3:prefix": prefix}
 
     def ours(team: str) -> dict[str, str | list[str]]:
         return {"dynamodb:LeadingKeys": [team]}
@@ -264,6 +269,14 @@ def team_calls(account: TemplateAccount) -> Iterator[Call]:
         ),
         "reads shared documents": (True, "dynamodb:GetItem", table, ours("#deployment")),
         "asks for a cycle": (True, "events:PutEvents", bus, submitted),
+        "looks for the example data": (
+            True, "s3:ListBucket", bucket, below("data/credit-default/train/"),
+        ),
+        "does not list other data": (False, "s3:ListBucket", bucket, below("data/vision/")),
+        "does not list the bucket": (False, "s3:ListBucket", bucket, {}),
+        "does not read data": (
+            False, "s3:GetObject", f"{bucket}/data/credit-default/train/train.npz", {},
+        ),
         "does not send as another team": (False, "sqs:SendMessage", queue("vision-requests"), {}),
         "does not take its own requests": (
             False, "sqs:ReceiveMessage", queue("fraud-requests"), {},

@@ -10,16 +10,25 @@ from unittest.mock import patch
 import pytest
 
 from tests.support.command_line import Run
-from tests.support.dispatcher_account import Account, account, session
+from tests.support.dispatcher_account import ENVIRONMENT, REGION, Account, account, session
 
 __all__ = ["account", "session"]
 
 
+def put_data(account: Account) -> None:
+    """Put an object where each channel of the default template reads."""
+    s3, bucket = account.session.client("s3"), ENVIRONMENT["HPOQ_ARTIFACT_BUCKET"]
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    for channel in ("train", "validation", "test"):
+        s3.put_object(Bucket=bucket, Key=f"data/credit-default/{channel}/rows.npz", Body=b"rows")
+
+
 @pytest.fixture
 def hpoq(account: Account, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Run ``hpoq ...``; exit status, stdout, stderr. The deployment has had one cycle."""
+    """Run ``hpoq ...``; exit status, stdout, stderr. The deployment has data and had one cycle."""
     from hpoq.cli import main
 
+    put_data(account)
     account.cycle()
 
     def run(

@@ -151,11 +151,89 @@ def test_what_cannot_be_estimated_is_sent_all_the_same(
     hpoq: Run, account: Account, tmp_path: Path
 ) -> None:
     file = written(tmp_path, "a.json", json.dumps(REQUEST | {"template": "no-such"}))
-    status, out, err = hpoq("submit", "--json", file)
+    status, out, err = hpoq("submit", "--no-check", "--json", file)
     assert status == 0
     assert json.loads(out)[0]["estimate"] is None
     assert "cannot estimate the cost: template: unknown template 'no-such'" in err
     assert account.waiting("fraud") == 1
+
+
+BETWEEN = {"type": "continuous", "min": 0.1, "max": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"template": "no-such"}, "template: unknown template 'no-such'"),
+        ({"resource_limits": {"max_training_jobs": 4}}, "but the deployment allows at most 3"),
+        ({"objective": {"metric": "nosuch", "type": "Maximize"}}, "nosuch"),
+        (
+            {"strategy": "Grid", "hyperparameter_ranges": {"lr": BETWEEN}},
+            "Grid",
+        ),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_what_the_dispatcher_would_reject_is_not_sent(
+    hpoq: Run,
+    account: Account,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    said: str,
+    options: tuple[str, ...],
+) -> None:
+    account.configure(guardrails={"max_training_jobs": 3})
+    account.cycle()
+    jobs = {"resource_limits": {"max_training_jobs": 2, "max_parallel_training_jobs": 1}}
+    file = written(tmp_path, "a.json", json.dumps(REQUEST | jobs | changes))
+    status, out, err = hpoq("submit", *options, file)
+    assert (status, out) == (1, "")
+    assert err.startswith(f"hpoq: {file}: ")
+    assert said in err
+    assert account.waiting("fraud") == 0
+
+
+def emptied(account: Account, channel: str) -> None:
+    key = f"data/credit-default/{channel}/rows.npz"
+    account.session.client("s3").delete_object(Bucket="artifacts", Key=key)
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_request_whose_channel_is_empty_is_not_sent(
+    hpoq: Run, account: Account, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    emptied(account, "validation")
+    s3 = account.session.client("s3")  # what the console leaves when it creates a folder
+    s3.put_object(Bucket="artifacts", Key="data/credit-default/validation/", Body=b"")
+    file = written(tmp_path, "a.json", json.dumps(REQUEST))
+    status, out, err = hpoq("submit", *options, file)
+    assert (status, out) == (1, "")
+    assert err == (
+        f"hpoq: {file}: the channel 'validation' has no data: "
+        "s3://artifacts/data/credit-default/validation/ is empty. Upload it with `hpoq data push "
+        "FOLDER`; --no-check sends the request all the same\n"
+    )
+    assert account.waiting("fraud") == 0
+
+
+def test_without_the_check_a_request_is_sent_before_its_data(
+    hpoq: Run, account: Account, tmp_path: Path
+) -> None:
+    emptied(account, "train")
+    status, _, _ = hpoq("submit", "--no-check", written(tmp_path, "a.json", json.dumps(REQUEST)))
+    assert status == 0
+    assert account.waiting("fraud") == 1
+
+
+def test_a_channel_in_no_bucket_is_named(hpoq: Run, account: Account, tmp_path: Path) -> None:
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://no-such-bucket/lake"}
+    channel = {"ChannelName": "lake", "DataSource": {"S3DataSource": source}}
+    overrides = {"TrainingJobDefinition": {"InputDataConfig": [channel]}}
+    file = written(tmp_path, "a.json", json.dumps(REQUEST | {"overrides": overrides}))
+    status, _, err = hpoq("submit", file)
+    assert status == 1
+    assert "s3://no-such-bucket/lake is in a bucket that does not exist" in err
+    assert "`aws s3 cp --recursive FOLDER s3://no-such-bucket/lake/`" in err
 
 
 # reading
