@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ BATCH_GET = 100  # BatchGetItem: keys per call
 # A third of 4 MB, because a non-ASCII character can take three times its bytes in transit.
 BYTES = 1_300_000
 CONFLICT_RETRIES = 8
+# CancellationReasons of TransactWriteItems that say nothing about a condition: the same write may
+# succeed a moment later (API reference of TransactWriteItems).
+PASSING = frozenset(["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
 
 
 class ConditionFailed(Exception):
@@ -37,11 +41,16 @@ class Table:
     """The ledger's table. Every method raises ``Unavailable``, or ``LedgerMissing``."""
 
     def __init__(
-        self, dynamodb: DynamoDBClient, name: str, sleep: Callable[[float], None] = time.sleep
+        self,
+        dynamodb: DynamoDBClient,
+        name: str,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._dynamodb = dynamodb
         self._name = name
         self._sleep = sleep
+        self._jitter = jitter  # from 0 to 1
 
     @contextmanager
     def _calling(self, operation: str) -> Iterator[None]:
@@ -141,11 +150,13 @@ class Table:
             failed = self._transact(groups, shared(groups.keys()))
             if failed is None:
                 return set(groups)
-            if not failed:  # a concurrent write of the same rows
+            if not failed:  # a concurrent write of the same rows, or throttled
                 conflicts += 1
                 if conflicts > CONFLICT_RETRIES:
-                    raise Unavailable("dynamodb:TransactWriteItems: too many conflicts")
-                self._sleep(0.02 * 2**conflicts)
+                    raise Unavailable(
+                        "dynamodb:TransactWriteItems: too many conflicts or throttled writes"
+                    )
+                self._sleep(0.02 * 2**conflicts * (1 + self._jitter()) / 2)
             for name in failed:
                 del groups[name]
         return set()
@@ -153,7 +164,12 @@ class Table:
     def _transact(
         self, groups: Mapping[str, list[Write]], shared: Sequence[Write]
     ) -> set[str] | None:
-        """Return None if written, else the groups whose conditions failed (none for a conflict)."""
+        """Write all groups, or none.
+
+        Returns:
+            None if written, else the groups whose conditions failed; no groups if a repetition
+            may succeed.
+        """
         owners = [""] * len(shared) + [name for name, writes in groups.items() for _ in writes]
         writes = [*shared, *(write for group in groups.values() for write in group)]
         items: Any = [self._in_table(write) for write in writes]
@@ -174,7 +190,7 @@ class Table:
                 }
                 if "" in failed:
                     raise LeaseLost("another dispatcher has taken over") from None
-                if not failed and "TransactionConflict" not in codes:
+                if not failed and PASSING.isdisjoint(codes):
                     raise
                 return failed
         return None
