@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.aws.clients import code
-from hpo_dispatcher.aws.sagemaker import NOT_FOUND, detail_from
+from hpo_dispatcher.aws.sagemaker import NOT_FOUND, detail_from, status_of
 from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.names import (
     NAME_ENDING,
@@ -35,7 +35,6 @@ PAGE = 100
 # Describe and ListTags take a few calls a second; adaptive retries find the rate.
 THREADS = 4
 _OURS = re.compile(NAME_ENDING)
-_STATUSES = frozenset(str(status) for status in Status)  # not Deleting, nor DeleteFailed
 # A repeated id belongs to another entry; an undelivered message was never read.
 _WITHOUT_ENTRY = ("DuplicateRequest", "Unreadable", "Undelivered")
 
@@ -91,21 +90,20 @@ def _listed(sagemaker: SageMakerClient) -> Iterator[tuple[str, Status]]:
     pages = sagemaker.get_paginator("list_hyper_parameter_tuning_jobs")
     for page in pages.paginate(PaginationConfig={"PageSize": PAGE}):
         for summary in page["HyperParameterTuningJobSummaries"]:
-            if summary["HyperParameterTuningJobStatus"] in _STATUSES:
-                status = Status(summary["HyperParameterTuningJobStatus"])
-                yield summary["HyperParameterTuningJobName"], status
+            status = status_of(
+                summary["HyperParameterTuningJobStatus"], summary.get("HyperParameterTuningEndTime")
+            )
+            yield summary["HyperParameterTuningJobName"], status
 
 
 def _tagged(sagemaker: SageMakerClient, deployment: str, name: str) -> TaggedJob | None:
-    """Describe a tuning job; None if it does not exist, is being deleted or is not ours."""
+    """Describe a tuning job; None if it does not exist or is not ours."""
     try:
         there = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
     except ClientError as error:
         if code(error) in NOT_FOUND:
             return None
         raise
-    if there["HyperParameterTuningJobStatus"] not in _STATUSES:
-        return None
     pages = sagemaker.get_paginator("list_tags")
     tags = {
         tag["Key"]: tag["Value"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from hpo_dispatcher.aws.sagemaker import detail_from
+from hpo_dispatcher.aws.sagemaker import detail_from, status_of
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpoq.campaign.backends.job_state import JobState, state_from
@@ -142,7 +142,9 @@ class CampaignTuningJobs:
             if number is None:
                 continue
             found.add(number)
-            status = Status(summary["HyperParameterTuningJobStatus"])
+            status = status_of(
+                summary["HyperParameterTuningJobStatus"], summary.get("HyperParameterTuningEndTime")
+            )
             counters = summary.get("TrainingJobStatusCounters", {})
             self._states[number] = state_from(number, status, counters)
             created = summary["CreationTime"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -43,6 +44,18 @@ PAGE = 100
 # Filter.Value has at most 1,024 characters, a name 32 and a comma.
 SEARCHED_AT_ONCE = 31
 _HOLDING: tuple[HyperParameterTuningJobStatusType, ...] = ("InProgress", "Stopping")
+_KNOWN = {
+    str(status): status
+    for status in (
+        Status.IN_PROGRESS,
+        Status.STOPPING,
+        Status.STOPPED,
+        Status.COMPLETED,
+        Status.FAILED,
+    )
+}
+_DELETED = frozenset(["Deleting", "DeleteFailed"])
+BEING_DELETED = "the tuning job is being deleted in SageMaker"
 NOT_FOUND = ("ResourceNotFound", "ResourceNotFoundException")
 
 
@@ -159,6 +172,21 @@ class SageMakerTuning:
                 raise
 
 
+def status_of(word: str, ended_at: datetime | None = None) -> Status:
+    """Return the state of a tuning job, whatever SageMaker calls it.
+
+    A tuning job that is deleted has ended before. A word that this version does not know stands
+    for a tuning job that uses capacity until it has an end time. It is not stopped or preempted.
+
+    Args:
+        word: the HyperParameterTuningJobStatus.
+        ended_at: when the tuning job ended, as far as known.
+    """
+    if word in _KNOWN:
+        return _KNOWN[word]
+    return Status.STOPPED if word in _DELETED or ended_at else Status.STOPPING
+
+
 def _listed(summary: HyperParameterTuningJobSummaryTypeDef) -> TuningJob:
     limits, counters = summary.get("ResourceLimits"), summary.get("TrainingJobStatusCounters")
     most = limits.get("MaxNumberOfTrainingJobs") if limits else None
@@ -172,7 +200,7 @@ def _listed(summary: HyperParameterTuningJobSummaryTypeDef) -> TuningJob:
     )
     return TuningJob(
         name=summary["HyperParameterTuningJobName"],
-        status=Status(summary["HyperParameterTuningJobStatus"]),
+        status=status_of(summary["HyperParameterTuningJobStatus"]),
         parallel=limits["MaxParallelTrainingJobs"] if limits else 1,
         training_jobs_left=None if most is None else max(0, most - ended),
     )
@@ -182,14 +210,17 @@ def detail_from(answer: _Described) -> TuningJobDetail:
     """Convert an answer of Describe or Search to the form that the dispatcher uses."""
     counters = answer.get("TrainingJobStatusCounters", {})
     objective = answer["HyperParameterTuningJobConfig"].get("HyperParameterTuningJobObjective")
-    best = answer.get("BestTrainingJob")
+    best, ended_at = answer.get("BestTrainingJob"), answer.get("HyperParameterTuningEndTime")
+    word: str = answer["HyperParameterTuningJobStatus"]
+    deleted = word in _DELETED
     return TuningJobDetail(
         name=answer["HyperParameterTuningJobName"],
-        status=Status(answer["HyperParameterTuningJobStatus"]),
+        status=status_of(word, ended_at),
         counters={name: count for name, count in counters.items() if isinstance(count, int)},
         best=_best(best) if best else None,
-        ended_at=answer.get("HyperParameterTuningEndTime"),
-        failure_reason=answer.get("FailureReason", ""),
+        ended_at=ended_at,
+        failure_reason=answer.get("FailureReason", "") or (BEING_DELETED if deleted else ""),
+        deleted=deleted,
         minimize=bool(objective and objective["Type"] == "Minimize"),
     )
 

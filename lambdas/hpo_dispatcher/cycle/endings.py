@@ -56,7 +56,7 @@ def ending_of(
     best = better(entry.best, detail.best, minimize=detail.minimize)
     counters = with_earlier(entry.earlier, detail.counters)
     plain = replace(plain, best=best, counters=counters)
-    if not job.preempted_for or detail.status is not Status.STOPPED:
+    if not job.preempted_for or detail.status is not Status.STOPPED or detail.deleted:
         return plain
     seconds = round((ended_at - job.started_at).total_seconds())
     stopped = earlier_job(

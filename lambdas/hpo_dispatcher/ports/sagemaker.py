@@ -45,6 +45,7 @@ class TuningJobDetail:
     ended_at: datetime | None
     failure_reason: str
     minimize: bool = False  # True: a smaller objective is better
+    deleted: bool = False  # it ended and is being deleted: no tuning job can resume from it
 
 
 @dataclass(frozen=True)

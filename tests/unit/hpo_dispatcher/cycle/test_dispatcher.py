@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from moto.backends import get_backend
 
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.request import TuningRequest
@@ -36,6 +37,34 @@ def test_an_ended_tuning_job_gives_its_request_the_final_state(account: Account)
     assert entry is not None
     assert entry.status is Status.COMPLETED
     assert account.dispatcher().requests.running() == []
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("Deleting", Status.STOPPED),
+        ("DeleteFailed", Status.STOPPED),
+        ("Hibernating", Status.IN_PROGRESS),
+    ],
+)
+def test_any_status_of_a_tuning_job_neither_stops_a_cycle_nor_runs_a_request_again(
+    account: Account, word: str, status: Status
+) -> None:
+    account.request("fraud", "a")
+    account.cycle()
+    (name,) = account.tuning_jobs()
+    backend = get_backend("sagemaker")["123456789012"]["eu-central-1"]
+    job = backend.hyper_parameter_tuning_jobs[name]
+    job.hyper_parameter_tuning_job_status, job.hyper_parameter_tuning_end_time = word, None
+    account.request("vision", "b")
+
+    summaries = [account.cycle() for _ in range(3)]
+
+    assert [summary.started for summary in summaries] == [1, 0, 0]
+    entry = account.dispatcher().requests.get("fraud", "a")
+    assert entry is not None
+    assert entry.status is status
+    assert len(account.tuning_jobs()) == 2
 
 
 def test_state_changes_are_published_even_if_a_later_step_fails(account: Account) -> None:

@@ -126,6 +126,28 @@ def test_borrowed_capacity_is_given_back_and_the_request_goes_on_with_what_is_le
     assert world.ended("long") == 10
 
 
+def test_a_preempted_request_does_not_resume_from_a_tuning_job_that_is_being_deleted() -> None:
+    world = preempted()
+    world.passes(60)
+    tuning = world.sagemaker
+
+    class BeingDeleted:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tuning, name)
+
+        def describe(self, name: str) -> Any:
+            detail = tuning.describe(name)
+            return replace(detail, deleted=True) if detail else None
+
+    deleted: Any = BeingDeleted()
+    world.cycle(replace(world.dispatcher, tuning=deleted))
+    world.settle()
+
+    long = world.entry("long")
+    assert (long.status, dict(long.counters)) == (Status.STOPPED, {"Completed": 4, "Stopped": 2})
+    assert len(world.jobs("long")) == 1
+
+
 def test_whoever_follows_is_told_of_every_change() -> None:
     world = preempted()
     world.settle()

@@ -1,0 +1,100 @@
+"""Statuses of tuning jobs: those that botocore's model has, and those that it may have one day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from hpo_dispatcher.aws.sagemaker import SageMakerTuning, status_of
+from hpo_dispatcher.contract.entry import Status
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+ARN = "arn:aws:sagemaker:eu-west-1:111122223333:hyper-parameter-tuning-job/a"
+COUNTERS = {"TrainingJobStatusCounters": {"Completed": 2}}
+# Word, whether the tuning job has an end time, and what it means.
+WORDS = [
+    ("InProgress", False, Status.IN_PROGRESS),
+    ("Stopping", False, Status.STOPPING),
+    ("Completed", True, Status.COMPLETED),
+    ("Failed", True, Status.FAILED),
+    ("Stopped", True, Status.STOPPED),
+    ("Deleting", True, Status.STOPPED),
+    ("Deleting", False, Status.STOPPED),
+    ("DeleteFailed", False, Status.STOPPED),
+    ("Hibernating", False, Status.STOPPING),
+    ("Hibernating", True, Status.STOPPED),
+    # Words of hpoq that mean something else.
+    ("Queued", False, Status.STOPPING),
+    ("Rejected", True, Status.STOPPED),
+]
+
+
+@pytest.fixture
+def stubbed() -> Iterator[tuple[SageMakerTuning, Stubber]]:
+    client = boto3.Session("a", "b", region_name="eu-west-1").client("sagemaker")
+    with Stubber(client) as stubber:
+        yield SageMakerTuning(client), stubber
+
+
+def described(word: str, *, ended: bool) -> dict[str, Any]:
+    return {
+        "HyperParameterTuningJobName": "a",
+        "HyperParameterTuningJobArn": ARN,
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Random",
+            "ResourceLimits": {"MaxParallelTrainingJobs": 1},
+        },
+        "HyperParameterTuningJobStatus": word,
+        "CreationTime": AT,
+        "TrainingJobStatusCounters": {"Completed": 2},
+        "ObjectiveStatusCounters": {},
+        **({"HyperParameterTuningEndTime": AT} if ended else {}),
+    }
+
+
+def test_every_status_of_the_api_has_a_row() -> None:
+    model = boto3.client("sagemaker", "eu-west-1").meta.service_model
+    words = set(model.shape_for("HyperParameterTuningJobStatus").enum)
+    assert words <= {word for word, _, _ in WORDS}
+
+
+@pytest.mark.parametrize(("word", "ended", "status"), WORDS)
+def test_any_status_is_understood(
+    stubbed: tuple[SageMakerTuning, Stubber], word: str, ended: bool, status: Status
+) -> None:
+    tuning, stubber = stubbed
+    answer = described(word, ended=ended)
+    stubber.add_response("describe_hyper_parameter_tuning_job", answer)
+    stubber.add_response("search", {"Results": [{"HyperParameterTuningJob": answer}]})
+
+    detail = tuning.describe("a")
+
+    assert detail is not None
+    assert (detail.status, detail.counters) == (status, {"Completed": 2})
+    assert detail.deleted == (word in ("Deleting", "DeleteFailed"))
+    assert set(tuning.search_ended(["a"])) == ({"a"} if status.ended else set())
+
+
+@pytest.mark.parametrize(("word", "ended", "status"), WORDS)
+def test_a_list_with_any_status_is_read(
+    stubbed: tuple[SageMakerTuning, Stubber], word: str, ended: bool, status: Status
+) -> None:
+    tuning, stubber = stubbed
+    summary = {
+        "HyperParameterTuningJobName": "a", "HyperParameterTuningJobArn": ARN,
+        "HyperParameterTuningJobStatus": word, "Strategy": "Random", "CreationTime": AT,
+        "TrainingJobStatusCounters": {}, "ObjectiveStatusCounters": {},
+    }  # fmt: skip
+    for found in ([summary], []):  # a list for InProgress, one for Stopping
+        answer = {"HyperParameterTuningJobSummaries": found}
+        stubber.add_response("list_hyper_parameter_tuning_jobs", answer)
+
+    jobs = tuning.in_progress()
+
+    assert [job.status for job in jobs] == [status_of(word)]
+    assert ended or jobs[0].status is status
