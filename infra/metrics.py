@@ -60,3 +60,7 @@ class DispatcherMetrics:
     def api_throttles(self, period: Duration) -> cloudwatch.Metric:
         """Return the number of throttled AWS calls of the dispatcher."""
         return self.of("ApiThrottles", "Sum", period)
+
+    def account_faults(self, period: Duration) -> cloudwatch.Metric:
+        """Return the number of requests that wait because of a fault of the account."""
+        return self.of("AccountFaults", "Maximum", period)

@@ -177,6 +177,13 @@ def _of_dispatcher(
 def _of_requests(metrics: DispatcherMetrics, settings: Settings) -> dict[str, Condition]:
     hours = settings.oldest_request_hours
     return {
+        "account-fault": Condition(
+            metric=metrics.account_faults(HEARTBEAT),
+            threshold=1,
+            periods=2,
+            means="SageMaker refuses good requests because of a role, a key or a bucket.",
+            section="account-fault",
+        ),
         "at-limit": Condition(
             metric=metrics.free(HALF_HOUR),
             threshold=1,

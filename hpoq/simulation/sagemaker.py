@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hpo_dispatcher.aws.sagemaker import PAGE, SEARCHED_AT_ONCE
+from hpo_dispatcher.contract.aws_limits import TUNING_JOBS_QUOTA, QuotaExceeded
 from hpo_dispatcher.contract.entry import BestTrainingJob, Key, Status
 from hpo_dispatcher.contract.names import TAG_REQUEST_ID, TAG_TEAM
 from hpo_dispatcher.ports import (
@@ -199,7 +200,10 @@ class SimulatedSageMaker:
             if there:
                 return AlreadyOurs() if there.key == key else NameTaken("another owner")
             if len(self.running) >= self.limit:
-                return AtLimit(f"{self.limit} tuning jobs are running")
+                quota = QuotaExceeded(
+                    name=TUNING_JOBS_QUOTA, limit=self.limit, in_use=len(self.running), requested=1
+                )
+                return AtLimit(f"{self.limit} tuning jobs are running", quota)
             instances = instances_of(dict(api_request))
             self._begin(name, key, instances, self.run_of(key))
             limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]

@@ -11,8 +11,13 @@ from pathlib import Path
 
 from aws_lambda_powertools import Logger, Metrics
 
-from hpo_dispatcher.aws.call_counter import CallCounter
-from hpo_dispatcher.aws.clients import CONFIG, UNCHECKED, BotocoreClients, Clients
+from hpo_dispatcher.aws.clients import (
+    CONFIG,
+    UNCHECKED,
+    BotocoreClients,
+    CallCounter,
+    Clients,
+)
 from hpo_dispatcher.aws.documents import DynamoDBDocuments
 from hpo_dispatcher.aws.dynamodb_table import Table
 from hpo_dispatcher.aws.eventbridge import EventBridge

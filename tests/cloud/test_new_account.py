@@ -42,9 +42,6 @@ PATIENCE = 200.0
 TINY_SETTINGS: dict[str, Any] = {"teams": {"fraud": {}}, "limits": {"creates_per_second": 50}}
 BARE = {"hyperparameter_ranges": {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}}
 
-# Strict: whoever makes the test pass removes the mark.
-REJECTS = pytest.mark.xfail(strict=True, reason="a role that is not assumable rejects requests")
-
 
 @pytest.fixture(scope="module")
 def new_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
@@ -183,7 +180,6 @@ class Hours:
         self._dispatcher.run(Deadline(remaining=lambda: end - time.monotonic(), total=60))
 
 
-@REJECTS
 @pytest.mark.timeout(PATIENCE)
 def test_a_role_that_is_disabled_for_an_hour_loses_and_rejects_nothing(
     flooded: Deployed, tiny_project: Path, tmp_path: Path

@@ -186,8 +186,8 @@ class Stage:
         make_messages_visible(self.account)
         self.sagemaker.ends(FOREIGN, "Completed")
         entries: dict[tuple[str, str], Entry] = {}
-        for _ in range(6):
-            much_later(self.healthy)
+        for hours in range(6):  # what was refused is tried again after a while
+            much_later(self.healthy, hours)
             entries = dict(self.healthy.requests.get_all(list(EXPECTED)))
             if {key: entry.status for key, entry in entries.items()} == EXPECTED:
                 break

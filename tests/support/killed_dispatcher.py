@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
@@ -43,9 +43,12 @@ def later(account: Account) -> Summary:
     return much_later(account.dispatcher())
 
 
-def much_later(dispatcher: Dispatcher) -> Summary:
-    """Run a cycle after every lease has expired."""
-    tomorrow = replace(dispatcher, clock=lambda: datetime.now(UTC).replace(year=2100))
+def much_later(dispatcher: Dispatcher, hours: int = 0) -> Summary:
+    """Run a cycle after every lease has expired, and hours after the first of such cycles."""
+    tomorrow = replace(
+        dispatcher,
+        clock=lambda: datetime.now(UTC).replace(year=2100) + timedelta(hours=hours),
+    )
     return tomorrow.run(ample_time())
 
 

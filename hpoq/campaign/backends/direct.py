@@ -9,7 +9,14 @@ from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import TuningRequest, parse_fields
 from hpo_dispatcher.contract.settings import Guardrails
-from hpo_dispatcher.ports import AtLimit, NameTaken, Refused
+from hpo_dispatcher.ports import (
+    AccountFault,
+    AtLimit,
+    NameTaken,
+    NotYetVisible,
+    Refused,
+    Untagged,
+)
 from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.parents import Parent
 from hpoq.campaign.backends.job_state import JobState
@@ -60,8 +67,14 @@ class DirectBackend:
         for number, message in messages.items():
             made = self._tuning.create(self._api_request(message))
             match made:
-                case AtLimit():
+                case AtLimit() | NotYetVisible() | Untagged():
                     return
+                case AccountFault(message=problem):
+                    raise InvalidRequest(
+                        message["request_id"],
+                        f"SageMaker cannot start it in this account: {problem}",
+                        "Fix the role, the bucket or the key that it names, and run it again",
+                    )
                 case NameTaken(owner=owner):
                     raise OtherCampaign(
                         f"the name {self.jobs.name(number)} is taken by {owner}. "

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.aws.clients import code, message, unavailable
+from hpo_dispatcher.aws.create_errors import creation_error
 from hpo_dispatcher.contract.entry import BestTrainingJob, Status
 from hpo_dispatcher.contract.names import TAG_DEPLOYMENT, TAG_REQUEST_ID, TAG_TEAM
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.ports import (
     AlreadyOurs,
-    AtLimit,
     Created,
     Creation,
     NameTaken,
-    Refused,
+    NotYetVisible,
     TuningJob,
     TuningJobDetail,
+    Untagged,
 )
+from hpo_dispatcher.ports.sagemaker import Taken
 from hpo_dispatcher.tuning_job.build import instances_of
 
 if TYPE_CHECKING:
@@ -122,14 +124,12 @@ class SageMakerTuning:
             try:
                 self._sagemaker.create_hyper_parameter_tuning_job(**api_request)
             except ClientError as error:
-                match code(error):
-                    case "ResourceLimitExceeded":
-                        return AtLimit(redacted(message(error)))
-                    case "ResourceInUse":
-                        return self._whose(api_request)
-                    case "ValidationException":
-                        return Refused(redacted(message(error)))
-                raise
+                if code(error) == "ResourceInUse":
+                    return self._whose(api_request)
+                refused = creation_error(code(error), message(error))
+                if refused is None:
+                    raise
+                return replace(refused, message=redacted(refused.message))
         return Created()
 
     def stop(self, name: str) -> bool:
@@ -143,11 +143,14 @@ class SageMakerTuning:
                 raise
         return True
 
-    def _whose(self, api_request: Mapping[str, Any]) -> AlreadyOurs | NameTaken:
-        """Return whether the tuning job with this name is ours, by its tags."""
+    def _whose(self, api_request: Mapping[str, Any]) -> AlreadyOurs | Taken:
+        """Return whether the tuning job with this name is ours, by its tags.
+
+        Describe and tags lag behind a creation, so only tags of another owner are certain.
+        """
         there = self._describe(api_request["HyperParameterTuningJobName"])
         if there is None:  # names are unique ignoring case, but Describe respects case
-            return NameTaken("a tuning job whose name differs in case")
+            return NotYetVisible("a tuning job whose name differs in case")
         arn = there["HyperParameterTuningJobArn"]
         pages = self._sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
         tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
@@ -155,6 +158,8 @@ class SageMakerTuning:
         ours = (TAG_REQUEST_ID, TAG_TEAM, TAG_DEPLOYMENT)
         if all(tags.get(key) == asked[key] for key in ours):
             return AlreadyOurs()
+        if not tags:
+            return Untagged("a job not of hpoq")
         if TAG_REQUEST_ID not in tags:
             return NameTaken("a job not of hpoq")
         owner = f"request {tags[TAG_REQUEST_ID]} of deployment {tags.get(TAG_DEPLOYMENT)}"

@@ -6,6 +6,8 @@ API reference of CreateHyperParameterTuningJob.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 # Per account and Region. TUNING_JOBS cannot be increased.
 TUNING_JOBS = 100
 DEFAULT_PARALLEL_TRAINING_JOBS = 10
@@ -36,6 +38,9 @@ SPOT_INSTANCES_QUOTA_ENDING = " for spot training job usage"
 PARALLEL_TRAINING_JOBS_QUOTA = "Number of parallel training jobs per hyperparameter tuning job"
 RANDOM_TRAINING_JOBS_QUOTA = "[Random search] Number of training jobs per hyperparameter tuning job"
 
+# How older answers name INSTANCES_QUOTA_ENDING: "training-job/ml.m5.large".
+OLD_INSTANCES_QUOTA_BEGINNING = "training-job/"
+
 # Training instances as this project names them: "ml.m5.large", "ml.m5.large (spot)" or a total.
 SPOT_ENDING = " (spot)"
 ALL_INSTANCES = "all training instances"
@@ -46,6 +51,16 @@ TOTALS = {ALL_INSTANCES_QUOTA: ALL_INSTANCES, ALL_SPOT_INSTANCES_QUOTA: ALL_SPOT
 SAGEMAKER_EVENT_SOURCE = "aws.sagemaker"
 TUNING_JOB_EVENT = "SageMaker HyperParameter Tuning Job State Change"
 TRAINING_JOB_EVENT = "SageMaker Training Job State Change"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuotaExceeded:
+    """The quota that AWS names when it refuses to create something."""
+
+    name: str
+    limit: int
+    in_use: int  # may be more than the limit
+    requested: int
 
 
 def training_jobs_limit(strategy: str) -> int:
@@ -82,6 +97,8 @@ def resource_of(quota_name: str) -> str | None:
     """Return the name of the training instances that a quota limits; None for other quotas."""
     if quota_name in TOTALS:
         return TOTALS[quota_name]
+    if quota_name.startswith(OLD_INSTANCES_QUOTA_BEGINNING):
+        return quota_name.removeprefix(OLD_INSTANCES_QUOTA_BEGINNING)
     for ending, spot in ((INSTANCES_QUOTA_ENDING, False), (SPOT_INSTANCES_QUOTA_ENDING, True)):
         instance_type = quota_name.removesuffix(ending)
         is_one_type = instance_type.startswith("ml.") and " " not in instance_type

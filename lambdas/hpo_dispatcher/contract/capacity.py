@@ -27,6 +27,9 @@ class WaitKind(StrEnum):
     TEAM_CEILING = "team ceiling"
     TEAM_BUDGET = "team budget"
     NEVER_FITS = "never fits"  # more than the team may ever use
+    ACCOUNT_FAULT = "account fault"  # SageMaker refused it because of a role, a key or a bucket
+    ACCOUNT_QUOTA = "account quota"  # SageMaker refused it for a quota that is not known here
+    TUNING_JOB_NAME = "tuning job name"  # a tuning job without tags has the name
     ON_HOLD = "on hold"
     OTHER_REQUESTS = "other requests"  # they have not ended
     UNKNOWN = "unknown"  # not examined yet, or examined by a version without kinds
@@ -34,7 +37,12 @@ class WaitKind(StrEnum):
     @property
     def starts_by_itself(self) -> bool:
         """Whether the end of running jobs is enough for the request to start."""
-        return self not in (WaitKind.NEVER_FITS, WaitKind.TEAM_BUDGET)
+        return self not in (
+            WaitKind.NEVER_FITS,
+            WaitKind.TEAM_BUDGET,
+            WaitKind.ACCOUNT_FAULT,
+            WaitKind.ACCOUNT_QUOTA,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
-from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.aws_limits import QuotaExceeded
+from hpo_dispatcher.contract.capacity import WaitKind
+from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.cycle.endings import finish
@@ -15,6 +17,7 @@ from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, stat
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket, map_concurrently
 from hpo_dispatcher.cycle.stop import Stopper
 from hpo_dispatcher.ports import (
+    AccountFault,
     AlreadyOurs,
     AtLimit,
     Created,
@@ -22,19 +25,25 @@ from hpo_dispatcher.ports import (
     Ending,
     LeaseLost,
     NameTaken,
+    NotYetVisible,
     Refused,
     Rejection,
     RequestQueues,
     Requests,
     TuningService,
     Unavailable,
+    Untagged,
 )
+from hpo_dispatcher.scheduling.backoff import Backoff, lacks, resource_of_quota
+from hpo_dispatcher.scheduling.snapshot import needs
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 from hpo_dispatcher.tuning_job.parents import parents_in_order
 from hpo_dispatcher.tuning_job.resumption import resumption_of
 
 # Starts that are written to the ledger together: what a crash leaves to the next cycle, at most.
 START_BATCH = 20
+# Describe may lag behind a creation. After so long, the name is taken by a name in other case.
+VISIBLE_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +57,16 @@ class Actor:
         self, seen: Observation, decided: Decision, deadline: Deadline, outcome: ActOutcome
     ) -> None:
         """Execute a decision until the deadline; the next cycle continues from there."""
+        self.starter.announce_found(seen, outcome)
         self.stopper.stop_cancelled(seen)
         self.stopper.end_before_creation(seen, outcome)
         self.starter.complete_interrupted(seen, outcome)
         starts = [decided.entries[head.key] for head in decided.plan.starts]
         for first in range(0, len(starts), START_BATCH):
-            if deadline.passed() or outcome.requeued:
+            if deadline.passed():
                 break
-            self.starter.start(starts[first : first + START_BATCH], outcome)
+            batch = starts[first : first + START_BATCH]
+            self.starter.start([e for e in batch if not lacks(e, outcome.quotas)], outcome)
         if not deadline.passed():
             self.stopper.preempt(seen, decided, outcome)
 
@@ -72,6 +83,15 @@ class Starter:
     bucket: TokenBucket
     clock: Callable[[], datetime]
     owner: str  # of the lease
+    backoff: Backoff  # before this cycle's starts
+
+    def announce_found(self, seen: Observation, outcome: ActOutcome) -> None:
+        """Publish starts of earlier cycles whose tuning jobs turn out to exist."""
+        missing = {job.key for job in seen.missing}
+        there = {job.key: job for job in seen.active if job.key not in missing}
+        for key in sorted(outcome.unannounced & there.keys()):
+            self._announce(key, there[key].tuning_job_name, outcome)
+        outcome.unannounced.intersection_update(missing)
 
     def complete_interrupted(self, seen: Observation, outcome: ActOutcome) -> None:
         """Create the tuning jobs that an earlier cycle wrote to the ledger and did not create."""
@@ -82,6 +102,8 @@ class Starter:
 
     def start(self, entries: Sequence[Entry], outcome: ActOutcome) -> None:
         """Start queued requests."""
+        if not entries:
+            return
         try:
             written = set(self.requests.start(entries, self.owner, self.clock()))
         except LeaseLost as error:
@@ -89,16 +111,7 @@ class Starter:
             return
         started = [entry for entry in entries if entry.key in written]
         outcome.dequeued.update(written)
-        outcome.changes.extend(
-            state_change(
-                entry.key,
-                Status.IN_PROGRESS,
-                Status.QUEUED,
-                self.clock(),
-                tuning_job_name=entry.job_name,
-            )
-            for entry in started
-        )
+        outcome.unannounced.update(entry.key for entry in started)
         self._create_all(started, outcome)
 
     def _create_all(self, entries: Sequence[Entry], outcome: ActOutcome) -> None:
@@ -127,12 +140,21 @@ class Starter:
         match creation:
             case Created() | AlreadyOurs():
                 outcome.started.append(entry.key)
-            case AtLimit(message=message):
+                if isinstance(creation, Created) or entry.key in outcome.unannounced:
+                    self._announce(entry.key, entry.job_name, outcome)
+            case AtLimit(message=message, quota=quota):
                 self._requeue(entry, message, outcome)
+                self._note_quota(entry, quota, outcome)
+            case AccountFault(message=message):
+                self._fault(entry, message, outcome)
+            case Untagged(owner=owner):
+                self._untagged(entry, owner, outcome)
+            case NotYetVisible(owner=owner):
+                # Once it is visible, the next cycle finds it, or creates it if it is gone.
+                if entry.started_at and self.clock() - entry.started_at >= VISIBLE_AFTER:
+                    self._reject(entry, _name_taken(entry, owner), outcome)
             case NameTaken(owner=owner):
-                problem = f"the tuning job name {entry.job_name} belongs to {owner}"
-                error = InvalidRequest("request_id", problem, "Send it under a new request id")
-                self._reject(entry, error, outcome)
+                self._reject(entry, _name_taken(entry, owner), outcome)
             case Refused(message=message):
                 error = InvalidRequest("request", message, "Fix the request and resubmit it")
                 self._reject(entry, error, outcome)
@@ -143,18 +165,58 @@ class Starter:
             case _:
                 assert_never(creation)
 
+    def _note_quota(self, entry: Entry, quota: QuotaExceeded | None, outcome: ActOutcome) -> None:
+        """Delay what needs the same quota; if the quota is not known, only this request."""
+        resource = resource_of_quota(quota)
+        if quota is None or resource is None or resource not in needs(entry.instances):
+            outcome.delayed[entry.key] = WaitKind.ACCOUNT_QUOTA
+        else:
+            outcome.quotas[resource] = quota
+
+    def _announce(self, key: Key, tuning_job_name: str, outcome: ActOutcome) -> None:
+        """Publish a start, which is certain once the tuning job exists."""
+        outcome.unannounced.discard(key)
+        change = state_change(
+            key, Status.IN_PROGRESS, Status.QUEUED, self.clock(), tuning_job_name=tuning_job_name
+        )
+        outcome.changes.append(change)
+
     def _requeue(self, entry: Entry, reason: str, outcome: ActOutcome) -> None:
-        if self.requests.requeue(entry, reason=reason):
-            outcome.requeued.append(entry.key)
-            change = state_change(
-                entry.key,
-                Status.QUEUED,
-                Status.IN_PROGRESS,
-                self.clock(),
-                tuning_job_name=entry.job_name,
-                reason=reason,
-            )
-            outcome.changes.append(change)
+        """Queue a request again; to its followers it never left the queue."""
+        if not self.requests.requeue(entry, reason=reason):
+            return
+        outcome.requeued.append(entry.key)
+        if entry.key in outcome.unannounced:
+            outcome.unannounced.discard(entry.key)
+            return
+        change = state_change(
+            entry.key,
+            Status.QUEUED,
+            Status.IN_PROGRESS,
+            self.clock(),
+            tuning_job_name=entry.job_name,
+            reason=reason,
+        )
+        outcome.changes.append(change)
+
+    def _fault(self, entry: Entry, reason: str, outcome: ActOutcome) -> None:
+        """Queue a request again that met a fault of the account, or end it after a long time."""
+        kind = WaitKind.ACCOUNT_FAULT
+        if not self.backoff.gives_up(entry.key, kind, self.clock()):
+            self._requeue(entry, reason, outcome)
+            outcome.delayed[entry.key] = kind
+            return
+        self._end(entry, Status.STOPPED if entry.earlier else Status.FAILED, reason, outcome)
+        outcome.failed.append(entry.key)
+
+    def _untagged(self, entry: Entry, owner: str, outcome: ActOutcome) -> None:
+        """Queue a request again until the tags say whose tuning job it is, or reject it."""
+        kind, taken = WaitKind.TUNING_JOB_NAME, _name_taken(entry, owner)
+        if self.backoff.gives_up(entry.key, kind, self.clock()):
+            self._reject(entry, taken, outcome)
+            return
+        self._requeue(entry, taken.problem, outcome)
+        outcome.delayed[entry.key] = kind
 
     def _reject(self, entry: Entry, reason: InvalidRequest, outcome: ActOutcome) -> None:
         """Write to the dead-letter queue, then to the ledger.
@@ -173,16 +235,32 @@ class Starter:
                 error=error,
             )
             self.queues.reject(rejection)
+        status = Status.STOPPED if entry.earlier else Status.REJECTED
+        self._end(entry, status, str(error), outcome)
+        outcome.rejected.append(entry.key)
+
+    def _end(self, entry: Entry, status: Status, reason: str, outcome: ActOutcome) -> None:
+        """Write the final state of a request that has no tuning job."""
         ending = Ending(
             team=entry.team,
             request_id=entry.request_id,
             was=(Status.IN_PROGRESS, Status.STOPPING),
-            status=Status.STOPPED if entry.earlier else Status.REJECTED,
+            status=status,
             ended_at=self.clock(),
             tuning_job_name=entry.job_name,
-            reason=f"could not resume: {error}" if entry.earlier else str(error),
+            reason=f"could not resume: {reason}" if entry.earlier else reason,
             counters=entry.counters,
             best=entry.best,
         )
-        outcome.changes.extend(finish(self.requests, [ending], self.clock))
-        outcome.rejected.append(entry.key)
+        changes = finish(self.requests, [ending], self.clock)
+        if entry.key in outcome.unannounced:  # its followers have not seen it leave the queue
+            outcome.unannounced.discard(entry.key)
+            changes = [
+                change.model_copy(update={"previous_status": Status.QUEUED}) for change in changes
+            ]
+        outcome.changes.extend(changes)
+
+
+def _name_taken(entry: Entry, owner: str) -> InvalidRequest:
+    problem = f"the tuning job name {entry.job_name} belongs to {owner}"
+    return InvalidRequest("request_id", problem, "Send it under a new request id")

@@ -15,12 +15,13 @@ from hpo_dispatcher.contract.settings import Limits, TeamSettings
 from hpo_dispatcher.cycle.intake.team_actions import teams_on_hold
 from hpo_dispatcher.cycle.outcome import Decision, Observation
 from hpo_dispatcher.ports import Documents, Quotas, Requests, TuningJob, TuningService
+from hpo_dispatcher.scheduling.backoff import Backoff
 from hpo_dispatcher.scheduling.budget import (
     Budget,
     budgets,
     over_budget,
     spent_by,
-    with_over_budget,
+    with_other_waits,
 )
 from hpo_dispatcher.scheduling.plan import Plan, plan
 from hpo_dispatcher.scheduling.snapshot import (
@@ -58,6 +59,7 @@ class Decider:
         seen: Observation,
         accepted: Sequence[Entry],
         reservation_timers: Mapping[Key, ReservationTimer],
+        backoff: Backoff,
     ) -> Decision:
         """Decide which requests start, which jobs are preempted, and which requests wait.
 
@@ -68,10 +70,11 @@ class Decider:
             seen: the jobs that use capacity.
             accepted: entries that this cycle has added to the queues.
             reservation_timers: as the last cycle left them.
+            backoff: as the last cycle left it.
         """
         unreadable: dict[Key, str] = {}
         while True:
-            decided = self._decide(seen, accepted, reservation_timers, unreadable)
+            decided = self._decide(seen, accepted, reservation_timers, backoff, unreadable)
             found = _unreadable(decided)
             if not found:
                 return replace(decided, problems=tuple(unreadable.values()))
@@ -82,40 +85,47 @@ class Decider:
         seen: Observation,
         accepted: Sequence[Entry],
         reservation_timers: Mapping[Key, ReservationTimer],
+        backoff: Backoff,
         left_out: Collection[Key],
     ) -> Decision:
         running_jobs = self._running_jobs(seen)
-        count = max(0, self.limits.tuning_jobs - len(running_jobs)) + EXPLAINED_HEADS
+        free = max(0, self.limits.tuning_jobs - len(running_jobs)) + EXPLAINED_HEADS
         on_hold = teams_on_hold(self.documents)
+        # Delayed requests must not hide those behind them.
+        counts = {team: free + backoff.of_team(team) for team in self.teams if team not in on_hold}
         queues = {
-            team: self._queue(team, count, accepted, left_out)
-            for team in self.teams
-            if team not in on_hold
+            team: self._queue(team, count, accepted, left_out) for team, count in counts.items()
         }
-        whole = {team for team, queue in queues.items() if len(queue) < count}
+        whole = {team for team, queue in queues.items() if len(queue) < counts[team]}
+        backoff = self._still_queued(backoff.seen_with(running_jobs), queues)
         of_teams = self._budgets(seen)
+        delayed = backoff.waits(queues, self.clock())
         over: dict[Key, WaitReason] = {}
         for team in of_teams.keys() & queues.keys():
-            over |= over_budget(queues[team], of_teams[team])
+            over |= over_budget(_without(delayed, queues[team]), of_teams[team])
             if team not in whole and any(key[0] == team for key in over):
-                deeper = count + BUDGETED_HEADS
+                deeper = counts[team] + BUDGETED_HEADS
                 queues[team] = self._queue(team, deeper, accepted, left_out)
-                over |= over_budget(queues[team], of_teams[team])
+                delayed |= backoff.waits({team: queues[team]}, self.clock())
+                over |= over_budget(_without(delayed, queues[team]), of_teams[team])
                 whole |= {team} if len(queues[team]) < deeper else set()
+        waiting = over | delayed
         heads = {team: [_head(entry) for entry in queue] for team, queue in queues.items()}
         snapshot = Snapshot(
             now=self.clock(),
             running_jobs=running_jobs,
             queues={
-                team: [head for head in queue if head.key not in over]
+                team: [head for head in queue if head.key not in waiting]
                 for team, queue in heads.items()
             },
             reservation_timers=reservation_timers,
             promised=frozenset(job.preempted_for for job in seen.active if job.preempted_for),
         )
         capacity, planned = self._plan(snapshot)
+        timers = {key: reservation_timers[key] for key in delayed if key in reservation_timers}
+        planned = replace(planned, reservation_timers={**planned.reservation_timers, **timers})
         return Decision(
-            plan=with_over_budget(planned, heads, over),
+            plan=with_other_waits(planned, heads, waiting),
             capacity=capacity,
             entries={entry.key: entry for queue in queues.values() for entry in queue},
             queues=queues,
@@ -123,7 +133,17 @@ class Decider:
             teams_on_hold=on_hold,
             running_jobs=running_jobs,
             budgets=of_teams,
+            backoff=backoff,
         )
+
+    def _still_queued(self, backoff: Backoff, queues: Mapping[str, Sequence[Entry]]) -> Backoff:
+        """Forget delayed requests that were cancelled, put on hold or have ended."""
+        heads = {entry.key for queue in queues.values() for entry in queue}
+        unseen = sorted(backoff.requests.keys() - heads)
+        if not unseen:
+            return backoff
+        found = self.requests.get_all(unseen)
+        return backoff.without(key for key in unseen if key not in found or not found[key].in_queue)
 
     def _running_jobs(self, seen: Observation) -> list[RunningJob]:
         ours = {job.tuning_job_name: job for job in seen.active}
@@ -187,6 +207,10 @@ class Decider:
             if resource in instances:
                 instances[resource] = max(0, instances[resource] - spared)
         return Capacity(tuning_jobs=limits.tuning_jobs, instances=instances)
+
+
+def _without(delayed: Collection[Key], queue: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in queue if entry.key not in delayed]
 
 
 def _unreadable(decided: Decision) -> dict[Key, str]:

@@ -107,7 +107,7 @@ class Dispatcher:
             seen = observe(self.requests, self.tuning)  # 2. tuning jobs that use capacity
             remembered = recall(self.documents)
             decided = self._plan(seen, taken, remembered)  # 3. starts, waits and preemptions
-            done = self._act(seen, decided, deadline, changes)  # 4. start, stop, reject
+            done = self._act(seen, decided, remembered, deadline, changes)  # 4. start, stop, reject
             finished = self._reconcile(seen, changes)  # 5. record what ended
         cycle = CycleOutcome(taken=taken, seen=seen, decided=decided, done=done, finished=finished)
         return self._publish(cycle, remembered, began)  # 6. capacity document and metrics
@@ -153,10 +153,17 @@ class Dispatcher:
             quotas=self.quotas,
             clock=self.clock,
         )
-        return decider.decide(seen, taken.queued(), remembered.reservation_timers)
+        return decider.decide(
+            seen, taken.queued(), remembered.reservation_timers, remembered.backoff
+        )
 
     def _act(
-        self, seen: Observation, decided: Decision, deadline: Deadline, changes: list[StateChange]
+        self,
+        seen: Observation,
+        decided: Decision,
+        remembered: Remembered,
+        deadline: Deadline,
+        changes: list[StateChange],
     ) -> ActOutcome:
         """Execute the decision."""
         starter = Starter(
@@ -168,12 +175,15 @@ class Dispatcher:
             bucket=self.bucket,
             clock=self.clock,
             owner=self.owner,
+            backoff=decided.backoff,
         )
         stopper = Stopper(
             requests=self.requests, tuning=self.tuning, clock=self.clock, owner=self.owner
         )
-        done = ActOutcome(changes=changes)
+        done = ActOutcome(changes=changes, unannounced=set(remembered.unannounced))
         Actor(starter=starter, stopper=stopper).act(seen, decided, deadline, done)
+        if done.requeued and decided.plan.waits:
+            self.leases.ask_for_cycle(self.clock())  # others may start instead of these
         return done
 
     def _reconcile(self, seen: Observation, changes: list[StateChange]) -> ReconcileOutcome:
@@ -194,6 +204,7 @@ class Dispatcher:
 
     def _publish(self, cycle: CycleOutcome, remembered: Remembered, began: datetime) -> Summary:
         """Write the capacity document, and report the cycle to the log and to metrics."""
+        backoff = cycle.backoff(self.clock())
         unblocked = [queue_move(entry, joined=True) for entry in cycle.taken.unblocked]
         publish(
             self.documents,
@@ -204,10 +215,12 @@ class Dispatcher:
             done=cycle.done,
             moves=[*cycle.taken.moves, *unblocked],
             resumed=cycle.finished.queued,
+            backoff=backoff,
         )
         summary = cycle.summary(
             limit=self.limits.tuning_jobs,
             unreadable=self.requests.unreadable(),
+            account_faults=backoff.account_faults,
             seconds=(self.clock() - began).total_seconds(),
         )
         self.watch(summary, cycle.seen, cycle.decided)

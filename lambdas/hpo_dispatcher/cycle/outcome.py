@@ -10,9 +10,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from hpo_dispatcher.contract.aws_limits import QuotaExceeded
+from hpo_dispatcher.contract.capacity import WaitKind
 from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
 from hpo_dispatcher.contract.events import StateChange
 from hpo_dispatcher.ports import TuningJob, TuningJobDetail
+from hpo_dispatcher.scheduling.backoff import Backoff, Refusals
 from hpo_dispatcher.scheduling.budget import Budget
 from hpo_dispatcher.scheduling.plan import Plan
 from hpo_dispatcher.scheduling.snapshot import Capacity, RunningJob
@@ -35,6 +38,7 @@ class Summary:
     stopped: int = 0  # preempted; they resume later
     waiting: int = 0  # heads that were examined and do not start
     finished: int = 0
+    account_faults: int = 0  # requests that wait because of a fault of the account
     problems: tuple[str, ...] = ()
     seconds: float = 0.0  # duration of the cycle
 
@@ -65,6 +69,7 @@ class Decision:
     running_jobs: Sequence[RunningJob]
     capacity: Capacity
     budgets: Mapping[str, Budget]  # of the teams that have one
+    backoff: Backoff = field(default_factory=Backoff)  # what is delayed, before the starts
     problems: tuple[str, ...] = ()
 
 
@@ -134,6 +139,11 @@ class ActOutcome:
     started: list[Key] = field(default_factory=list)
     requeued: list[Key] = field(default_factory=list)
     rejected: list[Key] = field(default_factory=list)
+    failed: list[Key] = field(default_factory=list)  # faults of the account for too long
+    # Requests whose tuning jobs may exist, without an event that says so.
+    unannounced: set[Key] = field(default_factory=set)
+    delayed: dict[Key, WaitKind] = field(default_factory=dict)  # requeued, each for itself
+    quotas: dict[str, QuotaExceeded] = field(default_factory=dict)  # by resource
     preempted: list[Key] = field(default_factory=list)
     changes: list[StateChange] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -142,6 +152,11 @@ class ActOutcome:
     def out_of_queue(self) -> set[Key]:
         """The requests that left their queue: started, or rejected when they should start."""
         return self.dequeued - set(self.requeued)
+
+    @property
+    def refusals(self) -> Refusals:
+        """What SageMaker has refused."""
+        return Refusals(requests=self.delayed, quotas=self.quotas)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +177,17 @@ class CycleOutcome:
     done: ActOutcome
     finished: ReconcileOutcome
 
-    def summary(self, *, limit: int, unreadable: Sequence[str], seconds: float) -> Summary:
+    def backoff(self, now: datetime) -> Backoff:
+        """Return what the next cycle delays."""
+        decided, done = self.decided, self.done
+        started = [decided.entries[key] for key in done.started if key in decided.entries]
+        ended = [*done.rejected, *done.failed]
+        backoff = decided.backoff.without(ended)
+        return backoff.after(done.refusals, started, decided.running_jobs, now)
+
+    def summary(
+        self, *, limit: int, unreadable: Sequence[str], account_faults: int, seconds: float
+    ) -> Summary:
         """Return the numbers of the cycle."""
         taken, done = self.taken, self.done
         return Summary(
@@ -178,6 +203,7 @@ class CycleOutcome:
             stopped=len(done.preempted),
             waiting=len(self.decided.plan.waits),
             finished=len(self.finished.changes),
+            account_faults=account_faults,
             problems=(*taken.problems, *self.decided.problems, *done.problems, *unreadable),
             seconds=seconds,
         )

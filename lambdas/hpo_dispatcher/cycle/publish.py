@@ -24,8 +24,15 @@ from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, QueueMove
 from hpo_dispatcher.ports import Documents, TuningJobDetail
+from hpo_dispatcher.scheduling.backoff import Backoff
 from hpo_dispatcher.scheduling.budget import Budget
-from hpo_dispatcher.scheduling.memory import MEMORY, memory_json, timers_from
+from hpo_dispatcher.scheduling.memory import (
+    MEMORY,
+    backoff_from,
+    memory_json,
+    timers_from,
+    unannounced_from,
+)
 from hpo_dispatcher.scheduling.queue_counts import QueueCounts
 from hpo_dispatcher.scheduling.reasons import next_in_queue
 from hpo_dispatcher.scheduling.run_times import RunTimes, Work
@@ -47,6 +54,8 @@ class Remembered:
 
     memory: str | None  # the private document as it was read
     reservation_timers: Mapping[Key, ReservationTimer]
+    backoff: Backoff
+    unannounced: Collection[Key]
     queue_counts: QueueCounts
     run_times: RunTimes
 
@@ -76,6 +85,8 @@ def recall(documents: Documents) -> Remembered:
     return Remembered(
         memory=memory,
         reservation_timers=timers_from(memory, written),
+        backoff=backoff_from(memory),
+        unannounced=unannounced_from(memory),
         queue_counts=QueueCounts.from_published(before.queues if before else {}),
         run_times=RunTimes.from_published(before.run_times if before else ()),
     )
@@ -91,6 +102,7 @@ def publish(
     done: ActOutcome,
     moves: Iterable[QueueMove],
     resumed: Iterable[Entry],
+    backoff: Backoff,
 ) -> None:
     """Write the capacity document, and what the next cycle has to remember.
 
@@ -103,6 +115,7 @@ def publish(
         done: what has been done about the plan.
         moves: requests that joined or left a queue before the plan was made.
         resumed: entries that are queued again after a preemption.
+        backoff: what the next cycle delays.
     """
     away = done.out_of_queue
     update_counts(remembered.queue_counts, moves, decided.queues, decided.whole)
@@ -124,7 +137,7 @@ def publish(
         capacity=decided.capacity,
         running_jobs=decided.running_jobs,
         active={job.tuning_job_name: job for job in seen.active},
-        started=[decided.entries[key] for key in sorted(away - set(done.rejected))],
+        started=[decided.entries[key] for key in sorted(away - {*done.rejected, *done.failed})],
         waits=[*unstarted, *decided.plan.waits],
         entries=decided.entries,
         teams_on_hold=decided.teams_on_hold,
@@ -134,7 +147,7 @@ def publish(
         budgets=decided.budgets,
     )
     documents.put(CAPACITY_DOCUMENT, capacity_document(state).to_json())
-    memory = memory_json(timers)
+    memory = memory_json(timers, backoff, done.unannounced)
     if memory != remembered.memory:
         documents.put(MEMORY, memory)
 

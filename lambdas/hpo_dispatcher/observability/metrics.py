@@ -24,7 +24,7 @@ METRICS = frozenset(
             "CycleSeconds", "SkippedCycles", "FailedCycles",
             "Accepted", "Rejected", "Started", "Finished",
             "InProgress", "Free", "SlotFillSeconds",
-            "Queued", "OldestSeconds", "Waiting", "Blocked",
+            "Queued", "OldestSeconds", "Waiting", "Blocked", "AccountFaults",
             "ApiCalls", "ApiThrottles",
         )),
         *((name, "resource") for name in ("InProgress", "Free")),
@@ -78,6 +78,7 @@ def of_cycle(summary: Summary, decided: Decision) -> Iterator[Measurement]:
         "InProgress": summary.in_progress,
         "Free": max(0, summary.limit - summary.in_progress),
         "Waiting": len(decided.plan.waits),
+        "AccountFaults": summary.account_faults,
     }
     for name, value in counts.items():
         yield Measurement(name=name, value=value)

@@ -19,20 +19,24 @@ from hpo_dispatcher.ports.ledger import (
 )
 from hpo_dispatcher.ports.queues import MESSAGES_AT_ONCE, Envelope, Rejection, RequestQueues
 from hpo_dispatcher.ports.sagemaker import (
+    AccountFault,
     AlreadyOurs,
     AtLimit,
     Created,
     Creation,
     NameTaken,
+    NotYetVisible,
     Quotas,
     Refused,
     TuningJob,
     TuningJobDetail,
     TuningService,
+    Untagged,
 )
 
 __all__ = [
     "MESSAGES_AT_ONCE",
+    "AccountFault",
     "Added",
     "AlreadyOurs",
     "AtLimit",
@@ -50,6 +54,7 @@ __all__ = [
     "Leases",
     "LedgerMissing",
     "NameTaken",
+    "NotYetVisible",
     "Preemption",
     "QueuedRequests",
     "Quotas",
@@ -63,4 +68,5 @@ __all__ = [
     "TuningJobDetail",
     "TuningService",
     "Unavailable",
+    "Untagged",
 ]

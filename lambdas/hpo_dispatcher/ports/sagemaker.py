@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from hpo_dispatcher.contract.aws_limits import QuotaExceeded
 from hpo_dispatcher.contract.entry import BestTrainingJob, Status
 
 
@@ -66,8 +67,30 @@ class NameTaken:
 
 
 @dataclass(frozen=True)
+class NotYetVisible:
+    """A tuning job has the name, but SageMaker does not show it yet."""
+
+    owner: str  # right if SageMaker never shows it
+
+
+@dataclass(frozen=True)
+class Untagged:
+    """A tuning job has the name, whose tags may only be late."""
+
+    owner: str  # right if it never has tags
+
+
+@dataclass(frozen=True)
 class AtLimit:
     """SageMaker refused for lack of capacity: the request waits and does not fail."""
+
+    message: str
+    quota: QuotaExceeded | None = None  # None: the message does not say which
+
+
+@dataclass(frozen=True)
+class AccountFault:
+    """SageMaker refused because of the account, such as a role or a bucket: the request waits."""
 
     message: str
 
@@ -79,7 +102,8 @@ class Refused:
     message: str
 
 
-Creation = Created | AlreadyOurs | NameTaken | AtLimit | Refused
+Taken = NameTaken | NotYetVisible | Untagged
+Creation = Created | AlreadyOurs | Taken | AtLimit | AccountFault | Refused
 
 
 class TuningService(Protocol):

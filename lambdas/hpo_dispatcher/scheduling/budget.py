@@ -137,10 +137,10 @@ def _reason(entry: Entry, budget: Budget, before: int) -> WaitReason:
     return WaitReason(kind=WaitKind.TEAM_BUDGET, text=text)
 
 
-def with_over_budget(
+def with_other_waits(
     planned: Plan, queues: Mapping[str, Sequence[Head]], reasons: Mapping[Key, WaitReason]
 ) -> Plan:
-    """Return the plan with the waits of requests beyond their budgets, all in queue order."""
+    """Return the plan with the waits of requests that were not planned, all in queue order."""
     if not reasons:
         return planned
     heads = [head for queue in queues.values() for head in queue]

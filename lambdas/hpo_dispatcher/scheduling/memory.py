@@ -5,11 +5,14 @@ Clients must not read it; what they need is in the capacity document.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
+from hpo_dispatcher.contract.aws_limits import QuotaExceeded
+from hpo_dispatcher.contract.capacity import WaitKind
 from hpo_dispatcher.contract.entry import Key, Moment
+from hpo_dispatcher.scheduling.backoff import Backoff, Delay, ReachedLimit
 from hpo_dispatcher.scheduling.snapshot import ReservationTimer
 
 MEMORY = "scheduler-memory"  # the name of the document
@@ -24,10 +27,38 @@ class _Timer(BaseModel):
     passed_at: Moment | None = None
 
 
+class _StoredDelay(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    team: str
+    request_id: str
+    kind: WaitKind
+    since: Moment
+    tries: int
+    retry_at: Moment
+
+
+class _StoredLimit(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    resource: str
+    quota: str
+    limit: int
+    in_use: int
+    requested: int
+    tries: int
+    retry_at: Moment
+    users: list[str]
+    counted: int
+
+
 class _Memory(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     reservation_timers: list[_Timer] = []
+    delays: list[_StoredDelay] = []
+    reached_limits: list[_StoredLimit] = []
+    unannounced: list[Key] = []
 
 
 class _CapacityOfVersionBefore(BaseModel):
@@ -38,13 +69,52 @@ class _CapacityOfVersionBefore(BaseModel):
     fronts: list[_Timer] = []
 
 
-def memory_json(timers: Mapping[Key, ReservationTimer]) -> str:
-    """Return the document."""
-    stored = [
-        _Timer(team=team, request_id=request_id, since=timer.since, passed_at=timer.passed_at)
-        for (team, request_id), timer in timers.items()
-    ]
-    return _Memory(reservation_timers=stored).model_dump_json(exclude_none=True)
+def memory_json(
+    timers: Mapping[Key, ReservationTimer],
+    backoff: Backoff | None = None,
+    unannounced: Collection[Key] = (),
+) -> str:
+    """Return the document.
+
+    Args:
+        timers: the reservation timers.
+        backoff: what is delayed.
+        unannounced: requests whose tuning jobs may exist, without an event that says so.
+    """
+    backoff = backoff or Backoff()
+    memory = _Memory(
+        reservation_timers=[
+            _Timer(team=team, request_id=request_id, since=timer.since, passed_at=timer.passed_at)
+            for (team, request_id), timer in timers.items()
+        ],
+        delays=[
+            _StoredDelay(
+                team=team,
+                request_id=request_id,
+                kind=delay.kind,
+                since=delay.since,
+                tries=delay.tries,
+                retry_at=delay.retry_at,
+            )
+            for (team, request_id), delay in sorted(backoff.requests.items())
+        ],
+        reached_limits=[
+            _StoredLimit(
+                resource=resource,
+                quota=reached.quota.name,
+                limit=reached.quota.limit,
+                in_use=reached.quota.in_use,
+                requested=reached.quota.requested,
+                tries=reached.tries,
+                retry_at=reached.retry_at,
+                users=sorted(reached.users),
+                counted=reached.counted,
+            )
+            for resource, reached in sorted(backoff.limits.items())
+        ],
+        unannounced=sorted(unannounced),
+    )
+    return memory.model_dump_json(exclude_none=True)
 
 
 def timers_from(memory: str | None, capacity: str | None) -> dict[Key, ReservationTimer]:
@@ -62,3 +132,36 @@ def timers_from(memory: str | None, capacity: str | None) -> dict[Key, Reservati
         (each.team, each.request_id): ReservationTimer(since=each.since, passed_at=each.passed_at)
         for each in stored
     }
+
+
+def backoff_from(memory: str | None) -> Backoff:
+    """Return what is delayed."""
+    stored = _Memory.model_validate_json(memory or "{}")
+    return Backoff(
+        requests={
+            (each.team, each.request_id): Delay(
+                kind=each.kind, since=each.since, tries=each.tries, retry_at=each.retry_at
+            )
+            for each in stored.delays
+        },
+        limits={
+            each.resource: ReachedLimit(
+                quota=QuotaExceeded(
+                    name=each.quota,
+                    limit=each.limit,
+                    in_use=each.in_use,
+                    requested=each.requested,
+                ),
+                tries=each.tries,
+                retry_at=each.retry_at,
+                users=frozenset(each.users),
+                counted=each.counted,
+            )
+            for each in stored.reached_limits
+        },
+    )
+
+
+def unannounced_from(memory: str | None) -> frozenset[Key]:
+    """Return the requests whose tuning jobs may exist, without an event that says so."""
+    return frozenset(_Memory.model_validate_json(memory or "{}").unannounced)

@@ -99,6 +99,29 @@ def over_budget(
     return f"{budget}: {', '.join(parts)}; renewed on {renewed}"
 
 
+def refused_by_aws(reason: str, retry_at: datetime) -> str:
+    """Return the text for a request that SageMaker refused, for AWS's reason."""
+    return f"{reason}; tried again at {retry_at:%H:%M} UTC"
+
+
+def behind_refused(team: str) -> str:
+    """Return the text for a request behind many that SageMaker refused."""
+    return f"SageMaker refused many requests of team {team}; waits until one of them starts"
+
+
+def at_account_quota(quota: str, in_use: int, limit: int, amount: int, retry_at: datetime) -> str:
+    """Return the text for a request that needs more of a quota than SageMaker said is left."""
+    return (
+        f"AWS counts {in_use}/{limit} of '{quota}', {amount} needed; "
+        f"tried again at {retry_at:%H:%M} UTC, or when a tuning job that uses it ends"
+    )
+
+
+def beyond_account_quota(quota: str, limit: int, amount: int) -> str:
+    """Return the text for a request that needs more of a quota than SageMaker said it is."""
+    return f"needs {amount} of '{quota}', AWS allows {limit}: never fits until AWS raises the quota"
+
+
 def being_stopped(team: str | None, request_id: str) -> str:
     """Return the note for a head whose capacity a stopping job is about to free."""
     return f"{team}/{request_id} is being stopped for it"

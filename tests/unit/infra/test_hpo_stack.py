@@ -257,16 +257,16 @@ def test_every_alarm_notifies_the_topic_and_names_a_section_of_the_runbook(
         assert section in sections, name
 
 
-def test_each_team_has_its_alarms_and_the_deployment_eight_more(template: Template) -> None:
+def test_each_team_has_its_alarms_and_the_deployment_nine_more(template: Template) -> None:
     of_team = {f"hpoq-{kind}-fraud" for kind in ("dead-letters", "oldest-message")}
     of_all = {
         "no-cycle", "errors", "failed-events", "throttles", "long-cycle", "at-limit",
-        "oldest-request", "api-throttles",
+        "oldest-request", "api-throttles", "account-fault",
     }  # fmt: skip
     names = set(alarms(template))
     assert of_team <= names
     assert {f"hpoq-{name}" for name in of_all} <= names
-    assert len(names) == 8 + 2 * len(TEAMS)
+    assert len(names) == 9 + 2 * len(TEAMS)
 
 
 def test_half_an_hour_without_cycles_is_an_alarm(template: Template) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,9 +21,12 @@ def sagemaker(account: Account) -> Running:
     return Running(account)
 
 
-def cycle(account: Account, sagemaker: Running) -> None:
+def cycle(account: Account, sagemaker: Running, later: int = 0) -> None:
     dispatcher: Dispatcher = account.dispatcher()
-    replace(dispatcher, tuning=sagemaker).run(ample_time())  # type: ignore[arg-type]
+    tuning: Any = sagemaker
+    replace(
+        dispatcher, tuning=tuning, clock=lambda: datetime.now(UTC) + timedelta(minutes=later)
+    ).run(ample_time())
 
 
 def entry(account: Account, request_id: str) -> Entry:
@@ -244,7 +247,7 @@ def test_sagemakers_own_limit_means_wait(account: Account, sagemaker: Running) -
     waiting = entry(account, "a")
     assert waiting.status is Status.QUEUED
     assert "service limit" in waiting.reason
-    cycle(account, sagemaker)
+    cycle(account, sagemaker, later=10)
     assert entry(account, "a").status is Status.IN_PROGRESS
 
 

@@ -107,6 +107,11 @@ def test_a_name_taken_by_somebody_else_rejects_the_request(account: Account) -> 
     account.request("fraud", "a")
 
     account.cycle()
+    assert entry(account, "fraud", "a").status is Status.QUEUED, "its tags may only be late"
+    account.cycle()
+    dispatcher = account.dispatcher()
+    later = dispatcher.clock() + timedelta(hours=1)
+    replace(dispatcher, clock=lambda: later).run(ample_time())
 
     assert entry(account, "fraud", "a").status is Status.REJECTED
     (letter,) = account.dead_letters("fraud")

@@ -1,0 +1,61 @@
+"""What CreateHyperParameterTuningJob answers when it creates nothing. Pure.
+
+This is the only module that reads the texts of AWS. ``tests/fixtures/aws_answers.yaml`` has them,
+each with its source.
+"""
+
+from __future__ import annotations
+
+import re
+
+from hpo_dispatcher.contract.aws_limits import QuotaExceeded
+from hpo_dispatcher.ports import AccountFault, AtLimit, Refused
+
+# ``'<quota>' is 4 Instances`` today, ``for training-job/<type> is 0 Instances`` in older answers.
+_LIMIT = re.compile(
+    r"The account-level service limit (?:'(?P<name>[^']+)'|for (?P<old_name>\S+)) is (?P<limit>\d+)"
+    r"\D*? with current utilization of (?P<in_use>\d+)\D*? a request delta of (?P<requested>\d+)"
+)
+# Texts of a ValidationException about the account, not about the request. The Terraform AWS
+# provider retries the first five in aws_sagemaker_hyper_parameter_tuning_job.
+_ACCOUNT_FAULTS = (
+    "Could not assume role",
+    "No S3 objects found under S3 URL",
+    "no identity-based policy allows",
+    "The AWS Access Key Id you provided does not exist in our records",
+    "Access denied when describing algorithm",
+    # The other ends of the same sentence: "Troubleshoot access denied error messages" in the IAM
+    # user guide.
+    "no resource-based policy allows",
+    "with an explicit deny",
+)
+# "arn:aws:kms:...:key/... is disabled." and "... is pending deletion.": DisabledException and
+# KMSInvalidStateException in "Key states of AWS KMS keys", AWS KMS developer guide.
+_KEY_FAULT = re.compile(r":key/\S+ is (?:disabled|pending deletion|pending import|unavailable)\b")
+
+
+def creation_error(code: str, message: str) -> AtLimit | AccountFault | Refused | None:
+    """Return what an error means for the request; None if the tuning job may exist."""
+    match code:
+        case "ResourceLimitExceeded":
+            return AtLimit(message, exceeded_quota(message))
+        case "ValidationException":
+            return AccountFault(message) if _of_account(message) else Refused(message)
+    return None
+
+
+def exceeded_quota(message: str) -> QuotaExceeded | None:
+    """Return the quota that a ResourceLimitExceeded names; None if its text is not known."""
+    found = _LIMIT.search(message)
+    if found is None:
+        return None
+    return QuotaExceeded(
+        name=found["name"] or found["old_name"],
+        limit=int(found["limit"]),
+        in_use=int(found["in_use"]),
+        requested=int(found["requested"]),
+    )
+
+
+def _of_account(message: str) -> bool:
+    return any(text in message for text in _ACCOUNT_FAULTS) or bool(_KEY_FAULT.search(message))

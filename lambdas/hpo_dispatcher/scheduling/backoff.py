@@ -1,0 +1,246 @@
+"""When requests that SageMaker refused are tried again. Pure; ``memory`` keeps it between cycles.
+
+A quota that SageMaker names delays the requests that need more of it than is left. A fault of the
+account, and a quota that is not known here, delay one request.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from hpo_dispatcher.contract import aws_limits
+from hpo_dispatcher.contract.aws_limits import QuotaExceeded
+from hpo_dispatcher.contract.capacity import WaitKind, WaitReason
+from hpo_dispatcher.contract.entry import Entry, Key
+from hpo_dispatcher.scheduling import wording
+from hpo_dispatcher.scheduling.snapshot import SLOTS, RunningJob, needs
+
+# The first wait; each later one is twice as long, up to the most.
+FIRST_WAIT = timedelta(minutes=10)
+MOST_WAIT_FOR_QUOTA = timedelta(minutes=30)
+MOST_WAIT = {
+    WaitKind.ACCOUNT_FAULT: timedelta(hours=2),
+    WaitKind.ACCOUNT_QUOTA: MOST_WAIT_FOR_QUOTA,
+    WaitKind.TUNING_JOB_NAME: timedelta(minutes=30),
+}
+# A request that has been refused for the same kind of reason for so long ends. Requests that
+# lack a quota wait for as long as it takes.
+GIVE_UP_AFTER = {
+    WaitKind.ACCOUNT_FAULT: timedelta(hours=24),
+    WaitKind.TUNING_JOB_NAME: timedelta(hours=1),
+}
+# With so many delayed requests of a team, its others wait for one of them: the fault is likely
+# theirs as well, and the document stays small.
+DELAYED_AT_ONCE = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delay:
+    """The delay of one request."""
+
+    kind: WaitKind  # one of MOST_WAIT
+    since: datetime  # the first refusal
+    tries: int
+    retry_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReachedLimit:
+    """A quota as SageMaker has counted it, until something that uses it ends."""
+
+    quota: QuotaExceeded
+    tries: int
+    retry_at: datetime
+    users: frozenset[str] = frozenset()  # running jobs that used it, by tuning job name
+    counted: int = 0  # what they used of it
+
+    @property
+    def free(self) -> int:
+        """The amount that is left."""
+        return max(0, self.quota.limit - self.quota.in_use)
+
+    def with_more(self, amount: int) -> ReachedLimit:
+        """Return the limit after something that fits has started."""
+        quota = replace(self.quota, in_use=self.quota.in_use + amount)
+        return replace(self, quota=quota, counted=self.counted + amount)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusals:
+    """What SageMaker has refused in one cycle."""
+
+    requests: Mapping[Key, WaitKind] = field(default_factory=dict)  # each for itself
+    quotas: Mapping[str, QuotaExceeded] = field(default_factory=dict)  # by resource
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backoff:
+    """All that is delayed."""
+
+    requests: Mapping[Key, Delay] = field(default_factory=dict)
+    limits: Mapping[str, ReachedLimit] = field(default_factory=dict)  # by resource
+
+    def of_team(self, team: str) -> int:
+        """Return how many requests of a team are delayed."""
+        return sum(key[0] == team for key in self.requests)
+
+    @property
+    def account_faults(self) -> int:
+        """The number of requests that wait because of a fault of the account."""
+        return sum(delay.kind is WaitKind.ACCOUNT_FAULT for delay in self.requests.values())
+
+    def gives_up(self, key: Key, kind: WaitKind, now: datetime) -> bool:
+        """Return whether a request ends that is refused once more for this kind of reason."""
+        delay, bound = self.requests.get(key), GIVE_UP_AFTER.get(kind)
+        if delay is None or delay.kind is not kind or bound is None:
+            return False
+        return now - delay.since >= bound
+
+    def without(self, keys: Iterable[Key]) -> Backoff:
+        """Return the backoff without requests that have started or ended."""
+        gone = set(keys)
+        kept = {key: delay for key, delay in self.requests.items() if key not in gone}
+        return replace(self, requests=kept)
+
+    def seen_with(self, running_jobs: Sequence[RunningJob]) -> Backoff:
+        """Return the backoff without limits of which something has become free."""
+        names = {job.tuning_job_name for job in running_jobs}
+        in_use = Counter[str]()
+        for job in running_jobs:
+            in_use.update(job.needs)
+        kept = {
+            resource: reached
+            for resource, reached in self.limits.items()
+            if reached.users <= names and in_use[resource] >= reached.counted
+        }
+        return replace(self, limits=kept)
+
+    def after(
+        self,
+        refusals: Refusals,
+        started: Sequence[Entry],
+        running_jobs: Sequence[RunningJob],
+        now: datetime,
+    ) -> Backoff:
+        """Return the backoff after a cycle.
+
+        Args:
+            refusals: of this cycle.
+            started: requests whose tuning jobs were created in this cycle.
+            running_jobs: as they were before this cycle's starts.
+            now: the end of the cycle.
+        """
+        users = [(job.tuning_job_name, job.needs) for job in running_jobs]
+        users += [(entry.job_name, needs(entry.instances)) for entry in started]
+        taken = Counter[str]()
+        for entry in started:
+            taken.update(needs(entry.instances))
+        limits = {
+            resource: reached.with_more(taken[resource]) if taken[resource] else reached
+            for resource, reached in self.limits.items()
+            if not taken[resource] or now < reached.retry_at  # else the limit has been raised
+        }
+        for resource, quota in refusals.quotas.items():
+            limits[resource] = self._reached(resource, quota, users, now)
+        requests = dict(self.without(entry.key for entry in started).requests)
+        for key, kind in refusals.requests.items():
+            requests[key] = self._delay(key, kind, now)
+        return Backoff(requests=requests, limits=limits)
+
+    def _reached(
+        self,
+        resource: str,
+        quota: QuotaExceeded,
+        users: Sequence[tuple[str, Mapping[str, int]]],
+        now: datetime,
+    ) -> ReachedLimit:
+        before = self.limits.get(resource)
+        tries = before.tries + 1 if before else 1
+        return ReachedLimit(
+            quota=quota,
+            tries=tries,
+            retry_at=now + _wait(tries, MOST_WAIT_FOR_QUOTA),
+            users=frozenset(name for name, amounts in users if resource in amounts),
+            counted=sum(amounts.get(resource, 0) for _, amounts in users),
+        )
+
+    def _delay(self, key: Key, kind: WaitKind, now: datetime) -> Delay:
+        before = self.requests.get(key)
+        if before is None or before.kind is not kind:
+            return Delay(kind=kind, since=now, tries=1, retry_at=now + FIRST_WAIT)
+        tries = before.tries + 1
+        return replace(before, tries=tries, retry_at=now + _wait(tries, MOST_WAIT[kind]))
+
+    def waits(self, queues: Mapping[str, Sequence[Entry]], now: datetime) -> dict[Key, WaitReason]:
+        """Return the requests that are not tried in this cycle, and why.
+
+        Args:
+            queues: the heads of each team's queue.
+            now: of the cycle.
+        """
+        reasons: dict[Key, WaitReason] = {}
+        for team, queue in queues.items():
+            full = self.of_team(team) >= DELAYED_AT_ONCE
+            for entry in queue:
+                reason = self._of_request(entry, now) or self._of_limits(entry, now)
+                if reason is None and full and entry.key not in self.requests:
+                    reason = WaitReason(
+                        kind=WaitKind.ACCOUNT_FAULT, text=wording.behind_refused(team)
+                    )
+                if reason:
+                    reasons[entry.key] = reason
+        return reasons
+
+    def _of_request(self, entry: Entry, now: datetime) -> WaitReason | None:
+        delay = self.requests.get(entry.key)
+        if delay is None or delay.retry_at <= now:
+            return None
+        return WaitReason(
+            kind=delay.kind, text=wording.refused_by_aws(entry.reason, delay.retry_at)
+        )
+
+    def _of_limits(self, entry: Entry, now: datetime) -> WaitReason | None:
+        for resource, amount in needs(entry.instances).items():
+            reached = self.limits.get(resource)
+            if reached and now < reached.retry_at and amount > reached.free:
+                return _at_limit(resource, amount, reached)
+        return None
+
+
+def resource_of_quota(quota: QuotaExceeded | None) -> str | None:
+    """Return the resource that a quota limits; None if it limits none that is planned."""
+    if quota is None:
+        return None
+    if quota.name == aws_limits.TUNING_JOBS_QUOTA:
+        return SLOTS
+    return aws_limits.resource_of(quota.name)
+
+
+def lacks(entry: Entry, quotas: Mapping[str, QuotaExceeded]) -> bool:
+    """Return whether a request needs more of a quota than SageMaker said is left."""
+    wanted = needs(entry.instances)
+    return any(
+        wanted.get(resource, 0) > max(0, quota.limit - quota.in_use)
+        for resource, quota in quotas.items()
+    )
+
+
+def _wait(tries: int, most: timedelta) -> timedelta:
+    doubled = min(tries - 1, 10)  # so that no number of tries overflows
+    return min(FIRST_WAIT * (1 << doubled), most)
+
+
+def _at_limit(resource: str, amount: int, reached: ReachedLimit) -> WaitReason:
+    quota = reached.quota
+    if amount > quota.limit:
+        kind = WaitKind.NEVER_FITS
+        text = wording.beyond_account_quota(quota.name, quota.limit, amount)
+    else:
+        kind = WaitKind.TUNING_JOBS if resource == SLOTS else WaitKind.INSTANCES
+        text = wording.at_account_quota(
+            quota.name, quota.in_use, quota.limit, amount, reached.retry_at
+        )
+    return WaitReason(kind=kind, text=text)
