@@ -22,7 +22,6 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 ROWS = 1_000  # per part of the data set
 # Commands that cannot run in a test, each with the reason.
 ELSEWHERE = {
-    "aws s3 cp --recursive data/credit-default": "the fixture uploads the same files",
     "make demo": "tests/cloud runs each of its steps",
     "make setup": "runs before any test",
     "make test": "runs this test",
@@ -59,7 +58,8 @@ RUN = [
 
 
 @pytest.fixture(scope="module")
-def with_data(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as training/prepare_data.py writes it."""
     folder = tmp_path_factory.mktemp("data")
     command = [sys.executable, "-m", "training.prepare_data", "--synthetic", "--out", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
@@ -67,9 +67,14 @@ def with_data(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> D
         with np.load(path) as columns:
             few = {name: columns[name][:ROWS] for name in columns}
         np.savez(path, **few)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def with_data(deployed: Deployed, prepared: Path) -> Deployed:
     s3 = deployed.client("s3")
-    for path in sorted(folder.rglob("*.npz")):
-        key = f"data/credit-default/{path.relative_to(folder).as_posix()}"
+    for path in sorted(prepared.rglob("*.npz")):
+        key = f"data/credit-default/{path.relative_to(prepared).as_posix()}"
         s3.upload_file(str(path), deployed.outputs["ArtifactBucketName"], key)
     function = deployed.outputs["DispatcherFunctionName"]
     deployed.client("lambda").invoke(FunctionName=function)  # publishes the settings
@@ -77,12 +82,14 @@ def with_data(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> D
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Path:
     """Link the project into a folder of its own, where the commands may write files."""
     made = tmp_path_factory.mktemp("reader")
     for each in ROOT.iterdir():
         if each.name not in (".git", ".hpoq"):
             (made / each.name).symlink_to(each)
+    (made / "data").mkdir()
+    (made / "data" / "credit-default").symlink_to(prepared)
     return made
 
 

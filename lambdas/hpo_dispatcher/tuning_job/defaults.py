@@ -46,7 +46,7 @@ def _joined_limits(
     request: TuningRequest, strategy: Strategy, defaults: Mapping[str, int]
 ) -> ResourceLimits:
     asked = request.resource_limits.model_dump(exclude_none=True)
-    joined = {"max_training_jobs": 20, "max_parallel_training_jobs": 5, **defaults, **asked}
+    joined = {"max_training_jobs": 20, "max_parallel_training_jobs": 2, **defaults, **asked}
     if strategy == "Grid":
         joined["max_training_jobs"] = _grid_size(request)
     if "max_parallel_training_jobs" not in asked:  # a default must not contradict the request

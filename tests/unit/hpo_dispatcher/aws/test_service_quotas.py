@@ -92,6 +92,9 @@ class Raised:
         return [{"Quotas": [{"QuotaName": "ml.m5.large for training job usage", "Value": 5.0}]}]
 
 
+FIVE_AT_ONCE = {"max_training_jobs": 20, "max_parallel_training_jobs": 5}
+
+
 @pytest.mark.parametrize(("minutes", "started"), [(59, 0), (61, 1)])
 def test_quotas_too_small_for_a_request_are_read_again_after_an_hour(
     account: Account, minutes: int, started: int
@@ -106,7 +109,7 @@ def test_quotas_too_small_for_a_request_are_read_again_after_an_hour(
             lambda: cast("Any", Raised()), dispatcher.documents, lambda: datetime.now(UTC)
         ),
     )
-    account.request("fraud", "a")
+    account.request("fraud", "a", resource_limits=FIVE_AT_ONCE)
     assert dispatcher.run(ample_time()).started == started
 
 
@@ -116,15 +119,15 @@ def test_all_instances_bind_in_a_cycle_and_spot_jobs_of_others_count(account: Ac
     dispatcher = account.dispatcher()
     sagemaker = Running(account)
     spot = {"TrainingJobDefinition": {"EnableManagedSpotTraining": True}}
-    account.request("vision", "elsewhere", overrides=spot)
+    account.request("vision", "elsewhere", overrides=spot, resource_limits=FIVE_AT_ONCE)
     dispatcher = replace(dispatcher, tuning=cast("Any", sagemaker))
     dispatcher.run(ample_time())
     account.dynamodb.delete_item(  # as if nobody had queued it
         TableName="hpoq-ledger",
         Key={"team": {"S": "#active"}, "id": {"S": sagemaker.running[0]}},
     )
-    account.request("fraud", "spot", overrides=spot)
-    account.request("fraud", "on-demand")
+    account.request("fraud", "spot", overrides=spot, resource_limits=FIVE_AT_ONCE)
+    account.request("fraud", "on-demand", resource_limits=FIVE_AT_ONCE)
     dispatcher.run(ample_time())
 
     capacity = json.loads(dispatcher.documents.get("capacity") or "{}")
@@ -141,14 +144,14 @@ def test_instances_bind_in_a_cycle_and_jobs_of_others_count(account: Account) ->
     account.configure(limits={"instances": {"ml.m5.large": 12}, "headroom": {"ml.m5.large": 1}})
     dispatcher = account.dispatcher()
     sagemaker = Running(account)
-    account.request("vision", "elsewhere")
+    account.request("vision", "elsewhere", resource_limits=FIVE_AT_ONCE)
     replace(dispatcher, tuning=sagemaker).run(ample_time())  # type: ignore[arg-type]
     account.dynamodb.delete_item(  # as if nobody had queued it
         TableName="hpoq-ledger",
         Key={"team": {"S": "#active"}, "id": {"S": sagemaker.running[0]}},
     )
     for request_id in ("a", "b"):
-        account.request("fraud", request_id)
+        account.request("fraud", request_id, resource_limits=FIVE_AT_ONCE)
     replace(dispatcher, tuning=sagemaker).run(ample_time())  # type: ignore[arg-type]
 
     assert len(sagemaker.running) == 2
@@ -167,7 +170,7 @@ def test_a_draining_tuning_job_holds_only_what_it_can_still_use(account: Account
     sagemaker = Running(account)
     dispatcher = replace(account.dispatcher(), tuning=sagemaker)  # type: ignore[arg-type]
     for request_id in ("a", "b"):
-        account.request("fraud", request_id)
+        account.request("fraud", request_id, resource_limits=FIVE_AT_ONCE)
     dispatcher.run(ample_time())
     assert len(sagemaker.running) == 1
     for left in (9, 5, 3):  # more than two free instances take these to end

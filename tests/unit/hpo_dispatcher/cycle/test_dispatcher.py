@@ -22,7 +22,7 @@ def test_a_request_becomes_a_tuning_job(account: Account) -> None:
     (name,) = account.tuning_jobs()
     job = account.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
     limits = job["HyperParameterTuningJobConfig"]["ResourceLimits"]
-    assert limits == {"MaxNumberOfTrainingJobs": 3, "MaxParallelTrainingJobs": 3}
+    assert limits == {"MaxNumberOfTrainingJobs": 3, "MaxParallelTrainingJobs": 2}
     assert account.waiting("fraud") == 0
 
 

@@ -38,7 +38,7 @@ def test_what_started_counts_as_running_and_no_longer_as_queued(account: Account
     document = published(account)
     (running,) = document["running"]
     assert (running["team"], running["template"], running["rounds"]) == (
-        "fraud", "credit-default-cpu", 4
+        "fraud", "credit-default-cpu", 10
     )  # fmt: skip
     assert document["queues"]["fraud"]["queued"] == 2
     assert document["queues"]["fraud"]["complete"]

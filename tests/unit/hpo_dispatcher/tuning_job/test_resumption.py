@@ -135,7 +135,11 @@ def test_a_child_takes_the_last_tuning_job_of_each_parent_then_earlier_ones_that
 
 @pytest.mark.parametrize(("asked_for", "left"), [(4000, 3000), (1050, 120), (500, 120)])
 def test_the_time_its_tuning_jobs_have_run_counts(asked_for: int, left: int) -> None:
-    limits = {"max_training_jobs": 20, "max_runtime_in_seconds": asked_for}
+    limits = {
+        "max_training_jobs": 20,
+        "max_parallel_training_jobs": 5,
+        "max_runtime_in_seconds": asked_for,
+    }
     made = built(own=(parent("own"),), left=3, resource_limits=limits)
     assert made["HyperParameterTuningJobConfig"]["ResourceLimits"] == {
         "MaxNumberOfTrainingJobs": 3,

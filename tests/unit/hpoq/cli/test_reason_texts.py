@@ -118,7 +118,7 @@ def test_other_texts_change_no_decision_metric_document_or_forecast() -> None:
 def test_other_texts_change_no_exit_status_and_no_data_of_commands_and_pages(
     hpoq: Run, account: MotoAccount
 ) -> None:
-    account.configure(limits={"tuning_jobs": 1, "instances": {"ml.m5.large": 4}})
+    account.configure(limits={"tuning_jobs": 1, "instances": {"ml.m5.large": 1}})
     account.request("fraud", "first")
     account.cycle()
     for request_id in ("second", "paused"):

@@ -107,7 +107,7 @@ def test_a_restored_ledger_is_rebuilt_and_nothing_starts_twice(
     assert [each.request_id for each in requests.blocked()] == ["kept"]
     restored = requests.get("vision", "came-since")
     assert restored is not None
-    assert (restored.max_training_jobs, dict(restored.instances)) == (20, {"ml.m5.large": 5})
+    assert (restored.max_training_jobs, dict(restored.instances)) == (20, {"ml.m5.large": 2})
     assert restored.best == account_best(account, restored.tuning_job_name)
 
 
