@@ -55,10 +55,11 @@ class MemoryLeases:
             self._last_cycle = last_cycle
             return bool(self._asked_at and self._asked_at > last_cycle)
 
-    def ask_for_cycle(self, now: datetime) -> None:
+    def ask_for_cycle(self, now: datetime) -> bool:
         """See ``Leases``."""
         with self._called():
             self._asked_at = now
+            return bool(self.owner and self._until and self._until >= now)
 
     def _called(self) -> threading.Lock:
         self.calls["dynamodb:UpdateItem"] += 1

@@ -43,6 +43,8 @@ class DynamoDBLeases:
         asked_at = moment(row.get("asked_at"))
         return bool(last_cycle and asked_at and asked_at > last_cycle)
 
-    def ask_for_cycle(self, now: datetime) -> None:
+    def ask_for_cycle(self, now: datetime) -> bool:
         """Ask the lease's owner to run another cycle before releasing the lease."""
-        self._table.update(LEASE_KEY, "SET asked_at = :now", None, {":now": timestamp(now)})
+        row = self._table.update(LEASE_KEY, "SET asked_at = :now", None, {":now": timestamp(now)})
+        held_until = moment(row.get("held_until"))
+        return bool(row.get("holder") and held_until and held_until >= now)

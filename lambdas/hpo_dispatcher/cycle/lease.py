@@ -35,9 +35,9 @@ class LeasedRun:
         now = self.clock()
         lease = self._acquire(now, deadline)
         if lease is None:
-            self.leases.ask_for_cycle(now)
+            is_held = self.leases.ask_for_cycle(now)
             # The other dispatcher may have released the lease before it was asked.
-            lease = self._acquire(self.clock(), deadline)
+            lease = None if is_held else self._acquire(self.clock(), deadline)
         if lease is None:
             return Summary(skipped="another dispatcher is running, which will run another cycle")
         if asked_at and lease.last_cycle and asked_at < lease.last_cycle:

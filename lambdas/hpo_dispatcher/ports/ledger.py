@@ -49,8 +49,12 @@ class Leases(Protocol):
             True if a cycle was asked for after ``last_cycle``.
         """
 
-    def ask_for_cycle(self, now: datetime) -> None:
-        """Ask the lease's owner to run another cycle before releasing the lease."""
+    def ask_for_cycle(self, now: datetime) -> bool:
+        """Ask the lease's owner to run another cycle before releasing the lease.
+
+        Returns:
+            False if the lease is free, so that no owner will run the cycle.
+        """
 
 
 class Documents(Protocol):

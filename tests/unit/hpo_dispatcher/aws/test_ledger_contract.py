@@ -191,10 +191,20 @@ def test_a_lease_has_one_owner_until_it_expires_or_is_released(leases: Leases) -
 
 def test_a_cycle_asked_for_during_a_cycle_is_reported_on_release(leases: Leases) -> None:
     leases.acquire("me", NOON, NOON + timedelta(minutes=15))
-    leases.ask_for_cycle(NOON + timedelta(seconds=1))
+    assert leases.ask_for_cycle(NOON + timedelta(seconds=1)) is True
     assert leases.release("me", NOON) is True
     leases.acquire("me", NOON, NOON + timedelta(minutes=15))
     assert leases.release("me", NOON + timedelta(seconds=2)) is False
+
+
+def test_asking_for_a_cycle_says_whether_a_dispatcher_will_run_it(leases: Leases) -> None:
+    assert leases.ask_for_cycle(NOON) is False, "no dispatcher has ever run"
+    until = NOON + timedelta(minutes=15)
+    leases.acquire("me", NOON, until)
+    assert leases.ask_for_cycle(until) is True
+    assert leases.ask_for_cycle(until + timedelta(seconds=1)) is False, "the lease has expired"
+    leases.release("me", NOON)
+    assert leases.ask_for_cycle(NOON + timedelta(seconds=1)) is False
 
 
 def test_a_requeued_entry_returns_to_its_position(requests: Requests, leases: Leases) -> None:
