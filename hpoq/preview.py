@@ -7,6 +7,8 @@ from typing import Any
 from hpo_dispatcher.contract.request import TuningRequest, parse_fields
 from hpo_dispatcher.contract.settings import FrameworkImage, SettingsDocument
 from hpo_dispatcher.tuning_job.builder import JobBuilder
+from hpo_dispatcher.tuning_job.script_search import SEED
+from hpo_dispatcher.tuning_job.service_limits import combinations_of, searched_names
 
 
 class _NamedImages:
@@ -33,3 +35,20 @@ def preview(settings: SettingsDocument, team: str, message: dict[str, Any]) -> d
         images=_NamedImages(),
     )
     return builder.api_request(team, request)
+
+
+def lowered_training_jobs(message: dict[str, Any], api_request: dict[str, Any]) -> str:
+    """Return a note if the search space, and not the message, limits the training jobs.
+
+    Args:
+        message: a request message.
+        api_request: its result of ``preview``.
+    """
+    limits = api_request.get("HyperParameterTuningJobConfig", {}).get("ResourceLimits", {})
+    total = limits.get("MaxNumberOfTrainingJobs")
+    is_asked = "max_training_jobs" in (message.get("resource_limits") or {})
+    if total is None or is_asked or total < combinations_of(api_request):
+        return ""
+    if SEED in searched_names(api_request):  # one training job, whose script searches
+        return ""
+    return f"max_training_jobs is {total}, because the search space has {total} combinations"

@@ -101,6 +101,12 @@ class TrainingResources(Construct):
         # A tuning job starts training jobs for days, all with the code from when it was created.
         source = self.source.bucket.arn_for_objects(f"{self._assets}*")
         self._allow(["s3:GetObject"], source)
+        # With network isolation, the code is an input channel, whose prefix SageMaker lists.
+        self._allow(
+            ["s3:ListBucket"],
+            self.source.bucket.bucket_arn,
+            {"StringLike": {"s3:prefix": f"{self._assets}*"}},
+        )
         self._allow(
             [
                 "logs:CreateLogGroup",

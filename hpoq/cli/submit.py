@@ -103,7 +103,7 @@ def _check_against_deployment(
     from hpoq.data.channels import channels_of, push_command
     from hpoq.data.presence import Lookout, Presence
     from hpoq.errors import MissingData
-    from hpoq.preview import preview
+    from hpoq.preview import lowered_training_jobs, preview
 
     try:
         settings = deployed.settings
@@ -114,6 +114,8 @@ def _check_against_deployment(
     for where, message in read:
         with _placed(where):
             tuning_job = preview(settings, team, message)
+        if note := lowered_training_jobs(message, tuning_job):
+            say(f"{where}: {note}")
         for channel in channels_of(tuning_job):
             found = lookout.look(channel)
             if found in (Presence.EMPTY, Presence.NO_BUCKET):

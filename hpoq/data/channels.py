@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpo_dispatcher.contract.aws_limits import CHANNELS_FOLDER
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.settings import SettingsDocument
 from hpo_dispatcher.tuning_job.api_schema import definitions
@@ -40,14 +41,22 @@ class S3Channel:
 
 
 def channels_of(api_request: dict[str, Any]) -> list[S3Channel]:
-    """Return the S3 channels of a CreateHyperParameterTuningJob request, each once."""
+    """Return the S3 channels of a CreateHyperParameterTuningJob request, each once.
+
+    The channel with the code of a job with network isolation is not data, and is left out.
+    """
     found = [
         S3Channel(name=channel["ChannelName"], uri=channel["DataSource"]["S3DataSource"]["S3Uri"])
         for definition in definitions(api_request)
         for channel in definition.get("InputDataConfig", ())
-        if "S3DataSource" in channel.get("DataSource", {})
+        if "S3DataSource" in channel.get("DataSource", {}) and not _is_code(channel, definition)
     ]
     return list(dict.fromkeys(found))
+
+
+def _is_code(channel: dict[str, Any], definition: dict[str, Any]) -> bool:
+    program = definition.get("StaticHyperParameters", {}).get("sagemaker_submit_directory", "")
+    return str(program).startswith(f"{CHANNELS_FOLDER}/{channel['ChannelName']}/")
 
 
 def template_channels(

@@ -8,7 +8,8 @@ from hpoq.simulation.workload import Workload
 
 TEMPLATE = Template(
     description="simulated",
-    image="123456789012.dkr.ecr.us-east-1.amazonaws.com/simulated:1",
+    # A built-in algorithm, because requests name any metric and nothing defines them.
+    image="123456789012.dkr.ecr.us-east-1.amazonaws.com/xgboost:simulated",
     request={"objective": {"metric": "m", "type": "Maximize"}},
     tuning_job={"TrainingJobDefinition": {"ResourceConfig": {"InstanceType": "ml.m5.large"}}},
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from hpo_dispatcher.contract.settings import (
     read_templates,
 )
 from hpo_dispatcher.tuning_job.api_schema import definitions
+from hpo_dispatcher.tuning_job.build import Image
 from hpoq.campaign.errors import InvalidPlan
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ class Target:
 
     template: Template
     environment: Environment
-    image: str  # URI of the training image
+    image: Image  # the training image
 
 
 def deployed_target(plan: CampaignPlan, client: Client, image: str | None = None) -> Target:
@@ -39,8 +41,8 @@ def deployed_target(plan: CampaignPlan, client: Client, image: str | None = None
         raise InvalidPlan(f"template {name!r} is not deployed. See `hpoq template list`")
     template = settings.templates[name]
     environment = settings.environment
-    uri = image or image_uri(template, environment.region)
-    return Target(template=template, environment=environment, image=uri)
+    found = image or image_of(template, environment.region)
+    return Target(template=template, environment=environment, image=found)
 
 
 def own_target(
@@ -73,8 +75,8 @@ def own_target(
         training_source=source,
         region=region,
     )
-    uri = image or image_uri(chosen, region)
-    return Target(template=chosen, environment=environment, image=uri)
+    found = image or image_of(chosen, region)
+    return Target(template=chosen, environment=environment, image=found)
 
 
 def _bundled(plan: CampaignPlan) -> Template:
@@ -85,8 +87,10 @@ def _bundled(plan: CampaignPlan) -> Template:
     return found[name]
 
 
-def image_uri(template: Template, region: str) -> str:
-    """Return the URI of the template's image; the SageMaker SDK looks up framework images.
+def image_of(template: Template, region: str) -> Image:
+    """Return the template's image; the SageMaker SDK looks up framework images by instance type.
+
+    The image for the template's own instance type is looked up at once.
 
     Raises:
         InvalidSettings: the SDK is not installed or does not know the image.
@@ -96,6 +100,12 @@ def image_uri(template: Template, region: str) -> str:
         return image
     found = definitions(template.tuning_job)
     resources = found[0].get("ResourceConfig", {}) if found else {}
+    lookup = cache(partial(_look_up, image, region))
+    lookup(resources.get("InstanceType", "ml.m5.large"))
+    return lookup
+
+
+def _look_up(image: FrameworkImage, region: str, instance_type: str) -> str:
     try:
         from sagemaker.core import image_uris
 
@@ -105,7 +115,7 @@ def image_uri(template: Template, region: str) -> str:
                 region=region,
                 version=image.version,
                 py_version=image.py_version,
-                instance_type=resources.get("InstanceType", "ml.m5.large"),
+                instance_type=instance_type,
                 image_scope="training",
             )
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from hpo_dispatcher.contract.aws_limits import (
     PARALLEL_TRAINING_JOBS,
     SEARCHED_HYPERPARAMETERS,
+    has_local_storage,
     training_jobs_limit,
 )
 from hpoq.local.sagemaker.errors import invalid
@@ -25,9 +25,6 @@ from hpoq.local.sagemaker.records import (
 Record = Mapping[str, Any]
 
 CATEGORICAL = "CategoricalParameterRanges"
-# Instance types with local storage, such as ml.r5d, ml.g4dn, ml.p4d and ml.g5. API reference of
-# ResourceConfig: their volumes are encrypted by hardware and take no VolumeKmsKeyId.
-LOCAL_STORAGE = re.compile(r"ml\.([a-z]+\d[a-z]*d[a-z]*|g[5-9]e?|p[5-9]\S*|trn\w+)\.")
 
 
 def check_tuning_job(request: dict[str, Any]) -> None:
@@ -168,7 +165,7 @@ def _volume_problems(definition: Record) -> Iterator[str]:
     """Yield the problem of a key for a volume that its hardware encrypts."""
     resources = resource_config(dict(definition))
     kind = str(resources.get("InstanceType", ""))
-    if resources.get("VolumeKmsKeyId") and LOCAL_STORAGE.match(kind):
+    if resources.get("VolumeKmsKeyId") and has_local_storage(kind):
         yield f"VolumeKmsKeyId is not supported for {kind}, which uses local storage."
 
 

@@ -27,6 +27,30 @@ HYPERPARAMETER_VALUE_LENGTH = 2500
 TUNING_JOB_NAME_LENGTH = 32
 TAGS = 50
 
+# Families of TrainingInstanceType whose volume is a local disk, which its hardware encrypts: "You
+# can't request a VolumeKmsKeyId when using an instance type with local storage" (ResourceConfig in
+# the API reference). Families by "Instance store volume limits" in the Amazon EC2 user guide.
+LOCAL_STORAGE_FAMILIES = {
+    "g4dn", "g5", "g6", "g6e", "g7e", "p3dn", "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200",
+    "p6-b300", "p6e-gb200", "r5d", "trn1", "trn1n", "trn2",
+}  # fmt: skip
+INSTANCE_TYPE_PREFIX = "ml."
+
+# Repositories of the built-in algorithms, which define their metrics: "Docker Registry Paths and
+# Example Code" in the SageMaker developer guide.
+BUILT_IN_ALGORITHMS = {
+    "blazingtext", "factorization-machines", "forecasting-deepar", "image-classification",
+    "ipinsights", "kmeans", "knn", "lda", "linear-learner", "ntm", "object-detection",
+    "object2vec", "pca", "randomcutforest", "sagemaker-xgboost", "semantic-segmentation",
+    "seq2seq", "xgboost",
+}  # fmt: skip
+
+# Seconds that a training job may run if its StoppingCondition does not say.
+DEFAULT_RUN_SECONDS = 86_400
+
+# Where a container finds the files of its channels.
+CHANNELS_FOLDER = "/opt/ml/input/data"
+
 # Quotas by name: the code of a quota differs from one instance type to the next.
 QUOTA_SERVICE = "sagemaker"
 TUNING_JOBS_QUOTA = "Maximum number of concurrent hyperparameter tuning jobs"
@@ -66,6 +90,27 @@ class QuotaExceeded:
 def training_jobs_limit(strategy: str) -> int:
     """Return how many training jobs a tuning job may have, those of its parents included."""
     return TRAINING_JOBS_RANDOM if strategy == "Random" else TRAINING_JOBS
+
+
+def family_of(instance_type: str) -> str:
+    """Return the family of an instance type: ``g5`` for ``ml.g5.xlarge``."""
+    return instance_type.removeprefix(INSTANCE_TYPE_PREFIX).partition(".")[0]
+
+
+def has_local_storage(instance_type: str) -> bool:
+    """Return whether the volume of an instance is a local disk."""
+    return family_of(instance_type) in LOCAL_STORAGE_FAMILIES
+
+
+def has_gpu(instance_type: str) -> bool:
+    """Return whether an instance has GPUs, by the first letter of its family as the SDK does."""
+    return family_of(instance_type).startswith(("g", "p"))
+
+
+def is_built_in_algorithm(image: str) -> bool:
+    """Return whether an image is one of the built-in algorithms."""
+    repository = image.rpartition("/")[2]
+    return repository.partition("@")[0].partition(":")[0] in BUILT_IN_ALGORITHMS
 
 
 def instances_quota(instance_type: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest, InvalidSettings
@@ -34,6 +34,14 @@ class _SettingsModel(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
     )
+
+
+def _check_instance_types(names: Iterable[str]) -> None:
+    """Reject types of EC2 instances: SageMaker's have a prefix."""
+    prefix = aws_limits.INSTANCE_TYPE_PREFIX
+    for name in sorted(names):
+        if not name.startswith(prefix):
+            wrong(f"{name} is not an instance type of SageMaker", f"Did you mean {prefix}{name}?")
 
 
 class TeamSettings(_SettingsModel):
@@ -103,6 +111,12 @@ class Limits(_SettingsModel):
     # Training instances, by the same names, that are left to other users of the account.
     headroom: dict[str, Annotated[int, Field(ge=0)]] = {}
 
+    @field_validator("instances", "headroom")
+    @classmethod
+    def _of_known_types(cls, instances: dict[str, int]) -> dict[str, int]:
+        _check_instance_types(set(instances) - set(aws_limits.TOTALS.values()))
+        return instances
+
 
 class Vpc(_SettingsModel):
     """The VPC that training jobs run in."""
@@ -134,6 +148,12 @@ class Guardrails(_SettingsModel):
     inter_container_encryption: bool = False
     required_tags: tuple[str, ...] = ()
 
+    @field_validator("instance_types")
+    @classmethod
+    def _of_known_types(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        _check_instance_types(each for each in patterns if not each.startswith(("*", "[", "?")))
+        return patterns
+
 
 class Deployment(_SettingsModel):
     """The settings that are fixed when the stack is synthesized."""
@@ -146,6 +166,12 @@ class Deployment(_SettingsModel):
     prices: dict[str, Annotated[float, Field(ge=0)]] = {}
     # Days after which a request that has ended leaves the ledger. None: never.
     finished_requests_days: Annotated[int, Field(ge=LEAST_FINISHED_DAYS)] | None = None
+
+    @field_validator("prices")
+    @classmethod
+    def _of_known_types(cls, prices: dict[str, float]) -> dict[str, float]:
+        _check_instance_types(prices)
+        return prices
 
     @property
     def keep_finished(self) -> timedelta | None:
@@ -180,6 +206,9 @@ class Template(_SettingsModel):
     tuning_job: dict[str, Any] = {}  # CreateHyperParameterTuningJob fields, API spelling
     # The hyperparameter that passes the ranges as JSON to a script that searches them itself.
     ranges_parameter: str | None = None
+    # Channels that a job with network isolation must have, because its script otherwise downloads
+    # what they contain.
+    channels_without_network: tuple[str, ...] = ()
     # Their values are redacted from log lines, reasons, dead-letter attributes and events.
     secret_hyperparameters: tuple[str, ...] = ()
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, cast
 
 from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
 
+from hpo_dispatcher.contract.aws_limits import INSTANCE_TYPE_PREFIX
 from hpo_dispatcher.contract.errors import InvalidRequest
 
 OPERATION = "CreateHyperParameterTuningJob"
@@ -164,7 +165,9 @@ def _in_map(rule: _Rule, value: dict[str, Any], path: str) -> Problem | None:
 
 def _in_text(rule: _Rule, value: str, path: str) -> Problem | None:
     if rule.allowed and value not in rule.allowed:
-        near = difflib.get_close_matches(value, rule.allowed, n=1)
+        near = [f"{INSTANCE_TYPE_PREFIX}{value}"]
+        if near[0] not in rule.allowed:
+            near = difflib.get_close_matches(value, rule.allowed, n=1)
         choice = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(rule.allowed[:8])}"
         return path, f"the API does not accept {value!r}", choice
     if rule.pattern and not rule.regex.fullmatch(value):
@@ -180,8 +183,32 @@ _INSIDE: Mapping[str, Callable[[_Rule, Any, str], Problem | None]] = {
 }
 
 
+def instances_in(definition: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Yield each instance type that a training job may use, and the number of its instances."""
+    for field in ("ResourceConfig", "HyperParameterTuningResourceConfig"):
+        resources = definition.get(field, {})
+        nested = ("InstanceGroups", "InstancePreferences", "InstanceConfigs")
+        for each in (resources, *(group for name in nested for group in resources.get(name, ()))):
+            if "InstanceType" in each:
+                yield each["InstanceType"], each.get("InstanceCount", 1)
+
+
 def definitions(api_request: ApiRequest) -> list[dict[str, Any]]:
     """Return the training job definitions from either of the two fields that hold them."""
     if "TrainingJobDefinitions" in api_request:
         return list(api_request["TrainingJobDefinitions"])
     return [api_request["TrainingJobDefinition"]] if "TrainingJobDefinition" in api_request else []
+
+
+def on_definitions(
+    api_request: ApiRequest, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> ApiRequest:
+    """Return the request with each of its training job definitions changed."""
+    changed = dict(api_request)
+    if isinstance(changed.get("TrainingJobDefinition"), dict):
+        changed["TrainingJobDefinition"] = change(changed["TrainingJobDefinition"])
+    if "TrainingJobDefinitions" in changed:
+        changed["TrainingJobDefinitions"] = [
+            change(each) for each in changed["TrainingJobDefinitions"]
+        ]
+    return changed

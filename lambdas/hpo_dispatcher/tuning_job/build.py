@@ -7,7 +7,7 @@ and the documented limits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hpo_dispatcher.contract import aws_limits
@@ -23,12 +23,22 @@ from hpo_dispatcher.contract.request import (
     wire_value,
 )
 from hpo_dispatcher.contract.settings import Environment, Guardrails, Template
-from hpo_dispatcher.tuning_job.api_schema import ApiRequest, check_api_request, definitions
-from hpo_dispatcher.tuning_job.defaults import with_template_defaults
+from hpo_dispatcher.tuning_job.api_schema import (
+    ApiRequest,
+    check_api_request,
+    definitions,
+    instances_in,
+    on_definitions,
+)
+from hpo_dispatcher.tuning_job.defaults import with_template_defaults, with_training_jobs_that_exist
 from hpo_dispatcher.tuning_job.guardrails import Owned, check_guardrails, with_enforced
+from hpo_dispatcher.tuning_job.isolation import check_isolated_channels, with_code_channels
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.script_search import as_one_training_job
 from hpo_dispatcher.tuning_job.service_limits import check_documented_limits
+
+# The URI of a training image, or a function that returns it for an instance type.
+Image = str | Callable[[str], str]
 
 
 def build(
@@ -38,7 +48,7 @@ def build(
     guardrails: Guardrails,
     environment: Environment,
     *,
-    image: str,
+    image: Image,
     parents: Sequence[Parent] = (),
     resumption: Resumption | None = None,
 ) -> ApiRequest:
@@ -50,7 +60,7 @@ def build(
         template: the template that the request names, or the deployment's default.
         guardrails: limits that override every value of the message.
         environment: bucket, role, training source and Region of the deployment.
-        image: URI of the training image, resolved from the template.
+        image: the template's training image.
         parents: the tuning jobs of ``warm_start_from``, in the same order.
         resumption: what the request's earlier, preempted tuning jobs leave to do; None if none.
 
@@ -58,6 +68,7 @@ def build(
         InvalidRequest: SageMaker would reject the request.
         NotAllowed: the guardrails reject the request.
     """
+    asked = request
     request = as_one_training_job(with_template_defaults(request, template), template)
     _check_reserved(request)
     merged = _merge(_base(template, team, request, environment, image), _fields(request))
@@ -67,6 +78,8 @@ def build(
     merged["HyperParameterTuningJobName"] = tuning_job_name(team, request.request_id, before)
     merged["Tags"] = _tags(request, team, environment.deployment)
     check_api_request(merged)  # the code below relies on its shape
+    merged = _with_images(merged, image)
+    merged = with_training_jobs_that_exist(merged, asked)
     if resumption:
         merged = _resumed(merged, resumption)
     parents = _within_limits(parents, resumption, merged)
@@ -78,7 +91,8 @@ def build(
     )
     check_guardrails(merged, guardrails, owned)
     check_documented_limits(merged, sum(parent.training_jobs for parent in parents))
-    return merged
+    check_isolated_channels(merged, template, lambda each: _image_of(each, image))
+    return with_code_channels(merged)
 
 
 def instances_of(api_request: ApiRequest) -> dict[str, int]:
@@ -93,19 +107,10 @@ def instances_of(api_request: ApiRequest) -> dict[str, int]:
     instances: dict[str, int] = {}
     for definition in definitions(api_request):
         spot = definition.get("EnableManagedSpotTraining", False)
-        for instance_type, count in _instances(definition):
+        for instance_type, count in instances_in(definition):
             resource = aws_limits.instances_resource(instance_type, spot=spot)
             instances[resource] = max(instances.get(resource, 0), parallel * count)
     return instances
-
-
-def _instances(definition: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    for field in ("ResourceConfig", "HyperParameterTuningResourceConfig"):
-        resources = definition.get(field, {})
-        nested = ("InstanceGroups", "InstancePreferences", "InstanceConfigs")
-        for each in (resources, *(group for name in nested for group in resources.get(name, ()))):
-            if "InstanceType" in each:
-                yield each["InstanceType"], each.get("InstanceCount", 1)
 
 
 def _base(
@@ -113,7 +118,7 @@ def _base(
     team: str,
     request: TuningRequest,
     environment: Environment,
-    image: str,
+    image: Image,
 ) -> ApiRequest:
     places = {
         "{artifact_bucket}": environment.artifact_bucket,
@@ -122,11 +127,13 @@ def _base(
         "{region}": environment.region,
     }
     definition: dict[str, Any] = {
-        "AlgorithmSpecification": {"TrainingImage": image, "TrainingInputMode": "File"},
+        "AlgorithmSpecification": {"TrainingInputMode": "File"},
         "OutputDataConfig": {"S3OutputPath": f"s3://{environment.artifact_bucket}/output/{team}/"},
         "RoleArn": environment.training_role_arn,
         "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
     }
+    if isinstance(image, str):
+        definition["AlgorithmSpecification"]["TrainingImage"] = image
     if template.entry_point:  # script mode: the container downloads and runs the script
         definition["StaticHyperParameters"] = {
             "sagemaker_program": template.entry_point,
@@ -275,6 +282,28 @@ def _spread_definitions(api_request: ApiRequest, request: TuningRequest) -> ApiR
         for index, each in enumerate(several)
     ]
     return spread
+
+
+def _with_images(api_request: ApiRequest, image: Image) -> ApiRequest:
+    """Give each definition without an image the template's, for the definition's instance type."""
+
+    def completed(definition: dict[str, Any]) -> dict[str, Any]:
+        algorithm = definition["AlgorithmSpecification"]
+        if "TrainingImage" in algorithm or "AlgorithmName" in algorithm:
+            return definition
+        algorithm = {**algorithm, "TrainingImage": _image_of(definition, image)}
+        return {**definition, "AlgorithmSpecification": algorithm}
+
+    return on_definitions(api_request, completed)
+
+
+def _image_of(definition: Mapping[str, Any], image: Image) -> str:
+    """Return the template's image for a definition. An image for GPUs also runs without one."""
+    if isinstance(image, str):
+        return image
+    types = [instance_type for instance_type, _ in instances_in(definition)]
+    first = types[0] if types else "ml.m5.large"  # without a type, the request is rejected later
+    return image(next(filter(aws_limits.has_gpu, types), first))
 
 
 def _tags(request: TuningRequest, team: str, deployment: str) -> list[dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from hpo_dispatcher.contract.entry import Entry, Status
@@ -17,8 +18,8 @@ from hpo_dispatcher.contract.settings import (
     TeamSettings,
     Template,
 )
-from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
-from hpo_dispatcher.tuning_job.build import build, instances_of
+from hpo_dispatcher.tuning_job.api_schema import ApiRequest
+from hpo_dispatcher.tuning_job.build import Image, build, instances_of
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.resumption import resume_blocker, resumption_of
 from hpo_dispatcher.tuning_job.usage import most_instance_seconds
@@ -122,12 +123,10 @@ class JobBuilder:
             raise InvalidRequest("template", f"unknown template {name!r}", f"Use one of {known}")
         return self.templates[name]
 
-    def _image(self, template: Template) -> str:
-        if not isinstance(template.image, FrameworkImage):
-            return template.image
-        definition = definitions(template.tuning_job)
-        resources = definition[0].get("ResourceConfig", {}) if definition else {}
-        return self.images.uri(template.image, resources.get("InstanceType", "ml.m5.large"))
+    def _image(self, template: Template) -> Image:
+        if isinstance(template.image, FrameworkImage):
+            return partial(self.images.uri, template.image)
+        return template.image
 
 
 def _waits_for(request: TuningRequest) -> str:

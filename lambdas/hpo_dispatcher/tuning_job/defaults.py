@@ -15,6 +15,8 @@ from hpo_dispatcher.contract.request import (
     TuningRequest,
 )
 from hpo_dispatcher.contract.settings import Template
+from hpo_dispatcher.tuning_job.api_schema import ApiRequest
+from hpo_dispatcher.tuning_job.service_limits import combinations_of
 
 
 def with_template_defaults(request: TuningRequest, template: Template) -> TuningRequest:
@@ -40,6 +42,35 @@ def with_template_defaults(request: TuningRequest, template: Template) -> Tuning
         "tags": defaults.get("tags", {}) | request.tags,
     }
     return request.model_copy(update=update)
+
+
+def with_training_jobs_that_exist(api_request: ApiRequest, asked: TuningRequest) -> ApiRequest:
+    """Return the request with no more training jobs than its search space has combinations.
+
+    Only a default is lowered: a number in the message or in its ``overrides`` is kept, and rejected
+    by ``check_documented_limits``.
+
+    Args:
+        api_request: a request that conforms to the service model.
+        asked: the message, without its template's defaults.
+    """
+    config = asked.overrides.get("HyperParameterTuningJobConfig", {})
+    chosen = config.get("ResourceLimits", {})
+    limits = dict(api_request["HyperParameterTuningJobConfig"]["ResourceLimits"])
+    most = combinations_of(api_request)
+    is_default = (
+        asked.resource_limits.max_training_jobs is None and "MaxNumberOfTrainingJobs" not in chosen
+    )
+    if not is_default or limits.get("MaxNumberOfTrainingJobs", 0) <= most:
+        return api_request
+    limits["MaxNumberOfTrainingJobs"] = int(most)
+    parallel = asked.resource_limits.max_parallel_training_jobs
+    if parallel is None and "MaxParallelTrainingJobs" not in chosen:
+        limits["MaxParallelTrainingJobs"] = min(limits["MaxParallelTrainingJobs"], int(most))
+    return api_request | {
+        "HyperParameterTuningJobConfig": api_request["HyperParameterTuningJobConfig"]
+        | {"ResourceLimits": limits}
+    }
 
 
 def _joined_limits(

@@ -6,14 +6,15 @@ finished request, so the way in which a value got into it does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails
-from hpo_dispatcher.tuning_job.api_schema import ApiRequest
+from hpo_dispatcher.tuning_job.api_schema import ApiRequest, on_definitions
 
 Definition = dict[str, Any]
 
@@ -42,15 +43,23 @@ def with_enforced(api_request: ApiRequest, guardrails: Guardrails, *, role_arn: 
         for path, value in _enforced_values(guardrails, role_arn):
             _put(enforced, path, value)
         for field in _RESOURCE_FIELDS:
-            if guardrails.volume_kms_key and isinstance(enforced.get(field), dict):
+            resources = enforced.get(field)
+            if (
+                guardrails.volume_kms_key
+                and isinstance(resources, dict)
+                and _accepts_volume_key(field, resources)
+            ):
                 _put(enforced, (field, "VolumeKmsKeyId"), guardrails.volume_kms_key)
         if guardrails.spot_only:
             stopping = dict(enforced.get("StoppingCondition") or {})
-            stopping.setdefault("MaxWaitTimeInSeconds", stopping.get("MaxRuntimeInSeconds", 86_400))
+            stopping.setdefault(
+                "MaxWaitTimeInSeconds",
+                stopping.get("MaxRuntimeInSeconds", aws_limits.DEFAULT_RUN_SECONDS),
+            )
             enforced["StoppingCondition"] = stopping
         return enforced
 
-    return _on_definitions(api_request, enforce)
+    return on_definitions(api_request, enforce)
 
 
 def _enforced_values(
@@ -70,6 +79,21 @@ def _enforced_values(
         yield ("EnableManagedSpotTraining",), True
 
 
+def _accepts_volume_key(field: str, resources: Definition) -> bool:
+    """Return whether SageMaker encrypts these volumes with a key; hardware encrypts local disks."""
+    types = {str(each) for name, each in _fields_below(resources) if name == "InstanceType"}
+    local = sorted(each for each in types if aws_limits.has_local_storage(each))
+    others = sorted(types - set(local))
+    if local and others:
+        _reject(
+            f"TrainingJobDefinition.{field}",
+            f"the deployment's volume key is required for {others[0]}, but not possible together "
+            f"with {local[0]}, which uses local storage",
+            "Use instance types that all have local storage, or that all have none",
+        )
+    return not local
+
+
 def _put(definition: Definition, path: tuple[str, ...], value: object) -> None:
     """Set a member; reject a message that asks for another value."""
     *parents, last = path
@@ -82,19 +106,6 @@ def _put(definition: Definition, path: tuple[str, ...], value: object) -> None:
     if asked is not None and asked != value:
         _reject(".".join(path), f"{asked!r} is not the deployment's {value!r}", "Remove it")
     here[last] = value
-
-
-def _on_definitions(
-    api_request: ApiRequest, change: Callable[[Definition], Definition]
-) -> ApiRequest:
-    changed = dict(api_request)
-    if isinstance(changed.get("TrainingJobDefinition"), dict):
-        changed["TrainingJobDefinition"] = change(changed["TrainingJobDefinition"])
-    if "TrainingJobDefinitions" in changed:
-        changed["TrainingJobDefinitions"] = [
-            change(each) for each in changed["TrainingJobDefinitions"]
-        ]
-    return changed
 
 
 def check_guardrails(api_request: ApiRequest, guardrails: Guardrails, owned: Owned) -> None:
@@ -192,8 +203,9 @@ def _check_places(definition: Definition, guardrails: Guardrails, owned: Owned) 
         indirect = not source or source["S3DataType"] != "S3Prefix"
         if guardrails.input_prefixes and indirect:
             _reject(field, "the deployment allows S3 prefixes only", "Use S3DataType S3Prefix")
-    program = definition.get("StaticHyperParameters", {}).get("sagemaker_submit_directory")
-    if program and program != owned.training_source:
+    program = definition.get("StaticHyperParameters", {}).get("sagemaker_submit_directory", "")
+    in_channel = program.startswith(f"{aws_limits.CHANNELS_FOLDER}/")  # which is checked above
+    if program and program != owned.training_source and not in_channel:
         field = f"{path}.StaticHyperParameters.sagemaker_submit_directory"
         _check_input(field, program, guardrails, owned)
     outputs = {

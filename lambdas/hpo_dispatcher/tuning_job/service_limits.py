@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hpo_dispatcher.contract.aws_limits import training_jobs_limit
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
-from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
+from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions, instances_in
 
 
 def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
@@ -23,7 +24,7 @@ def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
     config = api_request["HyperParameterTuningJobConfig"]
     limits, strategy = config["ResourceLimits"], config["Strategy"]
     total = limits.get("MaxNumberOfTrainingJobs")
-    most = training_jobs_limit(strategy)
+    most = aws_limits.training_jobs_limit(strategy)
     field = "resource_limits.max_training_jobs"
     if total is not None and total + inherited > most:
         of_parents = f" plus {inherited} of its parents" if inherited else ""
@@ -39,8 +40,61 @@ def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
             "Lower it or raise max_training_jobs",
         )
     _check_strategy(config, definitions(api_request))
+    points = combinations_of(api_request)
+    if total is not None and total > points:
+        raise InvalidRequest(
+            field,
+            f"{total} training jobs, but the search space has {points:.0f} combinations",
+            f"Lower it to {points:.0f}, or widen hyperparameter_ranges",
+        )
     for definition in definitions(api_request):
         _check_definition(config, definition)
+
+
+def searched_names(api_request: ApiRequest) -> set[str]:
+    """Return the names of the hyperparameters that SageMaker searches."""
+    spaces = _search_spaces(api_request)
+    return {each["Name"] for space in spaces for kind in space.values() for each in kind}
+
+
+def combinations_of(api_request: ApiRequest) -> float:
+    """Return the number of points of a search space, infinite with a continuous range.
+
+    SageMaker rejects tuning jobs with more training jobs: "You don't have enough combinations of
+    hyperparameter ranges" (aws/amazon-sagemaker-operator-for-k8s issue 123).
+
+    Args:
+        api_request: a request that conforms to the service model.
+    """
+    return sum(map(_combinations, _search_spaces(api_request)))
+
+
+def _search_spaces(api_request: ApiRequest) -> Iterator[Mapping[str, Any]]:
+    """Yield the ranges of each definition."""
+    shared = api_request["HyperParameterTuningJobConfig"].get("ParameterRanges", {})
+    for definition in definitions(api_request):
+        yield definition.get("HyperParameterRanges") or shared
+
+
+def _combinations(ranges: Mapping[str, Any]) -> float:
+    chosen_by_sagemaker = ranges.get("AutoParameters") or not any(ranges.values())
+    if chosen_by_sagemaker or any(map(_is_wide, ranges.get("ContinuousParameterRanges", ()))):
+        return math.inf
+    integers = map(_integers, ranges.get("IntegerParameterRanges", ()))
+    categories = (len(set(each["Values"])) for each in ranges.get("CategoricalParameterRanges", ()))
+    return math.prod(integers) * math.prod(categories)
+
+
+def _is_wide(continuous: Mapping[str, str]) -> bool:
+    return continuous["MinValue"] != continuous["MaxValue"]
+
+
+def _integers(integer: Mapping[str, str]) -> float:
+    """Return how many integers a range has; infinitely many if its bounds are not integers."""
+    try:
+        return int(float(integer["MaxValue"])) - int(float(integer["MinValue"])) + 1
+    except (ValueError, OverflowError):
+        return math.inf
 
 
 def _check_strategy(config: Mapping[str, Any], of_definitions: Sequence[Mapping[str, Any]]) -> None:
@@ -90,12 +144,60 @@ def _check_definition(config: Mapping[str, Any], definition: Mapping[str, Any]) 
     objective = definition.get("TuningObjective") or config.get("HyperParameterTuningJobObjective")
     if not objective:
         raise InvalidRequest("objective", "missing", "Name the metric to optimize")
-    _check_metric(definition["AlgorithmSpecification"], objective["MetricName"])
+    _check_metric(definition, objective["MetricName"])
+    _check_volume_key(definition)
+    _check_waiting(definition)
 
 
-def _check_metric(algorithm: Mapping[str, Any], metric: str) -> None:
-    """Check that the metric definitions find the objective metric in the log."""
+def _check_volume_key(definition: Mapping[str, Any]) -> None:
+    """Check that no key is given for a local disk: ResourceConfig in the API reference."""
+    local = [each for each, _ in instances_in(definition) if aws_limits.has_local_storage(each)]
+    for field in ("ResourceConfig", "HyperParameterTuningResourceConfig"):
+        if local and definition.get(field, {}).get("VolumeKmsKeyId"):
+            raise InvalidRequest(
+                f"TrainingJobDefinition.{field}.VolumeKmsKeyId",
+                f"{local[0]} uses local storage, which its hardware encrypts without a key",
+                "Remove it, or use an instance type without local storage",
+            )
+
+
+def _check_waiting(definition: Mapping[str, Any]) -> None:
+    """Check the time that spot training waits for instances: StoppingCondition in the reference."""
+    stopping = definition["StoppingCondition"]
+    wait = stopping.get("MaxWaitTimeInSeconds")
+    run = stopping.get("MaxRuntimeInSeconds", aws_limits.DEFAULT_RUN_SECONDS)
+    field = "TrainingJobDefinition.StoppingCondition.MaxWaitTimeInSeconds"
+    if not definition.get("EnableManagedSpotTraining"):
+        if wait is not None:
+            fix = "Remove it, or set EnableManagedSpotTraining to true"
+            raise InvalidRequest(field, "only spot training accepts it", fix)
+    elif wait is None or wait < run:
+        problem = "missing" if wait is None else f"{wait} is less than MaxRuntimeInSeconds, {run}"
+        fix = f"Set it to at least {run}: spot training waits and runs no longer than this"
+        raise InvalidRequest(field, problem, fix)
+
+
+def _check_metric(definition: Mapping[str, Any], metric: str) -> None:
+    """Check that the metric definitions find the objective metric in the log.
+
+    SageMaker: "A metric is required for this hyperparameter tuning job objective. Provide a metric
+    in the metric definitions." (aws/amazon-sagemaker-examples issue 1207). Built-in algorithms and
+    those of AWS Marketplace define their metrics.
+    """
+    algorithm = definition["AlgorithmSpecification"]
     defined = [each["Name"] for each in algorithm.get("MetricDefinitions", ())]
+    is_script = "sagemaker_program" in definition.get("StaticHyperParameters", {})
+    is_script = is_script or bool(algorithm.get("ContainerEntrypoint"))
+    image = algorithm.get("TrainingImage", "")
+    has_own_metrics = "AlgorithmName" in algorithm or (
+        aws_limits.is_built_in_algorithm(image) and not is_script
+    )
+    if not defined and not has_own_metrics:
+        raise InvalidRequest(
+            "objective.metric",
+            f"no metric definition finds {metric!r} in the log of the training jobs",
+            "Add it to AlgorithmSpecification.MetricDefinitions in the template or in overrides",
+        )
     if defined and metric not in defined:
         raise InvalidRequest(
             "objective.metric",

@@ -10,9 +10,6 @@ from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import HOUR
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
 
-# StoppingCondition: SageMaker's default run time of a training job.
-DEFAULT_RUN_SECONDS = 24 * HOUR
-
 Use = Mapping[str, int]  # instance type -> seconds
 
 
@@ -30,7 +27,7 @@ def most_used(api_request: ApiRequest) -> list[Use]:
     uses: list[Use] = []
     for definition in definitions(api_request):
         stop = definition.get("StoppingCondition", {})
-        each = stop.get("MaxRuntimeInSeconds", DEFAULT_RUN_SECONDS)
+        each = stop.get("MaxRuntimeInSeconds", aws_limits.DEFAULT_RUN_SECONDS)
         each += definition.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds", 0)
         seconds = limits.get("MaxNumberOfTrainingJobs", aws_limits.TRAINING_JOBS) * each
         if "MaxRuntimeInSeconds" in limits:

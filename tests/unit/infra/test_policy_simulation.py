@@ -224,6 +224,18 @@ def training_calls(account: TemplateAccount) -> Iterator[Call]:
             allowed=True,
             **as_role(account, "TrainingRole", "s3:GetObject", f"{assets}/hpoq/{digest}.gz"),
         )
+        prefix = {"s3:prefix": f"hpoq/{digest}.gz"}
+        yield Call(
+            name=f"an isolated training job gets the code of {day} as a channel",
+            allowed=True,
+            **as_role(account, "TrainingRole", "s3:ListBucket", assets, **prefix),
+        )
+    for prefix in ({}, {"s3:prefix": ""}, {"s3:prefix": "hpoq-2/"}):
+        yield Call(
+            name="a training job does not list another stack's files",
+            allowed=False,
+            **as_role(account, "TrainingRole", "s3:ListBucket", assets, **prefix),
+        )
     for other in (f"{'c' * 64}.gz", f"hpoq-2/{'c' * 64}.gz"):
         yield Call(
             name="a training job does not read another stack's files",

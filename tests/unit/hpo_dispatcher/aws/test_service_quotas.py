@@ -118,7 +118,10 @@ def test_all_instances_bind_in_a_cycle_and_spot_jobs_of_others_count(account: Ac
     account.configure(limits={"instances": totals})
     dispatcher = account.dispatcher()
     sagemaker = Running(account)
-    spot = {"TrainingJobDefinition": {"EnableManagedSpotTraining": True}}
+    waiting = {"MaxWaitTimeInSeconds": 3600}
+    spot = {
+        "TrainingJobDefinition": {"EnableManagedSpotTraining": True, "StoppingCondition": waiting}
+    }
     account.request("vision", "elsewhere", overrides=spot, resource_limits=FIVE_AT_ONCE)
     dispatcher = replace(dispatcher, tuning=cast("Any", sagemaker))
     dispatcher.run(ample_time())

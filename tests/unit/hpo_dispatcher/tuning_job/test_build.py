@@ -91,7 +91,10 @@ def test_several_definitions_each_stand_on_the_templates_one() -> None:
 
 def test_spot_training_counts_apart_from_on_demand_training() -> None:
     big = {"ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 3}}
-    spot = {"EnableManagedSpotTraining": True}
+    spot = {
+        "EnableManagedSpotTraining": True,
+        "StoppingCondition": {"MaxWaitTimeInSeconds": 3600},
+    }
     made = job(overrides={"TrainingJobDefinitions": [{**big, **spot}, big, spot]})
     assert instances_of(made) == {
         "ml.m5.xlarge (spot)": 6, "ml.m5.xlarge": 6, "ml.m5.large (spot)": 2

@@ -95,6 +95,9 @@ EXACT = {
     "EnableInterContainerTrafficEncryption": True,
 }
 
+# Of isolated jobs, the code is an input, too.
+SOURCES = ("s3://artifacts/data/", ENVIRONMENT.training_source)
+
 
 def violations(made: dict[str, Any]) -> Iterator[str]:
     several = made.get("TrainingJobDefinitions", [])
@@ -119,13 +122,12 @@ def violations(made: dict[str, Any]) -> Iterator[str]:
                 yield from (
                     f"input {uri}"
                     for field, uri in fields_of(value)
-                    if field == "S3Uri" and not uri.startswith("s3://artifacts/data/")
+                    if field == "S3Uri" and not uri.startswith(SOURCES)
                 )
             if name in ("FileSystemDataSource", "DatasetSource"):
                 yield f"unbounded input {name}"
         source = definition.get("StaticHyperParameters", {}).get("sagemaker_submit_directory")
-        allowed = (ENVIRONMENT.training_source, "s3://artifacts/data/")
-        if source is not None and not source.startswith(allowed):
+        if source is not None and not source.startswith((*SOURCES, "/opt/ml/input/data/")):
             yield f"source {source}"
     limits = made["HyperParameterTuningJobConfig"]["ResourceLimits"]
     if limits["MaxNumberOfTrainingJobs"] > 50 or limits["MaxParallelTrainingJobs"] > 5:

@@ -64,6 +64,12 @@ def test_the_channels_of_every_definition_count_once() -> None:
     assert channels_of({"action": "hold"}) == []
 
 
+def test_the_code_of_an_isolated_job_is_not_data() -> None:
+    isolated = settings(network_isolation=True)
+    (data,) = template_channels(isolated, "fraud")
+    assert data == S3Channel(name="train", uri="s3://artifacts/data/train/")
+
+
 def test_the_channels_of_a_template_are_those_of_a_teams_requests() -> None:
     (own,) = template_channels(settings(), "fraud", "own")
     assert own == S3Channel(name="train", uri="s3://artifacts/own/fraud/train/")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpo_dispatcher.contract.aws_limits import CHANNELS_FOLDER
 from hpoq.local.sagemaker.built_in_xgboost import is_built_in
 from hpoq.local.sagemaker.training.channels import ContainerError, Inputs
 from hpoq.local.sagemaker.training.programs import gpus
@@ -74,7 +75,7 @@ def program_of(
             "sagemaker_submit_directory, or a ContainerEntrypoint, or use XGBoost's image"
         )
     code = host.ml / "code"
-    _unpack(inputs.cached(str(source), "source"), code)
+    _unpack(_archive(str(source), host, inputs), code)
     if not (code / str(script)).is_file():
         raise ContainerError(f"ClientError: no {script} in {source}")
     flags = [part for k, v in sorted(arguments.items()) for part in (_flag(k), str(v))]
@@ -136,6 +137,16 @@ def _adapt_drivers(drivers: Path, host: Host) -> None:
 
 def _path_with(python: Path) -> str:
     return f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+
+
+def _archive(source: str, host: Host, inputs: Inputs) -> Path:
+    """Return the source archive, which is in a channel if the job has network isolation."""
+    if not source.startswith(f"{CHANNELS_FOLDER}/"):
+        return inputs.cached(source, "source")
+    file = host.ml / "input" / "data" / source.removeprefix(f"{CHANNELS_FOLDER}/")
+    if not file.is_file():
+        raise ContainerError(f"ClientError: no source at {source}")
+    return file
 
 
 def _unpack(archive: Path, folder: Path) -> None:

@@ -438,3 +438,21 @@ def test_a_channel_contains_the_objects_under_its_prefix(
     channel["DataSource"]["S3DataSource"]["S3Uri"] = f"s3://bucket/{uri}"
     sagemaker.create_hyper_parameter_tuning_job(**request)
     assert memory.await_status("prefixed", "Completed", "Failed") == "Completed"
+
+
+def test_code_in_a_channel_runs_as_in_a_job_with_network_isolation(
+    sagemaker: Any, memory: MemoryPorts
+) -> None:
+    runs(memory, "print('auc=0.5')")
+    job = training_job("isolated")
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/source.tar.gz"}
+    job["InputDataConfig"].append({"ChannelName": "code", "DataSource": {"S3DataSource": source}})
+    archive = "/opt/ml/input/data/code/source.tar.gz"
+    job["HyperParameters"] |= {"sagemaker_submit_directory": archive}
+    sagemaker.create_training_job(**job)
+    assert ended(sagemaker, "isolated")["FinalMetricDataList"][0]["Value"] == 0.5
+
+    lost = training_job("lost")
+    lost["HyperParameters"] |= {"sagemaker_submit_directory": archive}
+    sagemaker.create_training_job(**lost)
+    assert ended(sagemaker, "lost")["FailureReason"] == f"ClientError: no source at {archive}"

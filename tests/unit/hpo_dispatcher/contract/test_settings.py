@@ -1,0 +1,35 @@
+"""Settings with mistakes are refused with the field, the problem and the fix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hpo_dispatcher.contract.errors import InvalidSettings
+from hpo_dispatcher.contract.settings import parse_deployment
+
+TEAMS: dict[str, Any] = {"teams": {"fraud": {}}}
+
+
+@pytest.mark.parametrize(
+    ("setting", "fix"),
+    [
+        ({"limits": {"instances": {"m5.large": 4}}}, "Did you mean ml.m5.large?"),
+        ({"limits": {"instances": {"m5.large (spot)": 4}}}, "Did you mean ml.m5.large (spot)?"),
+        ({"limits": {"headroom": {"g5.xlarge": 1}}}, "Did you mean ml.g5.xlarge?"),
+        ({"prices": {"m5.large": 0.1}}, "Did you mean ml.m5.large?"),
+        ({"guardrails": {"instance_types": ["m5.*"]}}, "Did you mean ml.m5.*?"),
+    ],
+)
+def test_an_instance_type_without_its_prefix_is_refused(setting: dict[str, Any], fix: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        parse_deployment(TEAMS | setting)
+    assert str(caught.value).endswith(fix)
+
+
+def test_instance_types_as_sagemaker_spells_them_are_taken() -> None:
+    names = ("ml.m5.large", "ml.m5.large (spot)", "all training instances")
+    limits = {"instances": dict.fromkeys(names, 4), "headroom": dict.fromkeys(names, 1)}
+    guardrails = {"instance_types": ["ml.m5.*", "*.large", "ml.g5.xlarge"]}
+    parse_deployment(TEAMS | {"limits": limits, "guardrails": guardrails})

@@ -1,0 +1,82 @@
+"""The training image follows from the instance type of the finished request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hpo_dispatcher.contract.settings import Deployment, FrameworkImage, Template
+from hpo_dispatcher.tuning_job.builder import JobBuilder
+from tests.support.tuning_requests import ENVIRONMENT, TEMPLATE, definition, request
+
+
+class Images:
+    """Answers as the SageMaker SDK does: by the family of the instance type."""
+
+    def uri(self, image: FrameworkImage, instance_type: str) -> str:
+        processor = "gpu" if instance_type.startswith(("ml.g", "ml.p")) else "cpu"
+        return f"registry/{image.framework}-training:{image.version}-{processor}"
+
+
+CPU, GPU = "registry/pytorch-training:2.10-cpu", "registry/pytorch-training:2.10-gpu"
+
+
+def images_of(template: Template = TEMPLATE, **fields: Any) -> list[str]:
+    builder = JobBuilder(
+        deployment=Deployment.model_validate({"teams": {"fraud": {}}, "default_template": "t"}),
+        environment=ENVIRONMENT,
+        templates={"t": template},
+        images=Images(),
+    )
+    made = builder.api_request("fraud", request(**fields))
+    found = made.get("TrainingJobDefinitions") or [made["TrainingJobDefinition"]]
+    return [each["AlgorithmSpecification"]["TrainingImage"] for each in found]
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "image"),
+    [("ml.m5.large", CPU), ("ml.g5.xlarge", GPU), ("ml.p4d.24xlarge", GPU)],
+)
+def test_an_instance_type_of_the_message_chooses_the_image(instance_type: str, image: str) -> None:
+    assert images_of(**definition(ResourceConfig={"InstanceType": instance_type})) == [image]
+
+
+def test_each_of_several_definitions_gets_its_own_image() -> None:
+    gpu = {"ResourceConfig": {"InstanceType": "ml.g5.xlarge"}}
+    assert images_of(overrides={"TrainingJobDefinitions": [{}, gpu]}) == [CPU, GPU]
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        {
+            "ResourceConfig": {
+                "InstanceGroups": [
+                    {"InstanceGroupName": name, "InstanceType": each, "InstanceCount": 1}
+                    for name, each in (("feeds", "ml.m5.large"), ("trains", "ml.p4d.24xlarge"))
+                ]
+            }
+        },
+        {
+            "HyperParameterTuningResourceConfig": {
+                "InstanceConfigs": [
+                    {"InstanceType": each, "InstanceCount": 1, "VolumeSizeInGB": 10}
+                    for each in ("ml.c5.xlarge", "ml.g5.xlarge")
+                ]
+            }
+        },
+    ],
+)
+def test_where_sagemaker_may_use_a_gpu_the_image_supports_it(resources: dict[str, Any]) -> None:
+    bare = {
+        "AlgorithmSpecification": TEMPLATE.tuning_job["TrainingJobDefinition"][
+            "AlgorithmSpecification"
+        ]
+    }
+    template = TEMPLATE.model_copy(update={"tuning_job": {"TrainingJobDefinition": bare}})
+    assert images_of(template, **definition(**resources)) == [GPU]
+
+
+def test_an_image_of_the_message_stays() -> None:
+    assert images_of(**definition(AlgorithmSpecification={"TrainingImage": "mine:1"})) == ["mine:1"]

@@ -1,0 +1,207 @@
+"""Requests that SageMaker is known to refuse are refused at intake, each with its source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.loaders import Loader
+
+from hpo_dispatcher.contract.aws_limits import LOCAL_STORAGE_FAMILIES, family_of
+from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
+from hpo_dispatcher.contract.settings import Guardrails, Template
+from hpo_dispatcher.tuning_job.service_limits import combinations_of
+from tests.support.tuning_requests import TEMPLATE, definition, job
+
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/volume"
+THREE = {"optimizer": {"type": "categorical", "values": ["adam", "sgd", "lion"]}}
+SPOT = {"EnableManagedSpotTraining": True}
+STOPPING = "TrainingJobDefinition.StoppingCondition.MaxWaitTimeInSeconds"
+
+
+def template(**fields: Any) -> Template:
+    return TEMPLATE.model_copy(update=fields)
+
+
+def without_metrics(image: str, entry_point: str | None = None) -> Template:
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10}
+    tuning_job = {"TrainingJobDefinition": {"ResourceConfig": resources}}
+    return template(image=image, entry_point=entry_point, tuning_job=tuning_job)
+
+
+def made_with_image(used: Template, **fields: Any) -> dict[str, Any]:
+    assert isinstance(used.image, str)
+    algorithm = {"TrainingImage": used.image}
+    return job(template=used, **definition(AlgorithmSpecification=algorithm), **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "problem"),
+    [
+        pytest.param(
+            {"hyperparameter_ranges": THREE, "resource_limits": {"max_training_jobs": 10}},
+            "resource_limits.max_training_jobs", "has 3 combinations",
+            id="aws/amazon-sagemaker-operator-for-k8s issue 123",
+        ),
+        pytest.param(
+            definition(StoppingCondition={"MaxWaitTimeInSeconds": 3600}),
+            STOPPING, "only spot training",
+            id="aws/amazon-sagemaker-examples issue 869, Kenza-AI/sagify issue 111",
+        ),
+        pytest.param(
+            definition(**SPOT), STOPPING, "missing",
+            id="API reference: StoppingCondition, Managed Spot Training in the developer guide",
+        ),
+        pytest.param(
+            definition(**SPOT, StoppingCondition={"MaxWaitTimeInSeconds": 1799}),
+            STOPPING, "1799 is less than MaxRuntimeInSeconds, 1800",
+            id="API reference: MaxWaitTimeInSeconds must be at least MaxRuntimeInSeconds",
+        ),
+        pytest.param(
+            definition(ResourceConfig={"InstanceType": "ml.g5.xlarge", "VolumeKmsKeyId": KEY}),
+            "TrainingJobDefinition.ResourceConfig.VolumeKmsKeyId", "uses local storage",
+            id="API reference: ResourceConfig.VolumeKmsKeyId",
+        ),
+        pytest.param(
+            definition(ResourceConfig={"InstanceType": "m5.large"}),
+            "TrainingJobDefinition.ResourceConfig.InstanceType", "Did you mean ml.m5.large?",
+            id="API reference: TrainingInstanceType",
+        ),
+    ],
+)  # fmt: skip
+def test_what_sagemaker_is_known_to_refuse_is_refused_at_intake(
+    fields: dict[str, Any], field: str, problem: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=problem.replace("?", r"\?")) as caught:
+        job(**fields)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("wait", [1800, 3600])
+def test_spot_training_may_wait_as_long_as_it_runs_and_longer(wait: int) -> None:
+    job(**definition(**SPOT, StoppingCondition={"MaxWaitTimeInSeconds": wait}))
+
+
+# Metrics: "A metric is required for this hyperparameter tuning job objective. Provide a metric in
+# the metric definitions." (aws/amazon-sagemaker-examples issue 1207)
+
+
+@pytest.mark.parametrize(
+    ("image", "entry_point"),
+    [
+        ("123456789012.dkr.ecr.eu-central-1.amazonaws.com/mine:1", None),
+        ("763104351884.dkr.ecr.eu-central-1.amazonaws.com/pytorch-training:2.10", "train_cpu.py"),
+        ("492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-xgboost:1.7-1", "boost.py"),
+    ],
+)
+def test_a_script_needs_metric_definitions(image: str, entry_point: str | None) -> None:
+    with pytest.raises(InvalidRequest, match="no metric definition finds 'validation:auc'"):
+        made_with_image(without_metrics(image, entry_point))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-xgboost:1.7-1",
+        "438346466558.dkr.ecr.eu-west-1.amazonaws.com/linear-learner:1",
+    ],
+)
+def test_a_built_in_algorithm_has_its_own_metrics(image: str) -> None:
+    made_with_image(without_metrics(image))
+
+
+# Combinations
+
+
+@pytest.mark.parametrize(
+    ("ranges", "points"),
+    [
+        (THREE, 3),
+        ({"layers": {"type": "integer", "min": 1, "max": 10}}, 10),
+        ({**THREE, "layers": {"type": "integer", "min": 1, "max": 4}}, 12),
+        ({**THREE, "lr": {"type": "continuous", "min": 0.1, "max": 1}}, float("inf")),
+    ],
+)
+def test_the_combinations_of_a_search_space(ranges: dict[str, Any], points: float) -> None:
+    assert combinations_of(job(hyperparameter_ranges=ranges)) == points
+
+
+def limits_of(**fields: Any) -> tuple[int, int]:
+    limits = job(**fields)["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    return limits["MaxNumberOfTrainingJobs"], limits["MaxParallelTrainingJobs"]
+
+
+def test_a_default_is_lowered_to_the_number_of_combinations() -> None:
+    two = {"optimizer": {"type": "categorical", "values": ["adam", "sgd"]}}
+    assert limits_of(hyperparameter_ranges=two) == (2, 2)
+    one = {"optimizer": {"type": "categorical", "values": ["adam"]}}
+    assert limits_of(hyperparameter_ranges=one) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"resource_limits": {"max_training_jobs": 4}},
+        {
+            "overrides": {
+                "HyperParameterTuningJobConfig": {"ResourceLimits": {"MaxNumberOfTrainingJobs": 4}}
+            }
+        },
+    ],
+)
+def test_a_number_that_a_message_asks_for_is_refused_and_not_lowered(asked: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="4 training jobs, but the search space has 3"):
+        job(hyperparameter_ranges=THREE, **asked)
+
+
+def test_ranges_in_overrides_count_as_well() -> None:
+    lr = {"Name": "lr", "MinValue": "0.1", "MaxValue": "1"}
+    wider = {"HyperParameterTuningJobConfig": {
+        "ParameterRanges": {"ContinuousParameterRanges": [lr]}
+    }}  # fmt: skip
+    assert limits_of(hyperparameter_ranges=THREE, overrides=wider)[0] == 20
+
+
+def test_the_spaces_of_several_definitions_add_up() -> None:
+    several = {"TrainingJobDefinitions": [{}, {}]}
+    assert limits_of(hyperparameter_ranges=THREE, overrides=several)[0] == 6
+
+
+# Local storage
+
+WITH_KEY = Guardrails(volume_kms_key=KEY)
+
+
+def test_the_families_with_local_storage_are_families_of_training_instances() -> None:
+    model = Loader().load_service_model("sagemaker", "service-2")
+    families = {family_of(each) for each in model["shapes"]["TrainingInstanceType"]["enum"]}
+    assert families >= LOCAL_STORAGE_FAMILIES
+
+
+@pytest.mark.parametrize(
+    "instance_type",
+    [
+        "ml.g4dn.xlarge", "ml.g5.xlarge", "ml.g6.xlarge", "ml.g6e.xlarge", "ml.p3dn.24xlarge",
+        "ml.p4d.24xlarge", "ml.p4de.24xlarge", "ml.p5.48xlarge", "ml.p5e.48xlarge",
+        "ml.trn1.2xlarge", "ml.trn1n.32xlarge", "ml.r5d.large",
+    ],
+)  # fmt: skip
+def test_local_storage_gets_no_volume_key(instance_type: str) -> None:
+    made = job(WITH_KEY, **definition(ResourceConfig={"InstanceType": instance_type}))
+    assert "VolumeKmsKeyId" not in made["TrainingJobDefinition"]["ResourceConfig"]
+
+
+@pytest.mark.parametrize("instance_type", ["ml.m5.large", "ml.c5.xlarge", "ml.p3.2xlarge"])
+def test_other_volumes_get_the_key_of_the_deployment(instance_type: str) -> None:
+    made = job(WITH_KEY, **definition(ResourceConfig={"InstanceType": instance_type}))
+    assert made["TrainingJobDefinition"]["ResourceConfig"]["VolumeKmsKeyId"] == KEY
+
+
+def test_a_mix_of_both_kinds_would_leave_a_volume_without_the_key_and_is_refused() -> None:
+    configs = [
+        {"InstanceType": each, "InstanceCount": 1, "VolumeSizeInGB": 10}
+        for each in ("ml.m5.large", "ml.g5.xlarge")
+    ]
+    mixed = definition(HyperParameterTuningResourceConfig={"InstanceConfigs": configs})
+    with pytest.raises(NotAllowed, match=r"required for ml\.m5\.large"):
+        job(WITH_KEY, **mixed)
