@@ -119,17 +119,31 @@ class Allocation:
         return self._shares[team]
 
     def within_ceiling(self, head: Head) -> bool:
-        """Return whether a head fits below its team's ceiling, beside the team's reservations."""
-        would_use = self.by_team.get(head.team, _NOTHING) + Counter(head.needs)
+        """Return whether a head fits below its team's ceiling, beside the team's reservations.
+
+        Only the resources that the head needs count: a team at its ceiling of one instance type
+        starts requests for another one.
+        """
+        most = self.settings(head.team).most
+        in_use = self.by_team.get(head.team, _NOTHING)
+        reserved = self._reserved_for_team(head)
+        return all(
+            in_use[r] + reserved[r] + amount <= most * self.limits[r] + ROUNDING
+            for r, amount in head.needs.items()
+            if r in self.limits
+        )
+
+    def _reserved_for_team(self, head: Head) -> Counter[str]:
+        """Return what the team of a head has reserved before it."""
         if head.key not in self._reservations:
-            would_use += self._reserved_by_team.get(head.team, _NOTHING)
-        else:
-            for key, amounts in self._reservations.items():
-                if key == head.key:
-                    break
-                if key[0] == head.team:
-                    would_use.update(amounts)
-        return self._dominant(would_use) <= self.settings(head.team).most + ROUNDING
+            return self._reserved_by_team.get(head.team, _NOTHING)
+        before = Counter[str]()
+        for key, amounts in self._reservations.items():
+            if key == head.key:
+                break
+            if key[0] == head.team:
+                before.update(amounts)
+        return before
 
     def within_guarantee(self, head: Head, besides: Amounts) -> bool:
         """Return whether a team's guarantee covers a head besides other heads of the team."""
