@@ -27,6 +27,9 @@ EXPIRES_AT = "expires_at"
 # The folder of the artifact bucket from which the bundled templates read, for all teams.
 EXAMPLE_DATA = "data/credit-default/"
 
+# The folder of the artifact bucket that the training jobs of all teams read.
+SHARED_PREFIX = "shared/"
+
 # Documents in the ledger that clients read.
 SETTINGS_DOCUMENT = "settings"
 CAPACITY_DOCUMENT = "capacity"
@@ -60,6 +63,16 @@ def ledger_table(deployment: str) -> str:
 def dispatcher_function(deployment: str) -> str:
     """Return the name of the dispatcher's Lambda function; its metrics carry it, too."""
     return f"{deployment}-dispatcher"
+
+
+def training_role(deployment: str, team: str) -> str:
+    """Return the name of the role that a team's training jobs run as."""
+    return f"{deployment}-{team}-training"
+
+
+def workspace_prefix(team: str) -> str:
+    """Return the folder of the artifact bucket that only this team and its training jobs use."""
+    return f"teams/{team}/"
 
 
 def tuning_job_name(team: str, request_id: str, before: int = 0) -> str:
