@@ -21,12 +21,14 @@ from hpo_dispatcher.aws import sqs as queues
 from hpo_dispatcher.aws.dynamodb_table import BATCH_GET
 from hpo_dispatcher.aws.sagemaker import detail_from
 from hpo_dispatcher.contract import names
-from hpo_dispatcher.contract.capacity import CapacityDocument
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument
+from hpo_dispatcher.contract.documents.events import Submitted
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpo_dispatcher.contract.events import Submitted
-from hpo_dispatcher.contract.ledger_items import DEPLOYMENT, entry_from, from_wire, to_wire
-from hpo_dispatcher.contract.request import parse_fields
-from hpo_dispatcher.contract.settings import SettingsDocument
+from hpo_dispatcher.contract.ledger.dynamodb_json import from_wire, to_wire
+from hpo_dispatcher.contract.ledger.entry_item import entry_from
+from hpo_dispatcher.contract.ledger.rows import DEPLOYMENT
+from hpo_dispatcher.contract.message import parse_fields
 from hpo_dispatcher.tuning_job.resumption import better, with_earlier
 from hpoq.botocore_config import INTERACTIVE
 from hpoq.errors import NotDeployed, NotFound, NotReachable

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
-from hpo_dispatcher.contract.capacity import (
+from hpo_dispatcher.contract.documents.capacity import (
     CapacityDocument,
     RunningTuningJob,
     WaitingRequest,

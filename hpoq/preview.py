@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpo_dispatcher.contract.request import TuningRequest, parse_fields
-from hpo_dispatcher.contract.settings import FrameworkImage, SettingsDocument
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
+from hpo_dispatcher.contract.message import parse_fields
+from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.contract.templates import FrameworkImage
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 from hpo_dispatcher.tuning_job.script_search import SEED
 from hpo_dispatcher.tuning_job.service_limits import combinations_of, searched_names

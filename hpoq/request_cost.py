@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hpo_dispatcher.contract.capacity import BudgetUse
+from hpo_dispatcher.contract.documents.capacity import BudgetUse
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.entry import HOUR
-from hpo_dispatcher.contract.request import TuningRequest, parse_fields
-from hpo_dispatcher.contract.settings import SettingsDocument
+from hpo_dispatcher.contract.message import parse_fields
+from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.tuning_job.usage import most_cost, most_instance_seconds, most_used
 from hpoq.preview import preview
 

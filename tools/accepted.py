@@ -52,7 +52,7 @@ BANDIT = {
     ("B113", "hpoq/ui/overview.py"): "a list of tuning requests, not the HTTP library",
     (
         "B506",
-        "lambdas/hpo_dispatcher/contract/settings.py",
+        "lambdas/hpo_dispatcher/contract/templates.py",
     ): "CSafeLoader is as safe as safe_load",
     ("B607", "*"): "npx, node and ps come from the user's PATH",
     ("B314", "hpoq/local/server/sagemaker_ports.py"): "XML produced by the embedded cloud itself",

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
-from hpo_dispatcher.contract.request import CategoricalRange, TuningRequest, parse_fields
+from hpo_dispatcher.contract.message import parse_fields
+from hpo_dispatcher.contract.request import CategoricalRange, TuningRequest
 
 NAME_MAX_LENGTH = 20
 NAME_PATTERN = rf"^[a-z][a-z0-9-]{{0,{NAME_MAX_LENGTH - 1}}}$"

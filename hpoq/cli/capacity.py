@@ -10,7 +10,7 @@ from hpoq.cli.output import print_json, say, show
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hpo_dispatcher.contract.capacity import CapacityDocument
+    from hpo_dispatcher.contract.documents.capacity import CapacityDocument
     from hpoq.client import Client
     from hpoq.forecast import Outlook
 

@@ -11,7 +11,7 @@ from hpoq.cli.output import print_json, say, show
 from hpoq.presentation import entry_fields
 
 if TYPE_CHECKING:
-    from hpo_dispatcher.contract.capacity import CapacityDocument
+    from hpo_dispatcher.contract.documents.capacity import CapacityDocument
     from hpo_dispatcher.contract.entry import Entry
     from hpoq.forecast import Outlook
 

@@ -7,6 +7,6 @@ from hpoq.cli.output import print_json
 
 def schema() -> None:
     """Print the JSON Schema of the messages that a request queue accepts."""
-    from hpo_dispatcher.contract.request import json_schema
+    from hpo_dispatcher.contract.message import json_schema
 
     print_json(json_schema())

@@ -11,7 +11,7 @@ from hpoq.presentation import entry_fields
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from hpo_dispatcher.contract.capacity import CapacityDocument
+    from hpo_dispatcher.contract.documents.capacity import CapacityDocument
     from hpo_dispatcher.contract.entry import Entry
     from hpoq.client import Client
     from hpoq.forecast import Outlook

@@ -221,6 +221,6 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _check(message: dict[str, Any]) -> None:
-    from hpo_dispatcher.contract.request import parse_fields
+    from hpo_dispatcher.contract.message import parse_fields
 
     parse_fields(message, "message-id")

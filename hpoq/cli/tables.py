@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo_dispatcher.contract.aws_limits import type_of
-from hpo_dispatcher.contract.capacity import CapacityDocument
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import HOUR, Entry, Key, Status
 from hpo_dispatcher.scheduling.budget import used_until
 from hpoq.forecast import Outlook, wait_reason, why

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo_dispatcher.contract.aws_limits import CHANNELS_FOLDER
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.errors import InvalidRequest
-from hpo_dispatcher.contract.settings import SettingsDocument
 from hpo_dispatcher.tuning_job.api_schema import definitions
 from hpoq.errors import UnusableData
 from hpoq.preview import preview

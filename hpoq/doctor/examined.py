@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 
 from hpo_dispatcher.contract import names
-from hpo_dispatcher.contract.settings import SettingsDocument
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpoq.botocore_config import QUICK
 from hpoq.client import Client
 from hpoq.data.channels import SAMPLE_RANGES

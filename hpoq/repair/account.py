@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from hpo_dispatcher.aws.clients import code
 from hpo_dispatcher.aws.sagemaker import NOT_FOUND, detail_from, status_of
 from hpo_dispatcher.contract.entry import Entry, Key, Status
+from hpo_dispatcher.contract.message import request_id_in
 from hpo_dispatcher.contract.names import (
     NAME_ENDING,
     TAG_DEPLOYMENT,
@@ -21,7 +22,7 @@ from hpo_dispatcher.contract.names import (
     TAG_TEAM,
     tuning_job_name,
 )
-from hpo_dispatcher.contract.request import MAX_PARENTS, request_id_in
+from hpo_dispatcher.contract.request import MAX_PARENTS
 from hpo_dispatcher.tuning_job.build import instances_of
 from hpo_dispatcher.tuning_job.usage import most_instance_seconds
 from hpoq.repair.decision import Letter, TaggedJob, stopped

@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.entry import Entry, Key
 from hpo_dispatcher.contract.errors import Unreadable
-from hpo_dispatcher.contract.ledger_items import (
-    BLOCKED,
-    RUNNING,
-    blocked_from,
-    entry_from,
-    from_wire,
-    running_from,
-)
+from hpo_dispatcher.contract.ledger.dynamodb_json import from_wire
+from hpo_dispatcher.contract.ledger.entry_item import entry_from
+from hpo_dispatcher.contract.ledger.index_rows import blocked_from, running_from
+from hpo_dispatcher.contract.ledger.rows import BLOCKED, RUNNING
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

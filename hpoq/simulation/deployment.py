@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hpo_dispatcher.contract.settings import Deployment, Environment, FrameworkImage, Template
+from hpo_dispatcher.contract.environment import Environment
+from hpo_dispatcher.contract.settings import Deployment
+from hpo_dispatcher.contract.templates import FrameworkImage, Template
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 from hpoq.simulation.workload import Workload
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hpo_dispatcher.contract.capacity import CapacityDocument
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Entry
 from hpoq.botocore_config import INTERACTIVE, PATIENT
 from hpoq.client import Client

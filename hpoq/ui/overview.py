@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from hpo_dispatcher.contract.capacity import CapacityDocument, ResourceUse
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument, ResourceUse
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpoq import presentation
 from hpoq.forecast import why

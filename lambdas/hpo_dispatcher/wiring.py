@@ -27,15 +27,12 @@ from hpo_dispatcher.aws.ledger import DynamoDBRequests
 from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.aws.service_quotas import ServiceQuotas
 from hpo_dispatcher.aws.sqs import SqsQueues
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
+from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.names import METRICS_NAMESPACE, SETTINGS_DOCUMENT, dispatcher_function
 from hpo_dispatcher.contract.redaction import Redactor
-from hpo_dispatcher.contract.settings import (
-    DEPLOYMENT_FILE,
-    Environment,
-    SettingsDocument,
-    read_deployment,
-    read_templates,
-)
+from hpo_dispatcher.contract.settings import DEPLOYMENT_FILE, read_deployment
+from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket

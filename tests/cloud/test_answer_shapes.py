@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.contract.settings import Guardrails, SettingsDocument, read_templates
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
+from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.tuning_job.build import build
 from hpoq.client import Client
 from hpoq.doctor.examined import Examined

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo_dispatcher.contract.request import json_schema
+from hpo_dispatcher.contract.message import json_schema
 from tests.support.deployed_stack import ROOT, Deployed
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpo_dispatcher.contract.settings import read_templates
+from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.wiring import build_dispatcher
 from hpoq.client import Client

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.message import request_id_in
 from hpo_dispatcher.contract.names import tuning_job_name as name_of
-from hpo_dispatcher.contract.request import request_id_in
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.ports import AlreadyOurs, AtLimit, Creation, Envelope, TuningJob, Unavailable
 from hpoq.simulation.sagemaker import SimulatedRun

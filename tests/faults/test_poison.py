@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.contract.errors import MAX_PART_LENGTH
+from hpo_dispatcher.contract.message import parse_fields
 from hpo_dispatcher.contract.redaction import Redactor
-from hpo_dispatcher.contract.request import parse_fields
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.ports import Refused, TuningService
 from hpoq.simulation.deployment import TEMPLATE

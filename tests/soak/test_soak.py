@@ -25,7 +25,7 @@ import pytest
 
 from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.errors import HpoqError
-from hpo_dispatcher.contract.settings import read_templates
+from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.wiring import build_dispatcher
 from hpoq.client import Client

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.contract.settings import Environment, Template
+from hpo_dispatcher.contract.environment import Environment
+from hpo_dispatcher.contract.templates import Template
 from hpoq.campaign.backends.direct import DirectBackend
 from hpoq.campaign.backends.target import Target
 from tests.support.campaign_engine import TEMPLATE, Engine

@@ -25,7 +25,7 @@ import boto3
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from hpo_dispatcher.contract.errors import HpoqError
-from hpo_dispatcher.contract.settings import read_templates
+from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.wiring import build_dispatcher
 

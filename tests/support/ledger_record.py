@@ -16,7 +16,7 @@ from typing import Any
 from boto3 import Session
 
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpo_dispatcher.contract.ledger_items import VERSION
+from hpo_dispatcher.contract.ledger.rows import VERSION
 from hpo_dispatcher.cycle.intake.drain import Intake
 from hpo_dispatcher.ports import Ending, Preemption
 from hpo_dispatcher.tuning_job.resumption import after_stop, earlier_job

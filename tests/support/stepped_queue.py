@@ -11,7 +11,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpo_dispatcher.contract.request import TuningRequest, parse_fields
+from hpo_dispatcher.contract.message import parse_fields
+from hpo_dispatcher.contract.request import TuningRequest
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

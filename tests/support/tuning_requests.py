@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hpo_dispatcher.contract.request import TuningRequest, parse_message
-from hpo_dispatcher.contract.settings import Environment, Guardrails, Template, Vpc, read_templates
+from hpo_dispatcher.contract.environment import Environment
+from hpo_dispatcher.contract.message import parse_message
+from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.contract.settings import Guardrails, Vpc
+from hpo_dispatcher.contract.templates import Template, read_templates
 from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.parents import Parent
 

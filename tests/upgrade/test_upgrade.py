@@ -12,7 +12,9 @@ import pytest
 
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.errors import Unreadable
-from hpo_dispatcher.contract.ledger_items import VERSION, entry_from, from_wire
+from hpo_dispatcher.contract.ledger.dynamodb_json import from_wire
+from hpo_dispatcher.contract.ledger.entry_item import entry_from
+from hpo_dispatcher.contract.ledger.rows import VERSION
 from hpo_dispatcher.cycle.lease import CycleIncomplete
 from tests.support.dispatcher_account import Account, account, session
 from tests.support.killed_dispatcher import later

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.contract.errors import InvalidRequest
-from hpo_dispatcher.contract.request import TuningRequest, parse_fields
+from hpo_dispatcher.contract.message import parse_fields
+from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Guardrails
 from hpo_dispatcher.ports import (
     AccountFault,

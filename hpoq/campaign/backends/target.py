@@ -7,9 +7,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.errors import InvalidSettings
-from hpo_dispatcher.contract.settings import (
-    Environment,
+from hpo_dispatcher.contract.templates import (
     FrameworkImage,
     Template,
     read_template,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from hpo_dispatcher.aws.dynamodb_table import Table
 from hpo_dispatcher.contract.entry import timestamp
-from hpo_dispatcher.contract.ledger_items import DEPLOYMENT
+from hpo_dispatcher.contract.ledger.rows import DEPLOYMENT
 
 
 class DynamoDBDocuments:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.aws.clients import code, unavailable
-from hpo_dispatcher.contract.ledger_items import Item, from_wire, to_wire
+from hpo_dispatcher.contract.ledger.dynamodb_json import Item, from_wire, to_wire
 from hpo_dispatcher.ports import LeaseLost, LedgerMissing, Unavailable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hpo_dispatcher.contract import names
-from hpo_dispatcher.contract.events import StateChange
+from hpo_dispatcher.contract.documents.events import StateChange
 
 if TYPE_CHECKING:
     from logging import Logger

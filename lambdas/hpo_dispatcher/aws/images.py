@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from hpo_dispatcher.contract.errors import InvalidSettings
-from hpo_dispatcher.contract.settings import FrameworkImage
+from hpo_dispatcher.contract.templates import FrameworkImage
 from hpo_dispatcher.ports import Documents
 
 DOCUMENT = "images"

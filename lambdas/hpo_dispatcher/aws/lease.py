@@ -6,7 +6,7 @@ from datetime import datetime
 
 from hpo_dispatcher.aws.dynamodb_table import ConditionFailed, Table
 from hpo_dispatcher.contract.entry import timestamp
-from hpo_dispatcher.contract.ledger_items import LEASE_KEY, moment
+from hpo_dispatcher.contract.ledger.rows import LEASE_KEY, moment
 from hpo_dispatcher.ports import Lease
 
 

@@ -17,19 +17,10 @@ from hpo_dispatcher.aws.transitions import (
 )
 from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Key, RunningEntry, Status
 from hpo_dispatcher.contract.errors import Unreadable
-from hpo_dispatcher.contract.ledger_items import (
-    BLOCKED,
-    RUNNING,
-    SPENT,
-    Item,
-    blocked_from,
-    entry_from,
-    head_from,
-    moment,
-    running_from,
-    spent_from,
-    to_wire,
-)
+from hpo_dispatcher.contract.ledger.dynamodb_json import Item, to_wire
+from hpo_dispatcher.contract.ledger.entry_item import entry_from, head_from
+from hpo_dispatcher.contract.ledger.index_rows import blocked_from, running_from, spent_from
+from hpo_dispatcher.contract.ledger.rows import BLOCKED, RUNNING, SPENT, moment
 from hpo_dispatcher.contract.names import LEDGER_INDEX
 from hpo_dispatcher.ports import Added, Backlog, Ending, Preemption
 from hpo_dispatcher.ports import transitions as rules

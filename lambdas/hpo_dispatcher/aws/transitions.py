@@ -8,21 +8,16 @@ from datetime import datetime, timedelta
 
 from hpo_dispatcher.aws.dynamodb_table import Write
 from hpo_dispatcher.contract.entry import BlockedEntry, Entry, RunningEntry, Status, timestamp
-from hpo_dispatcher.contract.ledger_items import (
-    LEASE_KEY,
-    PLAIN,
-    VERSION,
-    Item,
-    attributes,
+from hpo_dispatcher.contract.ledger.dynamodb_json import Item, to_wire
+from hpo_dispatcher.contract.ledger.entry_item import attributes, entry_item, queue_attributes
+from hpo_dispatcher.contract.ledger.index_rows import (
     blocked_item,
     blocked_key,
-    entry_item,
-    queue_attributes,
     running_item,
     running_key,
     spent_key,
-    to_wire,
 )
+from hpo_dispatcher.contract.ledger.rows import LEASE_KEY, PLAIN, VERSION
 from hpo_dispatcher.contract.names import EXPIRES_AT
 from hpo_dispatcher.ports.transitions import Expected, RowChange, Transition, spent_in_all
 

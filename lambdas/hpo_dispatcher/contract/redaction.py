@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
 from hpo_dispatcher.contract.errors import InvalidRequest
-from hpo_dispatcher.contract.settings import Template
+from hpo_dispatcher.contract.templates import Template
 
 HIDDEN = "[secret]"
 SIGNATURE = "[signature]"

@@ -1,4 +1,4 @@
-"""The settings that DevOps chooses: teams, limits, guardrails and job templates."""
+"""The settings that DevOps chooses: teams, limits and guardrails."""
 
 from __future__ import annotations
 
@@ -6,31 +6,26 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest, InvalidSettings
-from hpo_dispatcher.contract.names import ledger_table
 from hpo_dispatcher.contract.validation import first_problem, wrong
 
 TEAM_PATTERN = r"^[a-z][a-z0-9-]{0,19}$"
 TeamName = Annotated[str, Field(pattern=TEAM_PATTERN)]
-
 _Model = TypeVar("_Model", bound=BaseModel)
-
-# The loader in C reads the templates ten times as fast, which shortens every cold start.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # A message lives 14 days in the request queue and 14 days in the dead-letter queue. Until then a
 # repeated message must find its request.
 LEAST_FINISHED_DAYS = 30
 DEPLOYMENT_FILE = "deployment.json"
-TEMPLATES_DIRECTORY = Path(__file__).parents[1] / "templates"
 
 
-class _SettingsModel(BaseModel):
+class SettingsModel(BaseModel):
+    """A model that rejects unknown settings, because a typo must not silently lift a limit."""
+
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
     )
@@ -44,7 +39,7 @@ def _check_instance_types(names: Iterable[str]) -> None:
             wrong(f"{name} is not an instance type of SageMaker", f"Did you mean {prefix}{name}?")
 
 
-class TeamSettings(_SettingsModel):
+class TeamSettings(SettingsModel):
     """One team's share of the account."""
 
     weight: Annotated[float, Field(gt=0)] = 1.0  # of the team's fair share, under contention
@@ -97,7 +92,7 @@ class TeamSettings(_SettingsModel):
         return self
 
 
-class Limits(_SettingsModel):
+class Limits(SettingsModel):
     """The limits on concurrent use of the account, and on the rate of API calls."""
 
     tuning_jobs: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = aws_limits.TUNING_JOBS
@@ -118,14 +113,14 @@ class Limits(_SettingsModel):
         return instances
 
 
-class Vpc(_SettingsModel):
+class Vpc(SettingsModel):
     """The VPC that training jobs run in."""
 
     subnets: Annotated[tuple[str, ...], Field(min_length=1, max_length=16)]
     security_group_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=5)]
 
 
-class Guardrails(_SettingsModel):
+class Guardrails(SettingsModel):
     """Limits that no message can exceed. None or an empty list leaves the choice to the teams."""
 
     instance_types: tuple[str, ...] = ()  # exact, or a pattern such as ml.m5.*
@@ -155,7 +150,7 @@ class Guardrails(_SettingsModel):
         return patterns
 
 
-class Deployment(_SettingsModel):
+class Deployment(SettingsModel):
     """The settings that are fixed when the stack is synthesized."""
 
     teams: Annotated[dict[TeamName, TeamSettings], Field(min_length=1)]
@@ -188,121 +183,6 @@ class Deployment(_SettingsModel):
         return self
 
 
-class FrameworkImage(_SettingsModel):
-    """An AWS deep learning container, whose URI the SageMaker SDK knows."""
-
-    framework: Literal["pytorch", "tensorflow", "huggingface", "sklearn", "xgboost"]
-    version: str
-    py_version: str | None = None
-
-
-class Template(_SettingsModel):
-    """A job template: defaults for the fields that a message omits. A file in ``templates/``."""
-
-    description: str
-    image: FrameworkImage | str
-    entry_point: str | None = None  # a script of the bundled training source
-    request: dict[str, Any] = {}  # defaults for fields of the message
-    tuning_job: dict[str, Any] = {}  # CreateHyperParameterTuningJob fields, API spelling
-    # The hyperparameter that passes the ranges as JSON to a script that searches them itself.
-    ranges_parameter: str | None = None
-    # Channels that a job with network isolation must have, because its script otherwise downloads
-    # what they contain.
-    channels_without_network: tuple[str, ...] = ()
-    # Their values are redacted from log lines, reasons, dead-letter attributes and events.
-    secret_hyperparameters: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _known_defaults(self) -> Template:
-        allowed = {"hyperparameters", "objective", "strategy", "resource_limits", "tags"}
-        unknown = sorted(set(self.request) - allowed)
-        if unknown:
-            raise ValueError(f"request.{unknown[0]} cannot have a default")
-        return self
-
-
-class Environment(_SettingsModel):
-    """The environment variables of the function, which CloudFormation sets."""
-
-    deployment: str
-    ledger_table: str
-    artifact_bucket: str
-    training_role_arn: str
-    training_source: str
-    region: str
-    event_bus: str = "default"
-
-    @classmethod
-    def read(cls, variables: Mapping[str, str]) -> Environment:
-        """Read the variables ``HPOQ_*`` and ``AWS_REGION``.
-
-        Raises:
-            InvalidSettings: naming the first missing variable.
-        """
-        names = {field: f"HPOQ_{field.upper()}" for field in cls.model_fields} | {
-            "region": "AWS_REGION"
-        }
-        values = {field: variables[name] for field, name in names.items() if variables.get(name)}
-        for field, name in names.items():
-            if cls.model_fields[field].is_required() and field not in values:
-                raise InvalidSettings(name, "not set", "Set it on the function")
-        return cls(**values)
-
-
-class SettingsDocument(_SettingsModel):
-    """The settings as published to the teams: all that a client needs to check a request."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    name: str  # of the deployment
-    region: str
-    artifact_bucket: str
-    training_role_arn: str
-    training_source: str
-    deployment: Deployment
-    templates: dict[str, Template]
-
-    @classmethod
-    def of(
-        cls, environment: Environment, deployment: Deployment, templates: Mapping[str, Template]
-    ) -> SettingsDocument:
-        """Return the document of a deployment."""
-        return cls(
-            name=environment.deployment,
-            region=environment.region,
-            artifact_bucket=environment.artifact_bucket,
-            training_role_arn=environment.training_role_arn,
-            training_source=environment.training_source,
-            deployment=deployment,
-            templates=dict(templates),
-        )
-
-    @classmethod
-    def parse(cls, document: str) -> SettingsDocument:
-        """Parse the document.
-
-        Raises:
-            InvalidSettings: another version of hpoq wrote it, with settings unknown here.
-        """
-        return _parse(cls, json.loads(document), "settings")
-
-    @property
-    def environment(self) -> Environment:
-        """The environment of the dispatcher."""
-        return Environment(
-            deployment=self.name,
-            ledger_table=ledger_table(self.name),
-            artifact_bucket=self.artifact_bucket,
-            training_role_arn=self.training_role_arn,
-            training_source=self.training_source,
-            region=self.region,
-        )
-
-    def to_json(self) -> str:
-        """Return the document as it is published."""
-        return self.model_dump_json()
-
-
 def read_deployment(path: Path) -> Deployment:
     """Read ``deployment.json``.
 
@@ -318,43 +198,15 @@ def read_deployment(path: Path) -> Deployment:
 
 def parse_deployment(fields: Mapping[str, Any]) -> Deployment:
     """Parse settings that are already a mapping; see ``read_deployment``."""
-    return _parse(Deployment, fields, "settings")
+    return parse_model(Deployment, fields, "settings")
 
 
-def read_templates(directory: Path = TEMPLATES_DIRECTORY) -> dict[str, Template]:
-    """Read all ``*.yaml`` files of a directory, by file name without the extension.
-
-    Raises:
-        InvalidSettings: for the first file that is not a valid template.
-    """
-    return {path.stem: read_template(path) for path in sorted(directory.glob("*.yaml"))}
-
-
-def parse_template(name: str, fields: Mapping[str, Any]) -> Template:
-    """Parse a template that is already a mapping."""
-    return _parse(Template, fields, f"template {name}")
-
-
-def read_template(path: Path) -> Template:
-    """Read one template, named as the file without its extension.
+def parse_model(model: type[_Model], fields: Mapping[str, Any], what: str) -> _Model:
+    """Parse a model of settings from a mapping.
 
     Raises:
-        InvalidSettings: the file cannot be read or is not a valid template.
+        InvalidSettings: naming ``what`` and the first wrong key, the problem and the fix.
     """
-    try:
-        fields = yaml.load(path.read_text(), Loader=_LOADER)  # noqa: S506  a safe one
-    except OSError as error:
-        raise InvalidSettings(
-            path.name, str(error.strerror), "Pass the path of a template"
-        ) from None
-    except yaml.YAMLError as error:
-        raise InvalidSettings(path.name, f"not valid YAML ({error})", "Fix the file") from None
-    if not isinstance(fields, dict):
-        raise InvalidSettings(path.name, "not a mapping", "Begin with description: ...")
-    return parse_template(path.stem, fields)
-
-
-def _parse(model: type[_Model], fields: Mapping[str, Any], what: str) -> _Model:
     known = set(model.model_fields) | set(Guardrails.model_fields) | set(Limits.model_fields)
     try:
         return model.model_validate(fields)

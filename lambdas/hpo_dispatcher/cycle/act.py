@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from hpo_dispatcher.contract.aws_limits import QuotaExceeded
-from hpo_dispatcher.contract.capacity import WaitKind
+from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.redaction import Redactor

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from hpo_dispatcher.contract.capacity import WaitKind, WaitReason
+from hpo_dispatcher.contract.documents.capacity import WaitKind, WaitReason
 from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status, month_of
 from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.settings import Limits, TeamSettings

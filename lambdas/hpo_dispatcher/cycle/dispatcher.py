@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.entry import Entry
-from hpo_dispatcher.contract.events import StateChange
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.contract.settings import Limits, TeamSettings
 from hpo_dispatcher.cycle.act import Actor, Starter

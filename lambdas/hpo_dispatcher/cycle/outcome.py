@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from hpo_dispatcher.contract.aws_limits import QuotaExceeded
-from hpo_dispatcher.contract.capacity import WaitKind
+from hpo_dispatcher.contract.documents.capacity import WaitKind
+from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
-from hpo_dispatcher.contract.events import StateChange
 from hpo_dispatcher.ports import TuningJob, TuningJobDetail
 from hpo_dispatcher.scheduling.backoff import Backoff, Refusals
 from hpo_dispatcher.scheduling.budget import Budget

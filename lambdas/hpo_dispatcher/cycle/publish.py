@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from hpo_dispatcher.contract.capacity import (
+from hpo_dispatcher.contract.documents.capacity import (
     OTHERS,
     BudgetUse,
     CapacityDocument,

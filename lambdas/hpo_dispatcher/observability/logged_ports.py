@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hpo_dispatcher.contract.events import StateChange
+from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.names import TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
 from hpo_dispatcher.ports import (
     AlreadyOurs,

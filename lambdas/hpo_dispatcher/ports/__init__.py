@@ -1,6 +1,6 @@
 """Protocols for everything outside a dispatch cycle; each has an AWS and an in-memory adapter."""
 
-from hpo_dispatcher.contract.events import StateChange
+from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.ports.errors import LeaseLost, LedgerMissing, Unavailable
 from hpo_dispatcher.ports.events import Events
 from hpo_dispatcher.ports.ledger import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from hpo_dispatcher.contract.events import StateChange
+from hpo_dispatcher.contract.documents.events import StateChange
 
 
 class Events(Protocol):

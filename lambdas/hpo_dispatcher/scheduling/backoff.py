@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.aws_limits import QuotaExceeded
-from hpo_dispatcher.contract.capacity import WaitKind, WaitReason
+from hpo_dispatcher.contract.documents.capacity import WaitKind, WaitReason
 from hpo_dispatcher.contract.entry import Entry, Key
 from hpo_dispatcher.scheduling import wording
 from hpo_dispatcher.scheduling.snapshot import SLOTS, RunningJob, needs

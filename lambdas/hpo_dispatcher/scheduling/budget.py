@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from hpo_dispatcher.contract.capacity import BudgetUse, WaitKind, WaitReason
+from hpo_dispatcher.contract.documents.capacity import BudgetUse, WaitKind, WaitReason
 from hpo_dispatcher.contract.entry import HOUR, Entry, Key, RunningEntry, Spent, month_of
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling import wording

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pydantic import BaseModel, ConfigDict
 
 from hpo_dispatcher.contract.aws_limits import QuotaExceeded
-from hpo_dispatcher.contract.capacity import WaitKind
+from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.contract.entry import Key, Moment
 from hpo_dispatcher.scheduling.backoff import Backoff, Delay, ReachedLimit
 from hpo_dispatcher.scheduling.snapshot import ReservationTimer

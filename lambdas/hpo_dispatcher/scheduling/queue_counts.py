@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hpo_dispatcher.contract.capacity import QueueLength
+from hpo_dispatcher.contract.documents.capacity import QueueLength
 
 # Requests that a mark counts before the next one begins: positions are accurate to half of it.
 PER_MARK = 20

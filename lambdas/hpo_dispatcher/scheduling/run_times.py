@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from hpo_dispatcher.contract.capacity import RunTimeSamples
+from hpo_dispatcher.contract.documents.capacity import RunTimeSamples
 
 # The newest of each kind: enough for a median and its spread, few enough to follow changes.
 SAMPLES = 20

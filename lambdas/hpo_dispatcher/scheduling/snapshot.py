@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from hpo_dispatcher.contract import aws_limits
-from hpo_dispatcher.contract.capacity import WaitReason
+from hpo_dispatcher.contract.documents.capacity import WaitReason
 from hpo_dispatcher.contract.entry import Key
 
 SLOTS = "tuning jobs"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hpo_dispatcher.contract import aws_limits
+from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.names import TAG_DEPLOYMENT, TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
 from hpo_dispatcher.contract.request import (
@@ -22,7 +23,8 @@ from hpo_dispatcher.contract.request import (
     TuningRequest,
     wire_value,
 )
-from hpo_dispatcher.contract.settings import Environment, Guardrails, Template
+from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.contract.templates import Template
 from hpo_dispatcher.tuning_job.api_schema import (
     ApiRequest,
     check_api_request,

@@ -9,15 +9,11 @@ from functools import partial
 from typing import Protocol
 
 from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import TuningRequest
-from hpo_dispatcher.contract.settings import (
-    Deployment,
-    Environment,
-    FrameworkImage,
-    TeamSettings,
-    Template,
-)
+from hpo_dispatcher.contract.settings import Deployment, TeamSettings
+from hpo_dispatcher.contract.templates import FrameworkImage, Template
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest
 from hpo_dispatcher.tuning_job.build import Image, build, instances_of
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption

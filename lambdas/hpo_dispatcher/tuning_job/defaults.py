@@ -14,7 +14,7 @@ from hpo_dispatcher.contract.request import (
     Strategy,
     TuningRequest,
 )
-from hpo_dispatcher.contract.settings import Template
+from hpo_dispatcher.contract.templates import Template
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest
 from hpo_dispatcher.tuning_job.service_limits import combinations_of
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, Status
-from hpo_dispatcher.contract.settings import Template
+from hpo_dispatcher.contract.templates import Template
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest
 from hpo_dispatcher.tuning_job.parents import Resumption, parents_of_resumed
 

@@ -12,7 +12,7 @@ import json
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import CategoricalRange, ResourceLimits, TuningRequest
-from hpo_dispatcher.contract.settings import Template
+from hpo_dispatcher.contract.templates import Template
 
 SEED = "search-seed"  # a tuning job must search at least one hyperparameter
 

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from hpo_dispatcher.contract.errors import NotAllowed
-from hpo_dispatcher.contract.settings import Guardrails, parse_deployment, read_templates
+from hpo_dispatcher.contract.settings import Guardrails, parse_deployment
+from hpo_dispatcher.contract.templates import read_templates
 from infra.settings import read_settings
 from infra.source import ROOT
 from tests.support.tuning_requests import definition, job

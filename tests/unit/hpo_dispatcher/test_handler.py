@@ -10,13 +10,10 @@ from unittest.mock import patch
 import pytest
 
 from hpo_dispatcher import handler as function
+from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.errors import InvalidSettings
-from hpo_dispatcher.contract.settings import (
-    Environment,
-    parse_deployment,
-    parse_template,
-    read_deployment,
-)
+from hpo_dispatcher.contract.settings import parse_deployment, read_deployment
+from hpo_dispatcher.contract.templates import parse_template
 from hpo_dispatcher.cycle.lease import CycleIncomplete
 from tests.support.dispatcher_account import Account, ample_time
 from tests.support.lambda_context import Context

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.contract.capacity import CapacityDocument, QueueLength, WaitKind
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument, QueueLength, WaitKind
 from hpo_dispatcher.contract.entry import EarlierJob, Entry, Status, timestamp
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.contract.settings import TeamSettings

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.contract.settings import Deployment, SettingsDocument, read_templates
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
+from hpo_dispatcher.contract.settings import Deployment
+from hpo_dispatcher.contract.templates import read_templates
 from hpoq.preview import lowered_training_jobs, preview
 from tests.support.tuning_requests import ENVIRONMENT
 

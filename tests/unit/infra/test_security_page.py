@@ -8,7 +8,8 @@ import re
 import pytest
 from aws_cdk.assertions import Template
 
-from hpo_dispatcher.contract.request import TuningRequest, parse_message
+from hpo_dispatcher.contract.message import parse_message
+from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.tuning_job.build import build
 from infra.settings import Settings
 from infra.source import ROOT

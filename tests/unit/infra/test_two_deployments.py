@@ -17,8 +17,8 @@ from moto.events.models import EventPattern
 
 from hpo_dispatcher.aws.eventbridge import EventBridge
 from hpo_dispatcher.aws.sagemaker import SageMakerTuning
+from hpo_dispatcher.contract.documents.events import StateChange, Submitted
 from hpo_dispatcher.contract.entry import Status
-from hpo_dispatcher.contract.events import StateChange, Submitted
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.ports import AlreadyOurs, Creation, NameTaken
 from hpoq.client import Client

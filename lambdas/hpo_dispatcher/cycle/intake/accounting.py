@@ -9,14 +9,9 @@ from typing import Any
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.errors import DuplicateRequest, HpoqError, InvalidRequest, Unreadable
+from hpo_dispatcher.contract.message import Action, parse_body, parse_fields, request_id_of
 from hpo_dispatcher.contract.redaction import Redactor
-from hpo_dispatcher.contract.request import (
-    Action,
-    TuningRequest,
-    parse_body,
-    parse_fields,
-    request_id_of,
-)
+from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.cycle.intake.team_actions import TeamActions
 from hpo_dispatcher.cycle.outcome import IntakeOutcome
 from hpo_dispatcher.ports import Added, Envelope, Rejection, RequestQueues, Requests

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import assert_never
 
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpo_dispatcher.contract.request import Action, Cancel, Hold, Release, SetPriority
+from hpo_dispatcher.contract.message import Action, Cancel, Hold, Release, SetPriority
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.cycle.outcome import IntakeOutcome
 from hpo_dispatcher.ports import Added, Documents, Ending, Envelope, Requests

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, Spent, Status
+from hpo_dispatcher.contract.message import parse_message
 from hpo_dispatcher.contract.names import tuning_job_name
-from hpo_dispatcher.contract.request import TuningRequest, parse_message
+from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.ports import (
     Added,
     Backlog,

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
+from hpo_dispatcher.contract.message import parse_message
 from hpo_dispatcher.contract.redaction import HIDDEN, SIGNATURE, Redactor
-from hpo_dispatcher.contract.request import parse_message
 from tests.support.signed_url import V4
 
 SECRET = "hunter2-hunter2-Zx81"

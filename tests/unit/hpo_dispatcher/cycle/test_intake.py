@@ -120,7 +120,7 @@ def test_a_name_taken_by_somebody_else_rejects_the_request(account: Account) -> 
 
 
 def queued_request() -> Any:
-    from hpo_dispatcher.contract.request import parse_message
+    from hpo_dispatcher.contract.message import parse_message
 
     return parse_message(json.dumps({"hyperparameter_ranges": RANGES}), "foreign")
 

@@ -18,7 +18,7 @@ from hpo_dispatcher.contract.aws_limits import (
     TUNING_JOBS_QUOTA,
     QuotaExceeded,
 )
-from hpo_dispatcher.contract.capacity import CapacityDocument, WaitKind
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument, WaitKind
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT, TAG_REQUEST_ID
 from hpo_dispatcher.cycle.act import START_BATCH

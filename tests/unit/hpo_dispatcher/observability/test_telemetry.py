@@ -20,7 +20,8 @@ from botocore.exceptions import ClientError
 from hpo_dispatcher import handler as function
 from hpo_dispatcher import wiring
 from hpo_dispatcher.aws.sagemaker import SageMakerTuning
-from hpo_dispatcher.contract.settings import TeamSettings, parse_template, read_templates
+from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.contract.templates import parse_template, read_templates
 from hpo_dispatcher.observability.metrics import METRICS, Filled, Freed, fill_times
 from hpo_dispatcher.ports import Unavailable
 from hpo_dispatcher.scheduling.plan import plan

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hpo_dispatcher.contract.aws_limits import QuotaExceeded
-from hpo_dispatcher.contract.capacity import WaitKind
+from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.scheduling.backoff import Backoff, Delay, ReachedLimit, Refusals
 from hpo_dispatcher.scheduling.memory import backoff_from, memory_json, unannounced_from
 from hpo_dispatcher.scheduling.snapshot import RunningJob

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.contract.capacity import WaitKind, WaitReason
+from hpo_dispatcher.contract.documents.capacity import WaitKind, WaitReason
 from hpo_dispatcher.contract.entry import HOUR, Entry, RunningEntry, Spent, Status
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.cycle.dispatcher import Dispatcher

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.contract.settings import Deployment, FrameworkImage, Template
+from hpo_dispatcher.contract.settings import Deployment
+from hpo_dispatcher.contract.templates import FrameworkImage, Template
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 from tests.support.tuning_requests import ENVIRONMENT, TEMPLATE, definition, request
 

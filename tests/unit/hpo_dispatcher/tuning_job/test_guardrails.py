@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpo_dispatcher.contract.errors import InvalidRequest
-from hpo_dispatcher.contract.request import TuningRequest, parse_message
+from hpo_dispatcher.contract.message import parse_message
+from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.tuning_job.build import build
 from tests.support.tuning_requests import ENVIRONMENT, IMAGE, RANGES, STRICT, TEMPLATE
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
-from hpo_dispatcher.contract.settings import Guardrails, read_templates
+from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.contract.templates import read_templates
 from tests.support.tuning_requests import ENVIRONMENT, STRICT, TEMPLATE, definition, job
 
 ISOLATED = Guardrails(network_isolation=True)

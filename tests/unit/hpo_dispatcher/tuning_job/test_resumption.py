@@ -9,7 +9,8 @@ import pytest
 
 from hpo_dispatcher.contract.entry import BestTrainingJob
 from hpo_dispatcher.contract.names import NAME_ENDING, tuning_job_name
-from hpo_dispatcher.contract.settings import Guardrails, Template
+from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.contract.templates import Template
 from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.resumption import better, earlier_job, resume_blocker

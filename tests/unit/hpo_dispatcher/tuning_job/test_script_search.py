@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
-from hpo_dispatcher.contract.request import TuningRequest, parse_message
-from hpo_dispatcher.contract.settings import Guardrails, read_templates
+from hpo_dispatcher.contract.message import parse_message
+from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.tuning_job.build import instances_of
 from hpo_dispatcher.tuning_job.script_search import SEED, as_one_training_job
 from ray_tune.space import space

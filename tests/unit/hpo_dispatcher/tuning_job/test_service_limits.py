@@ -9,7 +9,8 @@ from botocore.loaders import Loader
 
 from hpo_dispatcher.contract.aws_limits import LOCAL_STORAGE_FAMILIES, family_of
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
-from hpo_dispatcher.contract.settings import Guardrails, Template
+from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.contract.templates import Template
 from hpo_dispatcher.tuning_job.service_limits import combinations_of
 from tests.support.tuning_requests import TEMPLATE, definition, job
 

@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from werkzeug.test import Client as Visitor
 
-from hpo_dispatcher.contract.capacity import CapacityDocument, WaitKind
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument, WaitKind
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.cycle.outcome import Decision, Observation, Summary

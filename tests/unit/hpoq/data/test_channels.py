@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.contract.settings import Deployment, Environment, SettingsDocument, Template
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
+from hpo_dispatcher.contract.environment import Environment
+from hpo_dispatcher.contract.settings import Deployment
+from hpo_dispatcher.contract.templates import Template
 from hpoq.data.channels import S3Channel, channels_of, push_command, template_channels
 
 ENVIRONMENT = Environment(

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from hpo_dispatcher.contract.capacity import CapacityDocument, WaitKind
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument, WaitKind
 from hpo_dispatcher.scheduling.memory import memory_json, timers_from
 from hpo_dispatcher.scheduling.snapshot import ReservationTimer
 

@@ -12,7 +12,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.contract.dynamodb_json import read, typed
+from hpo_dispatcher.contract.ledger.dynamodb_json import read, typed
 
 SCALARS = st.one_of(
     st.none(),

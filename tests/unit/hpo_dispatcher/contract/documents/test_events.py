@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.entry import Status
-from hpo_dispatcher.contract.events import StateChange
 from tests.support.event_schema import SCHEMA, check
 
 DETAIL = SCHEMA["$defs"]["detail"]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal, Inexact, Overflow, Rounded, Underflow
 from typing import Any
 
+Item = dict[str, Any]
+
 # DynamoDB has 38 digits, up to 10^126. Numbers that do not fit are rejected, not rounded.
 _NUMBERS = Context(prec=38, Emin=-128, Emax=126, traps=[Inexact, Overflow, Rounded, Underflow])
 
@@ -74,3 +76,13 @@ def read(value: Mapping[str, Any]) -> Any:
     """Convert a typed value to a plain one; numbers become ``Decimal``."""
     ((kind, content),) = value.items()
     return _READ[kind](content)
+
+
+def to_wire(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert plain values to DynamoDB's typed ones; floats become exact decimals."""
+    return {key: typed(value) for key, value in item.items()}
+
+
+def from_wire(item: Mapping[str, Any]) -> Item:
+    """Convert DynamoDB's typed values to plain ones; numbers stay ``Decimal``."""
+    return {key: read(value) for key, value in item.items()}

@@ -1,0 +1,36 @@
+"""The environment of the dispatcher function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hpo_dispatcher.contract.errors import InvalidSettings
+from hpo_dispatcher.contract.settings import SettingsModel
+
+
+class Environment(SettingsModel):
+    """The environment variables of the function, which CloudFormation sets."""
+
+    deployment: str
+    ledger_table: str
+    artifact_bucket: str
+    training_role_arn: str
+    training_source: str
+    region: str
+    event_bus: str = "default"
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str]) -> Environment:
+        """Read the variables ``HPOQ_*`` and ``AWS_REGION``.
+
+        Raises:
+            InvalidSettings: naming the first missing variable.
+        """
+        names = {field: f"HPOQ_{field.upper()}" for field in cls.model_fields} | {
+            "region": "AWS_REGION"
+        }
+        values = {field: variables[name] for field, name in names.items() if variables.get(name)}
+        for field, name in names.items():
+            if cls.model_fields[field].is_required() and field not in values:
+                raise InvalidSettings(name, "not set", "Set it on the function")
+        return cls(**values)

@@ -1,0 +1,1 @@
+"""The rows of the ledger: what a client reads from its DynamoDB table."""

@@ -1,0 +1,53 @@
+"""What the rows of the ledger share: versions, reserved keys, and the parsing of values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from hpo_dispatcher.contract.entry import Key
+from hpo_dispatcher.contract.errors import Unreadable
+from hpo_dispatcher.contract.ledger.dynamodb_json import Item
+
+# The version of a row. It is raised when an older hpoq can no longer read it: docs/decisions/0017.
+VERSION = 2
+# The version of rows without what version 2 is about, preemptions.
+PLAIN = 1
+LEASE_KEY = {"team": "#dispatcher", "id": "lease"}
+RUNNING = "#active"
+BLOCKED = "#blocked"
+SPENT = "#spent"
+DEPLOYMENT = "#deployment"
+
+
+def check_version(item: Item) -> None:
+    """Raise if a later hpoq wrote a row; the oldest rows have no version.
+
+    Raises:
+        Unreadable: names the row and what to do.
+    """
+    version = int(item.get("version", 1))
+    if version > VERSION:
+        problem = f"has version {version}, and this hpoq reads up to {VERSION}"
+        raise _unreadable(item, problem, "Use the hpoq that wrote it or a later one")
+
+
+def _unreadable(item: Item, problem: str, fix: str) -> Unreadable:
+    return Unreadable(f"ledger row {item['team']}/{item['id']}", problem, fix)
+
+
+def moment(text: str | None) -> datetime | None:
+    """Parse a timestamp; None if there is none."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def key_from(text: str | None) -> Key | None:
+    """Parse the key of an entry, written as ``team/request_id``; None if there is none."""
+    team, _, request_id = (text or "").partition("/")
+    return (team, request_id) if text else None
+
+
+def integers(values: Mapping[str, Any]) -> dict[str, int]:
+    """Return counts as ``int``; DynamoDB returns ``Decimal``."""
+    return {key: int(value) for key, value in values.items()}

@@ -1,0 +1,195 @@
+"""The messages that a team may send, parsed, and the error for each that cannot be read.
+
+The published JSON Schema comes from the same models (``json_schema``), so a client in any language
+can validate a message before sending it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import Field, StrictInt, TypeAdapter, ValidationError
+
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.request import (
+    CategoricalRange,
+    IntegerRange,
+    MessageModel,
+    Objective,
+    RequestId,
+    ResourceLimits,
+    TuningRequest,
+)
+from hpo_dispatcher.contract.validation import first_problem
+
+VERSION = 1  # of a message; the Literal of every model
+# A ledger item holds at most 400 KB, and the request is only one of its attributes.
+MAX_BODY_BYTES = 256 * 1024
+
+
+class Cancel(MessageModel):
+    """An action that cancels a queued request or stops a running one; may precede its request."""
+
+    version: Literal[1] = 1
+    action: Literal["cancel"]
+    request_id: RequestId
+
+
+class SetPriority(MessageModel):
+    """An action that moves a queued request within its team's queue."""
+
+    version: Literal[1] = 1
+    action: Literal["priority"]
+    request_id: RequestId
+    priority: Annotated[StrictInt, Field(ge=-1000, le=1000)]
+
+
+class Hold(MessageModel):
+    """An action that puts a request on hold, or its whole team if no request id is given."""
+
+    version: Literal[1] = 1
+    action: Literal["hold"]
+    request_id: RequestId | None = None
+
+
+class Release(MessageModel):
+    """An action that releases a request, or its whole team, from a hold."""
+
+    version: Literal[1] = 1
+    action: Literal["release"]
+    request_id: RequestId | None = None
+
+
+Action = Cancel | SetPriority | Hold | Release
+Message = TuningRequest | Action
+_FIELDS = frozenset(
+    field
+    for model in (TuningRequest, ResourceLimits, Objective, IntegerRange, CategoricalRange)
+    for field in model.model_fields
+)
+_ACTIONS: dict[str, type[Action]] = {
+    "cancel": Cancel,
+    "priority": SetPriority,
+    "hold": Hold,
+    "release": Release,
+}
+
+
+def parse_message(body: str, message_id: str) -> Message:
+    """Parse the body of an SQS message.
+
+    Args:
+        body: the message as sent, JSON of at most 256 KB.
+        message_id: the SQS message id, used as request id if the message has none.
+
+    Raises:
+        InvalidRequest: naming the first wrong field, the problem and the fix.
+    """
+    return parse_fields(parse_body(body), message_id)
+
+
+def parse_body(body: str) -> dict[str, Any]:
+    """Parse the body of an SQS message as a JSON object; raise ``InvalidRequest`` if it is not."""
+    size = len(body.encode(errors="surrogatepass"))
+    if size > MAX_BODY_BYTES:
+        raise InvalidRequest(
+            "body",
+            f"{size // 1024} KB exceeds the limit of {MAX_BODY_BYTES // 1024} KB",
+            "Store large content in S3 and reference it",
+        )
+    return _read_json(body)
+
+
+def parse_fields(fields: Mapping[str, Any], message_id: str) -> Message:
+    """Parse a message that is already a mapping; see ``parse_message``."""
+    _check_version(fields.get("version"))
+    if "action" in fields:
+        return _parse_action(fields)
+    try:
+        return TuningRequest.model_validate({"request_id": message_id, **fields})
+    except ValidationError as error:
+        raise first_problem(error, fields, known_fields=_FIELDS) from None
+
+
+def _check_version(version: object) -> None:
+    """Reject a later version before its fields, which may differ, are checked."""
+    if isinstance(version, int) and version > VERSION:
+        problem = f"{version} is not supported by this deployment, which supports {VERSION}"
+        raise InvalidRequest("version", problem, "Upgrade hpoq, then redrive the message")
+
+
+def request_id_of(fields: Mapping[str, Any], message_id: str) -> str:
+    """Return the request id of a message, or its message id if it has no valid request id."""
+    try:
+        return TypeAdapter(RequestId).validate_python(fields.get("request_id"))
+    except ValidationError:
+        return message_id
+
+
+def request_id_in(body: str, message_id: str) -> str:
+    """Return the request id of a message body, or its message id if it cannot be parsed."""
+    try:
+        return request_id_of(parse_body(body), message_id)
+    except InvalidRequest:
+        return message_id
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of all messages that a request queue accepts."""
+    schema = TypeAdapter(Message).json_schema()
+    required = schema["$defs"]["TuningRequest"]["required"]
+    required.remove("request_id")  # the SQS message id is used instead
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "hpoq message, version 1",
+        **schema,
+    }
+
+
+def _read_json(body: str) -> dict[str, Any]:
+    def refuse_constant(name: str) -> NoReturn:
+        raise InvalidRequest("body", f"{name} is not valid JSON", "Use a finite number")
+
+    def refuse_twice(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            counts = Counter(name for name, _ in pairs)
+            twice = next(name for name, count in counts.items() if count > 1)
+            raise InvalidRequest(twice, "the field appears twice", "Remove one of them")
+        return fields
+
+    try:
+        value = json.loads(body, parse_constant=refuse_constant, object_pairs_hook=refuse_twice)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("body", f"not valid JSON ({error})", "Send one JSON object") from None
+    _check_characters(value)
+    if not isinstance(value, dict):
+        raise InvalidRequest("body", "not a JSON object", 'Send {"hyperparameter_ranges": ...}')
+    return value
+
+
+def _check_characters(value: object) -> None:
+    """Reject unpaired surrogates, which neither DynamoDB nor SageMaker can store."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        problem = f"{half} is an unpaired surrogate"
+        raise InvalidRequest(
+            "body", problem, "Send both surrogates of the pair, or UTF-8"
+        ) from None
+
+
+def _parse_action(fields: Mapping[str, Any]) -> Action:
+    action = fields["action"]
+    model = _ACTIONS.get(action) if isinstance(action, str) else None
+    if model is None:
+        known = ", ".join(_ACTIONS)
+        raise InvalidRequest("action", f"unknown action {action!r}", f"Use one of {known}")
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise first_problem(error, fields, known_fields=_FIELDS) from None
