@@ -34,9 +34,9 @@ from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
 from hpoq.campaign.model import Campaign
 from hpoq.campaign.planning.compare import campaign_of, plan, planned
 from hpoq.campaign.planning.shapes import divided
+from hpoq.campaign.report import write
 from hpoq.campaign.results.table import frame
 from hpoq.campaign.running.schedule import due, predecessors
-from hpoq.report import write
 
 NAME = "campaigns"
 REQUEST = {

@@ -136,7 +136,7 @@ class RunningCampaign:
 
     def report(self, path: Path) -> Path:
         """Write the HTML report and return its path."""
-        from hpoq.report import write
+        from hpoq.campaign.report import write
 
         return write(self.plan, self.results(), path)
 

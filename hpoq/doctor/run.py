@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from hpo_dispatcher.contract.errors import HpoqError
-from hpoq.doctor.checks import CHECKS, NECESSARY, Check, error_code
+from hpoq.doctor.checks.answers import error_code
+from hpoq.doctor.checks.registry import CHECKS, NECESSARY, Check
 from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import Finding, Verdict, fault
 

@@ -4,6 +4,7 @@ Accounts and deployments
     dispatcher_account    a deployment in moto, with the fixtures ``account`` and ``session``
     account_snapshot      snapshots of an account in moto
     api_calls             API calls that a test records, fails, throttles or answers differently
+    stubbed               a boto3 client that gives prepared answers
     answer_shapes         answers checked against the shapes of botocore's service models
     answer_scene          a call of every operation that hpoq calls
     deployed_stack        the stack in an embedded cloud, with the fixture ``cloud``

@@ -16,9 +16,9 @@ from hpoq.campaign.model import Campaign
 from hpoq.campaign.planning.compare import campaign_of, extended, planned
 from hpoq.campaign.planning.strategies.registry import STRATEGIES
 from hpoq.campaign.planning.strategies.strategy import Strategy
+from hpoq.campaign.report.page import page
 from hpoq.campaign.results.table import frame
 from hpoq.cli.campaign import app
-from hpoq.report.page import page
 
 DOCS = Path(__file__).parents[5] / "docs" / "campaigns.md"
 

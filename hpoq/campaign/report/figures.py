@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from hpo_dispatcher.contract.request import CategoricalRange
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.ranges import scaling
+from hpoq.campaign.report import series
 from hpoq.campaign.results.table import SEARCHED
-from hpoq.report import series
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpoq.campaign.campaign_plan import CampaignPlan
+from hpoq.campaign.report import figures, series
 from hpoq.campaign.results.table import SEARCHED, best
-from hpoq.report import figures, series
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,5 +1,5 @@
 """The report of a campaign: one HTML file that needs no network and no other file."""
 
-from hpoq.report.page import write
+from hpoq.campaign.report.page import write
 
 __all__ = ["write"]

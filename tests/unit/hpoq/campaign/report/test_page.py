@@ -16,8 +16,8 @@ from benchmarks.fabricated import REQUEST, trials
 from hpo_dispatcher.contract.request import CategoricalRange
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.planning.compare import campaign_of, planned
+from hpoq.campaign.report import series, svg, write
 from hpoq.campaign.results.table import frame
-from hpoq.report import series, svg, write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 

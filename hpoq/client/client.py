@@ -1,0 +1,156 @@
+"""The client of a deployment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from hpo_dispatcher.contract import names
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument
+from hpo_dispatcher.contract.documents.events import Submitted
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.message import parse_fields
+from hpoq.client import tuning_jobs
+from hpoq.client.connection import DeploymentConnection
+from hpoq.client.ledger_table import LedgerTable
+from hpoq.client.team_queues import DeadLetter, TeamQueues
+from hpoq.errors import NotDeployed, NotFound
+
+Message = dict[str, Any]
+
+
+class Client:
+    """A deployment as its users see it: the whole interface in one class, each method a few lines.
+
+    Args:
+        deployment: its name, which is the name of its stack.
+        session: None for boto3's default session.
+    """
+
+    def __init__(self, deployment: str = "hpoq", session: boto3.Session | None = None) -> None:
+        self.deployment = deployment
+        self._connection = DeploymentConnection(deployment, session)
+        self._queues = TeamQueues(self._connection)
+        self._ledger = LedgerTable(self._connection)
+
+    # Writing: everything goes over SQS
+
+    def submit(self, team: str, messages: Sequence[Message]) -> list[str]:
+        """Send requests.
+
+        Args:
+            team: whose queue.
+            messages: requests as in the published schema.
+
+        Returns:
+            Their request ids, in order; the message id for one that names none.
+
+        Raises:
+            InvalidRequest: one of them is wrong; none was sent.
+            NotDeployed, NotReachable: nothing was sent, or the rest was not.
+        """
+        for message in messages:
+            parse_fields(message, "message-id")
+        ids = self._queues.send(team, [json.dumps(message) for message in messages])
+        self._ask_for_cycle(team, len(messages))
+        named = (message.get("request_id") for message in messages)
+        return [name or sent for name, sent in zip(named, ids, strict=True)]
+
+    def act(self, team: str, action: str, **fields: Any) -> None:
+        """Send an action: cancel, priority, hold or release."""
+        message = {"version": 1, "action": action, **fields}
+        parse_fields(message, "message-id")
+        self._queues.send(team, [json.dumps(message)])
+        self._ask_for_cycle(team, 1)
+
+    def _ask_for_cycle(self, team: str, count: int) -> None:
+        """Request a cycle now; without the permission, the next scheduled cycle does the work."""
+        detail = Submitted(deployment=self.deployment, team=team, count=count)
+        entry = {
+            "Source": names.EVENT_SOURCE,
+            "DetailType": names.SUBMITTED_EVENT,
+            "Detail": detail.to_json(),
+        }
+        try:
+            self._connection.client("events").put_events(Entries=[entry])
+        except (BotoCoreError, ClientError):
+            return
+
+    # Reading
+
+    @cached_property
+    def settings(self) -> SettingsDocument:
+        """The teams, limits, guardrails and templates of the deployment.
+
+        Raises:
+            NotDeployed: the deployment has never run a cycle, or there is none.
+        """
+        document = self._ledger.document(names.SETTINGS_DOCUMENT)
+        if document is None:
+            raise NotDeployed(
+                f"the dispatcher of {self.deployment!r} has not run yet. "
+                "It does within ten minutes of being deployed"
+            )
+        return SettingsDocument.parse(document)
+
+    def capacity(self) -> CapacityDocument | None:
+        """Return what is in use and which requests wait for what; None before the first cycle."""
+        return CapacityDocument.parse(self._ledger.document(names.CAPACITY_DOCUMENT))
+
+    def teams(self) -> list[str]:
+        """Return the teams of the deployment."""
+        return sorted(self.settings.deployment.teams)
+
+    def get(self, team: str, request_id: str) -> Entry:
+        """Return a request.
+
+        Raises:
+            NotFound: it has not arrived in the ledger, or never will.
+        """
+        entry = self._ledger.get(team, request_id)
+        if entry is None:
+            raise NotFound(
+                f"no request {request_id!r} of team {team} in the ledger. "
+                "A request just sent appears with the next cycle; see also `hpoq redrive`"
+            )
+        return entry
+
+    def entries(self, team: str, statuses: Iterable[Status] = ()) -> Iterator[Entry]:
+        """Yield a team's requests, ordered by request id."""
+        wanted = set(statuses) or set(Status)
+        return (entry for entry in self._ledger.entries(team) if entry.status in wanted)
+
+    def get_all(self, team: str, request_ids: Iterable[str]) -> dict[str, Entry]:
+        """Return the requests with these ids that are in the ledger, by id."""
+        return self._ledger.get_all(team, request_ids)
+
+    def live(self, entry: Entry) -> Entry:
+        """Return the entry with its tuning job's current counters and best training job."""
+        return tuning_jobs.live(self._connection, entry)
+
+    def model_uri(self, entry: Entry) -> str | None:
+        """Return the S3 URI of the best training job's model; None without permission."""
+        return tuning_jobs.model_uri(self._connection, entry)
+
+    # Dead letters
+
+    def dead_letters(self, team: str, hold_seconds: int = 30) -> list[DeadLetter]:
+        """Receive a team's rejected messages, hidden from other receivers for ``hold_seconds``."""
+        return self._queues.dead_letters(team, hold_seconds)
+
+    def forget(self, letter: DeadLetter) -> None:
+        """Delete a dead letter."""
+        self._queues.delete(letter)
+
+    def redrive(self, letter: DeadLetter, body: str | None = None) -> str:
+        """Resubmit a dead letter to its team's queue, fixed or unchanged, and delete it."""
+        (sent,) = self._queues.send(letter.team, [body or letter.body])
+        self._queues.delete(letter)
+        self._ask_for_cycle(letter.team, 1)
+        return sent

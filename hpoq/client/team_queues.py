@@ -1,0 +1,138 @@
+"""The request queues and dead-letter queues of the teams, as their clients use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from hpo_dispatcher.aws import sqs as queues
+from hpo_dispatcher.contract import names
+from hpoq.client.connection import DeploymentConnection
+from hpoq.client.explained import explained
+from hpoq.errors import NotReachable
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+SQS_BATCH = 10
+BATCH_BYTES = 1024 * 1024  # SQS: all messages of one batch together
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLetter:
+    """A rejected message with the reason."""
+
+    team: str
+    message_id: str
+    body: str
+    error: str
+    field: str
+    problem: str
+    fix: str
+    receipt: str
+
+
+class TeamQueues:
+    """The queues of all teams of one deployment."""
+
+    def __init__(self, connection: DeploymentConnection) -> None:
+        self._connection = connection
+        self._deployment = connection.deployment
+        self._urls: dict[str, str] = {}
+
+    def send(self, team: str, bodies: Sequence[str]) -> list[str]:
+        """Send messages to a team's request queue.
+
+        Returns:
+            Their SQS message ids, in order.
+
+        Raises:
+            NotDeployed, NotReachable: nothing was sent, or the rest was not.
+        """
+        ids: list[str] = []
+        for batch in _batches(bodies):
+            ids += self._send_batch(team, batch)
+        return ids
+
+    def _send_batch(self, team: str, bodies: Sequence[str]) -> list[str]:
+        with explained(f"queue of team {team}"):
+            answer = self._sqs.send_message_batch(
+                QueueUrl=self._url(names.request_queue(self._deployment, team)),
+                Entries=[{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)],
+            )
+        failed = answer.get("Failed", [])
+        if failed:
+            raise NotReachable(
+                f"{len(failed)} messages were not taken ({failed[0].get('Message')})"
+            )
+        sent = {entry["Id"]: entry["MessageId"] for entry in answer["Successful"]}
+        return [sent[str(index)] for index in range(len(bodies))]
+
+    def dead_letters(self, team: str, hold_seconds: int) -> list[DeadLetter]:
+        """Receive a team's rejected messages, hidden from other receivers for ``hold_seconds``."""
+        letters: dict[str, DeadLetter] = {}
+        while True:
+            with explained(f"dead-letter queue of team {team}"):
+                answer = self._sqs.receive_message(
+                    QueueUrl=self._url(names.dead_letter_queue(self._deployment, team)),
+                    MaxNumberOfMessages=SQS_BATCH,
+                    MessageAttributeNames=["All"],
+                    VisibilityTimeout=hold_seconds,
+                    WaitTimeSeconds=queues.WAIT_SECONDS,
+                )
+            received = [_dead_letter(team, message) for message in answer.get("Messages", [])]
+            fresh = [letter for letter in received if letter.message_id not in letters]
+            letters |= {letter.message_id: letter for letter in received}
+            if not fresh:
+                return list(letters.values())
+
+    def delete(self, letter: DeadLetter) -> None:
+        """Delete a dead letter."""
+        with explained(f"dead-letter queue of team {letter.team}"):
+            self._sqs.delete_message(
+                QueueUrl=self._url(names.dead_letter_queue(self._deployment, letter.team)),
+                ReceiptHandle=letter.receipt,
+            )
+
+    def _url(self, name: str) -> str:
+        if name not in self._urls:
+            self._urls[name] = self._sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        return self._urls[name]
+
+    @cached_property
+    def _sqs(self) -> SQSClient:
+        return self._connection.client("sqs")  # type: ignore[no-any-return]
+
+
+def _batches(bodies: Sequence[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    size = 0
+    for body in bodies:
+        length = len(body.encode())
+        if batch and (len(batch) == SQS_BATCH or size + length > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(body)
+        size += length
+    if batch:
+        yield batch
+
+
+def _dead_letter(team: str, message: Any) -> DeadLetter:
+    attributes = {
+        name.removeprefix(names.DEAD_LETTER_ATTRIBUTES): value["StringValue"]
+        for name, value in message.get("MessageAttributes", {}).items()
+        if name.startswith(names.DEAD_LETTER_ATTRIBUTES)
+    }
+    return DeadLetter(
+        team=team,
+        message_id=attributes.get("message-id", message["MessageId"]),
+        body=message["Body"],
+        error=attributes.get("error", "Undelivered"),
+        field=attributes.get("field", ""),
+        problem=attributes.get("problem", "could not be taken in, repeatedly"),
+        fix=attributes.get("fix", "Look into the dispatcher's log, then redrive it"),
+        receipt=message["ReceiptHandle"],
+    )

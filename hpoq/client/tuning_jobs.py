@@ -1,0 +1,47 @@
+"""What SageMaker reports about the tuning job of a request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from hpo_dispatcher.aws.sagemaker import detail_from
+from hpo_dispatcher.contract.entry import Entry
+from hpo_dispatcher.tuning_job.resumption import better, with_earlier
+from hpoq.client.connection import DeploymentConnection
+
+
+def live(connection: DeploymentConnection, entry: Entry) -> Entry:
+    """Return the entry with its tuning job's current counters and best training job.
+
+    A team that may not describe tuning jobs gets the entry unchanged; the dispatcher completes it
+    when the tuning job ends.
+    """
+    if not entry.status.active or not entry.tuning_job_name:
+        return entry
+    try:
+        answer = connection.client("sagemaker").describe_hyper_parameter_tuning_job(
+            HyperParameterTuningJobName=entry.tuning_job_name
+        )
+    except (BotoCoreError, ClientError):
+        return entry
+    detail = detail_from(answer)
+    return replace(
+        entry,
+        counters=with_earlier(entry.earlier, detail.counters),
+        best=better(entry.best, detail.best, minimize=detail.minimize),
+    )
+
+
+def model_uri(connection: DeploymentConnection, entry: Entry) -> str | None:
+    """Return the S3 URI of the best training job's model; None without permission."""
+    if entry.best is None:
+        return None
+    try:
+        answer = connection.client("sagemaker").describe_training_job(
+            TrainingJobName=entry.best.name
+        )
+    except (BotoCoreError, ClientError):
+        return None
+    return str(answer["ModelArtifacts"]["S3ModelArtifacts"])

@@ -1,0 +1,1 @@
+"""The checks of `hpoq doctor`, one module per part of a deployment."""

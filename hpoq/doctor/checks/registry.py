@@ -1,0 +1,29 @@
+"""All checks, in the order in which a fault of one explains those of the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from hpoq.doctor.checks import alarms, caller, dispatcher, storage, training
+from hpoq.doctor.examined import Examined
+from hpoq.doctor.findings import Finding
+
+Check = Callable[[Examined], Iterator[Finding]]
+
+CHECKS: dict[str, Check] = {
+    "identity": caller.identity,
+    "stack": dispatcher.stack,
+    "function": dispatcher.function,
+    "rules": dispatcher.rules,
+    "ledger": storage.ledger,
+    "cycles": dispatcher.cycles,
+    "queues": storage.queues,
+    "bucket": storage.bucket,
+    "role": training.role,
+    "request": training.request,
+    "quotas": training.quotas,
+    "alarm topic": alarms.topic,
+    "alarms": alarms.alarms,
+}
+# A fault of one of these leaves the checks after it nothing to look at.
+NECESSARY = ("identity", "clock", "stack")

@@ -1,0 +1,89 @@
+"""Checks of what training jobs need: the role, a valid request, data and quotas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from botocore.exceptions import ClientError
+
+from hpo_dispatcher.contract import aws_limits
+from hpoq.data.channels import channels_of, push_command
+from hpoq.data.presence import Presence, find_data
+from hpoq.doctor.checks.answers import MISSING, allows_service, error_code
+from hpoq.doctor.examined import Examined
+from hpoq.doctor.findings import Finding, fault, ok
+
+
+def role(examined: Examined) -> Iterator[Finding]:
+    """Check that SageMaker may assume the training role, and the role may read its data."""
+    arn = examined.settings.environment.training_role_arn
+    name, iam = arn.rpartition("/")[2], examined.client("iam")
+    try:
+        found = iam.get_role(RoleName=name)["Role"]
+    except ClientError as error:
+        if error_code(error) not in MISSING:
+            raise
+        yield fault("role", f"the training role {arn} is gone", "Deploy again")
+        return
+    if not allows_service(found["AssumeRolePolicyDocument"], "sagemaker.amazonaws.com"):
+        text = f"the training role {name} does not trust sagemaker.amazonaws.com"
+        yield fault("role", text, "Deploy again, or restore its trust policy")
+        return
+    bucket_arn = f"arn:aws:s3:::{examined.settings.environment.artifact_bucket}"
+    answer = iam.simulate_principal_policy(
+        PolicySourceArn=arn, ActionNames=["s3:ListBucket"], ResourceArns=[bucket_arn]
+    )
+    refused = [
+        each["EvalActionName"]
+        for each in answer["EvaluationResults"]
+        if each["EvalDecision"] != "allowed"
+    ]
+    if refused:
+        text = f"the training role {name} may not call {', '.join(refused)} on {bucket_arn}"
+        yield fault("role", text, "Deploy again, or restore its policies")
+        return
+    yield ok("role", f"{name} can be assumed and may list the artifact bucket")
+
+
+def request(examined: Examined) -> Iterator[Finding]:
+    """Check that the default template makes a valid request, and that its data is there."""
+    api_request = examined.sample  # raises InvalidRequest, which names field, problem and fix
+    template = examined.settings.deployment.default_template
+    yield ok("request", f"a request for the template {template} is valid")
+    complete = True
+    for channel in channels_of(api_request):
+        found = find_data(examined.client("s3"), channel)
+        if found is not Presence.THERE:
+            complete = False
+            text = f"the channel {channel.name!r} has no data: {channel.uri} {found}"
+            command = push_command(examined.settings, examined.team, channel)
+            yield fault("data", text, f"Upload it with `{command}`, docs/first-deployment.md#data")
+    if complete:
+        yield ok("data", f"each channel of the template {template} has data")
+
+
+def quotas(examined: Examined) -> Iterator[Finding]:
+    """Check that the account's quotas let the default template start."""
+    config = examined.sample["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    resources = examined.sample["TrainingJobDefinition"].get("ResourceConfig", {})
+    parallel = config["MaxParallelTrainingJobs"] * resources.get("InstanceCount", 1)
+    wanted = {aws_limits.ALL_INSTANCES_QUOTA}
+    if "InstanceType" in resources:
+        wanted.add(aws_limits.instances_quota(resources["InstanceType"]))
+    pages = examined.client("service-quotas").get_paginator("list_service_quotas")
+    known = {
+        each["QuotaName"]: (each["Value"], each.get("QuotaCode", "?"))
+        for page in pages.paginate(ServiceCode=aws_limits.QUOTA_SERVICE)
+        for each in page["Quotas"]
+        if each["QuotaName"] in wanted
+    }
+    short = {name: each for name, each in known.items() if each[0] < parallel}
+    for name, (value, code) in short.items():
+        yield fault(
+            "quotas",
+            f"the quota {name!r} is {value:g}, and the default template needs {parallel}",
+            "Run `aws service-quotas request-service-quota-increase --service-code sagemaker "
+            f"--quota-code {code} --desired-value {parallel}`",
+        )
+    if not short:
+        yield ok("quotas", f"the default template's {parallel} instances fit the quotas")
