@@ -18,7 +18,7 @@ from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.message import parse_fields
 from hpoq.client import tuning_jobs
 from hpoq.client.connection import DeploymentConnection
-from hpoq.client.ledger_table import LedgerTable
+from hpoq.client.ledger_reader import LedgerReader
 from hpoq.client.team_queues import DeadLetter, TeamQueues
 from hpoq.errors import NotDeployed, NotFound
 
@@ -37,7 +37,7 @@ class Client:
         self.deployment = deployment
         self._connection = DeploymentConnection(deployment, session)
         self._queues = TeamQueues(self._connection)
-        self._ledger = LedgerTable(self._connection)
+        self._ledger = LedgerReader(self._connection)
 
     # Writing: everything goes over SQS
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-class LedgerTable:
-    """The ledger's table, read only."""
+class LedgerReader:
+    """A reader of the ledger's table."""
 
     def __init__(self, connection: DeploymentConnection) -> None:
         self._connection = connection
