@@ -36,7 +36,7 @@ def preview(settings: SettingsDocument, team: str, message: dict[str, Any]) -> d
         templates=settings.templates,
         images=_NamedImages(),
     )
-    return builder.api_request(team, request)
+    return builder.new_api_request(team, request)
 
 
 def lowered_training_jobs(message: dict[str, Any], api_request: dict[str, Any]) -> str:

@@ -33,7 +33,7 @@ class AccountLimits(CampaignModel):
         aws_limits.TRAINING_JOBS
     )
     training_jobs_random: Annotated[int, Field(ge=1, le=aws_limits.TRAINING_JOBS_RANDOM)] = (
-        aws_limits.TRAINING_JOBS_RANDOM
+        aws_limits.DEFAULT_TRAINING_JOBS_RANDOM
     )
     instances: Annotated[int, Field(ge=1)] | None = None  # of the campaign's type; None: unknown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.settings import Deployment
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
@@ -23,11 +24,18 @@ class _NoImages:
 
 
 def simulated_deployment(workload: Workload) -> Deployment:
-    """Return settings with the teams and limits of a workload."""
+    """Return settings with the teams and limits of a workload.
+
+    A recorded workload may come from an account whose quotas were raised.
+    """
     return Deployment.model_validate(
         {
             "teams": workload.teams,
-            "limits": {"tuning_jobs": workload.slots},
+            "limits": {
+                "tuning_jobs": workload.slots,
+                "parallel_training_jobs": aws_limits.PARALLEL_TRAINING_JOBS,
+                "random_training_jobs": aws_limits.TRAINING_JOBS_RANDOM,
+            },
             "default_template": "simulated",
         }
     )

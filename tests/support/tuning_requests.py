@@ -8,7 +8,7 @@ from typing import Any
 from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.message import parse_message
 from hpo_dispatcher.contract.request import TuningRequest
-from hpo_dispatcher.contract.settings import Guardrails, Vpc
+from hpo_dispatcher.contract.settings import Guardrails, Limits, Vpc
 from hpo_dispatcher.contract.templates import Template, read_templates
 from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.parents import Parent
@@ -23,6 +23,7 @@ ENVIRONMENT = Environment(
     training_source="s3://assets/training.tar.gz",
     region="eu-central-1",
 )
+DEFAULT_LIMITS = Limits()
 TEMPLATE = read_templates()["credit-default-cpu"]
 RANGES: dict[str, Any] = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}
 
@@ -39,6 +40,7 @@ def job(
     guardrails: Guardrails | None = None,
     template: Template = TEMPLATE,
     parents: tuple[Parent, ...] = (),
+    limits: Limits = DEFAULT_LIMITS,
     named: dict[str, str] | None = None,
     **fields: Any,
 ) -> dict[str, Any]:
@@ -49,6 +51,7 @@ def job(
         guardrails or Guardrails(),
         ENVIRONMENT,
         image=IMAGE,
+        limits=limits,
         parents=parents,
     )
 

@@ -9,7 +9,7 @@ from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.message import parse_fields
 from hpo_dispatcher.contract.request import TuningRequest
-from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.contract.settings import Guardrails, Limits
 from hpo_dispatcher.ports import (
     AccountFault,
     AtLimit,
@@ -117,6 +117,7 @@ class DirectBackend:
             Guardrails(),
             self._target.environment,
             image=self._target.image,
+            limits=Limits(),  # no optional parents
             parents=[self._parent(each) for each in request.warm_start_from],
         )
 

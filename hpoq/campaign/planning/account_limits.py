@@ -33,20 +33,23 @@ def instance_quota(session: boto3.Session, instance_type: str) -> int | None:
     return None
 
 
-def tuning_job_limit(client: Client) -> int | None:
-    """Return how many tuning jobs the deployment runs at once; None without a deployment."""
+def deployment_limits(client: Client) -> dict[str, int]:
+    """Return the limits in the settings of a deployment; empty without a deployment."""
     try:
-        return client.settings.deployment.limits.tuning_jobs
+        limits = client.settings.deployment.limits
     except (NotDeployed, NotReachable):
-        return None
+        return {}
+    return {
+        "tuning_jobs": limits.tuning_jobs,
+        "parallel_training_jobs": limits.parallel_training_jobs,
+        "training_jobs_random": limits.random_training_jobs,
+    }
 
 
 def limits_of(
     session: boto3.Session, instance_type: str, client: Client | None = None
 ) -> dict[str, Any]:
     """Return the fields of ``AccountLimits`` that could be read from the account."""
-    found = {
-        "instances": instance_quota(session, instance_type),
-        "tuning_jobs": tuning_job_limit(client) if client else None,
-    }
-    return {name: value for name, value in found.items() if value}
+    instances = instance_quota(session, instance_type)
+    of_deployment = deployment_limits(client) if client else {}
+    return ({"instances": instances} if instances else {}) | of_deployment

@@ -31,7 +31,7 @@ Limits = Annotated[
     typer.Option(
         "--limit",
         help="tuning_jobs=100, parallel_training_jobs=10, training_jobs=750, "
-        "training_jobs_random=10000 or instances=N. Repeatable. Default: read from the account.",
+        "training_jobs_random=750 or instances=N. Repeatable. Default: read from the account.",
     ),
 ]
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 # Per account and Region. TUNING_JOBS cannot be increased.
 TUNING_JOBS = 100
-DEFAULT_PARALLEL_TRAINING_JOBS = 10
 
-# Per tuning job.
+# Per tuning job. AWS raises the two defaults by request, to the numbers above them.
 PARALLEL_TRAINING_JOBS = 100
-TRAINING_JOBS = 750
+DEFAULT_PARALLEL_TRAINING_JOBS = 10
 TRAINING_JOBS_RANDOM = 10_000
+DEFAULT_TRAINING_JOBS_RANDOM = 750
+TRAINING_JOBS = 750  # with every other strategy
 MIN_RUNTIME_SECONDS = 120
 MAX_RUNTIME_SECONDS = 15_768_000  # half a year
 WARM_START_PARENTS = 5

@@ -96,6 +96,16 @@ class Limits(SettingsModel):
     """The limits on concurrent use of the account, and on the rate of API calls."""
 
     tuning_jobs: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = aws_limits.TUNING_JOBS
+    # Training jobs that one tuning job may run in parallel. Raise it once AWS has raised the quota
+    # "Number of parallel training jobs per hyperparameter tuning job".
+    parallel_training_jobs: Annotated[int, Field(ge=1, le=aws_limits.PARALLEL_TRAINING_JOBS)] = (
+        aws_limits.DEFAULT_PARALLEL_TRAINING_JOBS
+    )
+    # Training jobs of one tuning job with the strategy Random. Raise it once AWS has raised the
+    # quota "[Random search] Number of training jobs per hyperparameter tuning job".
+    random_training_jobs: Annotated[int, Field(ge=1, le=aws_limits.TRAINING_JOBS_RANDOM)] = (
+        aws_limits.DEFAULT_TRAINING_JOBS_RANDOM
+    )
     creates_per_second: Annotated[float, Field(gt=0, le=100)] = 5.0
     # A burst before that rate applies, to fill an empty account. botocore retries throttled calls.
     creates_at_once: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = 5
@@ -111,6 +121,10 @@ class Limits(SettingsModel):
     def _of_known_types(cls, instances: dict[str, int]) -> dict[str, int]:
         _check_instance_types(set(instances) - set(aws_limits.TOTALS.values()))
         return instances
+
+    def training_jobs(self, strategy: str) -> int:
+        """Return how many training jobs a tuning job may have, those of its parents included."""
+        return self.random_training_jobs if strategy == "Random" else aws_limits.TRAINING_JOBS
 
 
 class Vpc(SettingsModel):

@@ -23,7 +23,7 @@ from hpo_dispatcher.contract.request import (
     TuningRequest,
     wire_value,
 )
-from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.contract.settings import Guardrails, Limits
 from hpo_dispatcher.contract.templates import Template
 from hpo_dispatcher.tuning_job.api_schema import (
     ApiRequest,
@@ -51,6 +51,7 @@ def build(
     environment: Environment,
     *,
     image: Image,
+    limits: Limits,
     parents: Sequence[Parent] = (),
     resumption: Resumption | None = None,
 ) -> ApiRequest:
@@ -63,6 +64,7 @@ def build(
         guardrails: limits that override every value of the message.
         environment: bucket, role, training source and Region of the deployment.
         image: the template's training image.
+        limits: the account's limits, within which optional warm start parents are chosen.
         parents: the tuning jobs of ``warm_start_from``, in the same order.
         resumption: what the request's earlier, preempted tuning jobs leave to do; None if none.
 
@@ -84,7 +86,7 @@ def build(
     merged = with_training_jobs_that_exist(merged, asked)
     if resumption:
         merged = _resumed(merged, resumption)
-    parents = _within_limits(parents, resumption, merged)
+    parents = _within_limits(parents, resumption, merged, limits)
     merged |= _warm_start(request, parents)
     owned = Owned(
         team=team,
@@ -242,7 +244,10 @@ def _resumed(api_request: ApiRequest, resumption: Resumption) -> ApiRequest:
 
 
 def _within_limits(
-    parents: Sequence[Parent], resumption: Resumption | None, api_request: ApiRequest
+    parents: Sequence[Parent],
+    resumption: Resumption | None,
+    api_request: ApiRequest,
+    limits: Limits,
 ) -> list[Parent]:
     """Return the warm start parents that SageMaker's limits allow.
 
@@ -252,7 +257,7 @@ def _within_limits(
     config = api_request["HyperParameterTuningJobConfig"]
     total = config["ResourceLimits"].get("MaxNumberOfTrainingJobs", 0)
     chosen = list(resumption.parents) if resumption else []
-    room = aws_limits.training_jobs_limit(config["Strategy"]) - total
+    room = limits.training_jobs(config["Strategy"]) - total
     room -= sum(parent.training_jobs for parent in chosen)
     for parent in sorted(parents, key=lambda each: each.earlier):
         fits = len(chosen) < aws_limits.WARM_START_PARENTS and parent.training_jobs <= room

@@ -18,6 +18,7 @@ from hpo_dispatcher.tuning_job.api_schema import ApiRequest
 from hpo_dispatcher.tuning_job.build import Image, build, instances_of
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.resumption import resume_blocker, resumption_of
+from hpo_dispatcher.tuning_job.service_limits import check_account_limits
 from hpo_dispatcher.tuning_job.usage import most_instance_seconds
 
 
@@ -43,7 +44,7 @@ class JobBuilder:
         Raises:
             InvalidRequest: the request can never become a tuning job.
         """
-        api_request = self.api_request(team, request)
+        api_request = self.new_api_request(team, request)
         limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
         return Entry(
             team=team,
@@ -59,7 +60,9 @@ class JobBuilder:
             most_instance_seconds=most_instance_seconds(api_request),
             blocked=bool(request.after or request.warm_start_from),
             reason=_waits_for(request),
-            resume_blocker=resume_blocker(api_request, self._template(request)),
+            resume_blocker=resume_blocker(
+                api_request, self._template(request), self.deployment.limits
+            ),
         )
 
     def resumed(self, entry: Entry) -> Entry:
@@ -77,9 +80,19 @@ class JobBuilder:
             max_parallel=limits["MaxParallelTrainingJobs"],
             most_instance_seconds=most_instance_seconds(api_request),
             resume_blocker=resume_blocker(
-                api_request, self._template(entry.request), entry.earlier
+                api_request, self._template(entry.request), self.deployment.limits, entry.earlier
             ),
         )
+
+    def new_api_request(self, team: str, request: TuningRequest) -> ApiRequest:
+        """Build the request of a message, which must fit the account's limits, too.
+
+        Raises:
+            InvalidRequest: naming the field, the problem and the fix.
+        """
+        api_request = self.api_request(team, request)
+        check_account_limits(api_request, self.deployment.limits)
+        return api_request
 
     def api_request(
         self,
@@ -101,6 +114,7 @@ class JobBuilder:
             self.deployment.guardrails,
             self.environment,
             image=self._image(template),
+            limits=self.deployment.limits,
             parents=parents,
             resumption=resumption,
         )

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, Status
+from hpo_dispatcher.contract.settings import Limits
 from hpo_dispatcher.contract.templates import Template
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest
 from hpo_dispatcher.tuning_job.parents import Resumption, parents_of_resumed
@@ -23,12 +24,15 @@ HAS_ENDED = ("Completed", "NonRetryableError", "RetryableError", "Stopped")
 
 
 def resume_blocker(
-    api_request: ApiRequest, template: Template, earlier: Sequence[EarlierJob] = ()
+    api_request: ApiRequest,
+    template: Template,
+    account: Limits,
+    earlier: Sequence[EarlierJob] = (),
 ) -> str:
     """Return why a request could not be resumed after a preemption; empty if it could."""
     config = api_request["HyperParameterTuningJobConfig"]
     limits, strategy = config["ResourceLimits"], config["Strategy"]
-    total, most = limits.get("MaxNumberOfTrainingJobs"), aws_limits.training_jobs_limit(strategy)
+    total, most = limits.get("MaxNumberOfTrainingJobs"), account.training_jobs(strategy)
     launched = sum(job.launched for job in earlier) + limits["MaxParallelTrainingJobs"]
     parents = aws_limits.WARM_START_PARENTS
     blockers = {

@@ -8,7 +8,43 @@ from typing import Any
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.settings import Limits
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions, instances_in
+
+_TRAINING_JOBS = "resource_limits.max_training_jobs"
+_PARALLEL = "resource_limits.max_parallel_training_jobs"
+
+
+def check_account_limits(api_request: ApiRequest, limits: Limits) -> None:
+    """Check a new request against the account's quotas on a single tuning job.
+
+    A request that was accepted before is not checked again: SageMaker refuses it by naming the
+    quota, and it waits until AWS has raised the quota.
+
+    Args:
+        api_request: a request that conforms to the service model.
+        limits: the settings of the deployment.
+
+    Raises:
+        InvalidRequest: naming the quota that AWS would have to raise.
+    """
+    config = api_request["HyperParameterTuningJobConfig"]
+    asked = config["ResourceLimits"]
+    parallel, most = asked["MaxParallelTrainingJobs"], limits.parallel_training_jobs
+    if parallel > most:
+        quota, setting = aws_limits.PARALLEL_TRAINING_JOBS_QUOTA, "parallel_training_jobs"
+        problem = f"{parallel} in parallel exceed this account's limit of {most}"
+        raise InvalidRequest(_PARALLEL, problem, f"Lower it{_or_raise(quota, setting)}")
+    total, most = asked.get("MaxNumberOfTrainingJobs", 0), limits.random_training_jobs
+    if config["Strategy"] == "Random" and total > most:
+        quota, setting = aws_limits.RANDOM_TRAINING_JOBS_QUOTA, "random_training_jobs"
+        problem = f"{total} training jobs exceed this account's limit of {most} for strategy Random"
+        split = "Split it over several requests (`hpoq campaign plan` does)"
+        raise InvalidRequest(_TRAINING_JOBS, problem, f"{split}{_or_raise(quota, setting)}")
+
+
+def _or_raise(quota: str, setting: str) -> str:
+    return f", or have AWS raise the quota '{quota}' and set limits.{setting} to its new value"
 
 
 def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
@@ -25,17 +61,16 @@ def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
     limits, strategy = config["ResourceLimits"], config["Strategy"]
     total = limits.get("MaxNumberOfTrainingJobs")
     most = aws_limits.training_jobs_limit(strategy)
-    field = "resource_limits.max_training_jobs"
     if total is not None and total + inherited > most:
         of_parents = f" plus {inherited} of its parents" if inherited else ""
         raise InvalidRequest(
-            field,
+            _TRAINING_JOBS,
             f"{total} training jobs{of_parents} exceed the limit of {most} for strategy {strategy}",
             "Split it over several requests; `hpoq campaign plan` does",
         )
     if total is not None and limits["MaxParallelTrainingJobs"] > total:
         raise InvalidRequest(
-            "resource_limits.max_parallel_training_jobs",
+            _PARALLEL,
             f"{limits['MaxParallelTrainingJobs']} in parallel, but only {total} in total",
             "Lower it or raise max_training_jobs",
         )
@@ -43,7 +78,7 @@ def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
     points = combinations_of(api_request)
     if total is not None and total > points:
         raise InvalidRequest(
-            field,
+            _TRAINING_JOBS,
             f"{total} training jobs, but the search space has {points:.0f} combinations",
             f"Lower it to {points:.0f}, or widen hyperparameter_ranges",
         )

@@ -14,7 +14,7 @@ from hpo_dispatcher.tuning_job.build import build
 from infra.settings import Settings
 from infra.source import ROOT
 from tests.support.synthesized_stack import ALL, KEY, statements, synthesize
-from tests.support.tuning_requests import ENVIRONMENT, IMAGE, RANGES, TEMPLATE
+from tests.support.tuning_requests import DEFAULT_LIMITS, ENVIRONMENT, IMAGE, RANGES, TEMPLATE
 
 PAGE = (ROOT / "docs" / "security.md").read_text()
 ROW = re.compile(r"^\| (`.+?) \|", re.MULTILINE)
@@ -93,7 +93,9 @@ def test_a_customer_key_encrypts_training_volumes_and_models_of_every_request() 
     for fields in ({}, {"overrides": {"TrainingJobDefinitions": [{}, {}]}}):
         message = parse_message(json.dumps({"hyperparameter_ranges": RANGES, **fields}), "m")
         assert isinstance(message, TuningRequest)
-        made = build(message, "fraud", TEMPLATE, rules, ENVIRONMENT, image=IMAGE)
+        made = build(
+            message, "fraud", TEMPLATE, rules, ENVIRONMENT, image=IMAGE, limits=DEFAULT_LIMITS
+        )
         definitions = made.get("TrainingJobDefinitions") or [made["TrainingJobDefinition"]]
         assert len(definitions) == (2 if fields else 1)
         for definition in definitions:

@@ -28,6 +28,25 @@ def test_an_instance_type_without_its_prefix_is_refused(setting: dict[str, Any],
     assert str(caught.value).endswith(fix)
 
 
+@pytest.mark.parametrize(
+    ("name", "default", "most"),
+    # "Resource limits for automatic model tuning", SageMaker developer guide: default and most.
+    [
+        ("tuning_jobs", 100, 100),
+        ("parallel_training_jobs", 10, 100),
+        ("random_training_jobs", 750, 10_000),
+    ],
+)
+def test_limits_are_those_that_aws_grants_at_first_and_at_most(
+    name: str, default: int, most: int
+) -> None:
+    assert getattr(parse_deployment(TEAMS).limits, name) == default
+    raised = parse_deployment(TEAMS | {"limits": {name: most}})
+    assert getattr(raised.limits, name) == most
+    with pytest.raises(InvalidSettings, match=rf"limits\.{name}"):
+        parse_deployment(TEAMS | {"limits": {name: most + 1}})
+
+
 def test_instance_types_as_sagemaker_spells_them_are_taken() -> None:
     names = ("ml.m5.large", "ml.m5.large (spot)", "all training instances")
     limits = {"instances": dict.fromkeys(names, 4), "headroom": dict.fromkeys(names, 1)}

@@ -69,6 +69,42 @@ def test_each_bad_message_is_dead_lettered_with_its_reason_and_good_neighbours_r
     assert account.waiting("fraud") == 0
 
 
+def test_more_than_the_account_grants_one_tuning_job_is_rejected_until_its_setting_is_raised(
+    account: Account,
+) -> None:
+    wide = {"resource_limits": {"max_training_jobs": 12, "max_parallel_training_jobs": 12}}
+    large = {"resource_limits": {"max_training_jobs": 751}, "strategy": "Random"}
+    account.request("fraud", "wide", **wide)
+    account.request("fraud", "large", **large)
+    assert account.cycle().rejected == 2
+    quotas = {letter["hpoq-fix"].split("'")[1] for letter in account.dead_letters("fraud")}
+    assert quotas == {
+        "Number of parallel training jobs per hyperparameter tuning job",
+        "[Random search] Number of training jobs per hyperparameter tuning job",
+    }
+
+    account.configure(limits={"parallel_training_jobs": 12, "random_training_jobs": 751})
+    account.request("fraud", "wide", **wide)
+    account.request("fraud", "large", **large)
+    assert account.cycle().rejected == 0
+
+
+def test_an_accepted_request_starts_although_its_setting_was_lowered(account: Account) -> None:
+    wide = {"resource_limits": {"max_training_jobs": 12, "max_parallel_training_jobs": 12}}
+    account.configure(limits={"parallel_training_jobs": 12})
+    account.request("fraud", "wide", **wide)
+    account.send("fraud", {"action": "hold"})
+    account.cycle()
+    assert entry(account, "fraud", "wide").status is Status.QUEUED
+
+    account.configure()
+    account.send("fraud", {"action": "release"})
+    account.cycle()
+
+    assert entry(account, "fraud", "wide").status is Status.IN_PROGRESS
+    assert account.dead_letters("fraud") == []
+
+
 def test_a_rejected_request_is_in_the_ledger_and_may_be_sent_again(account: Account) -> None:
     account.request("fraud", "a", template="gpu")
     account.cycle()

@@ -22,7 +22,14 @@ from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.message import parse_message
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.tuning_job.build import build
-from tests.support.tuning_requests import ENVIRONMENT, IMAGE, RANGES, STRICT, TEMPLATE
+from tests.support.tuning_requests import (
+    DEFAULT_LIMITS,
+    ENVIRONMENT,
+    IMAGE,
+    RANGES,
+    STRICT,
+    TEMPLATE,
+)
 
 # Values an attacker, or a hopeful user, would try; and some that are allowed.
 TEXTS = [
@@ -158,7 +165,9 @@ def test_no_accepted_request_violates_a_guardrail(data: st.DataObject) -> None:
     try:
         message = parse_message(json.dumps(body), "m1")
         assert isinstance(message, TuningRequest)
-        made = build(message, "fraud", TEMPLATE, STRICT, ENVIRONMENT, image=IMAGE)
+        made = build(
+            message, "fraud", TEMPLATE, STRICT, ENVIRONMENT, image=IMAGE, limits=DEFAULT_LIMITS
+        )
     except InvalidRequest:
         return
     assert list(violations(made)) == []
@@ -188,7 +197,9 @@ def test_no_field_by_itself_can_widen_a_guardrail(
     try:
         message = parse_message(json.dumps(body), "m1")
         assert isinstance(message, TuningRequest)
-        made = build(message, "fraud", TEMPLATE, STRICT, ENVIRONMENT, image=IMAGE)
+        made = build(
+            message, "fraud", TEMPLATE, STRICT, ENVIRONMENT, image=IMAGE, limits=DEFAULT_LIMITS
+        )
     except InvalidRequest:
         return
     assert list(violations(made)) == []
@@ -200,7 +211,9 @@ def test_a_message_cannot_pass_for_another_teams(tag: str) -> None:
     try:
         message = parse_message(json.dumps(body), "m1")
         assert isinstance(message, TuningRequest)
-        made = build(message, "fraud", TEMPLATE, STRICT, ENVIRONMENT, image=IMAGE)
+        made = build(
+            message, "fraud", TEMPLATE, STRICT, ENVIRONMENT, image=IMAGE, limits=DEFAULT_LIMITS
+        )
     except InvalidRequest:
         return
     assert {"Key": tag, "Value": "vision"} not in made["Tags"]

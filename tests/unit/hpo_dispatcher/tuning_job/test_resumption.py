@@ -9,12 +9,12 @@ import pytest
 
 from hpo_dispatcher.contract.entry import BestTrainingJob
 from hpo_dispatcher.contract.names import NAME_ENDING, tuning_job_name
-from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.contract.settings import Guardrails, Limits
 from hpo_dispatcher.contract.templates import Template
 from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.resumption import better, earlier_job, resume_blocker
-from tests.support.tuning_requests import ENVIRONMENT, IMAGE, TEMPLATE, request
+from tests.support.tuning_requests import DEFAULT_LIMITS, ENVIRONMENT, IMAGE, TEMPLATE, request
 
 PLAIN = Template(description="d", image="i")
 
@@ -37,7 +37,9 @@ def earlier(number: int, launched: int = 10) -> Any:
     ("api_request", "template", "before", "said"),
     [
         (asked(), PLAIN, 0, ""),
-        (asked("Random", 9000), PLAIN, 0, ""),
+        (asked("Random", 745), PLAIN, 0, ""),
+        (asked("Random", 746), PLAIN, 0,
+         "with interrupted training jobs run again, it could exceed 750 training jobs"),
         (asked("Grid"), PLAIN, 0, "a Grid search would start over"),
         (asked("Hyperband"), PLAIN, 0, "a Hyperband search would start over"),
         (asked(total=None), PLAIN, 0, "its number of training jobs is not limited"),
@@ -57,7 +59,14 @@ def earlier(number: int, launched: int = 10) -> Any:
 def test_what_cannot_go_on_says_why(
     api_request: dict[str, Any], template: Template, before: int, said: str
 ) -> None:
-    assert resume_blocker(api_request, template, [earlier(n) for n in range(before)]) == said
+    jobs = [earlier(n) for n in range(before)]
+    assert resume_blocker(api_request, template, DEFAULT_LIMITS, jobs) == said
+
+
+def test_more_training_jobs_can_be_resumed_where_aws_has_raised_the_quota() -> None:
+    raised = Limits(random_training_jobs=10_000)
+    assert resume_blocker(asked("Random", 9000), PLAIN, raised) == ""
+    assert "750" in resume_blocker(asked("Bayesian", 9000), PLAIN, raised)
 
 
 def test_each_tuning_job_of_a_request_has_a_name_of_its_own_that_is_ours() -> None:
@@ -103,7 +112,7 @@ def built(
         goes_on = Resumption(number=len(own), training_jobs=left, seconds=1000, parents=own)
     return build(
         request(template="credit-default-cpu", **fields), "fraud", TEMPLATE, Guardrails(),
-        ENVIRONMENT, image=IMAGE, parents=parents, resumption=goes_on,
+        ENVIRONMENT, image=IMAGE, limits=DEFAULT_LIMITS, parents=parents, resumption=goes_on,
     )  # fmt: skip
 
 

@@ -9,9 +9,9 @@ from botocore.loaders import Loader
 
 from hpo_dispatcher.contract.aws_limits import LOCAL_STORAGE_FAMILIES, family_of
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
-from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.contract.settings import Guardrails, Limits
 from hpo_dispatcher.contract.templates import Template
-from hpo_dispatcher.tuning_job.service_limits import combinations_of
+from hpo_dispatcher.tuning_job.service_limits import check_account_limits, combinations_of
 from tests.support.tuning_requests import TEMPLATE, definition, job
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/volume"
@@ -109,6 +109,55 @@ def test_a_script_needs_metric_definitions(image: str, entry_point: str | None) 
 )
 def test_a_built_in_algorithm_has_its_own_metrics(image: str) -> None:
     made_with_image(without_metrics(image))
+
+
+# Quotas on one tuning job: "Resource limits for automatic model tuning" in the developer guide
+
+PARALLEL = "Number of parallel training jobs per hyperparameter tuning job"
+RANDOM = "[Random search] Number of training jobs per hyperparameter tuning job"
+
+
+def asking(strategy: str, jobs: int, parallel: int) -> dict[str, Any]:
+    limits = {"max_training_jobs": jobs, "max_parallel_training_jobs": parallel}
+    return {"strategy": strategy, "resource_limits": limits}
+
+
+@pytest.mark.parametrize(
+    ("limits", "fields", "field", "quota"),
+    [
+        (Limits(), asking("Random", 20, 11), "max_parallel_training_jobs", PARALLEL),
+        (Limits(), asking("Bayesian", 20, 11), "max_parallel_training_jobs", PARALLEL),
+        (Limits(), asking("Random", 751, 2), "max_training_jobs", RANDOM),
+        (Limits(parallel_training_jobs=20), asking("Random", 30, 21),
+         "max_parallel_training_jobs", PARALLEL),
+        (Limits(random_training_jobs=2000), asking("Random", 2001, 2), "max_training_jobs", RANDOM),
+    ],
+)  # fmt: skip
+def test_more_than_the_account_grants_one_tuning_job_is_refused_with_the_name_of_the_quota(
+    limits: Limits, fields: dict[str, Any], field: str, quota: str
+) -> None:
+    api_request = job(**fields)  # which SageMaker grants by request
+    with pytest.raises(InvalidRequest) as caught:
+        check_account_limits(api_request, limits)
+    assert caught.value.field == f"resource_limits.{field}"
+    assert f"'{quota}'" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("limits", "fields"),
+    [
+        (Limits(), asking("Random", 750, 10)),
+        (Limits(), asking("Bayesian", 750, 10)),
+        (Limits(parallel_training_jobs=100), asking("Hyperband", 200, 100)),
+        (Limits(random_training_jobs=10_000), asking("Random", 10_000, 10)),
+        # The quota of Random is none of theirs, and theirs cannot be raised.
+        (Limits(random_training_jobs=500), asking("Bayesian", 750, 10)),
+    ],
+)
+def test_as_much_as_the_account_grants_one_tuning_job_is_taken(
+    limits: Limits, fields: dict[str, Any]
+) -> None:
+    check_account_limits(job(**fields), limits)
 
 
 # Combinations

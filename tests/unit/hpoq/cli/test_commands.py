@@ -166,6 +166,10 @@ BETWEEN = {"type": "continuous", "min": 0.1, "max": 0.2}
     [
         ({"template": "no-such"}, "template: unknown template 'no-such'"),
         ({"resource_limits": {"max_training_jobs": 4}}, "but the deployment allows at most 3"),
+        (
+            {"resource_limits": {"max_training_jobs": 3, "max_parallel_training_jobs": 3}},
+            "'Number of parallel training jobs per hyperparameter tuning job'",
+        ),
         ({"objective": {"metric": "nosuch", "type": "Maximize"}}, "nosuch"),
         (
             {"strategy": "Grid", "hyperparameter_ranges": {"lr": BETWEEN}},
@@ -182,7 +186,7 @@ def test_what_the_dispatcher_would_reject_is_not_sent(
     said: str,
     options: tuple[str, ...],
 ) -> None:
-    account.configure(guardrails={"max_training_jobs": 3})
+    account.configure(guardrails={"max_training_jobs": 3}, limits={"parallel_training_jobs": 2})
     account.cycle()
     jobs = {"resource_limits": {"max_training_jobs": 2, "max_parallel_training_jobs": 1}}
     file = written(tmp_path, "a.json", json.dumps(REQUEST | jobs | changes))

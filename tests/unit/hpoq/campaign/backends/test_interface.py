@@ -7,7 +7,9 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.settings import parse_deployment
 from hpoq.campaign.backends.direct import DirectBackend
 from hpoq.campaign.backends.target import own_target
 from hpoq.campaign.campaign_plan import CampaignPlan
@@ -16,6 +18,7 @@ from hpoq.campaign.planning.account_limits import limits_of
 from hpoq.campaign.planning.compare import campaign_of, planned
 from hpoq.campaign.running.messages import message
 from tests.support.campaign_engine import TEMPLATE
+from tests.support.tuning_requests import ENVIRONMENT
 
 REQUEST: dict[str, Any] = {
     "template": "credit-default-cpu",
@@ -66,6 +69,35 @@ def test_the_instance_quota_is_read_by_name_over_all_pages() -> None:
     )
     assert limits_of(session, "ml.m5.large") == {"instances": 40}
     assert limits_of(session, "ml.g5.xlarge") == {}
+
+
+class Deployed:
+    """A client of a deployment with these limits."""
+
+    def __init__(self, **limits: int) -> None:
+        fields = {"teams": {"fraud": {}}, "limits": limits}
+        self.settings = SettingsDocument.of(ENVIRONMENT, parse_deployment(fields), {})
+
+
+@pytest.mark.parametrize(
+    ("deployed", "parallel", "random"),
+    [
+        (Deployed(), 10, 750),
+        (Deployed(parallel_training_jobs=20, random_training_jobs=2000), 20, 2000),
+    ],
+)
+def test_the_limits_of_a_tuning_job_are_those_of_the_deployment(
+    deployed: Any, parallel: int, random: int
+) -> None:
+    session: Any = Quotas(reachable=False)
+    limits = limits_of(session, "ml.m5.large", deployed)
+    campaign = campaign_of(
+        name="wide", trials=2000, minutes_per_trial=1, limits=limits,
+        request=REQUEST | {"strategy": "Random"},
+    )  # fmt: skip
+    made = planned(campaign, "independent")
+    assert max(job.parallel for job in made.jobs) == parallel
+    assert campaign.max_trials_per_job == random
 
 
 def test_an_unreachable_account_leaves_the_documented_limits() -> None:
