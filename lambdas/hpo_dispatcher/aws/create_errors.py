@@ -29,9 +29,15 @@ _ACCOUNT_FAULTS = (
     "no resource-based policy allows",
     "with an explicit deny",
 )
-# "arn:aws:kms:...:key/... is disabled." and "... is pending deletion.": DisabledException and
-# KMSInvalidStateException in "Key states of AWS KMS keys", AWS KMS developer guide.
+# "<key ARN> is disabled." and "<key ARN> is pending deletion." are KMS's DisabledException and
+# KMSInvalidStateException: "Key states of AWS KMS keys" in the KMS developer guide.
 _KEY_FAULT = re.compile(r":key/\S+ is (?:disabled|pending deletion|pending import|unavailable)\b")
+
+
+# Codes for a caller who lacks a permission, or whose account has no access to the service: "Common
+# errors" in the SageMaker API reference. Nothing was created, whether sagemaker:Create... or
+# iam:PassRole is missing.
+_DENIED = ("AccessDeniedException", "AccessDenied", "NotAuthorized", "OptInRequired")
 
 
 def creation_error(code: str, message: str) -> AtLimit | AccountFault | Refused | None:
@@ -41,6 +47,8 @@ def creation_error(code: str, message: str) -> AtLimit | AccountFault | Refused 
             return AtLimit(message, exceeded_quota(message))
         case "ValidationException":
             return AccountFault(message) if _of_account(message) else Refused(message)
+        case _ if code in _DENIED:
+            return AccountFault(message)
     return None
 
 

@@ -83,7 +83,7 @@ def reaction_to(answer: dict[str, Any]) -> str:
     try:
         creation = stubbed.create()
     except Unavailable:  # the request stays in progress until the next cycle
-        return "wait"
+        return "repeat"
     match creation:
         case AtLimit() | AccountFault():
             return "wait"
@@ -131,8 +131,8 @@ def test_a_quota_is_mapped_to_what_requests_need(quota: str, resource: str | Non
 @pytest.mark.parametrize(
     "message",
     [
-        f"{KEY} is disabled.",
-        f"{KEY} is pending deletion.",
+        f"{KEY} is pending import.",
+        f"{KEY.replace('arn:aws', 'arn:aws-us-gov')} is unavailable.",
         f"User: arn:aws:sts::111122223333:assumed-role/x/SageMaker is not authorized to perform: "
         f"kms:CreateGrant on resource: {KEY} because no resource-based policy allows the "
         "kms:CreateGrant action",
@@ -143,6 +143,23 @@ def test_a_quota_is_mapped_to_what_requests_need(quota: str, resource: str | Non
 )
 def test_a_key_or_policy_that_denies_is_a_fault_of_the_account(message: str) -> None:
     assert creation_error("ValidationException", message) == AccountFault(message)
+
+
+@pytest.mark.parametrize(
+    "code", ["AccessDeniedException", "AccessDenied", "NotAuthorized", "OptInRequired"]
+)
+def test_a_dispatcher_that_may_not_create_is_a_fault_of_the_account(code: str) -> None:
+    stubbed = Stubbed()
+    stubbed.refuses(code, "not authorized")
+    assert stubbed.create() == AccountFault("not authorized")
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "InternalFailure", "ServiceUnavailable"])
+def test_after_an_error_of_the_service_the_tuning_job_may_exist(code: str) -> None:
+    stubbed = Stubbed()
+    stubbed.refuses(code, "try again")
+    with pytest.raises(Unavailable):
+        stubbed.create()
 
 
 def test_an_unknown_text_about_a_limit_names_no_quota() -> None:

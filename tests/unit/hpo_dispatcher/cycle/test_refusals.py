@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from hpo_dispatcher.aws.create_errors import creation_error
 from hpo_dispatcher.contract.aws_limits import (
     ALL_INSTANCES_QUOTA,
     TRAINING_JOBS_QUOTA,
@@ -137,9 +140,20 @@ def only(request_id: str, answer: Answer) -> Callable[[str], Answer]:
 # Faults of the account
 
 
-def test_a_disabled_role_for_an_hour_loses_and_rejects_nothing() -> None:
+def faults_of_the_account() -> list[Any]:
+    """Return what AWS answers to a good request, quotas apart (tests/fixtures/aws_answers.yaml)."""
+    table = yaml.safe_load((Path(__file__).parents[3] / "fixtures/aws_answers.yaml").read_text())
+    return [
+        pytest.param(creation_error(each["code"], each["message"]), id=each["message"][:50])
+        for each in table
+        if each["reaction"] == "wait" and "quota" not in each
+    ]
+
+
+@pytest.mark.parametrize("answer", faults_of_the_account())
+def test_a_fault_of_the_account_for_an_hour_loses_and_rejects_nothing(answer: Any) -> None:
     world = World()
-    world.answer = lambda _: FAULT
+    world.answer = lambda _: answer
     for number in range(6):
         world.request(f"r{number}")
     for _ in range(6):
@@ -148,7 +162,7 @@ def test_a_disabled_role_for_an_hour_loses_and_rejects_nothing() -> None:
         assert {world.status(f"r{n}") for n in range(6)} == {Status.QUEUED}
     kind, text = world.waits()["r0"]
     assert kind is WaitKind.ACCOUNT_FAULT
-    assert text.startswith(FAULT.message)
+    assert text.startswith(answer.message)
     assert world.tried["r0"] == 3, "after 10, 20 and 40 minutes"
 
     world.answer = lambda _: None
