@@ -29,3 +29,7 @@ class UnusableData(HpoqError):
 
 class MissingData(HpoqError):
     """A request whose training jobs would find no data."""
+
+
+class InvalidFields(HpoqError):
+    """A request in which several fields are wrong: one line for each of them."""

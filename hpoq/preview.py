@@ -48,7 +48,9 @@ def lowered_training_jobs(message: dict[str, Any], api_request: dict[str, Any]) 
     """
     limits = api_request.get("HyperParameterTuningJobConfig", {}).get("ResourceLimits", {})
     total = limits.get("MaxNumberOfTrainingJobs")
-    is_asked = "max_training_jobs" in (message.get("resource_limits") or {})
+    is_asked = "api_request" in message or "max_training_jobs" in (
+        message.get("resource_limits") or {}
+    )
     if total is None or is_asked or total < combinations_of(api_request):
         return ""
     if SEED in searched_names(api_request):  # one training job, whose script searches

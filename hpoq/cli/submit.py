@@ -22,9 +22,18 @@ if TYPE_CHECKING:
 ESTIMATES_SHOWN = 10
 
 Files = Annotated[
-    list[Path],
+    list[Path] | None,
     typer.Argument(
         help="Files of requests in JSON, JSON Lines or YAML; - reads stdin.",
+        show_default=False,
+    ),
+]
+ApiRequests = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--api-request",
+        help="File of CreateHyperParameterTuningJob requests, as `aws sagemaker` and boto3 take "
+        "them; may be repeated.",
         show_default=False,
     ),
 ]
@@ -42,7 +51,8 @@ DryRun = Annotated[
 
 
 def submit(
-    files: Files,
+    files: Files = None,
+    api_request: ApiRequests = None,
     team: Team = None,
     deployment: DeploymentName = "hpoq",
     dry_run: DryRun = False,
@@ -54,11 +64,19 @@ def submit(
     Validates all requests and looks for their data before sending the first; prints their maximum
     costs to stderr.
     """
-    read = [(where, message) for file in files for where, message in read_requests(file)]
+    read = [found for file in files or () for found in read_requests(file)]
+    read += [
+        (where, {"api_request": fields})
+        for file in api_request or ()
+        for where, fields in read_requests(file)
+    ]
+    if not read:
+        raise typer.BadParameter(
+            "name a file of requests, or use --api-request", param_hint="FILES"
+        )
     deployed = client(deployment)
     for where, message in read:
-        with _placed(where):
-            _check(message)
+        _check(where, message)
     messages = [message for _, message in read]
     named = one_team(team, deployed)
     if not no_check:
@@ -220,7 +238,25 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _check(message: dict[str, Any]) -> None:
-    from hpo_dispatcher.contract.message import parse_fields
+def _check(where: str, message: dict[str, Any]) -> None:
+    """Check a message; report every wrong field of a request in API form.
 
-    parse_fields(message, "message-id")
+    Raises:
+        InvalidRequest: the message is wrong.
+        InvalidFields: several fields of the API request are wrong.
+    """
+    from hpo_dispatcher.contract.errors import InvalidRequest
+    from hpo_dispatcher.contract.message import parse_fields
+    from hpo_dispatcher.contract.request import TuningRequest
+    from hpo_dispatcher.tuning_job.api_form import problems_of
+    from hpoq.errors import InvalidFields
+
+    with _placed(where):
+        request = parse_fields(message, "message-id")
+    if not isinstance(request, TuningRequest) or request.api_request is None:
+        return
+    found = [InvalidRequest(f"{where}: {path}", *rest) for path, *rest in problems_of(request)]
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        raise InvalidFields("\n".join(map(str, found)))

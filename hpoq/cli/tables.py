@@ -113,9 +113,7 @@ def leaderboard(entries: Sequence[Entry]) -> Table:
 def _by_objective(entry: Entry) -> tuple[bool, float]:
     if entry.best is None:
         return True, 0.0
-    minimize = bool(
-        entry.request and entry.request.objective and entry.request.objective.type == "Minimize"
-    )
+    minimize = entry.request is not None and entry.request.minimizes
     return False, entry.best.objective if minimize else -entry.best.objective
 
 

@@ -15,7 +15,7 @@ from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.documents.events import Submitted
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpo_dispatcher.contract.message import parse_fields
+from hpo_dispatcher.contract.message import parse_fields, request_id_of
 from hpoq.client import tuning_jobs
 from hpoq.client.connection import DeploymentConnection
 from hpoq.client.ledger_reader import LedgerReader
@@ -59,8 +59,7 @@ class Client:
             parse_fields(message, "message-id")
         ids = self._queues.send(team, [json.dumps(message) for message in messages])
         self._ask_for_cycle(team, len(messages))
-        named = (message.get("request_id") for message in messages)
-        return [name or sent for name, sent in zip(named, ids, strict=True)]
+        return [request_id_of(each, sent) for each, sent in zip(messages, ids, strict=True)]
 
     def act(self, team: str, action: str, **fields: Any) -> None:
         """Send an action: cancel, priority, hold or release."""

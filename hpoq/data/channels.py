@@ -9,7 +9,7 @@ from typing import Any
 from hpo_dispatcher.contract.aws_limits import CHANNELS_FOLDER
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.errors import InvalidRequest
-from hpo_dispatcher.tuning_job.api_schema import definitions
+from hpo_dispatcher.tuning_job.api_schema import definitions, source_archive
 from hpoq.errors import UnusableData
 from hpoq.preview import preview
 
@@ -55,8 +55,8 @@ def channels_of(api_request: dict[str, Any]) -> list[S3Channel]:
 
 
 def _is_code(channel: dict[str, Any], definition: dict[str, Any]) -> bool:
-    program = definition.get("StaticHyperParameters", {}).get("sagemaker_submit_directory", "")
-    return str(program).startswith(f"{CHANNELS_FOLDER}/{channel['ChannelName']}/")
+    program = source_archive(definition)
+    return program.startswith(f"{CHANNELS_FOLDER}/{channel['ChannelName']}/")
 
 
 def template_channels(

@@ -7,6 +7,7 @@ can validate a message before sending it.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NoReturn
@@ -15,6 +16,9 @@ from pydantic import Field, StrictInt, TypeAdapter, ValidationError
 
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import (
+    API_NAME,
+    REQUEST_ID_PATTERN,
+    SHORT_FORM,
     CategoricalRange,
     IntegerRange,
     MessageModel,
@@ -23,7 +27,7 @@ from hpo_dispatcher.contract.request import (
     ResourceLimits,
     TuningRequest,
 )
-from hpo_dispatcher.contract.validation import first_problem
+from hpo_dispatcher.contract.validation import first_problem, shown
 
 VERSION = 1  # of a message; the Literal of every model
 # A ledger item holds at most 400 KB, and the request is only one of its attributes.
@@ -70,6 +74,14 @@ _FIELDS = frozenset(
     for model in (TuningRequest, ResourceLimits, Objective, IntegerRange, CategoricalRange)
     for field in model.model_fields
 )
+_API_FORM = {
+    "api_request": {
+        "type": "object",
+        "description": "A CreateHyperParameterTuningJob request, as boto3 and "
+        "`aws sagemaker create-hyper-parameter-tuning-job --cli-input-json` take it.",
+        "required": ["HyperParameterTuningJobConfig"],
+    }
+}
 _ACTIONS: dict[str, type[Action]] = {
     "cancel": Cancel,
     "priority": SetPriority,
@@ -83,7 +95,7 @@ def parse_message(body: str, message_id: str) -> Message:
 
     Args:
         body: the message as sent, JSON of at most 256 KB.
-        message_id: the SQS message id, used as request id if the message has none.
+        message_id: the SQS message id, used as request id if the message names none.
 
     Raises:
         InvalidRequest: naming the first wrong field, the problem and the fix.
@@ -109,9 +121,23 @@ def parse_fields(fields: Mapping[str, Any], message_id: str) -> Message:
     if "action" in fields:
         return _parse_action(fields)
     try:
-        return TuningRequest.model_validate({"request_id": message_id, **fields})
+        return TuningRequest.model_validate(
+            {"request_id": _name_in_api_form(fields) or message_id, **fields}
+        )
     except ValidationError as error:
         raise first_problem(error, fields, known_fields=_FIELDS) from None
+
+
+def _name_in_api_form(fields: Mapping[str, Any]) -> str | None:
+    """Return the name of a tuning job in API form, which becomes the request id."""
+    api_request = fields.get("api_request")
+    name = api_request.get(API_NAME) if isinstance(api_request, Mapping) else None
+    if name is None or "request_id" in fields:
+        return None
+    if not isinstance(name, str) or not re.fullmatch(REQUEST_ID_PATTERN, name):
+        problem, fix = f"{shown(name)} is not allowed", f"It must match {REQUEST_ID_PATTERN}"
+        raise InvalidRequest(f"api_request.{API_NAME}", problem, fix)
+    return name
 
 
 def _check_version(version: object) -> None:
@@ -124,8 +150,9 @@ def _check_version(version: object) -> None:
 def request_id_of(fields: Mapping[str, Any], message_id: str) -> str:
     """Return the request id of a message, or its message id if it has no valid request id."""
     try:
-        return TypeAdapter(RequestId).validate_python(fields.get("request_id"))
-    except ValidationError:
+        named = fields.get("request_id") or _name_in_api_form(fields)
+        return TypeAdapter(RequestId).validate_python(named)
+    except (ValidationError, InvalidRequest):
         return message_id
 
 
@@ -140,8 +167,12 @@ def request_id_in(body: str, message_id: str) -> str:
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of all messages that a request queue accepts."""
     schema = TypeAdapter(Message).json_schema()
-    required = schema["$defs"]["TuningRequest"]["required"]
-    required.remove("request_id")  # the SQS message id is used instead
+    request = schema["$defs"]["TuningRequest"]
+    del request["required"]  # the request id: the SQS message id is used instead
+    request["oneOf"] = [
+        {"required": ["hyperparameter_ranges"], "properties": {"api_request": {"type": "null"}}},
+        {"required": ["api_request"], "properties": dict.fromkeys(SHORT_FORM, False) | _API_FORM},
+    ]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "hpoq message, version 1",

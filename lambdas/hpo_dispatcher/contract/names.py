@@ -95,5 +95,11 @@ def tuning_job_name(team: str, request_id: str, before: int = 0) -> str:
     return f"{readable}{number}-{suffix}"
 
 
+def may_be_tuning_job_of(team: str, name: str) -> bool:
+    """Return whether a name could be one that ``tuning_job_name`` gives a team's tuning job."""
+    lowered = name.lower()  # names are unique ignoring case
+    return lowered.startswith(f"{_slug(team)}-") and re.search(NAME_ENDING, lowered) is not None
+
+
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

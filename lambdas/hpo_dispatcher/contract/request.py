@@ -26,6 +26,10 @@ MAX_TAGS = aws_limits.TAGS - len(OWN_TAGS)
 MAX_PARENTS = aws_limits.WARM_START_PARENTS
 MAX_DEPENDENCIES = 100
 REQUEST_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+# The field of the API form with its name, which becomes the request id.
+API_NAME = "HyperParameterTuningJobName"
+
 RequestId = Annotated[str, Field(pattern=REQUEST_ID_PATTERN)]
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Scaling = Literal["Auto", "Linear", "Logarithmic", "ReverseLogarithmic"]
@@ -133,7 +137,12 @@ class ResourceLimits(MessageModel):
 
 
 class TuningRequest(MessageModel):
-    """A request for a tuning job. Only ``hyperparameter_ranges`` is required."""
+    """A request for a tuning job, in one of two forms.
+
+    The short form requires ``hyperparameter_ranges`` and takes the rest from a template. The API
+    form has ``api_request``, a CreateHyperParameterTuningJob request. Both have the fields for
+    queueing: ``request_id``, ``priority``, ``after``, ``warm_start_from`` and ``tags``.
+    """
 
     version: Literal[1] = 1
     request_id: RequestId
@@ -143,7 +152,7 @@ class TuningRequest(MessageModel):
     ] = {}
     hyperparameter_ranges: Annotated[
         dict[str, Range], Field(min_length=1, max_length=aws_limits.SEARCHED_HYPERPARAMETERS)
-    ]
+    ] = {}
     objective: Objective | None = None
     strategy: Strategy | None = None
     resource_limits: ResourceLimits = ResourceLimits()
@@ -152,9 +161,11 @@ class TuningRequest(MessageModel):
     warm_start_from: Annotated[tuple[RequestId, ...], Field(max_length=MAX_PARENTS)] = ()
     tags: Annotated[dict[str, str], Field(max_length=MAX_TAGS)] = {}
     overrides: dict[str, Any] = {}
+    api_request: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> TuningRequest:
+        self._check_form()
         _check_names(self.hyperparameters, self.hyperparameter_ranges)
         for field in ("after", "warm_start_from"):
             if self.request_id in getattr(self, field):
@@ -172,6 +183,24 @@ class TuningRequest(MessageModel):
             )
         return self
 
+    def _check_form(self) -> None:
+        if self.api_request is None:
+            if not self.hyperparameter_ranges:
+                wrong("missing", "Add it, or send an api_request", field="hyperparameter_ranges")
+            return
+        both = [name for name in SHORT_FORM if name in self.model_fields_set]
+        if both:
+            fix = "Remove it, and set the field of the API in api_request"
+            wrong("cannot be combined with api_request", fix, field=both[0])
+
+    @property
+    def minimizes(self) -> bool:
+        """Whether lower values of the objective are better, as far as the request itself says."""
+        if self.api_request is None:
+            return self.objective is not None and self.objective.type == "Minimize"
+        config = self.api_request.get("HyperParameterTuningJobConfig", {})
+        return bool(config.get("HyperParameterTuningJobObjective", {}).get("Type") == "Minimize")
+
     def to_json(self) -> str:
         """Return canonical JSON: sorted keys, no defaults; equal requests give equal text."""
         value = self.model_dump(mode="json", exclude_defaults=True)
@@ -180,6 +209,18 @@ class TuningRequest(MessageModel):
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON, which distinguishes requests of one id."""
         return digest(self.to_json())
+
+
+# The fields of the short form, for which the API form has fields of the API.
+SHORT_FORM = (
+    "template",
+    "hyperparameters",
+    "hyperparameter_ranges",
+    "objective",
+    "strategy",
+    "resource_limits",
+    "overrides",
+)
 
 
 def digest(canonical: str) -> str:

@@ -58,7 +58,7 @@ def _no_scalar(details: ErrorDetails, errors: Collection[ErrorDetails]) -> tuple
     place = details["loc"][:-1]
     branches = {str(each["loc"][-1]) for each in errors if each["loc"][:-1] == place}
     allowed = [word for name, word in _SCALARS.items() if name in branches]
-    return f"{_shown(details['input'])} is not a {_either(allowed)}", "Give one plain value"
+    return f"{shown(details['input'])} is not a {_either(allowed)}", "Give one plain value"
 
 
 def _either(words: Sequence[str]) -> str:
@@ -95,14 +95,14 @@ def _phrase(details: ErrorDetails, known_fields: Collection[str]) -> tuple[str, 
         return "unknown field", _nearest(str(details["loc"][-1]), known_fields)
     message = details["msg"]
     return (
-        f"{message[:1].lower()}{message[1:]}, not {_shown(details['input'])}",
+        f"{message[:1].lower()}{message[1:]}, not {shown(details['input'])}",
         "`hpoq schema` prints what is allowed",
     )
 
 
 def _pattern(details: ErrorDetails) -> tuple[str, str]:
     pattern = details.get("ctx", {}).get("pattern")
-    return f"{_shown(details['input'])} is not allowed", f"It must match {pattern}"
+    return f"{shown(details['input'])} is not allowed", f"It must match {pattern}"
 
 
 def _too_long(details: ErrorDetails) -> tuple[str, str]:
@@ -113,7 +113,7 @@ def _too_long(details: ErrorDetails) -> tuple[str, str]:
 _PHRASES: dict[str, Callable[[ErrorDetails], tuple[str, str]]] = {
     "missing": lambda _: ("missing", "Add it"),
     "union_tag_invalid": lambda details: (
-        f"type {_shown(details['input'].get('type'))} is unknown",
+        f"type {shown(details['input'].get('type'))} is unknown",
         "Use continuous, integer or categorical",
     ),
     "union_tag_not_found": lambda _: (
@@ -133,6 +133,7 @@ def _nearest(name: str, known_fields: Collection[str]) -> str:
     return f"Did you mean {near[0]}?" if near else "Remove it, or move an API field to overrides"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value as JSON, cut to a readable length."""
     text = json.dumps(value, default=str)
     return text if len(text) <= 60 else text[:57] + "..."

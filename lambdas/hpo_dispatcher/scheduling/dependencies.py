@@ -93,8 +93,10 @@ def warm_start_problem(child: TuningRequest, parent: TuningRequest) -> str:
     """Return why a search cannot start warm from another one; empty if it can.
 
     SageMaker requires the same objective metric and the same hyperparameter names. Fields that
-    messages omit are equal if their templates are.
+    messages omit are equal if their templates are. A request in API form is left to SageMaker.
     """
+    if child.api_request is not None or parent.api_request is not None:
+        return ""
     comparable = child.template == parent.template or (child.objective and parent.objective)
     if comparable and child.objective != parent.objective:
         return "it has another objective"

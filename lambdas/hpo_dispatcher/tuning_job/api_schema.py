@@ -7,6 +7,7 @@ patterns and bounds to the service. This module checks all of them before anythi
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -19,6 +20,7 @@ from hpo_dispatcher.contract.aws_limits import INSTANCE_TYPE_PREFIX
 from hpo_dispatcher.contract.errors import InvalidRequest
 
 OPERATION = "CreateHyperParameterTuningJob"
+SOURCE_ARCHIVE = "sagemaker_submit_directory"  # the hyperparameter that names the script's archive
 
 ApiRequest = dict[str, Any]
 
@@ -33,6 +35,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "map": (dict,),
     "list": (list, tuple),
 }
+_MISSING = "Add it; in the short form, to overrides or to the template"
 # Bits of the service's integers; botocore accepts any Python integer.
 _WIDTHS = {"integer": 31, "long": 63}
 # Java's Unicode classes, which Python's re does not support.
@@ -45,9 +48,13 @@ def check_api_request(api_request: dict[str, Any]) -> None:
     Raises:
         InvalidRequest: naming the path of the first member that the service would reject.
     """
-    found = _problem(_input_rule(), api_request, "")
-    if found:
-        raise InvalidRequest(*found)
+    for problem in problems_in(api_request):
+        raise InvalidRequest(*problem)
+
+
+def problems_in(api_request: dict[str, Any]) -> Iterator[Problem]:
+    """Yield path, problem and fix of each member that the service would reject."""
+    return _problems(_input_rule(), api_request, "")
 
 
 @lru_cache(maxsize=1)
@@ -101,13 +108,18 @@ class _Rule:
         return re.compile(pattern, re.DOTALL)
 
 
-def _problem(rule: _Rule, value: Any, path: str) -> Problem | None:
+def _problems(rule: _Rule, value: Any, path: str) -> Iterator[Problem]:
     if type(value) not in rule.types and not _has_type(rule, value):
         problem = f"{value!r} has the wrong type"
-        return path, problem, f"The API expects the type {rule.type_name}"
+        yield path, problem, f"The API expects the type {rule.type_name}"
+        return
     found = _out_of_bounds(rule, value, path) if rule.bounded else None
+    if found:
+        yield found
+        return
     inside = _INSIDE.get(rule.type_name)
-    return found or (inside(rule, value, path) if inside else None)
+    if inside:
+        yield from inside(rule, value, path)
 
 
 def _has_type(rule: _Rule, value: Any) -> bool:
@@ -129,53 +141,45 @@ def _out_of_bounds(rule: _Rule, value: Any, path: str) -> Problem | None:
     return None
 
 
-def _in_structure(rule: _Rule, value: dict[str, Any], path: str) -> Problem | None:
+def _in_structure(rule: _Rule, value: dict[str, Any], path: str) -> Iterator[Problem]:
     prefix = f"{path}." if path else ""
     for name in rule.required:
         if name not in value:
-            return f"{prefix}{name}", "missing", "Add it to overrides or to the template"
+            yield f"{prefix}{name}", "missing", _MISSING
     for name, item in value.items():
         member = rule.members.get(name)
         if member is None:
             near = difflib.get_close_matches(str(name), rule.members, n=1)
             fix = f"Did you mean {near[0]}?" if near else f"Use {', '.join(rule.members)}"
-            return f"{prefix}{name}", "the API has no such field", fix
-        found = _problem(member, item, f"{prefix}{name}")
-        if found:
-            return found
-    return None
+            yield f"{prefix}{name}", "the API has no such field", fix
+        else:
+            yield from _problems(member, item, f"{prefix}{name}")
 
 
-def _in_list(rule: _Rule, value: Sequence[Any], path: str) -> Problem | None:
+def _in_list(rule: _Rule, value: Sequence[Any], path: str) -> Iterator[Problem]:
     for index, item in enumerate(value):
-        found = _problem(rule.member, item, f"{path}.{index}")
-        if found:
-            return found
-    return None
+        yield from _problems(rule.member, item, f"{path}.{index}")
 
 
-def _in_map(rule: _Rule, value: dict[str, Any], path: str) -> Problem | None:
+def _in_map(rule: _Rule, value: dict[str, Any], path: str) -> Iterator[Problem]:
     for key, item in value.items():
         where = f"{path}.{key}"
-        found = _problem(rule.key, key, where) or _problem(rule.value, item, where)
-        if found:
-            return found
-    return None
+        yield from _problems(rule.key, key, where)
+        yield from _problems(rule.value, item, where)
 
 
-def _in_text(rule: _Rule, value: str, path: str) -> Problem | None:
+def _in_text(rule: _Rule, value: str, path: str) -> Iterator[Problem]:
     if rule.allowed and value not in rule.allowed:
         near = [f"{INSTANCE_TYPE_PREFIX}{value}"]
         if near[0] not in rule.allowed:
             near = difflib.get_close_matches(value, rule.allowed, n=1)
         choice = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(rule.allowed[:8])}"
-        return path, f"the API does not accept {value!r}", choice
-    if rule.pattern and not rule.regex.fullmatch(value):
-        return path, f"{value!r} is not allowed", f"It must match {rule.pattern}"
-    return None
+        yield path, f"the API does not accept {value!r}", choice
+    elif rule.pattern and not rule.regex.fullmatch(value):
+        yield path, f"{value!r} is not allowed", f"It must match {rule.pattern}"
 
 
-_INSIDE: Mapping[str, Callable[[_Rule, Any, str], Problem | None]] = {
+_INSIDE: Mapping[str, Callable[[_Rule, Any, str], Iterator[Problem]]] = {
     "structure": _in_structure,
     "list": _in_list,
     "map": _in_map,
@@ -191,6 +195,19 @@ def instances_in(definition: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
         for each in (resources, *(group for name in nested for group in resources.get(name, ()))):
             if "InstanceType" in each:
                 yield each["InstanceType"], each.get("InstanceCount", 1)
+
+
+def source_archive(definition: Mapping[str, Any]) -> str:
+    """Return where a training job's container finds its script; empty if it has none.
+
+    Containers decode hyperparameters as JSON, and version 2 of the SageMaker SDK encodes them.
+    """
+    value: str = definition.get("StaticHyperParameters", {}).get(SOURCE_ARCHIVE, "")
+    try:
+        decoded = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return decoded if isinstance(decoded, str) else value
 
 
 def definitions(api_request: ApiRequest) -> list[dict[str, Any]]:

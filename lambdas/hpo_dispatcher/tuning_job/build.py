@@ -7,7 +7,9 @@ and the documented limits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hpo_dispatcher.contract import aws_limits
@@ -25,7 +27,14 @@ from hpo_dispatcher.contract.request import (
 )
 from hpo_dispatcher.contract.settings import Guardrails, Limits
 from hpo_dispatcher.contract.templates import Template
+from hpo_dispatcher.tuning_job.api_form import (
+    api_paths,
+    api_request_of,
+    tags_of,
+    warm_start_of,
+)
 from hpo_dispatcher.tuning_job.api_schema import (
+    SOURCE_ARCHIVE,
     ApiRequest,
     check_api_request,
     definitions,
@@ -54,49 +63,91 @@ def build(
     limits: Limits,
     parents: Sequence[Parent] = (),
     resumption: Resumption | None = None,
+    teams: Collection[str] = (),
 ) -> ApiRequest:
     """Build the finished CreateHyperParameterTuningJob request.
 
     Args:
         request: the request as accepted.
         team: team whose queue the message came from.
-        template: the template that the request names, or the deployment's default.
+        template: the template that the request names, or the deployment's default; unused by a
+            request in API form.
         guardrails: limits that override every value of the message.
         environment: bucket, role, training source and Region of the deployment.
         image: the template's training image.
         limits: the account's limits, within which optional warm start parents are chosen.
         parents: the tuning jobs of ``warm_start_from``, in the same order.
         resumption: what the request's earlier, preempted tuning jobs leave to do; None if none.
+        teams: all teams of the deployment.
 
     Raises:
         InvalidRequest: SageMaker would reject the request.
         NotAllowed: the guardrails reject the request.
     """
+    start = _Start(team, guardrails, environment, limits, parents, resumption)
+    if request.api_request is not None:
+        with api_paths(request):
+            asked_for = api_request_of(request, team, teams)
+            merged = start.owned_by_deployment(request, asked_for, tags_of(asked_for))
+            merged = start.finished(merged, partial(warm_start_of, merged))
+            # Isolation that the guardrails add: the request itself does not expect it.
+            return with_code_channels(merged) if guardrails.network_isolation else merged
     asked = request
     request = as_one_training_job(with_template_defaults(request, template), template)
     _check_reserved(request)
     merged = _merge(_base(template, team, request, environment, image), _fields(request))
     merged = _spread_definitions(_merge(merged, request.overrides), request)
-    merged = with_enforced(merged, guardrails, role_arn=environment.training_role_arn)
-    before = resumption.number if resumption else 0
-    merged["HyperParameterTuningJobName"] = tuning_job_name(team, request.request_id, before)
-    merged["Tags"] = _tags(request, team, environment.deployment)
-    check_api_request(merged)  # the code below relies on its shape
+    merged = start.owned_by_deployment(request, merged)
     merged = _with_images(merged, image)
     merged = with_training_jobs_that_exist(merged, asked)
-    if resumption:
-        merged = _resumed(merged, resumption)
-    parents = _within_limits(parents, resumption, merged, limits)
-    merged |= _warm_start(request, parents)
-    owned = Owned(
-        team=team,
-        bucket=environment.artifact_bucket,
-        training_source=environment.training_source,
-    )
-    check_guardrails(merged, guardrails, owned)
-    check_documented_limits(merged, sum(parent.training_jobs for parent in parents))
+    merged = start.finished(merged, lambda chosen, _: _warm_start(request, chosen))
     check_isolated_channels(merged, template, lambda each: _image_of(each, image))
     return with_code_channels(merged)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What both forms of a request have in common: the deployment's part, and the checks."""
+
+    team: str
+    guardrails: Guardrails
+    environment: Environment
+    limits: Limits
+    parents: Sequence[Parent]
+    resumption: Resumption | None
+
+    def owned_by_deployment(
+        self, request: TuningRequest, api_request: ApiRequest, tags: Mapping[str, str] | None = None
+    ) -> ApiRequest:
+        """Return the request with name, tags, role and enforced values; check its shape."""
+        role = self.environment.training_role_arn
+        in_api_form = request.api_request is not None
+        owned = with_enforced(api_request, self.guardrails, role_arn=role, replace=in_api_form)
+        before = self.resumption.number if self.resumption else 0
+        name = tuning_job_name(self.team, request.request_id, before)
+        owned["HyperParameterTuningJobName"] = name
+        owned["Tags"] = _tags(request, self.team, self.environment.deployment, tags or {})
+        check_api_request(owned)  # the code that follows relies on its shape
+        return owned
+
+    def finished(
+        self,
+        api_request: ApiRequest,
+        warm_start: Callable[[Sequence[Parent], Resumption | None], ApiRequest],
+    ) -> ApiRequest:
+        """Return the request with its warm start, resumed; check guardrails and limits."""
+        if self.resumption:
+            api_request = _resumed(api_request, self.resumption)
+        parents = _within_limits(self.parents, self.resumption, api_request, self.limits)
+        api_request = api_request | warm_start(parents, self.resumption)
+        owned = Owned(
+            team=self.team,
+            bucket=self.environment.artifact_bucket,
+            training_source=self.environment.training_source,
+        )
+        check_guardrails(api_request, self.guardrails, owned)
+        check_documented_limits(api_request, sum(parent.training_jobs for parent in parents))
+        return api_request
 
 
 def instances_of(api_request: ApiRequest) -> dict[str, int]:
@@ -141,7 +192,7 @@ def _base(
     if template.entry_point:  # script mode: the container downloads and runs the script
         definition["StaticHyperParameters"] = {
             "sagemaker_program": template.entry_point,
-            "sagemaker_submit_directory": environment.training_source,
+            SOURCE_ARCHIVE: environment.training_source,
             "sagemaker_region": environment.region,
         }
     return _merge({"TrainingJobDefinition": definition}, _filled(template.tuning_job, places))
@@ -313,9 +364,12 @@ def _image_of(definition: Mapping[str, Any], image: Image) -> str:
     return image(next(filter(aws_limits.has_gpu, types), first))
 
 
-def _tags(request: TuningRequest, team: str, deployment: str) -> list[dict[str, str]]:
+def _tags(
+    request: TuningRequest, team: str, deployment: str, below: Mapping[str, str]
+) -> list[dict[str, str]]:
     ours = {TAG_REQUEST_ID: request.request_id, TAG_TEAM: team, TAG_DEPLOYMENT: deployment}
-    return [{"Key": key, "Value": value} for key, value in (request.tags | ours).items()]
+    merged = {**below, **request.tags, **ours}
+    return [{"Key": key, "Value": value} for key, value in merged.items()]
 
 
 def _check_reserved(request: TuningRequest) -> None:

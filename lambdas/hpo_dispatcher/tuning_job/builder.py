@@ -14,6 +14,7 @@ from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Deployment, TeamSettings
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
+from hpo_dispatcher.tuning_job.api_form import NO_TEMPLATE, api_paths
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest
 from hpo_dispatcher.tuning_job.build import Image, build, instances_of
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
@@ -91,7 +92,8 @@ class JobBuilder:
             InvalidRequest: naming the field, the problem and the fix.
         """
         api_request = self.api_request(team, request)
-        check_account_limits(api_request, self.deployment.limits)
+        with api_paths(request):
+            check_account_limits(api_request, self.deployment.limits)
         return api_request
 
     def api_request(
@@ -117,16 +119,24 @@ class JobBuilder:
             limits=self.deployment.limits,
             parents=parents,
             resumption=resumption,
+            teams=self.deployment.teams,
         )
 
     def _team(self, team: str) -> TeamSettings:
         return self.deployment.teams.get(team, TeamSettings())
 
     def template_name(self, request: TuningRequest) -> str:
-        """Return the name of a request's template, by default the deployment's."""
+        """Return the name of a request's template, by default the deployment's.
+
+        A request in API form has none: an empty name.
+        """
+        if request.api_request is not None:
+            return ""
         return request.template or self.deployment.default_template
 
     def _template(self, request: TuningRequest) -> Template:
+        if request.api_request is not None:
+            return NO_TEMPLATE
         name = self.template_name(request)
         if name not in self.templates:
             known = ", ".join(sorted(self.templates))

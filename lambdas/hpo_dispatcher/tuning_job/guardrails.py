@@ -14,7 +14,12 @@ from typing import Any, NoReturn
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails
-from hpo_dispatcher.tuning_job.api_schema import ApiRequest, on_definitions
+from hpo_dispatcher.tuning_job.api_schema import (
+    SOURCE_ARCHIVE,
+    ApiRequest,
+    on_definitions,
+    source_archive,
+)
 
 Definition = dict[str, Any]
 
@@ -31,8 +36,16 @@ class Owned:
 _RESOURCE_FIELDS = ("ResourceConfig", "HyperParameterTuningResourceConfig")
 
 
-def with_enforced(api_request: ApiRequest, guardrails: Guardrails, *, role_arn: str) -> ApiRequest:
-    """Return the request with the deployment's role, network, keys and run time.
+def with_enforced(
+    api_request: ApiRequest, guardrails: Guardrails, *, role_arn: str, replace: bool = False
+) -> ApiRequest:
+    """Return the request with the deployment's role, network, keys and switches.
+
+    Args:
+        api_request: the request to change.
+        guardrails: guardrails of the deployment.
+        role_arn: training role of the deployment.
+        replace: replace other values of the message instead of rejecting it.
 
     Raises:
         NotAllowed: the message asks for another value.
@@ -41,7 +54,7 @@ def with_enforced(api_request: ApiRequest, guardrails: Guardrails, *, role_arn: 
     def enforce(definition: Definition) -> Definition:
         enforced = dict(definition)
         for path, value in _enforced_values(guardrails, role_arn):
-            _put(enforced, path, value)
+            _put(enforced, path, value, replace)
         for field in _RESOURCE_FIELDS:
             resources = enforced.get(field)
             if (
@@ -49,7 +62,8 @@ def with_enforced(api_request: ApiRequest, guardrails: Guardrails, *, role_arn: 
                 and isinstance(resources, dict)
                 and _accepts_volume_key(field, resources)
             ):
-                _put(enforced, (field, "VolumeKmsKeyId"), guardrails.volume_kms_key)
+                key = guardrails.volume_kms_key
+                _put(enforced, (field, "VolumeKmsKeyId"), key, replace)
         if guardrails.spot_only:
             stopping = dict(enforced.get("StoppingCondition") or {})
             stopping.setdefault(
@@ -94,8 +108,8 @@ def _accepts_volume_key(field: str, resources: Definition) -> bool:
     return not local
 
 
-def _put(definition: Definition, path: tuple[str, ...], value: object) -> None:
-    """Set a member; reject a message that asks for another value."""
+def _put(definition: Definition, path: tuple[str, ...], value: object, replace: bool) -> None:
+    """Set a member; reject a message that asks for another value, unless it is replaced."""
     *parents, last = path
     here = definition
     for name in parents:
@@ -103,7 +117,7 @@ def _put(definition: Definition, path: tuple[str, ...], value: object) -> None:
         here[name] = dict(inner) if isinstance(inner, Mapping) else {}
         here = here[name]
     asked = here.get(last)
-    if asked is not None and asked != value:
+    if asked is not None and asked != value and not replace:
         _reject(".".join(path), f"{asked!r} is not the deployment's {value!r}", "Remove it")
     here[last] = value
 
@@ -203,10 +217,10 @@ def _check_places(definition: Definition, guardrails: Guardrails, owned: Owned) 
         indirect = not source or source["S3DataType"] != "S3Prefix"
         if guardrails.input_prefixes and indirect:
             _reject(field, "the deployment allows S3 prefixes only", "Use S3DataType S3Prefix")
-    program = definition.get("StaticHyperParameters", {}).get("sagemaker_submit_directory", "")
+    program = source_archive(definition)
     in_channel = program.startswith(f"{aws_limits.CHANNELS_FOLDER}/")  # which is checked above
     if program and program != owned.training_source and not in_channel:
-        field = f"{path}.StaticHyperParameters.sagemaker_submit_directory"
+        field = f"{path}.StaticHyperParameters.{SOURCE_ARCHIVE}"
         _check_input(field, program, guardrails, owned)
     outputs = {
         f"{path}.OutputDataConfig.S3OutputPath": definition["OutputDataConfig"]["S3OutputPath"],

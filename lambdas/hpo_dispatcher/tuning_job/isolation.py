@@ -14,14 +14,15 @@ from hpo_dispatcher.contract.aws_limits import CHANNELS_FOLDER
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.templates import Template
 from hpo_dispatcher.tuning_job.api_schema import (
+    SOURCE_ARCHIVE,
     ApiRequest,
     check_api_request,
     definitions,
     on_definitions,
+    source_archive,
 )
 
 CODE_CHANNEL = "code"
-_SOURCE = "sagemaker_submit_directory"
 
 
 def with_code_channels(api_request: ApiRequest) -> ApiRequest:
@@ -81,8 +82,7 @@ def _is_isolated(definition: Mapping[str, Any]) -> bool:
 
 
 def _downloads_code(definition: Mapping[str, Any]) -> bool:
-    source = definition.get("StaticHyperParameters", {}).get(_SOURCE, "")
-    return _is_isolated(definition) and source.startswith("s3://")
+    return _is_isolated(definition) and source_archive(definition).startswith("s3://")
 
 
 def _channel_names(definition: Mapping[str, Any]) -> list[str]:
@@ -91,14 +91,15 @@ def _channel_names(definition: Mapping[str, Any]) -> list[str]:
 
 def _with_code_channel(definition: Mapping[str, Any]) -> dict[str, Any]:
     static = definition["StaticHyperParameters"]
-    archive = static[_SOURCE]
+    archive = source_archive(definition)
     folder = f"{CHANNELS_FOLDER}/{CODE_CHANNEL}"
     if CODE_CHANNEL in _channel_names(definition):
         raise InvalidRequest(
             "TrainingJobDefinition.InputDataConfig",
             f"a job with network isolation gets its code in the channel {CODE_CHANNEL!r}, and the "
             "request has another channel of this name",
-            f"Rename it, or set {_SOURCE} to an archive in it, such as {folder}/sourcedir.tar.gz",
+            f"Rename it, or set {SOURCE_ARCHIVE} to an archive in it, "
+            f"such as {folder}/sourcedir.tar.gz",
         )
     channel = {
         "ChannelName": CODE_CHANNEL,
@@ -114,5 +115,8 @@ def _with_code_channel(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **definition,
         "InputDataConfig": [*definition.get("InputDataConfig", ()), channel],
-        "StaticHyperParameters": {**static, _SOURCE: f"{folder}/{archive.rpartition('/')[2]}"},
+        "StaticHyperParameters": {
+            **static,
+            SOURCE_ARCHIVE: f"{folder}/{archive.rpartition('/')[2]}",
+        },
     }

@@ -174,7 +174,7 @@ def _check_definition(config: Mapping[str, Any], definition: Mapping[str, Any]) 
         raise InvalidRequest(
             "overrides.TrainingJobDefinition.ResourceConfig",
             "missing, so there is no instance type",
-            "Set it there or in the template",
+            "Add it",
         )
     objective = definition.get("TuningObjective") or config.get("HyperParameterTuningJobObjective")
     if not objective:
@@ -231,11 +231,11 @@ def _check_metric(definition: Mapping[str, Any], metric: str) -> None:
         raise InvalidRequest(
             "objective.metric",
             f"no metric definition finds {metric!r} in the log of the training jobs",
-            "Add it to AlgorithmSpecification.MetricDefinitions in the template or in overrides",
+            "Add it to AlgorithmSpecification.MetricDefinitions",
         )
     if defined and metric not in defined:
         raise InvalidRequest(
             "objective.metric",
-            f"the template does not define the metric {metric!r}",
+            f"no metric definition has the name {metric!r}",
             f"Use one of {', '.join(defined)}",
         )

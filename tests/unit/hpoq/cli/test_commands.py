@@ -12,7 +12,8 @@ import pytest
 from hpo_dispatcher.contract.entry import BestTrainingJob, Status
 from hpo_dispatcher.ports import Ending
 from tests.support.command_line import Run
-from tests.support.dispatcher_account import RANGES, Account
+from tests.support.deployed_stack import ROOT
+from tests.support.dispatcher_account import ENVIRONMENT, RANGES, Account
 
 REQUEST = {"hyperparameter_ranges": RANGES}
 YAML = "hyperparameter_ranges: {n: {type: integer, min: 1, max: 2}}"
@@ -51,6 +52,38 @@ def test_submit_reads_json_lines_and_yaml(
     status, out, _ = hpoq("submit", written(tmp_path, name, text))
     assert status == 0
     assert len(out.split()) == count
+
+
+API_REQUEST = json.loads((ROOT / "tests/fixtures/api_requests.jsonl").open().readline())["request"]
+
+
+def test_submit_sends_requests_in_api_form(hpoq: Run, account: Account, tmp_path: Path) -> None:
+    file = written(tmp_path, "request.json", json.dumps(API_REQUEST))
+    status, out, err = hpoq("submit", "--no-check", "--api-request", file)
+    assert (status, out.strip()) == (0, API_REQUEST["HyperParameterTuningJobName"]), err
+    assert account.cycle().started == 1
+    status, out, _ = hpoq("submit", "--dry-run", "--no-check", "--api-request", file)
+    assert json.loads(out)[0]["TrainingJobDefinition"]["RoleArn"] == ENVIRONMENT[
+        "HPOQ_TRAINING_ROLE_ARN"
+    ]  # fmt: skip
+
+
+def test_submit_names_every_wrong_field_of_an_api_request(hpoq: Run, tmp_path: Path) -> None:
+    definition = API_REQUEST["TrainingJobDefinition"] | {"RoleArm": "x", "Environment": 5}
+    request = API_REQUEST | {"TrainingJobDefinition": definition}
+    file = written(tmp_path, "request.json", json.dumps(request))
+    status, _, err = hpoq("submit", "--api-request", file)
+    assert status == 1
+    found = sorted(line.split(": ")[-2] for line in err.splitlines())
+    assert len(found) == 2
+    assert "RoleArm: the API has no such field. Did you mean RoleArn?" in err
+    assert "TrainingJobDefinition.Environment: 5 has the wrong type" in err
+
+
+def test_submit_without_a_file_says_so(hpoq: Run) -> None:
+    status, _, err = hpoq("submit")
+    assert status == 2
+    assert "--api-request" in err
 
 
 def test_submit_reads_stdin_and_more_than_one_batch(hpoq: Run, account: Account) -> None:
