@@ -27,12 +27,16 @@ def main() -> None:
             f"hpoq: {sys.executable} does not have the package {missing.name}. "
             "Run `make setup`, then repeat this command"
         )
+    from hpo_dispatcher.contract.templates import read_templates
+    from hpo_dispatcher.tuning_job.builder import check_template
     from infra.hpo_stack import HpoStack
-    from infra.settings import read_settings
+    from infra.settings import TEMPLATES, read_settings
 
     app = cdk.App()
     try:
-        settings = read_settings(app.node.try_get_context)
+        settings = read_settings(app.node.get_all_context())
+        for name, template in read_templates(TEMPLATES).items():
+            check_template(name, template)
     except InvalidSettings as error:
         sys.exit(f"hpoq: {error}")
     HpoStack(app, settings.name, settings=settings)

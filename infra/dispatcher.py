@@ -194,10 +194,12 @@ class DispatcherFunction(Construct):
 
 
 def _retention(days: int) -> logs.RetentionDays:
-    offered = {each.name: each for each in logs.RetentionDays}
-    by_days = {
-        1: "ONE_DAY", 3: "THREE_DAYS", 5: "FIVE_DAYS", 7: "ONE_WEEK", 14: "TWO_WEEKS",
-        30: "ONE_MONTH", 60: "TWO_MONTHS", 90: "THREE_MONTHS", 180: "SIX_MONTHS", 365: "ONE_YEAR",
-    }  # fmt: skip
-    longer = [each for each in sorted(by_days) if each >= days]
-    return offered[by_days[longer[0]]] if longer else logs.RetentionDays.INFINITE
+    """Return CDK's name for a number of days that CloudWatch offers."""
+    names = (
+        "ONE_DAY", "THREE_DAYS", "FIVE_DAYS", "ONE_WEEK", "TWO_WEEKS", "ONE_MONTH", "TWO_MONTHS",
+        "THREE_MONTHS", "FOUR_MONTHS", "FIVE_MONTHS", "SIX_MONTHS", "ONE_YEAR", "THIRTEEN_MONTHS",
+        "EIGHTEEN_MONTHS", "TWO_YEARS", "THREE_YEARS", "FIVE_YEARS", "SIX_YEARS", "SEVEN_YEARS",
+        "EIGHT_YEARS", "NINE_YEARS", "TEN_YEARS",
+    )  # fmt: skip
+    by_days = dict(zip(aws_limits.LOG_RETENTION_DAYS, names, strict=True))
+    return logs.RetentionDays[by_days[days]]

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+import fnmatch
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
 from aws_cdk import RemovalPolicy
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from botocore.loaders import Loader
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidSettings
 from hpo_dispatcher.contract.settings import (
     LEAST_FINISHED_DAYS,
+    VOCABULARY,
     Deployment,
     Guardrails,
     Limits,
     TeamSettings,
+    Vpc,
+    invalid_settings,
+    parse_value,
 )
-from hpo_dispatcher.contract.validation import first_problem
+from hpo_dispatcher.contract.templates import read_templates
+from hpo_dispatcher.contract.validation.problems import nearest, wrong
+from hpo_dispatcher.contract.validation.values import DeploymentName, EmailAddress, KeyArn
+from infra.source import ROOT
 
 __all__ = [
     "Guardrails",
@@ -29,13 +38,16 @@ __all__ = [
 ]
 
 
+TEMPLATES = ROOT / "lambdas" / "hpo_dispatcher" / "templates"
+
+
 class Settings(BaseModel):
     """The settings of a deployment; each is a context key of the same name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # The prefix of every physical name, and the name of the stack.
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,29}$")] = "hpoq"
+    name: DeploymentName = "hpoq"
     # The teams that may send requests, and the settings of each: {"fraud": {"weight": 2}}.
     teams: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     # Concurrent tuning jobs, creations per second, instances per type.
@@ -52,18 +64,18 @@ class Settings(BaseModel):
     finished_requests_days: Annotated[int, Field(ge=LEAST_FINISHED_DAYS)] | None = None
     # The Python version of the dispatcher and its layer. Versions other than 3.13 are for the
     # embedded cloud on machines without Python 3.13.
-    python_version: Annotated[str, Field(pattern=r"^3\.1[1-4]$")] = "3.13"
+    python_version: Literal["3.11", "3.12", "3.13", "3.14"] = "3.13"
     # Memory of the dispatcher function.
     memory_mb: Annotated[int, Field(ge=256, le=10_240)] = 1024
     # 1 also prevents concurrent cycles by Lambda, in addition to the lease in the ledger. The
     # concurrency limit of a new account is 10, which leaves nothing to reserve.
     reserved_concurrency: Annotated[int, Field(ge=1, le=1)] | None = None
-    # How long CloudWatch keeps the dispatcher's log.
-    log_retention_days: Annotated[int, Field(ge=1)] = 90
+    # How long CloudWatch keeps the dispatcher's log: one of the numbers of days that it offers.
+    log_retention_days: int = 90
     # Whether to keep the ledger and the artifact bucket when the stack is destroyed.
     retain_data: bool = True
     # An email address to subscribe to the alarm topic.
-    alarm_email: str | None = None
+    alarm_email: EmailAddress | None = None
     # The alarm `oldest-request` fires when a request has been queued for longer.
     oldest_request_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 24
     # The path or URL of docs/runbook.md that alarm descriptions refer to.
@@ -71,12 +83,21 @@ class Settings(BaseModel):
     # The ARN of a customer managed key for queues, ledger, bucket, logs and topics, and for
     # training volumes and output unless the guardrails name other keys. docs/security.md lists
     # what the key policy must allow.
-    kms_key_arn: Annotated[str, Field(pattern=r"^arn:[a-z-]+:kms:.+:key/.+$")] | None = None
+    kms_key_arn: KeyArn | None = None
     # The ARN of the key of the bootstrap bucket, if `cdk bootstrap` was given a customer managed
     # key: training jobs fetch the bundled scripts from that bucket.
-    bootstrap_kms_key_arn: Annotated[str, Field(pattern=r"^arn:[a-z-]+:kms:.+:key/.+$")] | None = (
-        None
-    )
+    bootstrap_kms_key_arn: KeyArn | None = None
+
+    @field_validator("log_retention_days")
+    @classmethod
+    def _offered(cls, days: int) -> int:
+        offered = aws_limits.LOG_RETENTION_DAYS
+        if days not in offered:
+            wrong(
+                f"CloudWatch does not keep logs for {days} days",
+                f"Use one of {', '.join(map(str, offered))}",
+            )
+        return days
 
     @property
     def deployment(self) -> dict[str, Any]:
@@ -110,31 +131,28 @@ class Settings(BaseModel):
         return {"volume_kms_key": key, "output_kms_key": key} if key else {}
 
 
-def read_settings(context: Callable[[str], Any]) -> Settings:
+def read_settings(context: Mapping[str, Any]) -> Settings:
     """Collect and validate the settings.
 
     Args:
-        context: looks up one context key; returns None if it is not set.
+        context: the context of the app, with keys of CDK and its libraries.
 
     Raises:
-        InvalidSettings: a setting is invalid; names the key, the problem and the fix.
+        InvalidSettings: a setting or a template is invalid; names the key, the problem and the fix.
     """
-    values = {key: _value(context, key) for key in Settings.model_fields}
+    values = {key: _value(key, value) for key, value in context.items() if not _is_of_cdk(key)}
     given = {key: value for key, value in values.items() if value is not None}
-    if values.get("reserved_concurrency") == "none":
+    _reject_unknown(given)
+    if given.get("reserved_concurrency") == "none":
         given["reserved_concurrency"] = None
     try:
         settings = Settings.model_validate(given)
         Deployment.model_validate(settings.deployment)
-        _reject_ambiguous_names(settings.teams)
     except ValidationError as error:
-        known = {
-            field
-            for model in (Settings, Deployment, Guardrails, Limits, TeamSettings)
-            for field in model.model_fields
-        }
-        wrong = first_problem(error, given, known)
-        raise InvalidSettings(wrong.field, wrong.problem, wrong.fix) from None
+        raise invalid_settings(error, given, VOCABULARY) from None
+    _reject_ambiguous_names(settings.teams)
+    _reject_unknown_template(settings.default_template)
+    _reject_unknown_instance_types(settings)
     return settings
 
 
@@ -162,12 +180,63 @@ def _reject_ambiguous_names(teams: Iterable[str]) -> None:
             raise InvalidSettings(f"teams.{team}", problem, "Choose another name")
 
 
-def _value(context: Callable[[str], Any], key: str) -> Any:
-    """Read a context value; text from the command line is parsed as JSON if it is JSON."""
-    value = context(key)
+def _reject_unknown(given: Iterable[str]) -> None:
+    """Reject keys that are not settings, which otherwise would silently have no effect."""
+    groups: dict[str, type[BaseModel]] = {
+        "limits": Limits,
+        "guardrails": Guardrails,
+        "guardrails.vpc": Vpc,
+        "teams.<team>": TeamSettings,
+    }
+    for key in sorted(set(given) - set(Settings.model_fields)):
+        within = [group for group, model in groups.items() if key in model.model_fields]
+        fix = f"Set it in {within[0]}" if within else nearest(key, Settings.model_fields)
+        raise InvalidSettings(key, "unknown setting", fix or VOCABULARY.remove)
+
+
+def _reject_unknown_template(default: str) -> None:
+    names = sorted(read_templates(TEMPLATES))
+    if default not in names:
+        fix = nearest(default, names) or f"Use one of {', '.join(names)}"
+        raise InvalidSettings("default_template", f"there is no template {default!r}", fix)
+
+
+def _reject_unknown_instance_types(settings: Settings) -> None:
+    """Reject instance types that the API does not know, such as misspelled ones."""
+    limits, guardrails = Limits.model_validate(settings.limits), settings.rules
+    totals = aws_limits.TOTALS.values()
+    given = {
+        "limits.instances": [each for each in limits.instances if each not in totals],
+        "limits.headroom": [each for each in limits.headroom if each not in totals],
+        "prices": list(settings.prices),
+        "guardrails.instance_types": list(guardrails.instance_types),
+    }
+    if not any(given.values()):
+        return
+    shapes = Loader().load_service_model("sagemaker", "service-2")["shapes"]
+    known: list[str] = shapes["TrainingInstanceType"]["enum"]
+    for key, names in given.items():
+        for name in names:
+            if not fnmatch.filter(known, aws_limits.type_of(name)):
+                fix = nearest(name, known) or "docs/operations.md describes this setting"
+                raise InvalidSettings(key, f"SageMaker has no instance type {name}", fix)
+
+
+# Keys that CDK's own tools write to cdk.json, cdk.context.json and ~/.cdk.json. All others of CDK
+# contain a colon or a slash: https://docs.aws.amazon.com/cdk/v2/guide/context.html
+_CDK_KEYS = {"acknowledged-issue-numbers", "cli-telemetry", "tree"}
+
+
+def _is_of_cdk(key: str) -> bool:
+    return key in _CDK_KEYS or ":" in key or "/" in key
+
+
+def _value(key: str, value: Any) -> Any:
+    """Return a context value; text from the command line is parsed as JSON if it is JSON."""
     if not isinstance(value, str) or key in ("name", "python_version", "default_template"):
         return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
+    parsed = parse_value(key, value)
+    if parsed is value and value.lstrip()[:1] in ("{", "["):
+        fix = f'Put it in single quotes, as in -c \'{key}={{"name": "value"}}\''
+        raise InvalidSettings(key, f"{value} is not valid JSON", fix)
+    return parsed

@@ -37,6 +37,15 @@ LOCAL_STORAGE_FAMILIES = {
 }  # fmt: skip
 INSTANCE_TYPE_PREFIX = "ml."
 
+# "KeyArn" in the AWS KMS developer guide: "Key identifiers (KeyId)".
+KEY_ARN_PATTERN = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+"
+
+# retentionInDays of PutRetentionPolicy in the CloudWatch Logs API reference.
+LOG_RETENTION_DAYS = (
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+)  # fmt: skip
+
 # Repositories of the built-in algorithms, which define their metrics: "Docker Registry Paths and
 # Example Code" in the SageMaker developer guide.
 BUILT_IN_ALGORITHMS = {

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NoReturn
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictInt, TypeAdapter, ValidationError
 
@@ -27,7 +26,8 @@ from hpo_dispatcher.contract.request import (
     ResourceLimits,
     TuningRequest,
 )
-from hpo_dispatcher.contract.validation import first_problem, shown
+from hpo_dispatcher.contract.validation.problems import Vocabulary, first_problem, nearest, shown
+from hpo_dispatcher.contract.validation.texts import NotFinite, Twice, read_json
 
 VERSION = 1  # of a message; the Literal of every model
 # A ledger item holds at most 400 KB, and the request is only one of its attributes.
@@ -69,10 +69,15 @@ class Release(MessageModel):
 
 Action = Cancel | SetPriority | Hold | Release
 Message = TuningRequest | Action
-_FIELDS = frozenset(
-    field
-    for model in (TuningRequest, ResourceLimits, Objective, IntegerRange, CategoricalRange)
-    for field in model.model_fields
+VOCABULARY = Vocabulary(
+    kind="field",
+    names=frozenset(
+        field
+        for model in (TuningRequest, ResourceLimits, Objective, IntegerRange, CategoricalRange)
+        for field in model.model_fields
+    ),
+    remove="Remove it, or move an API field to overrides",
+    reference="`hpoq schema` prints what is allowed",
 )
 _API_FORM = {
     "api_request": {
@@ -125,7 +130,7 @@ def parse_fields(fields: Mapping[str, Any], message_id: str) -> Message:
             {"request_id": _name_in_api_form(fields) or message_id, **fields}
         )
     except ValidationError as error:
-        raise first_problem(error, fields, known_fields=_FIELDS) from None
+        raise first_problem(error, fields, VOCABULARY) from None
 
 
 def _name_in_api_form(fields: Mapping[str, Any]) -> str | None:
@@ -181,19 +186,13 @@ def json_schema() -> dict[str, Any]:
 
 
 def _read_json(body: str) -> dict[str, Any]:
-    def refuse_constant(name: str) -> NoReturn:
-        raise InvalidRequest("body", f"{name} is not valid JSON", "Use a finite number")
-
-    def refuse_twice(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-        fields = dict(pairs)
-        if len(fields) < len(pairs):
-            counts = Counter(name for name, _ in pairs)
-            twice = next(name for name, count in counts.items() if count > 1)
-            raise InvalidRequest(twice, "the field appears twice", "Remove one of them")
-        return fields
-
     try:
-        value = json.loads(body, parse_constant=refuse_constant, object_pairs_hook=refuse_twice)
+        value = read_json(body)
+    except Twice as error:
+        raise InvalidRequest(error.name, "the field appears twice", "Remove one of them") from None
+    except NotFinite as error:
+        problem = f"{error.name} is not valid JSON"
+        raise InvalidRequest("body", problem, "Use a finite number") from None
     except (ValueError, RecursionError) as error:
         raise InvalidRequest("body", f"not valid JSON ({error})", "Send one JSON object") from None
     _check_characters(value)
@@ -218,9 +217,9 @@ def _parse_action(fields: Mapping[str, Any]) -> Action:
     action = fields["action"]
     model = _ACTIONS.get(action) if isinstance(action, str) else None
     if model is None:
-        known = ", ".join(_ACTIONS)
-        raise InvalidRequest("action", f"unknown action {action!r}", f"Use one of {known}")
+        fix = nearest(str(action), _ACTIONS) or f"Use one of {', '.join(_ACTIONS)}"
+        raise InvalidRequest("action", f"unknown action {action!r}", fix)
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        raise first_problem(error, fields, known_fields=_FIELDS) from None
+        raise first_problem(error, fields, VOCABULARY) from None

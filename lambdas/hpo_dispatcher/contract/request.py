@@ -20,7 +20,7 @@ from pydantic import (
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.names import OWN_TAG_PREFIX, OWN_TAGS
-from hpo_dispatcher.contract.validation import wrong
+from hpo_dispatcher.contract.validation.problems import wrong
 
 MAX_TAGS = aws_limits.TAGS - len(OWN_TAGS)
 MAX_PARENTS = aws_limits.WARM_START_PARENTS

@@ -11,11 +11,19 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hpo_dispatcher.contract import aws_limits
-from hpo_dispatcher.contract.errors import InvalidRequest, InvalidSettings
-from hpo_dispatcher.contract.validation import first_problem, wrong
+from hpo_dispatcher.contract.errors import InvalidSettings
+from hpo_dispatcher.contract.validation.problems import Vocabulary, first_problem, nearest, wrong
+from hpo_dispatcher.contract.validation.texts import Twice, read_json
+from hpo_dispatcher.contract.validation.values import (
+    EmailAddress,
+    KeyName,
+    S3Prefix,
+    SecurityGroupId,
+    SubnetId,
+    TagKey,
+    TeamName,
+)
 
-TEAM_PATTERN = r"^[a-z][a-z0-9-]{0,19}$"
-TeamName = Annotated[str, Field(pattern=TEAM_PATTERN)]
 _Model = TypeVar("_Model", bound=BaseModel)
 # A message lives 14 days in the request queue and 14 days in the dead-letter queue. Until then a
 # repeated message must find its request.
@@ -31,12 +39,13 @@ class SettingsModel(BaseModel):
     )
 
 
-def _check_instance_types(names: Iterable[str]) -> None:
+def _check_instance_types(names: Iterable[str], known: Iterable[str] = ()) -> None:
     """Reject types of EC2 instances: SageMaker's have a prefix."""
     prefix = aws_limits.INSTANCE_TYPE_PREFIX
     for name in sorted(names):
         if not name.startswith(prefix):
-            wrong(f"{name} is not an instance type of SageMaker", f"Did you mean {prefix}{name}?")
+            fix = nearest(name, known) or f"Did you mean {prefix}{name}?"
+            wrong(f"{name} is not an instance type of SageMaker", fix)
 
 
 class TeamSettings(SettingsModel):
@@ -56,7 +65,9 @@ class TeamSettings(SettingsModel):
     priority_cap: Annotated[int, Field(ge=-1000, le=1000)] | None = None
     # Whether the team has an SNS topic that receives every state change of its requests.
     notify: bool = False
-    notify_emails: tuple[str, ...] = ()  # subscribed to the topic; any address implies notify
+    notify_emails: tuple[
+        EmailAddress, ...
+    ] = ()  # subscribed to the topic; any address implies notify
     # Training instance-hours per calendar month (UTC). Requests that would exceed them wait.
     monthly_instance_hours: Annotated[float, Field(ge=0)] | None = None
 
@@ -119,7 +130,8 @@ class Limits(SettingsModel):
     @field_validator("instances", "headroom")
     @classmethod
     def _of_known_types(cls, instances: dict[str, int]) -> dict[str, int]:
-        _check_instance_types(set(instances) - set(aws_limits.TOTALS.values()))
+        totals = set(aws_limits.TOTALS.values())
+        _check_instance_types(set(instances) - totals, known=totals)
         return instances
 
     def training_jobs(self, strategy: str) -> int:
@@ -130,8 +142,8 @@ class Limits(SettingsModel):
 class Vpc(SettingsModel):
     """The VPC that training jobs run in."""
 
-    subnets: Annotated[tuple[str, ...], Field(min_length=1, max_length=16)]
-    security_group_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=5)]
+    subnets: Annotated[tuple[SubnetId, ...], Field(min_length=1, max_length=16)]
+    security_group_ids: Annotated[tuple[SecurityGroupId, ...], Field(min_length=1, max_length=5)]
 
 
 class Guardrails(SettingsModel):
@@ -139,8 +151,8 @@ class Guardrails(SettingsModel):
 
     instance_types: tuple[str, ...] = ()  # exact, or a pattern such as ml.m5.*
     images: tuple[str, ...] = ()  # exact, or a pattern such as 123456789012.dkr.ecr.*/*
-    input_prefixes: tuple[str, ...] = ()  # s3://bucket/prefix/
-    output_prefixes: tuple[str, ...] = ()
+    input_prefixes: tuple[S3Prefix, ...] = ()  # s3://bucket/prefix/
+    output_prefixes: tuple[S3Prefix, ...] = ()
     max_run_seconds: Annotated[int, Field(ge=1)] | None = None
     max_keep_alive_seconds: Annotated[int, Field(ge=0)] | None = None
     max_training_jobs: Annotated[int, Field(ge=1)] | None = None
@@ -151,11 +163,11 @@ class Guardrails(SettingsModel):
     max_volume_gb: Annotated[int, Field(ge=1)] | None = None
     spot_only: bool = False
     vpc: Vpc | None = None
-    volume_kms_key: str | None = None
-    output_kms_key: str | None = None
+    volume_kms_key: KeyName | None = None
+    output_kms_key: KeyName | None = None
     network_isolation: bool = False
     inter_container_encryption: bool = False
-    required_tags: tuple[str, ...] = ()
+    required_tags: tuple[TagKey, ...] = ()
 
     @field_validator("instance_types")
     @classmethod
@@ -215,15 +227,56 @@ def parse_deployment(fields: Mapping[str, Any]) -> Deployment:
     return parse_model(Deployment, fields, "settings")
 
 
-def parse_model(model: type[_Model], fields: Mapping[str, Any], what: str) -> _Model:
+def parse_value(key: str, text: str) -> Any:
+    """Return the value of a setting as JSON; text that is not JSON is returned unchanged.
+
+    Raises:
+        InvalidSettings: a name appears twice in one object.
+    """
+    try:
+        return read_json(text)
+    except Twice as error:
+        raise InvalidSettings(key, f"{error.name!r} appears twice", "Remove one of them") from None
+    except (ValueError, RecursionError):
+        return text
+
+
+VOCABULARY = Vocabulary(
+    kind="setting",
+    names=frozenset(
+        field
+        for model in (Deployment, TeamSettings, Limits, Guardrails, Vpc)
+        for field in model.model_fields
+    ),
+    remove="Remove it; docs/operations.md lists all settings",
+    reference="docs/operations.md describes all settings",
+)
+
+
+def parse_model(
+    model: type[_Model], fields: Mapping[str, Any], what: str, known: Vocabulary = VOCABULARY
+) -> _Model:
     """Parse a model of settings from a mapping.
 
     Raises:
         InvalidSettings: naming ``what`` and the first wrong key, the problem and the fix.
     """
-    known = set(model.model_fields) | set(Guardrails.model_fields) | set(Limits.model_fields)
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        wrong: InvalidRequest = first_problem(error, fields, known)
-        raise InvalidSettings(f"{what}: {wrong.field}", wrong.problem, wrong.fix) from None
+        raise invalid_settings(error, fields, known, f"{what}: ") from None
+
+
+def invalid_settings(
+    error: ValidationError, fields: Mapping[str, Any], known: Vocabulary, where: str = ""
+) -> InvalidSettings:
+    """Return the first problem of settings or of a template.
+
+    Args:
+        error: the error that Pydantic raised.
+        fields: the settings as given.
+        known: the names that may be suggested.
+        where: what to put before the key.
+    """
+    found = first_problem(error, fields, known)
+    return InvalidSettings(f"{where}{found.field}", found.problem, found.fix)

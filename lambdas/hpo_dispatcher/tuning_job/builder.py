@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.environment import Environment
-from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.errors import InvalidRequest, InvalidSettings
 from hpo_dispatcher.contract.request import TuningRequest
-from hpo_dispatcher.contract.settings import Deployment, TeamSettings
+from hpo_dispatcher.contract.settings import Deployment, Guardrails, Limits, TeamSettings
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
 from hpo_dispatcher.tuning_job.api_form import NO_TEMPLATE, api_paths
 from hpo_dispatcher.tuning_job.api_schema import ApiRequest
@@ -147,6 +147,43 @@ class JobBuilder:
         if isinstance(template.image, FrameworkImage):
             return partial(self.images.uri, template.image)
         return template.image
+
+
+# An environment for requests that are only checked.
+_ANYWHERE = Environment(
+    deployment="any",
+    ledger_table="any",
+    artifact_bucket="any-bucket",
+    training_role_arn="arn:aws:iam::111122223333:role/any",
+    training_source="s3://any-bucket/any.tar.gz",
+    region="us-east-1",
+)
+
+
+def check_template(name: str, template: Template) -> None:
+    """Check that a request that only names ranges becomes a tuning job with this template.
+
+    Raises:
+        InvalidSettings: SageMaker would refuse every request with the template.
+    """
+    image = template.image if isinstance(template.image, str) else template.image.framework
+    searched: dict[str, Any] = {"type": "continuous", "min": 0, "max": 1}
+    if template.request.get("strategy") == "Grid":
+        searched = {"type": "categorical", "values": [0]}
+    fields: dict[str, Any] = {"request_id": "any", "hyperparameter_ranges": {"any": searched}}
+    if "objective" not in template.request:
+        fields["objective"] = {"metric": "any", "type": "Maximize"}
+    request = TuningRequest.model_validate(fields)
+    try:
+        build(request, "any", template, Guardrails(), _ANYWHERE, image=image, limits=Limits())
+    except InvalidRequest as error:
+        left_to_messages = {"overrides.TrainingJobDefinition.ResourceConfig"}
+        if "objective" not in template.request:
+            left_to_messages |= {"objective", "objective.metric"}
+        if error.field in left_to_messages:
+            return
+        place = error.field.removeprefix("overrides.")
+        raise InvalidSettings(f"template {name}: {place}", error.problem, error.fix) from None
 
 
 def _waits_for(request: TuningRequest) -> str:

@@ -61,7 +61,7 @@ def test_each_of_them_has_an_effect(guardrails: Guardrails, fields: dict[str, An
 
 def test_the_option_of_the_quick_start_is_read_as_the_file() -> None:
     given = {"teams": '{"fraud": {}}', "guardrails": EXAMPLE.read_text()}
-    assert read_settings(given.get).rules == Guardrails(**json.loads(EXAMPLE.read_text()))
+    assert read_settings(given).rules == Guardrails(**json.loads(EXAMPLE.read_text()))
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/quickstart-devops.md"])

@@ -420,7 +420,7 @@ def test_the_guardrails_may_name_another_key_for_volumes() -> None:
 
 
 def context(**values: Any) -> Any:
-    return ({"teams": TEAMS} | values).get
+    return {"teams": TEAMS} | values
 
 
 @pytest.mark.parametrize(

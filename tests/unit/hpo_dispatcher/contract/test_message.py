@@ -114,8 +114,8 @@ def test_the_message_id_stands_in_for_a_missing_request_id() -> None:
         (
             {"hyperparameter_ranges": {"n": {"type": "integer", "min": 1.5, "max": 2}}},
             "hyperparameter_ranges.n.min",
-            "integer",
-            "schema",
+            "1.5 is not a whole number",
+            "such as 3",
         ),
         (
             {"hyperparameter_ranges": {"lr": {**LR, "max": "0.1"}}},
@@ -201,7 +201,7 @@ def test_the_message_id_stands_in_for_a_missing_request_id() -> None:
             "2 is not supported",
             "Upgrade",
         ),
-        ({"hyperparameter_ranges": RANGES, "strategy": "Bayes"}, "strategy", "Bayes", "schema"),
+        ({"hyperparameter_ranges": RANGES, "strategy": "Bayes"}, "strategy", "Bayes", "Bayesian?"),
         ({"action": "kill"}, "action", "unknown action 'kill'", "cancel"),
         ({"action": {}}, "action", "unknown action {}", "cancel"),
         ({"action": "cancel"}, "request_id", "missing", "Add it"),
