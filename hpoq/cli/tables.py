@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from hpo_dispatcher.contract.aws_limits import type_of
+from hpo_dispatcher.contract.aws_limits import is_total, type_of
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import HOUR, Entry, Key, Status
 from hpo_dispatcher.scheduling.budget import used_until
@@ -131,7 +131,7 @@ def instance_hours(entry: Entry, prices: Mapping[str, float]) -> str:
 
 def _priced(entry: Entry, seconds: int, prices: Mapping[str, float]) -> str:
     text = f"{seconds / HOUR:.3g} instance-hours"
-    types = {type_of(resource) for resource in entry.instances}
+    types = {type_of(resource) for resource in entry.instances if not is_total(resource)}
     price = prices.get(types.pop()) if len(types) == 1 else None
     return text if price is None else f"{text} ({price * seconds / HOUR:.2f} USD)"
 

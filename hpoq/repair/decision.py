@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from hpo_dispatcher.contract.aws_limits import totals_of
 from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, Key, Status
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.request import MAX_PARENTS
@@ -53,7 +54,9 @@ def stopped(job: TaggedJob, following: TaggedJob) -> EarlierJob:
         job.counters,
         early,
         seconds=seconds,
-        instance_seconds=min(sum(job.instances.values()) * seconds, job.most_instance_seconds),
+        instance_seconds=min(
+            sum(totals_of(job.instances).values()) * seconds, job.most_instance_seconds
+        ),
         found=job.best is not None,
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from hpo_dispatcher.contract.aws_limits import type_of
+from hpo_dispatcher.contract.aws_limits import is_total, type_of
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.errors import HpoqError
 from hpoq.simulation.workload import Arrival, Workload
@@ -48,7 +48,8 @@ def _is_request(each: Mapping[str, Any]) -> bool:
 
 def _arrival(each: Mapping[str, Any], first: datetime, typical: float) -> Arrival:
     seconds = _seconds(each)
-    instances = each.get("instances") or {"ml.m5.large": 1}
+    instances = {r: n for r, n in (each.get("instances") or {}).items() if not is_total(r)}
+    instances = instances or {"ml.m5.large": 1}
     resource = max(instances, key=instances.__getitem__)  # the most numerous one
     request = each["request"]
     return Arrival(

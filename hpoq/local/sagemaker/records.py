@@ -128,11 +128,21 @@ def max_parallel(tuning_job: Record) -> int:
 
 def tuning_job_instances(tuning_job: Record) -> dict[str, int]:
     """Return the most instances, by type, that a tuning job may use at once."""
-    parallel = max_parallel(tuning_job)
-    resources = map(resource_config, definitions_of(tuning_job))
-    of_each = [training_job_instances({"ResourceConfig": each}) for each in resources]
+    parallel, of_each = max_parallel(tuning_job), _instances_of_each(tuning_job)
     types = {type_ for instances in of_each for type_ in instances}
     return {type_: parallel * max(each.get(type_, 0) for each in of_each) for type_ in types}
+
+
+def most_instances(tuning_job: Record) -> int:
+    """Return the most instances, over all types, that a tuning job may use at once."""
+    of_each = _instances_of_each(tuning_job)
+    return max_parallel(tuning_job) * max(sum(each.values()) for each in of_each)
+
+
+def _instances_of_each(tuning_job: Record) -> list[dict[str, int]]:
+    """Return the instances, by type, of a training job of each definition."""
+    resources = map(resource_config, definitions_of(tuning_job))
+    return [training_job_instances({"ResourceConfig": each}) for each in resources]
 
 
 def training_job_instances(training_job: Record) -> dict[str, int]:

@@ -6,6 +6,8 @@ API reference of CreateHyperParameterTuningJob.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 # Per account and Region. TUNING_JOBS cannot be increased.
@@ -146,6 +148,24 @@ def type_of(resource: str) -> str:
 def all_instances(resource: str) -> str:
     """Return the name of the total that these instances count toward."""
     return ALL_SPOT_INSTANCES if is_spot(resource) else ALL_INSTANCES
+
+
+def is_total(resource: str) -> bool:
+    """Return whether a resource is a total over all types of instances."""
+    return resource in TOTALS.values()
+
+
+def totals_of(instances: Mapping[str, int]) -> dict[str, int]:
+    """Return how many instances may be in use at once, by purchase option.
+
+    Args:
+        instances: instances by type and purchase option, and totals that are less than their sums.
+    """
+    sums = Counter[str]()
+    for resource, count in instances.items():
+        if not is_total(resource):
+            sums[all_instances(resource)] += count
+    return {total: instances.get(total, count) for total, count in sums.items()}
 
 
 def resource_of(quota_name: str) -> str | None:

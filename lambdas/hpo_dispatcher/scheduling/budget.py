@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from hpo_dispatcher.contract.aws_limits import totals_of
 from hpo_dispatcher.contract.documents.capacity import BudgetUse, WaitKind, WaitReason
 from hpo_dispatcher.contract.entry import HOUR, Entry, Key, RunningEntry, Spent, month_of
 from hpo_dispatcher.contract.settings import TeamSettings
@@ -99,7 +100,7 @@ def used_until(work: RunningEntry | Entry, at: datetime) -> int:
     if work.started_at is None:
         return 0
     seconds = max(0.0, (at - work.started_at).total_seconds())
-    used = round(sum(work.instances.values()) * seconds)
+    used = round(sum(totals_of(work.instances).values()) * seconds)
     return min(used, work.most_instance_seconds)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -100,7 +99,8 @@ class Capacity:
     def counted(self, instances: Mapping[str, int]) -> dict[str, int]:
         """Return instances with those of their totals that have a limit."""
         counted = with_totals(instances).items()
-        return {r: count for r, count in counted if r in instances or r in self.instances}
+        shown = self.instances
+        return {r: n for r, n in counted if r in shown or not aws_limits.is_total(r)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,4 @@ def needs(instances: Mapping[str, int]) -> dict[str, int]:
 
 def with_totals(instances: Mapping[str, int]) -> dict[str, int]:
     """Return instances with the totals over all types, one for each purchase option in use."""
-    totals = Counter[str]()
-    for resource, count in instances.items():
-        totals[aws_limits.all_instances(resource)] += count
-    return {**instances, **totals}
+    return {**instances, **aws_limits.totals_of(instances)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, cast
@@ -187,14 +188,31 @@ _INSIDE: Mapping[str, Callable[[_Rule, Any, str], Iterator[Problem]]] = {
 }
 
 
-def instances_in(definition: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Yield each instance type that a training job may use, and the number of its instances."""
+def instance_choices(definition: Mapping[str, Any]) -> Iterator[Mapping[str, int]]:
+    """Yield the instances of one training job by type, for each choice that SageMaker has.
+
+    The groups of a heterogeneous cluster run together. Of several preferences or configurations,
+    SageMaker uses one. A count beside the preferences applies to each of them: InstancePreference
+    in the API reference.
+    """
     for field in ("ResourceConfig", "HyperParameterTuningResourceConfig"):
         resources = definition.get(field, {})
-        nested = ("InstanceGroups", "InstancePreferences", "InstanceConfigs")
-        for each in (resources, *(group for name in nested for group in resources.get(name, ()))):
-            if "InstanceType" in each:
-                yield each["InstanceType"], each.get("InstanceCount", 1)
+        count = resources.get("InstanceCount", 1)
+        if "InstanceType" in resources:
+            yield {resources["InstanceType"]: count}
+        groups = Counter[str]()
+        for group in resources.get("InstanceGroups", ()):
+            groups[group["InstanceType"]] += group["InstanceCount"]
+        if groups:
+            yield groups
+        for name in ("InstancePreferences", "InstanceConfigs"):
+            for each in resources.get(name, ()):
+                yield {each["InstanceType"]: each.get("InstanceCount", count)}
+
+
+def instance_types(definition: Mapping[str, Any]) -> list[str]:
+    """Return each instance type that a training job may use."""
+    return [each for choice in instance_choices(definition) for each in choice]
 
 
 def source_archive(definition: Mapping[str, Any]) -> str:

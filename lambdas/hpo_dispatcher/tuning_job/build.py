@@ -38,7 +38,8 @@ from hpo_dispatcher.tuning_job.api_schema import (
     ApiRequest,
     check_api_request,
     definitions,
-    instances_in,
+    instance_choices,
+    instance_types,
     on_definitions,
 )
 from hpo_dispatcher.tuning_job.defaults import with_template_defaults, with_training_jobs_that_exist
@@ -155,17 +156,23 @@ def instances_of(api_request: ApiRequest) -> dict[str, int]:
 
     The names are those of ``aws_limits.instances_resource``. If there are several definitions or
     instance types, SageMaker may give all parallel training jobs to any of them, so each counts
-    with its maximum.
+    with its maximum. All of them together run MaxParallelTrainingJobs at most. The result contains
+    their total if it is less than the sum over the types.
     """
     config = api_request["HyperParameterTuningJobConfig"]
     parallel = config["ResourceLimits"]["MaxParallelTrainingJobs"]
     instances: dict[str, int] = {}
+    most: dict[str, int] = {}  # in all, by purchase option
     for definition in definitions(api_request):
         spot = definition.get("EnableManagedSpotTraining", False)
-        for instance_type, count in instances_in(definition):
-            resource = aws_limits.instances_resource(instance_type, spot=spot)
-            instances[resource] = max(instances.get(resource, 0), parallel * count)
-    return instances
+        for choice in instance_choices(definition):
+            for instance_type, count in choice.items():
+                resource = aws_limits.instances_resource(instance_type, spot=spot)
+                instances[resource] = max(instances.get(resource, 0), parallel * count)
+            total = aws_limits.ALL_SPOT_INSTANCES if spot else aws_limits.ALL_INSTANCES
+            most[total] = max(most.get(total, 0), parallel * sum(choice.values()))
+    sums = aws_limits.totals_of(instances)
+    return instances | {total: count for total, count in most.items() if count < sums[total]}
 
 
 def _base(
@@ -359,7 +366,7 @@ def _image_of(definition: Mapping[str, Any], image: Image) -> str:
     """Return the template's image for a definition. An image for GPUs also runs without one."""
     if isinstance(image, str):
         return image
-    types = [instance_type for instance_type, _ in instances_in(definition)]
+    types = instance_types(definition)
     first = types[0] if types else "ml.m5.large"  # without a type, the request is rejected later
     return image(next(filter(aws_limits.has_gpu, types), first))
 

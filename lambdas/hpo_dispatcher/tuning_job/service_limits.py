@@ -9,7 +9,7 @@ from typing import Any
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.settings import Limits
-from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions, instances_in
+from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions, instance_types
 
 _TRAINING_JOBS = "resource_limits.max_training_jobs"
 _PARALLEL = "resource_limits.max_parallel_training_jobs"
@@ -186,7 +186,7 @@ def _check_definition(config: Mapping[str, Any], definition: Mapping[str, Any]) 
 
 def _check_volume_key(definition: Mapping[str, Any]) -> None:
     """Check that no key is given for a local disk: ResourceConfig in the API reference."""
-    local = [each for each, _ in instances_in(definition) if aws_limits.has_local_storage(each)]
+    local = list(filter(aws_limits.has_local_storage, instance_types(definition)))
     for field in ("ResourceConfig", "HyperParameterTuningResourceConfig"):
         if local and definition.get(field, {}).get("VolumeKmsKeyId"):
             raise InvalidRequest(

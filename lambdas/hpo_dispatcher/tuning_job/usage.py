@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import HOUR
-from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions
+from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions, instance_choices
 
 Use = Mapping[str, int]  # instance type -> seconds
 
@@ -36,7 +34,7 @@ def most_used(api_request: ApiRequest) -> list[Use]:
             )
         uses += [
             {instance_type: count * seconds for instance_type, count in instances.items()}
-            for instances in _choices(definition)
+            for instances in instance_choices(definition)
         ]
     return uses
 
@@ -59,18 +57,3 @@ def most_cost(uses: Sequence[Use], prices: Mapping[str, float]) -> float | None:
     if not uses or not all(each in prices for use in uses for each in use):
         return None
     return max(sum(prices[each] * seconds / HOUR for each, seconds in use.items()) for use in uses)
-
-
-def _choices(definition: Mapping[str, Any]) -> Iterator[Mapping[str, int]]:
-    """Yield the instances of one training job by type; a cluster's groups run concurrently."""
-    for field in ("ResourceConfig", "HyperParameterTuningResourceConfig"):
-        resources = definition.get(field, {})
-        if "InstanceType" in resources:
-            yield {resources["InstanceType"]: resources.get("InstanceCount", 1)}
-        groups: Counter[str] = Counter()
-        for group in resources.get("InstanceGroups", ()):
-            groups[group["InstanceType"]] += group["InstanceCount"]
-        if groups:
-            yield groups
-        for each in resources.get("InstanceConfigs", ()):
-            yield {each["InstanceType"]: each["InstanceCount"]}

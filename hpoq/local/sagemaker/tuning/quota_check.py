@@ -13,6 +13,7 @@ from hpoq.local.sagemaker.errors import CONTACT_SUPPORT, USE_SERVICE_QUOTAS, ove
 from hpoq.local.sagemaker.records import (
     is_spot,
     max_parallel,
+    most_instances,
     training_job_instances,
     tuning_job_instances,
 )
@@ -27,6 +28,7 @@ class Demand:
 
     training_jobs: int
     instances: Mapping[str, int]  # by type
+    all_instances: int
     spot: bool
 
     @classmethod
@@ -35,13 +37,20 @@ class Demand:
         return cls(
             training_jobs=max_parallel(record),
             instances=tuning_job_instances(record),
+            all_instances=most_instances(record),
             spot=is_spot(record),
         )
 
     @classmethod
     def of_training_job(cls, record: Record) -> Demand:
         """Return the demand of a training job that belongs to no tuning job."""
-        return cls(training_jobs=1, instances=training_job_instances(record), spot=is_spot(record))
+        instances = training_job_instances(record)
+        return cls(
+            training_jobs=1,
+            instances=instances,
+            all_instances=sum(instances.values()),
+            spot=is_spot(record),
+        )
 
 
 @dataclass
@@ -51,6 +60,8 @@ class Usage:
     training_jobs: int = 0
     on_demand: Counter[str] = field(default_factory=Counter)  # instances by type
     spot: Counter[str] = field(default_factory=Counter)
+    all_on_demand: int = 0
+    all_spot: int = 0
 
     @classmethod
     def of(cls, tuning_jobs: Iterable[Record], training_jobs: Iterable[Record]) -> Usage:
@@ -65,7 +76,12 @@ class Usage:
     def add(self, demand: Demand) -> None:
         """Count what another job may use."""
         self.training_jobs += demand.training_jobs
-        (self.spot if demand.spot else self.on_demand).update(demand.instances)
+        if demand.spot:
+            self.spot.update(demand.instances)
+            self.all_spot += demand.all_instances
+        else:
+            self.on_demand.update(demand.instances)
+            self.all_on_demand += demand.all_instances
 
 
 def check_tuning_job_size(quotas: AccountQuotas, record: Record) -> None:
@@ -99,10 +115,12 @@ def check_quotas(quotas: AccountQuotas, usage: Usage, demand: Demand) -> None:
     """
     if demand.spot:
         used, by_type, all_types = usage.spot, quotas.spot_instances, quotas.all_spot_instances
+        in_all = usage.all_spot
         ending, name = aws_limits.SPOT_INSTANCES_QUOTA_ENDING, aws_limits.ALL_SPOT_INSTANCES_QUOTA
         remedy = USE_SERVICE_QUOTAS
     else:
         used, by_type, all_types = usage.on_demand, quotas.instances, quotas.all_instances
+        in_all = usage.all_on_demand
         ending, name = aws_limits.INSTANCES_QUOTA_ENDING, aws_limits.ALL_INSTANCES_QUOTA
         remedy = CONTACT_SUPPORT
     exceeds = partial(over_limit, unit="Instances", remedy=remedy)
@@ -110,9 +128,9 @@ def check_quotas(quotas: AccountQuotas, usage: Usage, demand: Demand) -> None:
         most = by_type.get(type_)
         if most is not None and used[type_] + count > most:
             raise exceeds(type_ + ending, most, used[type_], count)
-    total = sum(demand.instances.values())
-    if all_types is not None and used.total() + total > all_types:
-        raise exceeds(name, all_types, used.total(), total)
+    wanted = demand.all_instances
+    if all_types is not None and in_all + wanted > all_types:
+        raise exceeds(name, all_types, in_all, wanted)
     most, running, count = quotas.training_jobs, usage.training_jobs, demand.training_jobs
     if most is not None and running + count > most:
         raise over_limit(aws_limits.TRAINING_JOBS_QUOTA, most, running, count)

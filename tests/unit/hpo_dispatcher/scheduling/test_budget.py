@@ -53,6 +53,12 @@ def held(of: Budget, *hours: float) -> list[str]:
     return [request_id for _, request_id in over_budget(line, of)]
 
 
+def test_a_job_that_may_use_any_of_two_types_has_used_no_more_than_it_ran_at_once() -> None:
+    either = {"ml.m5.large": 2, "ml.c5.xlarge": 2, "all training instances": 2}
+    used = spent_by(replace(job(hours=10), instances=either), NOON + timedelta(hours=3))
+    assert used.instance_seconds == 2 * 3 * HOUR
+
+
 def test_what_fits_exactly_is_not_held() -> None:
     assert held(budget(spent=3, set_aside=2), 5) == []
 

@@ -120,6 +120,18 @@ def test_all_instances_bind_whatever_their_types_and_whoever_uses_them() -> None
     assert reason(never, "r") == "needs 5 of all training instances, the limit is 4: never fits"
 
 
+def test_a_job_that_may_use_any_of_several_types_needs_no_more_than_it_runs_at_once() -> None:
+    """Two definitions, two training jobs in parallel: 2 instances of either type, 2 in all."""
+    account = {ALL_INSTANCES: 4, M5: 15, G5: 15}
+    either = {M5: 2, G5: 2, ALL_INSTANCES: 2}
+    decided = decide(
+        queued("fraud", "a", 5, either), queued("fraud", "b", 4, either),
+        queued("fraud", "c", 3, {M5: 1}), instances=account,
+    )  # fmt: skip
+    assert started(decided) == [("fraud", "a"), ("fraud", "b")]
+    assert reason(decided, "c") == ("all training instances 4/4 in use, 1 needed; used by: fraud 4")
+
+
 def test_spot_instances_have_quotas_of_their_own() -> None:
     spot = instances_resource(M5, spot=True)
     account = {ALL_INSTANCES: 4, ALL_SPOT_INSTANCES: 3, M5: 4, spot: 2}

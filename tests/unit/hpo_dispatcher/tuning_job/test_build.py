@@ -86,7 +86,9 @@ def test_several_definitions_each_stand_on_the_templates_one() -> None:
     assert small["DefinitionName"] == "small"
     assert small["TuningObjective"]["MetricName"] == "validation:auc"
     assert large["HyperParameterRanges"]["ContinuousParameterRanges"][0]["Name"] == "lr"
-    assert instances_of(made) == {"ml.m5.large": 2, "ml.m5.xlarge": 6}
+    assert instances_of(made) == {
+        "ml.m5.large": 2, "ml.m5.xlarge": 6, "all training instances": 6
+    }  # fmt: skip
 
 
 def test_spot_training_counts_apart_from_on_demand_training() -> None:
@@ -97,8 +99,72 @@ def test_spot_training_counts_apart_from_on_demand_training() -> None:
     }
     made = job(overrides={"TrainingJobDefinitions": [{**big, **spot}, big, spot]})
     assert instances_of(made) == {
-        "ml.m5.xlarge (spot)": 6, "ml.m5.xlarge": 6, "ml.m5.large (spot)": 2
+        "ml.m5.xlarge (spot)": 6, "ml.m5.xlarge": 6, "ml.m5.large (spot)": 2,
+        "all spot training instances": 6,
     }  # fmt: skip
+
+
+M5, C5, G5 = "ml.m5.large", "ml.c5.xlarge", "ml.g5.xlarge"
+TOTAL, SPOT_TOTAL = "all training instances", "all spot training instances"
+
+
+def of_type(instance_type: str, count: int = 1, *, spot: bool = False) -> dict[str, Any]:
+    resources = {"InstanceType": instance_type, "InstanceCount": count}
+    return {"ResourceConfig": resources, "EnableManagedSpotTraining": spot}
+
+
+def group(instance_type: str, count: int) -> dict[str, Any]:
+    return {"InstanceGroupName": "g", "InstanceType": instance_type, "InstanceCount": count}
+
+
+def choosing(**resources: Any) -> dict[str, Any]:
+    return {"HyperParameterTuningResourceConfig": resources}
+
+
+def in_order(*preferences: dict[str, Any], **resources: Any) -> dict[str, Any]:
+    return {"ResourceConfig": {"InstancePreferences": list(preferences), **resources}}
+
+
+# MaxParallelTrainingJobs is "the maximum number of concurrent training jobs that a hyperparameter
+# tuning job can launch" (ResourceLimits in the API reference), over all of its definitions.
+@pytest.mark.parametrize(
+    ("parallel", "several", "instances"),
+    [
+        (10, [of_type(M5)], {M5: 10}),
+        (10, [of_type(M5), of_type(M5)], {M5: 10}),
+        (10, [of_type(M5), of_type(M5, 3)], {M5: 30}),
+        (10, [of_type(M5), of_type(C5)], {M5: 10, C5: 10, TOTAL: 10}),
+        (10, [of_type(M5, 2), of_type(C5, 3)], {M5: 20, C5: 30, TOTAL: 30}),
+        (1, [of_type(M5), of_type(C5), of_type(G5)], {M5: 1, C5: 1, G5: 1, TOTAL: 1}),
+        # On demand and spot have totals of their own.
+        (4, [of_type(M5), of_type(M5, spot=True)], {M5: 4, f"{M5} (spot)": 4}),
+        (4, [of_type(M5, spot=True), of_type(C5, spot=True)],
+         {f"{M5} (spot)": 4, f"{C5} (spot)": 4, SPOT_TOTAL: 4}),
+        # All groups of a cluster run at once: InstanceGroup in the API reference.
+        (2, [{"ResourceConfig": {"InstanceGroups": [group(M5, 1), group(G5, 2)]}}],
+         {M5: 2, G5: 4}),
+        (2, [{"ResourceConfig": {"InstanceGroups": [group(M5, 1), group(M5, 2)]}}], {M5: 6}),
+        (2, [{"ResourceConfig": {"InstanceGroups": [group(M5, 1), group(G5, 2)]}}, of_type(C5, 2)],
+         {M5: 2, G5: 4, C5: 4, TOTAL: 6}),
+        # SageMaker uses one of several configurations or preferences. One count may be for all of
+        # the preferences: InstancePreference in the API reference.
+        (3, [choosing(InstanceConfigs=[{"InstanceType": M5, "InstanceCount": 1},
+                                       {"InstanceType": G5, "InstanceCount": 2}])],
+         {M5: 3, G5: 6, TOTAL: 6}),
+        (3, [in_order({"InstanceType": M5, "InstanceCount": 4},
+                      {"InstanceType": G5, "InstanceCount": 1})], {M5: 12, G5: 3, TOTAL: 12}),
+        (3, [in_order({"InstanceType": M5}, {"InstanceType": G5}, InstanceCount=2)],
+         {M5: 6, G5: 6, TOTAL: 6}),
+    ],
+)  # fmt: skip
+def test_the_instances_that_a_tuning_job_may_use_at_once(
+    parallel: int, several: list[dict[str, Any]], instances: dict[str, int]
+) -> None:
+    api_request = {
+        "HyperParameterTuningJobConfig": {"ResourceLimits": {"MaxParallelTrainingJobs": parallel}},
+        "TrainingJobDefinitions": several,
+    }
+    assert instances_of(api_request) == instances
 
 
 def test_a_grid_runs_all_its_points() -> None:

@@ -66,6 +66,12 @@ def test_groups_of_a_cluster_run_at_the_same_time() -> None:
     assert most_instance_seconds(both) == 4 * HOUR
 
 
+def test_one_count_beside_preferences_is_that_of_each() -> None:
+    types = [{"InstanceType": M5}, {"InstanceType": G5}]
+    either = api_request(definition(InstancePreferences=types, InstanceCount=2), jobs=1, parallel=1)
+    assert most_used(either) == [{M5: 2 * HOUR}, {G5: 2 * HOUR}]
+
+
 def test_of_several_definitions_or_types_the_dearest_may_get_all_training_jobs() -> None:
     cpu = definition(InstanceType=M5, InstanceCount=3)
     gpu = definition(InstanceType=G5, InstanceCount=1)

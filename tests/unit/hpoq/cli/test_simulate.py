@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.command_line import Run
 from tests.support.dispatcher_account import Account
 
@@ -53,8 +55,14 @@ def test_a_recorded_ledger_is_replayed(hpoq: Run, account: Account, tmp_path: Pa
     )
 
 
-def test_a_recording_is_replayed_within_the_given_limits(hpoq: Run, tmp_path: Path) -> None:
-    entries = [ENTRY | {"request_id": f"r{n}"} for n in range(4)]
+@pytest.mark.parametrize(
+    "instances",
+    [{"ml.m5.large": 4}, {"all training instances": 4, "ml.c5.xlarge": 2, "ml.m5.large": 4}],
+)
+def test_a_recording_is_replayed_within_the_given_limits(
+    hpoq: Run, tmp_path: Path, instances: dict[str, int]
+) -> None:
+    entries = [ENTRY | {"request_id": f"r{n}", "instances": instances} for n in range(4)]
     file = tmp_path / "requests.json"
     file.write_text(json.dumps(entries))
     account = ["--quota", "ml.m5.large=8", "--slots", "3", "--json"]

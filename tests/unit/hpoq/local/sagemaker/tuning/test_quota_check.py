@@ -96,6 +96,31 @@ def test_spot_and_on_demand_instances_have_separate_quotas(start: Start, session
         sagemaker.create_hyper_parameter_tuning_job(**other)
 
 
+def test_definitions_of_different_types_share_the_parallel_training_jobs(
+    start: Start, session: Session
+) -> None:
+    sagemaker = client_of(start(all_instances=3), session)
+    job = tuning_job("either", parallel=2)
+    shared, config = job.pop("TrainingJobDefinition"), job["HyperParameterTuningJobConfig"]
+    shared |= {
+        "TuningObjective": config.pop("HyperParameterTuningJobObjective"),
+        "HyperParameterRanges": config.pop("ParameterRanges"),
+        "StaticHyperParameters": shared["StaticHyperParameters"] | {"sleep": "60"},
+    }
+    job["TrainingJobDefinitions"] = [
+        shared
+        | {
+            "DefinitionName": name,
+            "ResourceConfig": shared["ResourceConfig"] | {"InstanceType": instance_type},
+        }
+        for name, instance_type in (("small", "ml.m5.large"), ("large", "ml.c5.xlarge"))
+    ]
+    sagemaker.create_hyper_parameter_tuning_job(**job)
+
+    with pytest.raises(ClientError, match="utilization of 2 Instances and a request delta of 2"):
+        sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-2", parallel=2))
+
+
 @pytest.mark.parametrize(
     ("size", "quota"),
     [
