@@ -35,6 +35,7 @@ def preview(settings: SettingsDocument, team: str, message: dict[str, Any]) -> d
         environment=settings.environment,
         templates=settings.templates,
         images=_NamedImages(),
+        broken_templates=settings.broken_templates,
     )
     return builder.new_api_request(team, request)
 

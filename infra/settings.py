@@ -195,7 +195,10 @@ def _reject_unknown(given: Iterable[str]) -> None:
 
 
 def _reject_unknown_template(default: str) -> None:
-    names = sorted(read_templates(TEMPLATES))
+    templates = read_templates(TEMPLATES)
+    for error in templates.broken.values():
+        raise error
+    names = sorted(templates)
     if default not in names:
         fix = nearest(default, names) or f"Use one of {', '.join(names)}"
         raise InvalidSettings("default_template", f"there is no template {default!r}", fix)

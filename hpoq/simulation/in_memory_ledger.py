@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Key, RunningEntry, Status
 from hpo_dispatcher.contract.request import digest
@@ -235,9 +236,10 @@ class MemoryRequests:
         with self._called("Query"):
             return list(self._rows.blocked.values())
 
-    def unblock(self, team: str, request_id: str) -> bool:
+    def unblock(self, team: str, request_id: str, demand: Entry | None = None) -> bool:
         """See ``QueuedRequests``."""
-        return self._change(team, request_id, rules.unblock) is not None
+        change = partial(rules.unblock, demand=demand)
+        return self._change(team, request_id, change) is not None
 
     def running(self) -> Sequence[RunningEntry]:
         """See ``RunningRequests``."""

@@ -97,6 +97,7 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
     environment = Environment.read(variables)
     deployment = read_deployment(root / DEPLOYMENT_FILE)
     templates = read_templates()
+    broken = {name: str(error) for name, error in templates.broken.items()}
     clients = clients or BotocoreClients(environment.region)
     calls = CallCounter()
     calls.listen(clients.events)
@@ -108,9 +109,12 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
         environment=environment,
         templates=templates,
         images=SdkImages(environment.region, documents),
+        broken_templates=broken,
     )
     redactor = Redactor.of(templates.values())
     redact(logger, redactor)
+    for problem in broken.values():
+        logger.error("broken template", extra={"problem": problem})
     telemetry = Telemetry(
         log=logger,
         gauge=EmfGauge(metrics, SERVICE),
@@ -151,7 +155,7 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
         ),
         watch=telemetry.cycle,
     )
-    settings = SettingsDocument.of(environment, deployment, templates)
+    settings = SettingsDocument.of(environment, deployment, templates, broken)
     return Wired(dispatcher=dispatcher, telemetry=telemetry, settings=settings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from hpo_dispatcher.aws.dynamodb_table import ROWS, Table, Write, batches
@@ -191,9 +192,10 @@ class DynamoDBRequests(DynamoDBReads):
         """See ``QueuedRequests``."""
         return self._change(team, request_id, rules.release)
 
-    def unblock(self, team: str, request_id: str) -> bool:
+    def unblock(self, team: str, request_id: str, demand: Entry | None = None) -> bool:
         """See ``QueuedRequests``."""
-        return self._change(team, request_id, rules.unblock) is not None
+        change = partial(rules.unblock, demand=demand)
+        return self._change(team, request_id, change) is not None
 
     def start(self, entries: Sequence[Entry], owner: str, at: datetime) -> Sequence[Key]:
         """See ``RunningRequests``."""

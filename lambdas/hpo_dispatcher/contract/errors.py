@@ -43,5 +43,17 @@ class InvalidSettings(HpoqError):
         self.fix = fix
 
 
+class BrokenTemplate(HpoqError):
+    """The template of a request is invalid: its requests wait until it is fixed and deployed."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        problem = _short(problem)
+        super().__init__(
+            f"the template {name} is broken ({problem}); its requests wait for the fix"
+        )
+        self.name = name
+        self.problem = problem
+
+
 def _short(text: str) -> str:
     return text if len(text) <= MAX_PART_LENGTH else text[: MAX_PART_LENGTH - 3] + "..."

@@ -67,13 +67,34 @@ class Template(SettingsModel):
         return self
 
 
-def read_templates(directory: Path = TEMPLATES_DIRECTORY) -> dict[str, Template]:
+class Templates(dict[str, Template]):
+    """The job templates by name, and what is wrong with the others.
+
+    Args:
+        valid: the valid templates by name.
+        broken: the problem of each other one.
+    """
+
+    def __init__(
+        self, valid: Mapping[str, Template], broken: Mapping[str, InvalidSettings]
+    ) -> None:
+        super().__init__(valid)
+        self.broken = broken
+
+
+def read_templates(directory: Path = TEMPLATES_DIRECTORY) -> Templates:
     """Read all ``*.yaml`` files of a directory, by file name without the extension.
 
-    Raises:
-        InvalidSettings: for the first file that is not a valid template.
+    A broken template stops neither the dispatcher nor the requests for other templates.
     """
-    return {path.stem: read_template(path) for path in sorted(directory.glob("*.yaml"))}
+    valid: dict[str, Template] = {}
+    broken: dict[str, InvalidSettings] = {}
+    for path in sorted(directory.glob("*.yaml")):
+        try:
+            valid[path.stem] = read_template(path)
+        except InvalidSettings as error:
+            broken[path.stem] = error
+    return Templates(valid, broken)
 
 
 def read_template(path: Path) -> Template:

@@ -10,7 +10,7 @@ from typing import assert_never
 from hpo_dispatcher.contract.aws_limits import QuotaExceeded
 from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.contract.entry import Entry, Key, Status
-from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.cycle.endings import finish
 from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, state_change
@@ -131,11 +131,16 @@ class Starter:
             )
             self.bucket.take()
             return self.tuning.create(api_request)
+        except BrokenTemplate as error:
+            return AccountFault(str(error))
         except (InvalidRequest, Unavailable) as error:
             return error
 
     def _account(
-        self, entry: Entry, creation: Creation | InvalidRequest | Unavailable, outcome: ActOutcome
+        self,
+        entry: Entry,
+        creation: Creation | InvalidRequest | Unavailable,
+        outcome: ActOutcome,
     ) -> None:
         match creation:
             case Created() | AlreadyOurs():

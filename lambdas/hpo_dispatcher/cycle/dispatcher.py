@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from hpo_dispatcher.contract.documents.events import StateChange
-from hpo_dispatcher.contract.entry import Entry
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.contract.settings import Limits, TeamSettings
 from hpo_dispatcher.cycle.act import Actor, Starter
@@ -134,13 +133,15 @@ class Dispatcher:
         )
         taken = intake.run(lambda: deadline.passed(INTAKE_SHARE))
         changes += taken.changes
-        taken.unblocked.extend(self._unblock(changes))
+        unblocked = self._unblock(changes)
+        taken.unblocked.extend(unblocked.queued)
+        taken.count("broken_templates", unblocked.broken_templates)
         return taken
 
-    def _unblock(self, changes: list[StateChange]) -> list[Entry]:
+    def _unblock(self, changes: list[StateChange]) -> ReconcileOutcome:
         outcome = self._reconciler().unblock()
         changes += outcome.changes
-        return outcome.queued
+        return outcome
 
     def _plan(self, seen: Observation, taken: IntakeOutcome, remembered: Remembered) -> Decision:
         """Decide what starts, what waits and what is preempted."""
@@ -190,7 +191,7 @@ class Dispatcher:
         """Record ended tuning jobs, and ask for a cycle if that unblocks requests."""
         finished = self._reconciler().reconcile(seen)
         changes += finished.changes
-        if finished.changes and self._unblock(changes):
+        if finished.changes and self._unblock(changes).queued:
             self.leases.ask_for_cycle(self.clock())  # they may start at once
         return finished
 

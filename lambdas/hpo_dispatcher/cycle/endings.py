@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from hpo_dispatcher.contract.entry import Entry, RunningEntry, Status
-from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.cycle.outcome import state_change
@@ -73,6 +73,8 @@ def ending_of(
         return replace(plain, status=after.status, reason="")
     try:
         after = builder.resumed(after)
+    except BrokenTemplate:
+        pass  # it keeps its demand, and waits when it should start
     except InvalidRequest as error:
         reason = redactor.error(error, entry.request_json)
         return replace(plain, reason=f"could not resume: {reason}")

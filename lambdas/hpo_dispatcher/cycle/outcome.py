@@ -165,6 +165,7 @@ class ReconcileOutcome:
 
     changes: list[StateChange]
     queued: list[Entry]  # unblocked, or resumed after a preemption
+    broken_templates: int = 0  # requests that are blocked because their template is broken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +204,7 @@ class CycleOutcome:
             stopped=len(done.preempted),
             waiting=len(self.decided.plan.waits),
             finished=len(self.finished.changes),
-            account_faults=account_faults,
+            account_faults=account_faults + taken.counts["broken_templates"],
             problems=(*taken.problems, *self.decided.problems, *done.problems, *unreadable),
             seconds=seconds,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.cycle.endings import ending_of, finish, never_created
 from hpo_dispatcher.cycle.outcome import Observation, ReconcileOutcome
@@ -58,6 +59,7 @@ class Reconciler:
         entries = self.requests.get_all(keys) if keys else {}
         queued: list[Entry] = []
         endings: list[Ending] = []
+        broken = 0
         graph = graph_of(blocked)
         for each in blocked:
             entry = entries.get((each.team, each.request_id))
@@ -67,13 +69,33 @@ class Reconciler:
             parents = {parent.request_id: parent for parent in found if parent}
             match judge(replace(each, request=entry.request), parents, graph):
                 case Ready():
-                    if self.requests.unblock(*entry.key) and not entry.on_hold:
-                        queued.append(replace(entry, blocked=False, reason=""))
+                    ready = self._with_demand(entry)
+                    if ready is None:
+                        broken += 1
+                        continue
+                    demand = None if ready is entry else ready
+                    if self.requests.unblock(*entry.key, demand) and not entry.on_hold:
+                        queued.append(replace(ready, blocked=False, reason=""))
                 case Hopeless(reason=reason):
                     endings.append(self._never(entry, reason))
                 case Waiting():
                     pass
-        return ReconcileOutcome(changes=finish(self.requests, endings, self.clock), queued=queued)
+        changes = finish(self.requests, endings, self.clock)
+        return ReconcileOutcome(changes=changes, queued=queued, broken_templates=broken)
+
+    def _with_demand(self, entry: Entry) -> Entry | None:
+        """Return an entry with the demand of its request; None while its template is broken.
+
+        An invalid request keeps its entry, and is rejected when it starts.
+        """
+        if entry.max_parallel or entry.request is None:
+            return entry
+        try:
+            return self.builder.entry(entry.team, entry.request, entry.accepted_at)
+        except BrokenTemplate:
+            return None
+        except InvalidRequest:
+            return entry
 
     def _never(self, entry: Entry, reason: str) -> Ending:
         return Ending(

@@ -140,8 +140,14 @@ class QueuedRequests(Protocol):
     def blocked(self) -> Sequence[BlockedEntry]:
         """Return all requests that wait for others to end, read consistently."""
 
-    def unblock(self, team: str, request_id: str) -> bool:
-        """Let a blocked request join its team's queue; return False if it was not blocked."""
+    def unblock(self, team: str, request_id: str, demand: Entry | None = None) -> bool:
+        """Let a blocked request join its team's queue; return False if it was not blocked.
+
+        Args:
+            team: its team.
+            request_id: its id.
+            demand: an entry with what its tuning job will use, if the stored one lacks it.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -216,14 +216,21 @@ def release(entry: Entry) -> Transition | None:
     )
 
 
-def unblock(entry: Entry) -> Transition | None:
+# What a request takes over that had to wait for its template.
+DEMAND_FIELDS = (
+    "instances", "max_training_jobs", "max_parallel", "most_instance_seconds", "resume_blocker",
+)  # fmt: skip
+
+
+def unblock(entry: Entry, demand: Entry | None) -> Transition | None:
     """Let a blocked request join its team's queue; None if it is not blocked."""
     if entry.status is not Status.QUEUED or not entry.blocked:
         return None
     return Transition(
         key=entry.key,
         expected=(_queued(entry),),
-        changes={"blocked": False, "reason": ""},
+        changes={"blocked": False, "reason": ""}
+        | {name: getattr(demand, name) for name in DEMAND_FIELDS if demand},
         queue_sort_key="" if entry.on_hold else entry.queue_sort_key,
         blocked=RowChange.DELETE,
     )

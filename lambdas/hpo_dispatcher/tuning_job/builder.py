@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.environment import Environment
-from hpo_dispatcher.contract.errors import InvalidRequest, InvalidSettings
+from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest, InvalidSettings
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Deployment, Guardrails, Limits, TeamSettings
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
@@ -38,12 +38,14 @@ class JobBuilder:
     environment: Environment
     templates: Mapping[str, Template]
     images: Images
+    broken_templates: Mapping[str, str] = field(default_factory=dict)  # name -> its problem
 
     def entry(self, team: str, request: TuningRequest, accepted_at: datetime) -> Entry:
         """Return the ledger entry of a new request.
 
         Raises:
             InvalidRequest: the request can never become a tuning job.
+            BrokenTemplate: the request waits for its template; see ``entry_without_demand``.
         """
         api_request = self.new_api_request(team, request)
         limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
@@ -64,6 +66,22 @@ class JobBuilder:
             resume_blocker=resume_blocker(
                 api_request, self._template(request), self.deployment.limits
             ),
+        )
+
+    def entry_without_demand(
+        self, team: str, request: TuningRequest, accepted_at: datetime, reason: str
+    ) -> Entry:
+        """Return the ledger entry of a request that is blocked because its template is broken."""
+        return Entry(
+            team=team,
+            request_id=request.request_id,
+            status=Status.QUEUED,
+            accepted_at=accepted_at,
+            request_json=request.to_json(),
+            template=self.template_name(request),
+            priority=self._team(team).capped(request.priority),
+            blocked=True,
+            reason=reason,
         )
 
     def resumed(self, entry: Entry) -> Entry:
@@ -107,20 +125,26 @@ class JobBuilder:
 
         Raises:
             InvalidRequest: naming the field, the problem and the fix.
+            BrokenTemplate: SageMaker would refuse every request with the template.
         """
-        template = self._template(request)
-        return build(
-            request.model_copy(update={"template": self.template_name(request)}),
-            team,
-            template,
-            self.deployment.guardrails,
-            self.environment,
-            image=self._image(template),
-            limits=self.deployment.limits,
-            parents=parents,
-            resumption=resumption,
-            teams=self.deployment.teams,
-        )
+        template, name = self._template(request), self.template_name(request)
+        try:
+            return build(
+                request.model_copy(update={"template": name}),
+                team,
+                template,
+                self.deployment.guardrails,
+                self.environment,
+                image=self._image(template),
+                limits=self.deployment.limits,
+                parents=parents,
+                resumption=resumption,
+                teams=self.deployment.teams,
+            )
+        except InvalidRequest:
+            if template is not NO_TEMPLATE:
+                _raise_if_broken(name, template)
+            raise
 
     def _team(self, team: str) -> TeamSettings:
         return self.deployment.teams.get(team, TeamSettings())
@@ -138,6 +162,8 @@ class JobBuilder:
         if request.api_request is not None:
             return NO_TEMPLATE
         name = self.template_name(request)
+        if name in self.broken_templates:
+            raise BrokenTemplate(name, self.broken_templates[name])
         if name not in self.templates:
             known = ", ".join(sorted(self.templates))
             raise InvalidRequest("template", f"unknown template {name!r}", f"Use one of {known}")
@@ -158,6 +184,14 @@ _ANYWHERE = Environment(
     training_source="s3://any-bucket/any.tar.gz",
     region="us-east-1",
 )
+
+
+def _raise_if_broken(name: str, template: Template) -> None:
+    """Raise ``BrokenTemplate`` if SageMaker would refuse every request with a template."""
+    try:
+        check_template(name, template)
+    except InvalidSettings as problem:
+        raise BrokenTemplate(name, str(problem)) from None
 
 
 def check_template(name: str, template: Template) -> None:

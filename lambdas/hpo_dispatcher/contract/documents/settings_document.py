@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.names import ledger_table
@@ -25,10 +25,15 @@ class SettingsDocument(SettingsModel):
     training_source: str
     deployment: Deployment
     templates: dict[str, Template]
+    broken_templates: dict[str, str] = Field(default_factory=dict)  # name -> its problem
 
     @classmethod
     def of(
-        cls, environment: Environment, deployment: Deployment, templates: Mapping[str, Template]
+        cls,
+        environment: Environment,
+        deployment: Deployment,
+        templates: Mapping[str, Template],
+        broken_templates: Mapping[str, str] | None = None,
     ) -> SettingsDocument:
         """Return the document of a deployment."""
         return cls(
@@ -39,6 +44,7 @@ class SettingsDocument(SettingsModel):
             training_source=environment.training_source,
             deployment=deployment,
             templates=dict(templates),
+            broken_templates=dict(broken_templates or {}),
         )
 
     @classmethod

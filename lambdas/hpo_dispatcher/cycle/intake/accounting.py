@@ -8,7 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpo_dispatcher.contract.errors import DuplicateRequest, HpoqError, InvalidRequest, Unreadable
+from hpo_dispatcher.contract.errors import (
+    BrokenTemplate,
+    DuplicateRequest,
+    HpoqError,
+    InvalidRequest,
+    Unreadable,
+)
 from hpo_dispatcher.contract.message import Action, parse_body, parse_fields, request_id_of
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.contract.request import TuningRequest
@@ -70,8 +76,7 @@ class Accounting:
             message = _Message(envelope=envelope, fields=parse_body(envelope.body))
             parsed = parse_fields(message.fields, envelope.message_id)
             if isinstance(parsed, TuningRequest):
-                entry = self.builder.entry(envelope.team, parsed, envelope.sent_at)
-                batch.requests.append((message, entry))
+                batch.requests.append((message, self._entry(envelope, parsed)))
             else:
                 batch.actions.append((message, parsed))
         except InvalidRequest as error:
@@ -80,6 +85,15 @@ class Accounting:
             raise
         except Exception as error:  # one message must not stop the intake of all others
             batch.rejected.append((message, _internal_error(error)))
+
+    def _entry(self, envelope: Envelope, request: TuningRequest) -> Entry:
+        """Return the entry of a request; a broken template blocks it and rejects nothing."""
+        try:
+            return self.builder.entry(envelope.team, request, envelope.sent_at)
+        except BrokenTemplate as error:
+            return self.builder.entry_without_demand(
+                envelope.team, request, envelope.sent_at, str(error)
+            )
 
     def _add(self, batch: _Batch) -> None:
         if not batch.requests:

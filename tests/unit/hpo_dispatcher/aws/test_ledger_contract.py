@@ -288,6 +288,14 @@ def test_a_blocked_entry_is_not_in_its_queue_until_it_is_unblocked(requests: Req
     assert requests.blocked() == []
 
 
+def test_an_unblocked_entry_takes_over_the_demand_it_lacks(requests: Requests) -> None:
+    without = replace(entry("child", after=["parent"]), instances={}, max_parallel=0)
+    requests.add([without])
+    assert requests.unblock("fraud", "child", entry("child", after=["parent"]))
+    (head,) = requests.heads("fraud", 10)
+    assert head.instances == entry("child").instances
+
+
 def test_a_cancelled_blocked_entry_leaves_no_row(requests: Requests) -> None:
     child = entry("child", after=["parent"])
     requests.add([child])
