@@ -110,7 +110,7 @@ def parse_message(body: str, message_id: str) -> Message:
 
 def parse_body(body: str) -> dict[str, Any]:
     """Parse the body of an SQS message as a JSON object; raise ``InvalidRequest`` if it is not."""
-    size = len(body.encode(errors="surrogatepass"))
+    size = len(body) if body.isascii() else len(body.encode(errors="surrogatepass"))
     if size > MAX_BODY_BYTES:
         raise InvalidRequest(
             "body",
@@ -195,7 +195,8 @@ def _read_json(body: str) -> dict[str, Any]:
         raise InvalidRequest("body", problem, "Use a finite number") from None
     except (ValueError, RecursionError) as error:
         raise InvalidRequest("body", f"not valid JSON ({error})", "Send one JSON object") from None
-    _check_characters(value)
+    if not body.isascii() or "\\u" in body:  # other texts have no surrogates
+        _check_characters(value)
     if not isinstance(value, dict):
         raise InvalidRequest("body", "not a JSON object", 'Send {"hyperparameter_ranges": ...}')
     return value

@@ -101,5 +101,8 @@ def may_be_tuning_job_of(team: str, name: str) -> bool:
     return lowered.startswith(f"{_slug(team)}-") and re.search(NAME_ENDING, lowered) is not None
 
 
+_NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
+
+
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return _NOT_IN_SLUG.sub("-", text.lower()).strip("-")

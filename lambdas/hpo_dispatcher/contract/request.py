@@ -94,8 +94,8 @@ class CategoricalRange(MessageModel):
     @model_validator(mode="after")
     def _distinct(self) -> CategoricalRange:
         written = [wire_value(value) for value in self.values]
-        twice = sorted({value for value in written if written.count(value) > 1})
-        if twice:
+        if len(set(written)) < len(written):
+            twice = sorted({value for value in written if written.count(value) > 1})
             wrong(f"{twice[0]!r} is listed twice", "List each value once")
         return self
 
@@ -134,6 +134,9 @@ class ResourceLimits(MessageModel):
         ]
         | None
     ) = None
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 class TuningRequest(MessageModel):
@@ -203,8 +206,7 @@ class TuningRequest(MessageModel):
 
     def to_json(self) -> str:
         """Return canonical JSON: sorted keys, no defaults; equal requests give equal text."""
-        value = self.model_dump(mode="json", exclude_defaults=True)
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return _CANONICAL.encode(self.model_dump(mode="json", exclude_defaults=True))
 
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON, which distinguishes requests of one id."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, cast
 
@@ -25,22 +27,12 @@ SOURCE_ARCHIVE = "sagemaker_submit_directory"  # the hyperparameter that names t
 
 ApiRequest = dict[str, Any]
 
-_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "long": (int,),
-    "float": (int, float),
-    "double": (int, float),
-    "boolean": (bool,),
-    "structure": (dict,),
-    "map": (dict,),
-    "list": (list, tuple),
-}
 _MISSING = "Add it; in the short form, to overrides or to the template"
 # Bits of the service's integers; botocore accepts any Python integer.
 _WIDTHS = {"integer": 31, "long": 63}
 # Java's Unicode classes, which Python's re does not support.
 _JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d"}
+_ANY_TEXT = ".*"  # as a pattern: re.DOTALL lets it match every text
 
 
 def check_api_request(api_request: dict[str, Any]) -> None:
@@ -53,139 +45,248 @@ def check_api_request(api_request: dict[str, Any]) -> None:
         raise InvalidRequest(*problem)
 
 
-def problems_in(api_request: dict[str, Any]) -> Iterator[Problem]:
-    """Yield path, problem and fix of each member that the service would reject."""
-    return _problems(_input_rule(), api_request, "")
+def problems_in(api_request: dict[str, Any]) -> Iterable[Problem]:
+    """Return path, problem and fix of each member that the service would reject, lazily."""
+    return _input_rule().problems(api_request)
 
 
 @lru_cache(maxsize=1)
 def _input_rule() -> _Rule:
     description = Loader().load_service_model("sagemaker", "service-2")
     operation = ServiceModel(description, "sagemaker").operation_model(OPERATION)
-    return _Rule(cast(Shape, operation.input_shape))
+    return _rule_of(cast(Shape, operation.input_shape))
 
 
-Problem = tuple[str, str, str]  # where, what, and the fix
+Problem = tuple[str, str, str]  # path below the checked value, what, and the fix
 
 
 class _Rule:
-    """The constraints of one shape, read once because every message is checked."""
+    """The constraints of one shape, read once because every message is checked.
+
+    A valid value costs neither a path nor a generator. Of an invalid one, problems are looked for
+    only as far as the caller reads them, because a message may have very many.
+    """
+
+    types: tuple[type, ...] = (object,)
 
     def __init__(self, shape: Shape) -> None:
-        self._shape = shape
-        self.type_name: str = shape.type_name
-        self.types = _PYTHON_TYPES.get(shape.type_name, (object,))
-        self.bits = _WIDTHS.get(shape.type_name)
-        self.low, self.high = shape.metadata.get("min"), shape.metadata.get("max")
-        self.bounded = not (self.low is None and self.high is None and self.bits is None)
-        self.required: Sequence[str] = getattr(shape, "required_members", ())
-        self.allowed: Sequence[str] = shape.metadata.get("enum", ())
-        self.pattern: str = shape.metadata.get("pattern", "")
+        self._type_name: str = shape.type_name
 
-    # The members of structures, lists and maps are read at first use.
+    def problems(self, value: Any) -> Iterable[Problem]:
+        """Return the problems of a value; empty if the service accepts it."""
+        return self._mistyped(value)
+
+    def _mistyped(self, value: Any) -> Sequence[Problem]:
+        """Return the problem of a value of another type. A Python bool is not an integer here."""
+        of_type = isinstance(value, self.types) and not isinstance(value, bool)
+        if of_type or type(value) in self.types:
+            return ()
+        problem = f"{value!r} has the wrong type"
+        return [("", problem, f"The API expects the type {self._type_name}")]
+
+
+def _below(name: object, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield the problems of a member as problems of the value that has the member."""
+    for path, problem, fix in problems:
+        yield f"{name}.{path}" if path else f"{name}", problem, fix
+
+
+class _Boolean(_Rule):
+    types = (bool,)
+
+
+class _Bounded(_Rule):
+    """A rule with bounds on a number, a length or a number of entries."""
+
+    unit = ""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self._low = shape.metadata.get("min", -sys.maxsize)
+        self._high = shape.metadata.get("max", sys.maxsize)
+
+    def _out_of_bounds(self, size: float) -> Sequence[Problem]:
+        low, high = self._low, self._high
+        if size < low:
+            return [("", f"{size}{self.unit} is less than {low}", f"Use at least {low}")]
+        if size > high:
+            return [("", f"{size}{self.unit} is more than {high}", f"Use at most {high}")]
+        return ()
+
+
+class _Number(_Bounded):
+    types = (int, float)
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self._low = shape.metadata.get("min", -math.inf)
+        self._high = shape.metadata.get("max", math.inf)
+
+    def problems(self, value: Any) -> Iterable[Problem]:
+        return self._mistyped(value) or self._out_of_bounds(value)
+
+
+class _Integer(_Bounded):
+    types = (int,)
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self._bits = _WIDTHS[shape.type_name]
+
+    def problems(self, value: Any) -> Iterable[Problem]:
+        if mistyped := self._mistyped(value):
+            return mistyped
+        if not -(1 << self._bits) <= value < 1 << self._bits:
+            problem = f"the number has more than {self._bits} bits"
+            return [("", problem, "Use a smaller number")]
+        return self._out_of_bounds(value)
+
+
+class _Text(_Bounded):
+    types = (str,)
+    unit = " characters"
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self._allowed: Sequence[str] = shape.metadata.get("enum", ())
+        self._allowed_set = frozenset(self._allowed)  # more than a hundred instance types
+        pattern = shape.metadata.get("pattern", "")
+        self._pattern: str = "" if pattern == _ANY_TEXT else pattern
 
     @cached_property
-    def members(self) -> Mapping[str, _Rule]:
-        shapes = cast(StructureShape, self._shape).members
-        return {name: _Rule(shape) for name, shape in shapes.items()}
-
-    @cached_property
-    def member(self) -> _Rule:
-        return _Rule(cast(ListShape, self._shape).member)
-
-    @cached_property
-    def key(self) -> _Rule:
-        return _Rule(cast(MapShape, self._shape).key)
-
-    @cached_property
-    def value(self) -> _Rule:
-        return _Rule(cast(MapShape, self._shape).value)
-
-    @cached_property
-    def regex(self) -> re.Pattern[str]:
-        pattern = self.pattern
+    def _regex(self) -> re.Pattern[str]:
+        pattern = self._pattern
         for java, python in _JAVA_CLASSES.items():
             pattern = pattern.replace(java, python)
         return re.compile(pattern, re.DOTALL)
 
+    def problems(self, value: Any) -> Iterable[Problem]:
+        if type(value) is not str and (mistyped := self._mistyped(value)):
+            return mistyped
+        if not self._low <= len(value) <= self._high:
+            return self._out_of_bounds(len(value))
+        if self._allowed and value not in self._allowed_set:
+            return [("", f"the API does not accept {value!r}", self._choice(value))]
+        if self._pattern and not self._regex.fullmatch(value):
+            return [("", f"{value!r} is not allowed", f"It must match {self._pattern}")]
+        return ()
 
-def _problems(rule: _Rule, value: Any, path: str) -> Iterator[Problem]:
-    if type(value) not in rule.types and not _has_type(rule, value):
-        problem = f"{value!r} has the wrong type"
-        yield path, problem, f"The API expects the type {rule.type_name}"
-        return
-    found = _out_of_bounds(rule, value, path) if rule.bounded else None
-    if found:
-        yield found
-        return
-    inside = _INSIDE.get(rule.type_name)
-    if inside:
-        yield from inside(rule, value, path)
-
-
-def _has_type(rule: _Rule, value: Any) -> bool:
-    """Return whether a value has the type of a rule. A Python bool is not an integer here."""
-    return isinstance(value, rule.types) and not isinstance(value, bool)
-
-
-def _out_of_bounds(rule: _Rule, value: Any, path: str) -> Problem | None:
-    low, high, bits = rule.low, rule.high, rule.bits
-    measured = isinstance(value, (str, list, tuple, dict))
-    size = len(value) if measured else value
-    if bits and not -(1 << bits) <= size < 1 << bits:
-        return path, f"the number has more than {bits} bits", "Use a smaller number"
-    unit = (" characters" if isinstance(value, str) else " entries") if measured else ""
-    if low is not None and size < low:
-        return path, f"{size}{unit} is less than {low}", f"Use at least {low}"
-    if high is not None and size > high:
-        return path, f"{size}{unit} is more than {high}", f"Use at most {high}"
-    return None
-
-
-def _in_structure(rule: _Rule, value: dict[str, Any], path: str) -> Iterator[Problem]:
-    prefix = f"{path}." if path else ""
-    for name in rule.required:
-        if name not in value:
-            yield f"{prefix}{name}", "missing", _MISSING
-    for name, item in value.items():
-        member = rule.members.get(name)
-        if member is None:
-            near = difflib.get_close_matches(str(name), rule.members, n=1)
-            fix = f"Did you mean {near[0]}?" if near else f"Use {', '.join(rule.members)}"
-            yield f"{prefix}{name}", "the API has no such field", fix
-        else:
-            yield from _problems(member, item, f"{prefix}{name}")
-
-
-def _in_list(rule: _Rule, value: Sequence[Any], path: str) -> Iterator[Problem]:
-    for index, item in enumerate(value):
-        yield from _problems(rule.member, item, f"{path}.{index}")
-
-
-def _in_map(rule: _Rule, value: dict[str, Any], path: str) -> Iterator[Problem]:
-    for key, item in value.items():
-        where = f"{path}.{key}"
-        yield from _problems(rule.key, key, where)
-        yield from _problems(rule.value, item, where)
-
-
-def _in_text(rule: _Rule, value: str, path: str) -> Iterator[Problem]:
-    if rule.allowed and value not in rule.allowed:
+    def _choice(self, value: str) -> str:
         near = [f"{INSTANCE_TYPE_PREFIX}{value}"]
-        if near[0] not in rule.allowed:
-            near = difflib.get_close_matches(value, rule.allowed, n=1)
-        choice = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(rule.allowed[:8])}"
-        yield path, f"the API does not accept {value!r}", choice
-    elif rule.pattern and not rule.regex.fullmatch(value):
-        yield path, f"{value!r} is not allowed", f"It must match {rule.pattern}"
+        if near[0] not in self._allowed:
+            near = difflib.get_close_matches(value, self._allowed, n=1)
+        few = ", ".join(self._allowed[:8])
+        return f"Did you mean {near[0]}?" if near else f"Use one of {few}"
 
 
-_INSIDE: Mapping[str, Callable[[_Rule, Any, str], Iterator[Problem]]] = {
-    "structure": _in_structure,
-    "list": _in_list,
-    "map": _in_map,
-    "string": _in_text,
+# The members of structures, lists and maps are read at first use.
+
+
+class _Structure(_Rule):
+    types = (dict,)
+
+    def __init__(self, shape: StructureShape) -> None:
+        super().__init__(shape)
+        self._shape = shape
+        self._required: Sequence[str] = shape.required_members
+
+    @cached_property
+    def _members(self) -> Mapping[str, _Rule]:
+        return {name: _rule_of(shape) for name, shape in self._shape.members.items()}
+
+    def problems(self, value: Any) -> Iterable[Problem]:
+        if type(value) is not dict and (mistyped := self._mistyped(value)):
+            return mistyped
+        for name in self._required:
+            if name not in value:
+                return self._each_problem(value)
+        members = self._members
+        for name, item in value.items():
+            if name not in members or members[name].problems(item):
+                return self._each_problem(value)
+        return ()
+
+    def _each_problem(self, value: dict[str, Any]) -> Iterator[Problem]:
+        for name in self._required:
+            if name not in value:
+                yield name, "missing", _MISSING
+        for name, item in value.items():
+            if name in self._members:
+                yield from _below(name, self._members[name].problems(item))
+            else:
+                near = difflib.get_close_matches(str(name), self._members, n=1)
+                fix = f"Did you mean {near[0]}?" if near else f"Use {', '.join(self._members)}"
+                yield f"{name}", "the API has no such field", fix
+
+
+class _List(_Bounded):
+    types = (list, tuple)
+    unit = " entries"
+
+    def __init__(self, shape: ListShape) -> None:
+        super().__init__(shape)
+        self._shape = shape
+
+    @cached_property
+    def _member(self) -> _Rule:
+        return _rule_of(self._shape.member)
+
+    def problems(self, value: Any) -> Iterable[Problem]:
+        if problems := self._mistyped(value) or self._out_of_bounds(len(value)):
+            return problems
+        if any(map(self._member.problems, value)):
+            return self._each_problem(value)
+        return ()
+
+    def _each_problem(self, value: Sequence[Any]) -> Iterator[Problem]:
+        for index, item in enumerate(value):
+            yield from _below(index, self._member.problems(item))
+
+
+class _Map(_Bounded):
+    types = (dict,)
+    unit = " entries"
+
+    def __init__(self, shape: MapShape) -> None:
+        super().__init__(shape)
+        self._shape = shape
+
+    @cached_property
+    def _key(self) -> _Rule:
+        return _rule_of(self._shape.key)
+
+    @cached_property
+    def _value(self) -> _Rule:
+        return _rule_of(self._shape.value)
+
+    def problems(self, value: Any) -> Iterable[Problem]:
+        if problems := self._mistyped(value) or self._out_of_bounds(len(value)):
+            return problems
+        if any(map(self._key.problems, value)) or any(map(self._value.problems, value.values())):
+            return self._each_problem(value)
+        return ()
+
+    def _each_problem(self, value: dict[str, Any]) -> Iterator[Problem]:
+        for key, item in value.items():
+            yield from _below(key, self._key.problems(key))
+            yield from _below(key, self._value.problems(item))
+
+
+_KINDS: Mapping[str, Callable[[Any], _Rule]] = {
+    "string": _Text,
+    "integer": _Integer,
+    "long": _Integer,
+    "float": _Number,
+    "double": _Number,
+    "boolean": _Boolean,
+    "structure": _Structure,
+    "map": _Map,
+    "list": _List,
 }
+
+
+def _rule_of(shape: Shape) -> _Rule:
+    return _KINDS.get(shape.type_name, _Rule)(shape)
 
 
 def instance_choices(definition: Mapping[str, Any]) -> Iterator[Mapping[str, int]]:

@@ -220,7 +220,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
-        both = isinstance(value, Mapping) and isinstance(under, Mapping)
+        both = isinstance(value, dict) and isinstance(under, dict)
         merged[key] = _merge(under, value) if both and under is not None else value
     return merged
 

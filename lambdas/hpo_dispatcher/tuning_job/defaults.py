@@ -56,12 +56,14 @@ def with_training_jobs_that_exist(api_request: ApiRequest, asked: TuningRequest)
     """
     config = asked.overrides.get("HyperParameterTuningJobConfig", {})
     chosen = config.get("ResourceLimits", {})
-    limits = dict(api_request["HyperParameterTuningJobConfig"]["ResourceLimits"])
-    most = combinations_of(api_request)
     is_default = (
         asked.resource_limits.max_training_jobs is None and "MaxNumberOfTrainingJobs" not in chosen
     )
-    if not is_default or limits.get("MaxNumberOfTrainingJobs", 0) <= most:
+    if not is_default:
+        return api_request
+    limits = dict(api_request["HyperParameterTuningJobConfig"]["ResourceLimits"])
+    most = combinations_of(api_request)
+    if limits.get("MaxNumberOfTrainingJobs", 0) <= most:
         return api_request
     limits["MaxNumberOfTrainingJobs"] = int(most)
     parallel = asked.resource_limits.max_parallel_training_jobs

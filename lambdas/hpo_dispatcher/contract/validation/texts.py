@@ -41,7 +41,7 @@ def read_json(text: str) -> Any:
         NotFinite: a number is NaN or infinite.
         ValueError, RecursionError: the text is not JSON.
     """
-    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_once)
+    return _DECODER.decode(text)
 
 
 def read_yaml(text: str) -> list[Any]:
@@ -63,6 +63,9 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) < len(pairs):
         raise Twice(_first_twice(name for name, _ in pairs))
     return fields
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_once)
 
 
 def _first_twice(names: Iterable[str]) -> str:
