@@ -33,3 +33,7 @@ class MissingData(HpoqError):
 
 class InvalidFields(HpoqError):
     """A request in which several fields are wrong: one line for each of them."""
+
+
+class NotConfirmed(HpoqError):
+    """A change that its user did not confirm."""

@@ -8,9 +8,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from hpo_dispatcher.contract import names
+from hpo_dispatcher.contract import aws_limits, names
 
-RETENTION = Duration.days(14)  # the maximum of SQS
+RETENTION = Duration.days(aws_limits.SQS_RETENTION_DAYS)
 # SQS allows 1 MiB. The rest is for the attributes that explain a rejection.
 MAX_MESSAGE_BYTES = 1024 * 1024 - 16 * 1024
 # SQS itself dead-letters a message that the dispatcher repeatedly fails to process.

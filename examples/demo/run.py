@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.rule import Rule
 
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpoq.cli.submit import read_requests
+from hpoq.cli.request_files import read_requests
 from hpoq.cli.watch import follow
 from hpoq.client import Client
 from hpoq.local import cloud as clouds

@@ -20,6 +20,7 @@ DeploymentName = Annotated[
     str, typer.Option("--deployment", envvar="HPOQ_DEPLOYMENT", help="Name of the deployment.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 RequestId = Annotated[str, typer.Argument(help="Id of the request.", show_default=False)]
 
 
@@ -44,3 +45,21 @@ def one_team(named: str | None, deployed: Client) -> str:
     from hpoq.errors import NotDeployed
 
     raise NotDeployed(f"no team given. Use --team or set HPOQ_TEAM; teams: {', '.join(teams)}")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before a change that cannot be undone; a script confirms with ``--yes``.
+
+    Raises:
+        NotConfirmed: the answer was no, or nobody can be asked.
+    """
+    if yes:
+        return
+    import sys
+
+    from hpoq.errors import NotConfirmed
+
+    if not sys.stdin.isatty():
+        raise NotConfirmed(f"{question} Confirm with --yes; nothing was changed")
+    if not typer.confirm(question, err=True):
+        raise NotConfirmed("not confirmed; nothing was changed")

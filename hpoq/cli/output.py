@@ -17,6 +17,11 @@ def say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 request, 2 requests."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def console() -> Console:
     """Return the console for tables and progress; a pipe gets wide plain text.
 

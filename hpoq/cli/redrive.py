@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpo_dispatcher.contract.errors import HpoqError
-from hpoq.cli.options import AsJson, DeploymentName, Team, client, one_team
+from hpoq.cli.options import AsJson, DeploymentName, Team, Yes, client, confirm, one_team
 from hpoq.cli.output import print_json, say, show
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ Filter = Annotated[
     ),
 ]
 
+EDIT_SECONDS = 900  # that messages are hidden while their user edits them
+
 
 def redrive(
     team: Team = None,
@@ -40,6 +42,7 @@ def redrive(
     edit: Edit = False,
     delete: Delete = False,
     filter_: Filter = "",
+    yes: Yes = False,
     deployment: DeploymentName = "hpoq",
     as_json: AsJson = False,
 ) -> None:
@@ -47,17 +50,45 @@ def redrive(
     if send + edit + delete > 1:
         raise typer.BadParameter("use only one of --send, --edit and --delete")
     deployed = client(deployment)
-    changing = send or edit or delete
-    found = deployed.dead_letters(one_team(team, deployed), hold_seconds=900 if edit else 30)
-    letters = [letter for letter in found if _matches(letter, filter_)]
-    if as_json:
-        print_json(letters)
-    elif letters and not changing:
-        _show(letters)
-    for letter in letters if changing else ():
-        _handle(deployed, letter, edit=edit, delete=delete)
-    done = "deleted" if delete else "resubmitted" if changing else "in the dead-letter queue"
-    say(f"{len(letters)} messages {done}")
+    named, changing = one_team(team, deployed), send or edit or delete
+    total = deployed.count_dead_letters(named)
+    hidden = {
+        letter.message_id: letter
+        for letter in deployed.dead_letters(named, hold_seconds=EDIT_SECONDS if edit else 60)
+    }
+    done = 0
+    try:
+        letters = [letter for letter in hidden.values() if _matches(letter, filter_)]
+        if as_json:
+            print_json(letters)
+        elif letters and not changing:
+            _show(letters)
+        if changing and letters:
+            _release_others(deployed, hidden, letters)
+            if not edit:
+                verb = "Delete" if delete else "Resubmit, unchanged,"
+                confirm(f"{verb} {len(letters)} of {total} messages of team {named}?", yes=yes)
+        for letter in letters if changing else ():
+            if _handle(deployed, letter, edit=edit, delete=delete):
+                del hidden[letter.message_id]
+                done += 1
+    finally:
+        deployed.show_again(list(hidden.values()))
+    if changing:
+        say(f"{done} messages {'deleted' if delete else 'resubmitted'}")
+    else:
+        say(f"{len(letters)} messages of {max(total, len(letters))} in the dead-letter queue")
+
+
+def _release_others(
+    deployed: Client, hidden: dict[str, DeadLetter], letters: Sequence[DeadLetter]
+) -> None:
+    """Let the messages that are not selected be received again."""
+    chosen = {letter.message_id for letter in letters}
+    others = [letter for id_, letter in hidden.items() if id_ not in chosen]
+    deployed.show_again(others)
+    for letter in others:
+        del hidden[letter.message_id]
 
 
 def _matches(letter: DeadLetter, text: str) -> bool:
@@ -73,15 +104,22 @@ def _show(letters: Sequence[DeadLetter]) -> None:
     show(rows)
 
 
-def _handle(deployed: Client, letter: DeadLetter, *, edit: bool, delete: bool) -> None:
+def _handle(deployed: Client, letter: DeadLetter, *, edit: bool, delete: bool) -> bool:
+    """Resubmit or delete a message; return whether it has left the dead-letter queue."""
     if delete:
         deployed.forget(letter)
-    elif edit:
-        fixed = _edited(letter)
-        if fixed.strip():
-            deployed.redrive(letter, fixed)
-    else:
+        return True
+    if not edit:
         deployed.redrive(letter)
+        return True
+    fixed = _edited(letter)
+    if not fixed.strip():
+        return False
+    from hpo_dispatcher.contract.message import parse_message
+
+    parse_message(fixed, letter.message_id)
+    deployed.redrive(letter, fixed)
+    return True
 
 
 class EditorFailed(HpoqError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hpoq.cli.options import AsJson, DeploymentName, RequestId, Team, client, one_team
@@ -35,6 +36,8 @@ def status(
     queued = entry.status is Status.QUEUED
     document = of.capacity() if queued else None
     outlook = Forecast(document, of.settings.deployment.teams).of(entry, datetime.now(UTC))
+    if entry.blocked and (reason := _waits_for(of, entry)):
+        entry = replace(entry, reason=reason)
     if as_json:
         waiting = {"waiting": waiting_fields(entry, document, outlook)} if queued else {}
         print_json(entry_fields(entry) | waiting)
@@ -46,6 +49,16 @@ def status(
         if value:
             made.add_row(name, value)
     show(made)
+
+
+def _waits_for(of: Client, entry: Entry) -> str:
+    """Return which requests a blocked one waits for: their states, and which are unknown."""
+    from hpo_dispatcher.contract.entry import BlockedEntry
+    from hpo_dispatcher.scheduling.dependencies import Ready, judge
+
+    blocked = BlockedEntry.of(entry)
+    verdict = judge(blocked, of.get_all(entry.team, blocked.parents), {})
+    return "" if isinstance(verdict, Ready) else verdict.reason
 
 
 def _rows(

@@ -13,6 +13,7 @@ import typer
 
 from hpoq.cli.options import AsJson, DeploymentName, Team, client, one_team
 from hpoq.cli.output import print_json, say
+from hpoq.cli.request_files import read_requests
 
 if TYPE_CHECKING:
     from hpoq.client import Client
@@ -81,6 +82,7 @@ def submit(
     named = one_team(team, deployed)
     if not no_check:
         _check_against_deployment(deployed, named, read)
+        _check_ids(deployed, named, read)
     if dry_run:
         _show(deployed, named, messages, as_json)
         return
@@ -146,6 +148,26 @@ def _check_against_deployment(
         say(f"cannot check that the channels have data: {lookout.problems[0]}")
 
 
+def _check_ids(deployed: Client, team: str, read: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Check that no request id belongs to another request, and say which parents are unknown.
+
+    Raises:
+        DuplicateRequest: the dispatcher would reject a request because its id is taken.
+    """
+    from hpo_dispatcher.contract.errors import HpoqError
+    from hpoq.request_ids import check_ids, named_requests
+
+    requests = named_requests(read)
+    try:
+        wanted = [name for each in requests for name in each.names]
+        known = deployed.get_all(team, wanted) if wanted else {}
+    except HpoqError as error:
+        say(f"request ids not checked: {error}")
+        known = {}
+    for note in check_ids(requests, known):
+        say(note)
+
+
 def _show(deployed: Client, team: str, messages: list[dict[str, Any]], as_json: bool) -> None:
     from hpoq.preview import preview
 
@@ -183,61 +205,6 @@ def _estimates(
     return estimates
 
 
-def read_requests(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read the requests of one file, each with its place in the file.
-
-    Raises:
-        UnreadableFile: the file is not JSON, JSON Lines or YAML, or contains no objects.
-    """
-    from hpoq.errors import UnreadableFile
-
-    name = "stdin" if str(file) == "-" else str(file)
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text()
-    except OSError as error:
-        raise UnreadableFile(f"{name}: {error.strerror}. Name a file, or - for stdin") from None
-    except UnicodeDecodeError:
-        raise UnreadableFile(f"{name}: not UTF-8. Save the file as UTF-8 text") from None
-    found = _parse(name, text)
-    for number, message in enumerate(found, 1):
-        where = name if len(found) == 1 else f"{name}, request {number}"
-        if not isinstance(message, dict):
-            raise UnreadableFile(f"{where}: not a JSON object. See `hpoq schema`")
-        yield where, message
-    if not found:
-        raise UnreadableFile(f"{name}: contains no request")
-
-
-def _parse(name: str, text: str) -> list[Any]:
-    import yaml
-
-    from hpoq.errors import UnreadableFile
-
-    for read in (_json, _json_lines):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    try:
-        documents = [each for each in yaml.safe_load_all(text) if each is not None]
-    except yaml.YAMLError as error:
-        problem = str(error).replace("\n", " ")
-        raise UnreadableFile(f"{name}: not valid JSON or YAML ({problem})") from None
-    return [each for document in documents for each in _as_list(document)]
-
-
-def _json(text: str) -> list[Any]:
-    return _as_list(json.loads(text))
-
-
-def _json_lines(text: str) -> list[Any]:
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _check(where: str, message: dict[str, Any]) -> None:
     """Check a message; report every wrong field of a request in API form.
 
@@ -246,13 +213,13 @@ def _check(where: str, message: dict[str, Any]) -> None:
         InvalidFields: several fields of the API request are wrong.
     """
     from hpo_dispatcher.contract.errors import InvalidRequest
-    from hpo_dispatcher.contract.message import parse_fields
+    from hpo_dispatcher.contract.message import parse_message
     from hpo_dispatcher.contract.request import TuningRequest
     from hpo_dispatcher.tuning_job.api_form import problems_of
     from hpoq.errors import InvalidFields
 
     with _placed(where):
-        request = parse_fields(message, "message-id")
+        request = parse_message(json.dumps(message), "message-id")
     if not isinstance(request, TuningRequest) or request.api_request is None:
         return
     found = [InvalidRequest(f"{where}: {path}", *rest) for path, *rest in problems_of(request)]

@@ -63,10 +63,21 @@ class Client:
 
     def act(self, team: str, action: str, **fields: Any) -> None:
         """Send an action: cancel, priority, hold or release."""
-        message = {"version": 1, "action": action, **fields}
-        parse_fields(message, "message-id")
-        self._queues.send(team, [json.dumps(message)])
-        self._ask_for_cycle(team, 1)
+        self._act(team, [{"version": 1, "action": action, **fields}])
+
+    def cancel_all(self, team: str, request_ids: Sequence[str]) -> None:
+        """Send a cancel for each of these requests.
+
+        Raises:
+            InvalidRequest: one of them is no request id; nothing was sent.
+        """
+        self._act(team, [{"version": 1, "action": "cancel", "request_id": i} for i in request_ids])
+
+    def _act(self, team: str, messages: Sequence[Message]) -> None:
+        for message in messages:
+            parse_fields(message, "message-id")
+        self._queues.send(team, [json.dumps(message) for message in messages])
+        self._ask_for_cycle(team, len(messages))
 
     def _ask_for_cycle(self, team: str, count: int) -> None:
         """Request a cycle now; without the permission, the next scheduled cycle does the work."""
@@ -142,6 +153,14 @@ class Client:
     def dead_letters(self, team: str, hold_seconds: int = 30) -> list[DeadLetter]:
         """Receive a team's rejected messages, hidden from other receivers for ``hold_seconds``."""
         return self._queues.dead_letters(team, hold_seconds)
+
+    def count_dead_letters(self, team: str) -> int:
+        """Return the number of a team's rejected messages, as SQS counts them: approximately."""
+        return self._queues.count_dead_letters(team)
+
+    def show_again(self, letters: Sequence[DeadLetter]) -> None:
+        """Let dead letters be received again at once, which looking at them has hidden."""
+        self._queues.show_again(letters)
 
     def forget(self, letter: DeadLetter) -> None:
         """Delete a dead letter."""

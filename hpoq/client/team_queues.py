@@ -88,6 +88,31 @@ class TeamQueues:
             if not fresh:
                 return list(letters.values())
 
+    def count_dead_letters(self, team: str) -> int:
+        """Return the number of a team's rejected messages, as SQS counts them: approximately."""
+        with explained(f"dead-letter queue of team {team}"):
+            answer = self._sqs.get_queue_attributes(
+                QueueUrl=self._url(names.dead_letter_queue(self._deployment, team)),
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesNotVisible",
+                ],
+            )
+        return sum(int(number) for number in answer["Attributes"].values())
+
+    def show_again(self, letters: Sequence[DeadLetter]) -> None:
+        """Let dead letters be received again at once. Some that were deleted change nothing."""
+        for first in range(0, len(letters), SQS_BATCH):
+            batch = letters[first : first + SQS_BATCH]
+            with explained(f"dead-letter queue of team {batch[0].team}"):
+                self._sqs.change_message_visibility_batch(
+                    QueueUrl=self._url(names.dead_letter_queue(self._deployment, batch[0].team)),
+                    Entries=[
+                        {"Id": str(i), "ReceiptHandle": each.receipt, "VisibilityTimeout": 0}
+                        for i, each in enumerate(batch)
+                    ],
+                )
+
     def delete(self, letter: DeadLetter) -> None:
         """Delete a dead letter."""
         with explained(f"dead-letter queue of team {letter.team}"):

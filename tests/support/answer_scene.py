@@ -60,7 +60,7 @@ class Scene:
 
         def receive() -> None:
             found: list[Any] = []
-            while len(found) < 3:
+            while len(found) < 4:
                 answer = sqs.receive_message(
                     QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"],
                     MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
@@ -78,11 +78,15 @@ class Scene:
                 **send, MessageAttributes={"a": {"DataType": "String", "StringValue": "b"}}
             ),
             "sqs:SendMessageBatch": lambda: sqs.send_message_batch(
-                QueueUrl=queue, Entries=[{"Id": each, "MessageBody": "{}"} for each in "01"]
+                QueueUrl=queue, Entries=[{"Id": each, "MessageBody": "{}"} for each in "012"]
             ),
             "sqs:ReceiveMessage": receive,
             "sqs:ChangeMessageVisibility": lambda: sqs.change_message_visibility(
                 QueueUrl=queue, ReceiptHandle=handle(), VisibilityTimeout=9
+            ),
+            "sqs:ChangeMessageVisibilityBatch": lambda: sqs.change_message_visibility_batch(
+                QueueUrl=queue,
+                Entries=[{"Id": "0", "ReceiptHandle": handle(), "VisibilityTimeout": 0}],
             ),
             "sqs:DeleteMessage": lambda: sqs.delete_message(QueueUrl=queue, ReceiptHandle=handle()),
             "sqs:DeleteMessageBatch": lambda: sqs.delete_message_batch(

@@ -121,7 +121,7 @@ def _save(chosen: CampaignPlan, file: Path) -> None:
 
 def _request(file: Path) -> dict[str, Any]:
     from hpoq.campaign.errors import InvalidPlan
-    from hpoq.cli.submit import read_requests
+    from hpoq.cli.request_files import read_requests
 
     found = [message for _, message in read_requests(file)]
     if len(found) != 1:

@@ -74,6 +74,9 @@ SPOT_INSTANCES_QUOTA_ENDING = " for spot training job usage"
 PARALLEL_TRAINING_JOBS_QUOTA = "Number of parallel training jobs per hyperparameter tuning job"
 RANDOM_TRAINING_JOBS_QUOTA = "[Random search] Number of training jobs per hyperparameter tuning job"
 
+# The longest MessageRetentionPeriod: SetQueueAttributes in the Amazon SQS API reference.
+SQS_RETENTION_DAYS = 14
+
 # How older answers name INSTANCES_QUOTA_ENDING: "training-job/ml.m5.large".
 OLD_INSTANCES_QUOTA_BEGINNING = "training-job/"
 

@@ -67,7 +67,8 @@ class Reconciler:
                 continue
             found = (entries.get((each.team, parent)) for parent in each.parents)
             parents = {parent.request_id: parent for parent in found if parent}
-            match judge(replace(each, request=entry.request), parents, graph):
+            waited = self.clock() - entry.accepted_at
+            match judge(replace(each, request=entry.request), parents, graph, waited):
                 case Ready():
                     ready = self._with_demand(entry)
                     if ready is None:

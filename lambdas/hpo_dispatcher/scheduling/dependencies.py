@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Status
 from hpo_dispatcher.contract.request import TuningRequest
 
@@ -42,13 +44,23 @@ def graph_of(blocked: Iterable[BlockedEntry]) -> Graph:
     return {(each.team, each.request_id): each.parents for each in blocked}
 
 
-def judge(blocked: BlockedEntry, parents: Mapping[str, Entry], others: Graph) -> Verdict:
+# A parent that was sent before its child has arrived or has expired in its queue by then.
+PARENT_ARRIVES_WITHIN = timedelta(days=aws_limits.SQS_RETENTION_DAYS)
+
+
+def judge(
+    blocked: BlockedEntry,
+    parents: Mapping[str, Entry],
+    others: Graph,
+    waited: timedelta = timedelta(0),
+) -> Verdict:
     """Decide whether a request may join its team's queue.
 
     Args:
         blocked: the request and the ids it waits for.
         parents: existing entries of its parents, by request id.
         others: the parents of all blocked requests, this one included, to find cycles.
+        waited: the time since the request was accepted.
     """
     loop = _cycle(blocked, others)
     if loop:
@@ -57,6 +69,9 @@ def judge(blocked: BlockedEntry, parents: Mapping[str, Entry], others: Graph) ->
         parent = parents.get(request_id)
         if parent and parent.status in WITHOUT_RESULT:
             return Hopeless(f"dependency {request_id} is {parent.status}")
+        if parent is None and waited > PARENT_ARRIVES_WITHIN:
+            days = PARENT_ARRIVES_WITHIN.days
+            return Hopeless(f"dependency {request_id} did not arrive within {days} days")
     for request_id in blocked.warm_start_from:
         parent = parents.get(request_id)
         if parent and blocked.request and parent.request:

@@ -74,6 +74,20 @@ def test_a_child_waits_for_a_parent_that_has_not_come(account: Account, sagemake
     assert sagemaker.running == []
 
 
+def test_a_child_of_a_parent_that_never_comes_ends_after_a_fortnight(
+    account: Account, sagemaker: Running
+) -> None:
+    """A message stays 14 days in its queue: SetQueueAttributes in the SQS API reference."""
+    day = 24 * 60
+    account.request("fraud", "child", after=["misspelled"])
+    cycle(account, sagemaker, later=0)
+    cycle(account, sagemaker, later=13 * day)
+    assert entry(account, "child").status is Status.QUEUED
+    cycle(account, sagemaker, later=15 * day)
+    assert entry(account, "child").status is Status.CANCELLED
+    assert entry(account, "child").reason == ("dependency misspelled did not arrive within 14 days")
+
+
 def test_a_child_of_a_cancelled_parent_never_starts_and_says_why(
     account: Account, sagemaker: Running
 ) -> None:

@@ -464,7 +464,7 @@ def test_what_others_wrote_is_shown_as_it_is(hpoq: Run, account: Account) -> Non
 def test_redrive_deletes(hpoq: Run, account: Account) -> None:
     account.send("fraud", "not JSON")
     account.cycle()
-    assert "1 messages deleted" in hpoq("redrive", "--delete")[2]
+    assert "1 messages deleted" in hpoq("redrive", "--delete", "--yes")[2]
     account_visible(account)
     assert account.dead_letters("fraud") == []
     assert hpoq("redrive", "--delete", "--send")[0] == 2
