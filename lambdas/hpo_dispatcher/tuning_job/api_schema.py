@@ -297,15 +297,18 @@ def instance_choices(definition: Mapping[str, Any]) -> Iterator[Mapping[str, int
     in the API reference.
     """
     for field in ("ResourceConfig", "HyperParameterTuningResourceConfig"):
-        resources = definition.get(field, {})
+        resources = definition.get(field)
+        if not resources:
+            continue
         count = resources.get("InstanceCount", 1)
         if "InstanceType" in resources:
             yield {resources["InstanceType"]: count}
-        groups = Counter[str]()
-        for group in resources.get("InstanceGroups", ()):
-            groups[group["InstanceType"]] += group["InstanceCount"]
-        if groups:
-            yield groups
+        if "InstanceGroups" in resources:
+            groups = Counter[str]()
+            for group in resources["InstanceGroups"]:
+                groups[group["InstanceType"]] += group["InstanceCount"]
+            if groups:
+                yield groups
         for name in ("InstancePreferences", "InstanceConfigs"):
             for each in resources.get(name, ()):
                 yield {each["InstanceType"]: each.get("InstanceCount", count)}
@@ -322,6 +325,8 @@ def source_archive(definition: Mapping[str, Any]) -> str:
     Containers decode hyperparameters as JSON, and version 2 of the SageMaker SDK encodes them.
     """
     value: str = definition.get("StaticHyperParameters", {}).get(SOURCE_ARCHIVE, "")
+    if '"' not in value:  # which encoded text begins and ends with
+        return value
     try:
         decoded = json.loads(value)
     except (ValueError, RecursionError):

@@ -171,6 +171,8 @@ def instances_of(api_request: ApiRequest) -> dict[str, int]:
                 instances[resource] = max(instances.get(resource, 0), parallel * count)
             total = aws_limits.ALL_SPOT_INSTANCES if spot else aws_limits.ALL_INSTANCES
             most[total] = max(most.get(total, 0), parallel * sum(choice.values()))
+    if len(instances) == 1:  # which is its own total
+        return instances
     sums = aws_limits.totals_of(instances)
     return instances | {total: count for total, count in most.items() if count < sums[total]}
 
@@ -207,8 +209,9 @@ def _base(
 
 def _filled(value: Any, places: Mapping[str, str]) -> Any:
     if isinstance(value, str):
-        for place, text in places.items():
-            value = value.replace(place, text)
+        if "{" in value:
+            for place, text in places.items():
+                value = value.replace(place, text)
         return value
     if isinstance(value, dict):
         return {key: _filled(item, places) for key, item in value.items()}
@@ -379,14 +382,16 @@ def _tags(
     return [{"Key": key, "Value": value} for key, value in merged.items()]
 
 
+_RESERVED = {
+    "HyperParameterTuningJobName": "The name follows from team and request_id; remove it",
+    "Tags": "Use the tags field of the message",
+    "RoleArn": "The deployment's role is used; remove it",
+    # Tuning job names can be derived, so a message could name another team's tuning job.
+    "WarmStartConfig": "Name requests of your own team in warm_start_from",
+}
+
+
 def _check_reserved(request: TuningRequest) -> None:
-    remedies = {
-        "HyperParameterTuningJobName": "The name follows from team and request_id; remove it",
-        "Tags": "Use the tags field of the message",
-        "RoleArn": "The deployment's role is used; remove it",
-        # Tuning job names can be derived, so a message could name another team's tuning job.
-        "WarmStartConfig": "Name requests of your own team in warm_start_from",
-    }
-    for field, fix in remedies.items():
+    for field, fix in _RESERVED.items():
         if field in request.overrides:
             raise InvalidRequest(f"overrides.{field}", "cannot be overridden", fix)

@@ -188,7 +188,7 @@ def _check_resources(definition: Definition, guardrails: Guardrails) -> None:
 
 
 def _fields_below(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for key, item in value.items():
             yield from _fields_below(item, key)
     elif isinstance(value, list):
@@ -247,9 +247,10 @@ def _check_input(field: str, place: str, guardrails: Guardrails, owned: Owned) -
 
 def _check_output(field: str, place: str, guardrails: Guardrails, owned: Owned) -> None:
     _below(field, place, guardrails.output_prefixes)
+    if not f"{place}/".startswith(f"s3://{owned.bucket}/"):
+        return
     own = [f"s3://{owned.bucket}/{folder}/{owned.team}/" for folder in ("output", "checkpoints")]
-    in_bucket = place == f"s3://{owned.bucket}" or place.startswith(f"s3://{owned.bucket}/")
-    if in_bucket and not any(_is_below(place, prefix) for prefix in own):
+    if not any(_is_below(place, prefix) for prefix in own):
         _reject(field, f"{place} does not belong to the team", f"Use a location under {own[0]}")
 
 

@@ -186,9 +186,11 @@ def _check_definition(config: Mapping[str, Any], definition: Mapping[str, Any]) 
 
 def _check_volume_key(definition: Mapping[str, Any]) -> None:
     """Check that no key is given for a local disk: ResourceConfig in the API reference."""
-    local = list(filter(aws_limits.has_local_storage, instance_types(definition)))
     for field in ("ResourceConfig", "HyperParameterTuningResourceConfig"):
-        if local and definition.get(field, {}).get("VolumeKmsKeyId"):
+        if not definition.get(field, {}).get("VolumeKmsKeyId"):
+            continue
+        local = list(filter(aws_limits.has_local_storage, instance_types(definition)))
+        if local:
             raise InvalidRequest(
                 f"TrainingJobDefinition.{field}.VolumeKmsKeyId",
                 f"{local[0]} uses local storage, which its hardware encrypts without a key",
