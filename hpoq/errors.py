@@ -11,6 +11,10 @@ class NotReachable(HpoqError):
     """An account without credentials, Region, permission or answer."""
 
 
+class NotPermitted(NotReachable):
+    """A call that the user's policies do not allow."""
+
+
 class NotFound(HpoqError):
     """An unknown request, template or job."""
 

@@ -18,9 +18,23 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        from hpo_dispatcher.contract.errors import HpoqError
-
-        if not isinstance(error, HpoqError):
+        expected = _expected(error)
+        if expected is None:
             raise
-        sys.stderr.write(f"hpoq: {error}\n")
+        sys.stderr.write(f"hpoq: {expected}\n")
         sys.exit(1)
+
+
+def _expected(error: Exception) -> Exception | None:
+    """Return the error that explains an exception; None if the exception is a bug."""
+    from hpo_dispatcher.contract.errors import HpoqError
+
+    if isinstance(error, HpoqError):
+        return error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from hpoq.client import explanation
+
+    if isinstance(error, BotoCoreError | ClientError):  # of a call that names no resource
+        return explanation(error, "AWS")
+    return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from hpoq.cli.actions import cancel, hold, priority, release
@@ -29,6 +31,27 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"hpoq {version('hpoq')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+]
+
+
+@app.callback()
+def hpoq(version: Version = False) -> None:
+    """Send requests for SageMaker tuning jobs, follow them, and get the best model."""
+
+
 app.command()(submit)
 app.command("list")(list_requests)
 app.command()(status)

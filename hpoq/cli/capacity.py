@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hpo_dispatcher.contract.documents.capacity import CapacityDocument
+    from hpoq.cli.noted_table import NotedTable
     from hpoq.client import Client
     from hpoq.forecast import Outlook
 
@@ -23,7 +24,7 @@ def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> No
         if as_json:
             print_json({})
         else:
-            say("the dispatcher has not completed a cycle yet")
+            say("the dispatcher has not completed a cycle yet. It runs every ten minutes")
         return
     outlooks = _outlooks(of, document)
     if as_json:
@@ -57,7 +58,7 @@ def _fields(document: CapacityDocument, outlooks: list[Outlook]) -> dict[str, An
 
 
 def _use_table(document: CapacityDocument) -> Table:
-    from hpoq.cli.tables import table
+    from hpoq.cli.noted_table import table
 
     made = table("resource", ">in use", ">limit", "used by")
     for name, use in document.resources.items():
@@ -68,7 +69,7 @@ def _use_table(document: CapacityDocument) -> Table:
 
 
 def _budget_table(document: CapacityDocument) -> Table:
-    from hpoq.cli.tables import table
+    from hpoq.cli.noted_table import table
 
     made = table("team", "month", ">instance-hours", ">spent", ">set aside", ">left")
     for team, each in document.budgets.items():
@@ -77,13 +78,13 @@ def _budget_table(document: CapacityDocument) -> Table:
     return made
 
 
-def _waiting_table(document: CapacityDocument, outlooks: list[Outlook]) -> Table:
-    from hpoq.cli.tables import table
+def _waiting_table(document: CapacityDocument, outlooks: list[Outlook]) -> NotedTable:
+    from hpoq.cli.noted_table import NotedTable
     from hpoq.presentation import expected, queue_position
 
-    made = table("waiting", "team", "position", "starts", "for")
+    made = NotedTable(["waiting", "team", "position"], ["starts", "for"])
     for each, outlook in zip(document.waiting, outlooks, strict=True):
         made.add_row(
-            each.request_id, each.team, queue_position(outlook), expected(outlook), each.reason
+            [each.request_id, each.team, queue_position(outlook)], [expected(outlook), each.reason]
         )
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,8 @@ from hpoq.presentation import entry_fields
 
 if TYPE_CHECKING:
     from hpo_dispatcher.contract.documents.capacity import CapacityDocument
-    from hpo_dispatcher.contract.entry import Entry
+    from hpo_dispatcher.contract.entry import Entry, Status
+    from hpoq.client import Client
     from hpoq.forecast import Outlook
 
 Statuses = Annotated[
@@ -41,7 +43,7 @@ def list_requests(
     of = client(deployment)
     teams = of.teams() if all_teams else [one_team(team, of)]
     wanted = [_status(each) for each in status or []]
-    found = [entry for each in teams for entry in of.entries(each, wanted)]
+    found, left_out = readable(of, teams, wanted)
     found.sort(key=lambda entry: entry.accepted_at, reverse=True)
     entries = [of.live(entry) for entry in found[:limit]]
     document = of.capacity() if any(entry.status is Status.QUEUED for entry in entries) else None
@@ -49,6 +51,8 @@ def list_requests(
     outlooks = {
         entry.key: forecast.of(entry, now) for entry in entries if entry.status is Status.QUEUED
     }
+    if left_out:
+        say(f"left out, because you may not read their requests: {', '.join(left_out)}")
     if as_json:
         print_json([_fields(entry, document, outlooks.get(entry.key)) for entry in entries])
         return
@@ -57,7 +61,37 @@ def list_requests(
     if entries:
         whys = {entry.key: why(entry, document) for entry in entries}
         show(requests_table(entries, whys, outlooks, teams=len(teams) > 1))
-    say(f"{len(entries)} of {len(found)} requests")
+    if not found:
+        which = "no request with this status" if wanted else "no requests yet"
+        say(f"{_teams(teams)}: {which}. Send one with `hpoq submit FILE`")
+    else:
+        say(f"{len(entries)} of {len(found)} requests")
+
+
+def readable(
+    of: Client, teams: Sequence[str], wanted: Sequence[Status]
+) -> tuple[list[Entry], list[str]]:
+    """Return the requests of these teams, and the teams whose requests the user may not read.
+
+    Raises:
+        NotPermitted: the user may read the requests of none of the teams.
+    """
+    from hpoq.errors import NotPermitted
+
+    found: list[Entry] = []
+    left_out: list[str] = []
+    for each in teams:
+        try:
+            found += of.entries(each, wanted)
+        except NotPermitted:
+            left_out.append(each)
+            if len(left_out) == len(teams):
+                raise
+    return found, left_out
+
+
+def _teams(teams: Sequence[str]) -> str:
+    return f"team {teams[0]}" if len(teams) == 1 else "all teams"
 
 
 def _fields(

@@ -37,7 +37,8 @@ def console() -> Console:
 def _columns() -> int:
     import os
 
-    return int(os.environ.get("COLUMNS", "0") or 0)
+    given = os.environ.get("COLUMNS", "")
+    return int(given) if given.isdigit() else 0
 
 
 def show(renderable: RenderableType) -> None:

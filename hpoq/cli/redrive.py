@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,7 +61,7 @@ def redrive(
     try:
         letters = [letter for letter in hidden.values() if _matches(letter, filter_)]
         if as_json:
-            print_json(letters)
+            print_json([_fields(letter) for letter in letters])
         elif letters and not changing:
             _show(letters)
         if changing and letters:
@@ -95,12 +96,19 @@ def _matches(letter: DeadLetter, text: str) -> bool:
     return any(text in part for part in (letter.field, letter.problem, letter.body, letter.error))
 
 
-def _show(letters: Sequence[DeadLetter]) -> None:
-    from hpoq.cli.tables import table
+def _fields(letter: DeadLetter) -> dict[str, str]:
+    """Return a message as ``--json`` shows it."""
+    fields = asdict(letter)
+    del fields["receipt"]  # of this call only
+    return fields
 
-    rows = table("message", "field", "problem", "fix")
+
+def _show(letters: Sequence[DeadLetter]) -> None:
+    from hpoq.cli.noted_table import NotedTable
+
+    rows = NotedTable(["message", "field"], ["problem", "fix"])
     for letter in letters:
-        rows.add_row(letter.message_id[:8], letter.field, letter.problem, letter.fix)
+        rows.add_row([letter.message_id[:8], letter.field], [letter.problem, letter.fix])
     show(rows)
 
 

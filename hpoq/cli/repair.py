@@ -59,10 +59,12 @@ def _fields(each: Repair) -> dict[str, object]:
 
 
 def _show(repairs: Sequence[Repair]) -> None:
-    from hpoq.cli.tables import table
+    from hpoq.cli.noted_table import NotedTable
 
-    rows = table("repair", "request", "was", "becomes", "why")
+    rows = NotedTable(["request", "was", "becomes"], ["repair", "why"])
     for each in repairs:
         becomes = str(each.entry.status) if each.entry else "-"
-        rows.add_row(str(each.kind), "/".join(each.key), str(each.was or "-"), becomes, each.why)
+        rows.add_row(
+            ["/".join(each.key), str(each.was or "-"), becomes], [str(each.kind), each.why]
+        )
     show(rows)

@@ -79,7 +79,11 @@ def _yaml(name: str, text: str) -> list[Any]:
         raise UnreadableFile(f"{name}: not valid JSON or YAML ({problem}). Fix the file") from None
     try:
         documents = json.loads(json.dumps(documents, allow_nan=False))
-    except (TypeError, ValueError) as error:
+    except ValueError:
+        raise UnreadableFile(
+            f"{name}: infinity and NaN are not valid JSON. Use finite numbers"
+        ) from None
+    except TypeError as error:
         raise UnreadableFile(f"{name}: {error}. Use values that JSON has, text in quotes") from None
     return [each for document in documents for each in _as_list(document)]
 

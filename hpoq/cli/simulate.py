@@ -124,7 +124,7 @@ def _quota(text: str) -> tuple[str, int]:
 
 
 def _show(result: SimulationResult) -> None:
-    from hpoq.cli.tables import table
+    from hpoq.cli.noted_table import table
 
     made = table("measure", ">value")
     made.add_row("completed of requests", f"{result.completed} of {result.requests}")

@@ -14,6 +14,7 @@ from hpo_dispatcher.contract.aws_limits import is_total, type_of
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import HOUR, Entry, Key, Status
 from hpo_dispatcher.scheduling.budget import used_until
+from hpoq.cli.noted_table import NOTE, NotedTable, table
 from hpoq.forecast import Outlook, wait_reason, why
 from hpoq.presentation import (
     duration,
@@ -38,15 +39,6 @@ COLORS = {
 }
 
 
-def table(*columns: str) -> Table:
-    """Make a table without borders; a column that starts with ``>`` has right-aligned numbers."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        number = column.startswith(">")
-        made.add_column(column.lstrip(">"), justify="right" if number else "left", no_wrap=number)
-    return made
-
-
 def status_text(status: Status) -> Text:
     """Return a status in its color."""
     return Text(str(status), style=COLORS[status])
@@ -66,46 +58,53 @@ def requests_table(
     whys: Mapping[Key, str],
     outlooks: Mapping[Key, Outlook],
     teams: bool,
-) -> Table:
+) -> NotedTable:
     """Return the table that ``hpoq list`` shows."""
     team = ["team"] if teams else []
-    columns = ("status", ">age", "position", "starts", ">training jobs", ">best", "note")
-    made = table("request", *team, *columns)
+    made = NotedTable(
+        ["request", *team, "status", ">age", ">training jobs", ">best"],
+        ["position", "starts", NOTE],
+    )
     now = datetime.now(UTC)
     for entry in entries:
+        outlook = outlooks.get(entry.key, Outlook())
+        found = short(entry.best.hyperparameters) if entry.best else ""
         made.add_row(
-            entry.request_id,
-            *([entry.team] if teams else []),
-            status_text(entry.status),
-            duration((now - entry.accepted_at).total_seconds()),
-            queue_position(outlooks.get(entry.key, Outlook())),
-            expected(outlooks.get(entry.key, Outlook())),
-            training_jobs(entry),
-            objective(entry),
-            whys.get(entry.key) or (short(entry.best.hyperparameters) if entry.best else ""),
+            [
+                entry.request_id,
+                *([entry.team] if teams else []),
+                status_text(entry.status),
+                duration((now - entry.accepted_at).total_seconds()),
+                training_jobs(entry),
+                objective(entry),
+            ],
+            [queue_position(outlook), expected(outlook), whys.get(entry.key) or found],
         )
     return made
 
 
-def leaderboard(entries: Sequence[Entry]) -> Table:
+def leaderboard(entries: Sequence[Entry]) -> NotedTable:
     """Return a table of results and run times, the best request first."""
-    made = table(
-        "request", "team", "tuning job", ">done", ">failed", ">best", "hyperparameters",
-        ">waited", ">ran",
-    )  # fmt: skip
+    made = NotedTable(
+        ["request", "team", ">done", ">failed", ">best", ">waited", ">ran"], ["tuning job", NOTE]
+    )
     for entry in sorted(entries, key=_by_objective):
         counters = entry.counters
         failed = counters.get("NonRetryableError", 0) + counters.get("RetryableError", 0)
         made.add_row(
-            entry.request_id,
-            entry.team,
-            entry.tuning_job_name,
-            str(counters.get("Completed", 0)),
-            str(failed),
-            objective(entry),
-            short(entry.best.hyperparameters) if entry.best else entry.reason,
-            waited(entry),
-            ran(entry),
+            [
+                entry.request_id,
+                entry.team,
+                str(counters.get("Completed", 0)),
+                str(failed),
+                objective(entry),
+                waited(entry),
+                ran(entry),
+            ],
+            [
+                entry.tuning_job_name,
+                short(entry.best.hyperparameters) if entry.best else entry.reason,
+            ],
         )
     return made
 
@@ -140,7 +139,7 @@ def progress(entries: Sequence[Entry], expected: int) -> Table:
     """Return the table that ``hpoq watch`` redraws: a bar of training jobs per request."""
     from rich.progress_bar import ProgressBar
 
-    made = table("request", "team", "status", "training jobs", "", ">best", ">ran")
+    made = table("request", "team", "status", "", "training jobs", ">best", ">ran")
     for entry in entries:
         total = max(1, entry.max_training_jobs)
         ended = sum(count for name, count in entry.counters.items() if name != "InProgress")
@@ -148,7 +147,7 @@ def progress(entries: Sequence[Entry], expected: int) -> Table:
             entry.request_id,
             entry.team,
             status_text(entry.status),
-            ProgressBar(total=total, completed=min(ended, total), width=24),
+            ProgressBar(total=total, completed=min(ended, total), width=10),
             training_jobs(entry),
             objective(entry),
             ran(entry),

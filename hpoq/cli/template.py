@@ -21,13 +21,13 @@ def list_templates(deployment: DeploymentName = "hpoq", as_json: AsJson = False)
     if as_json:
         print_json({name: each.model_dump() for name, each in settings.templates.items()})
         return
-    from hpoq.cli.tables import table
+    from hpoq.cli.noted_table import NOTE, NotedTable
 
-    rows = table("template", "objective", "description")
+    rows = NotedTable(["template", "objective"], [NOTE])
     for name, each in settings.templates.items():
         objective = each.request.get("objective", {})
         default = " (default)" if name == settings.deployment.default_template else ""
-        rows.add_row(f"{name}{default}", objective.get("metric", ""), each.description)
+        rows.add_row([f"{name}{default}", objective.get("metric", "")], [each.description])
     show(rows)
 
 

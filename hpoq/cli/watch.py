@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpoq.cli.exit_status import ExitStatus
+from hpoq.cli.list import readable
 from hpoq.cli.options import AllTeams, DeploymentName, Team, client, one_team
 from hpoq.cli.output import say
 
@@ -37,11 +38,14 @@ def watch(
     of = client(deployment)
     teams = of.teams() if all_teams else [one_team(team, of)]
     ids = sys.stdin.read().split() if request_ids == ["-"] else request_ids or []
-    keys = [(teams[0], each) for each in ids] or [
-        entry.key for each in teams for entry in of.entries(each) if not entry.status.ended
-    ]
+    keys = [(teams[0], each) for each in ids]
     if not keys:
-        say("nothing is queued or running")
+        found, left_out = readable(of, teams, ())
+        keys = [entry.key for entry in found if not entry.status.ended]
+        if left_out:
+            say(f"left out, because you may not read their requests: {', '.join(left_out)}")
+    if not keys:
+        say("nothing is queued or running. Send a request with `hpoq submit FILE`")
         return
     entries = follow(of, keys, every)
     if any(entry.status is not Status.COMPLETED for entry in entries):

@@ -6,7 +6,7 @@ to the team's queue, read its ledger entries and the documents that the dispatch
 """
 
 from hpoq.client.client import Client
-from hpoq.client.explained import explained
+from hpoq.client.explained import explained, explanation
 from hpoq.client.team_queues import DeadLetter
 
-__all__ = ["Client", "DeadLetter", "explained"]
+__all__ = ["Client", "DeadLetter", "explained", "explanation"]

@@ -8,6 +8,7 @@ import boto3
 
 from hpoq.botocore_config import INTERACTIVE
 from hpoq.client.explained import explained
+from hpoq.errors import NotReachable
 
 
 class DeploymentConnection:
@@ -30,6 +31,9 @@ class DeploymentConnection:
             NotReachable: there are no credentials or no Region.
         """
         if service not in self._clients:
-            with explained(service):
-                self._clients[service] = self._session.client(service, config=INTERACTIVE)  # type: ignore[call-overload]
+            try:
+                with explained(service):
+                    self._clients[service] = self._session.client(service, config=INTERACTIVE)  # type: ignore[call-overload]
+            except ValueError as error:  # of botocore, for a malformed URL
+                raise NotReachable(f"{service}: {error}. Check AWS_ENDPOINT_URL") from None
         return self._clients[service]

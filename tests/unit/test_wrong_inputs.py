@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,15 +17,17 @@ from hpo_dispatcher.contract.errors import HpoqError
 from hpo_dispatcher.contract.message import parse_message
 from hpo_dispatcher.contract.templates import read_template
 from hpo_dispatcher.tuning_job.builder import check_template
+from hpoq.cli.request_files import read_requests
 from infra.settings import read_settings
 
 TABLE = yaml.safe_load((Path(__file__).parents[1] / "fixtures" / "wrong_inputs.yaml").read_text())
+PYTHONPATH = os.pathsep.join(sys.path)
 TEAMS: dict[str, Any] = {"teams": {"fraud": {}, "vision": {}}}
 
 
-def rows() -> Iterator[Any]:
-    for kind, found in TABLE.items():
-        for row in found:
+def rows(*kinds: str) -> Iterator[Any]:
+    for kind in kinds:
+        for row in TABLE[kind]:
             yield pytest.param(kind, row["given"], row["answer"], id=f"{kind}: {row['given']}")
 
 
@@ -38,19 +44,59 @@ def message(body: str, _folder: Path) -> None:
     parse_message(body, "message-1")
 
 
+def file(text: str, folder: Path) -> None:
+    (folder / "x").write_text(text)
+    list(read_requests(folder / "x"))
+
+
 READERS: dict[str, Callable[[Any, Path], None]] = {
     "settings": settings,
     "template": template,
     "message": message,
+    "file": file,
+}
+ACCOUNT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "HPOQ_TEAM": "fraud",
+    "PATH": os.environ["PATH"],
 }
 
 
-@pytest.mark.parametrize(("kind", "given", "answer"), list(rows()))
+@pytest.mark.parametrize(("kind", "given", "answer"), list(rows(*READERS)))
 def test_a_wrong_input_is_answered_by_one_line_with_the_fix(
     kind: str, given: Any, answer: str, tmp_path: Path
 ) -> None:
     with pytest.raises(HpoqError) as caught:
         READERS[kind](given, tmp_path)
-    said = str(caught.value)
+    said = str(caught.value).replace(str(tmp_path / "x"), "{file}")
     assert said.startswith(answer) if answer.endswith("(") else said == answer
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(("_kind", "given", "answer"), list(rows("command")))
+def test_a_wrong_command_or_environment_is_answered_without_a_traceback(
+    _kind: str, given: str, answer: str, tmp_path: Path
+) -> None:
+    words = shlex.split(given)
+    variables = {name: value for name, _, value in (each.partition("=") for each in words) if value}
+    unset = {each[:-1] for each in words if each.endswith("=")}
+    environment = {name: value for name, value in ACCOUNT.items() if name not in unset}
+    ended = subprocess.run(
+        [sys.executable, "-m", "hpoq.cli", *(each for each in words if "=" not in each)],
+        cwd=tmp_path,
+        env=environment | variables | {"HOME": str(tmp_path), "PYTHONPATH": PYTHONPATH},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stderr.splitlines()[-1] == answer
+    assert ended.returncode in (1, 2)
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_table_has_sixty_rows() -> None:
+    assert sum(map(len, TABLE.values())) >= 60

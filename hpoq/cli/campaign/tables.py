@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def strategies_table(comparison: Comparison) -> Table:
     """Return a table with one column per strategy, which fits narrow terminals."""
-    from hpoq.cli.tables import table
+    from hpoq.cli.noted_table import table
 
     possible = [option for option in comparison.options if option.estimate]
     marks = {comparison.recommended: " *"}
@@ -81,7 +81,7 @@ def comparison_values(comparison: Comparison) -> dict[str, Any]:
 def best_trials(table: pd.DataFrame, top: int) -> Table:
     """Return the best usable trials as a table, best first."""
     from hpoq.campaign.results.table import SEARCHED
-    from hpoq.cli.tables import table as empty
+    from hpoq.cli.noted_table import table as empty
 
     names = [name for name in table.columns if name.startswith(SEARCHED)]
     made = empty(

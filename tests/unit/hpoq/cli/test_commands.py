@@ -360,7 +360,9 @@ def test_watch_of_a_cancelled_request_is_status_3(hpoq: Run, account: Account) -
 
 
 def test_watch_of_nothing_says_so(hpoq: Run) -> None:
-    assert hpoq("watch")[2] == "nothing is queued or running\n"
+    assert (
+        hpoq("watch")[2] == "nothing is queued or running. Send a request with `hpoq submit FILE`\n"
+    )
 
 
 def test_capacity_tells_what_is_in_use_and_who_waits(hpoq: Run, account: Account) -> None:
