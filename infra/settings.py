@@ -241,5 +241,7 @@ def _value(key: str, value: Any) -> Any:
     parsed = parse_value(key, value)
     if parsed is value and value.lstrip()[:1] in ("{", "["):
         fix = f'Put it in single quotes, as in -c \'{key}={{"name": "value"}}\''
+        if value.rstrip()[-1] not in ("}", "]"):  # cdk ends the value of -c at a line break
+            fix = f"Remove its line breaks, as in -c {key}=\"$(tr -d '\\n' < {key}.json)\""
         raise InvalidSettings(key, f"{value} is not valid JSON", fix)
     return parsed
