@@ -41,3 +41,11 @@ class InvalidFields(HpoqError):
 
 class NotConfirmed(HpoqError):
     """A change that its user did not confirm."""
+
+
+class UnusableTuner(HpoqError):
+    """An object that is not a tuner of the SageMaker SDK."""
+
+
+class NotCompleted(HpoqError):
+    """A request that ended without the result that the caller waits for."""

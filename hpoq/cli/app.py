@@ -14,8 +14,10 @@ from hpoq.cli.data import app as data
 from hpoq.cli.doctor import doctor
 from hpoq.cli.list import list_requests
 from hpoq.cli.local import app as local
+from hpoq.cli.logs import logs
 from hpoq.cli.redrive import redrive
 from hpoq.cli.repair import repair
+from hpoq.cli.results import results
 from hpoq.cli.schema import schema
 from hpoq.cli.simulate import simulate
 from hpoq.cli.status import status
@@ -58,6 +60,8 @@ app.command()(status)
 app.command()(watch)
 app.command()(ui)
 app.command()(best)
+app.command()(results)
+app.command()(logs)
 app.command()(cancel)
 app.command()(priority)
 app.command()(hold)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from hpoq.cli.options import AsJson, DeploymentName, RequestId, Team, client, one_team
 from hpoq.cli.output import print_json, say, show
+
+Download = Annotated[
+    Path | None,
+    typer.Option(
+        "--download", help="Folder to download and unpack the model into.", show_default=False
+    ),
+]
 
 
 def best(
     request_id: RequestId,
+    download: Download = None,
     team: Team = None,
     deployment: DeploymentName = "hpoq",
     as_json: AsJson = False,
@@ -20,6 +33,11 @@ def best(
     if entry.best is None:
         raise NotFound(f"{request_id} is {entry.status} and has no best training job yet")
     model = deployed.model_uri(entry)
+    if download is not None:
+        from hpoq.results import models
+
+        folder = models.download(deployed, entry, download)
+        say(f"the model is in {folder}")
     found = {
         "request_id": entry.request_id,
         "team": entry.team,
@@ -43,5 +61,5 @@ def best(
     if model:
         rows.add_row("model", model)
     show(rows)
-    if model:
-        say(f"Download the model: aws s3 cp {model} .")
+    if model and download is None:
+        say(f"Download the model: hpoq best {request_id} --download model")

@@ -48,10 +48,11 @@ def show(renderable: RenderableType) -> None:
 
 def print_json(value: object) -> None:
     """Print a value as JSON, indented by two spaces."""
-    sys.stdout.write(json.dumps(value, indent=2, default=_plain) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, default=plain) + "\n")
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Return a value that JSON has no type for as one that it has."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if is_dataclass(value) and not isinstance(value, type):

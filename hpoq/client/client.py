@@ -148,6 +148,10 @@ class Client:
         """Return the S3 URI of the best training job's model; None without permission."""
         return tuning_jobs.model_uri(self._connection, entry)
 
+    def service(self, name: str) -> Any:
+        """Return the botocore client of an AWS service, in the account of the deployment."""
+        return self._connection.client(name)
+
     # Dead letters
 
     def dead_letters(self, team: str, hold_seconds: int = 30) -> list[DeadLetter]:

@@ -18,10 +18,10 @@ import pytest
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
 from tests.support.deployed_stack import ROOT
+from tests.support.older_clients import older
 
-# These need an environment of their own: the two SDK versions are incompatible.
-OLDER = ("sagemaker==2.257.7", "awscli==1.46.3")
-WANTED = "HPOQ_TEST_OLDER_CLIENTS"
+__all__ = ["older"]
+
 CLIENTS = Path(__file__).parent / "clients"
 BUCKET = "other-clients"
 SCRIPT = """
@@ -131,18 +131,6 @@ def test_the_code_on_the_sagemaker_sdk_page_runs_unchanged(place: Place, tmp_pat
     metrics = describe(TrainingJobName=best)["FinalMetricDataList"]
     assert metrics[0]["MetricName"] == "validation:auc"
     assert metrics[0]["Value"] == pytest.approx(max(float(row.split()[-1]) for row in rows))
-
-
-@pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the older clients in an environment of their own, in about a minute."""
-    if not os.environ.get(WANTED):
-        pytest.skip(f"installs {', '.join(OLDER)}; set {WANTED}=1")
-    folder = tmp_path_factory.mktemp("older")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *OLDER]
-    subprocess.run(install, check=True, capture_output=True)
-    return folder / "bin"
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ Accounts and deployments
     credit_data           the credit-default data set in a deployment's bucket
     event_listener        a queue that receives a deployment's events
     tiny_jobs             a deployment whose training jobs take milliseconds
+    older_clients         version 2 of the SageMaker SDK and the ``aws`` command
+    sdk_tuner             a tuner with the interface of both versions of the SageMaker SDK
     iam_users             IAM users of the embedded cloud
     policies              who may do what in a template, by a policy simulator
 

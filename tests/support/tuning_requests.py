@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from hpo_dispatcher.contract.environment import Environment
@@ -79,3 +80,17 @@ STRICT = Guardrails(
     inter_container_encryption=True,
     required_tags=("project",),
 )
+
+
+def captured_requests() -> list[dict[str, Any]]:
+    """Return requests that other clients send, each with its source and its kind."""
+    file = Path(__file__).parents[1] / "fixtures" / "api_requests.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def api_request(kind: str = "built-in XGBoost") -> dict[str, Any]:
+    """Return the first captured request of a kind."""
+    found: dict[str, Any] = next(
+        each["request"] for each in captured_requests() if each["kind"] == kind
+    )
+    return found

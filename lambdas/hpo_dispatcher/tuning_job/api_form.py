@@ -78,7 +78,7 @@ def api_request_of(request: TuningRequest, team: str, teams: Collection[str]) ->
     check_api_request(named)
     _check_algorithms(named)
     _check_tags(named)
-    _check_parents(named, team, teams)
+    _check_parents(named, request.warm_start_from, team, teams)
     return {name: value for name, value in named.items() if name != API_NAME}
 
 
@@ -121,12 +121,14 @@ def _check_tags(api_request: ApiRequest) -> None:
             )
 
 
-def _check_parents(api_request: ApiRequest, team: str, teams: Collection[str]) -> None:
+def _check_parents(
+    api_request: ApiRequest, requests: Collection[str], team: str, teams: Collection[str]
+) -> None:
     """Check that warm start parents are not tuning jobs that hpoq made for other teams."""
     others = [each for each in teams if each != team]
     for index, parent in enumerate(_parents(api_request)):
         name = parent["HyperParameterTuningJobName"]
-        if any(may_be_tuning_job_of(each, name) for each in others):
+        if name not in requests and any(may_be_tuning_job_of(each, name) for each in others):
             raise InvalidRequest(
                 f"{_WARM_START}.{_PARENTS}.{index}.HyperParameterTuningJobName",
                 f"{name!r} may be a tuning job of another team",
@@ -145,23 +147,31 @@ def tags_of(api_request: ApiRequest) -> dict[str, str]:
 
 
 def warm_start_of(
-    api_request: ApiRequest, parents: Sequence[Parent], resumption: Resumption | None
+    api_request: ApiRequest,
+    requests: Collection[str],
+    parents: Sequence[Parent],
+    resumption: Resumption | None,
 ) -> ApiRequest:
     """Return the warm start of an API request, with the requests of ``warm_start_from``.
 
-    A resumed request starts from its own earlier tuning jobs, which already build on the parents
-    that it names.
+    A parent whose name is also in ``warm_start_from`` is that request, not a tuning job. A resumed
+    request starts from its own earlier tuning jobs, which already build on the named parents.
 
     Args:
         api_request: a request that conforms to the service model.
-        parents: the tuning jobs to add.
+        requests: the request ids in ``warm_start_from``.
+        parents: the tuning jobs of these requests.
         resumption: what the request's earlier tuning jobs leave to do; None if it has none.
     """
     if not parents:
         return {}
-    named = () if resumption else _parents(api_request)
     added = [{"HyperParameterTuningJobName": parent.tuning_job_name} for parent in parents]
-    default = "IdenticalDataAndAlgorithm" if resumption else "TransferLearning"
-    asked = api_request.get(_WARM_START, {}).get("WarmStartType", default)
-    kind = "IdenticalDataAndAlgorithm" if resumption else asked
+    if resumption:
+        return {_WARM_START: {_PARENTS: added, "WarmStartType": "IdenticalDataAndAlgorithm"}}
+    named = [
+        parent
+        for parent in _parents(api_request)
+        if parent["HyperParameterTuningJobName"] not in requests
+    ]
+    kind = api_request.get(_WARM_START, {}).get("WarmStartType", "TransferLearning")
     return {_WARM_START: {_PARENTS: [*named, *added], "WarmStartType": kind}}

@@ -90,7 +90,7 @@ def build(
         with api_paths(request):
             asked_for = api_request_of(request, team, teams)
             merged = start.owned_by_deployment(request, asked_for, tags_of(asked_for))
-            merged = start.finished(merged, partial(warm_start_of, merged))
+            merged = start.finished(merged, partial(warm_start_of, merged, request.warm_start_from))
             # Isolation that the guardrails add: the request itself does not expect it.
             return with_code_channels(merged) if guardrails.network_isolation else merged
     asked = request

@@ -233,7 +233,7 @@ def _check_places(definition: Definition, guardrails: Guardrails, owned: Owned) 
 
 def _check_input(field: str, place: str, guardrails: Guardrails, owned: Owned) -> None:
     _below(field, place, guardrails.input_prefixes)
-    for folder in ("output", "checkpoints"):
+    for folder in ("output", "checkpoints", "teams"):
         shared, own = (
             f"s3://{owned.bucket}/{folder}/",
             f"s3://{owned.bucket}/{folder}/{owned.team}/",
@@ -249,7 +249,10 @@ def _check_output(field: str, place: str, guardrails: Guardrails, owned: Owned) 
     _below(field, place, guardrails.output_prefixes)
     if not f"{place}/".startswith(f"s3://{owned.bucket}/"):
         return
-    own = [f"s3://{owned.bucket}/{folder}/{owned.team}/" for folder in ("output", "checkpoints")]
+    own = [
+        f"s3://{owned.bucket}/{folder}/{owned.team}/"
+        for folder in ("output", "checkpoints", "teams")
+    ]
     if not any(_is_below(place, prefix) for prefix in own):
         _reject(field, f"{place} does not belong to the team", f"Use a location under {own[0]}")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -20,17 +19,12 @@ from hpo_dispatcher.contract.settings import Guardrails, Limits, Vpc
 from hpo_dispatcher.tuning_job.api_form import NO_TEMPLATE, problems_of
 from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
-from tests.support.tuning_requests import ENVIRONMENT, ROLE
+from tests.support.tuning_requests import ENVIRONMENT, ROLE, captured_requests
 
 # Requests that the SageMaker SDKs 2.257.7 and 3.27.0 send for the tuners of their tests,
 # documentation and example notebooks, and requests in the documentation of AWS and of other tools.
 # Each names its source.
-CAPTURED = [
-    json.loads(line)
-    for line in (Path(__file__).parents[3] / "fixtures" / "api_requests.jsonl")
-    .read_text()
-    .splitlines()
-]
+CAPTURED = captured_requests()
 ENFORCING = Guardrails(
     vpc=Vpc(subnets=("subnet-9",), security_group_ids=("sg-9",)),
     output_kms_key="output-key",
@@ -302,6 +296,13 @@ def test_requests_of_warm_start_from_join_the_parents_that_the_request_names() -
     assert added["WarmStartConfig"] == warm_start("made-elsewhere", "fraud-a")
     alone = built({"api_request": SENT}, parents=(parent("fraud-a"),))["WarmStartConfig"]
     assert alone == {**warm_start("fraud-a"), "WarmStartType": "TransferLearning"}
+
+
+def test_a_parent_that_warm_start_from_names_too_is_that_request() -> None:
+    message = changed(WarmStartConfig=warm_start("made-elsewhere", "earlier"))
+    message["warm_start_from"] = ["earlier"]
+    found = built(message, parents=(parent("fraud-earlier-aaaaaaaa"),))
+    assert found["WarmStartConfig"] == warm_start("made-elsewhere", "fraud-earlier-aaaaaaaa")
 
 
 def test_a_resumed_request_starts_from_its_own_earlier_tuning_jobs() -> None:

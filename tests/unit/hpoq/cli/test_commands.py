@@ -12,8 +12,8 @@ import pytest
 from hpo_dispatcher.contract.entry import BestTrainingJob, Status
 from hpo_dispatcher.ports import Ending
 from tests.support.command_line import Run
-from tests.support.deployed_stack import ROOT
 from tests.support.dispatcher_account import ENVIRONMENT, RANGES, Account
+from tests.support.tuning_requests import api_request
 
 REQUEST = {"hyperparameter_ranges": RANGES}
 YAML = "hyperparameter_ranges: {n: {type: integer, min: 1, max: 2}}"
@@ -54,7 +54,7 @@ def test_submit_reads_json_lines_and_yaml(
     assert len(out.split()) == count
 
 
-API_REQUEST = json.loads((ROOT / "tests/fixtures/api_requests.jsonl").open().readline())["request"]
+API_REQUEST = api_request()
 
 
 def test_submit_sends_requests_in_api_form(hpoq: Run, account: Account, tmp_path: Path) -> None:

@@ -1,0 +1,2 @@
+from hpoq.tuning_queue import TuningQueue as TuningQueue
+from hpoq.tuning_queue import TuningQueuedJob as TuningQueuedJob

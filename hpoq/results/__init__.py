@@ -1,0 +1,1 @@
+"""The results of requests that run or have ended: training jobs, models and logs."""

@@ -1,0 +1,65 @@
+"""The logs of training jobs in CloudWatch Logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from hpoq.client import Client, explained
+
+GROUP = "/aws/sagemaker/TrainingJobs"
+
+
+def lines_of(client: Client, training_job: str) -> Iterator[str]:
+    """Yield the lines that a training job has printed, instance by instance.
+
+    Raises:
+        NotReachable: the caller may not read the log.
+    """
+    for _, text in TrainingJobLog(client, training_job).new_lines():
+        yield text
+
+
+class TrainingJobLog:
+    """The log of one training job, read from where the last read ended."""
+
+    def __init__(self, client: Client, training_job: str) -> None:
+        self._logs = client.service("logs")
+        self._training_job = training_job
+        self._tokens: dict[str, str] = {}
+
+    def new_lines(self) -> list[tuple[int, str]]:
+        """Return moment (milliseconds since 1970) and text of each new line, in order."""
+        with explained(f"log of {self._training_job}"):
+            found = [line for stream in self._streams() for line in self._read(stream)]
+        return sorted(found, key=lambda line: line[0])
+
+    def _streams(self) -> list[str]:
+        # A slash ends the name of the training job, whose name may begin another one's.
+        prefix = f"{self._training_job}/"
+        try:
+            pages = self._logs.get_paginator("describe_log_streams").paginate(
+                logGroupName=GROUP, logStreamNamePrefix=prefix
+            )
+            return [each["logStreamName"] for page in pages for each in page["logStreams"]]
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
+                return []  # no training job of the account has logged anything yet
+            raise
+
+    def _read(self, stream: str) -> Iterator[tuple[int, str]]:
+        while True:
+            position: dict[str, Any] = (
+                {"nextToken": self._tokens[stream]} if stream in self._tokens else {}
+            )
+            answer = self._logs.get_log_events(
+                logGroupName=GROUP, logStreamName=stream, startFromHead=True, **position
+            )
+            for event in answer["events"]:
+                yield event["timestamp"], event["message"]
+            token = answer["nextForwardToken"]
+            if token == self._tokens.get(stream):
+                return
+            self._tokens[stream] = token

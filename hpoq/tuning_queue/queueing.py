@@ -1,0 +1,46 @@
+"""The fields of a message that concern its place in the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Tags = Mapping[str, str] | Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queueing:
+    """Priority, dependencies and tags of a request."""
+
+    priority: int
+    after: tuple[str, ...]
+    warm_start_from: tuple[str, ...]
+    tags: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls, priority: int, after: Iterable[Any], warm_start_from: Iterable[Any], tags: Tags | None
+    ) -> Queueing:
+        """Return the fields; requests may be given as ids or as jobs, tags as the SDK has them."""
+        pairs = (
+            tags if isinstance(tags, Mapping) else {tag["Key"]: tag["Value"] for tag in tags or ()}
+        )
+        return cls(
+            priority=priority, after=_ids(after), warm_start_from=_ids(warm_start_from), tags=pairs
+        )
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of the message that differ from their defaults."""
+        fields = {
+            "priority": self.priority,
+            "after": list(self.after),
+            "warm_start_from": list(self.warm_start_from),
+            "tags": dict(self.tags),
+        }
+        return {name: value for name, value in fields.items() if value}
+
+
+def _ids(requests: Iterable[Any]) -> tuple[str, ...]:
+    listed = [requests] if isinstance(requests, str) else requests
+    return tuple(str(getattr(each, "request_id", each)) for each in listed)

@@ -1,0 +1,214 @@
+"""Tuners, dicts and other people's code in a team's queue."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boto3 import Session
+
+from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.errors import InvalidRequest
+from hpoq import TuningQueue
+from hpoq.errors import NotFound, UnusableTuner
+from tests.support.dispatcher_account import ENVIRONMENT, RANGES, REGION, Account, account, session
+from tests.support.sdk_tuner import SdkSession, SdkTuner
+from tests.support.tuning_requests import api_request
+
+__all__ = ["account", "session"]
+
+ARTIFACTS = ENVIRONMENT["HPOQ_ARTIFACT_BUCKET"]
+DATA = "s3://data/train/"
+
+
+@pytest.fixture
+def own(account: Account) -> Iterator[Session]:
+    """Return a session of its own, because a hook stays with its session."""
+    own = Session("testing", "testing", region_name=REGION)
+    for bucket in (ARTIFACTS, "the-default-bucket"):
+        own.client("s3").create_bucket(
+            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+    account.cycle()
+    yield own
+
+
+@pytest.fixture
+def queue(own: Session) -> TuningQueue:
+    return TuningQueue("fraud", boto_session=own)
+
+
+@pytest.fixture
+def tuner(own: Session) -> SdkTuner:
+    return SdkTuner(SdkSession(own))
+
+
+def request_of(account: Account, request_id: str) -> dict[str, Any]:
+    item = account.dynamodb.get_item(
+        TableName="hpoq-ledger", Key={"team": {"S": "fraud"}, "id": {"S": request_id}}
+    )["Item"]
+    return json.loads(item["request"]["S"])
+
+
+def test_a_tuner_waits_in_the_queue_instead_of_starting(
+    account: Account, queue: TuningQueue, tuner: SdkTuner
+) -> None:
+    job = queue.submit(tuner, {"train": DATA}, priority=3, tags={"project": "x"})
+    assert (job.status, job.tuning_job_name, account.tuning_jobs()) == ("Queued", "", [])
+    assert "not received" in job.reason
+    assert account.cycle().started == 1
+    (name,) = account.tuning_jobs()
+    assert job.tuning_job_name == name
+    sent = request_of(account, job.request_id)
+    assert (sent["priority"], sent["tags"]) == (3, {"project": "x"})
+    assert sent["api_request"]["HyperParameterTuningJobName"] == job.request_id == tuner.name
+
+
+def test_code_and_results_of_a_tuner_are_in_the_workspace(
+    account: Account, own: Session, queue: TuningQueue, tuner: SdkTuner
+) -> None:
+    job = queue.submit(tuner, {"train": DATA})
+    account.cycle()
+    definition = request_of(account, job.request_id)["api_request"]["TrainingJobDefinition"]
+    code = definition["StaticHyperParameters"]["sagemaker_submit_directory"].strip('"')
+    assert code == f"s3://{ARTIFACTS}/teams/fraud/{job.request_id}/source/sourcedir.tar.gz"
+    assert definition["OutputDataConfig"]["S3OutputPath"] == f"s3://{ARTIFACTS}/teams/fraud/"
+    keys = [each["Key"] for each in own.client("s3").list_objects_v2(Bucket=ARTIFACTS)["Contents"]]
+    assert keys == [f"teams/fraud/{job.request_id}/source/sourcedir.tar.gz"]
+    session = tuner.sagemaker_session
+    assert (session.default_bucket(), session.default_bucket_prefix) == ("the-default-bucket", None)
+
+
+def test_local_files_are_uploaded_to_the_workspace(
+    account: Account, queue: TuningQueue, tuner: SdkTuner, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("1,2")
+    job = queue.submit(tuner, {"train": str(tmp_path / "rows.csv")})
+    account.cycle()
+    channel = request_of(account, job.request_id)["api_request"]["TrainingJobDefinition"][
+        "InputDataConfig"
+    ][0]
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == (
+        f"s3://{ARTIFACTS}/teams/fraud/data/{job.request_id}/train/rows.csv"
+    )
+
+
+def test_results_in_the_bucket_that_the_sdk_chose_move_to_the_workspace(
+    account: Account, own: Session, queue: TuningQueue
+) -> None:
+    request = api_request("PyTorch source code")
+    request["HyperParameterTuningJobName"] = "sdk-three"
+    with queue.capture(own):
+        own.client("sagemaker").create_hyper_parameter_tuning_job(**request)
+    account.cycle()
+    definition = request_of(account, "sdk-three")["api_request"]["TrainingJobDefinition"]
+    place = definition["OutputDataConfig"]["S3OutputPath"]
+    assert place == f"s3://{ARTIFACTS}/teams/fraud/pytorch-training-job"
+
+
+def test_a_tuner_sees_its_tuning_job_from_the_queue_to_the_end(
+    account: Account, queue: TuningQueue, tuner: SdkTuner
+) -> None:
+    queue.submit(tuner, DATA)
+    waiting = tuner.describe()
+    assert waiting["HyperParameterTuningJobStatus"] == "InProgress"
+    assert waiting["TrainingJobStatusCounters"]["Completed"] == 0
+    assert f":{REGION}:" in waiting["HyperParameterTuningJobArn"]
+    account.cycle()
+    (name,) = account.tuning_jobs()
+    assert tuner.describe()["HyperParameterTuningJobName"] == name
+
+
+def test_a_tuner_can_stop_what_has_not_started(
+    account: Account, queue: TuningQueue, tuner: SdkTuner
+) -> None:
+    job = queue.submit(tuner, DATA)
+    tuner.sagemaker_session.sagemaker_client.stop_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=tuner.name
+    )
+    account.cycle()
+    assert job.status == Status.CANCELLED
+    assert account.tuning_jobs() == []
+    assert tuner.describe()["HyperParameterTuningJobStatus"] == "Stopped"
+
+
+def test_code_that_cannot_be_changed_is_captured(
+    account: Account, own: Session, queue: TuningQueue
+) -> None:
+    client = SdkSession(own).sagemaker_client
+    request = api_request()
+    with queue.capture(own, after=["earlier"]) as jobs:
+        own.client("sagemaker").create_hyper_parameter_tuning_job(**request)
+    assert [job.request_id for job in jobs] == [request["HyperParameterTuningJobName"]]
+    account.cycle()
+    assert account.tuning_jobs() == []
+    assert "earlier" in jobs[0].reason
+    client.create_hyper_parameter_tuning_job(**request)  # outside of the block, as always
+    assert account.tuning_jobs() == [request["HyperParameterTuningJobName"]]
+
+
+def test_a_dict_is_an_api_request_or_a_message(account: Account, queue: TuningQueue) -> None:
+    nameless = {k: v for k, v in api_request().items() if k != "HyperParameterTuningJobName"}
+    first = queue.submit(nameless)
+    second = queue.submit(nameless)
+    short = queue.submit({"hyperparameter_ranges": RANGES}, after=[first, second.request_id])
+    account.cycle()
+    assert len({first.request_id, second.request_id, short.request_id}) == 3
+    assert request_of(account, short.request_id)["after"] == [first.request_id, second.request_id]
+    assert len(account.tuning_jobs()) == 2
+
+
+def test_a_wrong_request_is_not_sent(account: Account, queue: TuningQueue, own: Session) -> None:
+    wrong = SdkTuner(SdkSession(own), Autotune={"Mode": "Sometimes"})
+    with pytest.raises(InvalidRequest, match=r"api_request\.Autotune\.Mode"):
+        queue.submit(wrong, DATA)
+    with pytest.raises(UnusableTuner, match="Pass a HyperparameterTuner"):
+        queue.submit(object())
+    assert account.waiting("fraud") == 0
+    with pytest.raises(InvalidRequest, match="job_names"):
+        queue.map(wrong, [DATA, DATA], ["one"])
+
+
+def test_map_submits_one_job_for_each_input(
+    account: Account, queue: TuningQueue, tuner: SdkTuner
+) -> None:
+    jobs = queue.map(tuner, ["s3://data/a/", "s3://data/b/"], priority=1)
+    assert len({job.request_id for job in jobs}) == 2
+    assert account.cycle().started == 2
+    assert {job.request_id for job in queue.list_jobs()} == {job.request_id for job in jobs}
+    assert queue.list_jobs(status="Queued") == []
+    assert [job.request_id for job in queue.list_jobs(jobs[0].request_id)] == [jobs[0].request_id]
+    assert queue.get_job(jobs[1].request_id).tuning_job_name in account.tuning_jobs()
+    with pytest.raises(NotFound):
+        queue.get_job("unknown")
+
+
+def test_warm_start_parents_of_the_queue_become_dependencies(
+    account: Account, queue: TuningQueue, own: Session
+) -> None:
+    parent = queue.submit(SdkTuner(SdkSession(own)), DATA)
+    parents = [
+        {"HyperParameterTuningJobName": name} for name in (parent.request_id, "made-elsewhere")
+    ]
+    warm = {"WarmStartType": "TransferLearning", "ParentHyperParameterTuningJobs": parents}
+    child = queue.submit(SdkTuner(SdkSession(own), WarmStartConfig=warm), DATA)
+    account.cycle()
+    assert request_of(account, child.request_id)["warm_start_from"] == [parent.request_id]
+    assert parent.request_id in child.reason
+
+
+def test_the_team_comes_from_the_environment(
+    account: Account, own: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HPOQ_TEAM", "vision")
+    assert TuningQueue(boto_session=own).team == "vision"
+
+
+def test_import_hpoq_imports_nothing_else() -> None:
+    code = "import hpoq, sys; assert not {'boto3', 'pydantic', 'pandas'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
