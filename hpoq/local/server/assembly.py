@@ -19,6 +19,7 @@ from hpoq.local.ministack_patches.concurrency import limit_concurrency
 from hpoq.local.ministack_patches.condition_keys import add_condition_keys
 from hpoq.local.ministack_patches.encryption import accept_default_kms_key
 from hpoq.local.ministack_patches.functions import patch_functions
+from hpoq.local.ministack_patches.log_filters import match_filter_patterns
 from hpoq.local.ministack_patches.metric_alarms import accept_metric_expressions
 from hpoq.local.ministack_patches.resource_policies import enforce_resource_policies
 from hpoq.local.ministack_patches.root_credentials import accept_only_root_key
@@ -79,6 +80,7 @@ def assemble(home: Home, settings: ServerSettings, on_ready: Callable[[], None])
 def _patch_ministack(settings: ServerSettings) -> None:
     accept_only_root_key(settings.access_key_id)
     accept_metric_expressions()
+    match_filter_patterns()
     accept_default_kms_key()
     authorize_batches_by_single_action()
     authorize_as_aws_does()
