@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+# A cycle starts every ten minutes, and sooner if there is work. Its end is published.
+SILENT_AFTER = timedelta(minutes=15)
+
 if TYPE_CHECKING:
     from hpo_dispatcher.contract.entry import Entry
     from hpoq.forecast import Outlook
@@ -30,6 +33,33 @@ def duration(seconds: float) -> str:
     if whole < 48 * 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02} min"
     return f"{timedelta(seconds=whole).days} days"
+
+
+def silence(last_cycle: datetime | None, now: datetime) -> str:
+    """Return a line about a dispatcher that has fallen silent; empty if it runs.
+
+    Args:
+        last_cycle: the end of the last dispatch cycle; None before the first one.
+        now: the present.
+    """
+    where = "The dispatcher runs every ten minutes; see no-cycle in docs/runbook.md"
+    if last_cycle is None:
+        return f"no dispatch cycle has completed yet. {where}"
+    ago = now - last_cycle
+    if ago < SILENT_AFTER:
+        return ""
+    return f"last cycle {duration(ago.total_seconds())} ago, at {at_utc(last_cycle)}. {where}"
+
+
+def not_taken_in(team: str, messages: int) -> str:
+    """Return a line about messages that wait in a team's queue for the next dispatch cycle."""
+    those = "1 message" if messages == 1 else f"{messages} messages"
+    return f"{those} in the queue of team {team}, not yet taken in by a dispatch cycle"
+
+
+def at_utc(at: datetime) -> str:
+    """Return a moment with its zone, to the second."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def short(values: Mapping[str, str], room: int = 60) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hpoq.cli.dispatcher_state import say_state
 from hpoq.cli.options import AsJson, DeploymentName, client
 from hpoq.cli.output import print_json, say, show
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> None:
     """Show what is in use, by which team, and what each team's first requests wait for."""
+    from datetime import UTC, datetime
+
+    from hpoq.presentation import at_utc, duration
+
     of = client(deployment)
     document = of.capacity()
     if document is None:
@@ -35,7 +40,9 @@ def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> No
         show(_budget_table(document))
     if document.waiting:
         show(_waiting_table(document, outlooks))
-    say(f"as of {document.at.isoformat(timespec='seconds')}")
+    say_state(of, document, of.teams())
+    ago = duration((datetime.now(UTC) - document.at).total_seconds())
+    say(f"as of {at_utc(document.at)}, {ago} ago")
 
 
 def _outlooks(of: Client, document: CapacityDocument) -> list[Outlook]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hpoq.cli.dispatcher_state import say_state
 from hpoq.cli.options import AllTeams, AsJson, DeploymentName, Team, client, one_team
 from hpoq.cli.output import print_json, say, show
 from hpoq.presentation import entry_fields
@@ -46,7 +47,8 @@ def list_requests(
     found, left_out = readable(of, teams, wanted)
     found.sort(key=lambda entry: entry.accepted_at, reverse=True)
     entries = [of.live(entry) for entry in found[:limit]]
-    document = of.capacity() if any(entry.status is Status.QUEUED for entry in entries) else None
+    document = of.capacity()
+    say_state(of, document, [each for each in teams if each not in left_out])
     forecast, now = Forecast(document, of.settings.deployment.teams), datetime.now(UTC)
     outlooks = {
         entry.key: forecast.of(entry, now) for entry in entries if entry.status is Status.QUEUED

@@ -17,6 +17,13 @@ def say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+def warn(text: str) -> None:
+    """Print a one-line message in the color of faults, where the terminal has colors."""
+    import typer
+
+    typer.secho(text, fg="red", err=True)
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: 1 request, 2 requests."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hpoq.cli.dispatcher_state import say_state
 from hpoq.cli.options import AsJson, DeploymentName, RequestId, Team, client, one_team
 from hpoq.cli.output import print_json, show
 from hpoq.presentation import entry_fields
@@ -29,12 +30,20 @@ def status(
 
     from hpo_dispatcher.contract.entry import Status
     from hpoq.cli.tables import waiting_fields
+    from hpoq.errors import NotFound
     from hpoq.forecast import Forecast
 
     of = client(deployment)
-    entry = of.live(of.get(one_team(team, of), request_id))
+    named = one_team(team, of)
+    try:
+        entry = of.live(of.get(named, request_id))
+    except NotFound:
+        say_state(of, of.capacity(), [named])
+        raise
     queued = entry.status is Status.QUEUED
     document = of.capacity() if queued else None
+    if not entry.status.ended:
+        say_state(of, document or of.capacity(), [named])
     outlook = Forecast(document, of.settings.deployment.teams).of(entry, datetime.now(UTC))
     if entry.blocked and (reason := _waits_for(of, entry)):
         entry = replace(entry, reason=reason)

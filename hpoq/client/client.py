@@ -152,6 +152,10 @@ class Client:
         """Return the botocore client of an AWS service, in the account of the deployment."""
         return self._connection.client(name)
 
+    def count_messages(self, team: str) -> int:
+        """Return the number of messages that no cycle has taken in, approximately as SQS does."""
+        return self._queues.count_messages(team)
+
     # Dead letters
 
     def dead_letters(self, team: str, hold_seconds: int = 30) -> list[DeadLetter]:

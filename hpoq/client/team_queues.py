@@ -88,11 +88,19 @@ class TeamQueues:
             if not fresh:
                 return list(letters.values())
 
+    def count_messages(self, team: str) -> int:
+        """Return the number of messages that no cycle has taken in, approximately as SQS does."""
+        return self._count(names.request_queue(self._deployment, team), f"queue of team {team}")
+
     def count_dead_letters(self, team: str) -> int:
         """Return the number of a team's rejected messages, as SQS counts them: approximately."""
-        with explained(f"dead-letter queue of team {team}"):
+        name = names.dead_letter_queue(self._deployment, team)
+        return self._count(name, f"dead-letter queue of team {team}")
+
+    def _count(self, name: str, what: str) -> int:
+        with explained(what):
             answer = self._sqs.get_queue_attributes(
-                QueueUrl=self._url(names.dead_letter_queue(self._deployment, team)),
+                QueueUrl=self._url(name),
                 AttributeNames=[
                     "ApproximateNumberOfMessages",
                     "ApproximateNumberOfMessagesNotVisible",

@@ -27,6 +27,7 @@ def overview(account: Account, _: Mapping[str, str]) -> str:
         "overview.html",
         account=account.name,
         note=requests.note,
+        silence=_silence(requests),
         counts=_counts(requests.entries),
         rows=rows,
         left_out=max(0, len(ordered) - SHOWN),
@@ -71,6 +72,12 @@ def _counts(entries: Sequence[Entry]) -> dict[str, int]:
     for entry in entries:
         counts[entry.status] = counts.get(entry.status, 0) + 1
     return counts
+
+
+def _silence(requests: RequestList) -> str:
+    """Return a line about a dispatcher that has fallen silent; empty if none is known to."""
+    capacity = requests.capacity
+    return presentation.silence(capacity.at, datetime.now(UTC)) if capacity else ""
 
 
 def _uses(capacity: CapacityDocument | None) -> list[dict[str, Any]]:

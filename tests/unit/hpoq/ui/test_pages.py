@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -11,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from werkzeug.test import Client as Visitor
 
+from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpoq.client import Client
 from hpoq.ui.account import Account
 from hpoq.ui.app import Application
@@ -238,6 +240,21 @@ def test_requests_in_line_show_their_position_and_when_they_may_start(account: M
         assert "in about " in text
         assert "by 1 run times" in text
     assert "<dt>position</dt>" not in read(visitor, "/requests/fraud/first")
+
+
+def test_a_silent_dispatcher_is_said_above_the_requests(account: MotoAccount) -> None:
+    account.request("fraud", "first")
+    account.cycle()
+    assert "last cycle" not in read(
+        Visitor(Application(Account(account.session), ["127.0.0.1"])), "/"
+    )
+    documents = account.dispatcher().documents
+    document = Client("hpoq", account.session).capacity()
+    assert document is not None
+    earlier = document.model_copy(update={"at": document.at - timedelta(minutes=16)})
+    documents.put(CAPACITY_DOCUMENT, earlier.to_json())
+    text = read(Visitor(Application(Account(account.session), ["127.0.0.1"])), "/")
+    assert "last cycle 16 min" in text
 
 
 def test_a_port_that_is_taken_is_said_in_a_line(visitor: Visitor) -> None:

@@ -1,0 +1,36 @@
+"""Says when the dispatcher has fallen silent, and how many messages it has not taken in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hpoq.cli.output import say, warn
+
+if TYPE_CHECKING:
+    from hpo_dispatcher.contract.documents.capacity import CapacityDocument
+    from hpoq.client import Client
+
+
+def say_state(of: Client, document: CapacityDocument | None, teams: Sequence[str]) -> None:
+    """Say what is unusual: a silent dispatcher in color, and messages that wait for a cycle.
+
+    Args:
+        of: the deployment.
+        document: its capacity document; None before the first cycle.
+        teams: whose queues to look into, where the user may.
+    """
+    from hpoq.errors import NotReachable
+    from hpoq.presentation import not_taken_in, silence
+
+    text = silence(document.at if document else None, datetime.now(UTC))
+    if text:
+        warn(text)
+    for team in teams:
+        try:
+            count = of.count_messages(team)
+        except NotReachable:
+            continue
+        if count:
+            say(not_taken_in(team, count))
