@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from hpo_dispatcher.contract.entry import Key
 from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.scheduling.reservations import Reservations
 from hpo_dispatcher.scheduling.snapshot import SLOTS, Amounts, Head, RunningJob, Shape
 
 _DEFAULTS = TeamSettings()
@@ -15,12 +15,7 @@ _NOTHING: Counter[str] = Counter()
 
 
 class Allocation:
-    """The use of each resource while a plan is made.
-
-    Starts and reservations are entered as they are decided. Reservations are ordered: capacity
-    reserved earlier is not available to later reservations either, so two requests can never
-    each reserve what the other one lacks.
-    """
+    """The use of each resource while a plan is made; starts and reservations change it."""
 
     def __init__(
         self, limits: Amounts, teams: Mapping[str, TeamSettings], running_jobs: Iterable[RunningJob]
@@ -28,25 +23,26 @@ class Allocation:
         self.limits = limits
         self.by_team: dict[str | None, Counter[str]] = {}
         self.in_use: Counter[str] = Counter()
+        self.reservations = Reservations()
         self._teams = teams
-        self._reservations: dict[Key, Amounts] = {}
-        self._reserved_before: dict[Key, Counter[str]] = {}  # by earlier reservations
-        self._reserved: Counter[str] = Counter()
-        self._reserved_by_team: dict[str, Counter[str]] = {}
         self._shares: dict[str | None, float] = {}
-        self._lacking: dict[tuple[Shape, Key | None, str | None], list[str]] = {}
+        self._ceilings: dict[str, dict[str, float]] = {}
+        self._at_most: dict[tuple[str, str], int] = {}
+        self._has_free: dict[tuple[Shape, str | None], bool] = {}  # until something changes
         self.unlendable = {team: self._never_lent(each) for team, each in teams.items()}
+        self._unlendable_total = sum(self.unlendable.values(), Counter[str]())
         self._unlent: dict[str, Counter[str]] = {}
         self._unlent_total: Counter[str] = Counter()
         for job in running_jobs:
             self._enter(job.team, job.needs)
+        self._of_others = self.by_team.get(None, Counter()).copy()  # their ends are unknown
         for team in teams:
             self._update_unlent(team)
 
     def admit(self, head: Head) -> None:
         """Enter the start of a head, which ends its reservation."""
-        if head.key in self._reservations:
-            self._end_reservation(head.key)
+        if head in self.reservations:
+            self.reservations.end(head.key)
         self._enter(head.team, head.needs)
         self._update_unlent(head.team)
 
@@ -60,53 +56,91 @@ class Allocation:
 
     def reserve(self, head: Head) -> None:
         """Reserve what a head needs; only earlier reservations come before it."""
-        if head.key not in self._reservations:
-            self._reservations[head.key] = head.needs
-            self._reserved_before[head.key] = self._reserved.copy()
-            self._reserved.update(head.needs)
-            self._reserved_by_team.setdefault(head.team, Counter()).update(head.needs)
-            self._update_unlent(head.team)
-            self._lacking.clear()
+        self._reserve(head, head.needs)
 
-    def has_reservation(self, head: Head) -> bool:
-        """Return whether capacity is reserved for this head."""
-        return head.key in self._reservations
+    def reserve_overdue(self, head: Head) -> None:
+        """Reserve what a head needs as far as a reservation helps it.
 
-    def reserved_for(self, head: Head, resource: str) -> list[Key]:
-        """Return the requests whose reservations of a resource come before this head."""
-        others = []
-        for key, amounts in self._reservations.items():
-            if key == head.key:
-                break
-            others += [key] if resource in amounts else []
-        return others
+        A head that would exceed its team's ceiling waits for jobs of its own team, so other teams
+        may use the capacity meanwhile. Jobs of other users of the account may never end: capacity
+        is not kept for a head that needs what such jobs use.
+        """
+        if self.can_be_met(head):
+            self._reserve(head, head.needs if self._below_ceiling(head, _NOTHING) else {})
+
+    def reserve_owed(self, head: Head) -> None:
+        """Reserve what a head within its team's guarantee needs, as far as it could use it now.
+
+        While the head lacks instances of a type, no slot is kept for it, nor instances of the
+        totals over all types: requests for other types may use those.
+        """
+        if self.can_be_met(head):
+            lacking = {r for r in self.lacking(head) if r in head.instances}
+            kept = head.instances if lacking else head.needs
+            self._reserve(head, kept)
+
+    def _reserve(self, head: Head, amounts: Amounts) -> None:
+        self.reservations.add(head, amounts, head.needs)
+        self._has_free.clear()
+        self._update_unlent(head.team)
+
+    def can_be_met(self, head: Head) -> bool:
+        """Return whether a head fits once all jobs of this deployment have ended."""
+        others = self._of_others
+        return all(
+            amount <= self.at_most(head.team, r)
+            and others[r] + amount <= self._lent_to(head.team, r)
+            for r, amount in head.needs.items()
+            if r in self.limits
+        )
 
     def unlent_by_others(self, head: Head, resource: str) -> list[str]:
         """Return the teams that do not lend an idle part of their guarantee of a resource."""
         return [t for t, idle in self._unlent.items() if idle[resource] and t != head.team]
 
+    def fits(self, head: Head) -> bool:
+        """Return whether a head can start now beside all reservations before it."""
+        return self.has_free(head) and self.within_ceiling(head)
+
+    def fits_if_lent(self, head: Head) -> bool:
+        """Return whether a head could start now if it may use reserved capacity."""
+        return self._enough(head, _NOTHING) and self._below_ceiling(head, _NOTHING)
+
+    def has_free(self, head: Head) -> bool:
+        """Return whether enough of each resource is free, beside all reservations before a head."""
+        if head in self.reservations:
+            return self._enough(head, self.reservations.before(head))
+        alike = head.shape, head.team if head.team in self._unlent else None
+        found = self._has_free.get(alike)
+        if found is None:
+            found = self._has_free[alike] = self._enough(head, self.reservations.total)
+        return found
+
     def lacking(self, head: Head) -> list[str]:
         """Return the resources of which too little is free; reserved capacity is not free."""
-        reservation = head.key if head.key in self._reservations else None
-        alike = head.shape, reservation, head.team if head.team in self._unlent else None
-        if alike not in self._lacking:
-            self._lacking[alike] = self._find_lacking(head)
-        return self._lacking[alike]
+        return [r for r in head.needs if self.lacks(head, r)]
 
-    def _find_lacking(self, head: Head) -> list[str]:
-        reserved = self._reserved_before.get(head.key, self._reserved)
-        unlent, own = self._unlent_total, self._unlent.get(head.team, _NOTHING)
-        return [
-            resource
-            for resource, amount in head.needs.items()
-            if resource in self.limits
-            and self.in_use[resource]
-            + reserved[resource]
-            + unlent[resource]
-            - own[resource]
-            + amount
-            > self.limits[resource]
-        ]
+    def lacks(self, head: Head, resource: str) -> bool:
+        """Return whether too little of one resource is free for a head."""
+        if resource not in self.limits:
+            return False
+        free = self._free(head, resource, self.reservations.before(head))
+        return head.needs[resource] > free
+
+    def _enough(self, head: Head, reserved: Counter[str]) -> bool:
+        return all(
+            amount <= self._free(head, r, reserved)
+            for r, amount in head.needs.items()
+            if r in self.limits
+        )
+
+    def _free(self, head: Head, resource: str, reserved: Counter[str]) -> int:
+        """Return what is free of a limited resource: neither in use, nor reserved, nor unlent."""
+        free = self.limits[resource] - self.in_use.get(resource, 0) - reserved.get(resource, 0)
+        if not self._unlent:
+            return free
+        own = self._unlent.get(head.team, _NOTHING)
+        return free - self._unlent_total[resource] + own[resource]
 
     def full(self) -> bool:
         """Return whether no tuning-job slot is left for any team."""
@@ -124,26 +158,16 @@ class Allocation:
         Only the resources that the head needs count: a team at its ceiling of one instance type
         starts requests for another one.
         """
-        most = self.settings(head.team).most
-        in_use = self.by_team.get(head.team, _NOTHING)
-        reserved = self._reserved_for_team(head)
-        return all(
-            in_use[r] + reserved[r] + amount <= most * self.limits[r] + ROUNDING
-            for r, amount in head.needs.items()
-            if r in self.limits
-        )
+        return self._below_ceiling(head, self.reservations.of_team_before(head))
 
-    def _reserved_for_team(self, head: Head) -> Counter[str]:
-        """Return what the team of a head has reserved before it."""
-        if head.key not in self._reservations:
-            return self._reserved_by_team.get(head.team, _NOTHING)
-        before = Counter[str]()
-        for key, amounts in self._reservations.items():
-            if key == head.key:
-                break
-            if key[0] == head.team:
-                before.update(amounts)
-        return before
+    def _below_ceiling(self, head: Head, reserved: Counter[str]) -> bool:
+        ceilings = self._ceilings_of(head.team)
+        in_use = self.by_team.get(head.team, _NOTHING)
+        return all(
+            in_use.get(r, 0) + reserved.get(r, 0) + amount <= ceilings[r]
+            for r, amount in head.needs.items()
+            if r in ceilings
+        )
 
     def within_guarantee(self, head: Head, besides: Amounts) -> bool:
         """Return whether a team's guarantee covers a head besides other heads of the team."""
@@ -157,9 +181,16 @@ class Allocation:
 
     def at_most(self, team: str, resource: str) -> int:
         """Return how much of a limited resource a team may ever use."""
-        limit = self.limits[resource]
-        of_others = sum(u[resource] for t, u in self.unlendable.items() if t != team)
-        return min(limit - of_others, int(self.settings(team).most * limit + ROUNDING))
+        key = team, resource
+        if key not in self._at_most:
+            most = int(self.settings(team).most * self.limits[resource] + ROUNDING)
+            self._at_most[key] = min(self._lent_to(team, resource), most)
+        return self._at_most[key]
+
+    def _lent_to(self, team: str, resource: str) -> int:
+        """Return how much of a resource there is beside what other teams never lend."""
+        own = self.unlendable.get(team, _NOTHING)
+        return self.limits[resource] - self._unlendable_total[resource] + own[resource]
 
     def impossible(self, head: Head) -> list[str]:
         """Return the resources of which a head needs more than its team may ever use."""
@@ -171,31 +202,26 @@ class Allocation:
         """Return a team's settings, or the defaults for an unknown team."""
         return self._teams.get(team) or _DEFAULTS
 
+    def _ceilings_of(self, team: str) -> Mapping[str, float]:
+        if team not in self._ceilings:
+            most = self.settings(team).most
+            self._ceilings[team] = {r: most * n + ROUNDING for r, n in self.limits.items()}
+        return self._ceilings[team]
+
     def _dominant(self, in_use: Amounts) -> float:
-        shares = (in_use.get(r, 0) / limit for r, limit in self.limits.items() if limit)
-        return max(shares, default=0.0)
+        limits = self.limits
+        return max((n / limits[r] for r, n in in_use.items() if limits.get(r)), default=0.0)
 
     def _enter(self, team: str | None, amounts: Amounts) -> None:
         self.by_team.setdefault(team, Counter()).update(amounts)
         self.in_use.update(amounts)
         self._shares.pop(team, None)
-        self._lacking.clear()
+        self._has_free.clear()
 
     def _change(self, job: RunningJob, sign: int) -> None:
         self._enter(job.team, {r: sign * n for r, n in job.needs.items()})
         if job.team:
             self._update_unlent(job.team)
-
-    def _end_reservation(self, key: Key) -> None:
-        later = False
-        for other, before in self._reserved_before.items():
-            if later:
-                before.subtract(self._reservations[key])
-            later = later or other == key
-        amounts = self._reservations.pop(key)
-        self._reserved.subtract(amounts)
-        self._reserved_by_team[key[0]].subtract(amounts)
-        del self._reserved_before[key]
 
     def _never_lent(self, of: TeamSettings) -> Counter[str]:
         share = of.guaranteed_share - of.lends
@@ -209,11 +235,9 @@ class Allocation:
         if not unlendable:
             return
         used = self.by_team.get(team, Counter()).copy()
-        for (of_team, _), amounts in self._reservations.items():
-            if of_team == team:
-                used.update(amounts)
+        used.update(self.reservations.kept_for(team))
         idle = Counter({r: n - used[r] for r, n in unlendable.items() if n > used[r]})
         self._unlent_total.subtract(self._unlent.get(team, _NOTHING))
         self._unlent_total.update(idle)
         self._unlent[team] = idle
-        self._lacking.clear()
+        self._has_free.clear()

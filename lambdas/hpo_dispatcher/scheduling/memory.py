@@ -25,6 +25,7 @@ class _Timer(BaseModel):
     request_id: str
     since: Moment
     passed_at: Moment | None = None
+    promised_at: Moment | None = None
 
 
 class _StoredDelay(BaseModel):
@@ -84,7 +85,13 @@ def memory_json(
     backoff = backoff or Backoff()
     memory = _Memory(
         reservation_timers=[
-            _Timer(team=team, request_id=request_id, since=timer.since, passed_at=timer.passed_at)
+            _Timer(
+                team=team,
+                request_id=request_id,
+                since=timer.since,
+                passed_at=timer.passed_at,
+                promised_at=timer.promised_at,
+            )
             for (team, request_id), timer in timers.items()
         ],
         delays=[
@@ -129,7 +136,9 @@ def timers_from(memory: str | None, capacity: str | None) -> dict[Key, Reservati
     else:
         stored = _CapacityOfVersionBefore.model_validate_json(capacity or "{}").fronts
     return {
-        (each.team, each.request_id): ReservationTimer(since=each.since, passed_at=each.passed_at)
+        (each.team, each.request_id): ReservationTimer(
+            since=each.since, passed_at=each.passed_at, promised_at=each.promised_at
+        )
         for each in stored
     }
 

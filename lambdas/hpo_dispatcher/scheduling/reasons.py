@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 
 from hpo_dispatcher.contract.documents.capacity import WaitKind, WaitReason
 from hpo_dispatcher.contract.entry import Key
 from hpo_dispatcher.scheduling import wording
 from hpo_dispatcher.scheduling.allocation import Allocation
 from hpo_dispatcher.scheduling.snapshot import SLOTS, Head, Shape, Wait
+from hpo_dispatcher.scheduling.wording import InUse
 
 
 def next_in_queue() -> WaitReason:
@@ -26,16 +26,25 @@ class Reasons:
 
     def __init__(self, allocation: Allocation) -> None:
         self._allocation = allocation
-        self._known: dict[tuple[str, Shape], WaitReason] = {}
+        self._in_use: dict[str, InUse] = {}  # by resource
 
-    def of(self, head: Head) -> WaitReason:
-        """Return why a head waits."""
-        if self._allocation.has_reservation(head):  # its rank among reservations is its own
-            return self._reason(head)
-        key = head.team, head.shape
-        if key not in self._known:
-            self._known[key] = self._reason(head)
-        return self._known[key]
+    def waits(self, queues: Mapping[str, Sequence[Head]], started: Collection[Key]) -> list[Wait]:
+        """Return the heads that do not start, in queue order, with their reasons."""
+        waits: list[Wait] = []
+        reservations = self._allocation.reservations
+        for queue in queues.values():
+            known: dict[Shape, WaitReason] = {}
+            for head in queue:
+                if head.key in started:
+                    continue
+                if reservations and head in reservations:  # its rank among them is its own
+                    reason = self._reason(head)
+                elif head.shape in known:
+                    reason = known[head.shape]
+                else:
+                    reason = known[head.shape] = self._reason(head)
+                waits.append(Wait(head, reason))
+        return waits
 
     def _reason(self, head: Head) -> WaitReason:
         allocation = self._allocation
@@ -45,11 +54,25 @@ class Reasons:
         lacking = allocation.lacking(head)
         if lacking:
             kind = WaitKind.TUNING_JOBS if lacking[0] == SLOTS else WaitKind.INSTANCES
-            texts = [_in_use(head, resource, allocation) for resource in lacking]
+            texts = [self._text(head, resource) for resource in lacking]
             return WaitReason(kind=kind, text=wording.together(texts))
         if not allocation.within_ceiling(head):
             return _at_ceiling(head.team, allocation)
         return next_in_queue()
+
+    def _text(self, head: Head, resource: str) -> str:
+        allocation = self._allocation
+        if resource not in self._in_use:
+            by_team = {t: n for t, used in allocation.by_team.items() if (n := used[resource])}
+            self._in_use[resource] = InUse.of(
+                resource, allocation.in_use[resource], allocation.limits[resource], by_team
+            )
+        return wording.resource_in_use(
+            self._in_use[resource],
+            amount=head.needs[resource],
+            reserved_for=allocation.reservations.of_resource(resource, head),
+            unlent_by=allocation.unlent_by_others(head, resource),
+        )
 
 
 def with_notes(waits: Sequence[Wait], notes: Mapping[Key, Sequence[str]]) -> tuple[Wait, ...]:
@@ -57,7 +80,7 @@ def with_notes(waits: Sequence[Wait], notes: Mapping[Key, Sequence[str]]) -> tup
     if not notes:
         return tuple(waits)
     return tuple(
-        replace(wait, reason=_noted(wait.reason, notes[wait.head.key]))
+        wait._replace(reason=_noted(wait.reason, notes[wait.head.key]))
         if notes.get(wait.head.key)
         else wait
         for wait in waits
@@ -88,16 +111,3 @@ def _at_ceiling(team: str, allocation: Allocation) -> WaitReason:
     else:
         text = wording.at_ceiling(team, settings.ceiling)
     return WaitReason(kind=WaitKind.TEAM_CEILING, text=text)
-
-
-def _in_use(head: Head, resource: str, allocation: Allocation) -> str:
-    by_team = {team: used[resource] for team, used in allocation.by_team.items() if used[resource]}
-    return wording.resource_in_use(
-        resource,
-        in_use=allocation.in_use[resource],
-        limit=allocation.limits[resource],
-        amount=head.needs[resource],
-        by_team=by_team,
-        reserved_for=allocation.reserved_for(head, resource),
-        unlent_by=allocation.unlent_by_others(head, resource),
-    )

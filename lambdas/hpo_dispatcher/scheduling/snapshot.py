@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.documents.capacity import WaitReason
@@ -26,6 +27,7 @@ class Head:
     accepted_at: datetime
     # Type and purchase option -> parallel training jobs x instance count.
     instances: Mapping[str, int]
+    expected_seconds: float | None = None  # how long it will run; None: unknown
     # Computed once: a plan reads them several times for each of ten thousand heads.
     key: Key = field(init=False, repr=False, compare=False)  # unique in a deployment
     shape: Shape = field(init=False, repr=False, compare=False)  # equal shapes have equal needs
@@ -48,6 +50,7 @@ class RunningJob:
     request_id: str = ""
     priority: int = 0
     started_at: datetime | None = None
+    expected_end: datetime | None = None  # None: unknown
     resume_blocker: str = "nothing is known about it"  # why it could not resume; empty: it could
     resumed: bool = False  # it was stopped before
     stopping: bool = False  # its capacity is about to be free
@@ -70,6 +73,7 @@ class ReservationTimer:
 
     since: datetime
     passed_at: datetime | None = None  # when another request first started out of turn
+    promised_at: datetime | None = None  # when its reservation was first expected to be met
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +107,7 @@ class Capacity:
         return {r: n for r, n in counted if r in shown or not aws_limits.is_total(r)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wait:
+class Wait(NamedTuple):
     """A head that does not start, and the reason."""
 
     head: Head

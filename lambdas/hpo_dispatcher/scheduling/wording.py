@@ -6,12 +6,14 @@ docs/admission.md quotes them. ``reasons`` decides which kind of wait it is; cod
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import Key
 
 NEXT_IN_QUEUE = "next in queue"
+NAMED = 5  # users, reservations and teams in one text; the others are counted
 
 
 def next_in_queue() -> str:
@@ -41,33 +43,47 @@ def at_borrowing_limit(team: str, most: float, guaranteed: float, borrow: float)
     )
 
 
+@dataclass(frozen=True)
+class InUse:
+    """The part of a text that is the same for all requests that lack a resource."""
+
+    text: str
+    users: str
+
+    @classmethod
+    def of(cls, resource: str, in_use: int, limit: int, by_team: Mapping[str | None, int]) -> InUse:
+        """Describe the use of a resource.
+
+        Args:
+            resource: its name.
+            in_use: how much of it is in use.
+            limit: how much of it there is.
+            by_team: who uses it; None stands for jobs of others.
+        """
+        first = sorted(by_team.items(), key=_most_first)
+        users = _first_of([f"{team or 'others'} {n}" for team, n in first], "teams")
+        return cls(f"{resource} {in_use}/{limit} in use", f"used by: {users}" if users else "")
+
+
 def resource_in_use(
-    resource: str,
-    *,
-    in_use: int,
-    limit: int,
-    amount: int,
-    by_team: Mapping[str | None, int],
-    reserved_for: Iterable[Key],
-    unlent_by: Iterable[str],
+    in_use: InUse, *, amount: int, reserved_for: Sequence[Key], unlent_by: Sequence[str]
 ) -> str:
     """Return the text for a resource of which too little is free.
 
     Args:
-        resource: its name.
-        in_use: how much of it is in use.
-        limit: how much of it there is.
+        in_use: its use.
         amount: how much the request needs.
-        by_team: who uses it; None stands for jobs of others.
         reserved_for: requests that have a reservation of it.
         unlent_by: teams that do not lend their idle part of it.
     """
-    users = [f"{team or 'others'} {n}" for team, n in sorted(by_team.items(), key=_most_first)]
-    parts = [f"{resource} {in_use}/{limit} in use, {amount} needed"]
-    parts += [f"used by: {', '.join(users)}"] * bool(users)
-    parts += [f"reserved for {'/'.join(key)}" for key in reserved_for]
-    parts += [f"team {team} does not lend its idle share" for team in unlent_by]
-    return "; ".join(parts)
+    parts = [f"{in_use.text}, {amount} needed", in_use.users]
+    parts += [f"reserved for {'/'.join(key)}" for key in reserved_for[:NAMED]]
+    if len(reserved_for) > NAMED:
+        parts.append(f"reserved for {len(reserved_for) - NAMED} more")
+    parts += [f"team {team} does not lend its idle share" for team in unlent_by[:NAMED]]
+    if len(unlent_by) > NAMED:
+        parts.append(f"nor do {len(unlent_by) - NAMED} other teams")
+    return together(parts)
 
 
 def over_monthly_budget(team: str, wanted: str, allowed: str) -> str:
@@ -170,3 +186,8 @@ def not_examined() -> str:
 def _most_first(item: tuple[str | None, int]) -> tuple[int, bool, str]:
     team, count = item
     return -count, team is None, team or ""
+
+
+def _first_of(names: Sequence[str], what: str) -> str:
+    more = len(names) - NAMED
+    return ", ".join([*names[:NAMED], *([f"{more} more {what}"] if more > 0 else [])])

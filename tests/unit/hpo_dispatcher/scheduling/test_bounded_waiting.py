@@ -116,13 +116,15 @@ def test_what_is_kept_of_one_resource_keeps_no_other_from_starting() -> None:
     assert started(decided) == [("vision", "gpu")]
 
 
-def test_capacity_is_kept_for_one_request_at_a_time_the_one_that_waited_longest() -> None:
+def test_of_several_overdue_requests_the_one_that_waited_longest_has_the_first_reservation() -> (
+    None
+):
     later = ReservationTimer(since=ago(90), passed_at=OVERDUE.passed_at + timedelta(seconds=-1))  # type: ignore[operator]
     heads = [queued(*BIG, 99, {M5: 10}), queued("vision", "big", 99, {M5: 9})]
     timers = {BIG: OVERDUE, ("vision", "big"): later}
     decided = decide(
         *heads,
-        running=running(None, 1, {M5: 12}),
+        running=running("speech", 1, {M5: 12}),
         instances={M5: 20},
         timers=timers,
     )

@@ -111,7 +111,7 @@ def test_what_was_passed_for_long_goes_before_what_is_owed_so_neither_waits_for_
     timers = {("fraud", "big"): ReservationTimer(since=ago(99), passed_at=ago(30))}
     settings = {"vision": {"guaranteed_share": 0.5}}
     decided = decide(
-        big, owner, running=running(None, 1, {M5: 1}), instances={M5: 20}, timers=timers,
+        big, owner, running=running("speech", 1, {M5: 1}), instances={M5: 20}, timers=timers,
         **settings,
     )  # fmt: skip
     assert started(decided) == []

@@ -1,0 +1,166 @@
+"""EASY backfill: reserved capacity is lent to requests that end before it is needed. Pure.
+
+The rule is Lifka's (The ANL/IBM SP Scheduling System, JSSPP 1995): a request may pass a reservation
+if it ends before the reservation can be met, or if it uses what the reserved request leaves over
+by then. The expected run times of running jobs and of reserved requests say when that is. Capacity
+is only lent by a reservation that can be met, and only until the time at which it was first
+expected to be met: after that, its request waits for running jobs only.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hpo_dispatcher.contract.entry import Key
+from hpo_dispatcher.scheduling.allocation import Allocation
+from hpo_dispatcher.scheduling.reservations import Reservation
+from hpo_dispatcher.scheduling.snapshot import Amounts, Head, RunningJob
+
+_FOREVER = float("inf")
+
+
+@dataclass
+class _Window:
+    """The time until a reservation can be met, and what is left over then."""
+
+    seconds: float  # from now; reserved capacity is lent for so long
+    spare: dict[str, int]  # by resource; may be lent for longer
+
+
+class Backfill:
+    """What the reservations of a plan lend.
+
+    Args:
+        allocation: with the reservations, before the first start.
+        running_jobs: whose expected ends say when reservations can be met.
+        now: the time of the plan.
+        promised: when the reservation of a request was first expected to be met.
+    """
+
+    def __init__(
+        self,
+        allocation: Allocation,
+        running_jobs: Iterable[RunningJob],
+        now: datetime,
+        promised: Mapping[Key, datetime],
+    ) -> None:
+        self._allocation = allocation
+        self._now = now
+        self._windows: dict[Key, _Window] = {}
+        profile = _Profile(allocation, running_jobs, now)
+        for reservation in allocation.reservations:
+            window = self._window(reservation, profile)
+            if window and reservation.head.key in promised:
+                kept = (promised[reservation.head.key] - now).total_seconds()
+                window.seconds = max(0.0, min(window.seconds, kept))
+            if window:
+                self._windows[reservation.head.key] = window
+
+    def _window(self, reservation: Reservation, profile: _Profile) -> _Window | None:
+        head = reservation.head
+        met = profile.earliest(head.needs)
+        if met is not None:
+            profile.take(head.needs, met, head.expected_seconds)
+            return _Window(seconds=met, spare=profile.least_free(met))
+        # It follows earlier ones of unknown length, or running jobs whose ends are unknown.
+        earlier = [
+            self._windows[each.head.key].seconds
+            for each in self._allocation.reservations
+            if each.head.key in self._windows and not each.amounts.keys().isdisjoint(head.needs)
+        ]
+        return _Window(seconds=max(earlier), spare={}) if earlier else None
+
+    def expected(self) -> dict[Key, datetime]:
+        """Return when each reservation is expected to be met, as far as that is known."""
+        return {
+            key: self._now + timedelta(seconds=window.seconds)
+            for key, window in self._windows.items()
+        }
+
+    def lends_for(self, head: Head) -> float:
+        """Return for how many seconds a head may use what it takes from reservations."""
+        longest = _FOREVER
+        within_ceiling = self._allocation.within_ceiling(head)
+        for reservation in self._allocation.reservations:
+            if reservation.head.key == head.key:
+                break
+            of_team = not within_ceiling and reservation.head.team == head.team
+            amounts = reservation.amounts
+            if not of_team and amounts.keys().isdisjoint(head.needs):
+                continue
+            window = self._windows.get(reservation.head.key)
+            if window is None or (of_team and not amounts):
+                return 0.0
+            if of_team or not self._left_over(head, reservation, window):
+                longest = min(longest, window.seconds)
+        return longest
+
+    def _left_over(self, head: Head, reservation: Reservation, window: _Window) -> bool:
+        """Return whether a reservation leaves over what a head takes, however long it runs."""
+        return all(
+            n <= window.spare.get(r, 0)
+            for r, n in head.needs.items()
+            if r in reservation.amounts and r in self._allocation.limits
+        )
+
+    def enter(self, head: Head) -> None:
+        """Enter the start of a head: what it uses beyond a window is no longer spare then."""
+        self._windows.pop(head.key, None)
+        seconds = _FOREVER if head.expected_seconds is None else head.expected_seconds
+        for window in self._windows.values():
+            if seconds > window.seconds:
+                for resource in window.spare.keys() & head.needs.keys():
+                    window.spare[resource] -= head.needs[resource]
+
+
+class _Profile:
+    """How much of each limited resource is expected to be free from which time on."""
+
+    def __init__(
+        self, allocation: Allocation, running_jobs: Iterable[RunningJob], now: datetime
+    ) -> None:
+        limits = allocation.limits
+        self._times = [0.0]  # seconds from now, sorted
+        self._free = [{r: n - allocation.in_use[r] for r, n in limits.items()}]
+        for job in running_jobs:
+            if job.expected_end:
+                seconds = max(0.0, (job.expected_end - now).total_seconds())
+                self._change(job.needs, 1, self._index(seconds), len(self._times))
+
+    def earliest(self, needs: Amounts) -> float | None:
+        """Return from when on so much stays free; None if that is not known."""
+        found = None
+        for at, free in zip(reversed(self._times), reversed(self._free), strict=True):
+            if any(n > free[r] for r, n in needs.items() if r in free):
+                break
+            found = at
+        return found
+
+    def least_free(self, at: float) -> dict[str, int]:
+        """Return how much stays free from a time on."""
+        later = self._free[bisect_right(self._times, at) - 1 :]
+        return {r: min(each[r] for each in later) for r in later[0]}
+
+    def take(self, needs: Amounts, at: float, seconds: float | None) -> None:
+        """Use an amount from a time on, for some seconds; None: to the end."""
+        first = self._index(at)
+        last = len(self._times) if seconds is None else self._index(at + seconds)
+        self._change(needs, -1, first, last)
+
+    def _index(self, at: float) -> int:
+        """Return the index of a time, which becomes a step of the profile."""
+        index = bisect_right(self._times, at) - 1
+        if self._times[index] != at:
+            insort(self._times, at)
+            index += 1
+            self._free.insert(index, dict(self._free[index - 1]))
+        return index
+
+    def _change(self, needs: Amounts, sign: int, first: int, last: int) -> None:
+        for free in self._free[first:last]:
+            for resource, amount in needs.items():
+                if resource in free:
+                    free[resource] += sign * amount

@@ -1,0 +1,154 @@
+"""EASY backfill: reserved capacity is lent to what ends before it is needed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from hpo_dispatcher.scheduling.plan import plan
+from hpo_dispatcher.scheduling.snapshot import (
+    Capacity,
+    Head,
+    ReservationTimer,
+    RunningJob,
+    Snapshot,
+)
+from tests.support.scheduling_scene import (
+    G5,
+    M5,
+    NOON,
+    ago,
+    decide,
+    queued,
+    reason,
+    running,
+    started,
+)
+
+OVERDUE = ReservationTimer(since=ago(99), passed_at=ago(31))
+BIG = queued("a", "big", 60, {M5: 20})
+
+
+def lasting(head: Head, minutes: float) -> Head:
+    return replace(head, expected_seconds=minutes * 60)
+
+
+def until(minutes: float, team: str = "b", m5: int = 15) -> list[RunningJob]:
+    return running(team, 1, {M5: m5}, expected_end=NOON + timedelta(minutes=minutes))
+
+
+@pytest.mark.parametrize(("minutes", "starts"), [(60, True), (61, False)])
+def test_a_request_that_ends_before_a_reservation_can_be_met_may_pass(
+    minutes: float, starts: bool
+) -> None:
+    small = lasting(queued("c", "small", 0, {M5: 5}), minutes)
+    decided = decide(BIG, small, running=until(60), instances={M5: 20}, timers={BIG.key: OVERDUE})
+    assert started(decided) == ([small.key] if starts else [])
+
+
+def test_a_request_of_unknown_length_does_not_pass() -> None:
+    small = queued("c", "small", 0, {M5: 5})
+    decided = decide(BIG, small, running=until(60), instances={M5: 20}, timers={BIG.key: OVERDUE})
+    assert started(decided) == []
+    assert reason(decided, "small").endswith("reserved for a/big")
+
+
+def test_nothing_passes_a_reservation_that_waits_for_jobs_of_unknown_length() -> None:
+    small = lasting(queued("c", "small", 0, {M5: 5}), 1)
+    decided = decide(
+        BIG, small, running=running("b", 1, {M5: 15}), instances={M5: 20},
+        timers={BIG.key: OVERDUE},
+    )  # fmt: skip
+    assert started(decided) == []
+
+
+def test_a_request_of_the_same_team_may_pass_as_well() -> None:
+    small = lasting(queued("a", "small", 0, {M5: 5}), 30)
+    decided = decide(
+        BIG, small, running=until(60), instances={M5: 20}, timers={BIG.key: OVERDUE}, a={}
+    )
+    assert started(decided) == [small.key]
+
+
+def test_what_a_reservation_leaves_over_is_lent_without_a_bound() -> None:
+    big = queued("a", "big", 60, {M5: 15})
+    small = [queued("c", f"s{n}", 5 - n, {M5: 2}) for n in range(4)]
+    decided = decide(big, *small, running=until(60), instances={M5: 20}, timers={big.key: OVERDUE})
+    assert started(decided) == [small[0].key, small[1].key], "5 are left beside the 15"
+
+
+def test_what_passes_ends_before_the_time_that_was_promised_first() -> None:
+    """The running job takes longer than expected: no more is lent than was at first."""
+    late = replace(OVERDUE, promised_at=NOON + timedelta(minutes=10))
+    heads = [
+        lasting(queued("c", "long", 1, {M5: 5}), 11),
+        lasting(queued("c", "short", 0, {M5: 5}), 10),
+    ]
+    decided = decide(BIG, *heads, running=until(60), instances={M5: 20}, timers={BIG.key: late})
+    assert started(decided) == [("c", "short")]
+    assert decided.reservation_timers[BIG.key].promised_at == late.promised_at
+
+
+def test_a_reservation_remembers_when_it_was_first_expected_to_be_met() -> None:
+    decided = decide(BIG, running=until(60), instances={M5: 20}, timers={BIG.key: OVERDUE})
+    assert decided.reservation_timers[BIG.key].promised_at == NOON + timedelta(minutes=60)
+    without = decide(BIG, running=until(60, m5=20), instances={M5: 20}, timers={})
+    assert without.reservation_timers[BIG.key].promised_at is None
+
+
+def test_a_reservation_of_another_type_does_not_matter() -> None:
+    big = queued("a", "big", 60, {G5: 4})
+    gpu, cpu = lasting(queued("c", "gpu", 1, {G5: 1}), 61), queued("c", "cpu", 0, {M5: 1})
+    decided = decide(
+        big, gpu, cpu, instances={G5: 4, M5: 20}, timers={big.key: OVERDUE},
+        running=running("b", 1, {G5: 3}, expected_end=NOON + timedelta(hours=1)),
+    )  # fmt: skip
+    assert started(decided) == [cpu.key]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_request_with_a_reservation_starts_when_it_was_promised_if_run_times_hold(
+    seed: int,
+) -> None:
+    """Random work around a wide request: it never starts later than first expected."""
+    draw = random.Random(seed)
+    now = NOON
+    running_jobs = [
+        RunningJob(
+            tuning_job_name=f"r{n}", team="b", instances={M5: 1},
+            expected_end=NOON + timedelta(minutes=draw.randint(1, 120)),
+        )
+        for n in range(20)
+    ]  # fmt: skip
+    timers = {BIG.key: OVERDUE}
+    promised: datetime | None = None
+    for number in range(200):
+        small = [
+            lasting(queued("c", f"s{number}-{k}", 0, {M5: draw.randint(1, 6)}), draw.randint(1, 90))
+            for k in range(5)
+        ]
+        snapshot = Snapshot(
+            now=now, running_jobs=running_jobs, queues={"a": [BIG], "c": small},
+            reservation_timers=timers,
+        )  # fmt: skip
+        decided = plan(snapshot, Capacity(tuning_jobs=100, instances={M5: 20}), {})
+        promised = promised or decided.reservation_timers[BIG.key].promised_at
+        for head in decided.starts:
+            end = now + timedelta(seconds=head.expected_seconds or 0)
+            running_jobs.append(
+                RunningJob(
+                    tuning_job_name="/".join(head.key), team=head.team,
+                    instances=head.instances, expected_end=end,
+                )
+            )  # fmt: skip
+        if BIG.key in started(decided):
+            break
+        timers = {BIG.key: decided.reservation_timers[BIG.key]}
+        now = min(job.expected_end for job in running_jobs if job.expected_end)
+        running_jobs = [job for job in running_jobs if job.expected_end != now]
+    assert promised is not None
+    assert BIG.key in started(decided)
+    assert now <= promised
