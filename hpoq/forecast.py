@@ -26,9 +26,9 @@ from hpo_dispatcher.contract.documents.capacity import (
 from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling import wording
+from hpo_dispatcher.scheduling.history.queue_counts import QueueCounts
+from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
 from hpo_dispatcher.scheduling.plan import plan
-from hpo_dispatcher.scheduling.queue_counts import QueueCounts
-from hpo_dispatcher.scheduling.run_times import RunTimes, Work
 from hpo_dispatcher.scheduling.snapshot import (
     Capacity,
     Head,

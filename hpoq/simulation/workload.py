@@ -23,6 +23,7 @@ class Arrival:
     instance_type: str = "ml.m5.large"
     after: tuple[str, ...] = ()
     priority: int = 0
+    expected_minutes: float | None = None
 
 
 def message(arrival: Arrival) -> dict[str, Any]:
@@ -43,6 +44,8 @@ def message(arrival: Arrival) -> dict[str, Any]:
     }
     if arrival.priority:
         body["priority"] = arrival.priority
+    if arrival.expected_minutes:
+        body["expected_minutes"] = arrival.expected_minutes
     if arrival.after:
         body["after"] = list(arrival.after)
     return body

@@ -17,6 +17,7 @@ from hpo_dispatcher.contract.request import TuningRequest
 
 Key = tuple[str, str]  # team and request id, unique in a deployment
 
+MINUTE = 60  # seconds
 HOUR = 3600  # seconds
 _HIGHEST_PRIORITY = 1000
 UNKNOWN = "an earlier hpoq started it"
@@ -98,6 +99,7 @@ class Entry:
     max_training_jobs: int = 0
     max_parallel: int = 0
     most_instance_seconds: int = 0  # what its tuning job can use; 0 in entries of old versions
+    expected_seconds: int = 0  # of its whole run, as the request says; 0: it does not say
     tuning_job_name: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -151,6 +153,17 @@ class Entry:
         return -(-self.training_jobs_left // max(1, self.max_parallel)) or 1
 
     @property
+    def expected_seconds_left(self) -> int:
+        """How long its current or next tuning job will probably run; 0: its request does not say.
+
+        It cannot run longer than the maximum run times of its training jobs allow.
+        """
+        left = self.training_jobs_left / max(1, self.max_training_jobs)
+        seconds = round(self.expected_seconds * min(1.0, left))
+        most = self.most_instance_seconds / max(1, sum(self.instances.values()))
+        return min(seconds, round(most)) if most else seconds
+
+    @property
     def queue_sort_key(self) -> str:
         """The key that orders its team's queue."""
         return queue_sort_key(self.priority, self.accepted_at, self.request_id)
@@ -201,6 +214,7 @@ class RunningEntry:
     template: str = ""
     rounds: int = 1
     most_instance_seconds: int = 0
+    expected_seconds: int = 0  # as the request says; 0: it does not say
     priority: int = 0
     resume_blocker: str = UNKNOWN
     resumed: bool = False  # not the first tuning job of its entry
@@ -220,6 +234,7 @@ class RunningEntry:
             template=entry.template,
             rounds=entry.rounds,
             most_instance_seconds=entry.most_instance_seconds,
+            expected_seconds=entry.expected_seconds_left,
             priority=entry.priority,
             resume_blocker=entry.resume_blocker,
             resumed=bool(entry.earlier),

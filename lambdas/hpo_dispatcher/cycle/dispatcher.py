@@ -22,7 +22,7 @@ from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.contract.settings import Limits, TeamSettings
 from hpo_dispatcher.cycle.act import Actor, Starter
-from hpo_dispatcher.cycle.decide import Decider
+from hpo_dispatcher.cycle.decision.decide import Decider, Memory
 from hpo_dispatcher.cycle.intake.drain import Intake
 from hpo_dispatcher.cycle.lease import LeasedRun
 from hpo_dispatcher.cycle.observe import observe
@@ -154,9 +154,12 @@ class Dispatcher:
             quotas=self.quotas,
             clock=self.clock,
         )
-        return decider.decide(
-            seen, taken.queued(), remembered.reservation_timers, remembered.backoff
+        memory = Memory(
+            reservation_timers=remembered.reservation_timers,
+            backoff=remembered.backoff,
+            run_times=remembered.run_times,
         )
+        return decider.decide(seen, taken.queued(), memory)
 
     def _act(
         self,

@@ -26,16 +26,16 @@ from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, Queu
 from hpo_dispatcher.ports import Documents, TuningJobDetail
 from hpo_dispatcher.scheduling.backoff import Backoff
 from hpo_dispatcher.scheduling.budget import Budget
-from hpo_dispatcher.scheduling.memory import (
+from hpo_dispatcher.scheduling.history.memory import (
     MEMORY,
     backoff_from,
     memory_json,
     timers_from,
     unannounced_from,
 )
-from hpo_dispatcher.scheduling.queue_counts import QueueCounts
+from hpo_dispatcher.scheduling.history.queue_counts import QueueCounts
+from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
 from hpo_dispatcher.scheduling.reasons import next_in_queue
-from hpo_dispatcher.scheduling.run_times import RunTimes, Work
 from hpo_dispatcher.scheduling.snapshot import (
     Capacity,
     Head,

@@ -1,19 +1,20 @@
 """The admission of one head after the other, by turn, until nothing more fits. Pure.
 
-While a plan is made, free capacity only shrinks. So a head that does not fit is not looked at again,
-and nor are the heads of its shape: the work follows the number of shapes and of starts.
+While a plan is made, free capacity only shrinks. So a head that does not fit is not looked at
+again, nor are the heads of its shape: the work follows the number of shapes and of starts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 
 from hpo_dispatcher.contract.entry import Key
+from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling.allocation import Allocation
 from hpo_dispatcher.scheduling.backfill import Backfill
-from hpo_dispatcher.scheduling.snapshot import Head, Shape
+from hpo_dispatcher.scheduling.snapshot import SLOTS, Capacity, Head, RunningJob, Shape
 
 Turn = tuple[bool, float, datetime, str]
 
@@ -152,6 +153,46 @@ class _Scan:
     def next(self) -> None:
         """Go on behind the head that ``first`` has returned."""
         self._at += 1
+
+
+class Visibility:
+    """How far the queues have to be read: whether requests behind the heads could start.
+
+    Args:
+        capacity: the limits of the account.
+        teams: the settings of the teams.
+        running_jobs: all of them.
+    """
+
+    def __init__(
+        self,
+        capacity: Capacity,
+        teams: Mapping[str, TeamSettings],
+        running_jobs: Iterable[RunningJob],
+    ) -> None:
+        self._allocation = Allocation(capacity.limits, teams, running_jobs)
+
+    def never_fits(self, head: Head) -> bool:
+        """Return whether a request needs more than its team may ever use."""
+        return bool(self._allocation.impossible(head))
+
+    def full(self, team: str) -> bool:
+        """Return whether no slot is left for a team."""
+        return self._allocation.left_for(team)[SLOTS] <= 0
+
+    def may_hide(self, team: str, heads: Sequence[Head]) -> bool:
+        """Return whether requests behind these heads could start if all of these that fit start.
+
+        That is so as long as slots are left for the team, whatever instances are.
+        """
+        left = self._allocation.left_for(team)
+        for head in heads:
+            if left[SLOTS] <= 0:
+                break
+            if all(n <= left[r] for r, n in head.needs.items() if r in left):
+                for r in head.needs.keys() & left.keys():
+                    left[r] -= head.needs[r]
+        return left[SLOTS] > 0
 
 
 def _ends_within(head: Head, seconds: float) -> bool:

@@ -192,6 +192,14 @@ class Allocation:
         own = self.unlendable.get(team, _NOTHING)
         return self.limits[resource] - self._unlendable_total[resource] + own[resource]
 
+    def left_for(self, team: str) -> dict[str, int]:
+        """Return how much of each limited resource is left for a team's starts."""
+        in_use = self.by_team.get(team, _NOTHING)
+        return {
+            r: min(limit - self.in_use[r], self.at_most(team, r) - in_use[r])
+            for r, limit in self.limits.items()
+        }
+
     def impossible(self, head: Head) -> list[str]:
         """Return the resources of which a head needs more than its team may ever use."""
         return [

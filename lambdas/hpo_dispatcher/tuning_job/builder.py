@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
-from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.entry import MINUTE, Entry, Status
 from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest, InvalidSettings
 from hpo_dispatcher.contract.request import TuningRequest
@@ -61,6 +62,7 @@ class JobBuilder:
             max_training_jobs=limits.get("MaxNumberOfTrainingJobs", 0),
             max_parallel=limits["MaxParallelTrainingJobs"],
             most_instance_seconds=most_instance_seconds(api_request),
+            expected_seconds=math.ceil((request.expected_minutes or 0) * MINUTE),
             blocked=bool(request.after or request.warm_start_from),
             reason=_waits_for(request),
             resume_blocker=resume_blocker(

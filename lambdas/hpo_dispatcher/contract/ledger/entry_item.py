@@ -132,6 +132,7 @@ def _entry_from(item: Item) -> Entry:
         max_training_jobs=int(item.get("max_training_jobs", 0)),
         max_parallel=int(item.get("max_parallel", 0)),
         most_instance_seconds=int(item.get("most_instance_seconds", 0)),
+        expected_seconds=int(item.get("expected_seconds", 0)),
         tuning_job_name=item.get("tuning_job_name", ""),
         started_at=moment(item.get("started_at")),
         ended_at=moment(item.get("ended_at")),

@@ -11,7 +11,7 @@ import pytest
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
-from hpo_dispatcher.scheduling.memory import MEMORY, timers_from
+from hpo_dispatcher.scheduling.history.memory import MEMORY, timers_from
 from tests.support.dispatcher_account import RANGES, Account, ample_time
 from tests.support.running_jobs import Running
 

@@ -234,7 +234,7 @@ def test_a_bug_keeps_its_traceback_and_the_secret_stays_out_of_it(
     cycle()
     account.request("fraud", "b", **secretly())
     with (
-        patch("hpo_dispatcher.cycle.decide.plan", side_effect=KeyError(SECRET)),
+        patch("hpo_dispatcher.cycle.decision.decide.plan", side_effect=KeyError(SECRET)),
         pytest.raises(function.CycleFailed) as caught,
     ):
         function.handler({}, Context())

@@ -9,7 +9,7 @@ import pytest
 from hpo_dispatcher.contract.aws_limits import QuotaExceeded
 from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.scheduling.backoff import Backoff, Delay, ReachedLimit, Refusals
-from hpo_dispatcher.scheduling.memory import backoff_from, memory_json, unannounced_from
+from hpo_dispatcher.scheduling.history.memory import backoff_from, memory_json, unannounced_from
 from hpo_dispatcher.scheduling.snapshot import RunningJob
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.contract.capacity import WaitKind
+from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.scheduling.snapshot import SLOTS, Head, ReservationTimer, RunningJob
 from tests.support.scheduling_scene import (
     G5,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument, WaitKind
-from hpo_dispatcher.scheduling.memory import memory_json, timers_from
+from hpo_dispatcher.scheduling.history.memory import memory_json, timers_from
 from hpo_dispatcher.scheduling.snapshot import ReservationTimer
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -17,6 +17,10 @@ SAMPLES = 20
 KINDS = 200
 # With fewer samples, those of similar tuning jobs are used instead.
 ENOUGH = 3
+# The run time of a job that has outlasted all similar ones, relative to what it has run.
+OUTLASTED = 1.1
+# The part of recent run times that an expected run time is not exceeded by.
+QUANTILE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +60,32 @@ class RunTimes:
             samples = [each for kind in self.kinds.values() for each in kind]
         return [seconds * max(1, work.rounds) for seconds in samples]
 
+    def expected(self, work: Work) -> float | None:
+        """Return how long a tuning job will probably run at most; None if that is not known.
+
+        Only tuning jobs of the same team and template count.
+
+        Returns:
+            Seconds: nine of ten recent ones have not run longer, relative to their rounds.
+        """
+        return _most_of(self._alike(work))
+
+    def expected_after(self, work: Work, elapsed: float) -> float | None:
+        """Return how long a job that has run for some seconds will run in all; None: unknown.
+
+        Recent jobs that have ended sooner do not count. A job that has outlasted all of them is
+        expected to run a tenth longer.
+        """
+        alike = self._alike(work)
+        longer = [seconds for seconds in alike if seconds > elapsed]
+        return _most_of(longer) if longer else elapsed * OUTLASTED if alike else None
+
+    def _alike(self, work: Work) -> list[float]:
+        samples = self.kinds.get((work.team, work.template), [])
+        if len(samples) < ENOUGH:
+            return []
+        return [seconds * max(1, work.rounds) for seconds in samples]
+
     def _similar(self, work: Work) -> Iterator[list[float]]:
         yield self.kinds.get((work.team, work.template), [])
         yield self._where(lambda team, template: template == work.template)
@@ -75,3 +105,7 @@ class RunTimes:
     def from_published(cls, kinds: Iterable[RunTimeSamples]) -> RunTimes:
         """Read the samples from the capacity document."""
         return cls({(k.team, k.template): list(k.seconds_per_round) for k in kinds})
+
+
+def _most_of(seconds: list[float]) -> float | None:
+    return sorted(seconds)[int(QUANTILE * (len(seconds) - 1))] if seconds else None

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo_dispatcher.contract.entry import queue_sort_key
-from hpo_dispatcher.scheduling.queue_counts import MARKS, PER_MARK, QueueCount, QueueCounts
+from hpo_dispatcher.scheduling.history.queue_counts import MARKS, PER_MARK, QueueCount, QueueCounts
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo_dispatcher.scheduling.run_times import KINDS, SAMPLES, RunTimes, Work
+from hpo_dispatcher.scheduling.history.run_times import KINDS, SAMPLES, RunTimes, Work
 
 CPU = Work(team="fraud", template="cpu")
 

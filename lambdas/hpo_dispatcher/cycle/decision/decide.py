@@ -1,0 +1,250 @@
+"""Gathers a snapshot of the account and the queues, and plans by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from hpo_dispatcher.contract.documents.capacity import WaitReason
+from hpo_dispatcher.contract.entry import Entry, Key, month_of
+from hpo_dispatcher.contract.errors import Unreadable
+from hpo_dispatcher.contract.settings import Limits, TeamSettings
+from hpo_dispatcher.cycle.decision.queue_heads import EXPLAINED_HEADS, QueueHeads, QueueReader
+from hpo_dispatcher.cycle.decision.running_jobs import running_jobs
+from hpo_dispatcher.cycle.intake.team_actions import teams_on_hold
+from hpo_dispatcher.cycle.outcome import Decision, Observation
+from hpo_dispatcher.ports import Documents, Quotas, Requests, TuningService
+from hpo_dispatcher.scheduling.admission import Visibility
+from hpo_dispatcher.scheduling.backoff import Backoff
+from hpo_dispatcher.scheduling.budget import (
+    Budget,
+    budgets,
+    over_budget,
+    spent_by,
+    with_other_waits,
+)
+from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
+from hpo_dispatcher.scheduling.plan import plan
+from hpo_dispatcher.scheduling.snapshot import Capacity, Head, ReservationTimer, Snapshot
+
+# How old the quotas may be. AWS may have raised one of which a request needs more.
+QUOTAS_READ = timedelta(days=1)
+QUOTAS_READ_IF_TOO_SMALL = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What the last cycle left that a plan depends on."""
+
+    reservation_timers: Mapping[Key, ReservationTimer]
+    backoff: Backoff
+    run_times: RunTimes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decider:
+    """The third step of a cycle, which gathers a snapshot and plans by it."""
+
+    teams: Mapping[str, TeamSettings]
+    limits: Limits
+    requests: Requests
+    documents: Documents
+    tuning: TuningService
+    quotas: Quotas
+    clock: Callable[[], datetime]
+
+    def decide(self, seen: Observation, accepted: Sequence[Entry], memory: Memory) -> Decision:
+        """Decide which requests start, which jobs are preempted, and which requests wait.
+
+        Heads are read without their requests. A planned start whose request cannot be read is left
+        out, and its capacity goes to others.
+
+        Args:
+            seen: the jobs that use capacity.
+            accepted: entries that this cycle has added to the queues.
+            memory: what the last cycle left.
+        """
+        unreadable: dict[Key, str] = {}
+        while True:
+            decided = self._decide(seen, accepted, memory, unreadable)
+            found = _unreadable(decided)
+            if not found:
+                return replace(decided, problems=tuple(unreadable.values()))
+            unreadable |= found
+
+    def _decide(
+        self,
+        seen: Observation,
+        accepted: Sequence[Entry],
+        memory: Memory,
+        left_out: Collection[Key],
+    ) -> Decision:
+        now = self.clock()
+        running = running_jobs(seen, self.documents, self.tuning, memory.run_times, now)
+        backoff = memory.backoff.seen_with(running)
+        on_hold = teams_on_hold(self.documents)
+        queues = _Queues(
+            reader=QueueReader(requests=self.requests, accepted=accepted, left_out=left_out),
+            run_times=memory.run_times,
+            backoff=backoff,
+            budgets=self._budgets(seen),
+            now=now,
+        )
+        free = max(0, self.limits.tuning_jobs - len(running)) + EXPLAINED_HEADS
+        # Delayed requests must not hide those behind them.
+        counts = {team: free + backoff.of_team(team) for team in self.teams if team not in on_hold}
+        capacity = self._capacity(QUOTAS_READ)
+        read = queues.read(counts, Visibility(capacity, self.teams, running))
+        if read.parked:  # AWS may have raised the quotas
+            newer = self._capacity(QUOTAS_READ_IF_TOO_SMALL)
+            if newer != capacity:
+                capacity = newer
+                read = queues.read(counts, Visibility(capacity, self.teams, running))
+        snapshot = Snapshot(
+            now=now,
+            running_jobs=running,
+            queues={
+                team: [head for head in queue if head.key not in read.waiting]
+                for team, queue in read.heads.items()
+            },
+            reservation_timers=memory.reservation_timers,
+            promised=frozenset(job.preempted_for for job in seen.active if job.preempted_for),
+        )
+        planned = plan(snapshot, capacity, self.teams)
+        before = memory.reservation_timers
+        timers = {key: before[key] for key in read.delayed if key in before}
+        planned = replace(planned, reservation_timers={**planned.reservation_timers, **timers})
+        return Decision(
+            plan=with_other_waits(planned, read.heads, read.waiting),
+            capacity=capacity,
+            entries={entry.key: entry for queue in read.queues.values() for entry in queue},
+            queues=read.queues,
+            whole=read.whole,
+            teams_on_hold=on_hold,
+            running_jobs=running,
+            budgets=queues.budgets,
+            backoff=self._still_queued(backoff, read.queues),
+        )
+
+    def _still_queued(self, backoff: Backoff, queues: Mapping[str, Sequence[Entry]]) -> Backoff:
+        """Forget delayed requests that were cancelled, put on hold or have ended."""
+        heads = {entry.key for queue in queues.values() for entry in queue}
+        unseen = sorted(backoff.requests.keys() - heads)
+        if not unseen:
+            return backoff
+        found = self.requests.get_all(unseen)
+        return backoff.without(key for key in unseen if key not in found or not found[key].in_queue)
+
+    def _budgets(self, seen: Observation) -> Mapping[str, Budget]:
+        """Return the teams' budgets, read after the running jobs so that no end is missed."""
+        teams, now = self.teams, self.clock()
+        if all(settings.monthly_instance_hours is None for settings in teams.values()):
+            return {}
+        ended = {job.tuning_job_name for job, _ in seen.ended}
+        return budgets(
+            teams,
+            self.requests.spent(month_of(now)),
+            [job for job in seen.active if job.tuning_job_name not in ended],
+            [spent_by(job, detail.ended_at or now) for job, detail in seen.ended],
+            now,
+        )
+
+    def _capacity(self, max_age: timedelta) -> Capacity:
+        """Return the quotas, replaced by the settings, without the headroom for others."""
+        limits = self.limits
+        instances = {**self.quotas.training_instances(max_age), **limits.instances}
+        for resource, spared in limits.headroom.items():
+            if resource in instances:
+                instances[resource] = max(0, instances[resource] - spared)
+        return Capacity(tuning_jobs=limits.tuning_jobs, instances=instances)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """The heads that were read, and which of them are not planned."""
+
+    queues: Mapping[str, Sequence[Entry]]
+    heads: Mapping[str, Sequence[Head]]
+    whole: frozenset[str]
+    parked: frozenset[Key]  # they never fit
+    delayed: Mapping[Key, WaitReason]  # SageMaker refused them
+    over_budget: Mapping[Key, WaitReason]
+
+    @property
+    def waiting(self) -> Mapping[Key, WaitReason]:
+        """The requests that are not planned, and why."""
+        return {**self.over_budget, **self.delayed}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Queues:
+    """The queues of one cycle, and what keeps requests of them from being planned."""
+
+    reader: QueueReader
+    run_times: RunTimes
+    backoff: Backoff
+    budgets: Mapping[str, Budget]
+    now: datetime
+    known: dict[Key, Head] = field(default_factory=dict)  # heads as they were made before
+
+    def read(self, counts: Mapping[str, int], visibility: Visibility) -> _Read:
+        """Read the heads of the queues, so far that they hide no request that could start."""
+
+        def may_hide(team: str, queue: Sequence[Entry]) -> bool:
+            if visibility.full(team):
+                return False
+            read = self._examined(QueueHeads(by_team={team: queue}), visibility)
+            heads = read.heads[team]
+            return visibility.may_hide(team, [h for h in heads if h.key not in read.waiting])
+
+        return self._examined(self.reader.read(counts, may_hide), visibility)
+
+    def _head(self, entry: Entry) -> Head:
+        if entry.key not in self.known:
+            self.known[entry.key] = _head(entry, self.run_times)
+        return self.known[entry.key]
+
+    def _examined(self, read: QueueHeads, visibility: Visibility) -> _Read:
+        heads = {
+            team: [self._head(entry) for entry in queue] for team, queue in read.by_team.items()
+        }
+        parked = frozenset(
+            head.key for queue in heads.values() for head in queue if visibility.never_fits(head)
+        )
+        delayed = self.backoff.waits(read.by_team, self.now)
+        over: dict[Key, WaitReason] = {}
+        for team in self.budgets.keys() & read.by_team.keys():
+            queue = [e for e in read.by_team[team] if e.key not in delayed and e.key not in parked]
+            over |= over_budget(queue, self.budgets[team])
+        return _Read(
+            queues=read.by_team,
+            heads=heads,
+            whole=read.whole,
+            parked=parked,
+            delayed=delayed,
+            over_budget=over,
+        )
+
+
+def _unreadable(decided: Decision) -> dict[Key, str]:
+    """Return the planned starts whose requests cannot be read, with the problem of each."""
+    found: dict[Key, str] = {}
+    for head in decided.plan.starts:
+        try:
+            _ = decided.entries[head.key].request
+        except Unreadable as error:
+            found[head.key] = str(error)
+    return found
+
+
+def _head(entry: Entry, run_times: RunTimes) -> Head:
+    work = Work(team=entry.team, template=entry.template, rounds=entry.rounds)
+    return Head(
+        team=entry.team,
+        request_id=entry.request_id,
+        priority=entry.priority,
+        accepted_at=entry.accepted_at,
+        instances=entry.instances,
+        expected_seconds=entry.expected_seconds_left or run_times.expected(work),
+    )

@@ -1,0 +1,95 @@
+"""The tuning jobs that use capacity, as scheduling sees them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
+
+from hpo_dispatcher.contract.entry import RunningEntry, Status
+from hpo_dispatcher.cycle.outcome import Observation
+from hpo_dispatcher.ports import Documents, TuningJob, TuningService
+from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
+from hpo_dispatcher.scheduling.snapshot import RunningJob
+
+OTHER_JOBS = "other-jobs"
+
+
+def running_jobs(
+    seen: Observation,
+    documents: Documents,
+    tuning: TuningService,
+    run_times: RunTimes,
+    now: datetime,
+) -> list[RunningJob]:
+    """Return all jobs that use capacity, sorted by name, with their expected ends."""
+    ours = {job.tuning_job_name: job for job in seen.active}
+    gone = {job.tuning_job_name for job, _ in seen.ended}
+    names = (set(seen.listed) | set(ours)) - gone
+    others = _others(names - set(ours), documents, tuning)
+    jobs: list[RunningJob] = []
+    for name in sorted(names):
+        listed = seen.listed.get(name)
+        if name in ours:
+            jobs.append(_of_ours(ours[name], listed, _expected_end(ours[name], run_times, now)))
+        else:
+            jobs.append(
+                RunningJob(
+                    tuning_job_name=name,
+                    team=None,
+                    instances=_in_use(others.get(name, {}), listed),
+                    stopping=_stopping(listed),
+                )
+            )
+    return jobs
+
+
+def _others(
+    names: AbstractSet[str], documents: Documents, tuning: TuningService
+) -> Mapping[str, Mapping[str, int]]:
+    """Return the instances of tuning jobs of others; describe each of these jobs once."""
+    document = documents.get(OTHER_JOBS) if names else None
+    known: dict[str, dict[str, int]] = json.loads(document or "{}")
+    new = {name: dict(tuning.instances(name)) for name in sorted(names - set(known))}
+    if new:
+        kept = {name: known[name] for name in names & set(known)} | new
+        documents.put(OTHER_JOBS, json.dumps(kept))
+        return kept
+    return known
+
+
+def _of_ours(
+    job: RunningEntry, listed: TuningJob | None, expected_end: datetime | None
+) -> RunningJob:
+    return RunningJob(
+        tuning_job_name=job.tuning_job_name,
+        team=job.team,
+        instances=_in_use(job.instances, listed),
+        request_id=job.request_id,
+        priority=job.priority,
+        started_at=job.started_at,
+        expected_end=expected_end,
+        resume_blocker=job.resume_blocker if listed else "it is about to be created",
+        resumed=job.resumed,
+        stopping=_stopping(listed) or job.status is Status.STOPPING,
+        preempted_for=job.preempted_for,
+    )
+
+
+def _expected_end(job: RunningEntry, run_times: RunTimes, now: datetime) -> datetime | None:
+    """Return when a job will probably end: as its request says, or like recent ones."""
+    elapsed = max(0.0, (now - job.started_at).total_seconds())
+    if job.expected_seconds > elapsed:
+        return job.started_at + timedelta(seconds=job.expected_seconds)
+    work = Work(team=job.team, template=job.template, rounds=job.rounds)
+    seconds = run_times.expected_after(work, elapsed)
+    return None if seconds is None else job.started_at + timedelta(seconds=seconds)
+
+
+def _in_use(instances: Mapping[str, int], listed: TuningJob | None) -> Mapping[str, int]:
+    return listed.in_use(instances) if listed else instances
+
+
+def _stopping(listed: TuningJob | None) -> bool:
+    return listed is not None and listed.status is Status.STOPPING
