@@ -25,6 +25,7 @@ from hpoq.cli.submit import submit
 from hpoq.cli.template import app as template
 from hpoq.cli.ui import ui
 from hpoq.cli.watch import watch
+from hpoq.cli.why import why
 
 app = typer.Typer(
     help="A queue for SageMaker tuning jobs: send requests, follow them, get the best model.",
@@ -57,6 +58,7 @@ def hpoq(version: Version = False) -> None:
 app.command()(submit)
 app.command("list")(list_requests)
 app.command()(status)
+app.command()(why)
 app.command()(watch)
 app.command()(ui)
 app.command()(best)

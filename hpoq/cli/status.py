@@ -60,6 +60,13 @@ def status(
     show(made)
 
 
+def reason_of(of: Client, entry: Entry, document: CapacityDocument | None) -> str:
+    """Return why a request waits, failed or was rejected."""
+    from hpoq.forecast import why
+
+    return (_waits_for(of, entry) if entry.blocked else "") or why(entry, document)
+
+
 def _waits_for(of: Client, entry: Entry) -> str:
     """Return which requests a blocked one waits for: their states, and which are unknown."""
     from hpo_dispatcher.contract.entry import BlockedEntry

@@ -22,6 +22,16 @@ def lines_of(client: Client, training_job: str) -> Iterator[str]:
         yield text
 
 
+def last_lines(client: Client, training_job: str, count: int) -> list[str]:
+    """Return the last lines that a training job has printed, of all its instances.
+
+    Raises:
+        NotReachable: the caller may not read the log.
+    """
+    log = TrainingJobLog(client, training_job)
+    return [text for _, text in log.ending(count)]
+
+
 class TrainingJobLog:
     """The log of one training job, read from where the last read ended."""
 
@@ -35,6 +45,19 @@ class TrainingJobLog:
         with explained(f"log of {self._training_job}"):
             found = [line for stream in self._streams() for line in self._read(stream)]
         return sorted(found, key=lambda line: line[0])
+
+    def ending(self, count: int) -> list[tuple[int, str]]:
+        """Return moment and text of the last lines, in order; reads no more of the log."""
+        with explained(f"log of {self._training_job}"):
+            found = [line for stream in self._streams() for line in self._end_of(stream, count)]
+        return sorted(found, key=lambda line: line[0])[-count:]
+
+    def _end_of(self, stream: str, count: int) -> Iterator[tuple[int, str]]:
+        answer = self._logs.get_log_events(
+            logGroupName=GROUP, logStreamName=stream, startFromHead=False, limit=count
+        )
+        for event in answer["events"]:
+            yield event["timestamp"], event["message"]
 
     def _streams(self) -> list[str]:
         # A slash ends the name of the training job, whose name may begin another one's.

@@ -48,6 +48,8 @@ def test_each_command_prints_what_its_schema_says(busy: Run, tmp_path: Path) -> 
     assert len(check("list", busy("list", "--json")[1])) == 4
     for request_id in ("first", "second", "third", "wrong"):
         check("status", busy("status", request_id, "--json")[1])
+    for request_id in ("third", "wrong"):  # moto does not list training jobs
+        check("why", busy("why", request_id, "--json")[1])
     check("best", busy("best", "first", "--json")[1])
     check("capacity", busy("capacity", "--json")[1])
     assert check("redrive", busy("redrive", "--json")[1])
