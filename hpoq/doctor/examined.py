@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,7 @@ import boto3
 
 from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
+from hpo_dispatcher.contract.errors import InvalidRequest
 from hpoq.botocore_config import QUICK
 from hpoq.client import Client
 from hpoq.data.channels import SAMPLE_RANGES
@@ -76,5 +78,22 @@ class Examined:
         Raises:
             InvalidRequest: the default template or the guardrails allow no such request.
         """
-        message = {"request_id": "hpoq-doctor", "hyperparameter_ranges": SAMPLE_RANGES}
+        return self._sample(self.settings.deployment.default_template)
+
+    @cached_property
+    def other_samples(self) -> Mapping[str, dict[str, Any]]:
+        """The same for each other template that the guardrails allow."""
+        samples = {}
+        for template in sorted(set(self.settings.templates)):
+            if template != self.settings.deployment.default_template:
+                with suppress(InvalidRequest):
+                    samples[template] = self._sample(template)
+        return samples
+
+    def _sample(self, template: str) -> dict[str, Any]:
+        message = {
+            "request_id": "hpoq-doctor",
+            "hyperparameter_ranges": SAMPLE_RANGES,
+            "template": template,
+        }
         return preview(self.settings, self.team, message)

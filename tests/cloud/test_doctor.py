@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -156,16 +157,32 @@ def silent_topic(deployed: Deployed) -> Iterator[None]:
 
 
 @contextmanager
-def silent_dispatcher(deployed: Deployed) -> Iterator[None]:
-    dynamodb, key = deployed.client("dynamodb"), {"team": "#deployment", "id": "capacity"}
-    wire = {name: {"S": value} for name, value in key.items()}
-    item = dynamodb.get_item(TableName="hpoq-ledger", Key=wire)["Item"]
+def changed_document(
+    deployed: Deployed, name: str, change: Callable[[dict[str, Any]], None]
+) -> Iterator[None]:
+    dynamodb = deployed.client("dynamodb")
+    key = {"team": {"S": "#deployment"}, "id": {"S": name}}
+    item = dynamodb.get_item(TableName="hpoq-ledger", Key=key)["Item"]
     document = json.loads(item["document"]["S"])
-    document["at"] = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
+    change(document)
     changed = item | {"document": {"S": json.dumps(document)}}
     dynamodb.put_item(TableName="hpoq-ledger", Item=changed)
     yield
     dynamodb.put_item(TableName="hpoq-ledger", Item=item)
+
+
+def silent_dispatcher(deployed: Deployed) -> AbstractContextManager[None]:
+    def long_ago(document: dict[str, Any]) -> None:
+        document["at"] = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
+
+    return changed_document(deployed, "capacity", long_ago)
+
+
+def forbidden_template(deployed: Deployed) -> AbstractContextManager[None]:
+    def only_gpus(document: dict[str, Any]) -> None:
+        document["deployment"]["guardrails"]["instance_types"] = ["ml.g5.*"]
+
+    return changed_document(deployed, "settings", only_gpus)
 
 
 PLANTED: dict[str, tuple[Callable[[Deployed], AbstractContextManager[None]], str, str]] = {
@@ -178,6 +195,7 @@ PLANTED: dict[str, tuple[Callable[[Deployed], AbstractContextManager[None]], str
     "a queue that is gone": (no_queue, "queues", "hpoq-vision-dead-letter is gone"),
     "a topic that CloudWatch may not use": (silent_topic, "alarm topic", "let CloudWatch publish"),
     "a silent dispatcher": (silent_dispatcher, "cycles", "completed 180 minutes ago"),
+    "guardrails without the default type": (forbidden_template, "request", "Use ml.g5.*"),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from hpoq.doctor.checks import alarms, caller, dispatcher, storage, training
+from hpoq.doctor.checks import alarms, caller, dispatcher, quotas, storage, training
 from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import Finding
 
@@ -21,7 +21,7 @@ CHECKS: dict[str, Check] = {
     "bucket": storage.bucket,
     "role": training.role,
     "request": training.request,
-    "quotas": training.quotas,
+    "quotas": quotas.instances,
     "alarm topic": alarms.topic,
     "alarms": alarms.alarms,
 }

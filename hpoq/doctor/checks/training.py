@@ -1,4 +1,4 @@
-"""Checks of what training jobs need: the role, a valid request, data and quotas."""
+"""Checks of what training jobs need: the role, a valid request, and data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
-from hpo_dispatcher.contract import aws_limits
 from hpoq.data.channels import channels_of, push_command
 from hpoq.data.presence import Presence, find_data
 from hpoq.doctor.checks.answers import MISSING, allows_service, error_code
@@ -29,7 +28,8 @@ def role(examined: Examined) -> Iterator[Finding]:
         text = f"the training role {name} does not trust sagemaker.amazonaws.com"
         yield fault("role", text, "Deploy again, or restore its trust policy")
         return
-    bucket_arn = f"arn:aws:s3:::{examined.settings.environment.artifact_bucket}"
+    partition = arn.split(":")[1]  # aws, aws-us-gov or aws-cn
+    bucket_arn = f"arn:{partition}:s3:::{examined.settings.environment.artifact_bucket}"
     answer = iam.simulate_principal_policy(
         PolicySourceArn=arn, ActionNames=["s3:ListBucket"], ResourceArns=[bucket_arn]
     )
@@ -60,30 +60,3 @@ def request(examined: Examined) -> Iterator[Finding]:
             yield fault("data", text, f"Upload it with `{command}`, docs/first-deployment.md#data")
     if complete:
         yield ok("data", f"each channel of the template {template} has data")
-
-
-def quotas(examined: Examined) -> Iterator[Finding]:
-    """Check that the account's quotas let the default template start."""
-    config = examined.sample["HyperParameterTuningJobConfig"]["ResourceLimits"]
-    resources = examined.sample["TrainingJobDefinition"].get("ResourceConfig", {})
-    parallel = config["MaxParallelTrainingJobs"] * resources.get("InstanceCount", 1)
-    wanted = {aws_limits.ALL_INSTANCES_QUOTA}
-    if "InstanceType" in resources:
-        wanted.add(aws_limits.instances_quota(resources["InstanceType"]))
-    pages = examined.client("service-quotas").get_paginator("list_service_quotas")
-    known = {
-        each["QuotaName"]: (each["Value"], each.get("QuotaCode", "?"))
-        for page in pages.paginate(ServiceCode=aws_limits.QUOTA_SERVICE)
-        for each in page["Quotas"]
-        if each["QuotaName"] in wanted
-    }
-    short = {name: each for name, each in known.items() if each[0] < parallel}
-    for name, (value, code) in short.items():
-        yield fault(
-            "quotas",
-            f"the quota {name!r} is {value:g}, and the default template needs {parallel}",
-            "Run `aws service-quotas request-service-quota-increase --service-code sagemaker "
-            f"--quota-code {code} --desired-value {parallel}`",
-        )
-    if not short:
-        yield ok("quotas", f"the default template's {parallel} instances fit the quotas")

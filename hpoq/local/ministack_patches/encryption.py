@@ -11,6 +11,8 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import s3
 
+from hpoq.local.sagemaker.settings import PARTITION
+
 ENCRYPTION = "x-amz-server-side-encryption"
 KEY = f"{ENCRYPTION}-aws-kms-key-id"
 
@@ -21,7 +23,7 @@ def accept_default_kms_key() -> None:
 
     def resolve(headers: Mapping[str, str], *arguments: Any, **options: Any) -> Any:
         if headers.get(ENCRYPTION) == "aws:kms" and not headers.get(KEY):
-            default = f"arn:aws:kms:{get_region()}:{get_account_id()}:alias/aws/s3"
+            default = f"arn:{PARTITION}:kms:{get_region()}:{get_account_id()}:alias/aws/s3"
             headers = {**headers, KEY: default}
         return original(headers, *arguments, **options)
 

@@ -77,9 +77,9 @@ def no_objects(uri: str, bucket: str, region: str, role: str, answer_of_s3: str 
 
 def not_allowed_to_list(role: str, bucket: str) -> ApiError:
     """Return the error for a role without a policy that allows listing an input's bucket."""
-    account, name = role.split(":")[4], role.rpartition("/")[2]
+    partition, account, name = role.split(":")[1], role.split(":")[4], role.rpartition("/")[2]
     return invalid(
-        f"User: arn:aws:sts::{account}:assumed-role/{name}/SageMaker is not authorized to perform: "
-        f's3:ListBucket on resource: "arn:aws:s3:::{bucket}" because no identity-based policy '
-        "allows the s3:ListBucket action"
+        f"User: arn:{partition}:sts::{account}:assumed-role/{name}/SageMaker is not authorized to "
+        f'perform: s3:ListBucket on resource: "arn:{partition}:s3:::{bucket}" because no '
+        "identity-based policy allows the s3:ListBucket action"
     )

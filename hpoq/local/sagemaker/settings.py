@@ -9,6 +9,9 @@ from pathlib import Path
 
 from hpo_dispatcher.contract import aws_limits
 
+# Of every ARN in the embedded cloud: ministack knows no other.
+PARTITION = "aws"
+
 
 @dataclass(frozen=True, kw_only=True)
 class AccountQuotas:
@@ -44,4 +47,4 @@ class EngineSettings:
 
     def arn(self, kind: str, name: str) -> str:
         """Return the ARN of a tuning or training job; SageMaker writes its name in lower case."""
-        return f"arn:aws:sagemaker:{self.region}:{self.account}:{kind}/{name.lower()}"
+        return f"arn:{PARTITION}:sagemaker:{self.region}:{self.account}:{kind}/{name.lower()}"

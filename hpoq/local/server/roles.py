@@ -10,6 +10,7 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import iam
 
 from hpoq.local.sagemaker.ports import Access
+from hpoq.local.sagemaker.settings import PARTITION
 from hpoq.local.server.internal_calls import InternalCalls
 
 SAGEMAKER = "sagemaker.amazonaws.com"
@@ -52,11 +53,11 @@ def _trusts_sagemaker(arn: str) -> bool:
 def _list_access(arn: str, bucket: str, prefix: str) -> Access:
     account, name = _account(arn), _name(arn)
     context = iam_evaluator.EvalContext(
-        principal_arn=f"arn:aws:sts::{account}:assumed-role/{name}/SageMaker",
+        principal_arn=f"arn:{PARTITION}:sts::{account}:assumed-role/{name}/SageMaker",
         principal_type="AssumedRole",
         principal_account=account,
         action="s3:ListBucket",
-        resource_arn=f"arn:aws:s3:::{bucket}",
+        resource_arn=f"arn:{PARTITION}:s3:::{bucket}",
         region=get_region(),
         secure_transport=True,
         service_context={"s3:prefix": prefix},

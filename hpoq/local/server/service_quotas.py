@@ -12,6 +12,7 @@ from typing import Any
 
 from hpo_dispatcher.contract import aws_limits
 from hpoq.local.limits import INSTANCE_TYPE, SPOT, Limit
+from hpoq.local.sagemaker.settings import PARTITION
 from hpoq.local.server.service import HttpResponse, RequiredPermission
 
 _NAMES: Mapping[str, str] = {
@@ -37,7 +38,8 @@ class ServiceQuotasService:
     name = "servicequotas"
 
     def __init__(self, *, region: str, account: str, values: Mapping[str, int]) -> None:
-        self._arn = f"arn:aws:servicequotas:{region}:{account}:{aws_limits.QUOTA_SERVICE}/"
+        service = aws_limits.QUOTA_SERVICE
+        self._arn = f"arn:{PARTITION}:servicequotas:{region}:{account}:{service}/"
         self._quotas = [self._quota(name, value) for name, value in sorted(values.items())]
 
     def required_permissions(self, target: str, body: bytes) -> Sequence[RequiredPermission]:

@@ -133,6 +133,15 @@ def instances_quota(instance_type: str) -> str:
     return f"{instance_type}{INSTANCES_QUOTA_ENDING}"
 
 
+def quota_of(resource: str) -> str:
+    """Return the name of the quota on training instances of a type, or on a total of them."""
+    for quota, total in TOTALS.items():
+        if resource == total:
+            return quota
+    ending = SPOT_INSTANCES_QUOTA_ENDING if is_spot(resource) else INSTANCES_QUOTA_ENDING
+    return f"{type_of(resource)}{ending}"
+
+
 def instances_resource(instance_type: str, *, spot: bool) -> str:
     """Return the name of the training instances of a type, of which spot ones have own quotas."""
     return f"{instance_type}{SPOT_ENDING}" if spot else instance_type

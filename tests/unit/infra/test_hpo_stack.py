@@ -474,3 +474,9 @@ def test_the_training_archive_is_flat_and_the_same_every_time(tmp_path: Path) ->
     assert first == (tmp_path / "b" / "training.tar.gz").read_bytes()
     with tarfile.open(tmp_path / "a" / "training.tar.gz") as archive:
         assert "train_cpu.py" in archive.getnames()
+
+
+def test_no_arn_names_a_partition() -> None:
+    """GovCloud and China have partitions of their own; only the key of the settings names one."""
+    text = json.dumps(synthesize(**ALL).to_json()).replace(KEY, "")
+    assert re.findall(r"arn:aws[a-z-]*:[^\"]*", text) == []

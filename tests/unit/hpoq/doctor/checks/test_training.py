@@ -1,32 +1,43 @@
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
+from hpo_dispatcher.contract.settings import parse_deployment
 from hpoq.doctor.checks import training
 from hpoq.doctor.examined import Examined
 from tests.support.stubbed import stubbed
+from tests.support.tuning_requests import ENVIRONMENT
 
 
-def test_a_quota_of_a_new_account_is_named_with_the_command_that_raises_it(
-    examined: Examined,
+@pytest.mark.parametrize("partition", ["aws", "aws-us-gov", "aws-cn"])
+def test_the_bucket_is_looked_up_in_the_partition_of_the_role(
+    examined: Examined, partition: str
 ) -> None:
-    vars(examined)["sample"] = {
-        "HyperParameterTuningJobConfig": {"ResourceLimits": {"MaxParallelTrainingJobs": 5}},
-        "TrainingJobDefinition": {
-            "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1}
-        },
+    arn = f"arn:{partition}:iam::123456789012:role/training"
+    environment = ENVIRONMENT.model_copy(update={"training_role_arn": arn})
+    deployment = parse_deployment({"teams": {"fraud": {}}})
+    vars(examined)["settings"] = SettingsDocument.of(environment, deployment, {})
+    trust = {
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "sagemaker.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ]
     }
-    quotas = [
-        {
-            "QuotaName": "Number of instances across all training jobs",
-            "QuotaCode": "L-00C91CB5",
-            "Value": 4.0,
-        },
-        {"QuotaName": "ml.m5.large for training job usage", "QuotaCode": "L-1", "Value": 15.0},
-        {"QuotaName": "ml.m5.large for endpoint usage", "QuotaCode": "L-2", "Value": 0.0},
-    ]
-    with stubbed(examined.client("service-quotas"), ("list_service_quotas", {"Quotas": quotas})):
-        (found,) = training.quotas(examined)
-    assert str(found) == (
-        "the quota 'Number of instances across all training jobs' is 4, and the default template "
-        "needs 5. Run `aws service-quotas request-service-quota-increase --service-code sagemaker "
-        "--quota-code L-00C91CB5 --desired-value 5`"
-    )
+    found = {
+        "Role": {
+            "Path": "/", "RoleName": "training", "RoleId": "AROAAAAAAAAAAAAAAAAA", "Arn": arn,
+            "CreateDate": datetime.now(UTC), "AssumeRolePolicyDocument": json.dumps(trust),
+        }
+    }  # fmt: skip
+    denied = [{"EvalActionName": "s3:ListBucket", "EvalDecision": "implicitDeny"}]
+    answers = ("get_role", found), ("simulate_principal_policy", {"EvaluationResults": denied})
+    with stubbed(examined.client("iam"), *answers):
+        (finding,) = training.role(examined)
+    assert f"may not call s3:ListBucket on arn:{partition}:s3:::artifacts. " in str(finding)
