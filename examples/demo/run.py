@@ -1,6 +1,7 @@
 """Run the whole queue on this machine, from an empty account to tuned models.
 
     make demo
+    python examples/demo/run.py --profile new-account    # within the limits of a new AWS account
 
 Starts the embedded cloud, deploys the unmodified stack into it with the real ``cdk``, sends three
 tuning requests from two teams over SQS (one with plain ``aws sqs send-message``), and follows them
@@ -11,6 +12,7 @@ offline, synthetic rows are used instead and a note is printed.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -29,6 +31,7 @@ from hpoq.cli.watch import follow
 from hpoq.client import Client
 from hpoq.local import cloud as clouds
 from hpoq.local.cloud import Cloud
+from hpoq.local.limits import Profile
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -41,9 +44,10 @@ Key = tuple[str, str]
 
 def main() -> int:
     """Run the demo; return exit status 0 only if all three requests are Completed."""
+    profile = read_arguments().profile
     began = time.monotonic()
     step("An AWS account on this machine")
-    cloud = clouds.start()
+    cloud = clouds.start(profile=profile)
     console.print(f"listening on {cloud.running.endpoint}, state in {cloud.home.path}")
     step("cdk bootstrap and cdk deploy, the template unmodified")
     outputs = cloud.deploy(app=ROOT, say=console.print)
@@ -57,6 +61,17 @@ def main() -> int:
     entries = follow(client, keys, every=1.0)
     seconds = time.monotonic() - began
     return report(entries, seconds)
+
+
+def read_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Run the whole queue on this machine.")
+    parser.add_argument(
+        "--profile",
+        choices=[str(each) for each in Profile],
+        help="limits of the account; default: those of the last start, else standard",
+    )
+    return parser.parse_args()
 
 
 def step(title: str) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,6 +22,9 @@ from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.wiring import build_dispatcher
 from hpoq.client import Client
+from hpoq.doctor.examined import Examined
+from hpoq.doctor.findings import Verdict
+from hpoq.doctor.run import examine
 from hpoq.local import cloud as clouds
 from hpoq.local.cloud import Cloud
 from hpoq.local.errors import LocalCloudError
@@ -132,6 +138,20 @@ def test_three_requests_of_two_teams_train_within_the_quotas_of_a_new_account(
     assert most_at_once(tuning_jobs(deployed, names)) * 2 <= INSTANCES
     requests = {entry.request_id for entry in ended}
     assert starts_of(listener.received(), requests) == dict.fromkeys(requests, 1)
+
+
+@pytest.mark.timeout(PATIENCE + 60)
+def test_the_demo_ends_completed_and_the_doctor_finds_no_fault(deployed: Deployed) -> None:
+    cloud = deployed.cloud
+    demo = [sys.executable, str(ROOT / "examples" / "demo" / "run.py"), "--profile", "new-account"]
+    ran = subprocess.run(
+        demo, env=os.environ | {"HPOQ_HOME": str(cloud.home.path)}, cwd=ROOT, check=False,
+        capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert "3 of 3 requests Completed, 15 models trained" in " ".join(ran.stderr.split())
+    found = list(examine(Examined(deployment="hpoq", session=deployed.session)))
+    assert [str(each) for each in found if each.verdict in (Verdict.FAULT, Verdict.UNKNOWN)] == []
 
 
 @pytest.mark.timeout(PATIENCE + 60)
