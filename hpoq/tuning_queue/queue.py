@@ -179,6 +179,11 @@ class TuningQueue:
         bucket = self._client.settings.environment.artifact_bucket
         return Workspace(bucket=bucket, prefix=names.workspace_prefix(self.team))
 
+    @property
+    def role(self) -> str:
+        """The ARN of the role that training jobs run as, whatever role a tuner names."""
+        return self._client.settings.environment.training_role_arn
+
     def _job(self, request_id: str, api_request: ApiRequest | None = None) -> TuningQueuedJob:
         return TuningQueuedJob(self._client, self.team, request_id, self._boto_session, api_request)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 
+from hpo_dispatcher.tuning_job.api_schema import on_definitions
 from hpoq.errors import NotInstalled, UnusableTuner
 
 
@@ -82,4 +83,22 @@ def attached(tuning_job_name: str, tuner: Any, boto_session: Any) -> Any:
             "Pass a tuner with the same settings: job.tuner(tuner)"
         ) from None
     session = getattr(tuner, "sagemaker_session", None) or Session(boto_session=boto_session)
-    return HyperparameterTuner.attach(tuning_job_name, sagemaker_session=session)
+    details = session.sagemaker_client.describe_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=tuning_job_name
+    )
+    return HyperparameterTuner.attach(
+        tuning_job_name,
+        sagemaker_session=session,
+        job_details=on_definitions(details, _with_resource_config),
+    )
+
+
+def _with_resource_config(definition: dict[str, Any]) -> dict[str, Any]:
+    """Return a definition with the field that ``attach`` of version 2 reads.
+
+    The tuners of version 2 send ``HyperParameterTuningResourceConfig``, and ``attach`` fails with a
+    KeyError without ``ResourceConfig`` (aws/sagemaker-python-sdk, Estimator.attach in 2.257.7).
+    """
+    resources = definition.get("HyperParameterTuningResourceConfig", {})
+    chosen = (resources.get("InstanceConfigs") or [resources])[0]
+    return {"ResourceConfig": chosen, **definition} if chosen else definition

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import joblib
+import pandas as pd
 import pytest
 
 from hpo_dispatcher.contract.names import workspace_prefix
@@ -108,3 +110,23 @@ def test_tuners_of_the_sagemaker_sdk_version_2_run_through_the_queue(
         assert len(found["values"]) == 3
     assert pytorch["files"] == ["model.txt"]
     assert xgboost["files"]
+
+
+@pytest.mark.timeout(400)
+def test_a_team_tunes_a_script_and_a_csv_file_of_its_own(
+    scientist: Scientist, tmp_path: Path
+) -> None:
+    example = ROOT / "examples" / "own_model"
+    done = subprocess.run(
+        [sys.executable, str(example / "tune.py"), TEAM],
+        env=scientist.environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=360,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    model = joblib.load(tmp_path / "model" / "model.joblib")
+    rows = pd.read_csv(example / "iris.csv")
+    assert (model.predict(rows.iloc[:, :-1]) == rows.iloc[:, -1]).mean() > 0.9
