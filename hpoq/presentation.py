@@ -92,12 +92,17 @@ def expected(of: Outlook) -> str:
     return f"in about {duration(of.starts_in)} ({spread}, by {of.run_times} run times)"
 
 
+def failed_training_jobs(entry: Entry) -> int:
+    """Return how many training jobs failed, whether or not SageMaker ran them again."""
+    return entry.counters.get("NonRetryableError", 0) + entry.counters.get("RetryableError", 0)
+
+
 def training_jobs(entry: Entry) -> str:
     """Return the completed training jobs of all, and how many failed or run."""
     if not entry.counters and not entry.max_training_jobs:
         return ""
     counters = entry.counters
-    failed = counters.get("NonRetryableError", 0) + counters.get("RetryableError", 0)
+    failed = failed_training_jobs(entry)
     running = counters.get("InProgress", 0)
     notes = [f"{failed} failed"] * bool(failed) + [f"{running} running"] * bool(running)
     done = f"{counters.get('Completed', 0)}/{entry.max_training_jobs}"

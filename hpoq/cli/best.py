@@ -63,3 +63,8 @@ def best(
     show(rows)
     if model and download is None:
         say(f"Download the model: hpoq best {request_id} --download model")
+    if not model:
+        say(
+            "The model is not shown: your credentials do not allow sagemaker:DescribeTrainingJob. "
+            "Your team's policy does"
+        )

@@ -41,7 +41,10 @@ def logs(
     team: Team = None,
     deployment: DeploymentName = "hpoq",
 ) -> None:
-    """Print the log of a request's best training job, of any other one, or of all that failed."""
+    """Print the log of a request's best training job, of any other one, or of all that failed.
+
+    The reason why a training job failed is printed before its log.
+    """
     if failed and trial is not None:
         raise typer.BadParameter("use either --trial or --failed")
     from hpoq.results import training_jobs
@@ -57,7 +60,10 @@ def logs(
         entry = deployed.live(deployed.get(entry.team, request_id))
     if not chosen:
         say(f"{request_id} is {entry.status} and has no such training job")
+    reasons = {each.name: each.failure_reason for each in found}
     for name in chosen:
+        if reasons.get(name):
+            say(f"{name}: {reasons[name]}")
         if len(chosen) > 1:
             sys.stdout.write(f"--- {name}\n")
         sys.stdout.writelines(f"{line}\n" for line in _lines(deployed, name, follow))

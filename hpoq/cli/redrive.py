@@ -106,10 +106,20 @@ def _fields(letter: DeadLetter) -> dict[str, str]:
 def _show(letters: Sequence[DeadLetter]) -> None:
     from hpoq.cli.noted_table import NotedTable
 
-    rows = NotedTable(["message", "field"], ["problem", "fix"])
+    rows = NotedTable(["request", "field"], ["problem", "fix"])
     for letter in letters:
-        rows.add_row([letter.message_id[:8], letter.field], [letter.problem, letter.fix])
+        rows.add_row([_request(letter), letter.field], [letter.problem, letter.fix])
     show(rows)
+
+
+def _request(letter: DeadLetter) -> str:
+    """Return the id under which `hpoq list` shows the request of a message."""
+    try:
+        body = json.loads(letter.body)
+    except ValueError:
+        return letter.message_id
+    named = body.get("request_id") if isinstance(body, dict) else None
+    return named if isinstance(named, str) and named else letter.message_id
 
 
 def _handle(deployed: Client, letter: DeadLetter, *, edit: bool, delete: bool) -> bool:

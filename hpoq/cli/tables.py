@@ -19,6 +19,7 @@ from hpoq.forecast import Outlook, wait_reason, why
 from hpoq.presentation import (
     duration,
     expected,
+    failed_training_jobs,
     objective,
     queue_position,
     ran,
@@ -90,13 +91,12 @@ def leaderboard(entries: Sequence[Entry]) -> NotedTable:
     )
     for entry in sorted(entries, key=_by_objective):
         counters = entry.counters
-        failed = counters.get("NonRetryableError", 0) + counters.get("RetryableError", 0)
         made.add_row(
             [
                 entry.request_id,
                 entry.team,
                 str(counters.get("Completed", 0)),
-                str(failed),
+                str(failed_training_jobs(entry)),
                 objective(entry),
                 waited(entry),
                 ran(entry),

@@ -13,6 +13,7 @@ from hpoq.cli.exit_status import ExitStatus
 from hpoq.cli.list import readable
 from hpoq.cli.options import AllTeams, DeploymentName, Team, client, one_team
 from hpoq.cli.output import say
+from hpoq.presentation import failed_training_jobs
 
 if TYPE_CHECKING:
     from hpo_dispatcher.contract.entry import Entry
@@ -48,6 +49,10 @@ def watch(
         say("nothing is queued or running. Send a request with `hpoq submit FILE`")
         return
     entries = follow(of, keys, every)
+    for entry in entries:
+        if failed_training_jobs(entry):
+            command = f"hpoq logs --team {entry.team} --failed {entry.request_id}"
+            say(f"See why training jobs failed: {command}")
     if any(entry.status is not Status.COMPLETED for entry in entries):
         raise typer.Exit(ExitStatus.NOT_COMPLETED)
 

@@ -350,6 +350,7 @@ def test_watch_ends_with_a_leaderboard_and_tells_success_by_its_status(hpoq: Run
     assert status == 0
     assert "lr=0.01235" in out
     assert "fraud/a Completed" in err
+    assert "hpoq logs --team fraud --failed a" in err
 
 
 def test_watch_of_a_cancelled_request_is_status_3(hpoq: Run, account: Account) -> None:

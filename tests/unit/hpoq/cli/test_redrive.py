@@ -33,6 +33,17 @@ def test_looking_twice_shows_the_same(hpoq: Run) -> None:
 
 
 @pytest.mark.usefixtures("rejected")
+def test_a_message_is_listed_under_the_id_of_its_request(hpoq: Run) -> None:
+    messages = {
+        each["field"]: each["message_id"] for each in json.loads(hpoq("redrive", "--json")[1])
+    }
+    _, out, _ = hpoq("redrive")
+    assert "first" in out
+    assert messages["template"] not in out
+    assert messages["body"] in out  # a message that is not JSON has no other id
+
+
+@pytest.mark.usefixtures("rejected")
 def test_editing_what_a_filter_selects_leaves_the_others_visible(hpoq: Run) -> None:
     with patch.dict(os.environ, {"EDITOR": "sed -i s/gpu/smoke/"}):
         assert "1 messages resubmitted" in hpoq("redrive", "--edit", "--filter", "gpu")[2]

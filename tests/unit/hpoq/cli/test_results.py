@@ -29,6 +29,7 @@ def summary(name: str, status: str, value: float | None = None) -> dict[str, Any
         "TunedHyperParameters": {"lr": "0.5"},
         "TrainingStartTime": NOW,
         "TrainingEndTime": NOW,
+        **({"FailureReason": f"AlgorithmError: of {name}"} if status == "Failed" else {}),
         **metric,
     }
 
@@ -128,6 +129,21 @@ def test_logs_are_of_the_best_or_the_chosen_training_job(
     hpoq: Run, options: tuple[str, ...], printed: str
 ) -> None:
     assert hpoq("logs", "a", *options)[:2] == (0, printed)
+
+
+@pytest.mark.usefixtures("ended")
+def test_logs_of_a_failed_training_job_begin_with_the_reason(hpoq: Run) -> None:
+    assert hpoq("logs", "a", "--failed") == (0, "of a-003\n", "a-003: AlgorithmError: of a-003\n")
+    assert hpoq("logs", "a")[2] == ""
+
+
+@pytest.mark.usefixtures("ended")
+def test_best_says_why_it_knows_no_model(hpoq: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "sagemaker:DescribeTrainingJob" not in hpoq("best", "a")[2]
+    from hpoq.client import Client
+
+    monkeypatch.setattr(Client, "model_uri", lambda self, entry: None)
+    assert "sagemaker:DescribeTrainingJob" in hpoq("best", "a")[2]
 
 
 @pytest.mark.usefixtures("ended")
