@@ -75,6 +75,11 @@ def up(
         cloud = clouds.start(home, port=port, region=region, quotas=quotas or None, profile=profile)
     where = f"{cloud.running.endpoint} (account {cloud.running.account}, {cloud.home.path})"
     say(f"The embedded cloud {'is up' if cloud.started_here else 'is already up'}: {where}")
+    if cloud.not_applied:
+        say(
+            f"Not applied, because it is running: {', '.join(cloud.not_applied)}. "
+            "Stored for the next start: hpoq local down && hpoq local up"
+        )
     if ui:
         _serve_pages(cloud, ui_port, browser=browser, stop=foreground)
         return

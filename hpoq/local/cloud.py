@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -31,10 +31,18 @@ CONFLICTING = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_S
 class Cloud:
     """A running embedded cloud."""
 
-    def __init__(self, home: Home, running: RunningCloud, *, started_here: bool = False) -> None:
+    def __init__(
+        self,
+        home: Home,
+        running: RunningCloud,
+        *,
+        started_here: bool = False,
+        not_applied: Sequence[str] = (),
+    ) -> None:
         self.home = home
         self.running = running
         self.started_here = started_here
+        self.not_applied = not_applied  # options for the next start of a cloud that was running
 
     def __enter__(self) -> Self:
         return self
@@ -119,6 +127,9 @@ def start(
 ) -> Cloud:
     """Start the cloud of a home, or return it with ``started_here`` False if it is running.
 
+    A running cloud keeps its limits and its port: others are stored for its next start, and listed
+    in ``not_applied``.
+
     Args:
         home: the cloud's folder; default ``$HPOQ_HOME``, else ``./.hpoq``.
         port: of 127.0.0.1; default: the last port, else a free one.
@@ -137,7 +148,8 @@ def start(
     with where.changing():
         running = where.running()
         if running:
-            return Cloud(where, running)
+            differing = launching.store_for_next_start(where, running, options)
+            return Cloud(where, running, not_applied=differing)
         return Cloud(where, launching.launch(where, options), started_here=True)
 
 

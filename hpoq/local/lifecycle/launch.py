@@ -79,6 +79,24 @@ def launch(home: Home, options: CloudOptions) -> RunningCloud:
     return running
 
 
+def store_for_next_start(home: Home, running: RunningCloud, options: CloudOptions) -> list[str]:
+    """Store options that a running cloud does not take over, and return those that differ.
+
+    Raises:
+        LocalCloudError: if the cloud's account is in another Region than the options say.
+    """
+    account = _account(home, options, options.port or running.port)
+    home.store_account(account)
+    active = json.loads(home.settings.read_text())["limits"]
+    wanted = limits_of(account.profile, account.quotas)
+    names = sorted(active.keys() | wanted.keys())
+    changed = [name for name in names if active.get(name) != wanted.get(name)]
+    differing = [f"{name}={wanted.get(name, 'no limit')}" for name in changed]
+    if account.port != running.port:
+        differing.append(f"port {account.port}")
+    return differing
+
+
 def clear_remains(home: Home) -> int:
     """Kill the processes that a killed cloud left, and return how many there were."""
     last = home.last_run()
