@@ -47,7 +47,7 @@ def trials(data: Path, count: int) -> Iterator[dict[str, Any]]:
     sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
     import torch
 
-    from credit_default.data import load
+    from credit_default.dataset.parts import load
     from credit_default.fit import Fit
     from credit_default.hyperparameters import Hyperparameters
 

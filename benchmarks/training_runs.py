@@ -103,7 +103,7 @@ def throughput(data: str) -> dict[str, Any]:
 def _epochs_like_the_sample(folder: Path, precision: Any) -> Iterator[float]:
     """Yield the rows per CPU second of each epoch, including validation."""
     from benchmarks.usual_sample import BATCH_SIZE, HIDDEN
-    from credit_default.data import load
+    from credit_default.dataset.parts import load
     from credit_default.fit import Fit
     from credit_default.hyperparameters import Hyperparameters
 
@@ -144,7 +144,7 @@ def _trial_seconds(folder: Path) -> float:
     """Return the seconds of one trial without Ray on one thread."""
     import torch
 
-    from credit_default.data import load
+    from credit_default.dataset.parts import load
     from credit_default.fit import Fit
     from credit_default.hyperparameters import Hyperparameters
 
@@ -175,7 +175,7 @@ def _plain_tune(folder: Path, scratch: Path) -> None:
     """Run the same trials with Tune's defaults: one actor per trial."""
     from ray import tune
 
-    from credit_default.data import load
+    from credit_default.dataset.parts import load
     from ray_tune.trial import METRIC, CreditTrainable
 
     parts = {name: load(folder / name) for name in ("train", "validation")}
@@ -191,8 +191,8 @@ def bare_loop(data: str, device_name: str, batch_size: str) -> dict[str, Any]:
     """Measure the samples per second of the default network on data already on the device."""
     import torch
 
-    from credit_default.data import load
-    from credit_default.features import Features
+    from credit_default.dataset.features import Features
+    from credit_default.dataset.parts import load
     from credit_default.hyperparameters import Hyperparameters
     from credit_default.model import perceptron
 

@@ -119,67 +119,13 @@ class DispatcherFunction(Construct):
 
     def _add_rules(self, deployment: str) -> None:
         """Invoke the function every ten minutes and whenever an event may give it work."""
-        rules: dict[str, dict[str, Any]] = {
-            "Heartbeat": {"schedule": events.Schedule.rate(HEARTBEAT)},
-            "TuningJobEnded": {
-                "event_pattern": events.EventPattern(
-                    source=[aws_limits.SAGEMAKER_EVENT_SOURCE],
-                    detail_type=[aws_limits.TUNING_JOB_EVENT],
-                    detail={"HyperParameterTuningJobStatus": ["Completed", "Failed", "Stopped"]},
-                )
-            },
-            "RequestsSubmitted": {
-                "event_pattern": events.EventPattern(
-                    source=[names.EVENT_SOURCE],
-                    detail_type=[names.SUBMITTED_EVENT],
-                    # Alternatives. Events of earlier clients name no deployment, and still
-                    # invoke the dispatcher.
-                    detail={"deployment": [{"exists": False}, deployment]},
-                )
-            },
-        }
-        for name, trigger in rules.items():
+        for name, trigger in _triggers(deployment).items():
             rule = events.Rule(self, name, **trigger)
             rule.add_target(targets.LambdaFunction(self.function))
 
     def grant_tuning(self, training_role: iam.IRole) -> None:
         """Allow the function to create and follow tuning jobs that run as the training role."""
-        stack = cdk.Stack.of(self)
-        tuning_jobs = stack.format_arn(
-            service="sagemaker", resource="hyper-parameter-tuning-job", resource_name="*"
-        )
-        own = [
-            "sagemaker:CreateHyperParameterTuningJob",
-            "sagemaker:DescribeHyperParameterTuningJob",
-            "sagemaker:StopHyperParameterTuningJob",
-            "sagemaker:AddTags",
-            "sagemaker:ListTags",
-        ]
-        statements = [
-            iam.PolicyStatement(actions=own, resources=[tuning_jobs]),
-            iam.PolicyStatement(
-                actions=[
-                    "sagemaker:ListHyperParameterTuningJobs",
-                    "sagemaker:Search",
-                    "servicequotas:ListServiceQuotas",
-                ],
-                resources=["*"],
-            ),
-            iam.PolicyStatement(
-                actions=["iam:PassRole"],
-                resources=[training_role.role_arn],
-                conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
-            ),
-            iam.PolicyStatement(
-                actions=["events:PutEvents"],
-                resources=[
-                    stack.format_arn(
-                        service="events", resource="event-bus", resource_name="default"
-                    )
-                ],
-            ),
-        ]
-        for statement in statements:
+        for statement in _tuning_statements(cdk.Stack.of(self), training_role):
             self.function.add_to_role_policy(statement)
         role = self.function.role
         assert role is not None  # noqa: S101  set in __init__
@@ -203,3 +149,62 @@ def _retention(days: int) -> logs.RetentionDays:
     )  # fmt: skip
     by_days = dict(zip(aws_limits.LOG_RETENTION_DAYS, names, strict=True))
     return logs.RetentionDays[by_days[days]]
+
+
+def _triggers(deployment: str) -> dict[str, dict[str, Any]]:
+    """Return the schedule and the events that may give the function work, by rule."""
+    return {
+        "Heartbeat": {"schedule": events.Schedule.rate(HEARTBEAT)},
+        "TuningJobEnded": {
+            "event_pattern": events.EventPattern(
+                source=[aws_limits.SAGEMAKER_EVENT_SOURCE],
+                detail_type=[aws_limits.TUNING_JOB_EVENT],
+                detail={"HyperParameterTuningJobStatus": ["Completed", "Failed", "Stopped"]},
+            )
+        },
+        "RequestsSubmitted": {
+            "event_pattern": events.EventPattern(
+                source=[names.EVENT_SOURCE],
+                detail_type=[names.SUBMITTED_EVENT],
+                # Alternatives. Events of earlier clients name no deployment, and still
+                # invoke the dispatcher.
+                detail={"deployment": [{"exists": False}, deployment]},
+            )
+        },
+    }
+
+
+def _tuning_statements(stack: cdk.Stack, training_role: iam.IRole) -> list[iam.PolicyStatement]:
+    """Return what the function may do with tuning jobs, and what it needs for that."""
+    tuning_jobs = stack.format_arn(
+        service="sagemaker", resource="hyper-parameter-tuning-job", resource_name="*"
+    )
+    own = [
+        "sagemaker:CreateHyperParameterTuningJob",
+        "sagemaker:DescribeHyperParameterTuningJob",
+        "sagemaker:StopHyperParameterTuningJob",
+        "sagemaker:AddTags",
+        "sagemaker:ListTags",
+    ]
+    return [
+        iam.PolicyStatement(actions=own, resources=[tuning_jobs]),
+        iam.PolicyStatement(
+            actions=[
+                "sagemaker:ListHyperParameterTuningJobs",
+                "sagemaker:Search",
+                "servicequotas:ListServiceQuotas",
+            ],
+            resources=["*"],
+        ),
+        iam.PolicyStatement(
+            actions=["iam:PassRole"],
+            resources=[training_role.role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        ),
+        iam.PolicyStatement(
+            actions=["events:PutEvents"],
+            resources=[
+                stack.format_arn(service="events", resource="event-bus", resource_name="default")
+            ],
+        ),
+    ]

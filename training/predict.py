@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from credit_default.container import OneLineParser
-from credit_default.data import load
+from credit_default.dataset.parts import load
+from credit_default.dataset.schema import COLUMNS, FEATURES, TARGET, DataError
+from credit_default.dataset.tables import CreditTable
 from credit_default.metrics import evaluate
 from credit_default.model import FILE, Classifier
-from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError
-from credit_default.tables import CreditTable
 
 
 @contextmanager

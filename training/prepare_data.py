@@ -31,10 +31,10 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from credit_default.dataset.schema import COLUMNS, FEATURES, TARGET, DataError
+from credit_default.dataset.sources import Source, find_source
+from credit_default.dataset.tables import CreditTable
 from credit_default.hyperparameters import number
-from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError
-from credit_default.sources import Source, find_source
-from credit_default.tables import CreditTable
 
 PARTS = ("train", "validation", "test")
 FRACTIONS = (0.64, 0.16, 0.20)

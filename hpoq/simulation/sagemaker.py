@@ -60,6 +60,21 @@ class SimulatedJob:
         done = int((now - self.began) / length) if length else rounds
         return min(self.training_jobs, done * self.parallel)
 
+    def stop(self, now: datetime) -> None:
+        """Begin to stop; running training jobs are interrupted."""
+        completed = self.completed(now)
+        interrupted = min(self.parallel, self.training_jobs - completed)
+        self.counters = {"Completed": completed, "Stopped": interrupted}
+        self.status, self.ends_as = Status.STOPPING, Status.STOPPED
+        self.ends = min(self.ends, now + STOPPING_TAKES)
+
+    def end(self, now: datetime, status: Status | None) -> None:
+        """End now at the latest, with a status other than the expected one if given."""
+        self.ends = min(self.ends, now)
+        self.status = status or self.ends_as
+        if self.status is Status.COMPLETED and not self.counters:
+            self.counters = {"Completed": self.training_jobs}
+
 
 class SimulatedSageMaker:
     """A ``TuningService`` over simulated jobs.
@@ -117,10 +132,7 @@ class SimulatedSageMaker:
         """End a job now, whenever it would have ended."""
         with self._lock:
             job = self.running.pop(name)
-            job.ends = min(job.ends, self._clock())
-            job.status = status or job.ends_as
-            if job.status is Status.COMPLETED and not job.counters:
-                job.counters = {"Completed": job.training_jobs}
+            job.end(self._clock(), status)
             self.ended[name] = job
             self.held.subtract(with_totals(job.instances))
         return job
@@ -138,7 +150,7 @@ class SimulatedSageMaker:
 
     def _begin(
         self, name: str, key: Key | None, instances: Mapping[str, int], run: SimulatedRun
-    ) -> None:
+    ) -> SimulatedJob:
         now = self._clock()
         job = SimulatedJob(
             name=name,
@@ -152,6 +164,7 @@ class SimulatedSageMaker:
         heapq.heappush(self._ends, (job.ends, name))
         self.held.update(with_totals(instances))
         self.peak = max(self.peak, len(self.running))
+        return job
 
     def in_progress(self) -> Sequence[TuningJob]:
         """Return every tuning job of the account that uses capacity, from all pages."""
@@ -167,9 +180,7 @@ class SimulatedSageMaker:
         with self._lock:
             self.calls["sagemaker:Describe"] += 1
             job = self.running.get(name) or self.ended.get(name)
-        if job is None:
-            return None
-        return _detail(job)
+        return _detail(job) if job else None
 
     def search_ended(self, names: Sequence[str]) -> Mapping[str, TuningJobDetail]:
         """Return those of the named tuning jobs that are known to have ended, in few calls."""
@@ -192,28 +203,22 @@ class SimulatedSageMaker:
     def create(self, api_request: Mapping[str, Any]) -> Creation:
         """Create one tuning job."""
         name = api_request["HyperParameterTuningJobName"]
-        tags = {tag["Key"]: tag["Value"] for tag in api_request["Tags"]}
-        key = tags[TAG_TEAM], tags[TAG_REQUEST_ID]
+        key = _key_of(api_request)
         with self._lock:
             self.calls["sagemaker:Create"] += 1
             there = self.running.get(name) or self.ended.get(name)
             if there:
                 return AlreadyOurs() if there.key == key else NameTaken("another owner")
             if len(self.running) >= self.limit:
-                quota = QuotaExceeded(
-                    name=TUNING_JOBS_QUOTA, limit=self.limit, in_use=len(self.running), requested=1
-                )
-                return AtLimit(f"{self.limit} tuning jobs are running", quota)
+                return _at_limit(self.limit, len(self.running))
             instances = instances_of(dict(api_request))
-            self._begin(name, key, instances, self.run_of(key))
+            job = self._begin(name, key, instances, self.run_of(key))
             limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
-            self.running[name].training_jobs = limits["MaxNumberOfTrainingJobs"]
-            self.running[name].parallel = limits["MaxParallelTrainingJobs"]
+            job.training_jobs = limits["MaxNumberOfTrainingJobs"]
+            job.parallel = limits["MaxParallelTrainingJobs"]
             self.created[name] = api_request
-            self.beyond_quota += any(
-                self.held[each] > self._quotas.get(each, self.held[each])
-                for each in with_totals(instances)
-            )
+            used = with_totals(instances)
+            self.beyond_quota += any(self.held[n] > self._quotas.get(n, self.held[n]) for n in used)
         return Created()
 
     def stop(self, name: str) -> bool:
@@ -222,13 +227,19 @@ class SimulatedSageMaker:
             self.calls["sagemaker:Stop"] += 1
             job = self.running.get(name)
             if job and job.status is Status.IN_PROGRESS:
-                completed = job.completed(self._clock())
-                interrupted = min(job.parallel, job.training_jobs - completed)
-                job.counters = {"Completed": completed, "Stopped": interrupted}
-                job.status, job.ends_as = Status.STOPPING, Status.STOPPED
-                job.ends = min(job.ends, self._clock() + STOPPING_TAKES)
+                job.stop(self._clock())
                 heapq.heappush(self._ends, (job.ends, name))
             return job is not None
+
+
+def _key_of(api_request: Mapping[str, Any]) -> Key:
+    tags = {tag["Key"]: tag["Value"] for tag in api_request["Tags"]}
+    return tags[TAG_TEAM], tags[TAG_REQUEST_ID]
+
+
+def _at_limit(limit: int, in_use: int) -> AtLimit:
+    quota = QuotaExceeded(name=TUNING_JOBS_QUOTA, limit=limit, in_use=in_use, requested=1)
+    return AtLimit(f"{limit} tuning jobs are running", quota)
 
 
 def _detail(job: SimulatedJob) -> TuningJobDetail:

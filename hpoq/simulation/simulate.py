@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.entry import Key, Status
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.lease import CycleIncomplete
@@ -19,7 +19,8 @@ from hpoq.simulation.deployment import simulated_builder, simulated_deployment
 from hpoq.simulation.fairness import Shares
 from hpoq.simulation.in_memory_ledger import MemoryDocuments, MemoryLeases, MemoryRequests
 from hpoq.simulation.in_memory_ports import MemoryEvents, MemoryQueues
-from hpoq.simulation.result import Moment, SimulationResult, percentiles
+from hpoq.simulation.measures import duplicated, started, waits
+from hpoq.simulation.result import Moment, SimulationResult
 from hpoq.simulation.sagemaker import SimulatedRun, SimulatedSageMaker
 from hpoq.simulation.workload import Arrival, Workload, message
 
@@ -100,26 +101,19 @@ class Simulation:
         self.workload = workload
         self._conditions = conditions
         self.clock = Clock()
-        draw = random.Random(conditions.seed)
-        self._runs = {
-            (a.team, a.request_id): SimulatedRun(
-                seconds=a.seconds, fails=a.fails or draw.random() < conditions.failing
-            )
-            for a in workload.arrivals
-        }
         self.queues = MemoryQueues(self.clock)
         self.leases, self.documents = MemoryLeases(), MemoryDocuments()
         self.requests = MemoryRequests(self.leases)
         self.events = MemoryEvents()
         self.sagemaker = SimulatedSageMaker(
             self.clock,
-            self._runs.__getitem__,
+            _runs(workload, conditions).__getitem__,
             workload.slots,
             workload.instances,
             before_read=_Rate(conditions.reads_per_second, self.clock).take,
             search_delay=timedelta(seconds=conditions.search_delay),
         )
-        self.dispatcher = self._dispatcher()
+        self.dispatcher = _dispatcher(self, conditions.creates_per_second)
         self._shares = Shares(workload, self.requests, self.queues, self.sagemaker)
         self._accounted = self.clock.now
         self._cycles = 0
@@ -194,54 +188,25 @@ class Simulation:
             hours = self.clock.seconds() / 3600
             self._moments.append(Moment(hours=hours, running=dict(running), queued=queued))
 
-    def _dispatcher(self) -> Dispatcher:
-        deployment = simulated_deployment(self.workload)
-        return Dispatcher(
-            teams=deployment.teams,
-            limits=deployment.limits,
-            builder=simulated_builder(deployment),
-            redactor=Redactor(),
-            queues=self.queues,
-            leases=self.leases,
-            documents=self.documents,
-            requests=self.requests,
-            tuning=self.sagemaker,
-            events=self.events,
-            quotas=_FixedQuotas(self.workload.instances),
-            clock=self.clock,
-            bucket=_Rate(self._conditions.creates_per_second, self.clock),
-        )
-
-    def _duplicated(self) -> int:
-        """Count tuning jobs beyond one per request and one per preemption."""
-        jobs = [job.key for job in self.sagemaker.ended.values() if job.key]
-        stops = sum(len(self.requests.entries[key].earlier) for key in set(jobs))
-        return len(jobs) - len(set(jobs)) - stops
-
     def _report(self) -> SimulationResult:
-        entries = self.requests.entries.values()
-        started = [entry for entry in entries if entry.started_at]
+        entries = self.requests.entries
         calls: Counter[str] = Counter()
         ledger = (self.leases, self.documents, self.requests)
         for port in (self.queues, *ledger, self.sagemaker, self.events):
             calls.update(port.calls)
         sagemaker = sum(count for name, count in calls.items() if name.startswith("sagemaker:"))
-        jobs = max(1, len(started))
-        waits: dict[str, list[float]] = {}
-        for entry in started:
-            assert entry.started_at is not None  # noqa: S101  filtered above
-            seconds = (entry.started_at - entry.accepted_at).total_seconds()
-            waits.setdefault(entry.team, []).append(seconds)
+        starts = started(entries.values(), START)
+        jobs = max(1, len(starts))
+        sent = {(arrival.team, arrival.request_id) for arrival in self.workload.arrivals}
+        status = Counter(entry.status for entry in entries.values())
         return SimulationResult(
             workload=self.workload.name,
             requests=len(self.workload.arrivals),
-            completed=sum(entry.status is Status.COMPLETED for entry in entries),
-            failed=sum(entry.status is Status.FAILED for entry in entries),
-            cancelled=sum(entry.status is Status.CANCELLED for entry in entries),
-            lost=sum(
-                (a.team, a.request_id) not in self.requests.entries for a in self.workload.arrivals
-            ),
-            duplicated=self._duplicated(),
+            completed=status[Status.COMPLETED],
+            failed=status[Status.FAILED],
+            cancelled=status[Status.CANCELLED],
+            lost=len(sent - entries.keys()),
+            duplicated=duplicated(self.sagemaker.ended.values(), entries),
             peak=self.sagemaker.peak,
             slots=self.workload.slots,
             hours=(self.clock.now - START).total_seconds() / 3600,
@@ -253,12 +218,39 @@ class Simulation:
             calls_per_job=calls.total() / jobs,
             sagemaker_calls_per_job=sagemaker / jobs,
             over_quota=self.sagemaker.beyond_quota,
-            waits={team: percentiles(values) for team, values in sorted(waits.items())},
-            starts=[
-                ((entry.started_at - START).total_seconds(), entry.team, entry.request_id)
-                for entry in started
-                if entry.started_at
-            ],
+            waits=waits(entries.values()),
+            starts=starts,
             ends=self._ends,
             moments=self._moments or (),
         )
+
+
+def _runs(workload: Workload, conditions: Conditions) -> dict[Key, SimulatedRun]:
+    """Return how the tuning job of each request will run."""
+    draw = random.Random(conditions.seed)
+    return {
+        (arrival.team, arrival.request_id): SimulatedRun(
+            seconds=arrival.seconds, fails=arrival.fails or draw.random() < conditions.failing
+        )
+        for arrival in workload.arrivals
+    }
+
+
+def _dispatcher(simulation: Simulation, creates_per_second: float | None) -> Dispatcher:
+    """Return the real dispatcher over the ports of a simulation."""
+    deployment = simulated_deployment(simulation.workload)
+    return Dispatcher(
+        teams=deployment.teams,
+        limits=deployment.limits,
+        builder=simulated_builder(deployment),
+        redactor=Redactor(),
+        queues=simulation.queues,
+        leases=simulation.leases,
+        documents=simulation.documents,
+        requests=simulation.requests,
+        tuning=simulation.sagemaker,
+        events=simulation.events,
+        quotas=_FixedQuotas(simulation.workload.instances),
+        clock=simulation.clock,
+        bucket=_Rate(creates_per_second, simulation.clock),
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from credit_default.sources import Source, synthesize, write_csv
+from credit_default.dataset.sources import Source, synthesize, write_csv
 from prepare_data import prepare as split
 from tests.support.training_scripts import CSV, prepare
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from credit_default.schema import COLUMNS, FEATURES
+from credit_default.dataset.schema import COLUMNS, FEATURES
 from tests.support.training_scripts import METRIC, ROOT, run
 
 SCRIPT = ROOT / "training" / "predict.py"

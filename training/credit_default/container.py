@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Self
 
+from credit_default.dataset.schema import DataError
 from credit_default.distributed import HostMissing
 from credit_default.metrics import MetricNotFinite
-from credit_default.schema import DataError
 
 CHANNELS = ("train", "validation", "test")
 

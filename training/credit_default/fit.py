@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from credit_default.data import Part, Rows
+from credit_default.batches import Batches, DerivedPart
+from credit_default.dataset.features import Features
+from credit_default.dataset.parts import Part
 from credit_default.distributed import World
-from credit_default.features import Features
 from credit_default.hyperparameters import Hyperparameters
 from credit_default.metrics import best_threshold, evaluate
 from credit_default.model import Classifier, perceptron
@@ -29,7 +30,10 @@ class Interrupted(Exception):
 
 
 class Fit:
-    """One training run: the network, its averaged weights, and its progress."""
+    """One training run: the network, its averaged weights, and its progress.
+
+    The class is long because it owns all state that a checkpoint restores.
+    """
 
     def __init__(
         self,
@@ -46,8 +50,7 @@ class Fit:
         self.world = world or World()
         self.interrupted = interrupted
         self.features = Features().fit(train).to(device)
-        self.validation = _Derived(validation, self.features, device)
-        self.shards = _Derived(train, self.features, device)
+        self.validation = DerivedPart(validation, self.features, device)
         torch.manual_seed(chosen.seed)
         self.network = perceptron(chosen.hidden, chosen.activation, chosen.dropout).to(device)
         averaged = perceptron(chosen.hidden, chosen.activation).to(device)
@@ -60,7 +63,8 @@ class Fit:
         self.parallel = self.world.wrap(self.network, device)
         self.optimizer = optimizer(chosen, self.network)
         self.weight = _positive_weight(chosen, train)
-        self.steps_per_epoch = sum(self._steps(size) for size in train.sizes)
+        self._batches = Batches(DerivedPart(train, self.features, device), chosen, self.world)
+        self.steps_per_epoch = self._batches.per_epoch
         self.step = self.epoch = self.best_epoch = 0
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self.best: dict[str, float] = {"auc": -math.inf}
@@ -75,7 +79,8 @@ class Fit:
         """
         chosen = self.chosen
         while self.epoch < chosen.epochs and not self._out_of_patience():
-            for features, target in self._batches():
+            done = self.step - self.epoch * self.steps_per_epoch
+            for features, target in self._batches.remaining(self.epoch, done):
                 self._learn(features, target)
             train_loss = self.world.mean(float(self.loss_sum) / self.steps_per_epoch, self.device)
             self.loss_sum.zero_()
@@ -135,46 +140,17 @@ class Fit:
         self.best, self.best_state = state["best"], state["best_state"]
         self.best_threshold = state.get("best_threshold")
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield this process's share of each remaining batch of the epoch.
-
-        All processes shuffle identically, so n processes with batches of b rows train on the same
-        rows as one process with batches of n x b rows.
-        """
-        done = self.step - self.epoch * self.steps_per_epoch
-        order = self._shuffled(len(self.train.sizes), salt=0).tolist()
-        left = []
-        for shard in order:
-            steps = self._steps(self.train.sizes[shard])
-            if done < steps:
-                left.append((shard, done))
-            done = max(done - steps, 0)
-        shards = self.shards.subset([shard for shard, _ in left])
-        for (shard, done_here), (features, target) in zip(left, shards, strict=True):
-            steps, size = self._steps(len(target)), self._share(len(target))
-            rows = self._shuffled(len(target), salt=shard + 1)[: steps * size * self.world.size]
-            shares = rows.view(steps, self.world.size, size)
-            mine = shares[done_here:, self.world.rank].reshape(-1).to(self.device)
-            batches = (torch.split(part[mine], size) for part in (features, target))
-            yield from zip(*batches, strict=True)
-
     def _learn(self, features: Tensor, target: Tensor) -> None:
         """Take one optimizer step, unless training was interrupted before it."""
         check = self.world.size == 1 or self.step % _CHECK_EVERY_STEPS == 0
         if check and self.world.any(self.interrupted(), self.device):
             raise Interrupted
         self._seed_dropout()
+        total = self.chosen.epochs * self.steps_per_epoch
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(
-                self.chosen, self.step, self.chosen.epochs * self.steps_per_epoch
-            )
-        pieces = list(
-            zip(
-                features.chunk(self.chosen.accumulate),
-                target.chunk(self.chosen.accumulate),
-                strict=True,
-            )
-        )
+            group["lr"] = learning_rate(self.chosen, self.step, total)
+        count = self.chosen.accumulate
+        pieces = list(zip(features.chunk(count), target.chunk(count), strict=True))
         with self.world.without_gradient_sync(self.parallel):
             for piece in pieces[:-1]:
                 self._backward(*piece, share=len(piece[1]) / len(target))
@@ -217,18 +193,6 @@ class Fit:
         unimproved = self.epoch - self.best_epoch
         return 0 < self.chosen.patience <= unimproved
 
-    def _share(self, rows: int) -> int:
-        """Return the rows of a batch that this process trains on."""
-        return max(1, min(self.chosen.batch_size, rows // self.world.size))
-
-    def _steps(self, rows: int) -> int:
-        """Return the number of full batches in a shard; the remaining rows are skipped."""
-        return max(1, rows // (self._share(rows) * self.world.size))
-
-    def _shuffled(self, count: int, salt: int) -> Tensor:
-        seed = hash((self.chosen.seed, self.epoch, salt)) & 0x7FFF_FFFF
-        return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-
     def _seed_dropout(self) -> None:
         seed = hash((self.chosen.seed, self.step, self.world.rank)) & 0x7FFF_FFFF
         if self.device.type == "cuda":
@@ -237,28 +201,8 @@ class Fit:
             torch.default_generator.manual_seed(seed)  # torch.manual_seed costs 0.1 ms
 
 
-class _Derived:
-    """A part as standardized features: cached for one shard, else derived while streaming."""
-
-    def __init__(self, part: Part, features: Features, device: torch.device) -> None:
-        self.part, self.features, self.device = part, features, device
-        self.cached = [self._derive(rows) for rows in part] if len(part.sizes) == 1 else None
-
-    def subset(self, order: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
-        if self.cached:
-            return iter([self.cached[shard] for shard in order])
-        return map(self._derive, self.part.subset(order))
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.subset(list(range(len(self.part.sizes))))
-
-    def _derive(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        raw, target = rows.to(self.device)
-        return self.features(raw), target
-
-
 @torch.inference_mode()
-def _scored(part: _Derived, network: nn.Module) -> tuple[Tensor, Tensor]:
+def _scored(part: DerivedPart, network: nn.Module) -> tuple[Tensor, Tensor]:
     """Return the network's logits and the labels of every row of a part, on the CPU."""
     scored = [(network(features).squeeze(1).cpu(), target.cpu()) for features, target in part]
     logits, targets = zip(*scored, strict=True)

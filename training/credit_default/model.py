@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from credit_default.checkpoint import pack
-from credit_default.features import WIDTH, Features
+from credit_default.dataset.features import WIDTH, Features
 from credit_default.files import write_atomically
 
 FILE = "model.pt"

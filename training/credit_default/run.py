@@ -8,7 +8,7 @@ import torch
 
 from credit_default.checkpoint import Checkpoint, Interruption
 from credit_default.container import Folders
-from credit_default.data import Part, load
+from credit_default.dataset.parts import Part, load
 from credit_default.distributed import World
 from credit_default.fit import Fit, Interrupted
 from credit_default.hyperparameters import Hyperparameters

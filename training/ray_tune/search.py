@@ -24,7 +24,7 @@ from ray.tune.search import SearchAlgorithm, Searcher
 
 from credit_default.checkpoint import Interruption
 from credit_default.container import Folders, TrainingFailed
-from credit_default.data import load
+from credit_default.dataset.parts import load
 from credit_default.files import write_atomically
 from credit_default.fit import Fit
 from credit_default.hyperparameters import Hyperparameters

@@ -13,7 +13,7 @@ from ray import tune
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError
 
-from credit_default.data import Part
+from credit_default.dataset.parts import Part
 from credit_default.fit import Fit
 from credit_default.hyperparameters import Hyperparameters
 from credit_default.run import about

@@ -181,22 +181,29 @@ class Table:
                     return set()
                 if code(error) != "TransactionCanceledException":
                     raise
-                reasons = error.response.get("CancellationReasons", [])
-                codes = [reason.get("Code") for reason in reasons]
-                failed = {
-                    owner
-                    for owner, why in zip(owners, codes, strict=False)
-                    if why == "ConditionalCheckFailed"
-                }
+                failed, passing = _failed_conditions(error, owners)
                 if "" in failed:
                     raise LeaseLost("another dispatcher has taken over") from None
-                if not failed and PASSING.isdisjoint(codes):
+                if not failed and not passing:
                     raise
                 return failed
         return None
 
     def _in_table(self, write: Write) -> Write:
         return {kind: {"TableName": self._name, **fields} for kind, fields in write.items()}
+
+
+def _failed_conditions(error: ClientError, owners: Sequence[str]) -> tuple[set[str], bool]:
+    """Return the owners of the failed conditions, and whether a cause may pass by itself.
+
+    Args:
+        error: a TransactionCanceledException.
+        owners: of the writes of the transaction, in their order.
+    """
+    codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+    by_write = zip(owners, codes, strict=False)
+    failed = {owner for owner, why in by_write if why == "ConditionalCheckFailed"}
+    return failed, not PASSING.isdisjoint(codes)
 
 
 def batches(items: Sequence[_T], size: Callable[[_T], int], rows: int = ROWS) -> list[list[_T]]:

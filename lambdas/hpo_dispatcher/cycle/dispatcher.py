@@ -40,6 +40,7 @@ from hpo_dispatcher.cycle.outcome import (
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
 from hpo_dispatcher.cycle.publish import Remembered, publish, recall
 from hpo_dispatcher.cycle.reconcile import Reconciler
+from hpo_dispatcher.cycle.refusals import Refusals
 from hpo_dispatcher.cycle.stop import Stopper
 from hpo_dispatcher.ports import (
     Documents,
@@ -62,7 +63,10 @@ def _unwatched(summary: Summary, seen: Observation, decided: Decision) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Dispatcher:
-    """The dispatcher of one deployment, over its ports."""
+    """The dispatcher of one deployment, over its ports.
+
+    The class is long because each of the six steps of a cycle receives only what it uses.
+    """
 
     teams: Mapping[str, TeamSettings]
     limits: Limits
@@ -170,16 +174,21 @@ class Dispatcher:
         changes: list[StateChange],
     ) -> ActOutcome:
         """Execute the decision."""
-        starter = Starter(
+        refusals = Refusals(
             queues=self.queues,
+            requests=self.requests,
+            redactor=self.redactor,
+            clock=self.clock,
+            backoff=decided.backoff,
+        )
+        starter = Starter(
             requests=self.requests,
             tuning=self.tuning,
             builder=self.builder,
-            redactor=self.redactor,
             bucket=self.bucket,
             clock=self.clock,
             owner=self.owner,
-            backoff=decided.backoff,
+            refusals=refusals,
         )
         stopper = Stopper(
             requests=self.requests, tuning=self.tuning, clock=self.clock, owner=self.owner

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from credit_default.sources import synthesize, write_csv
+from credit_default.dataset.sources import synthesize, write_csv
 from tests.support.command_line import Run
 from tests.support.dispatcher_account import Account
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from credit_default.checkpoint import Checkpoint
-from credit_default.data import load
+from credit_default.dataset.parts import load
 from credit_default.fit import Fit, Interrupted
 from credit_default.hyperparameters import ACTIVATIONS, Hyperparameters
 from credit_default.metrics import auc, best_threshold, f1

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from credit_default.data import load
+from credit_default.dataset.parts import load
 from ray_tune.space import SPACE, space
 
 

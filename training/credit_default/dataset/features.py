@@ -5,8 +5,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from credit_default.data import Part
-from credit_default.schema import BILL, FEATURES, PAID, PAYMENT_STATUS
+from credit_default.dataset.parts import Part
+from credit_default.dataset.schema import BILL, FEATURES, PAID, PAYMENT_STATUS
 
 _POSITION = {name: position for position, name in enumerate(FEATURES)}
 _STATUSES = (-2, -1, 0, 1, 2, 3)  # -2 unused, -1 paid in full, 0 revolving, n = months late

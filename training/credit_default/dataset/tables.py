@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError, canonical, positions
+from credit_default.dataset.schema import COLUMNS, FEATURES, TARGET, DataError, canonical, positions
 
 CHUNK_ROWS = 200_000  # 38 MB of float64
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError
+from credit_default.dataset.schema import COLUMNS, FEATURES, TARGET, DataError
 
 MEMORY_ROWS = 4_000_000  # 384 MB of raw columns; larger parts are streamed
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from credit_default.schema import BILL, COLUMNS, PAID, PAYMENT_STATUS, TARGET
+from credit_default.dataset.schema import BILL, COLUMNS, PAID, PAYMENT_STATUS, TARGET
 
 UCI_ID = 350
 FETCH_TIMEOUT_SECONDS = 20.0

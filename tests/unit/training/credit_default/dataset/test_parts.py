@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from credit_default.data import load
-from credit_default.features import Features
+from credit_default.dataset.features import Features
+from credit_default.dataset.parts import load
+from credit_default.dataset.schema import COLUMNS, FEATURES, TARGET, DataError
+from credit_default.dataset.sources import Source, synthesize, write_csv
 from credit_default.fit import Fit, Interrupted
 from credit_default.hyperparameters import Hyperparameters
-from credit_default.schema import COLUMNS, FEATURES, TARGET, DataError
-from credit_default.sources import Source, synthesize, write_csv
 from prepare_data import Split, main, prepare
 from tests.support.training_scripts import ROOT
 
