@@ -11,7 +11,7 @@ from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest
 from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, state_change
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket, map_concurrently
-from hpo_dispatcher.cycle.refusals import Refusals
+from hpo_dispatcher.cycle.refusals import RefusedStarts
 from hpo_dispatcher.cycle.stop import Stopper
 from hpo_dispatcher.ports import (
     AccountFault,
@@ -72,7 +72,7 @@ class Starter:
     bucket: TokenBucket
     clock: Callable[[], datetime]
     owner: str  # of the lease
-    refusals: Refusals
+    refusals: RefusedStarts
 
     def announce_found(self, seen: Observation, outcome: ActOutcome) -> None:
         """Publish starts of earlier cycles whose tuning jobs turn out to exist."""

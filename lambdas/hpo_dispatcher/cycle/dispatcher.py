@@ -40,7 +40,7 @@ from hpo_dispatcher.cycle.outcome import (
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
 from hpo_dispatcher.cycle.publish import Remembered, publish, recall
 from hpo_dispatcher.cycle.reconcile import Reconciler
-from hpo_dispatcher.cycle.refusals import Refusals
+from hpo_dispatcher.cycle.refusals import RefusedStarts
 from hpo_dispatcher.cycle.stop import Stopper
 from hpo_dispatcher.ports import (
     Documents,
@@ -174,7 +174,7 @@ class Dispatcher:
         changes: list[StateChange],
     ) -> ActOutcome:
         """Execute the decision."""
-        refusals = Refusals(
+        refusals = RefusedStarts(
             queues=self.queues,
             requests=self.requests,
             redactor=self.redactor,

@@ -22,7 +22,7 @@ VISIBLE_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refusals:
+class RefusedStarts:
     """The handling of requests whose tuning jobs SageMaker did not create."""
 
     queues: RequestQueues
