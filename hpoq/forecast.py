@@ -108,6 +108,10 @@ class Forecast:
             return Outlook()
         listed = self._waiting.get(entry.key)
         if listed:
+            if _refused(entry):  # after the document was written
+                count = self._queue_counts.by_team.get(entry.team)
+                of_team = max(listed.position, len(count) if count else 0)
+                return Outlook(position=listed.position, exact=True, of_team=of_team)
             return self._outlook(entry.key, listed.position, True, now)
         count = self._queue_counts.by_team.get(entry.team)
         if count is None or not len(count):
@@ -229,10 +233,10 @@ class Forecast:
 
 
 def wait_reason(entry: Entry, capacity: CapacityDocument | None) -> WaitReason | None:
-    """Return why a queued request waits; None if it is not queued or its entry has a reason."""
-    resumed = bool(entry.earlier)  # its own reason adds to what it waits for
-    if entry.status is not Status.QUEUED or (entry.reason and not resumed):
-        return None
+    """Return why a queued request waits; None if only its entry may have a reason."""
+    queued = entry.status is Status.QUEUED
+    if not queued or _refused(entry):
+        return _next_attempt(entry, capacity) if queued else None
     if entry.on_hold:
         return WaitReason(kind=WaitKind.ON_HOLD, text=wording.on_hold_by_request())
     if entry.blocked:
@@ -244,6 +248,19 @@ def wait_reason(entry: Entry, capacity: CapacityDocument | None) -> WaitReason |
             text = wording.together([each.reason, entry.reason])
             return WaitReason(kind=each.reason_kind, text=text)
     return WaitReason(kind=WaitKind.UNKNOWN, text=entry.reason or wording.not_examined())
+
+
+def _next_attempt(entry: Entry, capacity: CapacityDocument | None) -> WaitReason | None:
+    """Return the reason of a refused request with the time of its next attempt, if it is known."""
+    for each in capacity.waiting if capacity else ():
+        if each.key == entry.key and not each.reason_kind.starts_by_itself:
+            return each.wait_reason
+    return None
+
+
+def _refused(entry: Entry) -> bool:
+    """Return whether SageMaker refused a queued request; a resumed one has another reason."""
+    return bool(entry.reason) and not entry.earlier
 
 
 def why(entry: Entry, capacity: CapacityDocument | None) -> str:

@@ -145,6 +145,20 @@ def test_who_is_held_or_blocked_has_no_position_but_a_reason() -> None:
     assert why(ready, None) == wording.not_examined()
 
 
+def test_a_refused_request_has_no_expected_start_but_a_next_attempt() -> None:
+    entry = Entry(
+        team="fraud", request_id="f1", status=Status.QUEUED, accepted_at=NOON, reason="no data"
+    )
+    found = Forecast(STATED, TEAMS).of(entry, NOON)  # the document is older than the refusal
+    assert (found.position, found.starts_in) == (1, None)
+    assert why(entry, STATED) == "no data"
+    delayed = waiting("fraud", "f1", 1, WaitKind.ACCOUNT_FAULT)
+    delayed["reason"] = "no data; tried again at 12:10 UTC"
+    next_cycle = document(delayed, runs=[], slots=2, seconds=[600.0] * 5)
+    assert why(entry, next_cycle) == "no data; tried again at 12:10 UTC"
+    assert Forecast(next_cycle, TEAMS).of(entry, NOON).starts_in is None
+
+
 def test_the_estimate_is_said_with_its_error() -> None:
     said = Outlook(
         position=3, of_team=12, overall=9, starts_in=1500, earliest=900, latest=2400, run_times=14
