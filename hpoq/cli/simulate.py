@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +18,8 @@ from hpoq.simulation.workload import WORKLOADS
 if TYPE_CHECKING:
     from hpoq.simulation.result import SimulationResult
     from hpoq.simulation.workload import Workload
+
+WAITING_SHOWN = 10  # requests that never start
 
 Name = Annotated[
     str,
@@ -93,7 +97,8 @@ def simulate(
         failing=failing,
         seed=seed,
     )
-    result = Simulation(account, conditions, record=plot is not None).run()
+    with _progress() as advance:
+        result = Simulation(account, conditions, record=plot is not None, progress=advance).run()
     if plot:
         from hpoq.simulation.plot import plot as write
 
@@ -104,6 +109,21 @@ def simulate(
         return
     _show(result)
     say(f"workload {result.workload}, seed {seed}")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show a line with the progress while a person waits at a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("")
+        yield lambda ended, all_: bar.update(task, completed=ended, total=all_)
 
 
 def _workload(name: str, requests: int, seed: int) -> Workload:
@@ -142,6 +162,10 @@ def _show(result: SimulationResult) -> None:
     calls = f"{result.calls_per_job:.1f}, {result.sagemaker_calls_per_job:.1f}"
     made.add_row("API calls per tuning job, of these to SageMaker", calls)
     show(made)
+    for request, reason in list(result.waiting.items())[:WAITING_SHOWN]:
+        say(f"{request} never starts: {reason}")
+    if len(result.waiting) > WAITING_SHOWN:
+        say(f"{len(result.waiting) - WAITING_SHOWN} more never start; --json lists them")
     waits = table("team waited", ">p50", ">p90", ">p99", ">longest")
     for team, percentiles in result.waits.items():
         waits.add_row(team, *(duration(seconds) for seconds in percentiles.values()))

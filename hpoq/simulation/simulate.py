@@ -6,15 +6,18 @@ import json
 import random
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Key, Status
+from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.lease import CycleIncomplete
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
+from hpoq.forecast import why
 from hpoq.simulation.deployment import simulated_builder, simulated_deployment
 from hpoq.simulation.fairness import Shares
 from hpoq.simulation.in_memory_ledger import MemoryDocuments, MemoryLeases, MemoryRequests
@@ -44,6 +47,8 @@ class Conditions:
 
 
 IDEAL = Conditions()
+# Longer than any reservation or repetition of the dispatcher takes to come into effect.
+STANDSTILL = timedelta(hours=26)
 
 
 class Clock:
@@ -78,6 +83,20 @@ class _Rate(TokenBucket):
             super().take()
 
 
+class _Standstill:
+    """Notices that nothing runs, arrives or ends any more, so that waiting is in vain."""
+
+    def __init__(self) -> None:
+        self._state: tuple[int, ...] = ()
+        self._since = START
+
+    def reached(self, now: datetime, *state: int) -> bool:
+        """Return whether the state has been the same for longer than anything can take."""
+        if state != self._state:
+            self._state, self._since = state, now
+        return now - self._since > STANDSTILL
+
+
 @dataclass
 class _FixedQuotas:
     instances: dict[str, int]
@@ -93,13 +112,20 @@ class Simulation:
         workload: requests and the limits of the account.
         conditions: behavior of the services around the dispatcher.
         record: whether to keep the running and queued requests after every cycle, for a plot.
+        progress: called after every cycle with the ended and with all requests.
     """
 
     def __init__(
-        self, workload: Workload, conditions: Conditions = IDEAL, *, record: bool = False
+        self,
+        workload: Workload,
+        conditions: Conditions = IDEAL,
+        *,
+        record: bool = False,
+        progress: Callable[[int, int], None] = lambda *_: None,
     ) -> None:
         self.workload = workload
         self._conditions = conditions
+        self._progress = progress
         self.clock = Clock()
         self.queues = MemoryQueues(self.clock)
         self.leases, self.documents = MemoryLeases(), MemoryDocuments()
@@ -121,7 +147,7 @@ class Simulation:
         self._moments: list[Moment] | None = [] if record else None
 
     def run(self) -> SimulationResult:
-        """Send every request at its time, and simulate until all have ended."""
+        """Send every request at its time, and simulate until all have ended or none can start."""
         return self._run(sorted(self.workload.arrivals, key=lambda arrival: arrival.at))
 
     def run_to_end(self) -> SimulationResult:
@@ -131,6 +157,7 @@ class Simulation:
     def _run(self, arrivals: Sequence[Arrival]) -> SimulationResult:
         upcoming = 0
         heartbeat = wake = free_at = self.clock.now
+        standstill = _Standstill()
         while upcoming < len(arrivals) or self.sagemaker.running or self._unsettled():
             upcoming_times = [heartbeat]
             if upcoming < len(arrivals):
@@ -156,6 +183,11 @@ class Simulation:
                     heartbeat += HEARTBEAT
                 self._cycle()
                 free_at = self.clock.now + CYCLE
+                finished = len(self._ends)
+                self._progress(finished, len(self.workload.arrivals))
+                state = (upcoming, finished, len(self.sagemaker.running), self.requests.unended())
+                if upcoming == len(arrivals) and standstill.reached(self.clock.now, *state):
+                    break
         return self._report()
 
     def _due(self, arrival: Arrival) -> bool:
@@ -188,6 +220,15 @@ class Simulation:
             hours = self.clock.seconds() / 3600
             self._moments.append(Moment(hours=hours, running=dict(running), queued=queued))
 
+    def _waiting(self) -> dict[str, str]:
+        """Return the requests that have not ended, and why each waits."""
+        document = CapacityDocument.parse(self.documents.get(CAPACITY_DOCUMENT))
+        return {
+            "/".join(entry.key): why(entry, document)
+            for entry in self.requests.entries.values()
+            if not entry.status.ended
+        }
+
     def _report(self) -> SimulationResult:
         entries = self.requests.entries
         calls: Counter[str] = Counter()
@@ -218,6 +259,7 @@ class Simulation:
             calls_per_job=calls.total() / jobs,
             sagemaker_calls_per_job=sagemaker / jobs,
             over_quota=self.sagemaker.beyond_quota,
+            waiting=self._waiting(),
             waits=waits(entries.values()),
             starts=starts,
             ends=self._ends,

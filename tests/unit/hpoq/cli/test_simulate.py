@@ -86,3 +86,25 @@ def test_a_plot_is_written(hpoq: Run, tmp_path: Path) -> None:
     page = file.read_text()
     assert "running tuning jobs" in page
     assert "queued requests" in page
+
+
+@pytest.mark.timeout(60)
+def test_a_parent_that_is_not_in_the_file_and_an_impossible_request_end_with_a_reason(
+    hpoq: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "requests.json"
+    orphan = ENTRY | {"request_id": "orphan", "request": {"after": ["older"]}}
+    large = ENTRY | {"request_id": "large", "instances": {"ml.m5.large": 9}}
+    fits = ENTRY | {"request_id": "fits"}
+    file.write_text(json.dumps([orphan, large, fits]))
+    status, out, _ = hpoq("simulate", str(file), "--quota", "ml.m5.large=8", "--json")
+    assert status == 0
+    report = json.loads(out)
+    assert (report["completed"], report["lost"]) == (1, 0)
+    assert set(report["waiting"]) == {"fraud/orphan", "fraud/large"}
+    assert report["waiting"]["fraud/orphan"] == "waits for older to end"
+    assert "9" in report["waiting"]["fraud/large"]
+    assert (
+        "fraud/orphan never starts: waits for older to end"
+        in hpoq("simulate", str(file), "--quota", "ml.m5.large=8")[2]
+    )
