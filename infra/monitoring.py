@@ -181,7 +181,7 @@ def _of_requests(metrics: DispatcherMetrics, settings: Settings) -> dict[str, Co
             metric=metrics.account_faults(HEARTBEAT),
             threshold=1,
             periods=2,
-            means="SageMaker refuses good requests because of a role, a key or a bucket.",
+            means="SageMaker refuses good requests: a role, a key, a bucket or a permission.",
             section="account-fault",
         ),
         "at-limit": Condition(

@@ -275,6 +275,13 @@ def test_half_an_hour_without_cycles_is_an_alarm(template: Template) -> None:
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 1800
 
 
+def test_faults_of_the_account_for_twenty_minutes_are_an_alarm(template: Template) -> None:
+    alarm = alarms(template)["hpoq-account-fault"]
+    assert (alarm["MetricName"], alarm["Statistic"]) == ("AccountFaults", "Maximum")
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 1200
+
+
 def read_metrics(template: Template) -> set[tuple[str, str]]:
     """Return name and second dimension of our metrics on the dashboard and in the alarms."""
     (screen,) = template.find_resources("AWS::CloudWatch::Dashboard").values()
@@ -406,7 +413,16 @@ def test_a_customer_key_reaches_training_volumes_output_and_the_teams() -> None:
             for each in policy["Properties"]["PolicyDocument"]["Statement"]
             if "kms:Decrypt" in each["Action"]
         ]
-        assert list(use["Condition"]["StringEquals"]) == ["kms:ViaService"]
+        (condition,) = use["Condition"]["StringEquals"].items()
+        # The services' domain is another one in China.
+        suffix = {"Ref": "AWS::URLSuffix"}
+        assert condition == (
+            "kms:ViaService",
+            [
+                {"Fn::Join": ["", [f"{service}.", {"Ref": "AWS::Region"}, ".", suffix]]}
+                for service in ("sqs", "dynamodb")
+            ],
+        )
     template.has_resource_properties("AWS::SNS::Topic", {"KmsMasterKeyId": KEY})
 
 

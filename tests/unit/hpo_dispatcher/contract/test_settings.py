@@ -47,6 +47,12 @@ def test_limits_are_those_that_aws_grants_at_first_and_at_most(
         parse_deployment(TEAMS | {"limits": {name: most + 1}})
 
 
+def test_creations_start_with_a_small_burst() -> None:
+    """Five processes that create jobs at once are throttled: aws/sagemaker-python-sdk issue 645."""
+    limits = parse_deployment(TEAMS).limits
+    assert (limits.creates_at_once, limits.creates_per_second) == (5, 5)
+
+
 def test_instance_types_as_sagemaker_spells_them_are_taken() -> None:
     names = ("ml.m5.large", "ml.m5.large (spot)", "all training instances")
     limits = {"instances": dict.fromkeys(names, 4), "headroom": dict.fromkeys(names, 1)}

@@ -96,6 +96,32 @@ def secretly(**fields: Any) -> dict[str, Any]:
     return {"template": "smoke", "hyperparameters": {"api-key": SECRET}, **fields}
 
 
+# Faults of the account
+
+
+def test_a_dispatcher_that_may_not_create_counts_the_fault_and_fails_no_cycle(
+    account: Account, cycle: Callable[[], Told]
+) -> None:
+    def denied(model: Any, **_: Any) -> None:
+        answer = {"Error": {"Code": "AccessDeniedException", "Message": "may not pass the role"}}
+        raise ClientError(answer, model.name)
+
+    event = "before-parameter-build.sagemaker.CreateHyperParameterTuningJob"
+    account.session.events.register(event, denied)
+    try:
+        account.request("fraud", "good-1")
+        counted = [metrics(cycle()) for _ in range(2)]
+    finally:
+        account.session.events.unregister(event, denied)
+    for each in counted:
+        assert each["AccountFaults", ""] == [1]
+        assert each["Rejected", ""] == [0]
+        assert each["CycleSeconds", ""], "the cycle has completed"
+    entry = account.dispatcher().requests.get("fraud", "good-1")
+    assert entry is not None
+    assert (entry.status, entry.reason) == ("Queued", "may not pass the role")
+
+
 # Log lines
 
 
