@@ -28,6 +28,7 @@ from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling import wording
 from hpo_dispatcher.scheduling.history.queue_counts import QueueCounts
 from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
+from hpo_dispatcher.scheduling.history.usage import Used, updated
 from hpo_dispatcher.scheduling.plan import plan
 from hpo_dispatcher.scheduling.snapshot import (
     Capacity,
@@ -44,6 +45,8 @@ MOST_ENDS = 100
 LOOKED_AT = 25
 # A job that has run longer than all similar jobs is expected to take this much longer again.
 OUTLASTED = 0.1
+# Of what teams have used, in the hours that a draw foresees; the dispatcher's is a setting.
+HALF_LIFE = timedelta(hours=24)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,7 @@ class Forecast:
         self._queue_counts = QueueCounts.from_published(document.queues if document else {})
         self._run_times = RunTimes.from_published(document.run_times if document else ())
         self._samples = sum(map(len, self._run_times.kinds.values()))
+        self._usage = document.usage if document else {}
         self._courses: dict[Key, _Course] = {}
         if document:
             self._at = document.at
@@ -176,12 +180,14 @@ class Forecast:
         timers = _timers(document)
         starts: dict[Key, float] = {}
         seconds = 0.0
+        usage: Mapping[str, float] = self._usage
         for _ in range(MOST_ENDS):
             snapshot = Snapshot(
                 now=self._at + timedelta(seconds=seconds),
                 running_jobs=list(running_jobs.values()),
                 queues={team: queue[:LOOKED_AT] for team, queue in queues.items()},
                 reservation_timers=timers,
+                usage=usage,
             )
             decided = plan(snapshot, capacity, self._teams)
             for head in decided.starts:
@@ -198,7 +204,9 @@ class Forecast:
             }
             if not ends or not any(queues.values()):
                 break
+            before = seconds
             seconds, name = heapq.heappop(ends)
+            usage = _used_until(usage, running_jobs.values(), capacity, seconds - before)
             del running_jobs[name]
         return starts
 
@@ -275,6 +283,14 @@ def _timers(document: CapacityDocument) -> dict[Key, ReservationTimer]:
         for each in document.waiting
         if each.first_since
     }
+
+
+def _used_until(
+    usage: Mapping[str, float], jobs: Iterable[RunningJob], capacity: Capacity, seconds: float
+) -> Mapping[str, float]:
+    """Return the usage after jobs have run for some seconds."""
+    used = [Used(job.team, job.needs, seconds) for job in jobs if job.team]
+    return updated(usage, used, capacity.limits, timedelta(seconds=seconds), HALF_LIFE)
 
 
 def _parents(entry: Entry) -> str:

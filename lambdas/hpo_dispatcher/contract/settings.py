@@ -120,6 +120,8 @@ class Limits(SettingsModel):
     creates_per_second: Annotated[float, Field(gt=0, le=100)] = 5.0
     # A burst before that rate applies, to fill an empty account. botocore retries throttled calls.
     creates_at_once: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = 5
+    # Hours after which what a team has used counts half for its turn. 0: only present use counts.
+    usage_half_life_hours: Annotated[float, Field(ge=0)] = 24.0
     # Training instances; replace the quotas that Service Quotas reports. By type for on-demand
     # ("ml.m5.large") and for spot ("ml.m5.large (spot)"), and over all types ("all training
     # instances", "all spot training instances").

@@ -162,6 +162,8 @@ class Dispatcher:
             reservation_timers=remembered.reservation_timers,
             backoff=remembered.backoff,
             run_times=remembered.run_times,
+            usage=remembered.usage,
+            usage_at=remembered.usage_at,
         )
         return decider.decide(seen, taken.queued(), memory)
 

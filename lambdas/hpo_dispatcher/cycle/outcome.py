@@ -70,6 +70,7 @@ class Decision:
     capacity: Capacity
     budgets: Mapping[str, Budget]  # of the teams that have one
     backoff: Backoff = field(default_factory=Backoff)  # what is delayed, before the starts
+    usage: Mapping[str, float] = field(default_factory=dict)  # by team, before the starts
     problems: tuple[str, ...] = ()
 
 

@@ -58,6 +58,8 @@ class Remembered:
     unannounced: Collection[Key]
     queue_counts: QueueCounts
     run_times: RunTimes
+    usage: Mapping[str, float]
+    usage_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,7 @@ class State:
     run_times: RunTimes
     reservation_timers: Mapping[Key, ReservationTimer]
     budgets: Mapping[str, Budget]  # before this cycle's starts
+    usage: Mapping[str, float]
 
 
 def recall(documents: Documents) -> Remembered:
@@ -89,6 +92,8 @@ def recall(documents: Documents) -> Remembered:
         unannounced=unannounced_from(memory),
         queue_counts=QueueCounts.from_published(before.queues if before else {}),
         run_times=RunTimes.from_published(before.run_times if before else ()),
+        usage=before.usage if before else {},
+        usage_at=before.at if before else None,
     )
 
 
@@ -145,6 +150,7 @@ def publish(
         run_times=remembered.run_times,
         reservation_timers=timers,
         budgets=decided.budgets,
+        usage=decided.usage,
     )
     documents.put(CAPACITY_DOCUMENT, capacity_document(state).to_json())
     memory = memory_json(timers, backoff, done.unannounced)
@@ -172,6 +178,7 @@ def capacity_document(state: State) -> CapacityDocument:
         running=tuple(_running(state)),
         run_times=state.run_times.published(),
         budgets=_budgets(state),
+        usage=dict(state.usage),
     )
 
 

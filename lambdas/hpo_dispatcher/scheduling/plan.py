@@ -3,7 +3,8 @@
 Resources are the account's tuning-job slots and, per instance type, the instances its quota
 allows. The rules, each a function here or in ``allocation`` and a paragraph in docs/admission.md:
 
-1. The team with the smallest dominant share for its weight goes first (``_turn``).
+1. The team that uses least for its weight goes first: by its dominant share, and by what it has
+   used lately (``_turn``).
 2. A head within its team's guarantee goes before any other head. No team exceeds its ceiling, or
    exceeds its guarantee by more than it may borrow (``Allocation.within_ceiling``).
 3. Other teams borrow an idle guarantee as far as its team lends it (``Allocation.lacking``). It is
@@ -80,14 +81,14 @@ def plan(snapshot: Snapshot, capacity: Capacity, teams: Mapping[str, TeamSetting
         allocation.reserve_overdue(head)
     for head in _promised(snapshot, queues):
         allocation.reserve(head)
-    guaranteed = [*_guaranteed(queues, allocation)]
+    guaranteed = [*_guaranteed(queues, allocation, snapshot.usage)]
     for head in guaranteed:
         allocation.reserve_owed(head)
     reserved = {each.head.key for each in allocation.reservations}
     admission = Admission(
         queues,
         allocation,
-        lambda head: _turn(head, allocation),
+        lambda head: _turn(head, allocation, snapshot.usage),
         lambda: Backfill(allocation, snapshot.running_jobs, snapshot.now, _promises(timers)),
     )
     starts = admission.run()
@@ -118,12 +119,15 @@ def _without_parked(queues: Queues, allocation: Allocation) -> Queues:
     return possible
 
 
-def _turn(head: Head, allocation: Allocation) -> Turn:
-    """Order heads: within the guarantee first, then smallest share for its weight, then oldest."""
+def _turn(head: Head, allocation: Allocation, usage: Mapping[str, float]) -> Turn:
+    """Order heads: within the guarantee first, then least use for the weight, then oldest.
+
+    The use of a team is what it has used lately, and its dominant share for one more hour.
+    """
     settings = allocation.settings(head.team)
-    share = allocation.share(head.team)
+    hours = allocation.share(head.team) + usage.get(head.team, 0.0)
     covered = settings.guaranteed_share > 0 and allocation.within_guarantee(head, {})
-    return not covered, share / settings.weight, head.accepted_at, head.team
+    return not covered, hours / settings.weight, head.accepted_at, head.team
 
 
 def _reservation_timers(snapshot: Snapshot, queues: Queues) -> dict[Key, ReservationTimer]:
@@ -157,7 +161,9 @@ def _due(timer: ReservationTimer) -> datetime:
     return min(at_last, timer.passed_at + RESERVE_AFTER) if timer.passed_at else at_last
 
 
-def _guaranteed(queues: Queues, allocation: Allocation) -> Iterator[Head]:
+def _guaranteed(
+    queues: Queues, allocation: Allocation, usage: Mapping[str, float]
+) -> Iterator[Head]:
     """Yield the heads that their teams' guarantees cover.
 
     The team that has the smallest part of its guarantee comes next, so guarantees that cannot all
@@ -176,7 +182,7 @@ def _guaranteed(queues: Queues, allocation: Allocation) -> Iterator[Head]:
         met = _met(team, besides[team], allocation)
         head = next(covered[team], None)
         if head:
-            heapq.heappush(following, (met, _turn(head, allocation), head))
+            heapq.heappush(following, (met, _turn(head, allocation, usage), head))
 
     for team in covered:
         add_next(team)

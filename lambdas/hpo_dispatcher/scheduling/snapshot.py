@@ -85,6 +85,7 @@ class Snapshot:
     queues: Mapping[str, Sequence[Head]]  # team -> heads, next to start first
     # As the last plan left them.
     reservation_timers: Mapping[Key, ReservationTimer] = field(default_factory=dict)
+    usage: Mapping[str, float] = field(default_factory=dict)  # by team, in hours of the account
     promised: frozenset[Key] = frozenset()  # heads for which a running job was stopped
 
 

@@ -147,6 +147,7 @@ class CapacityDocument(_DocumentPart):
     running: tuple[RunningTuningJob, ...] = ()
     run_times: tuple[RunTimeSamples, ...] = ()
     budgets: dict[str, BudgetUse] = {}
+    usage: dict[str, float] = {}  # by team, in hours of the whole account, with a half-life
 
     @model_validator(mode="before")
     @classmethod

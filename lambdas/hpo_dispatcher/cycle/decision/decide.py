@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -25,8 +26,9 @@ from hpo_dispatcher.scheduling.budget import (
     with_other_waits,
 )
 from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
+from hpo_dispatcher.scheduling.history.usage import Used, updated, with_idle_teams, within
 from hpo_dispatcher.scheduling.plan import plan
-from hpo_dispatcher.scheduling.snapshot import Capacity, Head, ReservationTimer, Snapshot
+from hpo_dispatcher.scheduling.snapshot import Capacity, Head, ReservationTimer, Snapshot, needs
 
 # How old the quotas may be. AWS may have raised one of which a request needs more.
 QUOTAS_READ = timedelta(days=1)
@@ -40,6 +42,8 @@ class Memory:
     reservation_timers: Mapping[Key, ReservationTimer]
     backoff: Backoff
     run_times: RunTimes
+    usage: Mapping[str, float]
+    usage_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +113,7 @@ class Decider:
                 for team, queue in read.heads.items()
             },
             reservation_timers=memory.reservation_timers,
+            usage=self._usage(seen, memory, capacity, read.teams_waiting, now),
             promised=frozenset(job.preempted_for for job in seen.active if job.preempted_for),
         )
         planned = plan(snapshot, capacity, self.teams)
@@ -125,6 +130,7 @@ class Decider:
             running_jobs=running,
             budgets=queues.budgets,
             backoff=self._still_queued(backoff, read.queues),
+            usage=snapshot.usage,
         )
 
     def _still_queued(self, backoff: Backoff, queues: Mapping[str, Sequence[Entry]]) -> Backoff:
@@ -135,6 +141,30 @@ class Decider:
             return backoff
         found = self.requests.get_all(unseen)
         return backoff.without(key for key in unseen if key not in found or not found[key].in_queue)
+
+    def _usage(
+        self,
+        seen: Observation,
+        memory: Memory,
+        capacity: Capacity,
+        waiting: AbstractSet[str],
+        now: datetime,
+    ) -> dict[str, float]:
+        """Return what each team has used lately, since the last cycle and before."""
+        since = memory.usage_at or now
+        ended = {job.tuning_job_name: detail.ended_at for job, detail in seen.ended}
+        used = [
+            Used(
+                job.team,
+                needs(job.instances),
+                within(job.started_at, ended.get(job.tuning_job_name) or now, since, now),
+            )
+            for job in seen.active
+        ]
+        half_life = timedelta(hours=self.limits.usage_half_life_hours)
+        usage = updated(memory.usage, used, capacity.limits, now - since, half_life)
+        weights = {team: settings.weight for team, settings in self.teams.items()}
+        return with_idle_teams(usage, weights, waiting | {job.team for job in seen.active})
 
     def _budgets(self, seen: Observation) -> Mapping[str, Budget]:
         """Return the teams' budgets, read after the running jobs so that no end is missed."""
@@ -170,6 +200,12 @@ class _Read:
     parked: frozenset[Key]  # they never fit
     delayed: Mapping[Key, WaitReason]  # SageMaker refused them
     over_budget: Mapping[Key, WaitReason]
+
+    @property
+    def teams_waiting(self) -> frozenset[str]:
+        """The teams with requests that wait for capacity only."""
+        apart = self.waiting.keys() | self.parked
+        return frozenset(h.team for q in self.heads.values() for h in q if h.key not in apart)
 
     @property
     def waiting(self) -> Mapping[Key, WaitReason]:
