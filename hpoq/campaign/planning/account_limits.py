@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 def instance_quota(session: boto3.Session, instance_type: str) -> int | None:
-    """Return the quota of training instances of a type; None if it cannot be read.
+    """Return how many training instances of a type the account may use; None if that is unknown.
 
-    The quota is found by name because quota codes differ by instance type.
+    Their quota and the quota of all training instances bind. Quotas are found by name because quota
+    codes differ by instance type.
     """
-    wanted = aws_limits.instances_quota(instance_type)
+    wanted = {aws_limits.quota_of(each) for each in (instance_type, aws_limits.ALL_INSTANCES)}
+    found: list[int] = []
     try:
         pages = session.client("service-quotas", config=QUICK).get_paginator("list_service_quotas")
         for page in pages.paginate(ServiceCode=aws_limits.QUOTA_SERVICE):
-            for quota in page["Quotas"]:
-                if quota["QuotaName"] == wanted:
-                    return int(quota["Value"])
+            found += [int(each["Value"]) for each in page["Quotas"] if each["QuotaName"] in wanted]
     except (ClientError, BotoCoreError):
         return None
-    return None
+    return min(found, default=None)
 
 
 def deployment_limits(client: Client) -> dict[str, int]:

@@ -71,6 +71,14 @@ def test_the_instance_quota_is_read_by_name_over_all_pages() -> None:
     assert limits_of(session, "ml.g5.xlarge") == {}
 
 
+def test_a_campaign_in_a_new_account_is_planned_within_the_total_of_instances() -> None:
+    session: Any = Quotas(
+        ("Number of instances across all training jobs", 4.0),
+        ("ml.m5.large for training job usage", 15.0),
+    )
+    assert limits_of(session, "ml.m5.large") == {"instances": 4}
+
+
 class Deployed:
     """A client of a deployment with these limits."""
 
