@@ -27,12 +27,12 @@ def limit_concurrency(limit: int | None) -> None:
     if limit is None:
         return
     lambda_svc._ACCOUNT_CONCURRENCY_CAP = limit
-    reservations = _Reservations(limit)
+    reservations = _ReservedConcurrency(limit)
     _refuse_in_templates(reservations)
     _refuse_in_calls(reservations)
 
 
-class _Reservations:
+class _ReservedConcurrency:
     """The executions that functions may reserve."""
 
     def __init__(self, limit: int) -> None:
@@ -54,7 +54,7 @@ class _Reservations:
         )
 
 
-def _refuse_in_templates(reservations: _Reservations) -> None:
+def _refuse_in_templates(reservations: _ReservedConcurrency) -> None:
     handlers = provisioners._RESOURCE_HANDLERS[FUNCTION]
     create, update = handlers["create"], handlers["update"]
 
@@ -77,7 +77,7 @@ def _refuse_in_templates(reservations: _Reservations) -> None:
     handlers |= {"create": create_checked, "update": update_checked}
 
 
-def _refuse_in_calls(reservations: _Reservations) -> None:
+def _refuse_in_calls(reservations: _ReservedConcurrency) -> None:
     original = lambda_svc._put_function_concurrency
 
     def put(name: str, request: Record) -> Any:

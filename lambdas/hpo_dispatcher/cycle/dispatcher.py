@@ -22,7 +22,7 @@ from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.contract.settings import Limits, TeamSettings
 from hpo_dispatcher.cycle.act import Actor, Starter
-from hpo_dispatcher.cycle.decision.decide import Decider, Memory
+from hpo_dispatcher.cycle.decision.decide import Decider, PlanMemory
 from hpo_dispatcher.cycle.intake.drain import Intake
 from hpo_dispatcher.cycle.lease import LeasedRun
 from hpo_dispatcher.cycle.observe import observe
@@ -158,7 +158,7 @@ class Dispatcher:
             quotas=self.quotas,
             clock=self.clock,
         )
-        memory = Memory(
+        memory = PlanMemory(
             reservation_timers=remembered.reservation_timers,
             backoff=remembered.backoff,
             run_times=remembered.run_times,

@@ -50,7 +50,7 @@ class Backfill:
         self._allocation = allocation
         self._now = now
         self._windows: dict[Key, _Window] = {}
-        profile = _Profile(allocation, running_jobs, now)
+        profile = _CapacityOverTime(allocation, running_jobs, now)
         for reservation in allocation.reservations:
             window = self._window(reservation, profile)
             if window and reservation.head.key in promised:
@@ -59,7 +59,7 @@ class Backfill:
             if window:
                 self._windows[reservation.head.key] = window
 
-    def _window(self, reservation: Reservation, profile: _Profile) -> _Window | None:
+    def _window(self, reservation: Reservation, profile: _CapacityOverTime) -> _Window | None:
         head = reservation.head
         met = profile.earliest(head.needs)
         if met is not None:
@@ -116,7 +116,7 @@ class Backfill:
                     window.spare[resource] -= head.needs[resource]
 
 
-class _Profile:
+class _CapacityOverTime:
     """How much of each limited resource is expected to be free from which time on."""
 
     def __init__(

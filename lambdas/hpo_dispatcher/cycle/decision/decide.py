@@ -36,7 +36,7 @@ QUOTAS_READ_IF_TOO_SMALL = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memory:
+class PlanMemory:
     """What the last cycle left that a plan depends on."""
 
     reservation_timers: Mapping[Key, ReservationTimer]
@@ -58,7 +58,7 @@ class Decider:
     quotas: Quotas
     clock: Callable[[], datetime]
 
-    def decide(self, seen: Observation, accepted: Sequence[Entry], memory: Memory) -> Decision:
+    def decide(self, seen: Observation, accepted: Sequence[Entry], memory: PlanMemory) -> Decision:
         """Decide which requests start, which jobs are preempted, and which requests wait.
 
         Heads are read without their requests. A planned start whose request cannot be read is left
@@ -81,7 +81,7 @@ class Decider:
         self,
         seen: Observation,
         accepted: Sequence[Entry],
-        memory: Memory,
+        memory: PlanMemory,
         left_out: Collection[Key],
     ) -> Decision:
         now = self.clock()
