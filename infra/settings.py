@@ -77,7 +77,7 @@ class Settings(BaseModel):
     # An email address to subscribe to the alarm topic.
     alarm_email: EmailAddress | None = None
     # The alarm `oldest-request` fires when a request has been queued for longer.
-    oldest_request_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 24
+    oldest_request_hours: Annotated[int, Field(ge=1, le=720)] = 24
     # The path or URL of docs/runbook.md that alarm descriptions refer to.
     runbook: str = "docs/runbook.md"
     # The ARN of a customer managed key for queues, ledger, bucket, logs and topics, and for

@@ -57,6 +57,9 @@ def rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
 def _with_values(annotation: str, model: type[BaseModel]) -> str:
     """Replace named limits, such as ``aws_limits.TUNING_JOBS``, by their values."""
     names = vars(sys.modules[model.__module__])
+    annotation = re.sub(
+        r"(?<![.'\w])[A-Z][A-Z_]+\b", lambda found: str(names.get(found[0], found[0])), annotation
+    )
     return re.sub(
         r"\b(\w+)\.([A-Z][A-Z_]+)\b",
         lambda found: str(getattr(names[found[1]], found[2])),

@@ -51,7 +51,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """Ask before a change that cannot be undone; a script confirms with ``--yes``.
 
     Raises:
-        NotConfirmed: the answer was no, or nobody can be asked.
+        NotConfirmed: the answer was no, or there is no terminal to ask on.
     """
     if yes:
         return

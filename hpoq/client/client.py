@@ -69,7 +69,7 @@ class Client:
         """Send a cancel for each of these requests.
 
         Raises:
-            InvalidRequest: one of them is no request id; nothing was sent.
+            InvalidRequest: one of them is not a valid request id; nothing was sent.
         """
         self._act(team, [{"version": 1, "action": "cancel", "request_id": i} for i in request_ids])
 

@@ -108,6 +108,8 @@ class _FixedQuotas:
 class Simulation:
     """One workload in one account.
 
+    The class is long because its loop advances every simulated service.
+
     Args:
         workload: requests and the limits of the account.
         conditions: behavior of the services around the dispatcher.

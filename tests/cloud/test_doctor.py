@@ -226,7 +226,7 @@ def test_another_name_or_region_is_a_missing_stack(sound: Deployed) -> None:
     assert str(found[-1]).startswith("there is no stack 'nosuch' in ")
 
 
-def test_a_caller_who_may_not_look_is_told_so(sound: Deployed) -> None:
+def test_a_check_without_permission_says_so(sound: Deployed) -> None:
     session = user_with(sound.session, sound.cloud, f"stranger-{time.time_ns()}")
     found = list(examine(Examined(deployment="hpoq", session=session)))
     assert {each.verdict for each in found if each.check == "stack"} == {Verdict.UNKNOWN}

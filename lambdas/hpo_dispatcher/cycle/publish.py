@@ -2,7 +2,7 @@
 
 The state is what is in use, which requests wait for what, how long each queue is, and what an
 estimate of start times needs: when running jobs started and how long similar jobs took. A cycle
-only writes this down; clients compute positions and times when somebody asks (``hpoq.forecast``).
+only writes this down; clients compute positions and times on request (``hpoq.forecast``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The ``capacity`` document: the state of the account that every team may read.
 
 The dispatcher writes it at the end of each cycle. Clients derive queue positions and start times
-from it when somebody asks (``hpoq.forecast``).
+from it on request (``hpoq.forecast``).
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ class Decider:
     def _usage(
         self,
         seen: Observation,
-        memory: Memory,
+        memory: PlanMemory,
         capacity: Capacity,
         waiting: AbstractSet[str],
         now: datetime,

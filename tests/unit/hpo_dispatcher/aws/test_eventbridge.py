@@ -59,7 +59,7 @@ def test_every_event_is_valid_and_has_no_member_the_schema_does_not_name(
         assert set(detail) == set(SCHEMA["$defs"]["detail"]["properties"])
 
 
-def test_each_change_is_told(published: list[dict[str, Any]]) -> None:
+def test_each_change_is_published(published: list[dict[str, Any]]) -> None:
     told = [json.loads(each["Detail"]) for each in published]
     changes = {(e["request_id"], e["previous_status"], e["status"]) for e in told}
     assert {

@@ -209,7 +209,7 @@ def test_the_message_id_stands_in_for_a_missing_request_id() -> None:
         ('{"version": 1, "version": 1}', "version", "appears twice", "Remove"),
     ],
 )
-def test_what_cannot_be_read_is_told_with_field_problem_and_fix(
+def test_an_invalid_message_is_rejected_with_field_problem_and_fix(
     body: object, field: str, problem: str, fix: str
 ) -> None:
     error = problem_of(body)
@@ -293,7 +293,7 @@ bodies = json_values.map(lambda value: json.dumps({"hyperparameter_ranges": valu
 
 
 @given(st.text(max_size=200) | bodies)
-def test_anything_is_either_read_or_refused_with_field_problem_and_fix(body: str) -> None:
+def test_any_body_is_parsed_or_rejected_with_field_problem_and_fix(body: str) -> None:
     try:
         parse_message(body, "message-1")
     except InvalidRequest as error:

@@ -82,7 +82,7 @@ def test_a_secret_is_hidden_wherever_the_message_holds_it(body: dict[str, Any], 
         f'{{"hyperparameters": {{"api-key": "{SECRET}", "api-key": "other"}}}}',
     ],
 )
-def test_a_secret_is_hidden_of_a_body_that_is_no_proper_json(body: str) -> None:
+def test_a_secret_is_hidden_in_a_body_that_is_not_valid_json(body: str) -> None:
     assert "hunter2" not in REDACTOR.text(f"not understood near {SECRET}", body)
 
 
@@ -91,7 +91,7 @@ def test_a_secret_is_hidden_of_a_body_that_is_no_proper_json(body: str) -> None:
     ["train.py --api-key s3cr3t", "--api_key=s3cr3t", "api-key=s3cr3t;", '{"api-key": "s3cr3t"}',
      "{'api-key': 's3cr3t'}", '"{\\"api-key\\": \\"s3cr3t\\"}"'],
 )  # fmt: skip
-def test_a_value_nobody_told_us_is_hidden_behind_its_name(text: str) -> None:
+def test_a_value_that_is_not_known_is_hidden_by_its_name(text: str) -> None:
     assert "s3cr3t" not in REDACTOR.line(text)
 
 

@@ -120,7 +120,7 @@ def test_a_cycle_of_dependencies_never_starts_and_is_named(
         ({"hyperparameter_ranges": {**RANGES, "dropout": RANGES["lr"]}}, "lacks dropout"),
     ],
 )  # fmt: skip
-def test_a_warm_start_that_sagemaker_would_refuse_is_told_at_once(
+def test_a_warm_start_that_sagemaker_would_refuse_is_rejected_at_once(
     account: Account, sagemaker: Running, fields: dict[str, Any], problem: str
 ) -> None:
     account.request("fraud", "parent")
@@ -131,7 +131,7 @@ def test_a_warm_start_that_sagemaker_would_refuse_is_told_at_once(
     assert problem in entry(account, "child").reason
 
 
-def test_a_parent_of_another_team_is_no_parent(account: Account, sagemaker: Running) -> None:
+def test_a_parent_of_another_team_is_not_found(account: Account, sagemaker: Running) -> None:
     account.request("vision", "parent")
     account.request("fraud", "child", warm_start_from=["parent"])
     cycle(account, sagemaker)

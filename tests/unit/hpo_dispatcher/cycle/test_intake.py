@@ -200,7 +200,7 @@ def test_a_missing_queue_delays_no_other_team(account: Account) -> None:
     assert len(account.tuning_jobs()) == 1
 
 
-def test_a_team_that_never_stops_sending_keeps_nobody_from_starting(
+def test_a_team_that_never_stops_sending_does_not_delay_starts(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from hpo_dispatcher.cycle.intake import drain

@@ -95,7 +95,7 @@ def preempted(after: float = ROUND * 2 + 60) -> World:
     return world
 
 
-def test_borrowed_capacity_is_given_back_and_the_request_goes_on_with_what_is_left() -> None:
+def test_borrowed_capacity_is_returned_and_the_request_resumes_with_what_is_left() -> None:
     world = preempted()
     assert world.entry("long").status is Status.STOPPING
     assert world.entry("long").preempted_for == ("vision", "owed")
@@ -148,7 +148,7 @@ def test_a_preempted_request_does_not_resume_from_a_tuning_job_that_is_being_del
     assert len(world.jobs("long")) == 1
 
 
-def test_whoever_follows_is_told_of_every_change() -> None:
+def test_every_change_is_published() -> None:
     world = preempted()
     world.settle()
     told = [
@@ -226,7 +226,7 @@ def test_a_random_seed_is_not_used_twice() -> None:
     assert seeds == [7, 8]
 
 
-def test_a_grid_is_not_stopped_and_the_owner_is_told_why() -> None:
+def test_a_grid_is_not_stopped_and_the_wait_reason_says_why() -> None:
     world = World(teams=TEAMS | {"vision": {"guaranteed_share": 1}})
     values = {"lr": {"type": "categorical", "values": [1, 2, 3]}}
     limits = {"max_parallel_training_jobs": 1}

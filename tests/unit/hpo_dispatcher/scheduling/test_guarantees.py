@@ -32,7 +32,7 @@ def test_an_idle_guarantee_is_borrowed_whole_unless_the_team_lends_less() -> Non
     assert len(decide(*heads, slots=10, vision={"guaranteed_share": 0.4}).starts) == 10
 
 
-def test_what_a_team_does_not_lend_stays_free_for_it_and_others_are_told() -> None:
+def test_what_a_team_does_not_lend_stays_free_and_the_wait_reason_says_so() -> None:
     heads = [queued("fraud", f"r{n}") for n in range(10)]
     decided = decide(*heads, slots=10, vision={"guaranteed_share": 0.4, "lend": 0.1})
     assert len(decided.starts) == 7
@@ -64,7 +64,7 @@ def test_what_a_team_holds_of_its_guarantee_is_not_kept_for_it_twice() -> None:
     assert len(decided.starts) == 6
 
 
-def test_a_team_borrows_no_more_than_it_may_and_is_told() -> None:
+def test_a_team_borrows_at_most_what_it_may_and_the_wait_reason_says_so() -> None:
     heads = [queued("fraud", f"r{n}") for n in range(10)]
     decided = decide(*heads, slots=10, fraud={"guaranteed_share": 0.2, "borrow": 0.3})
     assert len(decided.starts) == 5

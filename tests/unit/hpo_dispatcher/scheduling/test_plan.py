@@ -86,7 +86,7 @@ def test_a_team_below_its_guarantee_goes_first() -> None:
     assert started(decided) == [("vision", "v")]
 
 
-def test_no_team_goes_beyond_its_ceiling_and_is_told() -> None:
+def test_no_team_exceeds_its_ceiling_and_the_wait_reason_says_so() -> None:
     heads = [queued("fraud", f"r{n}") for n in range(10)]
     decided = decide(*heads, slots=10, fraud={"ceiling": 0.3})
     assert len(decided.starts) == 3

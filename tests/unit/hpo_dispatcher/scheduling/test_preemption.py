@@ -168,7 +168,7 @@ def test_nothing_is_stopped_if_all_of_it_would_not_be_enough() -> None:
     assert decided.stops == ()
 
 
-def test_what_cannot_go_on_later_is_not_stopped_and_the_head_is_told() -> None:
+def test_a_job_that_cannot_resume_is_not_stopped_and_the_wait_reason_says_so() -> None:
     running_jobs = [
         job("fraud", "grid", 1, resume_blocker="Grid cannot be continued"),
         job("fraud", "f", 9),
@@ -302,7 +302,7 @@ def test_what_was_freed_for_a_head_is_not_owed_to_a_smaller_one_of_its_team() ->
     assert started(decided) == [("fraud", "now")]
 
 
-def test_a_head_is_told_that_room_is_being_made_for_it() -> None:
+def test_the_wait_reason_says_that_jobs_are_being_stopped_for_the_head() -> None:
     leaving = job("fraud", "f", 1, stopping=True, preempted_for=("vision", "v"))
     decided = decide(
         queued("vision", "v"), running=[leaving], slots=1,

@@ -241,7 +241,7 @@ def test_random_may_run_ten_thousand_training_jobs() -> None:
     job(strategy="Random", resource_limits={"max_training_jobs": 10_000})
 
 
-def test_a_misspelt_api_field_is_told_its_nearest() -> None:
+def test_a_misspelled_api_field_gets_a_suggestion() -> None:
     error = refusal(**definition(ResourceConfig={"InstanceTyp": "ml.m5.large"}))
     assert error.fix == "Did you mean InstanceType?"
 

@@ -11,7 +11,7 @@ from tests.support.dispatcher_account import Account
 @pytest.mark.parametrize(
     "command", [["cancel", "x"], ["priority", "x", "5"], ["hold", "x"], ["release", "x"]]
 )
-def test_an_id_that_nobody_knows_is_said_when_sent(hpoq: Run, command: list[str]) -> None:
+def test_an_unknown_id_is_reported_when_sent(hpoq: Run, command: list[str]) -> None:
     status, _, err = hpoq(*command)
     assert status == 0
     assert err.splitlines()[0] == (

@@ -60,7 +60,7 @@ def test_each_command_prints_what_its_schema_says(busy: Run, tmp_path: Path) -> 
     assert check("submit --dry-run", busy("submit", "--dry-run", "--json", str(file))[1])
 
 
-def test_a_closed_pipe_is_no_error_of_the_command() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     command = f"{sys.executable} -m hpoq.cli schema | head -c 10"
     ended = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
     assert ended.stderr == ""

@@ -72,7 +72,7 @@ def test_an_id_of_the_ledger_is_refused_for_another_request(
     assert "'mine' is InProgress already and does not run again" in err
 
 
-def test_a_parent_that_nobody_knows_is_said_when_sent_and_in_status(
+def test_an_unknown_parent_is_reported_when_sent_and_in_status(
     hpoq: Run, account: Account, tmp_path: Path
 ) -> None:
     child = REQUEST | {"request_id": "child", "after": ["mine", "misspelled"]}

@@ -33,7 +33,7 @@ def stubbed() -> Iterator[tuple[Any, Stubber]]:
         ({"Contents": [{"Key": "data/train/"}, {"Key": "data/train/a"}]}, Presence.THERE),
     ],
 )
-def test_an_object_that_is_no_folder_is_data(
+def test_an_object_that_is_not_a_folder_is_data(
     stubbed: tuple[Any, Stubber], answer: dict[str, Any], presence: Presence
 ) -> None:
     s3, stubber = stubbed

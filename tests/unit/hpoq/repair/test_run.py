@@ -254,7 +254,7 @@ def test_a_dispatcher_that_comes_during_a_repair_starts_nothing(
     assert seen == ["another dispatcher is running, which will run another cycle"]
 
 
-def test_the_command_shows_first_and_writes_when_told(
+def test_the_command_shows_first_and_writes_with_the_option(
     account: Account, hour: Items, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from hpoq.cli import main

@@ -140,7 +140,7 @@ def test_figures_are_plotly_s_json(visitor: Visitor, sagemaker: SageMaker) -> No
     assert answer[""]["objective"]["data"][0]["y"] == [0.5, 0.4, 0.7, 0.6, 0.9]
 
 
-def test_a_log_goes_on_from_a_line_and_draws_its_metrics(
+def test_a_log_continues_from_a_line_and_draws_its_metrics(
     visitor: Visitor, sagemaker: SageMaker
 ) -> None:
     sagemaker.training_jobs["tuned-001"] = training_job()
