@@ -52,7 +52,5 @@ class SdkImages:
             )
         except ValueError as error:
             problem = f"no image for {image.framework} {image.version} ({error})"
-            raise InvalidSettings(
-                "image", problem, "Fix the template or give a URI"
-            ) from None
+            raise InvalidSettings("image", problem, "Fix the template or give a URI") from None
         return uri
