@@ -39,7 +39,7 @@ class SimulationResult:
     calls_per_job: float
     sagemaker_calls_per_job: float
     over_quota: int  # tuning jobs that were started beyond a quota
-    # Requests that nothing could start any more, and what they wait for.
+    # Requests that nothing could start anymore, and what they wait for.
     waiting: dict[str, str] = field(default_factory=dict)
     waits: dict[str, dict[str, float]] = field(default_factory=dict)  # team -> percentile -> s
     starts: Sequence[tuple[float, str, str]] = ()  # (seconds, team, request id)

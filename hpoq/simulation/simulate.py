@@ -84,7 +84,7 @@ class _Rate(TokenBucket):
 
 
 class _Standstill:
-    """Notices that nothing runs, arrives or ends any more, so that waiting is in vain."""
+    """The time since anything ran, arrived or ended, to stop a simulation that cannot continue."""
 
     def __init__(self) -> None:
         self._state: tuple[int, ...] = ()

@@ -150,7 +150,7 @@ def _as_event(payload: str) -> Any:
 
 
 def _finish_running_invocations() -> None:
-    """End idle workers of a replaced or deleted function at once, and busy ones afterwards."""
+    """End idle workers of a replaced or deleted function at once, and busy ones afterward."""
     invalidate, release = lambda_runtime.invalidate_worker, lambda_runtime.release_worker
 
     def invalidate_idle(name: str, *scope: Any, **scopes: Any) -> None:

@@ -224,5 +224,5 @@ class Store:
         self.tags = TagTable(self._database)
 
     def close(self) -> None:
-        """Close the file; nothing can be stored afterwards."""
+        """Close the file; nothing can be stored afterward."""
         self._database.close()

@@ -14,7 +14,7 @@ class Parent:
 
     tuning_job_name: str
     template: str
-    training_jobs: int  # SageMaker counts them towards the child's limit
+    training_jobs: int  # SageMaker counts them toward the child's limit
     # Whether its request was resumed with another tuning job. Such parents are the first to be
     # omitted if there are too many.
     earlier: bool = False

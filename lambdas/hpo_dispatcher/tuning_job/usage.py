@@ -15,7 +15,7 @@ def most_used(api_request: ApiRequest) -> list[Use]:
     """Return instance-seconds by instance type: instances x maximum run time x training jobs.
 
     Every training job may run as long as its stopping condition allows, retries included, and keep
-    its instances warm afterwards. The time limit of the tuning job bounds all of them together. If
+    its instances warm afterward. The time limit of the tuning job bounds all of them together. If
     SageMaker chooses among definitions or instance types, any of them may get all training jobs.
 
     Returns:

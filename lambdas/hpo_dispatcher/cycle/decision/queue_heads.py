@@ -29,7 +29,7 @@ class QueueHeads:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueReader:
-    """Reads queues from the ledger.
+    """A reader of the queues in the ledger.
 
     Args:
         requests: the ledger.
