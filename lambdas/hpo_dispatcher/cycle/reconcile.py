@@ -12,7 +12,16 @@ from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.cycle.endings import ending_of, finish, never_created
 from hpo_dispatcher.cycle.outcome import Observation, ReconcileOutcome
 from hpo_dispatcher.ports import Ending, Requests
-from hpo_dispatcher.scheduling.dependencies import Hopeless, Ready, Waiting, graph_of, judge
+from hpo_dispatcher.scheduling.dependencies import (
+    Hopeless,
+    Ready,
+    Waiting,
+    cyclic,
+    graph_of,
+    judge,
+    may_change,
+    parents_outside,
+)
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
 
@@ -53,14 +62,22 @@ class Reconciler:
         )
 
     def unblock(self) -> ReconcileOutcome:
-        """Queue the requests whose parents have ended; end those that can never start."""
-        blocked = self.requests.blocked()
-        keys = [(b.team, each) for b in blocked for each in (b.request_id, *b.parents)]
-        entries = self.requests.get_all(keys) if keys else {}
+        """Queue the requests whose parents have ended; end those that can never start.
+
+        Only entries whose verdict may change are read: in a chain, the first and its parent.
+        """
+        all_blocked = self.requests.blocked()
+        graph = graph_of(all_blocked)
+        parents_keys = parents_outside(graph)
+        outside = self.requests.get_all(parents_keys) if parents_keys else {}
+        cycles = cyclic(graph)
+        blocked = [each for each in all_blocked if may_change(each, graph, outside, cycles)]
+        keys = [b.key for b in blocked]
+        inside = [key for b in blocked for p in b.parents if (key := (b.team, p)) in graph]
+        entries = {**outside, **self.requests.get_all([*keys, *inside])} if keys else {}
         queued: list[Entry] = []
         endings: list[Ending] = []
         broken = 0
-        graph = graph_of(blocked)
         for each in blocked:
             entry = entries.get((each.team, each.request_id))
             if entry is None or entry.status is not Status.QUEUED:
@@ -68,7 +85,8 @@ class Reconciler:
             found = (entries.get((each.team, parent)) for parent in each.parents)
             parents = {parent.request_id: parent for parent in found if parent}
             waited = self.clock() - entry.accepted_at
-            match judge(replace(each, request=entry.request), parents, graph, waited):
+            others = graph if each.key in cycles else {}
+            match judge(replace(each, request=entry.request), parents, others, waited):
                 case Ready():
                     ready = self._with_demand(entry)
                     if ready is None:

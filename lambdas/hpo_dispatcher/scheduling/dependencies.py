@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from hpo_dispatcher.contract import aws_limits
-from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Status
+from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Key, Status
 from hpo_dispatcher.contract.request import TuningRequest
 
 # A parent that ended like this has no result. One that was stopped has what it finished.
@@ -42,6 +42,58 @@ Graph = Mapping[tuple[str, str], tuple[str, ...]]  # (team, request id) -> its p
 def graph_of(blocked: Iterable[BlockedEntry]) -> Graph:
     """Return the parents of each blocked request, for ``judge``."""
     return {(each.team, each.request_id): each.parents for each in blocked}
+
+
+def cyclic(graph: Graph) -> frozenset[Key]:
+    """Return the requests whose dependencies form a cycle, or lead to one.
+
+    The work is proportional to the number of dependencies (Kahn, Topological sorting of large
+    networks, CACM 1962).
+    """
+    children: dict[Key, list[Key]] = {}
+    open_parents: dict[Key, int] = {}
+    for (team, request_id), parents in graph.items():
+        blocked = [(team, parent) for parent in parents if (team, parent) in graph]
+        open_parents[team, request_id] = len(blocked)
+        for parent in blocked:
+            children.setdefault(parent, []).append((team, request_id))
+    free = [key for key, count in open_parents.items() if not count]
+    while free:
+        key = free.pop()
+        del open_parents[key]
+        for child in children.get(key, ()):
+            open_parents[child] -= 1
+            if not open_parents[child]:
+                free.append(child)
+    return frozenset(open_parents)
+
+
+def parents_outside(graph: Graph) -> list[Key]:
+    """Return the parents that are not blocked themselves: what happens to them matters."""
+    found = ((team, parent) for (team, _), parents in graph.items() for parent in parents)
+    return list(dict.fromkeys(key for key in found if key not in graph))
+
+
+def may_change(
+    blocked: BlockedEntry, graph: Graph, outside: Mapping[Key, Entry], cycles: frozenset[Key]
+) -> bool:
+    """Return whether the verdict on a request may be another one than to wait.
+
+    Args:
+        blocked: the request and the ids it waits for.
+        graph: the parents of all blocked requests.
+        outside: the existing entries of the parents that are not blocked.
+        cycles: the requests that are in a cycle or behind one.
+    """
+    if blocked.key in cycles:
+        return True
+    keys = [(blocked.team, parent) for parent in blocked.parents]
+    found = [outside.get(key) for key in keys if key not in graph]
+    if any(parent is None or parent.status in WITHOUT_RESULT for parent in found):
+        return True  # it may have to end
+    if any((blocked.team, each) in outside for each in blocked.warm_start_from):
+        return True  # the searches may not match
+    return len(found) == len(keys) and all(parent and parent.status.ended for parent in found)
 
 
 # A parent that was sent before its child has arrived or has expired in its queue by then.
