@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -109,6 +109,8 @@ class Forecast:
             now: the estimate counts from here.
         """
         if entry.status is not Status.QUEUED or entry.on_hold or entry.blocked:
+            return Outlook()
+        if self._teams and entry.team not in self._teams:
             return Outlook()
         listed = self._waiting.get(entry.key)
         if listed:
@@ -238,6 +240,25 @@ class Forecast:
             if each.team not in teams_on_hold and each.reason_kind.starts_by_itself:
                 queues.setdefault(each.team, []).append(_head(each))
         return queues
+
+
+def removed_teams(document: CapacityDocument | None, teams: Collection[str]) -> dict[str, int]:
+    """Return the teams that have queued requests and are not in the settings, with the counts."""
+    queues = document.queues.items() if document else ()
+    return {team: each.queued for team, each in sorted(queues) if each.queued and team not in teams}
+
+
+def why_of(entry: Entry, capacity: CapacityDocument | None, teams: Collection[str]) -> str:
+    """Return the text that says why a request waits, failed or was rejected.
+
+    Args:
+        entry: as the ledger has it.
+        capacity: the last capacity document; None before the first cycle.
+        teams: those of the settings.
+    """
+    if entry.status is Status.QUEUED and teams and entry.team not in teams:
+        return wording.team_removed(entry.team)
+    return why(entry, capacity)
 
 
 def wait_reason(entry: Entry, capacity: CapacityDocument | None) -> WaitReason | None:

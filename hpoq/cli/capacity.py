@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpoq.cli.dispatcher_state import say_state
 from hpoq.cli.options import AsJson, DeploymentName, client
-from hpoq.cli.output import print_json, say, show
+from hpoq.cli.output import counted, print_json, say, show, warn
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,6 +21,8 @@ def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> No
     """Show what is in use, by which team, and what each team's first requests wait for."""
     from datetime import UTC, datetime
 
+    from hpo_dispatcher.scheduling.wording import team_removed
+    from hpoq.forecast import removed_teams
     from hpoq.presentation import at_utc, duration
 
     of = client(deployment)
@@ -40,6 +42,8 @@ def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> No
         show(_budget_table(document))
     if document.waiting:
         show(_waiting_table(document, outlooks))
+    for team, queued in removed_teams(document, of.teams()).items():
+        warn(f"{counted(queued, 'queued request')}: {team_removed(team)}")
     say_state(of, document, of.teams())
     ago = duration((datetime.now(UTC) - document.at).total_seconds())
     say(f"as of {at_utc(document.at)}, {ago} ago")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,29 +39,35 @@ def list_requests(
     from datetime import UTC, datetime
 
     from hpo_dispatcher.contract.entry import Status
-    from hpoq.forecast import Forecast, why
+    from hpoq.forecast import Forecast, removed_teams, why_of
 
     of = client(deployment)
-    teams = of.teams() if all_teams else [one_team(team, of)]
+    settings, document = of.settings.deployment.teams, of.capacity()
+    teams = (
+        [one_team(team, of)]
+        if not all_teams
+        else sorted({*settings, *removed_teams(document, settings)})
+    )
     wanted = [_status(each) for each in status or []]
     found, left_out = readable(of, teams, wanted)
     found.sort(key=lambda entry: entry.accepted_at, reverse=True)
     entries = [of.live(entry) for entry in found[:limit]]
-    document = of.capacity()
     say_state(of, document, [each for each in teams if each not in left_out])
-    forecast, now = Forecast(document, of.settings.deployment.teams), datetime.now(UTC)
+    forecast, now = Forecast(document, settings), datetime.now(UTC)
     outlooks = {
         entry.key: forecast.of(entry, now) for entry in entries if entry.status is Status.QUEUED
     }
     if left_out:
         say(f"left out, because you may not read their requests: {', '.join(left_out)}")
     if as_json:
-        print_json([_fields(entry, document, outlooks.get(entry.key)) for entry in entries])
+        print_json(
+            [_fields(entry, document, outlooks.get(entry.key), settings) for entry in entries]
+        )
         return
     from hpoq.cli.tables import requests_table
 
     if entries:
-        whys = {entry.key: why(entry, document) for entry in entries}
+        whys = {entry.key: why_of(entry, document, settings) for entry in entries}
         show(requests_table(entries, whys, outlooks, teams=len(teams) > 1))
     if not found:
         which = "no request with this status" if wanted else "no requests yet"
@@ -97,11 +103,14 @@ def _teams(teams: Sequence[str]) -> str:
 
 
 def _fields(
-    entry: Entry, document: CapacityDocument | None, outlook: Outlook | None
+    entry: Entry,
+    document: CapacityDocument | None,
+    outlook: Outlook | None,
+    teams: Collection[str],
 ) -> dict[str, Any]:
     from hpoq.cli.tables import waiting_fields
 
-    waiting = {"waiting": waiting_fields(entry, document, outlook)} if outlook else {}
+    waiting = {"waiting": waiting_fields(entry, document, outlook, teams)} if outlook else {}
     return entry_fields(entry) | waiting
 
 

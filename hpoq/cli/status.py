@@ -48,7 +48,9 @@ def status(
     if entry.blocked and (reason := _waits_for(of, entry)):
         entry = replace(entry, reason=reason)
     if as_json:
-        waiting = {"waiting": waiting_fields(entry, document, outlook)} if queued else {}
+        waiting = (
+            {"waiting": waiting_fields(entry, document, outlook, of.teams())} if queued else {}
+        )
         print_json(entry_fields(entry) | waiting)
         return
     from rich.table import Table
@@ -62,9 +64,10 @@ def status(
 
 def reason_of(of: Client, entry: Entry, document: CapacityDocument | None) -> str:
     """Return why a request waits, failed or was rejected."""
-    from hpoq.forecast import why
+    from hpoq.forecast import why_of
 
-    return (_waits_for(of, entry) if entry.blocked else "") or why(entry, document)
+    waits = _waits_for(of, entry) if entry.blocked else ""
+    return waits or why_of(entry, document, of.settings.deployment.teams)
 
 
 def _waits_for(of: Client, entry: Entry) -> str:
@@ -82,13 +85,12 @@ def _rows(
 ) -> dict[str, str | Text]:
     from hpoq import presentation
     from hpoq.cli import tables
-    from hpoq.forecast import why
 
     best = entry.best
     return {
         "request": f"{entry.request_id} (team {entry.team})",
         "status": tables.status_text(entry.status),
-        "why": why(entry, document),
+        "why": reason_of(of, entry, document),
         "position": presentation.queue_position(outlook),
         "starts": presentation.expected(outlook),
         "template": entry.template,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import HOUR, Entry, Key, Status
 from hpo_dispatcher.scheduling.budget import used_until
 from hpoq.cli.noted_table import NOTE, NotedTable, table
-from hpoq.forecast import Outlook, wait_reason, why
+from hpoq.forecast import Outlook, wait_reason, why_of
 from hpoq.presentation import (
     duration,
     expected,
@@ -46,12 +46,15 @@ def status_text(status: Status) -> Text:
 
 
 def waiting_fields(
-    entry: Entry, document: CapacityDocument | None, outlook: Outlook
+    entry: Entry,
+    document: CapacityDocument | None,
+    outlook: Outlook,
+    teams: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return why a queued request waits, and its outlook, as ``--json`` shows them."""
     reason = wait_reason(entry, document)
     kind = {"reason_kind": str(reason.kind)} if reason else {}
-    return {"reason": why(entry, document), **kind, **asdict(outlook)}
+    return {"reason": why_of(entry, document, teams), **kind, **asdict(outlook)}
 
 
 def requests_table(

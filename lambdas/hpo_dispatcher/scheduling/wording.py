@@ -178,6 +178,14 @@ def waits_for_requests(names: Iterable[str]) -> str:
     return f"waits for {', '.join(dict.fromkeys(names)) or 'other requests'} to end"
 
 
+def team_removed(team: str) -> str:
+    """Return the text for a queued request whose team is no longer in the settings."""
+    return (
+        f"team {team} is not in the settings, so it does not start; "
+        "docs/operations.md says how to move or end it"
+    )
+
+
 def not_examined() -> str:
     """Return the text for a queued request that no cycle has examined yet."""
     return "queued; the next dispatch cycle determines what it waits for"
