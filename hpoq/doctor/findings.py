@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+# CloudFormation compares templates, not resources: the same template again restores nothing.
+RESTORE = "Restore it as in docs/runbook.md#a-resource-of-the-stack-was-changed"
+
 
 class Verdict(StrEnum):
     """The severity of a finding."""

@@ -119,6 +119,18 @@ def no_permissions(deployed: Deployed) -> Iterator[None]:
 
 
 @contextmanager
+def powerless_dispatcher(deployed: Deployed) -> Iterator[None]:
+    iam, function = deployed.client("iam"), deployed.outputs["DispatcherFunctionName"]
+    found = deployed.client("lambda").get_function_configuration(FunctionName=function)
+    name = found["Role"].rpartition("/")[2]
+    (policy,) = iam.list_role_policies(RoleName=name)["PolicyNames"]
+    before = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+    iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    yield
+    iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(before))
+
+
+@contextmanager
 def no_scripts(deployed: Deployed) -> Iterator[None]:
     s3, source = deployed.client("s3"), Client("hpoq", deployed.session).settings.environment
     place = source.training_source
@@ -191,8 +203,17 @@ PLANTED: dict[str, tuple[Callable[[Deployed], AbstractContextManager[None]], str
     "a channel without data": (no_data, "data", "is empty. Upload it with `hpoq data push FOLDER`"),
     "a role that SageMaker may not assume": (no_trust, "role", "does not trust sagemaker"),
     "a role without permissions": (no_permissions, "role", "may not call s3:ListBucket"),
+    "a dispatcher without permissions": (
+        powerless_dispatcher,
+        "permissions",
+        "role may not call sagemaker:CreateHyperParameter",
+    ),
     "training scripts that are gone": (no_scripts, "scripts", "are gone. Deploy again"),
-    "a queue that is gone": (no_queue, "queues", "hpoq-vision-dead-letter is gone"),
+    "a queue that is gone": (
+        no_queue,
+        "queues",
+        "hpoq-vision-dead-letter is gone. Restore it as in",
+    ),
     "a topic that CloudWatch may not use": (silent_topic, "alarm topic", "let CloudWatch publish"),
     "a silent dispatcher": (silent_dispatcher, "cycles", "completed 180 minutes ago"),
     "guardrails without the default type": (forbidden_template, "request", "Use ml.g5.*"),

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from hpoq.doctor.checks.answers import MISSING, allows_service, error_code
 from hpoq.doctor.examined import Examined
-from hpoq.doctor.findings import Finding, fault, ok, warning
+from hpoq.doctor.findings import RESTORE, Finding, fault, ok, warning
 
 
 def topic(examined: Examined) -> Iterator[Finding]:
@@ -16,7 +16,7 @@ def topic(examined: Examined) -> Iterator[Finding]:
     sns = examined.client("sns")
     found = examined.physical_ids("AWS::SNS::Topic", "MonitoringAlarms")
     if not found:
-        yield fault("alarm topic", "the alarm topic is gone", "Deploy again")
+        yield fault("alarm topic", "the alarm topic is gone", RESTORE)
         return
     arn = found[0]
     try:
@@ -24,11 +24,11 @@ def topic(examined: Examined) -> Iterator[Finding]:
     except ClientError as error:
         if error_code(error) not in MISSING:
             raise
-        yield fault("alarm topic", f"the alarm topic {arn} is gone", "Deploy again")
+        yield fault("alarm topic", f"the alarm topic {arn} is gone", RESTORE)
         return
     if not allows_service(attributes.get("Policy", "{}"), "cloudwatch.amazonaws.com"):
         text = "the policy of the alarm topic does not let CloudWatch publish"
-        yield fault("alarm topic", text, "Deploy again")
+        yield fault("alarm topic", text, RESTORE)
         return
     pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=arn)
     subscriptions = [each for page in pages for each in page["Subscriptions"]]

@@ -1,4 +1,4 @@
-"""Checks of the dispatcher: its stack, function, rules and cycles."""
+"""Checks of the dispatcher: its stack, function, permissions, rules and cycles."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import ClientError
 
+from hpo_dispatcher.contract import names
 from hpoq.doctor.checks.answers import MISSING, error_code
 from hpoq.doctor.examined import Examined
-from hpoq.doctor.findings import Finding, fault, ok, warning
+from hpoq.doctor.findings import RESTORE, Finding, fault, ok, warning
 
 # Two heartbeats and a cycle.
 SILENT_AFTER = timedelta(minutes=25)
@@ -63,6 +64,41 @@ def function(examined: Examined) -> Iterator[Finding]:
     yield ok("function", f"{name} is {state}")
 
 
+def permissions(examined: Examined) -> Iterator[Finding]:
+    """Check that the dispatcher's role may use the ledger and the queue, and create tuning jobs."""
+    configuration = examined.client("lambda").get_function_configuration(
+        FunctionName=examined.function
+    )
+    role = configuration["Role"]
+    _, partition, _, _, account, _ = role.split(":", 5)
+    place = f"{examined.session.region_name}:{account}"
+    table = names.ledger_table(examined.deployment)
+    queue = names.request_queue(examined.deployment, examined.team)
+    needed = {
+        "dynamodb:UpdateItem": f"arn:{partition}:dynamodb:{place}:table/{table}",
+        "sqs:ReceiveMessage": f"arn:{partition}:sqs:{place}:{queue}",
+        "sagemaker:CreateHyperParameterTuningJob": (
+            f"arn:{partition}:sagemaker:{place}:hyper-parameter-tuning-job/hpoq-doctor"
+        ),
+    }
+    refused = [
+        f"{action} on {arn}"
+        for action, arn in needed.items()
+        if not _may(examined, role, action, arn)
+    ]
+    for each in refused:
+        yield fault("permissions", f"the dispatcher's role may not call {each}", RESTORE)
+    if not refused:
+        yield ok("permissions", "the dispatcher may use ledger and queues and create tuning jobs")
+
+
+def _may(examined: Examined, role: str, action: str, arn: str) -> bool:
+    answer = examined.client("iam").simulate_principal_policy(
+        PolicySourceArn=role, ActionNames=[action], ResourceArns=[arn]
+    )
+    return all(each["EvalDecision"] == "allowed" for each in answer["EvaluationResults"])
+
+
 def rules(examined: Examined) -> Iterator[Finding]:
     """Check that the rules that start dispatch cycles are enabled."""
     events = examined.client("events")
@@ -75,7 +111,7 @@ def rules(examined: Examined) -> Iterator[Finding]:
         except ClientError as error:
             if error_code(error) not in MISSING:
                 raise
-            yield fault("rules", f"the rule {name} is gone", "Deploy again")
+            yield fault("rules", f"the rule {name} is gone", RESTORE)
             return
         if state == "DISABLED":
             disabled.append(name)

@@ -17,6 +17,7 @@ CHECKS: dict[str, Check] = {
     "rules": dispatcher.rules,
     "ledger": storage.ledger,
     "cycles": dispatcher.cycles,
+    "permissions": dispatcher.permissions,
     "queues": storage.queues,
     "bucket": storage.bucket,
     "role": training.role,

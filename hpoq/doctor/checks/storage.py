@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from hpo_dispatcher.contract import names
 from hpoq.doctor.checks.answers import MISSING, error_code
 from hpoq.doctor.examined import Examined
-from hpoq.doctor.findings import Finding, fault, ok, warning
+from hpoq.doctor.findings import RESTORE, Finding, fault, ok, warning
 
 
 def ledger(examined: Examined) -> Iterator[Finding]:
@@ -56,7 +56,7 @@ def queues(examined: Examined) -> Iterator[Finding]:
                 if "NonExistentQueue" not in error_code(error):
                     raise
                 sound = False
-                yield fault("queues", f"the queue {name} is gone", "Deploy again")
+                yield fault("queues", f"the queue {name} is gone", RESTORE)
                 break
             wanted = ["ApproximateNumberOfMessages"]
             answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)
@@ -77,7 +77,7 @@ def bucket(examined: Examined) -> Iterator[Finding]:
     except ClientError as error:
         if error_code(error) not in MISSING:
             raise
-        yield fault("bucket", f"the artifact bucket {name} is gone", "Deploy again")
+        yield fault("bucket", f"the artifact bucket {name} is gone", RESTORE)
         return
     yield ok("bucket", f"{name} is readable")
     source = urlsplit(examined.settings.environment.training_source)

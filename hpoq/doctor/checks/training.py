@@ -10,7 +10,7 @@ from hpoq.data.channels import channels_of, push_command
 from hpoq.data.presence import Presence, find_data
 from hpoq.doctor.checks.answers import MISSING, allows_service, error_code
 from hpoq.doctor.examined import Examined
-from hpoq.doctor.findings import Finding, fault, ok
+from hpoq.doctor.findings import RESTORE, Finding, fault, ok
 
 
 def role(examined: Examined) -> Iterator[Finding]:
@@ -22,11 +22,11 @@ def role(examined: Examined) -> Iterator[Finding]:
     except ClientError as error:
         if error_code(error) not in MISSING:
             raise
-        yield fault("role", f"the training role {arn} is gone", "Deploy again")
+        yield fault("role", f"the training role {arn} is gone", RESTORE)
         return
     if not allows_service(found["AssumeRolePolicyDocument"], "sagemaker.amazonaws.com"):
         text = f"the training role {name} does not trust sagemaker.amazonaws.com"
-        yield fault("role", text, "Deploy again, or restore its trust policy")
+        yield fault("role", text, RESTORE)
         return
     partition = arn.split(":")[1]  # aws, aws-us-gov or aws-cn
     bucket_arn = f"arn:{partition}:s3:::{examined.settings.environment.artifact_bucket}"
@@ -40,7 +40,7 @@ def role(examined: Examined) -> Iterator[Finding]:
     ]
     if refused:
         text = f"the training role {name} may not call {', '.join(refused)} on {bucket_arn}"
-        yield fault("role", text, "Deploy again, or restore its policies")
+        yield fault("role", text, RESTORE)
         return
     yield ok("role", f"{name} can be assumed and may list the artifact bucket")
 

@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
+from hpo_dispatcher.contract.settings import parse_deployment
 from hpoq.doctor.checks import dispatcher
 from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import Verdict
 from tests.support.stubbed import stubbed
+from tests.support.tuning_requests import ENVIRONMENT
 
 
 @pytest.mark.parametrize(
@@ -27,3 +30,23 @@ def test_the_state_of_the_stack(
         (found,) = dispatcher.stack(examined)
     assert found.verdict is verdict
     assert words in str(found)
+
+
+def test_a_permission_that_the_dispatchers_role_lost_is_a_fault(examined: Examined) -> None:
+    deployment = parse_deployment({"teams": {"fraud": {}}})
+    vars(examined)["settings"] = SettingsDocument.of(ENVIRONMENT, deployment, {})
+    role = {"Role": "arn:aws-us-gov:iam::123456789012:role/hpoq-Dispatcher"}
+    decisions = [
+        {"EvaluationResults": [{"EvalActionName": "any", "EvalDecision": decision}]}
+        for decision in ("allowed", "implicitDeny", "allowed")
+    ]
+    with (
+        stubbed(examined.client("lambda"), ("get_function_configuration", role)),
+        stubbed(
+            examined.client("iam"), *(("simulate_principal_policy", each) for each in decisions)
+        ),
+    ):
+        (found,) = dispatcher.permissions(examined)
+    assert found.verdict is Verdict.FAULT
+    queue = "arn:aws-us-gov:sqs:eu-west-1:123456789012:hpoq-fraud-requests"
+    assert f"may not call sqs:ReceiveMessage on {queue}. Restore it" in str(found)
