@@ -22,6 +22,7 @@ from hpo_dispatcher.contract.documents.capacity import (
 )
 from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
+from hpo_dispatcher.cycle.document_size import fitted
 from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, QueueMove
 from hpo_dispatcher.ports import Documents, TuningJobDetail
 from hpo_dispatcher.scheduling.backoff import Backoff
@@ -44,7 +45,7 @@ from hpo_dispatcher.scheduling.snapshot import (
     Wait,
 )
 
-# The document is one ledger item of at most 400 KB.
+# The most requests in the document; ``fitted`` shows fewer if their texts are long.
 WAITING_SHOWN = 500
 
 
@@ -152,7 +153,7 @@ def publish(
         budgets=decided.budgets,
         usage=decided.usage,
     )
-    documents.put(CAPACITY_DOCUMENT, capacity_document(state).to_json())
+    documents.put(CAPACITY_DOCUMENT, fitted(capacity_document(state)).to_json())
     memory = memory_json(timers, backoff, done.unannounced)
     if memory != remembered.memory:
         documents.put(MEMORY, memory)

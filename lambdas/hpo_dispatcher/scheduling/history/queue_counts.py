@@ -17,8 +17,8 @@ from hpo_dispatcher.contract.documents.capacity import QueueLength
 
 # Requests that a mark counts before the next one begins: positions are accurate to half of it.
 PER_MARK = 20
-# Marks of all teams together, about 45 bytes each: the document must stay below 400 KB.
-MARKS = 2000
+# Marks of all teams together, up to 90 bytes each: the document must stay below 100 KB.
+MARKS = 500
 
 Mark = tuple[str, int]  # (sort key from which it counts, number)
 

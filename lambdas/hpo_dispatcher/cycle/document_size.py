@@ -1,0 +1,74 @@
+"""Keeps the capacity document small: every client reads it, and a ledger item has 400 KB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hpo_dispatcher.contract.documents.capacity import (
+    CapacityDocument,
+    QueueLength,
+    ResourceUse,
+    WaitingRequest,
+)
+
+MOST_BYTES = 100_000
+USERS_NAMED = 10  # teams with the largest use of a resource
+
+
+def fitted(document: CapacityDocument, most: int = MOST_BYTES) -> CapacityDocument:
+    """Return the document with as many waiting requests as its size allows, in their order.
+
+    If it is too large without them, samples of run times, marks of queues and small users of
+    resources are left out as well.
+    """
+    bare = document.model_copy(update={"waiting": ()})
+    for smaller in (_with_fewer_samples, _with_large_users_only, _with_fewer_marks):
+        while _size(bare) > most and (reduced := smaller(bare)) != bare:
+            bare = reduced
+    waiting = _first_within(document.waiting, most - _size(bare))
+    return bare.model_copy(update={"waiting": waiting})
+
+
+def _first_within(waiting: Sequence[WaitingRequest], most: int) -> tuple[WaitingRequest, ...]:
+    shown: list[WaitingRequest] = []
+    for each in waiting:
+        most -= len(each.model_dump_json().encode()) + 1
+        if most < 0:
+            break
+        shown.append(each)
+    return tuple(shown)
+
+
+def _with_fewer_samples(document: CapacityDocument) -> CapacityDocument:
+    kept = len(document.run_times) // 2
+    newest = document.run_times[-kept:] if kept else ()
+    return document.model_copy(update={"run_times": newest})
+
+
+def _with_large_users_only(document: CapacityDocument) -> CapacityDocument:
+    instances = {each: _large_users(use) for each, use in document.instances.items()}
+    return document.model_copy(update={"instances": instances})
+
+
+def _large_users(use: ResourceUse) -> ResourceUse:
+    most_first = sorted(use.by_team.items(), key=lambda item: (-item[1], item[0]))
+    return use.model_copy(update={"by_team": dict(most_first[:USERS_NAMED])})
+
+
+def _with_fewer_marks(document: CapacityDocument) -> CapacityDocument:
+    queues = {team: _coarser(queue) for team, queue in document.queues.items()}
+    return document.model_copy(update={"queues": queues})
+
+
+def _coarser(queue: QueueLength) -> QueueLength:
+    """Merge marks in pairs."""
+    marks = queue.marks
+    merged = tuple(
+        (marks[at][0], sum(count for _, count in marks[at : at + 2]))
+        for at in range(0, len(marks), 2)
+    )
+    return queue.model_copy(update={"marks": merged})
+
+
+def _size(document: CapacityDocument) -> int:
+    return len(document.to_json().encode())

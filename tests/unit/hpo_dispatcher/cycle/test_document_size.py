@@ -1,0 +1,83 @@
+"""The capacity document stays small, whatever the account looks like."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpo_dispatcher.contract.documents.capacity import (
+    CapacityDocument,
+    QueueLength,
+    ResourceUse,
+    RunTimeSamples,
+    WaitingRequest,
+    WaitKind,
+)
+from hpo_dispatcher.cycle.document_size import MOST_BYTES, fitted
+from tests.support.scheduling_scene import NOON, decide, queued, running
+
+
+def document(waiting: int, marks: int, kinds: int, teams: int, text: str) -> CapacityDocument:
+    names = [f"team-{n:03}" for n in range(teams)]
+    return CapacityDocument(
+        at=NOON,
+        tuning_jobs=ResourceUse(limit=100),
+        instances={
+            f"ml.t{n}.large": ResourceUse(limit=1000, by_team=dict.fromkeys(names, 1))
+            for n in range(20)
+        },
+        waiting=tuple(
+            WaitingRequest(
+                team=names[n % teams], request_id=f"r{n}", position=1 + n // teams, reason=text,
+                reason_kind=WaitKind.INSTANCES, accepted_at=NOON,
+            )
+            for n in range(waiting)
+        ),
+        queues={
+            name: QueueLength(
+                queued=20 * (marks // teams),
+                marks=tuple((f"1000#{n:060}", 20) for n in range(marks // teams)),
+            )
+            for name in names
+        },
+        run_times=tuple(
+            RunTimeSamples(team="t", template=f"t{n}", seconds_per_round=(12345.6,) * 20)
+            for n in range(kinds)
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["in use", "reserved for " * 100, "é" * 5000])
+@pytest.mark.parametrize(("marks", "kinds", "teams"), [(0, 0, 1), (500, 100, 100), (2000, 200, 9)])
+def test_no_document_exceeds_its_size(text: str, marks: int, kinds: int, teams: int) -> None:
+    small = fitted(document(500, marks, kinds, teams, text))
+    assert len(small.to_json().encode()) <= MOST_BYTES
+
+
+def test_a_document_that_is_small_enough_is_published_whole() -> None:
+    whole = document(50, 100, 10, 5, "in use")
+    assert fitted(whole) == whole
+
+
+def test_the_first_requests_of_every_queue_are_shown_first() -> None:
+    small = fitted(document(500, 500, 100, 50, "in use, " * 50))
+    assert 0 < len(small.waiting) < 500
+    assert [each.request_id for each in small.waiting] == [
+        f"r{n}" for n in range(len(small.waiting))
+    ]
+
+
+def test_queue_lengths_stay_right_when_marks_are_merged() -> None:
+    small = fitted(document(0, 4000, 0, 4, ""))
+    for queue in small.queues.values():
+        assert sum(count for _, count in queue.marks) == queue.queued
+
+
+def test_a_reason_names_few_of_many_users_and_reservations() -> None:
+    owed = [queued("vision", f"v{n}", 50) for n in range(90)]
+    users = [job for n in range(95) for job in running(f"t{n:02}")]
+    decided = decide(
+        *owed, queued("fraud", "late"), running=users, slots=95, vision={"guaranteed_share": 0.9}
+    )
+    (wait,) = [each for each in decided.waits if each.head.team == "fraud"]
+    assert len(wait.reason.text) < 300
+    assert "90 more teams" in wait.reason.text
