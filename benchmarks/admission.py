@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from benchmarks import intake
+from benchmarks.heavy_tailed import estimated, heavy_tailed
 from benchmarks.measure import Measure, at_least, at_most, print_table, shown
 from hpo_dispatcher.contract.settings import Limits
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
@@ -55,6 +56,8 @@ def results() -> Iterable[Measure]:
     filled = _fill_seconds()
     yield at_most(NAME, "100 free slots to 100 started, 100 ms calls", filled, 3, "s")
     yield from _planning()
+    yield from _shapes()
+    yield from _heavy_tailed()
     yield from _million()
     ours, bare, storing = intake.seconds(MESSAGES)
     yield shown(NAME, f"bare receive+delete of {MESSAGES:,} messages", bare, "s")
@@ -156,6 +159,58 @@ def _planning() -> Iterable[Measure]:
         milliseconds = statistics.median(seconds) * 1000
         what = f"one plan, {backlog:,} queued of {teams} teams"
         yield at_most(NAME, what, milliseconds, 50, "ms")
+
+
+def _shapes() -> Iterable[Measure]:
+    """Measure the CPU time of one plan of 100,000 heads, which follows the number of shapes."""
+    types = [f"ml.t{n}.large" for n in range(20)]
+    for what, goal, different in (("20 shapes", 150, False), ("all shapes different", 1000, True)):
+        queues = {
+            f"t{team}": [
+                replace(
+                    _head(f"t{team}", n),
+                    instances={types[(team + n) % 20]: 1 + n if different else 1},
+                )
+                for n in range(1_000)
+            ]
+            for team in range(100)
+        }
+        quota = 2_000 if different else 10
+        capacity = Capacity(tuning_jobs=100, instances=dict.fromkeys(types, quota))
+        snapshot = Snapshot(now=NOON, running_jobs=[], queues=queues)
+        seconds = []
+        for _ in range(3):
+            began = time.process_time()
+            plan(snapshot, capacity, {})
+            seconds.append(time.process_time() - began)
+        milliseconds = statistics.median(seconds) * 1000
+        yield at_most(NAME, f"one plan, 100 teams x 1,000 heads, {what}", milliseconds, goal, "ms")
+
+
+def _heavy_tailed() -> Iterable[Measure]:
+    """Compare mean waits with those before reserved capacity was lent."""
+    for load, before, goals in ((0.6, 2.80, (0.5, 0.25)), (0.8, 3.70, (0.6, 0.45))):
+        workload = heavy_tailed(load, requests=1_000)
+        for what, arrivals, goal in zip(
+            ("no estimates", "estimates 1-3 x too long"),
+            (workload, estimated(workload)),
+            goals,
+            strict=True,
+        ):
+            waited = _mean_wait_hours(arrivals)
+            label = f"mean wait, heavy-tailed, load {load}, {what}, over before"
+            yield at_most(NAME, label, waited / before, goal)
+
+
+def _mean_wait_hours(workload: Workload) -> float:
+    account = Simulation(workload)
+    account.run()
+    waits = [
+        (entry.started_at - entry.accepted_at).total_seconds()
+        for entry in account.requests.entries.values()
+        if entry.started_at
+    ]
+    return statistics.fmean(waits) / 3600
 
 
 def _plan_seconds(teams: int, heads: int) -> float:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MINUTE = 60.0
+DEFAULT_RUN_SECONDS = 3600  # of a simulated training job, unless it runs longer
+LONGEST_RUN_SECONDS = 5 * 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,9 @@ def message(arrival: Arrival) -> dict[str, Any]:
             }
         },
     }
+    if arrival.seconds > DEFAULT_RUN_SECONDS:
+        definition = body["overrides"]["TrainingJobDefinition"]
+        definition["StoppingCondition"] = {"MaxRuntimeInSeconds": LONGEST_RUN_SECONDS}
     if arrival.priority:
         body["priority"] = arrival.priority
     if arrival.expected_minutes:
