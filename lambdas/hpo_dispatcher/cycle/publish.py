@@ -197,7 +197,8 @@ def update_counts(
         queues: the heads of each team that was examined.
         whole: teams whose queue is not longer than that.
     """
-    for move in moves:
+    # In queue order: marks of requests that join out of order would grow beyond their size.
+    for move in sorted(moves, key=lambda move: (not move.joined, move.sort_key)):
         count = counts.of(move.team)
         (count.join if move.joined else count.leave)(move.sort_key)
     for team, entries in queues.items():

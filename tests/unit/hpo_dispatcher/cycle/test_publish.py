@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from datetime import timedelta
 from typing import Any
 
-from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.entry import Status, queue_sort_key
+from hpo_dispatcher.cycle.outcome import QueueMove
+from hpo_dispatcher.cycle.publish import update_counts
+from hpo_dispatcher.scheduling.history.queue_counts import PER_MARK, QueueCounts
 from tests.support.dispatcher_account import Account
+from tests.support.scheduling_scene import NOON
 
 
 def published(account: Account) -> dict[str, Any]:
@@ -103,3 +109,14 @@ def test_run_times_are_remembered_when_tuning_jobs_end(account: Account) -> None
     (kind,) = published(account)["run_times"]
     assert (kind["team"], kind["template"]) == ("fraud", "credit-default-cpu")
     assert len(kind["seconds_per_round"]) == 1
+
+
+def test_positions_are_right_to_half_a_mark_when_requests_join_out_of_order() -> None:
+    """Intake has several threads: the requests of one cycle join in any order."""
+    keys = [queue_sort_key(0, NOON + timedelta(seconds=n), f"r{n}") for n in range(500)]
+    moves = [QueueMove(team="fraud", sort_key=key, joined=True) for key in keys]
+    random.Random(1).shuffle(moves)
+    counts = QueueCounts()
+    update_counts(counts, moves, {}, [])
+    errors = [abs(counts.of("fraud").before(key) - number) for number, key in enumerate(keys)]
+    assert max(errors) <= PER_MARK // 2
