@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -123,9 +124,9 @@ class DispatcherFunction(Construct):
             rule = events.Rule(self, name, **trigger)
             rule.add_target(targets.LambdaFunction(self.function))
 
-    def grant_tuning(self, training_role: iam.IRole) -> None:
-        """Allow the function to create and follow tuning jobs that run as the training role."""
-        for statement in _tuning_statements(cdk.Stack.of(self), training_role):
+    def grant_tuning(self, training_roles: Sequence[iam.IRole]) -> None:
+        """Allow the function to create and follow tuning jobs that run as one of the roles."""
+        for statement in _tuning_statements(cdk.Stack.of(self), training_roles):
             self.function.add_to_role_policy(statement)
         role = self.function.role
         assert role is not None  # noqa: S101  set in __init__
@@ -174,7 +175,9 @@ def _triggers(deployment: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def _tuning_statements(stack: cdk.Stack, training_role: iam.IRole) -> list[iam.PolicyStatement]:
+def _tuning_statements(
+    stack: cdk.Stack, training_roles: Sequence[iam.IRole]
+) -> list[iam.PolicyStatement]:
     """Return what the function may do with tuning jobs, and what it needs for that."""
     tuning_jobs = stack.format_arn(
         service="sagemaker", resource="hyper-parameter-tuning-job", resource_name="*"
@@ -198,7 +201,7 @@ def _tuning_statements(stack: cdk.Stack, training_role: iam.IRole) -> list[iam.P
         ),
         iam.PolicyStatement(
             actions=["iam:PassRole"],
-            resources=[training_role.role_arn],
+            resources=[role.role_arn for role in training_roles],
             conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         ),
         iam.PolicyStatement(

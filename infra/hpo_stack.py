@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from hpo_dispatcher.contract import names
 from infra.dispatcher import DispatcherFunction
 from infra.ledger import LedgerTable
 from infra.monitoring import Monitoring
@@ -16,6 +18,7 @@ from infra.request_queue import RequestQueue
 from infra.settings import Settings, output_name
 from infra.team_access import TeamAccess
 from infra.training import TrainingResources
+from infra.training_role import TrainingRole
 
 
 class HpoStack(cdk.Stack):
@@ -31,15 +34,7 @@ class HpoStack(cdk.Stack):
         ledger = LedgerTable(
             self, "Ledger", deployment=settings.name, key=key, retain=settings.retain_data
         )
-        training = TrainingResources(
-            self,
-            "Training",
-            assets=assets,
-            assets_key=settings.bootstrap_kms_key_arn,
-            key=key,
-            retain=settings.retain_data,
-            rules=settings.rules,
-        )
+        training = TrainingResources(self, "Training", settings=settings, assets=assets, key=key)
         dispatcher = DispatcherFunction(
             self,
             "Dispatcher",
@@ -49,20 +44,24 @@ class HpoStack(cdk.Stack):
                 "HPOQ_DEPLOYMENT": settings.name,
                 "HPOQ_LEDGER_TABLE": ledger.table.table_name,
                 "HPOQ_ARTIFACT_BUCKET": training.bucket.bucket_name,
-                "HPOQ_TRAINING_ROLE_ARN": training.role.role_arn,
+                "HPOQ_TRAINING_ROLE_ARN": self.format_arn(
+                    service="iam",
+                    region="",
+                    resource="role",
+                    resource_name=names.training_role(settings.name, names.ANY_TEAM),
+                ),
                 "HPOQ_TRAINING_SOURCE": training.source.s3_object_url,
                 "HPOQ_EVENT_BUS": "default",
             },
         )
         ledger.grant_dispatch(dispatcher.function)
-        dispatcher.grant_tuning(training.role)
         outputs = {
             "LedgerTableName": ledger.table.table_name,
             "ArtifactBucketName": training.bucket.bucket_name,
-            "TrainingRoleArn": training.role.role_arn,
             "DispatcherFunctionName": dispatcher.function.function_name,
         }
         queues: dict[str, RequestQueue] = {}
+        roles: list[iam.IRole] = []
         for team in settings.teams:
             title = output_name(team)
             queue = RequestQueue(
@@ -70,6 +69,17 @@ class HpoStack(cdk.Stack):
             )
             queues[team] = queue
             queue.grant_intake(dispatcher.function)
+            role = TrainingRole(
+                self,
+                f"Training{title}",
+                deployment=settings.name,
+                team=team,
+                bucket=training.bucket,
+                base=training.base,
+                rules=settings.rules_of(team),
+            ).role
+            roles.append(role)
+            outputs[f"TrainingRoleArn{title}"] = role.role_arn
             notices = self._notices(settings, team, key)
             if notices:
                 # An update deploys the function that names its deployment before the rule.
@@ -78,15 +88,16 @@ class HpoStack(cdk.Stack):
             TeamAccess(
                 self,
                 f"Access{title}",
-                deployment=settings.name,
+                settings=settings,
                 team=team,
                 queue=queue,
                 ledger=ledger,
-                example_data=training.example_data_statement(),
+                bucket=training.bucket,
                 notices=notices,
             )
             outputs[f"RequestQueueUrl{title}"] = queue.queue.queue_url
             outputs[f"DeadLetterQueueUrl{title}"] = queue.dead_letter_queue.queue_url
+        dispatcher.grant_tuning(roles)
         monitoring = Monitoring(
             self, "Monitoring", settings=settings, dispatcher=dispatcher, queues=queues, key=key
         )

@@ -125,6 +125,10 @@ class Settings(BaseModel):
         """The guardrails as the dispatcher applies them."""
         return Guardrails.model_validate(self.deployment["guardrails"])
 
+    def rules_of(self, team: str) -> Guardrails:
+        """Return the guardrails with what the settings open to one team."""
+        return self.rules.opened_for(self.team(team).guardrails)
+
     def _keys(self) -> dict[str, str]:
         """Return the guardrails by which the customer key also encrypts volumes and models."""
         key = self.kms_key_arn

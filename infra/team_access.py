@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from hpo_dispatcher.contract import names
+from hpo_dispatcher.contract import aws_limits, names
+from infra.acknowledge import acknowledge_resource
 from infra.ledger import LedgerTable
 from infra.notices import Notices
 from infra.request_queue import RequestQueue
+from infra.settings import Settings
+from infra.training_role import accept_folders, key_arn
 
 
 class TeamAccess(Construct):
@@ -21,11 +26,11 @@ class TeamAccess(Construct):
         scope: Construct,
         id_: str,
         *,
-        deployment: str,
+        settings: Settings,
         team: str,
         queue: RequestQueue,
         ledger: LedgerTable,
-        example_data: iam.PolicyStatement,
+        bucket: s3.IBucket,
         notices: Notices | None = None,
     ) -> None:
         super().__init__(scope, id_)
@@ -50,28 +55,134 @@ class TeamAccess(Construct):
             *queue.sender_statements(),
             ledger.reader_statement(team),
             request_cycle,
-            example_data,
+            *_folders(bucket, team),
+            *self._jobs(settings.name, team),
+            *self._logs(team, settings.teams),
         ]
         if notices:
             statements.append(notices.subscriber_statement())
-        if key := ledger.table.encryption_key:
-            statements.append(_use_of(key))
+        keys = [key.key_arn for key in (ledger.table.encryption_key,) if key]
+        if output_key := settings.rules_of(team).output_kms_key:
+            keys.append(key_arn(self, output_key))
+        if keys:
+            statements.append(_use_of(keys))
         self.policy = iam.ManagedPolicy(
             self,
             "Policy",
-            managed_policy_name=f"{deployment}-{team}-team",
+            managed_policy_name=f"{settings.name}-{team}-team",
             description=f"Send tuning requests as {team}, and read what became of them",
             statements=statements,
         )
+        self._accept_wildcards(bucket, team)
+
+    def _accept_wildcards(self, bucket: s3.IBucket, team: str) -> None:
+        folders = (*names.team_folders(team), names.SHARED_PREFIX)
+        accept_folders(self.policy, bucket, folders, "A team chooses the names of its files.")
+        group = self._training_logs()
+        streams = "SageMaker names the log streams."
+        acknowledge_resource(self.policy, f"{group}:*", streams)
+        acknowledge_resource(self.policy, f"{group}:log-stream:{team}-*", streams)
+        for kind in ("hyper-parameter-tuning-job", "training-job"):
+            reason = "The names of jobs derive from requests; a condition checks their tags."
+            acknowledge_resource(self.policy, self._of_team(kind, team), reason)
+
+    def _jobs(self, deployment: str, team: str) -> Iterator[iam.PolicyStatement]:
+        """Yield the statements that let a team follow its tuning jobs and their training jobs.
+
+        The names of jobs do not tell teams apart whose names begin alike. The dispatcher tags each
+        tuning job, and SageMaker gives the tags to its training jobs: API reference,
+        CreateHyperParameterTuningJob, Tags.
+        """
+        actions = {
+            "hyper-parameter-tuning-job": [
+                "sagemaker:DescribeHyperParameterTuningJob",
+                "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
+                "sagemaker:ListTags",
+            ],
+            "training-job": ["sagemaker:DescribeTrainingJob", "sagemaker:ListTags"],
+        }
+        tags = {
+            f"aws:ResourceTag/{names.TAG_TEAM}": team,
+            f"aws:ResourceTag/{names.TAG_DEPLOYMENT}": deployment,
+        }
+        for kind, allowed in actions.items():
+            yield iam.PolicyStatement(
+                actions=allowed,
+                resources=[self._of_team(kind, team)],
+                conditions={"StringEquals": tags},
+            )
+
+    def _of_team(self, kind: str, team: str) -> str:
+        """Return the ARN pattern of the jobs whose names begin with a team's name."""
+        stack = cdk.Stack.of(self)
+        return stack.format_arn(service="sagemaker", resource=kind, resource_name=f"{team}-*")
+
+    def _logs(self, team: str, teams: Iterable[str]) -> Iterator[iam.PolicyStatement]:
+        """Yield the statements that let a team read the logs of its training jobs.
+
+        Log streams have no tags: "Actions, resources, and condition keys for Amazon CloudWatch
+        Logs" in the Service Authorization Reference. FilterLogEvents cannot be limited to streams.
+        """
+        group = self._training_logs()
+        yield iam.PolicyStatement(
+            sid="FindLogStreams",
+            actions=["logs:DescribeLogStreams"],
+            resources=[group, f"{group}:*"],
+        )
+        yield iam.PolicyStatement(
+            sid="ReadOwnLogs",
+            actions=["logs:GetLogEvents"],
+            resources=[f"{group}:log-stream:{team}-*"],
+        )
+        alike = sorted(other for other in teams if other.startswith(f"{team}-"))
+        if alike:
+            yield iam.PolicyStatement(
+                sid="NotOfTeamsNamedAlike",
+                effect=iam.Effect.DENY,
+                actions=["logs:GetLogEvents"],
+                resources=[f"{group}:log-stream:{other}-*" for other in alike],
+            )
+
+    def _training_logs(self) -> str:
+        """Return the ARN of the log group of all training jobs."""
+        return cdk.Stack.of(self).format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=aws_limits.TRAINING_LOG_GROUP,
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
 
 
-def _use_of(key: kms.IKey) -> iam.PolicyStatement:
-    """Return the statement that lets SQS and DynamoDB use the key for the team."""
+def _folders(bucket: s3.IBucket, team: str) -> Iterator[iam.PolicyStatement]:
+    """Yield the statements that let a team use its workspace and read other folders."""
+    workspace, *earlier = names.team_folders(team)
+    yield iam.PolicyStatement(
+        sid="UseWorkspace",
+        actions=["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+        resources=[bucket.arn_for_objects(f"{workspace}*")],
+    )
+    readable = (*earlier, names.SHARED_PREFIX)
+    yield iam.PolicyStatement(
+        sid="ReadFolders",
+        actions=["s3:GetObject"],
+        resources=[bucket.arn_for_objects(f"{folder}*") for folder in readable],
+    )
+    listed = (workspace, *readable, names.EXAMPLE_DATA)
+    yield iam.PolicyStatement(
+        sid="ListFolders",
+        actions=["s3:ListBucket"],
+        resources=[bucket.bucket_arn],
+        conditions={"StringLike": {"s3:prefix": [f"{folder}*" for folder in listed]}},
+    )
+
+
+def _use_of(keys: Sequence[str]) -> iam.PolicyStatement:
+    """Return the statement that lets SQS, DynamoDB and S3 use the keys for the team."""
     region = f"{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"
-    services = [f"{service}.{region}" for service in ("sqs", "dynamodb")]
+    services = [f"{service}.{region}" for service in ("sqs", "dynamodb", "s3")]
     return iam.PolicyStatement(
-        sid="UseKeyThroughQueueAndLedger",
+        sid="UseKeyThroughServices",
         actions=["kms:Decrypt", "kms:GenerateDataKey"],
-        resources=[key.key_arn],
+        resources=list(dict.fromkeys(keys)),
         conditions={"StringEquals": {"kms:ViaService": services}},
     )

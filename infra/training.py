@@ -1,4 +1,4 @@
-"""The resources of training jobs: artifact bucket, role and scripts."""
+"""What the training jobs of all teams share: artifact bucket, scripts and basic permissions."""
 
 from __future__ import annotations
 
@@ -10,28 +10,57 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from hpo_dispatcher.contract import names
-from infra.acknowledge import acknowledge, acknowledge_key_use
-from infra.settings import Guardrails, removal_policy
+from infra.acknowledge import acknowledge
+from infra.settings import Settings, removal_policy
 from infra.source import ROOT, bundling, fingerprint, source_files, write_training_archive
+from infra.training_role import (
+    READ_AND_WRITE,
+    accept_folders,
+    allow,
+    grant_keys,
+    grant_opened,
+    grant_vpc,
+)
 
 
 class TrainingResources(Construct):
-    """The artifact bucket, the training role and the bundled scripts."""
+    """The artifact bucket, the bundled scripts and the permissions of every training job."""
 
     def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        assets: str,
-        assets_key: str | None,
-        key: kms.IKey | None,
-        retain: bool,
-        rules: Guardrails,
+        self, scope: Construct, id_: str, *, settings: Settings, assets: str, key: kms.IKey | None
     ) -> None:
         super().__init__(scope, id_)
         self._assets = assets  # prefix of this stack's own files in the bootstrap bucket
-        self.bucket = s3.Bucket(
+        self.bucket = self._bucket(settings, key)
+        self.source = s3_assets.Asset(
+            self,
+            "Source",
+            path=str(ROOT / "training"),
+            asset_hash=fingerprint(source_files(ROOT / "training")),
+            asset_hash_type=cdk.AssetHashType.CUSTOM,
+            bundling=bundling(write_training_archive, cdk.BundlingOutput.ARCHIVED),
+        )
+        self.base = iam.ManagedPolicy(
+            self,
+            "Base",
+            managed_policy_name=names.training_policy(settings.name),
+            description="What every training job of hpoq does, whatever its team",
+        )
+        self._grant_shared_folders()
+        self._grant_scripts(settings.bootstrap_kms_key_arn)
+        self._grant_job()
+        self._keep_earlier_role(settings)
+
+    def _bucket(self, settings: Settings, key: kms.IKey | None) -> s3.Bucket:
+        folders = [
+            f"{folder}checkpoints/" for folder in map(names.workspace_prefix, settings.teams)
+        ]
+        # Training jobs overwrite their checkpoints repeatedly.
+        checkpoints = [
+            s3.LifecycleRule(prefix=each, noncurrent_version_expiration=cdk.Duration.days(1))
+            for each in ("checkpoints/", *folders)
+        ]
+        bucket = s3.Bucket(
             self,
             "Artifacts",
             encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
@@ -44,92 +73,61 @@ class TrainingResources(Construct):
                     abort_incomplete_multipart_upload_after=cdk.Duration.days(7),
                     noncurrent_version_expiration=cdk.Duration.days(30),
                 ),
-                # Training jobs overwrite their checkpoints repeatedly.
-                s3.LifecycleRule(
-                    prefix="checkpoints/", noncurrent_version_expiration=cdk.Duration.days(1)
-                ),
+                *checkpoints,
             ],
-            removal_policy=removal_policy(retain=retain),
+            removal_policy=removal_policy(retain=settings.retain_data),
         )
         acknowledge(
-            self.bucket,
+            bucket,
             "S1",
             "Access logs need a second bucket. CloudTrail data events, enabled once for all "
             "buckets of an account, record the same and more.",
         )
-        self.role = iam.Role(
-            self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com")
-        )
-        self.source = s3_assets.Asset(
-            self,
-            "Source",
-            path=str(ROOT / "training"),
-            asset_hash=fingerprint(source_files(ROOT / "training")),
-            asset_hash_type=cdk.AssetHashType.CUSTOM,
-            bundling=bundling(write_training_archive, cdk.BundlingOutput.ARCHIVED),
-        )
-        self._grant_training()
-        self._grant_prefixes(rules)
-        self._grant_keys(rules)
+        return bucket
+
+    def _grant_shared_folders(self) -> None:
+        """Let every team's training jobs read the folders that all teams share."""
+        shared = [f"{each}*" for each in names.SHARED_FOLDERS]
+        allow(self.base, ["s3:GetObject"], *map(self.bucket.arn_for_objects, shared))
+        listed: dict[str, object] = {"StringLike": {"s3:prefix": shared}}
+        allow(self.base, ["s3:ListBucket"], self.bucket.bucket_arn, conditions=listed)
+        allow(self.base, ["s3:GetBucketLocation"], self.bucket.bucket_arn)
+        accept_folders(self.base, self.bucket, names.SHARED_FOLDERS, "All teams share the folder.")
+
+    def _grant_scripts(self, assets_key: str | None) -> None:
+        """Let training jobs read the bundled scripts."""
+        bucket = self.source.bucket
+        # A tuning job starts training jobs for days, all with the code from when it was created.
+        allow(self.base, ["s3:GetObject"], bucket.arn_for_objects(f"{self._assets}*"))
+        # With network isolation, the code is an input channel, whose prefix SageMaker lists.
+        listed: dict[str, object] = {"StringLike": {"s3:prefix": f"{self._assets}*"}}
+        allow(self.base, ["s3:ListBucket"], bucket.bucket_arn, conditions=listed)
         if assets_key:
-            self._allow(["kms:Decrypt"], assets_key)
-        if rules.vpc:
-            self._grant_vpc()
-
-    def example_data_statement(self) -> iam.PolicyStatement:
-        """Return the statement that lets a team see whether the bundled templates have data."""
-        return iam.PolicyStatement(
-            sid="FindExampleData",
-            actions=["s3:ListBucket"],
-            resources=[self.bucket.bucket_arn],
-            conditions={"StringLike": {"s3:prefix": f"{names.EXAMPLE_DATA}*"}},
+            allow(self.base, ["kms:Decrypt"], assets_key)
+        given = self.node.try_get_context("@aws-cdk/core:bootstrapQualifier")
+        qualifier = given or cdk.DefaultStackSynthesizer.DEFAULT_QUALIFIER
+        objects = (
+            f"Resource::arn:<AWS::Partition>:s3:::cdk-{qualifier}-assets-<AWS::AccountId>-"
+            f"<AWS::Region>/{self._assets}*"
         )
+        acknowledge(self.base, f"IAM5[{objects}]", "All versions of this deployment's code.")
 
-    def _grant_training(self) -> None:
-        """Grant what every training job does: artifacts, logs, metrics and pulling its image."""
-        stack = cdk.Stack.of(self)
-        objects = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
-        training_logs = stack.format_arn(
+    def _grant_job(self) -> None:
+        """Grant what every training job does besides S3: logs, metrics and pulling its image."""
+        training_logs = cdk.Stack.of(self).format_arn(
             service="logs",
             resource="log-group",
             resource_name="/aws/sagemaker/TrainingJobs*",
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
+        logs = ["CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents"]
+        allow(self.base, [f"logs:{action}" for action in logs], training_logs)
         images = f"arn:{cdk.Aws.PARTITION}:ecr:{cdk.Aws.REGION}:*:repository/*"
-        self._allow(objects, self.bucket.arn_for_objects("*"))
-        self._allow(["s3:ListBucket", "s3:GetBucketLocation"], self.bucket.bucket_arn)
-        # A tuning job starts training jobs for days, all with the code from when it was created.
-        source = self.source.bucket.arn_for_objects(f"{self._assets}*")
-        self._allow(["s3:GetObject"], source)
-        # With network isolation, the code is an input channel, whose prefix SageMaker lists.
-        self._allow(
-            ["s3:ListBucket"],
-            self.source.bucket.bucket_arn,
-            {"StringLike": {"s3:prefix": f"{self._assets}*"}},
-        )
-        self._allow(
-            [
-                "logs:CreateLogGroup",
-                "logs:CreateLogStream",
-                "logs:DescribeLogStreams",
-                "logs:PutLogEvents",
-            ],
-            training_logs,
-        )
-        self._allow(["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], images)
-        self._allow(["ecr:GetAuthorizationToken"], "*")
-        self._allow(
-            ["cloudwatch:PutMetricData"],
-            "*",
-            {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
-        )
-        bucket = stack.get_logical_id(self.bucket.node.default_child)  # type: ignore[arg-type]
-        given = self.node.try_get_context("@aws-cdk/core:bootstrapQualifier")
-        qualifier = given or cdk.DefaultStackSynthesizer.DEFAULT_QUALIFIER
+        allow(self.base, ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], images)
+        allow(self.base, ["ecr:GetAuthorizationToken"], "*")
+        namespace: dict[str, object] = {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}
+        allow(self.base, ["cloudwatch:PutMetricData"], "*", conditions=namespace)
         for finding, reason in {
-            f"Resource::arn:<AWS::Partition>:s3:::cdk-{qualifier}-assets-<AWS::AccountId>-"
-            f"<AWS::Region>/{self._assets}*": "All versions of this deployment's code.",
-            f"Resource::<{bucket}.Arn>/*": "SageMaker names the objects of each training job.",
             "Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:"
             "log-group:/aws/sagemaker/TrainingJobs*": "SageMaker names the log streams.",
             "Resource::arn:<AWS::Partition>:ecr:<AWS::Region>:*:repository/*": (
@@ -140,69 +138,47 @@ class TrainingResources(Construct):
                 "metrics to SageMaker's namespace."
             ),
         }.items():
-            acknowledge(self.role, f"IAM5[{finding}]", reason)
+            acknowledge(self.base, f"IAM5[{finding}]", reason)
 
-    def _grant_prefixes(self, rules: Guardrails) -> None:
-        """Grant access to the guardrails' prefixes outside the artifact bucket."""
-        for prefixes, actions in (
-            (rules.input_prefixes, ["s3:GetObject"]),
-            # Checkpoints are below an output prefix, and SageMaker restores them.
-            (rules.output_prefixes, ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]),
-        ):
-            for prefix in prefixes:
-                bucket, _, path = prefix.removeprefix("s3://").partition("/")
-                folder = path.rstrip("/*")
-                arn = f"arn:{cdk.Aws.PARTITION}:s3:::{bucket}"
-                objects = f"{arn}/{folder}/*" if folder else f"{arn}/*"
-                # A channel may name the folder with or without its final slash.
-                listed: dict[str, object] = {"StringLike": {"s3:prefix": [folder, f"{folder}/*"]}}
-                self._allow(actions, objects)
-                self._allow(["s3:ListBucket"], arn, listed if folder else None)
-                self._accept(objects, "The settings allow training jobs this prefix.")
+    def _keep_earlier_role(self, settings: Settings) -> None:
+        """Keep the role of all teams that earlier versions passed to tuning jobs.
 
-    def _grant_keys(self, rules: Guardrails) -> None:
-        """Grant the use of the keys: volumes through a KMS grant, models and data directly."""
-        if self.bucket.encryption_key:
-            self.bucket.encryption_key.grant_encrypt_decrypt(self.role)
-            acknowledge_key_use(self.role)
-        if rules.volume_kms_key:
-            self._allow(["kms:CreateGrant"], self._key_arn(rules.volume_kms_key))
-        if rules.output_kms_key:
-            self._allow(
-                ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
-                self._key_arn(rules.output_kms_key),
-            )
-
-    def _key_arn(self, key: str) -> str:
-        """Return the ARN of a key that the guardrails name by ARN or id."""
-        if key.startswith("arn:"):
-            return key
-        return cdk.Stack.of(self).format_arn(service="kms", resource="key", resource_name=key)
-
-    def _grant_vpc(self) -> None:
-        """Grant the network interfaces that SageMaker attaches to the VPC as the training role."""
-        self._allow(
-            [
-                "ec2:CreateNetworkInterface",
-                "ec2:CreateNetworkInterfacePermission",
-                "ec2:DeleteNetworkInterface",
-                "ec2:DeleteNetworkInterfacePermission",
-                "ec2:DescribeDhcpOptions",
-                "ec2:DescribeNetworkInterfaces",
-                "ec2:DescribeSecurityGroups",
-                "ec2:DescribeSubnets",
-                "ec2:DescribeVpcs",
-            ],
-            "*",
+        Those tuning jobs start training jobs with it for days. No principal of the stack may pass
+        it, and it does not reach the workspaces: docs/decisions/0030.
+        """
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
+            managed_policies=[self.base],
         )
+        allow(role, READ_AND_WRITE, self.bucket.arn_for_objects("*"))
+        allow(role, ["s3:ListBucket"], self.bucket.bucket_arn)
+        accept_folders(role, self.bucket, [""], "Earlier versions let jobs name any folder.")
+        self._deny_workspaces(role)
+        grant_opened(role, settings.rules)
+        grant_keys(role, self.bucket, settings.rules)
+        if settings.rules.vpc:
+            grant_vpc(role)
 
-    def _accept(self, resource: str, reason: str) -> None:
-        literal = resource.replace(cdk.Aws.PARTITION, "<AWS::Partition>")
-        acknowledge(self.role, f"IAM5[Resource::{literal}]", reason)
-
-    def _allow(
-        self, actions: list[str], resource: str, conditions: dict[str, object] | None = None
-    ) -> None:
-        self.role.add_to_principal_policy(
-            iam.PolicyStatement(actions=actions, resources=[resource], conditions=conditions)
+    def _deny_workspaces(self, role: iam.Role) -> None:
+        """Deny a role the objects of all workspaces, and listings that include them."""
+        role.add_to_principal_policy(
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                actions=list(READ_AND_WRITE),
+                resources=[self.bucket.arn_for_objects(f"{names.WORKSPACES}*")],
+            )
+        )
+        beginnings = [names.WORKSPACES[:length] for length in range(len(names.WORKSPACES))]
+        role.add_to_principal_policy(
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                actions=["s3:ListBucket"],
+                resources=[self.bucket.bucket_arn],
+                # IfExists: a listing without a prefix includes them, too.
+                conditions={
+                    "StringLikeIfExists": {"s3:prefix": [*beginnings, f"{names.WORKSPACES}*"]}
+                },
+            )
         )

@@ -48,7 +48,8 @@ Prefix = Annotated[
     str | None,
     typer.Option(
         "--prefix",
-        help="Upload the file or folder as it is to this S3 URI, or folder of the artifact bucket.",
+        help="Upload the file or folder as it is to this S3 URI, or to this folder of the team's "
+        "workspace with --team, else of the artifact bucket.",
         show_default=False,
     ),
 ]
@@ -86,11 +87,11 @@ def push(
         raise UnusableData(f"{source}: no such file or folder")
     deployed = client(deployment)
     if prefix:
-        destinations = [given_prefix(deployed.settings, prefix)]
+        destinations = [given_prefix(deployed.settings, team, prefix)]
     else:
         destinations = _channels(deployed, team, template, channel)
     for each in destinations:
-        check_allowed(deployed.settings, each)
+        check_allowed(deployed.settings, team, each)
     s3 = boto3.Session().client("s3", config=INTERACTIVE)
     with (
         _found(source, destinations, whole=bool(prefix), channel=channel) as parts,

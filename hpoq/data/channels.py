@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hpo_dispatcher.contract.aws_limits import CHANNELS_FOLDER
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.names import SHARED_PREFIX, workspace_prefix
 from hpo_dispatcher.tuning_job.api_schema import definitions, source_archive
+from hpo_dispatcher.tuning_job.places import Places
 from hpoq.errors import UnusableData
 from hpoq.preview import preview
 
@@ -75,33 +76,41 @@ def template_channels(
     return channels_of(preview(settings, team, message))
 
 
-def given_prefix(settings: SettingsDocument, prefix: str) -> S3Channel:
-    """Return the location that a user names by an S3 URI, or by a prefix of the artifact bucket.
+def given_prefix(settings: SettingsDocument, team: str | None, prefix: str) -> S3Channel:
+    """Return the location that a user names by an S3 URI, or by a folder.
+
+    The folder is in the workspace of the team if one is named, except shared/, else in the artifact
+    bucket.
 
     Raises:
         UnusableData: the URI names no folder.
     """
     bucket = settings.artifact_bucket
-    uri = prefix if "://" in prefix else f"s3://{bucket}/{prefix.lstrip('/')}"
+    folder = prefix.lstrip("/")
+    in_workspace = team and folder and not folder.startswith(SHARED_PREFIX)
+    home = f"s3://{bucket}/{workspace_prefix(team) if team and in_workspace else ''}"
+    uri = prefix if "://" in prefix else f"{home}{folder}"
     named = S3Channel(name="data", uri=uri)
     if not uri.startswith("s3://") or not named.bucket or not named.prefix.strip("/"):
         raise UnusableData(
-            f"--prefix {prefix}: not a folder in S3. Name one, such as s3://{bucket}/data/mine/"
+            f"--prefix {prefix}: not a folder in S3. Name one, such as s3://{bucket}/shared/mine/"
         )
     return named
 
 
-def check_allowed(settings: SettingsDocument, channel: S3Channel) -> None:
-    """Check that a location is in the artifact bucket or below an allowed input prefix.
+def check_allowed(settings: SettingsDocument, team: str | None, channel: S3Channel) -> None:
+    """Check that the training jobs of a team, or of any if none is named, can read a location.
 
     Raises:
-        UnusableData: it is elsewhere, where training jobs cannot read it.
+        UnusableData: they cannot.
     """
-    allowed = _allowed(settings)
-    if not _is_below(channel.uri, allowed):
+    teams = [team] if team else sorted(settings.deployment.teams)
+    places = [_places(settings, each) for each in teams]
+    if not any(each.may_read(channel.uri) for each in places):
+        whose = f" of {team}" if team else ""
         raise UnusableData(
-            f"{channel.uri} is outside the locations that training jobs may read. "
-            f"Use {' or '.join(allowed)}, or add it to the guardrail input_prefixes"
+            f"{channel.uri} is outside the locations that training jobs{whose} may read. "
+            f"Use {' or '.join(places[0].readable)}, or add it to the guardrail input_prefixes"
         )
 
 
@@ -115,7 +124,7 @@ def push_command(
             options += ["--template", str(template)]
         if f"/{team}/" in channel.uri:
             options += ["--team", team]
-    elif _is_below(channel.uri, _allowed(settings)):
+    elif _places(settings, team).may_read(channel.uri):
         options += ["--prefix", channel.uri]
     else:
         return f"aws s3 cp --recursive FOLDER {channel.uri.rstrip('/')}/"
@@ -131,11 +140,10 @@ def _channels_or_none(
         return []
 
 
-def _allowed(settings: SettingsDocument) -> list[str]:
-    own = f"s3://{settings.artifact_bucket}/"
-    return [own, *settings.deployment.guardrails.input_prefixes]
-
-
-def _is_below(uri: str, prefixes: Sequence[str]) -> bool:
-    folder = uri.rstrip("/") + "/"
-    return any(folder.startswith(each.rstrip("/") + "/") for each in prefixes)
+def _places(settings: SettingsDocument, team: str) -> Places:
+    return Places(
+        team=team,
+        bucket=settings.artifact_bucket,
+        training_source=settings.training_source,
+        opened=settings.deployment.opened_for(team),
+    )

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from hpo_dispatcher.contract.aws_limits import TRAINING_LOG_GROUP
+
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
-GROUP = "/aws/sagemaker/TrainingJobs"
 READ_EVERY = 1.0  # seconds; CloudWatch Logs allows 25 reads per second and account
 PAGES_A_READ = 20  # each up to 1 MiB or 10,000 lines
 MOST = 200_000  # lines in memory
@@ -76,7 +77,7 @@ class TrainingLog:
 
     def _streams(self) -> list[str]:
         answer = self._logs.describe_log_streams(
-            logGroupName=GROUP, logStreamNamePrefix=self._prefix
+            logGroupName=TRAINING_LOG_GROUP, logStreamNamePrefix=self._prefix
         )
         return [each["logStreamName"] for each in answer["logStreams"]]
 
@@ -88,7 +89,7 @@ class TrainingLog:
             token = self._tokens.get(stream)
             more: Any = {"nextToken": token} if token else {}
             answer = self._logs.get_log_events(
-                logGroupName=GROUP, logStreamName=stream, startFromHead=True, **more
+                logGroupName=TRAINING_LOG_GROUP, logStreamName=stream, startFromHead=True, **more
             )
             found += [
                 Line(event["timestamp"] / 1000, event["message"], host)

@@ -80,7 +80,7 @@ def scene(deployed: Deployed) -> Scene:
         queue_name="shapes",
         bucket=bucket,
         object_key="data/credit-default/train/shapes",
-        role=deployed.outputs["TrainingRoleArn"],
+        role=deployed.outputs["TrainingRoleArnFraud"],
         topic=deployed.outputs["AlarmTopicArn"],
         rule=rule.rpartition("|")[2].rpartition("/")[2],
         function=function,

@@ -100,7 +100,7 @@ def no_data(deployed: Deployed) -> Iterator[None]:
 
 @contextmanager
 def no_trust(deployed: Deployed) -> Iterator[None]:
-    iam, name = deployed.client("iam"), deployed.outputs["TrainingRoleArn"].rpartition("/")[2]
+    iam, name = deployed.client("iam"), deployed.outputs["TrainingRoleArnFraud"].rpartition("/")[2]
     before = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
     other = json.dumps(before).replace("sagemaker.", "ec2.")
     iam.update_assume_role_policy(RoleName=name, PolicyDocument=other)
@@ -110,7 +110,7 @@ def no_trust(deployed: Deployed) -> Iterator[None]:
 
 @contextmanager
 def no_permissions(deployed: Deployed) -> Iterator[None]:
-    iam, name = deployed.client("iam"), deployed.outputs["TrainingRoleArn"].rpartition("/")[2]
+    iam, name = deployed.client("iam"), deployed.outputs["TrainingRoleArnFraud"].rpartition("/")[2]
     (policy,) = iam.list_role_policies(RoleName=name)["PolicyNames"]
     before = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
     iam.delete_role_policy(RoleName=name, PolicyName=policy)
@@ -202,7 +202,11 @@ PLANTED: dict[str, tuple[Callable[[Deployed], AbstractContextManager[None]], str
     "a throttled function": (throttled_function, "function", "its concurrency is 0. Run `aws"),
     "a channel without data": (no_data, "data", "is empty. Upload it with `hpoq data push FOLDER`"),
     "a role that SageMaker may not assume": (no_trust, "role", "does not trust sagemaker"),
-    "a role without permissions": (no_permissions, "role", "may not call s3:ListBucket"),
+    "a role without permissions": (
+        no_permissions,
+        "role",
+        "may not call s3:GetObject, s3:PutObject on",
+    ),
     "a dispatcher without permissions": (
         powerless_dispatcher,
         "permissions",

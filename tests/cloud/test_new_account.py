@@ -18,6 +18,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.names import training_role
 from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.wiring import build_dispatcher
@@ -206,13 +207,7 @@ def test_a_role_that_is_disabled_for_an_hour_loses_and_rejects_nothing(
 ) -> None:
     hours = Hours(flooded, tiny_project, tmp_path)
     iam = flooded.client("iam")
-    name = (
-        flooded.client("lambda")
-        .get_function_configuration(FunctionName=flooded.outputs["DispatcherFunctionName"])[
-            "Environment"
-        ]["Variables"]["HPOQ_TRAINING_ROLE_ARN"]
-        .rpartition("/")[2]
-    )
+    name = training_role("flood", "fraud")
     trust = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
     nobody = json.loads(json.dumps(trust).replace('"Allow"', '"Deny"'))
     client = Client("flood", session=flooded.session)

@@ -80,7 +80,7 @@ def test_the_dispatcher_is_allowed_its_own_calls(
     created = outcome(
         as_dispatcher,
         lambda s: s.client("sagemaker").create_hyper_parameter_tuning_job(
-            **tuning_job(out["TrainingRoleArn"])
+            **tuning_job(out["TrainingRoleArnFraud"])
         ),
     )
     assert created == "ValidationException"  # an error of SageMaker, so IAM has allowed the call

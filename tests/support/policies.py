@@ -127,12 +127,17 @@ class TemplateAccount:
         return arn if kind == "AWS::SNS::Topic" else arn.rpartition(":")[2].rpartition("/")[2]
 
     def identity_policies(self, role: str) -> list[Policy]:
-        """Return the policies attached to a role, by the role's logical id."""
+        """Return the inline and managed policies of a role, by the role's logical id."""
+        attached = self._resources[role]["Properties"].get("ManagedPolicyArns", ())
+        managed = [each["Ref"] for each in attached]
         return [
             self.resolve(each["Properties"]["PolicyDocument"])
-            for each in self._resources.values()
-            if each["Type"] == "AWS::IAM::Policy"
-            and {"Ref": role} in each["Properties"].get("Roles", ())
+            for name, each in self._resources.items()
+            if name in managed
+            or (
+                each["Type"] == "AWS::IAM::Policy"
+                and {"Ref": role} in each["Properties"].get("Roles", ())
+            )
         ]
 
     def managed_policy(self, name: str) -> Policy:

@@ -44,10 +44,25 @@ ALL: dict[str, Any] = {
 
 
 def statements(template: Template, role: str) -> list[dict[str, Any]]:
-    """Return the policy statements of a role."""
-    return [
-        statement
+    """Return the statements of the inline and managed policies of a role."""
+    managed = [
+        each["Ref"]
+        for name, found in template.find_resources("AWS::IAM::Role").items()
+        if name.startswith(role)
+        for each in found["Properties"].get("ManagedPolicyArns", ())
+        if "Ref" in each
+    ]
+    policies = [
+        policy
         for policy in template.find_resources("AWS::IAM::Policy").values()
         if role in json.dumps(policy["Properties"]["Roles"])
+    ] + [
+        policy
+        for name, policy in template.find_resources("AWS::IAM::ManagedPolicy").items()
+        if name in managed
+    ]
+    return [
+        statement
+        for policy in policies
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
     ]

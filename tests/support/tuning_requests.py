@@ -64,8 +64,8 @@ def definition(**fields: Any) -> dict[str, Any]:
 STRICT = Guardrails(
     instance_types=("ml.m5.*",),
     images=("123456789012.dkr.ecr.*/*",),
-    input_prefixes=("s3://artifacts/data/",),
-    output_prefixes=("s3://artifacts/output/",),
+    input_prefixes=("s3://lake/credit/",),
+    output_prefixes=("s3://models/fraud/",),
     max_run_seconds=3600,
     max_keep_alive_seconds=0,
     max_training_jobs=50,

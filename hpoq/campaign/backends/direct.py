@@ -9,7 +9,7 @@ from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.message import parse_fields
 from hpo_dispatcher.contract.request import TuningRequest
-from hpo_dispatcher.contract.settings import Guardrails, Limits
+from hpo_dispatcher.contract.settings import Limits
 from hpo_dispatcher.ports import (
     AccountFault,
     AtLimit,
@@ -114,7 +114,7 @@ class DirectBackend:
             request.model_copy(update={"template": TEAM}),
             TEAM,
             self._target.template,
-            Guardrails(),
+            None,
             self._target.environment,
             image=self._target.image,
             limits=Limits(),  # no optional parents

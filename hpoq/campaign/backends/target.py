@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.errors import InvalidSettings
+from hpo_dispatcher.contract.names import ANY_TEAM, workspace_prefix
 from hpo_dispatcher.contract.templates import (
     FrameworkImage,
     Template,
@@ -33,16 +35,36 @@ class Target:
     image: Image  # the training image
 
 
-def deployed_target(plan: CampaignPlan, client: Client, image: str | None = None) -> Target:
-    """Return a target that uses a deployment's template, role and bucket."""
+def deployed_target(
+    plan: CampaignPlan, client: Client, team: str, image: str | None = None
+) -> Target:
+    """Return a target that uses a deployment's template and a team's role and workspace."""
     settings = client.settings
     name = plan.campaign.request.get("template", settings.deployment.default_template)
     if name not in settings.templates:
         raise InvalidPlan(f"template {name!r} is not deployed. See `hpoq template list`")
     template = settings.templates[name]
     environment = settings.environment
+    role = environment.training_role(team)
+    environment = environment.model_copy(update={"training_role_arn": role})
     found = image or image_of(template, environment.region)
-    return Target(template=template, environment=environment, image=found)
+    return Target(
+        template=_in_workspace(template, environment.artifact_bucket, team),
+        environment=environment,
+        image=found,
+    )
+
+
+def _in_workspace(template: Template, bucket: str, team: str) -> Template:
+    """Return a template whose jobs write to the workspace of a team."""
+    output = {
+        "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/{workspace_prefix(team)}output/"}
+    }
+    filled = json.loads(json.dumps(template.tuning_job).replace(ANY_TEAM, team))
+    definition = output | filled.get("TrainingJobDefinition", {})
+    return template.model_copy(
+        update={"tuning_job": filled | {"TrainingJobDefinition": definition}}
+    )
 
 
 def own_target(

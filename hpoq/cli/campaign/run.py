@@ -9,7 +9,7 @@ import typer
 
 from hpoq.cli.campaign.options import Direct, PlanFile, queued_campaign
 from hpoq.cli.exit_status import ExitStatus
-from hpoq.cli.options import DeploymentName, Team, client
+from hpoq.cli.options import DeploymentName, Team, client, one_team
 from hpoq.cli.output import console, say
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def run(
     """
     own = {"role_arn": role_arn, "bucket": bucket, "source": source}
     campaign = (
-        _direct_campaign(plan, deployment, own, image, template_file)
+        _direct_campaign(plan, team, deployment, own, image, template_file)
         if direct
         else queued_campaign(plan, team, deployment)
     )
@@ -97,6 +97,7 @@ def follow(campaign: RunningCampaign, every: float) -> CampaignProgress:
 
 def _direct_campaign(
     plan: Path,
+    team: str | None,
     deployment: str,
     own: dict[str, str | None],
     image: str | None,
@@ -111,7 +112,9 @@ def _direct_campaign(
     loaded = CampaignPlan.load(plan)
     given = {name: value for name, value in own.items() if value}
     if not given:
-        return RunningCampaign.direct(plan, deployed_target(loaded, client(deployment), image))
+        deployed = client(deployment)
+        target = deployed_target(loaded, deployed, one_team(team, deployed), image)
+        return RunningCampaign.direct(plan, target)
     missing = [name for name in own if name not in given]
     if missing:
         options = " and ".join("--" + name.replace("_", "-") for name in missing)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
+from hpo_dispatcher.contract import names
 from hpoq.data.channels import channels_of, push_command
 from hpoq.data.presence import Presence, find_data
 from hpoq.doctor.checks.answers import MISSING, allows_service, error_code
@@ -14,8 +15,13 @@ from hpoq.doctor.findings import RESTORE, Finding, fault, ok
 
 
 def role(examined: Examined) -> Iterator[Finding]:
-    """Check that SageMaker may assume the training role, and the role may read its data."""
-    arn = examined.settings.environment.training_role_arn
+    """Check that SageMaker may assume each team's training role, and what the role may do."""
+    for team in sorted(examined.settings.deployment.teams):
+        yield from _role_of(examined, team)
+
+
+def _role_of(examined: Examined, team: str) -> Iterator[Finding]:
+    arn = examined.settings.environment.training_role(team)
     name, iam = arn.rpartition("/")[2], examined.client("iam")
     try:
         found = iam.get_role(RoleName=name)["Role"]
@@ -29,9 +35,12 @@ def role(examined: Examined) -> Iterator[Finding]:
         yield fault("role", text, RESTORE)
         return
     partition = arn.split(":")[1]  # aws, aws-us-gov or aws-cn
-    bucket_arn = f"arn:{partition}:s3:::{examined.settings.environment.artifact_bucket}"
+    bucket = examined.settings.environment.artifact_bucket
+    workspace = f"arn:{partition}:s3:::{bucket}/{names.workspace_prefix(team)}*"
     answer = iam.simulate_principal_policy(
-        PolicySourceArn=arn, ActionNames=["s3:ListBucket"], ResourceArns=[bucket_arn]
+        PolicySourceArn=arn,
+        ActionNames=["s3:GetObject", "s3:PutObject"],
+        ResourceArns=[workspace],
     )
     refused = [
         each["EvalActionName"]
@@ -39,10 +48,10 @@ def role(examined: Examined) -> Iterator[Finding]:
         if each["EvalDecision"] != "allowed"
     ]
     if refused:
-        text = f"the training role {name} may not call {', '.join(refused)} on {bucket_arn}"
+        text = f"the training role {name} may not call {', '.join(refused)} on {workspace}"
         yield fault("role", text, RESTORE)
         return
-    yield ok("role", f"{name} can be assumed and may list the artifact bucket")
+    yield ok("role", f"{name} can be assumed and may use the workspace of {team}")
 
 
 def request(examined: Examined) -> Iterator[Finding]:

@@ -86,6 +86,9 @@ ALL_INSTANCES = "all training instances"
 ALL_SPOT_INSTANCES = "all spot training instances"
 TOTALS = {ALL_INSTANCES_QUOTA: ALL_INSTANCES, ALL_SPOT_INSTANCES_QUOTA: ALL_SPOT_INSTANCES}
 
+# The log group of the training jobs of an account and Region.
+TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+
 # Events that SageMaker sends to EventBridge.
 SAGEMAKER_EVENT_SOURCE = "aws.sagemaker"
 TUNING_JOB_EVENT = "SageMaker HyperParameter Tuning Job State Change"

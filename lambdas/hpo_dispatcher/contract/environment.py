@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hpo_dispatcher.contract.errors import InvalidSettings
+from hpo_dispatcher.contract.names import ANY_TEAM
 from hpo_dispatcher.contract.settings import SettingsModel
 
 
@@ -14,10 +15,14 @@ class Environment(SettingsModel):
     deployment: str
     ledger_table: str
     artifact_bucket: str
-    training_role_arn: str
+    training_role_arn: str  # names.ANY_TEAM in it stands for the team
     training_source: str
     region: str
     event_bus: str = "default"
+
+    def training_role(self, team: str) -> str:
+        """Return the ARN of the role that a team's training jobs run as."""
+        return self.training_role_arn.replace(ANY_TEAM, team)
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Environment:

@@ -27,8 +27,17 @@ EXPIRES_AT = "expires_at"
 # The folder of the artifact bucket from which the bundled templates read, for all teams.
 EXAMPLE_DATA = "data/credit-default/"
 
+# The folder of the artifact bucket with the workspaces of all teams.
+WORKSPACES = "teams/"
 # The folder of the artifact bucket that the training jobs of all teams read.
 SHARED_PREFIX = "shared/"
+# All of these folders; before there were workspaces, all data was in the second one.
+SHARED_FOLDERS = (SHARED_PREFIX, "data/")
+# Before there were workspaces, each team's results were in a folder of these with its name.
+EARLIER_FOLDERS = ("output/", "checkpoints/")
+
+# In texts about a team's resources, stands for the team.
+ANY_TEAM = "{team}"
 
 # Documents in the ledger that clients read.
 SETTINGS_DOCUMENT = "settings"
@@ -70,9 +79,19 @@ def training_role(deployment: str, team: str) -> str:
     return f"{deployment}-{team}-training"
 
 
+def training_policy(deployment: str) -> str:
+    """Return the name of the managed policy of all training roles of a deployment."""
+    return f"{deployment}-training-jobs"
+
+
 def workspace_prefix(team: str) -> str:
     """Return the folder of the artifact bucket that only this team and its training jobs use."""
-    return f"teams/{team}/"
+    return f"{WORKSPACES}{team}/"
+
+
+def team_folders(team: str) -> tuple[str, ...]:
+    """Return the folders of the artifact bucket that are a team's own, the workspace first."""
+    return workspace_prefix(team), *(f"{folder}{team}/" for folder in EARLIER_FOLDERS)
 
 
 def tuning_job_name(team: str, request_id: str, before: int = 0) -> str:

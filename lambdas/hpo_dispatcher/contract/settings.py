@@ -48,61 +48,6 @@ def _check_instance_types(names: Iterable[str], known: Iterable[str] = ()) -> No
             wrong(f"{name} is not an instance type of SageMaker", fix)
 
 
-class TeamSettings(SettingsModel):
-    """One team's share of the account."""
-
-    weight: Annotated[float, Field(gt=0)] = 1.0  # of the team's fair share, under contention
-    guaranteed_share: Annotated[float, Field(ge=0, le=1)] = 0.0  # of each resource
-    ceiling: Annotated[float, Field(gt=0, le=1)] = 1.0  # the most that the team may use of each
-    # How much of the guaranteed share other teams may use while it is idle. None: all of it.
-    lend: Annotated[float, Field(ge=0, le=1)] | None = None
-    # How far the team may exceed its guaranteed share. None: up to the ceiling.
-    borrow: Annotated[float, Field(ge=0, le=1)] | None = None
-    # Whether running requests may be preempted and resumed later: by another team that reclaims its
-    # guaranteed share, or by a request of the same team with a higher priority.
-    preemptible: bool = False
-    # The highest priority of the team's requests. A higher priority in a message is lowered to it.
-    priority_cap: Annotated[int, Field(ge=-1000, le=1000)] | None = None
-    # Whether the team has an SNS topic that receives every state change of its requests.
-    notify: bool = False
-    notify_emails: tuple[
-        EmailAddress, ...
-    ] = ()  # subscribed to the topic; any address implies notify
-    # Training instance-hours per calendar month (UTC). Requests that would exceed them wait.
-    monthly_instance_hours: Annotated[float, Field(ge=0)] | None = None
-
-    @property
-    def most(self) -> float:
-        """The largest share of any resource that the team may use."""
-        borrowed = 1.0 if self.borrow is None else self.borrow
-        return min(self.ceiling, self.guaranteed_share + borrowed)
-
-    @property
-    def lends(self) -> float:
-        """The share of each resource that other teams may borrow while it is idle."""
-        return self.guaranteed_share if self.lend is None else self.lend
-
-    def capped(self, priority: int) -> int:
-        """Return a priority, lowered to the team's cap."""
-        return priority if self.priority_cap is None else min(priority, self.priority_cap)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> TeamSettings:
-        guaranteed = self.guaranteed_share
-        if self.ceiling < guaranteed:
-            problem = f"the ceiling {self.ceiling:g} is below the guaranteed share {guaranteed:g}"
-            wrong(problem, "Raise the ceiling or lower the guaranteed share")
-        if self.lends > guaranteed:
-            problem = f"lend {self.lends:g} exceeds the guaranteed share {guaranteed:g}"
-            wrong(problem, "Lend at most the guaranteed share")
-        if self.most == 0:
-            wrong(
-                "guaranteed_share and borrow are both 0, so the team could start nothing",
-                "Raise one of them",
-            )
-        return self
-
-
 class Limits(SettingsModel):
     """The limits on concurrent use of the account, and on the rate of API calls."""
 
@@ -149,11 +94,17 @@ class Vpc(SettingsModel):
 
 
 class Guardrails(SettingsModel):
-    """Limits that no message can exceed. None or an empty list leaves the choice to the teams."""
+    """Limits that no message can exceed. None or an empty list leaves the choice to the teams.
+
+    Training jobs read their team's workspace and the shared folders of the artifact bucket, and
+    write to the workspace. The prefixes open further places.
+    """
 
     instance_types: tuple[str, ...] = ()  # exact, or a pattern such as ml.m5.*
     images: tuple[str, ...] = ()  # exact, or a pattern such as 123456789012.dkr.ecr.*/*
-    input_prefixes: tuple[S3Prefix, ...] = ()  # s3://bucket/prefix/
+    # s3://bucket/prefix/, which training jobs may read besides the workspace and shared/
+    input_prefixes: tuple[S3Prefix, ...] = ()
+    # s3://bucket/prefix/, to which training jobs may write besides the workspace
     output_prefixes: tuple[S3Prefix, ...] = ()
     max_run_seconds: Annotated[int, Field(ge=1)] | None = None
     max_keep_alive_seconds: Annotated[int, Field(ge=0)] | None = None
@@ -171,11 +122,84 @@ class Guardrails(SettingsModel):
     inter_container_encryption: bool = False
     required_tags: tuple[TagKey, ...] = ()
 
+    def opened_for(self, team: Guardrails | None) -> Guardrails:
+        """Return these guardrails with the prefixes, network and keys of a team's."""
+        if team is None:
+            return self
+        chosen = ("vpc", "volume_kms_key", "output_kms_key")
+        required = ("spot_only", "network_isolation", "inter_container_encryption")
+        return self.model_copy(
+            update={
+                "input_prefixes": (*self.input_prefixes, *team.input_prefixes),
+                "output_prefixes": (*self.output_prefixes, *team.output_prefixes),
+                **{name: getattr(team, name) or getattr(self, name) for name in chosen},
+                **{name: getattr(team, name) or getattr(self, name) for name in required},
+            }
+        )
+
     @field_validator("instance_types")
     @classmethod
     def _of_known_types(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         _check_instance_types(each for each in patterns if not each.startswith(("*", "[", "?")))
         return patterns
+
+
+class TeamSettings(SettingsModel):
+    """One team's share of the account."""
+
+    weight: Annotated[float, Field(gt=0)] = 1.0  # of the team's fair share, under contention
+    guaranteed_share: Annotated[float, Field(ge=0, le=1)] = 0.0  # of each resource
+    ceiling: Annotated[float, Field(gt=0, le=1)] = 1.0  # the most that the team may use of each
+    # How much of the guaranteed share other teams may use while it is idle. None: all of it.
+    lend: Annotated[float, Field(ge=0, le=1)] | None = None
+    # How far the team may exceed its guaranteed share. None: up to the ceiling.
+    borrow: Annotated[float, Field(ge=0, le=1)] | None = None
+    # Whether running requests may be preempted and resumed later: by another team that reclaims its
+    # guaranteed share, or by a request of the same team with a higher priority.
+    preemptible: bool = False
+    # The highest priority of the team's requests. A higher priority in a message is lowered to it.
+    priority_cap: Annotated[int, Field(ge=-1000, le=1000)] | None = None
+    # Whether the team has an SNS topic that receives every state change of its requests.
+    notify: bool = False
+    notify_emails: tuple[
+        EmailAddress, ...
+    ] = ()  # subscribed to the topic; any address implies notify
+    # Training instance-hours per calendar month (UTC). Requests that would exceed them wait.
+    monthly_instance_hours: Annotated[float, Field(ge=0)] | None = None
+    # Guardrails of this team, besides the deployment's. The team's prefixes are open in addition to
+    # the deployment's; its network and keys replace the deployment's; of limits, both apply.
+    guardrails: Guardrails | None = None
+
+    @property
+    def most(self) -> float:
+        """The largest share of any resource that the team may use."""
+        borrowed = 1.0 if self.borrow is None else self.borrow
+        return min(self.ceiling, self.guaranteed_share + borrowed)
+
+    @property
+    def lends(self) -> float:
+        """The share of each resource that other teams may borrow while it is idle."""
+        return self.guaranteed_share if self.lend is None else self.lend
+
+    def capped(self, priority: int) -> int:
+        """Return a priority, lowered to the team's cap."""
+        return priority if self.priority_cap is None else min(priority, self.priority_cap)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TeamSettings:
+        guaranteed = self.guaranteed_share
+        if self.ceiling < guaranteed:
+            problem = f"the ceiling {self.ceiling:g} is below the guaranteed share {guaranteed:g}"
+            wrong(problem, "Raise the ceiling or lower the guaranteed share")
+        if self.lends > guaranteed:
+            problem = f"lend {self.lends:g} exceeds the guaranteed share {guaranteed:g}"
+            wrong(problem, "Lend at most the guaranteed share")
+        if self.most == 0:
+            wrong(
+                "guaranteed_share and borrow are both 0, so the team could start nothing",
+                "Raise one of them",
+            )
+        return self
 
 
 class Deployment(SettingsModel):
@@ -195,6 +219,15 @@ class Deployment(SettingsModel):
     def _of_known_types(cls, prices: dict[str, float]) -> dict[str, float]:
         _check_instance_types(prices)
         return prices
+
+    def team_guardrails(self, team: str) -> Guardrails | None:
+        """Return the guardrails of a team, besides the deployment's; None if it has none."""
+        known = self.teams.get(team)
+        return known.guardrails if known else None
+
+    def opened_for(self, team: str) -> Guardrails:
+        """Return the guardrails with what the settings open to a team."""
+        return self.guardrails.opened_for(self.team_guardrails(team))
 
     @property
     def keep_finished(self) -> timedelta | None:

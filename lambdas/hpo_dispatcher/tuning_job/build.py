@@ -15,7 +15,13 @@ from typing import Any
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.errors import InvalidRequest
-from hpo_dispatcher.contract.names import TAG_DEPLOYMENT, TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
+from hpo_dispatcher.contract.names import (
+    TAG_DEPLOYMENT,
+    TAG_REQUEST_ID,
+    TAG_TEAM,
+    tuning_job_name,
+    workspace_prefix,
+)
 from hpo_dispatcher.contract.request import (
     CategoricalRange,
     ContinuousRange,
@@ -43,9 +49,10 @@ from hpo_dispatcher.tuning_job.api_schema import (
     on_definitions,
 )
 from hpo_dispatcher.tuning_job.defaults import with_template_defaults, with_training_jobs_that_exist
-from hpo_dispatcher.tuning_job.guardrails import Owned, check_guardrails, with_enforced
+from hpo_dispatcher.tuning_job.guardrails import check_guardrails, with_enforced
 from hpo_dispatcher.tuning_job.isolation import check_isolated_channels, with_code_channels
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
+from hpo_dispatcher.tuning_job.places import Places, check_places
 from hpo_dispatcher.tuning_job.script_search import as_one_training_job
 from hpo_dispatcher.tuning_job.service_limits import check_documented_limits
 
@@ -57,13 +64,14 @@ def build(
     request: TuningRequest,
     team: str,
     template: Template,
-    guardrails: Guardrails,
+    guardrails: Guardrails | None,
     environment: Environment,
     *,
     image: Image,
     limits: Limits,
     parents: Sequence[Parent] = (),
     resumption: Resumption | None = None,
+    team_guardrails: Guardrails | None = None,
     teams: Collection[str] = (),
 ) -> ApiRequest:
     """Build the finished CreateHyperParameterTuningJob request.
@@ -73,26 +81,44 @@ def build(
         team: team whose queue the message came from.
         template: the template that the request names, or the deployment's default; unused by a
             request in API form.
-        guardrails: limits that override every value of the message.
+        guardrails: limits that override every value of the message. None: only its role limits a
+            tuning job that is created without the queue.
         environment: bucket, role, training source and Region of the deployment.
         image: the template's training image.
         limits: the account's limits, within which optional warm start parents are chosen.
         parents: the tuning jobs of ``warm_start_from``, in the same order.
         resumption: what the request's earlier, preempted tuning jobs leave to do; None if none.
+        team_guardrails: limits of the team, besides those of the deployment.
         teams: all teams of the deployment.
 
     Raises:
         InvalidRequest: SageMaker would reject the request.
         NotAllowed: the guardrails reject the request.
     """
-    start = _Start(team, guardrails, environment, limits, parents, resumption)
+    opened = (guardrails or Guardrails()).opened_for(team_guardrails)
+    places = Places(
+        team=team,
+        bucket=environment.artifact_bucket,
+        training_source=environment.training_source,
+        opened=opened,
+    )
+    start = _Start(
+        team=team,
+        environment=environment,
+        opened=opened,
+        checked=[each for each in (guardrails, team_guardrails) if each is not None],
+        places=places if guardrails is not None else None,
+        limits=limits,
+        parents=parents,
+        resumption=resumption,
+    )
     if request.api_request is not None:
         with api_paths(request):
             asked_for = api_request_of(request, team, teams)
             merged = start.owned_by_deployment(request, asked_for, tags_of(asked_for))
             merged = start.finished(merged, partial(warm_start_of, merged, request.warm_start_from))
             # Isolation that the guardrails add: the request itself does not expect it.
-            return with_code_channels(merged) if guardrails.network_isolation else merged
+            return with_code_channels(merged) if opened.network_isolation else merged
     asked = request
     request = as_one_training_job(with_template_defaults(request, template), template)
     _check_reserved(request)
@@ -106,13 +132,15 @@ def build(
     return with_code_channels(merged)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Start:
     """What both forms of a request have in common: the deployment's part, and the checks."""
 
     team: str
-    guardrails: Guardrails
     environment: Environment
+    opened: Guardrails  # with what the settings open to the team
+    checked: Sequence[Guardrails]
+    places: Places | None  # None: any
     limits: Limits
     parents: Sequence[Parent]
     resumption: Resumption | None
@@ -121,9 +149,9 @@ class _Start:
         self, request: TuningRequest, api_request: ApiRequest, tags: Mapping[str, str] | None = None
     ) -> ApiRequest:
         """Return the request with name, tags, role and enforced values; check its shape."""
-        role = self.environment.training_role_arn
+        role = self.environment.training_role(self.team)
         in_api_form = request.api_request is not None
-        owned = with_enforced(api_request, self.guardrails, role_arn=role, replace=in_api_form)
+        owned = with_enforced(api_request, self.opened, role_arn=role, replace=in_api_form)
         before = self.resumption.number if self.resumption else 0
         name = tuning_job_name(self.team, request.request_id, before)
         owned["HyperParameterTuningJobName"] = name
@@ -141,12 +169,11 @@ class _Start:
             api_request = _resumed(api_request, self.resumption)
         parents = _within_limits(self.parents, self.resumption, api_request, self.limits)
         api_request = api_request | warm_start(parents, self.resumption)
-        owned = Owned(
-            team=self.team,
-            bucket=self.environment.artifact_bucket,
-            training_source=self.environment.training_source,
-        )
-        check_guardrails(api_request, self.guardrails, owned)
+        for guardrails in self.checked:
+            check_guardrails(api_request, guardrails)
+        if self.places:
+            for definition in definitions(api_request):
+                check_places(definition, self.places)
         check_documented_limits(api_request, sum(parent.training_jobs for parent in parents))
         return api_request
 
@@ -192,8 +219,10 @@ def _base(
     }
     definition: dict[str, Any] = {
         "AlgorithmSpecification": {"TrainingInputMode": "File"},
-        "OutputDataConfig": {"S3OutputPath": f"s3://{environment.artifact_bucket}/output/{team}/"},
-        "RoleArn": environment.training_role_arn,
+        "OutputDataConfig": {
+            "S3OutputPath": f"s3://{environment.artifact_bucket}/{workspace_prefix(team)}output/"
+        },
+        "RoleArn": environment.training_role(team),
         "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
     }
     if isinstance(image, str):

@@ -141,6 +141,7 @@ class JobBuilder:
                 limits=self.deployment.limits,
                 parents=parents,
                 resumption=resumption,
+                team_guardrails=self.deployment.team_guardrails(team),
                 teams=self.deployment.teams,
             )
         except InvalidRequest:

@@ -7,7 +7,6 @@ finished request, so the way in which a value got into it does not matter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
@@ -15,22 +14,12 @@ from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails
 from hpo_dispatcher.tuning_job.api_schema import (
-    SOURCE_ARCHIVE,
     ApiRequest,
+    definitions,
     on_definitions,
-    source_archive,
 )
 
 Definition = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Owned:
-    """The S3 locations of a deployment, and the team of a request."""
-
-    team: str
-    bucket: str  # artifacts of all teams; output/<team>/ and checkpoints/<team>/ belong to a team
-    training_source: str  # the bundled scripts, which every team may read
 
 
 _RESOURCE_FIELDS = ("ResourceConfig", "HyperParameterTuningResourceConfig")
@@ -122,13 +111,12 @@ def _put(definition: Definition, path: tuple[str, ...], value: object, replace: 
     here[last] = value
 
 
-def check_guardrails(api_request: ApiRequest, guardrails: Guardrails, owned: Owned) -> None:
-    """Check a finished request against the guardrails.
+def check_guardrails(api_request: ApiRequest, guardrails: Guardrails) -> None:
+    """Check a finished request against the limits of guardrails; places.py checks its locations.
 
     Args:
         api_request: a request that conforms to the service model.
-        guardrails: guardrails of the deployment.
-        owned: the deployment's S3 locations, and the team of the request.
+        guardrails: guardrails of the deployment, or of a team.
 
     Raises:
         NotAllowed: naming the first field that exceeds a guardrail.
@@ -137,15 +125,10 @@ def check_guardrails(api_request: ApiRequest, guardrails: Guardrails, owned: Own
     for tag in guardrails.required_tags:
         if not any(each["Key"] == tag for each in api_request.get("Tags", ())):
             _reject(f"tags.{tag}", "the deployment requires this tag", "Add it")
-    single = api_request.get("TrainingJobDefinition")
-    for definition in [
-        *([single] if single else []),
-        *api_request.get("TrainingJobDefinitions", ()),
-    ]:
+    for definition in definitions(api_request):
         _check_images(definition, guardrails)
         _check_resources(definition, guardrails)
         _check_run_time(definition, guardrails)
-        _check_places(definition, guardrails, owned)
 
 
 def _check_resource_limits(api_request: ApiRequest, guardrails: Guardrails) -> None:
@@ -205,67 +188,6 @@ def _check_run_time(definition: Definition, guardrails: Guardrails) -> None:
         guardrails.max_run_seconds,
         required=True,
     )
-
-
-def _check_places(definition: Definition, guardrails: Guardrails, owned: Owned) -> None:
-    path = "TrainingJobDefinition"
-    for index, channel in enumerate(definition.get("InputDataConfig", ())):
-        field = f"{path}.InputDataConfig.{index}.DataSource"
-        source = channel["DataSource"].get("S3DataSource")
-        if source:
-            _check_input(field, source["S3Uri"], guardrails, owned)
-        indirect = not source or source["S3DataType"] != "S3Prefix"
-        if guardrails.input_prefixes and indirect:
-            _reject(field, "the deployment allows S3 prefixes only", "Use S3DataType S3Prefix")
-    program = source_archive(definition)
-    in_channel = program.startswith(f"{aws_limits.CHANNELS_FOLDER}/")  # which is checked above
-    if program and program != owned.training_source and not in_channel:
-        field = f"{path}.StaticHyperParameters.{SOURCE_ARCHIVE}"
-        _check_input(field, program, guardrails, owned)
-    outputs = {
-        f"{path}.OutputDataConfig.S3OutputPath": definition["OutputDataConfig"]["S3OutputPath"],
-        f"{path}.CheckpointConfig.S3Uri": definition.get("CheckpointConfig", {}).get("S3Uri"),
-    }
-    for field, place in outputs.items():
-        if place:
-            _check_output(field, place, guardrails, owned)
-
-
-def _check_input(field: str, place: str, guardrails: Guardrails, owned: Owned) -> None:
-    _below(field, place, guardrails.input_prefixes)
-    for folder in ("output", "checkpoints", "teams"):
-        shared, own = (
-            f"s3://{owned.bucket}/{folder}/",
-            f"s3://{owned.bucket}/{folder}/{owned.team}/",
-        )
-        overlaps = place.startswith(shared) or shared.startswith(place)
-        if overlaps and not place.startswith(own):
-            _reject(
-                field, f"{place} includes results of other teams", f"Use a location under {own}"
-            )
-
-
-def _check_output(field: str, place: str, guardrails: Guardrails, owned: Owned) -> None:
-    _below(field, place, guardrails.output_prefixes)
-    if not f"{place}/".startswith(f"s3://{owned.bucket}/"):
-        return
-    own = [
-        f"s3://{owned.bucket}/{folder}/{owned.team}/"
-        for folder in ("output", "checkpoints", "teams")
-    ]
-    if not any(_is_below(place, prefix) for prefix in own):
-        _reject(field, f"{place} does not belong to the team", f"Use a location under {own[0]}")
-
-
-def _below(field: str, place: str, prefixes: Sequence[str]) -> None:
-    if prefixes and not any(_is_below(place, prefix) for prefix in prefixes):
-        _reject(field, f"{place} is not an allowed location", f"Use {_listed(prefixes)}")
-
-
-def _is_below(place: str, prefix: str) -> bool:
-    """Return whether a location is a folder or within it; a common name prefix is not enough."""
-    folder = prefix.rstrip("/") + "/"
-    return place.startswith(folder) or place == folder.rstrip("/")
 
 
 def _one_of(field: str, value: str, allowed: Sequence[str]) -> None:

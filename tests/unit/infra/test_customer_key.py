@@ -105,7 +105,7 @@ def role_calls(account: TemplateAccount, policy: Policy) -> Iterator[Call]:
             name=f"a training job through S3: {action}",
             allowed=True,
             **as_role(
-                account, "TrainingRole", action, KEY,
+                account, "TrainingFraudRole", action, KEY,
                 **{"kms:ViaService": f"s3.{REGION}.amazonaws.com"},
             ) | key,
         )  # fmt: skip
@@ -118,11 +118,15 @@ def role_calls(account: TemplateAccount, policy: Policy) -> Iterator[Call]:
         name="SageMaker attaches an encrypted volume",
         allowed=True,
         **as_role(
-            account, "TrainingRole", "kms:CreateGrant", KEY, **{"kms:GrantIsForAWSResource": "true"}
+            account,
+            "TrainingFraudRole",
+            "kms:CreateGrant",
+            KEY,
+            **{"kms:GrantIsForAWSResource": "true"},
         )
         | key,
     )
-    for role in ("DispatcherRole", "TrainingRole"):
+    for role in ("DispatcherRole", "TrainingFraudRole"):
         yield Call(
             name=f"{role} does not delete the key",
             allowed=False,
@@ -134,7 +138,7 @@ def team_calls(account: TemplateAccount, policy: Policy) -> Iterator[Call]:
     contexts: dict[str, tuple[bool, dict[str, str]]] = {
         "through SQS": (True, {"kms:ViaService": f"sqs.{REGION}.amazonaws.com"}),
         "through DynamoDB": (True, {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}),
-        "through S3": (False, {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}),
+        "through S3": (True, {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}),
         "directly": (False, {}),
     }
     for action in DATA_KEY:

@@ -153,7 +153,7 @@ def test_an_account_with_concurrency_to_spare_may_reserve_some() -> None:
     assert function["Properties"]["ReservedConcurrentExecutions"] == 1
 
 
-def test_only_the_training_role_may_be_passed_and_only_to_sagemaker(template: Template) -> None:
+def test_only_the_roles_of_teams_may_be_passed_and_only_to_sagemaker(template: Template) -> None:
     statements = [
         statement
         for policy in template.find_resources("AWS::IAM::Policy").values()
@@ -164,7 +164,11 @@ def test_only_the_training_role_may_be_passed_and_only_to_sagemaker(template: Te
     assert statement["Condition"] == {
         "StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}
     }
-    assert "Fn::GetAtt" in statement["Resource"]
+    passed = [each["Fn::GetAtt"] for each in statement["Resource"]]
+    roles = template.find_resources("AWS::IAM::Role")
+    assert [roles[name]["Properties"]["RoleName"] for name, _ in passed] == [
+        "hpoq-fraud-training", "hpoq-vision-2-training",
+    ]  # fmt: skip
 
 
 def test_a_teams_policy_names_its_own_queue_and_partition(template: Template) -> None:
@@ -186,7 +190,7 @@ def test_outputs_name_queues_table_and_bucket(template: Template) -> None:
     outputs = template.to_json()["Outputs"]
     assert {
         "RequestQueueUrlFraud", "DeadLetterQueueUrlFraud", "RequestQueueUrlVision2",
-        "LedgerTableName", "ArtifactBucketName", "TrainingRoleArn", "DispatcherFunctionName",
+        "LedgerTableName", "ArtifactBucketName", "TrainingRoleArnFraud", "DispatcherFunctionName",
     } <= set(outputs)  # fmt: skip
 
 
@@ -406,8 +410,10 @@ def test_a_customer_key_reaches_training_volumes_output_and_the_teams() -> None:
     template = synthesize(kms_key_arn=KEY)
     assert "kms:CreateGrant" in json.dumps(statements(template, "Training"))
     policies = template.find_resources("AWS::IAM::ManagedPolicy")
-    assert len(policies) == len(TEAMS)
-    for policy in policies.values():
+    assert len(policies) == len(TEAMS) + 1  # and that of all training roles
+    for name, policy in policies.items():
+        if not name.startswith("Access"):
+            continue
         (use,) = [
             each
             for each in policy["Properties"]["PolicyDocument"]["Statement"]

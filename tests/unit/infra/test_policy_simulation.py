@@ -27,7 +27,7 @@ OTHER_ACCOUNT = "999988887777"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0ec6f6a4-1111-2222-3333-444455556666"
 VPC = {"subnets": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]}
 EVERYTHING: dict[str, Any] = {
-    "teams": {"fraud": {"notify": True}, "vision": {"notify": True}},
+    "teams": {"fraud": {"notify": True}, "fraud-eu": {}, "vision": {"notify": True}},
     "kms_key_arn": KEY,
     "bootstrap_kms_key_arn": KEY.replace("0ec6f6a4", "1fd7a7b5"),
     "guardrails": {
@@ -40,7 +40,7 @@ BOOTSTRAP_BUCKET = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
 
 
 def deployed(**settings: Any) -> TemplateAccount:
-    teams = {"fraud": {"notify": True}, "vision": {}}
+    teams = {"fraud": {"notify": True}, "fraud-eu": {}, "vision": {}}
     return TemplateAccount(synthesize(**({"teams": teams} | settings)).to_json())
 
 
@@ -125,7 +125,11 @@ def dispatcher_calls(account: TemplateAccount) -> Iterator[Call]:
     requests = account.arn(account.find("AWS::SQS::Queue", QueueName="hpoq-fraud-requests"))
     dead = account.arn(account.find("AWS::SQS::Queue", QueueName="hpoq-fraud-dead-letter"))
     failures = account.arn(account.starting_with("DispatcherFailures", "AWS::SQS::Queue"))
-    training = account.arn(account.starting_with("TrainingRole", "AWS::IAM::Role"))
+    training = {
+        team: account.arn(account.find("AWS::IAM::Role", RoleName=f"hpoq-{team}-training"))
+        for team in ("fraud", "vision")
+    }
+    earlier = account.arn(account.starting_with("TrainingRole", "AWS::IAM::Role"))
     bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
     log = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/hpoq-dispatcher:log-stream:x"
     allowed = {
@@ -166,17 +170,20 @@ def dispatcher_calls(account: TemplateAccount) -> Iterator[Call]:
             **as_role(account, "DispatcherRole", "sqs:SendMessage", queue),
         )
     passed = {"iam:PassedToService": "sagemaker.amazonaws.com"}
-    yield Call(
-        name="the dispatcher passes the training role to SageMaker",
-        allowed=True,
-        **as_role(account, "DispatcherRole", "iam:PassRole", training, **passed),
-    )
+    for team, role in training.items():
+        yield Call(
+            name=f"the dispatcher passes the training role of {team} to SageMaker",
+            allowed=True,
+            **as_role(account, "DispatcherRole", "iam:PassRole", role, **passed),
+        )
+    ec2 = {"iam:PassedToService": "ec2.amazonaws.com"}
+    other_deployment = f"arn:aws:iam::{ACCOUNT}:role/hpoq-eu-fraud-training"
     denied = {
         "another role": ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/Admin", passed),
-        "its role to EC2": (
-            "iam:PassRole", training, {"iam:PassedToService": "ec2.amazonaws.com"},
-        ),
-    }  # fmt: skip
+        "another deployment's role": ("iam:PassRole", other_deployment, passed),
+        "the role of all teams of earlier versions": ("iam:PassRole", earlier, passed),
+        "a team's role to EC2": ("iam:PassRole", training["fraud"], ec2),
+    }
     for name, (action, resource, context) in denied.items():
         yield Call(
             name=f"the dispatcher does not pass {name}",
@@ -198,8 +205,9 @@ def training_calls(account: TemplateAccount) -> Iterator[Call]:
     image = f"arn:aws:ecr:{REGION}:763104351884:repository/pytorch-training"
     allowed = {
         "s3:GetObject": f"{bucket}/shared/train/part-0.npz",
-        "s3:PutObject": f"{bucket}/output/fraud/job/output/model.tar.gz",
-        "s3:ListBucket": bucket,
+        "s3:PutObject": f"{bucket}/teams/fraud/output/job/output/model.tar.gz",
+        "s3:AbortMultipartUpload": f"{bucket}/output/fraud/job/output/model.tar.gz",
+        "s3:GetBucketLocation": bucket,
         "logs:PutLogEvents": log,
         "ecr:BatchGetImage": image,
         "ecr:GetAuthorizationToken": "*",
@@ -208,13 +216,13 @@ def training_calls(account: TemplateAccount) -> Iterator[Call]:
         yield Call(
             name=f"a training job calls {action}",
             allowed=True,
-            **as_role(account, "TrainingRole", action, resource),
+            **as_role(account, "TrainingFraudRole", action, resource),
         )
     namespace = {"cloudwatch:namespace": "/aws/sagemaker/TrainingJobs"}
     yield Call(
         name="a training job reports metrics",
         allowed=True,
-        **as_role(account, "TrainingRole", "cloudwatch:PutMetricData", "*", **namespace),
+        **as_role(account, "TrainingFraudRole", "cloudwatch:PutMetricData", "*", **namespace),
     )
     # The code of any deployment before; another stack's files are none of its business.
     assets = f"arn:aws:s3:::{BOOTSTRAP_BUCKET}"
@@ -222,33 +230,142 @@ def training_calls(account: TemplateAccount) -> Iterator[Call]:
         yield Call(
             name=f"a training job reads the code of {day}",
             allowed=True,
-            **as_role(account, "TrainingRole", "s3:GetObject", f"{assets}/hpoq/{digest}.gz"),
+            **as_role(account, "TrainingFraudRole", "s3:GetObject", f"{assets}/hpoq/{digest}.gz"),
         )
         prefix = {"s3:prefix": f"hpoq/{digest}.gz"}
         yield Call(
             name=f"an isolated training job gets the code of {day} as a channel",
             allowed=True,
-            **as_role(account, "TrainingRole", "s3:ListBucket", assets, **prefix),
+            **as_role(account, "TrainingFraudRole", "s3:ListBucket", assets, **prefix),
         )
     for prefix in ({}, {"s3:prefix": ""}, {"s3:prefix": "hpoq-2/"}):
         yield Call(
             name="a training job does not list another stack's files",
             allowed=False,
-            **as_role(account, "TrainingRole", "s3:ListBucket", assets, **prefix),
+            **as_role(account, "TrainingFraudRole", "s3:ListBucket", assets, **prefix),
         )
     for other in (f"{'c' * 64}.gz", f"hpoq-2/{'c' * 64}.gz"):
         yield Call(
             name="a training job does not read another stack's files",
             allowed=False,
-            **as_role(account, "TrainingRole", "s3:GetObject", f"{assets}/{other}"),
+            **as_role(account, "TrainingFraudRole", "s3:GetObject", f"{assets}/{other}"),
         )
     for action in ("s3:DeleteObject", "s3:DeleteBucket", "s3:PutBucketPolicy"):
         target = f"{bucket}/shared/x" if action == "s3:DeleteObject" else bucket
         yield Call(
             name=f"a training job does not call {action}",
             allowed=False,
-            **as_role(account, "TrainingRole", action, target),
+            **as_role(account, "TrainingFraudRole", action, target),
         )
+
+
+def own_and_other_places(bucket: str) -> Iterator[tuple[bool, str, str, dict[str, str]]]:
+    """Yield accesses to the artifact bucket by the training jobs of team fraud.
+
+    A listing without a prefix, or with the beginning of another one, would include other teams.
+    """
+    for folder in ("teams/fraud/", "output/fraud/", "checkpoints/fraud/"):
+        for action in ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"):
+            yield True, action, f"{bucket}/{folder}a/b.tar.gz", {}
+        yield True, "s3:ListBucket", bucket, {"s3:prefix": folder}
+        yield True, "s3:ListBucket", bucket, {"s3:prefix": f"{folder}a/"}
+    for folder in ("shared/", "data/"):
+        yield True, "s3:GetObject", f"{bucket}/{folder}a.csv", {}
+        yield True, "s3:ListBucket", bucket, {"s3:prefix": f"{folder}a"}
+        yield False, "s3:PutObject", f"{bucket}/{folder}a.csv", {}
+    for team in ("vision", "fraud-eu"):
+        for folder in (f"teams/{team}/", f"output/{team}/", f"checkpoints/{team}/"):
+            for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject",
+                           "s3:AbortMultipartUpload", "s3:GetObjectVersion"):  # fmt: skip
+                yield False, action, f"{bucket}/{folder}a/b.tar.gz", {}
+            yield False, "s3:ListBucket", bucket, {"s3:prefix": folder}
+    for prefix in ("", "t", "teams", "teams/", "teams/fraud", "output/", "teams/frau"):
+        yield False, "s3:ListBucket", bucket, {"s3:prefix": prefix}
+    yield False, "s3:ListBucket", bucket, {}
+    yield False, "s3:ListBucketVersions", bucket, {"s3:prefix": "teams/vision/"}
+    yield False, "s3:PutObject", f"{bucket}/anywhere", {}
+
+
+def workspace_calls(account: TemplateAccount) -> Iterator[Call]:
+    """Yield the accesses of team fraud's training role, and of the role of earlier versions."""
+    bucket = account.arn(account.starting_with("TrainingArtifacts", "AWS::S3::Bucket"))
+    for allowed, action, resource, context in own_and_other_places(bucket):
+        yield Call(
+            name=f"the training role of fraud: {action} {resource} {context}",
+            allowed=allowed,
+            **as_role(account, "TrainingFraudRole", action, resource, **context),
+        )
+    # Its training jobs began before the upgrade, and end without the workspaces.
+    earlier: list[tuple[bool, str, str, dict[str, str]]] = [
+        (True, "s3:GetObject", f"{bucket}/mine/a.csv", {}),
+        (True, "s3:PutObject", f"{bucket}/output/vision/model.tar.gz", {}),
+        (True, "s3:ListBucket", bucket, {"s3:prefix": "mine/"}),
+        (False, "s3:GetObject", f"{bucket}/teams/vision/a.csv", {}),
+        (False, "s3:PutObject", f"{bucket}/teams/fraud/a.csv", {}),
+        (False, "s3:ListBucket", bucket, {"s3:prefix": "teams/vision/"}),
+        (False, "s3:ListBucket", bucket, {"s3:prefix": ""}),
+        (False, "s3:ListBucket", bucket, {}),
+    ]
+    for allowed, action, resource, context in earlier:
+        yield Call(
+            name=f"the training role of earlier versions: {action} {resource} {context}",
+            allowed=allowed,
+            **as_role(account, "TrainingRole", action, resource, **context),
+        )
+
+
+TeamCall = tuple[bool, str, str, dict[str, str | list[str]]]
+
+
+def workspaces(bucket: str) -> Iterator[tuple[str, TeamCall]]:
+    """Yield accesses of a user of team fraud to its workspace and to others."""
+    actions = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
+    for team in ("fraud", "fraud-eu", "vision"):
+        allowed, folder = team == "fraud", f"teams/{team}/"
+        for action in actions:
+            yield f"{action} {folder}", (allowed, action, f"{bucket}/{folder}a", {})
+        listed: TeamCall = (allowed, "s3:ListBucket", bucket, {"s3:prefix": folder})
+        yield f"lists {folder}", listed
+        for action in ("s3:GetObjectVersion", "s3:DeleteObjectVersion", "s3:PutObjectAcl"):
+            yield f"{action} {folder}", (False, action, f"{bucket}/{folder}a", {})
+    for prefix in ("", "teams/", "teams/fraud", "output/vision/"):
+        yield f"lists {prefix!r}", (False, "s3:ListBucket", bucket, {"s3:prefix": prefix})
+
+
+def jobs_and_logs() -> Iterator[tuple[str, TeamCall]]:
+    """Yield accesses of a user of team fraud to tuning jobs, training jobs and their logs.
+
+    The name of a job of team fraud-eu begins as one of fraud does.
+    """
+    sagemaker = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
+    streams = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/sagemaker/TrainingJobs:log-stream:"
+    for team, name in (("fraud", "fraud-a"), ("fraud-eu", "fraud-eu-a"), ("vision", "vision-a")):
+        allowed = team == "fraud"
+        tags: dict[str, str | list[str]] = {
+            "aws:ResourceTag/hpoq:team": team, "aws:ResourceTag/hpoq:deployment": "hpoq",
+        }  # fmt: skip
+        for kind, action in (
+            ("hyper-parameter-tuning-job", "DescribeHyperParameterTuningJob"),
+            ("hyper-parameter-tuning-job", "ListTrainingJobsForHyperParameterTuningJob"),
+            ("training-job", "DescribeTrainingJob"),
+            ("training-job", "ListTags"),
+        ):
+            job = f"{sagemaker}:{kind}/{name}-6w6ubs3d"
+            yield f"{action} of {team}", (allowed, f"sagemaker:{action}", job, tags)
+            yield f"{action} of {team} untagged", (False, f"sagemaker:{action}", job, {})
+            other = tags | {"aws:ResourceTag/hpoq:deployment": "other"}
+            yield f"{action} of another deployment {team}", (
+                False, f"sagemaker:{action}", job, other,
+            )  # fmt: skip
+        stop = f"{sagemaker}:hyper-parameter-tuning-job/{name}-6w6ubs3d"
+        yield f"stops {team}", (False, "sagemaker:StopHyperParameterTuningJob", stop, tags)
+        stream = f"{streams}{name}-6w6ubs3d-001-abc/algo-1-1700000000"
+        yield f"reads the log of {team}", (allowed, "logs:GetLogEvents", stream, {})
+        yield f"writes the log of {team}", (False, "logs:PutLogEvents", stream, {})
+    group = streams.removesuffix("log-stream:")
+    yield "finds log streams", (True, "logs:DescribeLogStreams", f"{group}log-stream:", {})
+    yield "does not search all logs", (False, "logs:FilterLogEvents", f"{group}*", {})
+    yield "does not query logs", (False, "logs:StartQuery", f"{group}*", {})
 
 
 def team_calls(account: TemplateAccount) -> Iterator[Call]:
@@ -271,7 +388,7 @@ def team_calls(account: TemplateAccount) -> Iterator[Call]:
         "events:source": "hpoq", "events:detail-type": "Requests Submitted",
     }  # fmt: skip
     forged = submitted | {"events:source": "aws.sagemaker"}
-    calls: dict[str, tuple[bool, str, str, dict[str, str | list[str]]]] = {
+    calls: dict[str, TeamCall] = {
         "sends requests": (True, "sqs:SendMessage", queue("fraud-requests"), {}),
         "takes dead letters": (True, "sqs:ReceiveMessage", queue("fraud-dead-letter"), {}),
         "reads its entries": (True, "dynamodb:Query", table, ours("fraud")),
@@ -300,7 +417,12 @@ def team_calls(account: TemplateAccount) -> Iterator[Call]:
         "does not read without naming a partition": (False, "dynamodb:Query", table, {}),
         "does not write the ledger": (False, "dynamodb:PutItem", table, ours("fraud")),
         "does not forge SageMaker's events": (False, "events:PutEvents", bus, forged),
-    }  # fmt: skip
+        "reads shared data": (True, "s3:GetObject", f"{bucket}/shared/a.csv", {}),
+        "lists shared data": (True, "s3:ListBucket", bucket, below("shared/")),
+        "does not write shared data": (False, "s3:PutObject", f"{bucket}/shared/a.csv", {}),
+        "reads its earlier results": (True, "s3:GetObject", f"{bucket}/output/fraud/a.gz", {}),
+        "does not write them": (False, "s3:PutObject", f"{bucket}/output/fraud/a.gz", {}),
+    } | dict(workspaces(bucket)) | dict(jobs_and_logs())  # fmt: skip
     for name, (allowed, action, resource, context) in calls.items():
         yield Call(
             name=f"a team {name}",
@@ -320,9 +442,10 @@ def test_every_edge_between_services_roles_and_teams_is_decided_as_it_should_be(
         *service_calls(account),
         *dispatcher_calls(account),
         *training_calls(account),
+        *workspace_calls(account),
         *team_calls(account),
     ]
-    assert len(calls) >= 45
+    assert len(calls) >= 150
     assert wrong_answers(calls) == []
 
 

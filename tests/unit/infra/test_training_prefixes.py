@@ -50,7 +50,7 @@ def training_calls(account: TemplateAccount) -> Iterator[Call]:
         yield Call(
             name=f"a training job {name}",
             allowed=allowed,
-            **as_role(account, "TrainingRole", action, resource, **context),
+            **as_role(account, "TrainingFraudRole", action, resource, **context),
         )
 
 
@@ -69,7 +69,7 @@ def test_a_whole_bucket_may_be_a_prefix() -> None:
         "writes": ("s3:PutObject", "arn:aws:s3:::models/any"),
     }
     calls = [
-        Call(name=name, allowed=True, **as_role(account, "TrainingRole", action, resource))
+        Call(name=name, allowed=True, **as_role(account, "TrainingFraudRole", action, resource))
         for name, (action, resource) in asked.items()
     ]
     assert wrong_answers(calls) == []
@@ -81,8 +81,7 @@ def test_buckets_queues_and_topics_refuse_plain_http() -> None:
     requests = account.find("AWS::SQS::Queue", QueueName="hpoq-fraud-requests")
     dead = account.find("AWS::SQS::Queue", QueueName="hpoq-fraud-dead-letter")
     asked: list[tuple[str, str, str, str]] = [
-        (bucket, "TrainingRole", "s3:GetObject", "/shared/a.csv"),
-        (bucket, "TrainingRole", "s3:ListBucket", ""),
+        (bucket, "TrainingFraudRole", "s3:GetObject", "/shared/a.csv"),
         (requests, "DispatcherRole", "sqs:ReceiveMessage", ""),
         (dead, "DispatcherRole", "sqs:SendMessage", ""),
     ]

@@ -43,7 +43,7 @@ def test_a_message_with_ranges_alone_takes_everything_else_from_the_template() -
     assert training["RoleArn"] == ROLE
     assert training["StaticHyperParameters"]["sagemaker_program"] == "train_cpu.py"
     assert training["AlgorithmSpecification"]["TrainingImage"] == IMAGE
-    assert training["OutputDataConfig"]["S3OutputPath"] == "s3://artifacts/output/fraud/"
+    assert training["OutputDataConfig"]["S3OutputPath"] == "s3://artifacts/teams/fraud/output/"
 
 
 def test_a_hyperparameter_that_is_searched_drops_out_of_the_templates_static_ones() -> None:
@@ -337,16 +337,19 @@ def channel(uri: str, kind: str = "S3Prefix") -> dict[str, Any]:
         "s3://artifacts/dat",
         "s3://artifacts/",
         "s3://other/data/",
+        "s3://lake/data-evil/x",
+        "s3://lake/dat",
+        "s3://lake/",
         "https://artifacts.s3.amazonaws.com/data/",
     ],
 )
 def test_input_outside_the_allowed_prefixes_is_refused(uri: str) -> None:
     with pytest.raises(NotAllowed):
-        job(Guardrails(input_prefixes=("s3://artifacts/data",)), **channel(uri))
+        job(Guardrails(input_prefixes=("s3://lake/data",)), **channel(uri))
 
 
 def test_input_below_an_allowed_prefix_is_taken() -> None:
-    job(Guardrails(input_prefixes=("s3://artifacts/data",)), **channel("s3://artifacts/data/x"))
+    job(Guardrails(input_prefixes=("s3://lake/data",)), **channel("s3://lake/data/x"))
 
 
 def test_a_manifest_could_name_any_place_and_is_refused_where_places_are_limited() -> None:
@@ -359,7 +362,7 @@ def test_a_manifest_could_name_any_place_and_is_refused_where_places_are_limited
     "uri", ["s3://artifacts/output/vision/", "s3://artifacts/out", "s3://artifacts/output/"]
 )
 def test_a_team_cannot_read_anothers_results(uri: str) -> None:
-    with pytest.raises(NotAllowed, match="results of other teams"):
+    with pytest.raises(NotAllowed, match="not a location that the team's training jobs may read"):
         job(**channel(uri))
 
 
@@ -367,5 +370,7 @@ def test_a_team_cannot_read_anothers_results(uri: str) -> None:
     "uri", ["s3://artifacts/output/vision/", "s3://artifacts/data/", "s3://artifacts"]
 )
 def test_a_team_cannot_write_where_another_does(uri: str) -> None:
-    with pytest.raises(NotAllowed, match="does not belong to the team"):
+    with pytest.raises(
+        NotAllowed, match="not a location to which the team's training jobs may write"
+    ):
         job(**definition(OutputDataConfig={"S3OutputPath": uri}))

@@ -35,6 +35,8 @@ from tests.support.tuning_requests import (
 TEXTS = [
     "ml.m5.large", "ml.p4d.24xlarge", "s3://artifacts/data/x", "s3://evil/", "s3://artifacts/",
     "s3://artifacts/output/fraud/", "s3://artifacts/output/vision/", "key-1", "key-2", "other",
+    "s3://artifacts/teams/fraud/x", "s3://artifacts/teams/vision/", "s3://artifacts/teams/",
+    "s3://artifacts/teams/fraud-eu/", "s3://lake/credit/x", "s3://lake/", "s3://models/fraud/",
     IMAGE, "evil/image:1", "subnet-1", "subnet-2", "sg-1", "x",
 ]  # fmt: skip
 NUMBERS = [0, 1, 2, 50, 51, 120, 3600, 3601, 10_000]
@@ -104,7 +106,12 @@ EXACT = {
 }
 
 # Of isolated jobs, the code is an input, too.
-SOURCES = ("s3://artifacts/data/", ENVIRONMENT.training_source)
+OWN = tuple(f"s3://artifacts/{place}/fraud/" for place in ("teams", "output", "checkpoints"))
+WRITABLE = (*OWN, "s3://models/fraud/")
+SOURCES = (
+    *WRITABLE, "s3://artifacts/shared/", "s3://artifacts/data/", "s3://lake/credit/",
+    ENVIRONMENT.training_source,
+)  # fmt: skip
 
 
 def violations(made: dict[str, Any]) -> Iterator[str]:
@@ -124,7 +131,7 @@ def violations(made: dict[str, Any]) -> Iterator[str]:
                 yield f"instance {value}"
             if name in ("TrainingImage", "AlgorithmName") and not value.startswith("1234"):
                 yield f"image {value}"
-            if name == "S3OutputPath" and not value.startswith("s3://artifacts/output/fraud/"):
+            if name == "S3OutputPath" and not value.startswith(WRITABLE):
                 yield f"output {value}"
             if name == "InputDataConfig":
                 yield from (

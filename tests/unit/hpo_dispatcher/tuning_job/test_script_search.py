@@ -66,7 +66,7 @@ def test_a_seed_of_ones_own_is_the_one_value_searched() -> None:
 
 def test_an_interrupted_search_has_a_place_of_its_own_to_go_on_from() -> None:
     place = ray()["TrainingJobDefinition"]["CheckpointConfig"]["S3Uri"]
-    assert place == "s3://artifacts/checkpoints/fraud/r1/"
+    assert place == "s3://artifacts/teams/fraud/checkpoints/r1/"
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,8 @@ def test_without_the_check_a_request_is_sent_before_its_data(
 
 
 def test_a_channel_in_no_bucket_is_named(hpoq: Run, account: Account, tmp_path: Path) -> None:
+    account.configure(guardrails={"input_prefixes": ["s3://no-such-bucket/"]})
+    account.cycle()
     source = {"S3DataType": "S3Prefix", "S3Uri": "s3://no-such-bucket/lake"}
     channel = {"ChannelName": "lake", "DataSource": {"S3DataSource": source}}
     overrides = {"TrainingJobDefinition": {"InputDataConfig": [channel]}}
@@ -270,7 +272,7 @@ def test_a_channel_in_no_bucket_is_named(hpoq: Run, account: Account, tmp_path: 
     status, _, err = hpoq("submit", file)
     assert status == 1
     assert "s3://no-such-bucket/lake is in a bucket that does not exist" in err
-    assert "`aws s3 cp --recursive FOLDER s3://no-such-bucket/lake/`" in err
+    assert "`hpoq data push --prefix s3://no-such-bucket/lake FOLDER`" in err
 
 
 # reading

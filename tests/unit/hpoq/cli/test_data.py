@@ -96,14 +96,49 @@ def test_a_channel_takes_a_file_a_folder_or_its_subfolder(
     assert objects(account) == {"data/credit-default/train/train.npz": b"train"}
 
 
-@pytest.mark.parametrize("prefix", ["data/mine", "s3://artifacts/data/mine/"])
+@pytest.mark.parametrize(
+    ("prefix", "place"),
+    [
+        ("mine", "teams/fraud/mine"),
+        ("data/mine", "teams/fraud/data/mine"),
+        ("shared/mine", "shared/mine"),
+        ("s3://artifacts/data/mine/", "data/mine"),
+    ],
+)
 def test_a_prefix_takes_the_folder_as_it_is(
-    hpoq: Run, account: Account, folder: Path, prefix: str
+    hpoq: Run, account: Account, folder: Path, prefix: str, place: str
 ) -> None:
     status, _, _ = hpoq("data", "push", "--prefix", prefix, str(folder))
     assert status == 0
     names = ["manifest.json", *(f"{part}/{part}.npz" for part in PARTS)]
-    assert set(objects(account)) == {f"data/mine/{name}" for name in names}
+    assert set(objects(account)) == {f"{place}/{name}" for name in names}
+
+
+def test_without_a_team_a_prefix_is_a_folder_of_the_bucket(
+    hpoq: Run, account: Account, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HPOQ_TEAM")
+    assert hpoq("data", "push", "--prefix", "data/mine", str(folder / "train"))[0] == 0
+    assert set(objects(account)) == {"data/mine/train.npz"}
+
+
+def test_with_a_team_a_prefix_is_a_folder_of_its_workspace(
+    hpoq: Run, account: Account, folder: Path
+) -> None:
+    options = ("--team", "fraud", "--prefix", "churn")
+    status, out, _ = hpoq("data", "push", *options, str(folder / "train"))
+    assert (status, out) == (0, "s3://artifacts/teams/fraud/churn\n")
+    assert set(objects(account)) == {"teams/fraud/churn/train.npz"}
+
+
+def test_the_data_of_a_team_does_not_go_where_its_training_jobs_cannot_read(
+    hpoq: Run, account: Account, folder: Path
+) -> None:
+    elsewhere = "s3://artifacts/teams/vision/churn/"
+    status, _, err = hpoq("data", "push", "--team", "fraud", "--prefix", elsewhere, str(folder))
+    assert status == 1
+    assert f"{elsewhere} is outside the locations that training jobs of fraud may read" in err
+    assert objects(account) == {}
 
 
 def test_an_allowed_input_prefix_is_a_place_for_data(
@@ -118,7 +153,7 @@ def test_an_allowed_input_prefix_is_a_place_for_data(
     assert hpoq("data", "push", "--prefix", "s3://lake/credit/a", str(folder))[0] == 0
     status, _, err = hpoq("data", "push", "--prefix", "s3://lake/credits", str(folder))
     assert status == 1
-    assert "s3://lake/credits is outside the locations that training jobs may read" in err
+    assert "s3://lake/credits is outside the locations that training jobs of fraud may" in err
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def template(*channels: dict[str, Any]) -> Template:
 def settings(name: str = "hpoq", **guardrails: Any) -> SettingsDocument:
     templates = {
         "credit-default-cpu": template(channel("train", "s3://{artifact_bucket}/data/train/")),
-        "own": template(channel("train", "s3://{artifact_bucket}/own/{team}/train/")),
+        "own": template(channel("train", "s3://{artifact_bucket}/teams/{team}/train/")),
     }
     deployment = Deployment.model_validate({"teams": {"fraud": {}}, "guardrails": guardrails})
     environment = ENVIRONMENT.model_copy(update={"deployment": name})
@@ -75,8 +75,8 @@ def test_the_code_of_an_isolated_job_is_not_data() -> None:
 
 def test_the_channels_of_a_template_are_those_of_a_teams_requests() -> None:
     (own,) = template_channels(settings(), "fraud", "own")
-    assert own == S3Channel(name="train", uri="s3://artifacts/own/fraud/train/")
-    assert (own.bucket, own.key("a.npz")) == ("artifacts", "own/fraud/train/a.npz")
+    assert own == S3Channel(name="train", uri="s3://artifacts/teams/fraud/train/")
+    assert (own.bucket, own.key("a.npz")) == ("artifacts", "teams/fraud/train/a.npz")
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_the_channels_of_a_template_are_those_of_a_teams_requests() -> None:
         (
             "hpoq",
             "own",
-            "s3://artifacts/own/fraud/train/",
+            "s3://artifacts/teams/fraud/train/",
             "hpoq data push --template own --team fraud FOLDER",
         ),
         (
             "hpoq",
             None,
-            "s3://artifacts/mine/train",
-            "hpoq data push --prefix s3://artifacts/mine/train FOLDER",
+            "s3://artifacts/shared/mine/train",
+            "hpoq data push --prefix s3://artifacts/shared/mine/train FOLDER",
         ),
         ("hpoq", "gone", "s3://lake/a/", "hpoq data push --prefix s3://lake/a/ FOLDER"),
         ("hpoq", None, "s3://sea/a", "aws s3 cp --recursive FOLDER s3://sea/a/"),
@@ -103,6 +103,6 @@ def test_the_channels_of_a_template_are_those_of_a_teams_requests() -> None:
 def test_the_command_for_an_empty_channel(
     deployment: str, used: str | None, uri: str, command: str
 ) -> None:
-    allowed = settings(deployment, input_prefixes=["s3://lake/", "s3://artifacts/"])
+    allowed = settings(deployment, input_prefixes=["s3://lake/"])
     empty = S3Channel(name="train", uri=uri)
     assert push_command(allowed, "fraud", empty, used) == command

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpo_dispatcher.contract.aws_limits import TRAINING_LOG_GROUP
 from hpoq.local.sagemaker.ports import Clock, MetricDatum, Ports
 from hpoq.local.sagemaker.training.logs import metrics
 from hpoq.local.sagemaker.training.logs.follower import LogFollower
 from hpoq.local.sagemaker.training.programs.environment import host_name
 
 Record = dict[str, Any]
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class LogPublisher:
             lines = instance.log.new_lines(ended=ended)
             if not lines:
                 continue
-            self._ports.logs.write(LOG_GROUP, instance.stream, lines)
+            self._ports.logs.write(TRAINING_LOG_GROUP, instance.stream, lines)
             values = metrics.find(self._definitions, lines)
             if values:
                 self._ports.metrics.put([self._datum(value) for value in values])
@@ -68,7 +68,7 @@ class LogPublisher:
 
     def _datum(self, value: metrics.MetricValue) -> MetricDatum:
         return MetricDatum(
-            namespace=LOG_GROUP,
+            namespace=TRAINING_LOG_GROUP,
             name=value.name,
             dimensions={"TrainingJobName": self._name},
             value=value.value,

@@ -1,0 +1,188 @@
+"""The S3 locations that the requests of a team may name."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpo_dispatcher.contract.errors import NotAllowed
+from hpo_dispatcher.contract.settings import Guardrails, parse_deployment
+from hpo_dispatcher.tuning_job.build import build
+from hpo_dispatcher.tuning_job.places import Places
+from tests.support.tuning_requests import (
+    ENVIRONMENT,
+    IMAGE,
+    TEMPLATE,
+    definition,
+    job,
+    request,
+)
+
+OPENED = Guardrails(input_prefixes=("s3://lake/credit/",), output_prefixes=("s3://models/fraud",))
+PLACES = Places(
+    team="fraud", bucket="artifacts", training_source="s3://assets/code.tar.gz", opened=OPENED
+)
+# Location, whether training jobs may read it, and whether they may write there.
+LOCATIONS = [
+    ("s3://artifacts/teams/fraud/", True, True),
+    ("s3://artifacts/teams/fraud/a/b.csv", True, True),
+    ("s3://artifacts/teams/fraud", False, True),  # a listing would include teams/fraud-eu/
+    ("s3://artifacts/output/fraud/a/", True, True),
+    ("s3://artifacts/checkpoints/fraud/a/", True, True),
+    ("s3://artifacts/shared/a.csv", True, False),
+    ("s3://artifacts/data/credit-default/train/", True, False),
+    ("s3://artifacts/shared", False, False),
+    ("s3://artifacts/teams/", False, False),
+    ("s3://artifacts/teams/fraud-eu/", False, False),
+    ("s3://artifacts/teams/vision/a.csv", False, False),
+    ("s3://artifacts/output/vision/a/", False, False),
+    ("s3://artifacts/checkpoints/", False, False),
+    ("s3://artifacts/elsewhere/", False, False),
+    ("s3://artifacts/", False, False),
+    ("s3://artifacts", False, False),
+    ("s3://artifacts-2/teams/fraud/", False, False),
+    ("s3://lake/credit/2026/", True, False),
+    ("s3://lake/credit", True, False),
+    ("s3://lake/credits/", False, False),
+    ("s3://lake/", False, False),
+    ("s3://models/fraud/a/", True, True),
+    ("s3://models/fraud", True, True),
+    ("s3://models/frauds/", False, False),
+    ("https://artifacts.s3.amazonaws.com/teams/fraud/", False, False),
+]
+
+
+@pytest.mark.parametrize(("place", "read", "write"), LOCATIONS)
+def test_a_teams_training_jobs_use_its_own_places_shared_ones_and_opened_ones(
+    place: str, read: bool, write: bool
+) -> None:
+    assert (PLACES.may_read(place), PLACES.may_write(place)) == (read, write)
+
+
+@pytest.mark.parametrize("prefix", ["s3://artifacts/", "s3://artifacts/teams", "s3://artifacts"])
+def test_settings_that_open_the_bucket_do_not_open_other_teams(prefix: str) -> None:
+    opened = Guardrails(input_prefixes=(prefix,), output_prefixes=(prefix,))
+    wide = Places(team="fraud", bucket="artifacts", training_source="s3://a/b", opened=opened)
+    for other in ("s3://artifacts/teams/vision/", "s3://artifacts/output/", "s3://artifacts/"):
+        assert not wide.may_read(other)
+        assert not wide.may_write(other)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "place"),
+    [
+        (
+            {
+                "InputDataConfig": [
+                    {
+                        "ChannelName": "train",
+                        "DataSource": {
+                            "S3DataSource": {
+                                "S3DataType": "S3Prefix",
+                                "S3Uri": "s3://artifacts/teams/vision/",
+                            }
+                        },
+                    }
+                ]
+            },
+            "InputDataConfig.0.DataSource",
+            "below s3://artifacts/teams/fraud/ or s3://artifacts/shared/,",
+        ),
+        (
+            {"StaticHyperParameters": {"sagemaker_submit_directory": "s3://evil/code.tar.gz"}},
+            "StaticHyperParameters.sagemaker_submit_directory",
+            "below s3://artifacts/teams/fraud/ or s3://artifacts/shared/,",
+        ),
+        (
+            {"OutputDataConfig": {"S3OutputPath": "s3://artifacts/teams/vision/"}},
+            "OutputDataConfig.S3OutputPath",
+            "below s3://artifacts/teams/fraud/,",
+        ),
+        (
+            {"CheckpointConfig": {"S3Uri": "s3://artifacts/shared/checkpoints/"}},
+            "CheckpointConfig.S3Uri",
+            "below s3://artifacts/teams/fraud/,",
+        ),
+    ],
+)
+def test_a_request_that_names_another_place_is_rejected_with_the_places_to_use(
+    fields: dict[str, object], field: str, place: str
+) -> None:
+    with pytest.raises(NotAllowed) as rejected:
+        job(**definition(**fields))
+    assert rejected.value.field == f"TrainingJobDefinition.{field}"
+    assert place in str(rejected.value)
+
+
+def test_a_request_may_name_code_data_output_and_checkpoints_in_the_workspace() -> None:
+    own = "s3://artifacts/teams/fraud"
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{own}/data/"}}
+    training = job(
+        **definition(
+            InputDataConfig=[{"ChannelName": "train", "DataSource": source}],
+            StaticHyperParameters={"sagemaker_submit_directory": f"{own}/code/a.tar.gz"},
+            OutputDataConfig={"S3OutputPath": f"{own}/output/"},
+            CheckpointConfig={"S3Uri": f"{own}/checkpoints/"},
+        )
+    )["TrainingJobDefinition"]
+    assert training["OutputDataConfig"]["S3OutputPath"] == f"{own}/output/"
+
+
+TEAM_RULES = {
+    "input_prefixes": ["s3://lake/fraud/"],
+    "max_training_jobs": 5,
+    "vpc": {"subnets": ["subnet-2"], "security_group_ids": ["sg-2"]},
+    "network_isolation": True,
+}
+
+
+def test_the_guardrails_of_a_team_come_on_top_of_the_deployments() -> None:
+    settings = parse_deployment(
+        {
+            "teams": {"fraud": {"guardrails": TEAM_RULES}, "vision": {}},
+            "guardrails": {
+                "input_prefixes": ["s3://lake/credit/"],
+                "max_training_jobs": 50,
+                "max_run_seconds": 3600,
+            },
+        }
+    )
+
+    def built(team: str, jobs: int, uri: str) -> dict[str, object]:
+        source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}
+        channels = [{"ChannelName": "train", "DataSource": source}]
+        limits = {"max_training_jobs": jobs, "max_parallel_training_jobs": 1}
+        asked = request(resource_limits=limits, **definition(InputDataConfig=channels))
+        made = build(
+            asked, team, TEMPLATE, settings.guardrails, ENVIRONMENT, image=IMAGE,
+            team_guardrails=settings.team_guardrails(team),
+        )  # fmt: skip
+        training: dict[str, object] = made["TrainingJobDefinition"]
+        return training
+
+    fraud = built("fraud", 5, "s3://lake/fraud/a/")
+    assert fraud["VpcConfig"] == {"Subnets": ["subnet-2"], "SecurityGroupIds": ["sg-2"]}
+    assert fraud["EnableNetworkIsolation"] is True
+    built("fraud", 5, "s3://lake/credit/a/")
+    vision = built("vision", 50, "s3://lake/credit/a/")
+    assert "VpcConfig" not in vision
+    for team, jobs, uri in (
+        ("fraud", 6, "s3://lake/fraud/a/"),
+        ("vision", 51, "s3://lake/credit/a/"),
+        ("vision", 50, "s3://lake/fraud/a/"),
+    ):
+        with pytest.raises(NotAllowed):
+            built(team, jobs, uri)
+    long = definition(StoppingCondition={"MaxRuntimeInSeconds": 3601})
+    with pytest.raises(NotAllowed):
+        build(
+            request(**long), "fraud", TEMPLATE, settings.guardrails, ENVIRONMENT, image=IMAGE,
+            team_guardrails=settings.team_guardrails("fraud"),
+        )  # fmt: skip
+
+
+def test_each_team_has_a_training_role() -> None:
+    arn = "arn:aws:iam::123456789012:role/hpoq-{team}-training"
+    environment = ENVIRONMENT.model_copy(update={"training_role_arn": arn})
+    made = build(request(), "fraud", TEMPLATE, Guardrails(), environment, image=IMAGE)
+    role = made["TrainingJobDefinition"]["RoleArn"]
+    assert role == "arn:aws:iam::123456789012:role/hpoq-fraud-training"
