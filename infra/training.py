@@ -144,7 +144,7 @@ class TrainingResources(Construct):
         """Keep the role of all teams that earlier versions passed to tuning jobs.
 
         Those tuning jobs start training jobs with it for days. No principal of the stack may pass
-        it, and it does not reach the workspaces: docs/decisions/0030.
+        it, and it does not reach the workspaces: docs/decisions/0031.
         """
         role = iam.Role(
             self,
