@@ -18,6 +18,7 @@ from infra.training_role import (
     accept_folders,
     allow,
     grant_keys,
+    grant_logs,
     grant_opened,
     grant_vpc,
 )
@@ -120,7 +121,7 @@ class TrainingResources(Construct):
             resource_name="/aws/sagemaker/TrainingJobs*",
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
-        logs = ["CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents"]
+        logs = ["CreateLogGroup", "CreateLogStream", "DescribeLogStreams"]
         allow(self.base, [f"logs:{action}" for action in logs], training_logs)
         images = f"arn:{cdk.Aws.PARTITION}:ecr:{cdk.Aws.REGION}:*:repository/*"
         allow(self.base, ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], images)
@@ -144,7 +145,7 @@ class TrainingResources(Construct):
         """Keep the role of all teams that earlier versions passed to tuning jobs.
 
         Those tuning jobs start training jobs with it for days. No principal of the stack may pass
-        it, and it does not reach the workspaces: docs/decisions/0031.
+        it, and it does not reach the workspaces: docs/decisions/0033.
         """
         role = iam.Role(
             self,
@@ -153,6 +154,7 @@ class TrainingResources(Construct):
             managed_policies=[self.base],
         )
         allow(role, READ_AND_WRITE, self.bucket.arn_for_objects("*"))
+        grant_logs(role, [""])
         allow(role, ["s3:ListBucket"], self.bucket.bucket_arn)
         accept_folders(role, self.bucket, [""], "Earlier versions let jobs name any folder.")
         self._deny_workspaces(role)

@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct, IConstruct
 
-from hpo_dispatcher.contract import names
+from hpo_dispatcher.contract import aws_limits, names
 from infra.acknowledge import acknowledge, acknowledge_key_use, acknowledge_resource
 from infra.settings import Guardrails
 
@@ -63,10 +63,25 @@ class TrainingRole(Construct):
             conditions={"StringLike": {"s3:prefix": [f"{each}*" for each in own]}},
         )
         accept_folders(self.role, bucket, own, "SageMaker names the objects of a training job.")
+        # The names of training jobs begin with the team, those of a direct campaign with another.
+        grant_logs(self.role, [f"{team}-", f"{names.DIRECT}-"])
         grant_opened(self.role, rules)
         grant_keys(self.role, bucket, rules)
         if rules.vpc:
             grant_vpc(self.role)
+
+
+def grant_logs(role: iam.Role, beginnings: Iterable[str]) -> None:
+    """Grant writing to the log streams of training jobs whose names begin so."""
+    for beginning in beginnings:
+        streams = cdk.Stack.of(role).format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=f"{aws_limits.TRAINING_LOG_GROUP}:log-stream:{beginning}*",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        allow(role, ["logs:PutLogEvents"], streams)
+        acknowledge_resource(role, streams, "SageMaker names the log streams.")
 
 
 def grant_opened(role: iam.Role, rules: Guardrails) -> None:

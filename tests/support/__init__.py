@@ -24,6 +24,7 @@ Requests and schedules
     event_schema          the published schema of state-change events
     signed_url            a URL that carries credentials
     lambda_context        the context that Lambda passes to a function
+    workspace_attempts    attempts to reach what belongs to another team
     command_line          the ``hpoq`` command as tests run it
 
 Faults

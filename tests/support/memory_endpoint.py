@@ -32,6 +32,7 @@ class MemoryPorts:
         self.changed = threading.Condition()
         self.distrustful: set[str] = set()  # roles that SageMaker cannot assume
         self.access: dict[str, Access] = {}  # of every role, by bucket; else allowed
+        self.denied_objects: set[tuple[str, str, str]] = set()  # role, action, bucket/key
 
     def ports(self) -> Ports:
         """Return this object as each of the ports."""
@@ -43,6 +44,13 @@ class MemoryPorts:
 
     def list_access(self, role: str, bucket: str, prefix: str) -> Access:
         return self.access.get(bucket, Access.ALLOWED)
+
+    def object_access(self, role: str, action: str, bucket: str, key: str) -> Access:
+        denied = (role, action, f"{bucket}/{key}") in self.denied_objects
+        return Access.NOT_ALLOWED if denied else Access.ALLOWED
+
+    def credentials(self, role: str) -> dict[str, str]:
+        return {"AWS_ACCESS_KEY_ID": f"key of {role}"}
 
     def objects(self, bucket: str, prefix: str) -> list[StoredObject]:
         return [

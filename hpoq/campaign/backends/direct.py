@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.message import parse_fields
+from hpo_dispatcher.contract.names import DIRECT
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Limits
 from hpo_dispatcher.ports import (
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from hpoq.campaign.backends.interface import Message
     from hpoq.campaign.backends.target import Target
 
-TEAM = "direct"
+TEAM = DIRECT
 
 
 class DirectBackend:

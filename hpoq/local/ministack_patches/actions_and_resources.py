@@ -2,8 +2,10 @@
 
 Without this patch, ministack denies a policy's user calls that AWS allows: it takes every call
 about a function's concurrency for a change of it, writes the default event bus into the ARNs of its
-rules, and does not see whose policies are simulated.
+rules, and does not see whose policies are simulated. It also takes the reading of a log stream for
+one of the whole group, so that a policy that names streams allows none.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
 """
@@ -14,10 +16,12 @@ from typing import Any
 
 from ministack.core import iam_actions
 
+from hpoq.local.sagemaker.settings import PARTITION
+
 CONCURRENCY = {"GET": "GetFunctionConcurrency", "DELETE": "DeleteFunctionConcurrency"}
 
-# The place of the query parameters: after method, path, headers and body.
-PARAMETERS = 4
+# The places of these after the service: method, path, headers, body, query, Region and account.
+BODY, PARAMETERS, REGION, ACCOUNT = 3, 4, 5, 6
 
 
 def authorize_as_aws_does() -> None:
@@ -35,9 +39,25 @@ def authorize_as_aws_does() -> None:
         found: str = original_resource(service, *request)
         if service == "events":
             return found.replace(":rule/default/", ":rule/")
+        if service == "logs":
+            return _log_stream(found, request)
         if service == "iam" and found == "*":
             return iam_actions._query_param(request[PARAMETERS], "PolicySourceArn") or found
         return found
 
     iam_actions.extract_iam_action = action
     iam_actions.extract_resource_arn = resource
+
+
+def _log_stream(group: str, request: tuple[Any, ...]) -> str:
+    """Return the ARN of the log stream that a call names, else that of its log group."""
+    try:
+        named = iam_actions.json.loads(request[BODY] or b"{}")
+    except ValueError:
+        return group
+    identifier = str(named.get("logGroupIdentifier", ""))  # a name or an ARN
+    if group == "*" and identifier:
+        name = identifier.removesuffix(":*").rpartition(":log-group:")[2]
+        group = f"arn:{PARTITION}:logs:{request[REGION]}:{request[ACCOUNT]}:log-group:{name}"
+    stream = named.get("logStreamName")
+    return f"{group}:log-stream:{stream}" if stream and group != "*" else group

@@ -63,13 +63,19 @@ class Access(Enum):
 
 
 class Roles(Protocol):
-    """The part of AWS IAM that SageMaker uses when it creates a job."""
+    """The part of AWS IAM and STS that SageMaker uses for jobs."""
 
     def is_assumable(self, role: str) -> bool:
         """Return whether a role exists and trusts SageMaker, by its ARN."""
 
     def list_access(self, role: str, bucket: str, prefix: str) -> Access:
         """Return whether a role that exists may list a bucket's objects under a prefix."""
+
+    def object_access(self, role: str, action: str, bucket: str, key: str) -> Access:
+        """Return whether a role that exists may do an action of S3 with an object."""
+
+    def credentials(self, role: str) -> Mapping[str, str]:
+        """Return the environment variables with which a client acts as a role in this account."""
 
 
 class EventBus(Protocol):

@@ -26,11 +26,17 @@ class SageMakerService:
         operation = target.removeprefix(self.prefix)
         resource = self._endpoint.resource_arn(target, body)
         tags = _tags(body)
-        needed = [RequiredPermission(f"sagemaker:{operation}", resource, tags)]
+        keys = {**tags, **self._tags_of_resource(resource)}
+        needed = [RequiredPermission(f"sagemaker:{operation}", resource, keys)]
         if tags and operation.startswith("Create"):
             needed.append(RequiredPermission("sagemaker:AddTags", resource, tags))
         roles = self._endpoint.role_arns(target, body)
         return needed + [RequiredPermission("iam:PassRole", role, PASSED_TO) for role in roles]
+
+    def _tags_of_resource(self, resource: str) -> Mapping[str, str]:
+        """Return the tags of an existing resource as condition keys of IAM."""
+        tags = self._endpoint.tags_of(resource)
+        return {f"aws:resourcetag/{key}".lower(): value for key, value in tags.items()}
 
     def handle(self, target: str, body: bytes) -> HttpResponse:
         """Return the endpoint's response."""

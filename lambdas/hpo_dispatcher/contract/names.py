@@ -36,6 +36,9 @@ SHARED_FOLDERS = (SHARED_PREFIX, "data/")
 # Before there were workspaces, each team's results were in a folder of these with its name.
 EARLIER_FOLDERS = ("output/", "checkpoints/")
 
+# Stands for the team in the names of tuning jobs that a campaign creates without the queue.
+DIRECT = "direct"
+
 # In texts about a team's resources, stands for the team.
 ANY_TEAM = "{team}"
 

@@ -201,7 +201,8 @@ def dispatcher_calls(account: TemplateAccount) -> Iterator[Call]:
 
 def training_calls(account: TemplateAccount) -> Iterator[Call]:
     bucket = account.arn(account.starting_with("TrainingArtifacts", "AWS::S3::Bucket"))
-    log = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/sagemaker/TrainingJobs:log-stream:x"
+    streams = "log-group:/aws/sagemaker/TrainingJobs:log-stream"
+    log = f"arn:aws:logs:{REGION}:{ACCOUNT}:{streams}:fraud-a"
     image = f"arn:aws:ecr:{REGION}:763104351884:repository/pytorch-training"
     allowed = {
         "s3:GetObject": f"{bucket}/shared/train/part-0.npz",
@@ -217,6 +218,12 @@ def training_calls(account: TemplateAccount) -> Iterator[Call]:
             name=f"a training job calls {action}",
             allowed=True,
             **as_role(account, "TrainingFraudRole", action, resource),
+        )
+    for stream in (log.replace("fraud", "vision"), log.replace("fraud", "fraudulent")):
+        yield Call(
+            name=f"a training job does not write to {stream}",
+            allowed=False,
+            **as_role(account, "TrainingFraudRole", "logs:PutLogEvents", stream),
         )
     namespace = {"cloudwatch:namespace": "/aws/sagemaker/TrainingJobs"}
     yield Call(

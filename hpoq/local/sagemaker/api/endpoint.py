@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,10 @@ class SageMakerEndpoint:
             if isinstance(fields.get(field), str):
                 return self._settings.arn(kind, fields[field])
         return "*"
+
+    def tags_of(self, arn: str) -> Mapping[str, str]:
+        """Return the tags of a job, for IAM; none if there is no such job."""
+        return self._engine.store.tags.of(arn)
 
     def role_arns(self, target: str, body: bytes) -> Sequence[str]:
         """Return the roles that a request passes to SageMaker."""

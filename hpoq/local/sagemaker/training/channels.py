@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from hpoq.local.sagemaker.ports import ObjectStore, StoredObject
+from hpoq.local.sagemaker.ports import StoredObject
+from hpoq.local.sagemaker.training.role_objects import RoleObjects
 
 Record = Mapping[str, Any]
 # Modification time of every cached file, in nanoseconds since the epoch. A script that changed
@@ -24,14 +25,14 @@ class ContainerError(Exception):
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of training jobs: S3, and a cache of the objects read before.
+    """The inputs of a training job: S3, and a cache of the objects read before.
 
     Args:
-        objects: S3.
+        objects: S3 as the job's role may use it.
         cache: folder of cached files, by object version; all training jobs share it.
     """
 
-    objects: ObjectStore
+    objects: RoleObjects
     cache: Path
 
     def fill_channel(self, channel: Record, target: Path, host: int, hosts: int) -> None:
@@ -124,10 +125,13 @@ class Inputs:
             ContainerError: if the object does not exist; the reason calls it ``what``.
         """
         bucket, key = bucket_and_key(uri)
-        found = [each for each in self.listed(bucket, key) if each.key == key]
-        if not found:
+        try:
+            found = self.objects.find(bucket, key)
+        except (FileNotFoundError, PermissionError) as error:
+            raise ContainerError(f"ClientError: {uri}: {error}") from None
+        if found is None:
             raise ContainerError(f"ClientError: no {what} at {uri}")
-        return self._copy(bucket, found[0])
+        return self._copy(bucket, found)
 
     def link(self, bucket: str, each: StoredObject, target: Path) -> None:
         """Create ``target`` as a hard link to an object's cached file, which uses no space."""
@@ -136,6 +140,10 @@ class Inputs:
 
     def _copy(self, bucket: str, each: StoredObject) -> Path:
         """Return the cached file of an object's version, downloading it the first time."""
+        try:
+            self.objects.check_read(bucket, each.key)  # the file may be there from another role
+        except PermissionError as error:
+            raise ContainerError(f"ClientError: s3://{bucket}/{each.key}: {error}") from None
         file = self.cache / bucket / each.etag.strip('"') / Path(each.key).name
         if file.exists() and file.stat().st_mtime_ns == UNTOUCHED:
             return file

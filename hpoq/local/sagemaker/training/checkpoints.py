@@ -48,7 +48,10 @@ class Checkpoints:
             file = self._folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             # A copy, not a link into the cache: scripts append to their checkpoints.
-            self._inputs.objects.read(bucket, each.key, file)
+            try:
+                self._inputs.objects.read(bucket, each.key, file)
+            except PermissionError as error:
+                raise ContainerError(f"ClientError: {self._uri}: {error}") from None
             self._uploaded[file] = _version(file)
 
     def upload(self, *, now: bool = False) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 import socket
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from hpoq.local.sagemaker.training.logs.publisher import LogPublisher
 from hpoq.local.sagemaker.training.processes.process_pool import ProcessPool
 from hpoq.local.sagemaker.training.programs.environment import Host
 from hpoq.local.sagemaker.training.programs.program import Program
+from hpoq.local.sagemaker.training.role_objects import RoleObjects
 from hpoq.local.sagemaker.training.status import with_outcome, with_secondary_status
 
 Record = dict[str, Any]
@@ -43,6 +44,8 @@ class _Run:
 
     containers: Sequence[Container]
     publisher: LogPublisher
+    inputs: Inputs
+    credentials: Mapping[str, str]  # of the job's role, for its script
     should_stop: ShouldStop
     on_progress: Callable[[Record], None]
 
@@ -66,7 +69,7 @@ class TrainingRunner:
         clock: Clock = time.time,
     ) -> None:
         self._folder = folder
-        self._inputs = Inputs(ports.objects, folder.parent / "inputs")
+        self._cache = folder.parent / "inputs"
         self._ports = ports
         self._processes = ProcessPool(
             settings.interpreter, grace=settings.stop_grace_seconds, sigterm=settings.sigterm
@@ -97,6 +100,8 @@ class TrainingRunner:
         run = _Run(
             containers=containers(folder, record),
             publisher=LogPublisher(self._ports, record, self._clock),
+            inputs=Inputs(self._objects_of(record), self._cache),
+            credentials=self._credentials(record),
             should_stop=should_stop,
             on_progress=on_progress,
         )
@@ -104,7 +109,7 @@ class TrainingRunner:
             record, outcome = self._attempts(record, run)
             if outcome.status in ("Completed", "Stopped"):
                 record = with_secondary_status(record, "Uploading", self._clock())
-                uploaded = artifacts.upload(record, run.containers, self._ports.objects)
+                uploaded = artifacts.upload(record, run.containers, run.inputs.objects)
                 record = record | {"ModelArtifacts": uploaded}
         except ContainerError as error:
             outcome = Outcome("Failed", str(error))
@@ -130,8 +135,8 @@ class TrainingRunner:
         deadline = time.monotonic() + max_runtime
         while True:
             record = with_secondary_status(record, "Downloading", self._clock())
-            programs = self._prepared(record, run.containers)
-            checkpoints = Checkpoints(record, run.containers[0].ml, self._inputs)
+            programs = self._prepared(record, run)
+            checkpoints = Checkpoints(record, run.containers[0].ml, run.inputs)
             checkpoints.restore()
             run.publisher.follow([container.log for container in run.containers])
             record = with_secondary_status(record, "Training", self._clock())
@@ -159,16 +164,33 @@ class TrainingRunner:
                 container.log.unlink(missing_ok=True)
             record = with_secondary_status(record, "Starting", self._clock())
 
-    def _prepared(self, record: Record, containers: Sequence[Container]) -> list[Program]:
+    def _objects_of(self, record: Record) -> RoleObjects:
+        ports = self._ports
+        return RoleObjects(store=ports.objects, roles=ports.roles, role=record["RoleArn"])
+
+    def _credentials(self, record: Record) -> Mapping[str, str]:
+        """Return the variables with the role's credentials for the script.
+
+        A container with network isolation has none: "Run Training and Inference Containers in
+        Internet-Free Mode" in the developer guide. On AWS, clients find them by a variable, too.
+        """
+        if record.get("EnableNetworkIsolation"):
+            return {}
+        return self._ports.roles.credentials(record["RoleArn"])
+
+    def _prepared(self, record: Record, run: _Run) -> list[Program]:
         port = _free_port()
-        count = len(containers)
+        count = len(run.containers)
         hosts = [
             Host(ml=container.ml, number=number, count=count, port=port)
-            for number, container in enumerate(containers)
+            for number, container in enumerate(run.containers)
+        ]
+        programs = [
+            prepare(container, record, host, run.inputs, self._python)
+            for container, host in zip(run.containers, hosts, strict=True)
         ]
         return [
-            prepare(container, record, host, self._inputs, self._python)
-            for container, host in zip(containers, hosts, strict=True)
+            replace(each, environment={**run.credentials, **each.environment}) for each in programs
         ]
 
 

@@ -49,6 +49,10 @@ class TrainingLoop:
                 "TuningJobArn": run.record["HyperParameterTuningJobArn"],
             }
             self._store.training_jobs.add(record)
+            # "Tags that you specify for the tuning job are also added to all training jobs that
+            # the tuning job launches": API reference, CreateHyperParameterTuningJob.
+            tags = self._store.tags.of(record["TuningJobArn"])
+            self._store.tags.add(str(record["TrainingJobArn"]), tags)
             self.submit(run, record)
         if not run.running and self._training_jobs.is_open:
             self._conclude(run)

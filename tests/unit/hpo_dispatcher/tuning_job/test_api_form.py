@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,8 @@ ENFORCING = Guardrails(
     inter_container_encryption=True,
 )
 TEAMS = ("fraud", "vision")
+# All buckets that the captured requests name.
+OPEN = Guardrails(output_prefixes=tuple(set(re.findall(r"s3://[a-z0-9.-]+", json.dumps(CAPTURED)))))
 
 
 def accepted(message: dict[str, Any]) -> TuningRequest:
@@ -46,14 +49,16 @@ def built(
     parents: tuple[Parent, ...] = (),
     resumption: Resumption | None = None,
 ) -> dict[str, Any]:
+    rules = guardrails or Guardrails()
     return build(
         accepted(message),
         "fraud",
         NO_TEMPLATE,
-        guardrails or Guardrails(),
+        rules,
         ENVIRONMENT,
         image="",
         limits=Limits(),
+        team_guardrails=None if rules.input_prefixes else OPEN,
         parents=parents,
         resumption=resumption,
         teams=TEAMS,

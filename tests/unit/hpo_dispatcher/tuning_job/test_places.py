@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hpo_dispatcher.contract.errors import NotAllowed
-from hpo_dispatcher.contract.settings import Guardrails, parse_deployment
+from hpo_dispatcher.contract.settings import Guardrails, Limits, parse_deployment
 from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.places import Places
 from tests.support.tuning_requests import (
@@ -153,7 +153,7 @@ def test_the_guardrails_of_a_team_come_on_top_of_the_deployments() -> None:
         limits = {"max_training_jobs": jobs, "max_parallel_training_jobs": 1}
         asked = request(resource_limits=limits, **definition(InputDataConfig=channels))
         made = build(
-            asked, team, TEMPLATE, settings.guardrails, ENVIRONMENT, image=IMAGE,
+            asked, team, TEMPLATE, settings.guardrails, ENVIRONMENT, image=IMAGE, limits=Limits(),
             team_guardrails=settings.team_guardrails(team),
         )  # fmt: skip
         training: dict[str, object] = made["TrainingJobDefinition"]
@@ -176,13 +176,15 @@ def test_the_guardrails_of_a_team_come_on_top_of_the_deployments() -> None:
     with pytest.raises(NotAllowed):
         build(
             request(**long), "fraud", TEMPLATE, settings.guardrails, ENVIRONMENT, image=IMAGE,
-            team_guardrails=settings.team_guardrails("fraud"),
+            limits=Limits(), team_guardrails=settings.team_guardrails("fraud"),
         )  # fmt: skip
 
 
 def test_each_team_has_a_training_role() -> None:
     arn = "arn:aws:iam::123456789012:role/hpoq-{team}-training"
     environment = ENVIRONMENT.model_copy(update={"training_role_arn": arn})
-    made = build(request(), "fraud", TEMPLATE, Guardrails(), environment, image=IMAGE)
+    made = build(
+        request(), "fraud", TEMPLATE, Guardrails(), environment, image=IMAGE, limits=Limits()
+    )
     role = made["TrainingJobDefinition"]["RoleArn"]
     assert role == "arn:aws:iam::123456789012:role/hpoq-fraud-training"

@@ -18,6 +18,7 @@ from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker.training.channels import Inputs
 from hpoq.local.sagemaker.training.container import Container, prepare
 from hpoq.local.sagemaker.training.programs.environment import Host
+from hpoq.local.sagemaker.training.role_objects import RoleObjects
 from tests.support.memory_endpoint import (
     MemoryPorts,
     Start,
@@ -406,7 +407,8 @@ def test_a_script_gets_the_environment_of_the_training_toolkit(
     }  # fmt: skip
     container = Container(tmp_path)
     host = Host(ml=container.ml, number=0, count=1, port=7777)
-    inputs = Inputs(memory, tmp_path / "cache")  # type: ignore[arg-type]
+    objects = RoleObjects(store=memory, roles=memory, role="role")
+    inputs = Inputs(objects, tmp_path / "cache")
     program = prepare(container, record, host, inputs, Path(sys.executable))
 
     for name in [name for name in sys.modules if name.startswith("sagemaker_training")]:
