@@ -426,7 +426,7 @@ def test_a_customer_key_reaches_training_volumes_output_and_the_teams() -> None:
             "kms:ViaService",
             [
                 {"Fn::Join": ["", [f"{service}.", {"Ref": "AWS::Region"}, ".", suffix]]}
-                for service in ("sqs", "dynamodb")
+                for service in ("sqs", "dynamodb", "s3")
             ],
         )
     template.has_resource_properties("AWS::SNS::Topic", {"KmsMasterKeyId": KEY})
