@@ -58,6 +58,9 @@ API_REQUEST = api_request()
 
 
 def test_submit_sends_requests_in_api_form(hpoq: Run, account: Account, tmp_path: Path) -> None:
+    bucket = "s3://sagemaker-eu-central-1-111122223333/"
+    account.configure(guardrails={"input_prefixes": [bucket], "output_prefixes": [bucket]})
+    account.cycle()
     file = written(tmp_path, "request.json", json.dumps(API_REQUEST))
     status, out, err = hpoq("submit", "--no-check", "--api-request", file)
     assert (status, out.strip()) == (0, API_REQUEST["HyperParameterTuningJobName"]), err

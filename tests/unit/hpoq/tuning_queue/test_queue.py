@@ -34,6 +34,12 @@ def own(account: Account) -> Iterator[Session]:
         own.client("s3").create_bucket(
             Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
         )
+    account.configure(
+        guardrails={
+            "input_prefixes": ["s3://data/", "s3://sagemaker-eu-central-1-111122223333/"],
+            "output_prefixes": ["s3://sagemaker-eu-central-1-111122223333/"],
+        }
+    )
     account.cycle()
     yield own
 
