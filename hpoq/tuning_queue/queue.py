@@ -182,8 +182,7 @@ class TuningQueue:
     @property
     def role(self) -> str:
         """The ARN of the role that training jobs run as, whatever role a tuner names."""
-        # A deployment with a role for each team has a place for the team in its name.
-        return self._client.settings.environment.training_role_arn.replace("{team}", self.team)
+        return self._client.settings.environment.training_role(self.team)
 
     def _job(self, request_id: str, api_request: ApiRequest | None = None) -> TuningQueuedJob:
         return TuningQueuedJob(self._client, self.team, request_id, self._boto_session, api_request)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,21 @@ class Scientist:
 def scientist(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Scientist:
     function = deployed.outputs["DispatcherFunctionName"]
     deployed.client("lambda").invoke(FunctionName=function)  # publishes the settings
-    session = deployed.session
+    iam = deployed.client("iam")
+    user = f"scientist-{time.time_ns()}"
+    iam.create_user(UserName=user)
+    policy = f"arn:aws:iam::{deployed.cloud.running.account}:policy/hpoq-{TEAM}-team"
+    iam.attach_user_policy(UserName=user, PolicyArn=policy)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    session = CloudSession(
+        deployed.cloud.running,
+        access_key_id=key["AccessKeyId"],
+        secret_access_key=key["SecretAccessKey"],
+    )
     environment = {
         **deployed.cloud.environ(os.environ),
-        "SAGEMAKER_VALIDATE_ROLE": "false",
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")]),
     }
     folder = tmp_path_factory.mktemp("scientist")
