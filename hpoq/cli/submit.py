@@ -215,7 +215,7 @@ def _check(where: str, message: dict[str, Any]) -> None:
     from hpo_dispatcher.contract.errors import InvalidRequest
     from hpo_dispatcher.contract.message import parse_message
     from hpo_dispatcher.contract.request import TuningRequest
-    from hpo_dispatcher.tuning_job.api_form import problems_of
+    from hpo_dispatcher.tuning_job.api.form import problems_of
     from hpoq.errors import InvalidFields
 
     with _placed(where):

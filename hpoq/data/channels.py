@@ -9,7 +9,7 @@ from hpo_dispatcher.contract.aws_limits import CHANNELS_FOLDER
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.names import SHARED_PREFIX, workspace_prefix
-from hpo_dispatcher.tuning_job.api_schema import definitions, source_archive
+from hpo_dispatcher.tuning_job.api.schema import definitions, source_archive
 from hpo_dispatcher.tuning_job.places import Places
 from hpoq.errors import UnusableData
 from hpoq.preview import preview

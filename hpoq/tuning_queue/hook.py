@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
 from hpo_dispatcher.contract.entry import Status
-from hpo_dispatcher.tuning_job.api_schema import definitions
+from hpo_dispatcher.tuning_job.api.schema import definitions
 from hpoq.tuning_queue.workspace import ApiRequest, Uploads
 
 _NAME = "HyperParameterTuningJobName"

@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-from hpo_dispatcher.tuning_job.api_schema import on_definitions
+from hpo_dispatcher.tuning_job.api.schema import on_definitions
 from hpoq.errors import NotInstalled, UnusableTuner
 
 

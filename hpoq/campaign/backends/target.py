@@ -17,7 +17,7 @@ from hpo_dispatcher.contract.templates import (
     read_template,
     read_templates,
 )
-from hpo_dispatcher.tuning_job.api_schema import definitions
+from hpo_dispatcher.tuning_job.api.schema import definitions
 from hpo_dispatcher.tuning_job.build import Image
 from hpoq.campaign.errors import InvalidPlan
 

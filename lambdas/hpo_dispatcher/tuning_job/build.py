@@ -33,13 +33,13 @@ from hpo_dispatcher.contract.request import (
 )
 from hpo_dispatcher.contract.settings import Guardrails, Limits
 from hpo_dispatcher.contract.templates import Template
-from hpo_dispatcher.tuning_job.api_form import (
+from hpo_dispatcher.tuning_job.api.form import (
     api_paths,
     api_request_of,
     tags_of,
     warm_start_of,
 )
-from hpo_dispatcher.tuning_job.api_schema import (
+from hpo_dispatcher.tuning_job.api.schema import (
     SOURCE_ARCHIVE,
     ApiRequest,
     check_api_request,

@@ -15,8 +15,8 @@ from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest, Inval
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Deployment, Guardrails, Limits, TeamSettings
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
-from hpo_dispatcher.tuning_job.api_form import NO_TEMPLATE, api_paths
-from hpo_dispatcher.tuning_job.api_schema import ApiRequest
+from hpo_dispatcher.tuning_job.api.form import NO_TEMPLATE, api_paths
+from hpo_dispatcher.tuning_job.api.schema import ApiRequest
 from hpo_dispatcher.tuning_job.build import Image, build, instances_of
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.resumption import resume_blocker, resumption_of

@@ -15,7 +15,7 @@ from hpo_dispatcher.contract.request import (
     TuningRequest,
 )
 from hpo_dispatcher.contract.templates import Template
-from hpo_dispatcher.tuning_job.api_schema import ApiRequest
+from hpo_dispatcher.tuning_job.api.schema import ApiRequest
 from hpo_dispatcher.tuning_job.service_limits import combinations_of
 
 

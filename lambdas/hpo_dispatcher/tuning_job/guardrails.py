@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails
-from hpo_dispatcher.tuning_job.api_schema import (
+from hpo_dispatcher.tuning_job.api.schema import (
     ApiRequest,
     definitions,
     on_definitions,

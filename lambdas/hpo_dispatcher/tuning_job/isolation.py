@@ -13,7 +13,7 @@ from typing import Any
 from hpo_dispatcher.contract.aws_limits import CHANNELS_FOLDER
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.templates import Template
-from hpo_dispatcher.tuning_job.api_schema import (
+from hpo_dispatcher.tuning_job.api.schema import (
     SOURCE_ARCHIVE,
     ApiRequest,
     check_api_request,

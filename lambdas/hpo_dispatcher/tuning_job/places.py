@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from hpo_dispatcher.contract import aws_limits, names
 from hpo_dispatcher.contract.errors import NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails
-from hpo_dispatcher.tuning_job.api_schema import SOURCE_ARCHIVE, source_archive
+from hpo_dispatcher.tuning_job.api.schema import SOURCE_ARCHIVE, source_archive
 
 Definition = dict[str, Any]
 

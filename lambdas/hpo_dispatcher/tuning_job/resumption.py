@@ -16,7 +16,7 @@ from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, Status
 from hpo_dispatcher.contract.settings import Limits
 from hpo_dispatcher.contract.templates import Template
-from hpo_dispatcher.tuning_job.api_schema import ApiRequest
+from hpo_dispatcher.tuning_job.api.schema import ApiRequest
 from hpo_dispatcher.tuning_job.parents import Resumption, parents_of_resumed
 
 RESUMABLE_STRATEGIES = ("Bayesian", "Random")  # those that support warm starts

@@ -9,7 +9,7 @@ from typing import Any
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.settings import Limits
-from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions, instance_types
+from hpo_dispatcher.tuning_job.api.schema import ApiRequest, definitions, instance_types
 
 _TRAINING_JOBS = "resource_limits.max_training_jobs"
 _PARALLEL = "resource_limits.max_parallel_training_jobs"

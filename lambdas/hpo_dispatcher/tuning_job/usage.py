@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import HOUR
-from hpo_dispatcher.tuning_job.api_schema import ApiRequest, definitions, instance_choices
+from hpo_dispatcher.tuning_job.api.schema import ApiRequest, definitions, instance_choices
 
 Use = Mapping[str, int]  # instance type -> seconds
 

@@ -17,7 +17,7 @@ from hpo_dispatcher.contract.message import json_schema, parse_fields, request_i
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Guardrails, Limits, Vpc
-from hpo_dispatcher.tuning_job.api_form import NO_TEMPLATE, problems_of
+from hpo_dispatcher.tuning_job.api.form import NO_TEMPLATE, problems_of
 from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from tests.support.tuning_requests import ENVIRONMENT, ROLE, captured_requests

@@ -14,7 +14,7 @@ from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.names import OWN_TAG_PREFIX, may_be_tuning_job_of
 from hpo_dispatcher.contract.request import API_NAME, TuningRequest
 from hpo_dispatcher.contract.templates import Template
-from hpo_dispatcher.tuning_job.api_schema import (
+from hpo_dispatcher.tuning_job.api.schema import (
     ApiRequest,
     Problem,
     check_api_request,
