@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
 import threading
 from collections.abc import Generator
 from pathlib import Path
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -19,6 +22,10 @@ settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("explore", max_examples=500)
 settings.load_profile("repeatable")
 
+
+# All sessions share one loader of API models: a new one reads megabytes of JSON again, which took
+# a tenth of the time of tests that run commands.
+botocore.session.create_loader = functools.cache(create_loader)
 
 TESTS = Path(__file__).parent
 NOTEBOOKS = "cloud/test_campaign_notebooks.py"

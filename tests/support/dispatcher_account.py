@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 import boto3
 import pytest
+from botocore.hooks import HierarchicalEmitter
 from moto import mock_aws
 
 from hpo_dispatcher.aws import service_quotas
@@ -70,7 +71,7 @@ class Account:
         (self.root / "deployment.json").write_text(json.dumps({"teams": teams, **settings}))
 
     def dispatcher(self) -> Dispatcher:
-        return build_dispatcher(os.environ, self.root, self.session)
+        return build_dispatcher(os.environ, self.root, _WithoutCounter(self.session))
 
     def wired(self) -> Wired:
         return wire(os.environ, self.root, self.session)
@@ -116,6 +117,40 @@ class Account:
         ]
 
 
+class SharedSession(boto3.Session):
+    """A session that creates equal clients once, because creating them takes most of a cycle.
+
+    Hooks that are registered at the session reach the clients that are created from then on.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._clients: dict[tuple[object, ...], tuple[Any, object]] = {}
+        super().__init__(*args, **kwargs)
+
+    @property
+    def events(self) -> Any:
+        self._clients = {}  # whoever asks for it registers a hook or removes one
+        return super().events
+
+    def client(self, service_name: Any, *args: Any, config: Any = None, **kwargs: Any) -> Any:
+        key = service_name, *args, id(config), *sorted(kwargs.items())
+        if key not in self._clients:
+            made = super().client(service_name, *args, config=config, **kwargs)
+            self._clients[key] = made, config  # which must live as long as its id is a key
+        return self._clients[key][0]
+
+
+@dataclass
+class _WithoutCounter:
+    """The clients of a dispatcher without telemetry, whose calls are not counted."""
+
+    session: boto3.Session
+    events: HierarchicalEmitter = field(default_factory=HierarchicalEmitter)
+
+    def client(self, service_name: Any, *, config: Any) -> Any:
+        return self.session.client(service_name, config=config)
+
+
 def create_resources(account: Account) -> None:
     for team in ("fraud", "vision"):
         for kind in ("requests", "dead-letter"):
@@ -152,7 +187,7 @@ def sdk_with_one_image() -> ModuleType:
 @pytest.fixture(scope="session")
 def session() -> boto3.Session:
     """Share one session, because reading SageMaker's API model takes most of a test's time."""
-    return boto3.Session("testing", "testing", region_name=REGION)
+    return SharedSession("testing", "testing", region_name=REGION)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSResponse
+from botocore.config import Config
 
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker import SageMakerEndpoint
@@ -105,9 +106,12 @@ def archive(files: dict[str, str]) -> bytes:
     return buffer.getvalue()
 
 
+ONE_ATTEMPT = Config(retries={"mode": "standard", "total_max_attempts": 1})
+
+
 def client_of(endpoint: SageMakerEndpoint, session: boto3.Session) -> Any:
-    """Return a boto3 client whose requests go to the endpoint without a network."""
-    client = session.client("sagemaker", endpoint_url="http://localhost:9")
+    """Return a boto3 client whose requests go to the endpoint without a network, each once."""
+    client = session.client("sagemaker", endpoint_url="http://localhost:9", config=ONE_ATTEMPT)
 
     def answer(request: Any, **_: Any) -> AWSResponse:
         target = request.headers["X-Amz-Target"]

@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.retries.bucket import TokenBucket
 
 from hpo_dispatcher import handler as function
 from hpo_dispatcher import wiring
@@ -333,9 +334,9 @@ def test_the_backlog_is_counted_every_five_minutes_at_most(
 
 @contextmanager
 def throttled_twice(calls: ApiCalls) -> Iterator[None]:
-    """Throttle the first two attempts of one call to SageMaker."""
+    """Throttle the first two attempts of one call to SageMaker, and let no retry wait."""
     calls.throttled_attempts["ListHyperParameterTuningJobs"] = 2
-    with patch("time.sleep"):
+    with patch("time.sleep"), patch.object(TokenBucket, "acquire"):
         yield
 
 

@@ -36,6 +36,7 @@ def test_one_wrong_request_keeps_all_from_being_sent(account: Account) -> None:
 
 
 def test_requests_are_read_by_their_ids_and_unprocessed_keys_again(account: Account) -> None:
+    account.configure(limits={"tuning_jobs": 1})  # moto copies its tables at every start
     ids = [f"r{n}" for n in range(130)]  # BatchGetItem takes 100 keys
     Client().submit("fraud", [SMALL | {"request_id": id_} for id_ in [*ids, "another"]])
     account.cycle()
