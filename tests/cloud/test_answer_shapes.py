@@ -52,6 +52,7 @@ def tuning_job(settings: SettingsDocument) -> dict[str, Any]:
         Guardrails(),
         settings.environment,
         image=IMAGE,
+        limits=settings.deployment.limits,
     )
 
 

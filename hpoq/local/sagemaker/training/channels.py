@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ Record = Mapping[str, Any]
 # Modification time of every cached file, in nanoseconds since the epoch. A script that changed
 # a cached file, in spite of its mode, also changed this time.
 UNTOUCHED = 10**18
+# Linux refuses a hard link to a file that another training job replaces at the same moment.
+_publishing = threading.Lock()
 
 
 class ContainerError(Exception):
@@ -145,7 +148,7 @@ class Inputs:
         except PermissionError as error:
             raise ContainerError(f"ClientError: s3://{bucket}/{each.key}: {error}") from None
         file = self.cache / bucket / each.etag.strip('"') / Path(each.key).name
-        if file.exists() and file.stat().st_mtime_ns == UNTOUCHED:
+        if _is_untouched(file):
             return file
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_name(f"{file.name}.{os.getpid()}.{id(each)}")
@@ -155,8 +158,16 @@ class Inputs:
             raise ContainerError(f"ClientError: s3://{bucket}/{each.key}: {error}") from None
         partial.chmod(0o444)
         os.utime(partial, ns=(UNTOUCHED, UNTOUCHED))
-        partial.replace(file)
+        with _publishing:
+            if _is_untouched(file):  # by another training job that began at the same time
+                partial.unlink()
+            else:
+                partial.replace(file)
         return file
+
+
+def _is_untouched(file: Path) -> bool:
+    return file.exists() and file.stat().st_mtime_ns == UNTOUCHED
 
 
 def bucket_and_key(uri: str) -> tuple[str, str]:

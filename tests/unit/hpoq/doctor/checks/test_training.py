@@ -36,8 +36,9 @@ def test_the_bucket_is_looked_up_in_the_partition_of_the_role(
             "CreateDate": datetime.now(UTC), "AssumeRolePolicyDocument": json.dumps(trust),
         }
     }  # fmt: skip
-    denied = [{"EvalActionName": "s3:ListBucket", "EvalDecision": "implicitDeny"}]
+    denied = [{"EvalActionName": "s3:GetObject", "EvalDecision": "implicitDeny"}]
     answers = ("get_role", found), ("simulate_principal_policy", {"EvaluationResults": denied})
     with stubbed(examined.client("iam"), *answers):
         (finding,) = training.role(examined)
-    assert f"may not call s3:ListBucket on arn:{partition}:s3:::artifacts. " in str(finding)
+    workspace = f"arn:{partition}:s3:::artifacts/teams/fraud/*"
+    assert f"may not call s3:GetObject on {workspace}. " in str(finding)

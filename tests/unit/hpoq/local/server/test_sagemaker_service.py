@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -19,6 +19,9 @@ class Endpoint:
 
     def role_arns(self, target: str, body: bytes) -> Sequence[str]:
         return ["arn:role"]
+
+    def tags_of(self, arn: str) -> Mapping[str, str]:
+        return {}
 
     def handle(self, target: str, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         return 200, [], target.encode() + body
