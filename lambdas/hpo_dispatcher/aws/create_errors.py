@@ -17,18 +17,19 @@ _LIMIT = re.compile(
     r"\D*? with current utilization of (?P<in_use>\d+)\D*? a request delta of (?P<requested>\d+)"
 )
 # Texts of a ValidationException about the account, not about the request. The Terraform AWS
-# provider retries the first five in aws_sagemaker_hyper_parameter_tuning_job.
+# provider retries most of them in aws_sagemaker_hyper_parameter_tuning_job.
 _ACCOUNT_FAULTS = (
     "Could not assume role",
     "No S3 objects found under S3 URL",
-    "no identity-based policy allows",
     "The AWS Access Key Id you provided does not exist in our records",
     "Access denied when describing algorithm",
-    # The other ends of the same sentence: "Troubleshoot access denied error messages" in the IAM
-    # user guide.
-    "no resource-based policy allows",
+    # "Please check if your ECR repository and image exist and role ... has proper pull permissions"
+    "Access denied for repository",
     "with an explicit deny",
 )
+# "because no <type> policy allows the <action> action", for each type of policy: "Troubleshoot
+# access denied error messages" in the IAM user guide.
+_NOT_ALLOWED = re.compile(r"because no [\w -]+ allows the ")
 # "<key ARN> is disabled." and "<key ARN> is pending deletion." are KMS's DisabledException and
 # KMSInvalidStateException: "Key states of AWS KMS keys" in the KMS developer guide.
 _KEY_FAULT = re.compile(r":key/\S+ is (?:disabled|pending deletion|pending import|unavailable)\b")
@@ -66,4 +67,7 @@ def exceeded_quota(message: str) -> QuotaExceeded | None:
 
 
 def _of_account(message: str) -> bool:
-    return any(text in message for text in _ACCOUNT_FAULTS) or bool(_KEY_FAULT.search(message))
+    patterns = (_NOT_ALLOWED, _KEY_FAULT)
+    return any(text in message for text in _ACCOUNT_FAULTS) or any(
+        each.search(message) for each in patterns
+    )

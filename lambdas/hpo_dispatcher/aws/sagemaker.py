@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from hpo_dispatcher.aws.clients import code, message, unavailable
 from hpo_dispatcher.aws.create_errors import creation_error
@@ -20,6 +20,7 @@ from hpo_dispatcher.ports import (
     Creation,
     NameTaken,
     NotYetVisible,
+    Refused,
     TuningJob,
     TuningJobDetail,
     Untagged,
@@ -123,6 +124,8 @@ class SageMakerTuning:
         with unavailable("sagemaker:CreateHyperParameterTuningJob", redacted):
             try:
                 self._sagemaker.create_hyper_parameter_tuning_job(**api_request)
+            except ParamValidationError as error:  # nothing was sent
+                return Refused(redacted(str(error)))
             except ClientError as error:
                 if code(error) == "ResourceInUse":
                     return self._whose(api_request)

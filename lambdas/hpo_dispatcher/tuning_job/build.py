@@ -54,7 +54,7 @@ from hpo_dispatcher.tuning_job.isolation import check_isolated_channels, with_co
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.places import Places, check_places
 from hpo_dispatcher.tuning_job.script_search import as_one_training_job
-from hpo_dispatcher.tuning_job.service_limits import check_documented_limits
+from hpo_dispatcher.tuning_job.service_limits import check_bounds, check_documented_limits
 
 # The URI of a training image, or a function that returns it for an instance type.
 Image = str | Callable[[str], str]
@@ -126,6 +126,7 @@ def build(
     merged = _spread_definitions(_merge(merged, request.overrides), request)
     merged = start.owned_by_deployment(request, merged)
     merged = _with_images(merged, image)
+    check_bounds(merged)
     merged = with_training_jobs_that_exist(merged, asked)
     merged = start.finished(merged, lambda chosen, _: _warm_start(request, chosen))
     check_isolated_channels(merged, template, lambda each: _image_of(each, image))

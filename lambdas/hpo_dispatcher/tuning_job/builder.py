@@ -16,7 +16,7 @@ from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Deployment, Guardrails, Limits, TeamSettings
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
 from hpo_dispatcher.tuning_job.api.form import NO_TEMPLATE, api_paths
-from hpo_dispatcher.tuning_job.api.schema import ApiRequest
+from hpo_dispatcher.tuning_job.api.schema import ApiRequest, definitions
 from hpo_dispatcher.tuning_job.build import Image, build, instances_of
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.resumption import resume_blocker, resumption_of
@@ -174,8 +174,23 @@ class JobBuilder:
 
     def _image(self, template: Template) -> Image:
         if isinstance(template.image, FrameworkImage):
-            return partial(self.images.uri, template.image)
+            return partial(self._framework_image, template, template.image)
         return template.image
+
+    def _framework_image(self, template: Template, image: FrameworkImage, kind: str) -> str:
+        try:
+            return self.images.uri(image, kind)
+        except InvalidSettings as error:
+            of_template = (
+                each.get("ResourceConfig", {}) for each in definitions(template.tuning_job)
+            )
+            if kind in {each.get("InstanceType") for each in of_template}:
+                raise BrokenTemplate(f"for {image.framework}", str(error)) from None
+            raise InvalidRequest(
+                "TrainingJobDefinition.ResourceConfig.InstanceType",
+                f"{kind}: {error.problem}",
+                "Use another instance type",
+            ) from None
 
 
 # An environment for requests that are only checked.

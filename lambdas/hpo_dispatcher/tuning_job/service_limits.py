@@ -75,6 +75,7 @@ def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
             "Lower it or raise max_training_jobs",
         )
     _check_strategy(config, definitions(api_request))
+    check_bounds(api_request)
     points = combinations_of(api_request)
     if total is not None and total > points:
         raise InvalidRequest(
@@ -90,6 +91,39 @@ def searched_names(api_request: ApiRequest) -> set[str]:
     """Return the names of the hyperparameters that SageMaker searches."""
     spaces = _search_spaces(api_request)
     return {each["Name"] for space in spaces for kind in space.values() for each in kind}
+
+
+def check_bounds(api_request: ApiRequest) -> None:
+    """Check the bounds of numeric ranges.
+
+    Logarithmic scaling needs values above 0, and reverse logarithmic scaling values from 0 to below
+    1: "Define Hyperparameter Ranges" in the developer guide.
+
+    Raises:
+        InvalidRequest: a range has no values, or none that its scaling can use.
+    """
+    for space in _search_spaces(api_request):
+        for kind in ("IntegerParameterRanges", "ContinuousParameterRanges"):
+            for each in space.get(kind, ()):
+                if problem := _problem_of_bounds(each):
+                    raise InvalidRequest(f"{kind}.{each['Name']}", problem, "Correct its bounds")
+
+
+def _problem_of_bounds(numeric: Mapping[str, str]) -> str:
+    low, high = numeric["MinValue"], numeric["MaxValue"]
+    try:
+        least, most = float(low), float(high)
+    except ValueError:
+        return f"{low!r} to {high!r} is not a range of numbers"
+    if not least <= most:
+        return f"the minimum {low} is greater than the maximum {high}"
+    match numeric.get("ScalingType"):
+        case "Logarithmic" if least <= 0:
+            return f"logarithmic scaling needs values above 0, but the minimum is {low}"
+        case "ReverseLogarithmic" if least < 0 or most >= 1:
+            needed = "reverse logarithmic scaling needs values from 0 to below 1"
+            return f"{needed}, not {low} to {high}"
+    return ""
 
 
 def combinations_of(api_request: ApiRequest) -> float:

@@ -182,6 +182,14 @@ def test_a_name_in_use_is_ours_if_the_tags_say_so(tags: dict[str, str], expected
     assert stubbed.create() == expected
 
 
+def test_a_request_that_botocore_does_not_send_is_refused() -> None:
+    stubbed = Stubbed()
+    stubbed.refuses("not called")
+    creation = stubbed.create(HyperParameterTuningJobName=3)
+    assert isinstance(creation, Refused)
+    assert "HyperParameterTuningJobName" in creation.message
+
+
 def test_a_name_in_use_that_describe_does_not_show_yet_is_not_taken() -> None:
     stubbed = Stubbed()
     stubbed.refuses("ResourceInUse")

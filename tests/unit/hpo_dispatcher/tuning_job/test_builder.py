@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest, InvalidSettings
 from hpo_dispatcher.contract.settings import Deployment
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
 from hpo_dispatcher.tuning_job.builder import JobBuilder
@@ -16,6 +17,8 @@ class Images:
     """Answers as the SageMaker SDK does: by the family of the instance type."""
 
     def uri(self, image: FrameworkImage, instance_type: str) -> str:
+        if instance_type.startswith("ml.p2."):  # "P2 instances have been deprecated"
+            raise InvalidSettings("image", f"no image for {image.framework}", "Give a URI")
         processor = "gpu" if instance_type.startswith(("ml.g", "ml.p")) else "cpu"
         return f"registry/{image.framework}-training:{image.version}-{processor}"
 
@@ -81,3 +84,22 @@ def test_where_sagemaker_may_use_a_gpu_the_image_supports_it(resources: dict[str
 
 def test_an_image_of_the_message_stays() -> None:
     assert images_of(**definition(AlgorithmSpecification={"TrainingImage": "mine:1"})) == ["mine:1"]
+
+
+DEPRECATED = {"ResourceConfig": {"InstanceType": "ml.p2.xlarge"}}
+
+
+def test_an_instance_type_without_an_image_is_a_fault_of_the_message_that_names_it() -> None:
+    with pytest.raises(InvalidRequest, match=r"ml\.p2\.xlarge: no image for pytorch") as caught:
+        images_of(**definition(**DEPRECATED))
+    assert caught.value.field == "TrainingJobDefinition.ResourceConfig.InstanceType"
+
+
+def test_an_instance_type_without_an_image_in_a_template_blocks_its_requests() -> None:
+    training = TEMPLATE.tuning_job["TrainingJobDefinition"]
+    resources = training["ResourceConfig"] | DEPRECATED["ResourceConfig"]
+    tuning_job = TEMPLATE.tuning_job | {
+        "TrainingJobDefinition": training | {"ResourceConfig": resources}
+    }
+    with pytest.raises(BrokenTemplate, match="no image for pytorch"):
+        images_of(TEMPLATE.model_copy(update={"tuning_job": tuning_job}))

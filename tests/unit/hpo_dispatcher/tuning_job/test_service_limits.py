@@ -255,3 +255,26 @@ def test_a_mix_of_both_kinds_would_leave_a_volume_without_the_key_and_is_refused
     mixed = definition(HyperParameterTuningResourceConfig={"InstanceConfigs": configs})
     with pytest.raises(NotAllowed, match=r"required for ml\.m5\.large"):
         job(WITH_KEY, **mixed)
+
+
+# Bounds of ranges in API spelling
+
+
+@pytest.mark.parametrize(
+    ("bounds", "problem"),
+    [
+        ({"MinValue": "9", "MaxValue": "1"}, "the minimum 9 is greater than the maximum 1"),
+        ({"MinValue": "abc", "MaxValue": "1"}, "'abc' to '1' is not a range of numbers"),
+        ({"MinValue": "nan", "MaxValue": "1"}, "the minimum nan is greater"),
+        ({"MinValue": "0", "MaxValue": "1", "ScalingType": "Logarithmic"}, "values above 0"),
+        ({"MinValue": "0", "MaxValue": "1", "ScalingType": "ReverseLogarithmic"}, "below 1"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["IntegerParameterRanges", "ContinuousParameterRanges"])
+def test_a_range_without_usable_values_is_refused(
+    kind: str, bounds: dict[str, str], problem: str
+) -> None:
+    ranges = {"ParameterRanges": {kind: [{"Name": "n", **bounds}]}}
+    with pytest.raises(InvalidRequest, match=problem) as caught:
+        job(hyperparameter_ranges=THREE, overrides={"HyperParameterTuningJobConfig": ranges})
+    assert caught.value.field.endswith(f"{kind}.n")

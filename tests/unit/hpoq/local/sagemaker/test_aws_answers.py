@@ -27,6 +27,8 @@ ROLE = "arn:aws:iam::111122223333:role/x"
 TOTAL = "Number of instances across all training jobs"
 # Beginnings of the answers that this endpoint never gives, and why.
 NOT_HERE = {
+    "User: arn:aws:sts::111122223333:assumed-role/y/": "the cloud has no service control policies",
+    "Access denied for repository": "the cloud has no image registry",
     "The account-level service limit for training-job/": "an older form",
     'No S3 objects found under S3 URL "s3://bucket" given': "an account has one Region here",
     "The AWS Access Key Id": "roles are known at once here",
