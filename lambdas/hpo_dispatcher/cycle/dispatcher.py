@@ -107,8 +107,8 @@ class Dispatcher:
         began = self.clock()
         with self._changes_published() as changes:
             taken = self._intake(deadline, changes)  # 1. messages into the ledger
-            seen = observe(self.requests, self.tuning)  # 2. tuning jobs that use capacity
             remembered = recall(self.documents)
+            seen = self._observe(remembered)  # 2. tuning jobs that use capacity
             decided = self._plan(seen, taken, remembered)  # 3. starts, waits and preemptions
             done = self._act(seen, decided, remembered, deadline, changes)  # 4. start, stop, reject
             finished = self._reconcile(seen, changes)  # 5. record what ended
@@ -146,6 +146,10 @@ class Dispatcher:
         outcome = self._reconciler().unblock()
         changes += outcome.changes
         return outcome
+
+    def _observe(self, remembered: Remembered) -> Observation:
+        """Return the tuning jobs that use capacity in the account."""
+        return observe(self.requests, self.tuning, remembered.created, self.clock())
 
     def _plan(self, seen: Observation, taken: IntakeOutcome, remembered: Remembered) -> Decision:
         """Decide what starts, what waits and what is preempted."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 
+from hpo_dispatcher.contract.entry import RunningEntry, Status
 from hpo_dispatcher.cycle.outcome import Observation
 from hpo_dispatcher.cycle.pacing import map_concurrently
 from hpo_dispatcher.ports import (
@@ -15,9 +17,24 @@ from hpo_dispatcher.ports import (
     Unavailable,
 )
 
+# A tuning job that was created less than this ago may not be visible to Describe yet.
+VISIBLE_WITHIN = timedelta(minutes=5)
+DELETED = "the tuning job was deleted in SageMaker before its end was recorded"
 
-def observe(requests: RunningRequests, tuning: TuningService) -> Observation:
+
+def observe(
+    requests: RunningRequests, tuning: TuningService, created: Collection[str], now: datetime
+) -> Observation:
     """Return all tuning jobs that use capacity in the account, whoever created them.
+
+    "DeleteHyperParameterTuningJob ... deletes only the tuning job entry", after which Describe does
+    not find it (API reference). Such a tuning job has ended, and is never created again.
+
+    Args:
+        requests: this deployment's running requests.
+        tuning: SageMaker.
+        created: names of tuning jobs that have existed, as far as earlier cycles know.
+        now: the current time.
 
     Raises:
         Unavailable: a service did not answer.
@@ -29,13 +46,29 @@ def observe(requests: RunningRequests, tuning: TuningService) -> Observation:
     details = _details(tuning, [job.tuning_job_name for job in unlisted])
     for job in unlisted:
         detail = details[job.tuning_job_name]
-        if detail is None:
+        if detail is None and job.tuning_job_name not in created:
             missing.append(job)
+        elif detail is None and now - job.started_at < VISIBLE_WITHIN:
+            listed[job.tuning_job_name] = TuningJob(name=job.tuning_job_name, status=job.status)
+        elif detail is None:
+            ended.append((job, _deleted(job)))
         elif detail.status.ended:
             ended.append((job, detail))
         else:  # created so recently that the list lags behind
             listed[job.tuning_job_name] = TuningJob(name=detail.name, status=detail.status)
     return Observation(listed=listed, active=active, ended=ended, missing=missing)
+
+
+def _deleted(job: RunningEntry) -> TuningJobDetail:
+    return TuningJobDetail(
+        name=job.tuning_job_name,
+        status=Status.STOPPED,
+        counters={},
+        best=None,
+        ended_at=None,
+        failure_reason=DELETED,
+        deleted=True,
+    )
 
 
 def _details(tuning: TuningService, names: Sequence[str]) -> Mapping[str, TuningJobDetail | None]:

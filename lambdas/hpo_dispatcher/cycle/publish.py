@@ -30,6 +30,7 @@ from hpo_dispatcher.scheduling.budget import Budget
 from hpo_dispatcher.scheduling.history.memory import (
     MEMORY,
     backoff_from,
+    created_from,
     memory_json,
     timers_from,
     unannounced_from,
@@ -57,6 +58,7 @@ class Remembered:
     reservation_timers: Mapping[Key, ReservationTimer]
     backoff: Backoff
     unannounced: Collection[Key]
+    created: Collection[str]  # names of running tuning jobs that have existed
     queue_counts: QueueCounts
     run_times: RunTimes
     usage: Mapping[str, float]
@@ -91,6 +93,7 @@ def recall(documents: Documents) -> Remembered:
         reservation_timers=timers_from(memory, written),
         backoff=backoff_from(memory),
         unannounced=unannounced_from(memory),
+        created=created_from(memory),
         queue_counts=QueueCounts.from_published(before.queues if before else {}),
         run_times=RunTimes.from_published(before.run_times if before else ()),
         usage=before.usage if before else {},
@@ -154,9 +157,19 @@ def publish(
         usage=decided.usage,
     )
     documents.put(CAPACITY_DOCUMENT, fitted(capacity_document(state)).to_json())
-    memory = memory_json(timers, backoff, done.unannounced)
+    memory = memory_json(timers, backoff, done.unannounced, _created(seen, decided, done))
     if memory != remembered.memory:
         documents.put(MEMORY, memory)
+
+
+def _created(seen: Observation, decided: Decision, done: ActOutcome) -> set[str]:
+    """Return the names of running tuning jobs that SageMaker has shown or created."""
+    unknown = {job.key for job in seen.missing}
+    ended = {job.tuning_job_name for job, _ in seen.ended}
+    shown = {job.tuning_job_name for job in seen.active if job.key not in unknown}
+    interrupted = {job.key: job.tuning_job_name for job in seen.missing}
+    planned = {key: entry.job_name for key, entry in decided.entries.items()}
+    return (shown - ended) | {(interrupted | planned)[key] for key in done.started}
 
 
 def capacity_document(state: State) -> CapacityDocument:

@@ -137,7 +137,7 @@ class JobBuilder:
                 template,
                 self.deployment.guardrails,
                 self.environment,
-                image=self._image(template),
+                image=self._image(name, template),
                 limits=self.deployment.limits,
                 parents=parents,
                 resumption=resumption,
@@ -172,25 +172,32 @@ class JobBuilder:
             raise InvalidRequest("template", f"unknown template {name!r}", f"Use one of {known}")
         return self.templates[name]
 
-    def _image(self, template: Template) -> Image:
+    def _image(self, name: str, template: Template) -> Image:
         if isinstance(template.image, FrameworkImage):
-            return partial(self._framework_image, template, template.image)
+            return partial(_framework_image, self.images, name, template, template.image)
         return template.image
 
-    def _framework_image(self, template: Template, image: FrameworkImage, kind: str) -> str:
-        try:
-            return self.images.uri(image, kind)
-        except InvalidSettings as error:
-            of_template = (
-                each.get("ResourceConfig", {}) for each in definitions(template.tuning_job)
-            )
-            if kind in {each.get("InstanceType") for each in of_template}:
-                raise BrokenTemplate(f"for {image.framework}", str(error)) from None
-            raise InvalidRequest(
-                "TrainingJobDefinition.ResourceConfig.InstanceType",
-                f"{kind}: {error.problem}",
-                "Use another instance type",
-            ) from None
+
+def _framework_image(
+    images: Images, name: str, template: Template, image: FrameworkImage, instance_type: str
+) -> str:
+    """Return an image's URI for an instance type, which the template or the message names.
+
+    Raises:
+        BrokenTemplate: there is no image for an instance type of the template.
+        InvalidRequest: there is none for an instance type of the message.
+    """
+    try:
+        return images.uri(image, instance_type)
+    except InvalidSettings as error:
+        resources = (each.get("ResourceConfig", {}) for each in definitions(template.tuning_job))
+        if instance_type in {each.get("InstanceType") for each in resources}:
+            raise BrokenTemplate(name, error.problem) from None
+        raise InvalidRequest(
+            "TrainingJobDefinition.ResourceConfig.InstanceType",
+            f"{instance_type}: {error.problem}",
+            "Use another instance type",
+        ) from None
 
 
 # An environment for requests that are only checked.

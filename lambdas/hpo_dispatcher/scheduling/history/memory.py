@@ -60,6 +60,7 @@ class _Memory(BaseModel):
     delays: list[_StoredDelay] = []
     reached_limits: list[_StoredLimit] = []
     unannounced: list[Key] = []
+    created: list[str] = []
 
 
 class _CapacityOfVersionBefore(BaseModel):
@@ -74,6 +75,7 @@ def memory_json(
     timers: Mapping[Key, ReservationTimer],
     backoff: Backoff | None = None,
     unannounced: Collection[Key] = (),
+    created: Collection[str] = (),
 ) -> str:
     """Return the document.
 
@@ -81,6 +83,7 @@ def memory_json(
         timers: the reservation timers.
         backoff: what is delayed.
         unannounced: requests whose tuning jobs may exist, without an event that says so.
+        created: names of running tuning jobs that have existed.
     """
     backoff = backoff or Backoff()
     memory = _Memory(
@@ -120,6 +123,7 @@ def memory_json(
             for resource, reached in sorted(backoff.limits.items())
         ],
         unannounced=sorted(unannounced),
+        created=sorted(created),
     )
     return memory.model_dump_json(exclude_none=True)
 
@@ -174,3 +178,8 @@ def backoff_from(memory: str | None) -> Backoff:
 def unannounced_from(memory: str | None) -> frozenset[Key]:
     """Return the requests whose tuning jobs may exist, without an event that says so."""
     return frozenset(_Memory.model_validate_json(memory or "{}").unannounced)
+
+
+def created_from(memory: str | None) -> frozenset[str]:
+    """Return the names of running tuning jobs that have existed."""
+    return frozenset(_Memory.model_validate_json(memory or "{}").created)
