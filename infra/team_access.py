@@ -89,8 +89,8 @@ class TeamAccess(Construct):
     def _jobs(self, deployment: str, team: str) -> Iterator[iam.PolicyStatement]:
         """Yield the statements that let a team follow its tuning jobs and their training jobs.
 
-        The names of jobs do not tell teams apart whose names begin alike. The dispatcher tags each
-        tuning job, and SageMaker gives the tags to its training jobs: API reference,
+        The names of jobs do not distinguish teams whose names share a beginning. The dispatcher
+        tags each tuning job, and SageMaker gives the tags to its training jobs: API reference,
         CreateHyperParameterTuningJob, Tags.
         """
         actions = {

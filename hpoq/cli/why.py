@@ -31,7 +31,7 @@ def why(
     deployment: DeploymentName = "hpoq",
     as_json: AsJson = False,
 ) -> None:
-    """Say why a request waits, was refused or failed, with the log of what failed first."""
+    """Say why a request waits, was rejected or failed, with the log of what failed first."""
     from hpo_dispatcher.contract.entry import Status
     from hpoq.cli.status import reason_of
     from hpoq.errors import NotFound, NotReachable

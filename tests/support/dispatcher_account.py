@@ -129,7 +129,7 @@ class SharedSession(boto3.Session):
 
     @property
     def events(self) -> Any:
-        self._clients = {}  # whoever asks for it registers a hook or removes one
+        self._clients = {}  # code that asks for the clients registers a hook or removes one
         return super().events
 
     def client(self, service_name: Any, *args: Any, config: Any = None, **kwargs: Any) -> Any:

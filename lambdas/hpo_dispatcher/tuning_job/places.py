@@ -122,7 +122,7 @@ def _is_below_any(place: str, prefixes: tuple[str, ...]) -> bool:
 
 def _listed(locations: tuple[str, ...]) -> str:
     first = "a location below " + " or ".join(locations)
-    return f"{first}, or ask who operates hpoq to open another with guardrails"
+    return f"{first}, or ask your administrator to open another one (guardrails)"
 
 
 def _reject(field: str, problem: str, fix: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""A tuning job that somebody deletes in SageMaker has ended, and is not created again.
+"""A tuning job that was deleted in SageMaker has ended, and is not created again.
 
 "Deletes a hyperparameter tuning job ... removes only the tuning job entry": the API reference of
 DeleteHyperParameterTuningJob. Describe does not find it afterwards.

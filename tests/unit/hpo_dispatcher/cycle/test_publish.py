@@ -1,4 +1,4 @@
-"""What a cycle writes down for whoever asks why a request waits."""
+"""The reasons and counts that a cycle publishes for those who ask why a request waits."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from tests.support.scheduling_scene import queued, running
 from tests.support.signed_url import V4
 
 SECRET = "hunter2-hunter2-Zx81"
-Told = list[dict[str, Any]]
+LogLines = list[dict[str, Any]]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def cycle(
     calls: ApiCalls,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Callable[[], Told]]:
+) -> Iterator[Callable[[], LogLines]]:
     """One invocation of the function; the lines it wrote, those of metrics included."""
     templates = read_templates()
     marked = templates["smoke"].model_dump() | {"secret_hyperparameters": ("api-key",)}
@@ -63,7 +63,7 @@ def cycle(
     ):
         function.deployed.cache_clear()
 
-        def invoke() -> Told:
+        def invoke() -> LogLines:
             capsys.readouterr()
             (out,) = logging.getLogger(wiring.SERVICE).handlers
             monkeypatch.setattr(out, "stream", sys.stdout)  # opened before pytest took it over
@@ -75,10 +75,10 @@ def cycle(
         function.deployed.cache_clear()
 
 
-def metrics(told: Told) -> dict[tuple[str, str], list[float]]:
+def metrics(log_lines: LogLines) -> dict[tuple[str, str], list[float]]:
     """(name, dimension) -> values; the dimension as ``key=value``, nothing for the deployment's."""
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for line in told:
+    for line in log_lines:
         for directive in line.get("_aws", {}).get("CloudWatchMetrics", ()):
             assert directive["Namespace"] == "hpoq"
             (names,) = directive["Dimensions"]
@@ -89,8 +89,8 @@ def metrics(told: Told) -> dict[tuple[str, str], list[float]]:
     return found
 
 
-def logged(told: Told) -> Told:
-    return [line for line in told if "_aws" not in line]
+def logged(log_lines: LogLines) -> LogLines:
+    return [line for line in log_lines if "_aws" not in line]
 
 
 def secretly(**fields: Any) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def secretly(**fields: Any) -> dict[str, Any]:
 
 
 def test_a_dispatcher_that_may_not_create_counts_the_fault_and_fails_no_cycle(
-    account: Account, cycle: Callable[[], Told]
+    account: Account, cycle: Callable[[], LogLines]
 ) -> None:
     def denied(model: Any, **_: Any) -> None:
         answer = {"Error": {"Code": "AccessDeniedException", "Message": "may not pass the role"}}
@@ -127,7 +127,7 @@ def test_a_dispatcher_that_may_not_create_counts_the_fault_and_fails_no_cycle(
 
 
 def test_every_line_about_a_request_names_request_team_and_tuning_job(
-    account: Account, cycle: Callable[[], Told]
+    account: Account, cycle: Callable[[], LogLines]
 ) -> None:
     account.request("fraud", "good-1")
     account.request("fraud", "good-1", priority=7)  # the id again, with other content
@@ -149,7 +149,7 @@ def test_every_line_about_a_request_names_request_team_and_tuning_job(
             assert "request_id" in line
 
 
-def test_a_cycle_is_one_summary_line(account: Account, cycle: Callable[[], Told]) -> None:
+def test_a_cycle_is_one_summary_line(account: Account, cycle: Callable[[], LogLines]) -> None:
     account.request("fraud", "a")
     (line,) = [line for line in logged(cycle()) if line["message"] == "cycle"]
     assert (line["received"], line["accepted"], line["started"]) == (1, 1, 1)
@@ -158,15 +158,15 @@ def test_a_cycle_is_one_summary_line(account: Account, cycle: Callable[[], Told]
 
 
 def test_an_incomplete_cycle_has_its_line_and_says_what_is_wrong(
-    account: Account, cycle: Callable[[], Told]
+    account: Account, cycle: Callable[[], LogLines]
 ) -> None:
     account.sqs.delete_queue(
         QueueUrl=account.sqs.get_queue_url(QueueName="hpoq-vision-requests")["QueueUrl"]
     )
-    told = cycle()
-    (line,) = [line for line in logged(told) if line["message"] == "cycle"]
+    log_lines = cycle()
+    (line,) = [line for line in logged(log_lines) if line["message"] == "cycle"]
     assert "intake of vision" in line["problems"][0]
-    assert metrics(told)["FailedCycles", ""] == [1]
+    assert metrics(log_lines)["FailedCycles", ""] == [1]
 
 
 # Secrets
@@ -195,16 +195,16 @@ LEAKS = f"Value '{{api-key={SECRET}, lr=1}}' failed; input {V4}"
     "code", ["ValidationException", "ResourceLimitExceeded", "InternalFailure"]
 )
 def test_what_sagemaker_repeats_of_a_secret_is_nowhere_to_be_read(
-    account: Account, calls: ApiCalls, cycle: Callable[[], Told], code: str
+    account: Account, calls: ApiCalls, cycle: Callable[[], LogLines], code: str
 ) -> None:
     account.request("fraud", "a", **secretly())
     calls.refusals[CREATE] = refused(CREATE, LEAKS, code)
 
-    told = cycle()
+    log_lines = cycle()
 
     published = [json.dumps(each) for name, each in calls.requested if name == "PutEvents"]
     assert published
-    for text in (json.dumps(told), *published, *everything_readable(account)):
+    for text in (json.dumps(log_lines), *published, *everything_readable(account)):
         assert "hunter2" not in text
         assert "deadbeef" not in text
 
@@ -219,7 +219,7 @@ BAD: list[dict[str, Any]] = [
 ]
 
 
-def test_no_refusal_tells_a_secret(account: Account, cycle: Callable[[], Told]) -> None:
+def test_no_refusal_tells_a_secret(account: Account, cycle: Callable[[], LogLines]) -> None:
     for number, fields in enumerate(BAD):
         account.request("fraud", f"bad-{number}", **fields)
     account.send(
@@ -227,16 +227,16 @@ def test_no_refusal_tells_a_secret(account: Account, cycle: Callable[[], Told]) 
     )
     account.send("fraud", f'{{"hyperparameters": {{"api-key": "{SECRET}"')
     account.request("fraud", f"id-{SECRET}"[:40] + "?", **secretly())
-    told = cycle()
+    log_lines = cycle()
 
-    assert sum(metrics(told)["Rejected", ""]) == len(BAD) + 3
-    for text in (json.dumps(told), *everything_readable(account)):
+    assert sum(metrics(log_lines)["Rejected", ""]) == len(BAD) + 3
+    for text in (json.dumps(log_lines), *everything_readable(account)):
         assert "hunter2" not in text
         assert "deadbeef" not in text
 
 
 def test_a_failed_training_jobs_command_line_is_not_repeated(
-    account: Account, calls: ApiCalls, cycle: Callable[[], Told]
+    account: Account, calls: ApiCalls, cycle: Callable[[], LogLines]
 ) -> None:
     account.request("fraud", "a", **secretly())
     cycle()
@@ -245,17 +245,17 @@ def test_a_failed_training_jobs_command_line_is_not_repeated(
         "FailureReason": command,
         "HyperParameterTuningJobStatus": "Failed",
     }
-    told = cycle()
+    log_lines = cycle()
     entry = account.dispatcher().requests.get("fraud", "a")
     assert entry is not None
     assert "ExecuteUserScriptError" in entry.reason
     assert "--lr 0.1" in entry.reason
-    for text in (json.dumps(told), *everything_readable(account)):
+    for text in (json.dumps(log_lines), *everything_readable(account)):
         assert "hunter2" not in text
 
 
 def test_a_bug_keeps_its_traceback_and_the_secret_stays_out_of_it(
-    account: Account, cycle: Callable[[], Told], capsys: pytest.CaptureFixture[str]
+    account: Account, cycle: Callable[[], LogLines], capsys: pytest.CaptureFixture[str]
 ) -> None:
     account.request("fraud", "a", **secretly())
     cycle()
@@ -277,7 +277,7 @@ def test_a_bug_keeps_its_traceback_and_the_secret_stays_out_of_it(
 
 
 def test_a_cycle_measures_flow_capacity_backlog_and_calls(
-    account: Account, cycle: Callable[[], Told]
+    account: Account, cycle: Callable[[], LogLines]
 ) -> None:
     account.configure(limits={"tuning_jobs": 1, "instances": {"ml.m5.large": 7}})
     for name in ("a", "b", "c"):
@@ -308,7 +308,7 @@ def test_a_cycle_measures_flow_capacity_backlog_and_calls(
 
 
 def test_the_oldest_request_in_line_is_told_by_team_and_a_held_team_waits_by_will(
-    account: Account, cycle: Callable[[], Told]
+    account: Account, cycle: Callable[[], LogLines]
 ) -> None:
     account.configure(limits={"tuning_jobs": 1})
     for team in ("fraud", "vision"):
@@ -326,7 +326,7 @@ def test_the_oldest_request_in_line_is_told_by_team_and_a_held_team_waits_by_wil
 
 
 def test_the_backlog_is_counted_every_five_minutes_at_most(
-    account: Account, cycle: Callable[[], Told]
+    account: Account, cycle: Callable[[], LogLines]
 ) -> None:
     assert ("Queued", "") in metrics(cycle())
     assert ("Queued", "") not in metrics(cycle())
@@ -340,7 +340,9 @@ def throttled_twice(calls: ApiCalls) -> Iterator[None]:
         yield
 
 
-def test_throttled_calls_are_counted_each_time(calls: ApiCalls, cycle: Callable[[], Told]) -> None:
+def test_throttled_calls_are_counted_each_time(
+    calls: ApiCalls, cycle: Callable[[], LogLines]
+) -> None:
     cycle()
     with throttled_twice(calls):
         found = metrics(cycle())
@@ -348,20 +350,22 @@ def test_throttled_calls_are_counted_each_time(calls: ApiCalls, cycle: Callable[
     assert found["ApiCalls", "api=sagemaker"][0] >= 4
 
 
-def test_a_skipped_cycle_is_counted_as_such(account: Account, cycle: Callable[[], Told]) -> None:
+def test_a_skipped_cycle_is_counted_as_such(
+    account: Account, cycle: Callable[[], LogLines]
+) -> None:
     leases = account.dispatcher().leases
     now = datetime.now(UTC)
     assert leases.acquire("other", now, now + timedelta(minutes=5))
-    told = cycle()
-    found = metrics(told)
+    log_lines = cycle()
+    found = metrics(log_lines)
     assert found["SkippedCycles", ""] == [1]
     assert "CycleSeconds" not in {name for name, _ in found}
-    (line,) = [line for line in logged(told) if line["message"] == "cycle"]
+    (line,) = [line for line in logged(log_lines) if line["message"] == "cycle"]
     assert "is running" in line["skipped"]
 
 
 def test_a_cycle_run_once_more_for_a_late_request_is_measured_by_itself(
-    account: Account, cycle: Callable[[], Told]
+    account: Account, cycle: Callable[[], LogLines]
 ) -> None:
     account.request("fraud", "a")
     real, asked = SageMakerTuning.in_progress, []
@@ -373,24 +377,24 @@ def test_a_cycle_run_once_more_for_a_late_request_is_measured_by_itself(
         return real(self)
 
     with patch.object(SageMakerTuning, "in_progress", late):
-        told = cycle()
-    assert metrics(told)["Started", ""] == [1, 1]
-    assert len([line for line in logged(told) if line["message"] == "cycle"]) == 2
+        log_lines = cycle()
+    assert metrics(log_lines)["Started", ""] == [1, 1]
+    assert len([line for line in logged(log_lines) if line["message"] == "cycle"]) == 2
 
 
 def test_a_metric_that_cannot_be_written_fails_no_cycle(
-    account: Account, cycle: Callable[[], Told]
+    account: Account, cycle: Callable[[], LogLines]
 ) -> None:
     account.request("fraud", "a")
     with patch("hpo_dispatcher.observability.telemetry.of_cycle", side_effect=RuntimeError("no")):
-        told = cycle()
+        log_lines = cycle()
     assert len(account.tuning_jobs()) == 1
-    assert "metrics were not written" in {line["message"] for line in logged(told)}
-    assert "FailedCycles" not in {name for name, _ in metrics(told)}
+    assert "metrics were not written" in {line["message"] for line in logged(log_lines)}
+    assert "FailedCycles" not in {name for name, _ in metrics(log_lines)}
 
 
 def test_the_handler_writes_every_metric_of_the_contract_and_no_other(
-    account: Account, calls: ApiCalls, cycle: Callable[[], Told]
+    account: Account, calls: ApiCalls, cycle: Callable[[], LogLines]
 ) -> None:
     """Dashboard and alarms read these names (tests/unit/infra/test_hpo_stack.py)."""
     account.configure(limits={"tuning_jobs": 1, "instances": {"ml.m5.large": 7}})
@@ -455,7 +459,7 @@ def slot_freed(calls: ApiCalls, seconds_ago: float) -> Iterator[None]:
 
 
 def test_a_slot_that_a_finished_job_leaves_is_measured_when_the_next_in_line_takes_it(
-    account: Account, calls: ApiCalls, cycle: Callable[[], Told]
+    account: Account, calls: ApiCalls, cycle: Callable[[], LogLines]
 ) -> None:
     account.configure(limits={"tuning_jobs": 1})
     account.request("fraud", "a")
