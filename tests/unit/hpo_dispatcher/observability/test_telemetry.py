@@ -1,4 +1,4 @@
-"""What an operator sees: log lines, and metrics in the embedded format; and what nobody sees."""
+"""What an operator sees: log lines, metrics in the embedded format, and no secrets."""
 
 from __future__ import annotations
 
