@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.measure import Measure, print_table, shown
 from hpo_dispatcher.contract.request import TuningRequest
-from hpo_dispatcher.tuning_job.build import _parameter_ranges
+from hpo_dispatcher.tuning_job.short_form import parameter_ranges
 from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
 from hpoq.campaign.planning.compare import campaign_of, planned
 from hpoq.campaign.results.trial import Trial
@@ -111,7 +111,7 @@ def search(
     config = {"Strategy": request.strategy}
     seed = request.overrides["HyperParameterTuningJobConfig"]["RandomSeed"]
     engine = HyperparameterSearch(
-        config, _parameter_ranges(request.hyperparameter_ranges), True, seed
+        config, parameter_ranges(request.hyperparameter_ranges), True, seed
     )
     for trial in taught:
         engine.add_result(trial.hyperparameters, trial.objective or 0.0)

@@ -23,8 +23,7 @@ from hpo_dispatcher.contract.names import (
     tuning_job_name,
 )
 from hpo_dispatcher.contract.request import MAX_PARENTS
-from hpo_dispatcher.tuning_job.build import instances_of
-from hpo_dispatcher.tuning_job.usage import most_instance_seconds
+from hpo_dispatcher.tuning_job.usage import instances_of, most_instance_seconds
 from hpoq.repair.decision import Letter, TaggedJob, stopped
 
 if TYPE_CHECKING:

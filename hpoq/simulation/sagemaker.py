@@ -24,7 +24,7 @@ from hpo_dispatcher.ports import (
     TuningJobDetail,
 )
 from hpo_dispatcher.scheduling.snapshot import with_totals
-from hpo_dispatcher.tuning_job.build import instances_of
+from hpo_dispatcher.tuning_job.usage import instances_of
 
 COUNTED_LISTS = 2  # one list per status that holds capacity
 STOPPING_TAKES = timedelta(minutes=1)

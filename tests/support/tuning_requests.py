@@ -45,13 +45,15 @@ def job(
     named: dict[str, str] | None = None,
     **fields: Any,
 ) -> dict[str, Any]:
+    asked = request(**(named or {}), **fields)
     return build(
-        request(**(named or {}), **fields),
+        asked,
         "fraud",
         template,
         guardrails or Guardrails(),
         ENVIRONMENT,
         image=IMAGE,
+        template_name=asked.template or "",
         limits=limits,
         parents=parents,
     )

@@ -112,12 +112,13 @@ class DirectBackend:
         if not isinstance(request, TuningRequest):
             raise TypeError(message)
         return build(
-            request.model_copy(update={"template": TEAM}),
+            request,
             TEAM,
             self._target.template,
             None,
             self._target.environment,
             image=self._target.image,
+            template_name=TEAM,
             limits=Limits(),  # no optional parents
             parents=[self._parent(each) for each in request.warm_start_from],
         )

@@ -18,7 +18,7 @@ from hpo_dispatcher.contract.templates import (
     read_templates,
 )
 from hpo_dispatcher.tuning_job.api.schema import definitions
-from hpo_dispatcher.tuning_job.build import Image
+from hpo_dispatcher.tuning_job.short_form import Image
 from hpoq.campaign.errors import InvalidPlan
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.scheduling.snapshot import with_totals
-from hpo_dispatcher.tuning_job.build import instances_of
+from hpo_dispatcher.tuning_job.usage import instances_of
 from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import Finding, fault, ok, warning
 

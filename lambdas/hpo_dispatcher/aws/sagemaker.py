@@ -26,7 +26,7 @@ from hpo_dispatcher.ports import (
     Untagged,
 )
 from hpo_dispatcher.ports.sagemaker import Taken
-from hpo_dispatcher.tuning_job.build import instances_of
+from hpo_dispatcher.tuning_job.usage import instances_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from hpo_dispatcher.contract import message
 from hpo_dispatcher.contract.errors import InvalidSettings
-from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.contract.request import Objective, TuningRequest
 from hpo_dispatcher.contract.settings import SettingsModel, parse_model
 from hpo_dispatcher.contract.validation.problems import Vocabulary, first_problem, nearest, wrong
 from hpo_dispatcher.contract.validation.texts import Twice, read_yaml
@@ -48,6 +49,12 @@ class Template(SettingsModel):
     channels_without_network: tuple[str, ...] = ()
     # Their values are redacted from log lines, reasons, dead-letter attributes and events.
     secret_hyperparameters: tuple[str, ...] = ()
+
+    @cached_property
+    def objective(self) -> Objective | None:
+        """The default objective."""
+        objective = self.request.get("objective")
+        return Objective.model_validate(objective) if objective else None
 
     @model_validator(mode="after")
     def _known_defaults(self) -> Template:

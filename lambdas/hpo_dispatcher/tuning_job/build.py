@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.environment import Environment
@@ -20,33 +19,22 @@ from hpo_dispatcher.contract.names import (
     TAG_REQUEST_ID,
     TAG_TEAM,
     tuning_job_name,
-    workspace_prefix,
 )
 from hpo_dispatcher.contract.request import (
-    CategoricalRange,
-    ContinuousRange,
-    IntegerRange,
-    Range,
-    Scalar,
     TuningRequest,
-    wire_value,
 )
 from hpo_dispatcher.contract.settings import Guardrails, Limits
 from hpo_dispatcher.contract.templates import Template
 from hpo_dispatcher.tuning_job.api.form import (
-    api_paths,
     api_request_of,
+    in_form_of,
     tags_of,
     warm_start_of,
 )
 from hpo_dispatcher.tuning_job.api.schema import (
-    SOURCE_ARCHIVE,
     ApiRequest,
     check_api_request,
     definitions,
-    instance_choices,
-    instance_types,
-    on_definitions,
 )
 from hpo_dispatcher.tuning_job.defaults import with_template_defaults, with_training_jobs_that_exist
 from hpo_dispatcher.tuning_job.guardrails import check_guardrails, with_enforced
@@ -55,9 +43,7 @@ from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.places import Places, check_places
 from hpo_dispatcher.tuning_job.script_search import as_one_training_job
 from hpo_dispatcher.tuning_job.service_limits import check_bounds, check_documented_limits
-
-# The URI of a training image, or a function that returns it for an instance type.
-Image = str | Callable[[str], str]
+from hpo_dispatcher.tuning_job.short_form import Image, image_of, in_api_form, with_images
 
 
 def build(
@@ -69,6 +55,7 @@ def build(
     *,
     image: Image,
     limits: Limits,
+    template_name: str = "",
     parents: Sequence[Parent] = (),
     resumption: Resumption | None = None,
     team_guardrails: Guardrails | None = None,
@@ -86,6 +73,7 @@ def build(
         environment: bucket, role, training source and Region of the deployment.
         image: the template's training image.
         limits: the account's limits, within which optional warm start parents are chosen.
+        template_name: the template's name, as parents have it.
         parents: the tuning jobs of ``warm_start_from``, in the same order.
         resumption: what the request's earlier, preempted tuning jobs leave to do; None if none.
         team_guardrails: limits of the team, besides those of the deployment.
@@ -113,23 +101,22 @@ def build(
         resumption=resumption,
     )
     if request.api_request is not None:
-        with api_paths(request):
+        try:
             asked_for = api_request_of(request, team, teams)
             merged = start.owned_by_deployment(request, asked_for, tags_of(asked_for))
             merged = start.finished(merged, partial(warm_start_of, merged, request.warm_start_from))
             # Isolation that the guardrails add: the request itself does not expect it.
             return with_code_channels(merged) if opened.network_isolation else merged
+        except InvalidRequest as error:
+            raise in_form_of(request, error) from None
     asked = request
     request = as_one_training_job(with_template_defaults(request, template), template)
-    _check_reserved(request)
-    merged = _merge(_base(template, team, request, environment, image), _fields(request))
-    merged = _spread_definitions(_merge(merged, request.overrides), request)
+    merged = in_api_form(request, team, template, environment, image)
     merged = start.owned_by_deployment(request, merged)
-    merged = _with_images(merged, image)
-    check_bounds(merged)
+    merged = with_images(merged, image)
     merged = with_training_jobs_that_exist(merged, asked)
-    merged = start.finished(merged, lambda chosen, _: _warm_start(request, chosen))
-    check_isolated_channels(merged, template, lambda each: _image_of(each, image))
+    merged = start.finished(merged, lambda chosen, _: _warm_start(template_name, chosen))
+    check_isolated_channels(merged, template, lambda each: image_of(each, image))
     return with_code_channels(merged)
 
 
@@ -157,7 +144,8 @@ class _Start:
         name = tuning_job_name(self.team, request.request_id, before)
         owned["HyperParameterTuningJobName"] = name
         owned["Tags"] = _tags(request, self.team, self.environment.deployment, tags or {})
-        check_api_request(owned)  # the code that follows relies on its shape
+        check_api_request(owned)  # the code that follows relies on its shape and bounds
+        check_bounds(owned)
         return owned
 
     def finished(
@@ -179,136 +167,10 @@ class _Start:
         return api_request
 
 
-def instances_of(api_request: ApiRequest) -> dict[str, int]:
-    """Return the instances per type and purchase option that the tuning job may use at once.
-
-    The names are those of ``aws_limits.instances_resource``. If there are several definitions or
-    instance types, SageMaker may give all parallel training jobs to any of them, so each counts
-    with its maximum. All of them together run MaxParallelTrainingJobs at most. The result contains
-    their total if it is less than the sum over the types.
-    """
-    config = api_request["HyperParameterTuningJobConfig"]
-    parallel = config["ResourceLimits"]["MaxParallelTrainingJobs"]
-    instances: dict[str, int] = {}
-    most: dict[str, int] = {}  # in all, by purchase option
-    for definition in definitions(api_request):
-        spot = definition.get("EnableManagedSpotTraining", False)
-        for choice in instance_choices(definition):
-            for instance_type, count in choice.items():
-                resource = aws_limits.instances_resource(instance_type, spot=spot)
-                instances[resource] = max(instances.get(resource, 0), parallel * count)
-            total = aws_limits.ALL_SPOT_INSTANCES if spot else aws_limits.ALL_INSTANCES
-            most[total] = max(most.get(total, 0), parallel * sum(choice.values()))
-    if len(instances) == 1:  # which is its own total
-        return instances
-    sums = aws_limits.totals_of(instances)
-    return instances | {total: count for total, count in most.items() if count < sums[total]}
-
-
-def _base(
-    template: Template,
-    team: str,
-    request: TuningRequest,
-    environment: Environment,
-    image: Image,
-) -> ApiRequest:
-    places = {
-        "{artifact_bucket}": environment.artifact_bucket,
-        "{team}": team,
-        "{request_id}": request.request_id,
-        "{region}": environment.region,
-    }
-    definition: dict[str, Any] = {
-        "AlgorithmSpecification": {"TrainingInputMode": "File"},
-        "OutputDataConfig": {
-            "S3OutputPath": f"s3://{environment.artifact_bucket}/{workspace_prefix(team)}output/"
-        },
-        "RoleArn": environment.training_role(team),
-        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
-    }
-    if isinstance(image, str):
-        definition["AlgorithmSpecification"]["TrainingImage"] = image
-    if template.entry_point:  # script mode: the container downloads and runs the script
-        definition["StaticHyperParameters"] = {
-            "sagemaker_program": template.entry_point,
-            SOURCE_ARCHIVE: environment.training_source,
-            "sagemaker_region": environment.region,
-        }
-    return _merge({"TrainingJobDefinition": definition}, _filled(template.tuning_job, places))
-
-
-def _filled(value: Any, places: Mapping[str, str]) -> Any:
-    if isinstance(value, str):
-        if "{" in value:
-            for place, text in places.items():
-                value = value.replace(place, text)
-        return value
-    if isinstance(value, dict):
-        return {key: _filled(item, places) for key, item in value.items()}
-    return [_filled(item, places) for item in value] if isinstance(value, list) else value
-
-
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge objects recursively; every other value of ``above`` replaces the one below."""
-    merged = dict(below)
-    for key, value in above.items():
-        under = merged.get(key)
-        both = isinstance(value, dict) and isinstance(under, dict)
-        merged[key] = _merge(under, value) if both and under is not None else value
-    return merged
-
-
-def _fields(request: TuningRequest) -> ApiRequest:
-    limits = request.resource_limits
-    resource_limits = {
-        "MaxNumberOfTrainingJobs": limits.max_training_jobs,
-        "MaxParallelTrainingJobs": limits.max_parallel_training_jobs,
-        "MaxRuntimeInSeconds": limits.max_runtime_in_seconds,
-    }
-    config: dict[str, Any] = {
-        "Strategy": request.strategy,
-        "ResourceLimits": {name: n for name, n in resource_limits.items() if n is not None},
-        "ParameterRanges": _parameter_ranges(request.hyperparameter_ranges),
-    }
-    if request.objective:
-        config["HyperParameterTuningJobObjective"] = {
-            "MetricName": request.objective.metric,
-            "Type": request.objective.type,
-        }
-    static = _wire_values(request.hyperparameters)
-    return {
-        "HyperParameterTuningJobConfig": config,
-        "TrainingJobDefinition": {"StaticHyperParameters": static},
-    }
-
-
-def _wire_values(values: Mapping[str, Scalar]) -> dict[str, str]:
-    return {name: wire_value(value) for name, value in values.items()}
-
-
-def _parameter_ranges(ranges: Mapping[str, Range]) -> dict[str, list[dict[str, Any]]]:
-    parameter_ranges: dict[str, list[dict[str, Any]]] = {}
-    for name, each in ranges.items():
-        match each:
-            case CategoricalRange(values=values):
-                written = {"Name": name, "Values": [wire_value(value) for value in values]}
-                parameter_ranges.setdefault("CategoricalParameterRanges", []).append(written)
-            case ContinuousRange() | IntegerRange():
-                written = {
-                    "Name": name,
-                    "MinValue": wire_value(each.min),
-                    "MaxValue": wire_value(each.max),
-                    "ScalingType": each.scaling,
-                }
-                kind = "Integer" if isinstance(each, IntegerRange) else "Continuous"
-                parameter_ranges.setdefault(f"{kind}ParameterRanges", []).append(written)
-    return parameter_ranges
-
-
-def _warm_start(request: TuningRequest, parents: Sequence[Parent]) -> ApiRequest:
+def _warm_start(template_name: str, parents: Sequence[Parent]) -> ApiRequest:
     if not parents:
         return {}
-    alike = all(parent.template == request.template for parent in parents)
+    alike = all(parent.template == template_name for parent in parents)
     return {
         "WarmStartConfig": {
             "ParentHyperParameterTuningJobs": [
@@ -358,70 +220,9 @@ def _within_limits(
     return chosen
 
 
-def _spread_definitions(api_request: ApiRequest, request: TuningRequest) -> ApiRequest:
-    """Merge each of several definitions in ``overrides`` over the template's single one."""
-    several = api_request.get("TrainingJobDefinitions")
-    if several is None:
-        return api_request
-    if not isinstance(several, list) or not all(isinstance(each, dict) for each in several):
-        raise InvalidRequest(
-            "overrides.TrainingJobDefinitions", "not a list of objects", "Use a list of objects"
-        )
-    spread = dict(api_request)
-    config = dict(spread["HyperParameterTuningJobConfig"])
-    shared = {
-        "HyperParameterRanges": config.pop("ParameterRanges", {}),
-        "TuningObjective": config.pop("HyperParameterTuningJobObjective", None),
-    }
-    base = spread.pop("TrainingJobDefinition") | {k: v for k, v in shared.items() if v}
-    spread["HyperParameterTuningJobConfig"] = config
-    spread["TrainingJobDefinitions"] = [
-        _merge({"DefinitionName": f"definition-{index}"} | base, each)
-        for index, each in enumerate(several)
-    ]
-    return spread
-
-
-def _with_images(api_request: ApiRequest, image: Image) -> ApiRequest:
-    """Give each definition without an image the template's, for the definition's instance type."""
-
-    def completed(definition: dict[str, Any]) -> dict[str, Any]:
-        algorithm = definition["AlgorithmSpecification"]
-        if "TrainingImage" in algorithm or "AlgorithmName" in algorithm:
-            return definition
-        algorithm = {**algorithm, "TrainingImage": _image_of(definition, image)}
-        return {**definition, "AlgorithmSpecification": algorithm}
-
-    return on_definitions(api_request, completed)
-
-
-def _image_of(definition: Mapping[str, Any], image: Image) -> str:
-    """Return the template's image for a definition. An image for GPUs also runs without one."""
-    if isinstance(image, str):
-        return image
-    types = instance_types(definition)
-    first = types[0] if types else "ml.m5.large"  # without a type, the request is rejected later
-    return image(next(filter(aws_limits.has_gpu, types), first))
-
-
 def _tags(
     request: TuningRequest, team: str, deployment: str, below: Mapping[str, str]
 ) -> list[dict[str, str]]:
     ours = {TAG_REQUEST_ID: request.request_id, TAG_TEAM: team, TAG_DEPLOYMENT: deployment}
     merged = {**below, **request.tags, **ours}
     return [{"Key": key, "Value": value} for key, value in merged.items()]
-
-
-_RESERVED = {
-    "HyperParameterTuningJobName": "The name follows from team and request_id; remove it",
-    "Tags": "Use the tags field of the message",
-    "RoleArn": "The deployment's role is used; remove it",
-    # Tuning job names can be derived, so a message could name another team's tuning job.
-    "WarmStartConfig": "Name requests of your own team in warm_start_from",
-}
-
-
-def _check_reserved(request: TuningRequest) -> None:
-    for field, fix in _RESERVED.items():
-        if field in request.overrides:
-            raise InvalidRequest(f"overrides.{field}", "cannot be overridden", fix)

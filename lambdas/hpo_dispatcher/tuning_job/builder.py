@@ -15,13 +15,14 @@ from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest, Inval
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Deployment, Guardrails, Limits, TeamSettings
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
-from hpo_dispatcher.tuning_job.api.form import NO_TEMPLATE, api_paths
+from hpo_dispatcher.tuning_job.api.form import NO_TEMPLATE, in_form_of
 from hpo_dispatcher.tuning_job.api.schema import ApiRequest, definitions
-from hpo_dispatcher.tuning_job.build import Image, build, instances_of
+from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.resumption import resume_blocker, resumption_of
 from hpo_dispatcher.tuning_job.service_limits import check_account_limits
-from hpo_dispatcher.tuning_job.usage import most_instance_seconds
+from hpo_dispatcher.tuning_job.short_form import Image
+from hpo_dispatcher.tuning_job.usage import instances_of, most_instance_seconds
 
 
 class Images(Protocol):
@@ -112,8 +113,10 @@ class JobBuilder:
             InvalidRequest: naming the field, the problem and the fix.
         """
         api_request = self.api_request(team, request)
-        with api_paths(request):
+        try:
             check_account_limits(api_request, self.deployment.limits)
+        except InvalidRequest as error:
+            raise in_form_of(request, error) from None
         return api_request
 
     def api_request(
@@ -132,12 +135,13 @@ class JobBuilder:
         template, name = self._template(request), self.template_name(request)
         try:
             return build(
-                request.model_copy(update={"template": name}),
+                request,
                 team,
                 template,
                 self.deployment.guardrails,
                 self.environment,
                 image=self._image(name, template),
+                template_name=name,
                 limits=self.deployment.limits,
                 parents=parents,
                 resumption=resumption,

@@ -9,7 +9,6 @@ from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import (
     CategoricalRange,
-    Objective,
     ResourceLimits,
     Strategy,
     TuningRequest,
@@ -31,12 +30,10 @@ def with_template_defaults(request: TuningRequest, template: Template) -> Tuning
         for name, value in defaults.get("hyperparameters", {}).items()
         if name not in request.hyperparameter_ranges
     }
-    objective = defaults.get("objective")
     strategy = request.strategy or defaults.get("strategy", "Bayesian")
     update = {
         "hyperparameters": static | request.hyperparameters,
-        "objective": request.objective
-        or (Objective.model_validate(objective) if objective else None),
+        "objective": request.objective or template.objective,
         "strategy": strategy,
         "resource_limits": _joined_limits(request, strategy, defaults.get("resource_limits", {})),
         "tags": defaults.get("tags", {}) | request.tags,

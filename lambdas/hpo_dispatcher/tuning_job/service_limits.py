@@ -75,7 +75,6 @@ def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
             "Lower it or raise max_training_jobs",
         )
     _check_strategy(config, definitions(api_request))
-    check_bounds(api_request)
     points = combinations_of(api_request)
     if total is not None and total > points:
         raise InvalidRequest(

@@ -1,4 +1,4 @@
-"""The most that a tuning job can use: instance-seconds, and their cost. Pure functions."""
+"""The most that a tuning job can use: instances, instance-seconds and their cost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,32 @@ from hpo_dispatcher.contract.entry import HOUR
 from hpo_dispatcher.tuning_job.api.schema import ApiRequest, definitions, instance_choices
 
 Use = Mapping[str, int]  # instance type -> seconds
+
+
+def instances_of(api_request: ApiRequest) -> dict[str, int]:
+    """Return the instances per type and purchase option that the tuning job may use at once.
+
+    The names are those of ``aws_limits.instances_resource``. If there are several definitions or
+    instance types, SageMaker may give all parallel training jobs to any of them, so each counts
+    with its maximum. All of them together run MaxParallelTrainingJobs at most. The result contains
+    their total if it is less than the sum over the types.
+    """
+    config = api_request["HyperParameterTuningJobConfig"]
+    parallel = config["ResourceLimits"]["MaxParallelTrainingJobs"]
+    instances: dict[str, int] = {}
+    most: dict[str, int] = {}  # in all, by purchase option
+    for definition in definitions(api_request):
+        spot = definition.get("EnableManagedSpotTraining", False)
+        for choice in instance_choices(definition):
+            for instance_type, count in choice.items():
+                resource = aws_limits.instances_resource(instance_type, spot=spot)
+                instances[resource] = max(instances.get(resource, 0), parallel * count)
+            total = aws_limits.ALL_SPOT_INSTANCES if spot else aws_limits.ALL_INSTANCES
+            most[total] = max(most.get(total, 0), parallel * sum(choice.values()))
+    if len(instances) == 1:  # which is its own total
+        return instances
+    sums = aws_limits.totals_of(instances)
+    return instances | {total: count for total, count in most.items() if count < sums[total]}
 
 
 def most_used(api_request: ApiRequest) -> list[Use]:

@@ -6,8 +6,7 @@ network, keys and switches that the guardrails set. Guardrails and limits apply 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hpo_dispatcher.contract.errors import InvalidRequest
@@ -43,15 +42,11 @@ _API_PATHS = {
 _QUEUEING_FIELDS = ("tags", "warm_start_from", "after", "priority", "request_id")
 
 
-@contextmanager
-def api_paths(request: TuningRequest) -> Iterator[None]:
-    """Name fields in errors about a request in API form by their paths in its message."""
-    try:
-        yield
-    except InvalidRequest as error:
-        if request.api_request is None:
-            raise
-        raise type(error)(_api_path(error.field), error.problem, error.fix) from None
+def in_form_of(request: TuningRequest, error: InvalidRequest) -> InvalidRequest:
+    """Return an error that names its field by the path in the request's message."""
+    if request.api_request is None:
+        return error
+    return type(error)(_api_path(error.field), error.problem, error.fix)
 
 
 def _api_path(field: str) -> str:

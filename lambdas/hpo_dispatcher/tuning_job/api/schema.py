@@ -132,14 +132,15 @@ class _Integer(_Bounded):
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
         self._bits = _WIDTHS[shape.type_name]
+        self._beyond = 1 << self._bits
 
     def problems(self, value: Any) -> Iterable[Problem]:
-        if mistyped := self._mistyped(value):
+        if type(value) is not int and (mistyped := self._mistyped(value)):
             return mistyped
-        if not -(1 << self._bits) <= value < 1 << self._bits:
+        if not -self._beyond <= value < self._beyond:
             problem = f"the number has more than {self._bits} bits"
             return [("", problem, "Use a smaller number")]
-        return self._out_of_bounds(value)
+        return () if self._low <= value <= self._high else self._out_of_bounds(value)
 
 
 class _Text(_Bounded):
@@ -232,8 +233,10 @@ class _List(_Bounded):
         return _rule_of(self._shape.member)
 
     def problems(self, value: Any) -> Iterable[Problem]:
-        if problems := self._mistyped(value) or self._out_of_bounds(len(value)):
-            return problems
+        if type(value) is not list and (mistyped := self._mistyped(value)):
+            return mistyped
+        if not self._low <= len(value) <= self._high:
+            return self._out_of_bounds(len(value))
         if any(map(self._member.problems, value)):
             return self._each_problem(value)
         return ()
@@ -260,8 +263,10 @@ class _Map(_Bounded):
         return _rule_of(self._shape.value)
 
     def problems(self, value: Any) -> Iterable[Problem]:
-        if problems := self._mistyped(value) or self._out_of_bounds(len(value)):
-            return problems
+        if type(value) is not dict and (mistyped := self._mistyped(value)):
+            return mistyped
+        if not self._low <= len(value) <= self._high:
+            return self._out_of_bounds(len(value))
         if any(map(self._key.problems, value)) or any(map(self._value.problems, value.values())):
             return self._each_problem(value)
         return ()

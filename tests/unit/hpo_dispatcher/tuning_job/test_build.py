@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.settings import Guardrails
-from hpo_dispatcher.tuning_job.build import instances_of
 from hpo_dispatcher.tuning_job.parents import Parent
+from hpo_dispatcher.tuning_job.usage import instances_of
 from tests.support.tuning_requests import (
     IMAGE,
     RANGES,

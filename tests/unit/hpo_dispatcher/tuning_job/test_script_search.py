@@ -14,8 +14,8 @@ from hpo_dispatcher.contract.message import parse_message
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Guardrails
 from hpo_dispatcher.contract.templates import read_templates
-from hpo_dispatcher.tuning_job.build import instances_of
 from hpo_dispatcher.tuning_job.script_search import SEED, as_one_training_job
+from hpo_dispatcher.tuning_job.usage import instances_of
 from ray_tune.space import space
 from tests.support.tuning_requests import TEMPLATE, job
 
