@@ -74,6 +74,7 @@ class HpoStack(cdk.Stack):
                 f"Training{title}",
                 deployment=settings.name,
                 team=team,
+                teams=settings.teams,
                 bucket=training.bucket,
                 base=training.base,
                 rules=settings.rules_of(team),

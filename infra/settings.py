@@ -10,7 +10,7 @@ from aws_cdk import RemovalPolicy
 from botocore.loaders import Loader
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from hpo_dispatcher.contract import aws_limits
+from hpo_dispatcher.contract import aws_limits, names
 from hpo_dispatcher.contract.errors import InvalidSettings
 from hpo_dispatcher.contract.settings import (
     LEAST_FINISHED_DAYS,
@@ -175,9 +175,13 @@ def output_name(team: str) -> str:
 
 
 def _reject_ambiguous_names(teams: Iterable[str]) -> None:
-    """Reject two teams whose names differ only in hyphens and so share logical ids."""
+    """Reject names of teams that share logical ids or the names of tuning jobs with others."""
     by_name: dict[str, str] = {}
+    direct = names.tuning_job_prefix(names.DIRECT)
     for team in teams:
+        if names.tuning_job_prefix(team).startswith(direct):
+            problem = f"tuning jobs of direct campaigns have names that begin with {direct}"
+            raise InvalidSettings(f"teams.{team}", problem, "Choose another name")
         other = by_name.setdefault(output_name(team), team)
         if other != team:
             problem = f"differs from {other} only in hyphens"
@@ -202,9 +206,9 @@ def _reject_unknown_template(default: str) -> None:
     templates = read_templates(TEMPLATES)
     for error in templates.broken.values():
         raise error
-    names = sorted(templates)
-    if default not in names:
-        fix = nearest(default, names) or f"Use one of {', '.join(names)}"
+    known = sorted(templates)
+    if default not in known:
+        fix = nearest(default, known) or f"Use one of {', '.join(known)}"
         raise InvalidSettings("default_template", f"there is no template {default!r}", fix)
 
 
@@ -222,8 +226,8 @@ def _reject_unknown_instance_types(settings: Settings) -> None:
         return
     shapes = Loader().load_service_model("sagemaker", "service-2")["shapes"]
     known: list[str] = shapes["TrainingInstanceType"]["enum"]
-    for key, names in given.items():
-        for name in names:
+    for key, types in given.items():
+        for name in types:
             if not fnmatch.filter(known, aws_limits.type_of(name)):
                 fix = nearest(name, known) or "docs/operations.md describes this setting"
                 raise InvalidSettings(key, f"SageMaker has no instance type {name}", fix)

@@ -15,7 +15,7 @@ from infra.ledger import LedgerTable
 from infra.notices import Notices
 from infra.request_queue import RequestQueue
 from infra.settings import Settings
-from infra.training_role import accept_folders, key_arn
+from infra.training_role import accept_folders, key_arn, log_streams
 
 
 class TeamAccess(Construct):
@@ -81,7 +81,7 @@ class TeamAccess(Construct):
         group = self._training_logs()
         streams = "SageMaker names the log streams."
         acknowledge_resource(self.policy, f"{group}:*", streams)
-        acknowledge_resource(self.policy, f"{group}:log-stream:{team}-*", streams)
+        acknowledge_resource(self.policy, log_streams(self, names.tuning_job_prefix(team)), streams)
         for kind in ("hyper-parameter-tuning-job", "training-job"):
             reason = "The names of jobs derive from requests; a condition checks their tags."
             acknowledge_resource(self.policy, self._of_team(kind, team), reason)
@@ -115,7 +115,8 @@ class TeamAccess(Construct):
     def _of_team(self, kind: str, team: str) -> str:
         """Return the ARN pattern of the jobs whose names begin with a team's name."""
         stack = cdk.Stack.of(self)
-        return stack.format_arn(service="sagemaker", resource=kind, resource_name=f"{team}-*")
+        name = f"{names.tuning_job_prefix(team)}*"
+        return stack.format_arn(service="sagemaker", resource=kind, resource_name=name)
 
     def _logs(self, team: str, teams: Iterable[str]) -> Iterator[iam.PolicyStatement]:
         """Yield the statements that let a team read the logs of its training jobs.
@@ -132,15 +133,15 @@ class TeamAccess(Construct):
         yield iam.PolicyStatement(
             sid="ReadOwnLogs",
             actions=["logs:GetLogEvents"],
-            resources=[f"{group}:log-stream:{team}-*"],
+            resources=[log_streams(self, names.tuning_job_prefix(team))],
         )
-        alike = sorted(other for other in teams if other.startswith(f"{team}-"))
+        alike = names.longer_prefixes(team, teams)
         if alike:
             yield iam.PolicyStatement(
                 sid="NotOfTeamsNamedAlike",
                 effect=iam.Effect.DENY,
                 actions=["logs:GetLogEvents"],
-                resources=[f"{group}:log-stream:{other}-*" for other in alike],
+                resources=[log_streams(self, prefix) for prefix in alike],
             )
 
     def _training_logs(self) -> str:

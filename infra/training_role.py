@@ -29,6 +29,7 @@ class TrainingRole(Construct):
         id_: unique in the stack.
         deployment: its name.
         team: whose training jobs run as the role.
+        teams: all teams of the deployment.
         bucket: the artifact bucket.
         base: the permissions of every training job.
         rules: guardrails of the deployment and of the team.
@@ -41,6 +42,7 @@ class TrainingRole(Construct):
         *,
         deployment: str,
         team: str,
+        teams: Iterable[str],
         bucket: s3.IBucket,
         base: iam.IManagedPolicy,
         rules: Guardrails,
@@ -64,7 +66,8 @@ class TrainingRole(Construct):
         )
         accept_folders(self.role, bucket, own, "SageMaker names the objects of a training job.")
         # The names of training jobs begin with the team, those of a direct campaign with another.
-        grant_logs(self.role, [f"{team}-", f"{names.DIRECT}-"])
+        grant_logs(self.role, map(names.tuning_job_prefix, (team, names.DIRECT)))
+        _deny_logs(self.role, names.longer_prefixes(team, teams))
         grant_opened(self.role, rules)
         grant_keys(self.role, bucket, rules)
         if rules.vpc:
@@ -74,14 +77,31 @@ class TrainingRole(Construct):
 def grant_logs(role: iam.Role, beginnings: Iterable[str]) -> None:
     """Grant writing to the log streams of training jobs whose names begin so."""
     for beginning in beginnings:
-        streams = cdk.Stack.of(role).format_arn(
-            service="logs",
-            resource="log-group",
-            resource_name=f"{aws_limits.TRAINING_LOG_GROUP}:log-stream:{beginning}*",
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
+        streams = log_streams(role, beginning)
         allow(role, ["logs:PutLogEvents"], streams)
         acknowledge_resource(role, streams, "SageMaker names the log streams.")
+
+
+def _deny_logs(role: iam.Role, beginnings: Sequence[str]) -> None:
+    """Deny writing to the log streams of training jobs whose names begin so."""
+    if beginnings:
+        role.add_to_principal_policy(
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                actions=["logs:PutLogEvents"],
+                resources=[log_streams(role, each) for each in beginnings],
+            )
+        )
+
+
+def log_streams(scope: IConstruct, beginning: str) -> str:
+    """Return the ARN pattern of the log streams of training jobs whose names begin so."""
+    return cdk.Stack.of(scope).format_arn(
+        service="logs",
+        resource="log-group",
+        resource_name=f"{aws_limits.TRAINING_LOG_GROUP}:log-stream:{beginning}*",
+        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+    )
 
 
 def grant_opened(role: iam.Role, rules: Guardrails) -> None:

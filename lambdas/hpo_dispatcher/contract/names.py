@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterable
 
 from hpo_dispatcher.contract import aws_limits
 
@@ -117,10 +118,35 @@ def tuning_job_name(team: str, request_id: str, before: int = 0) -> str:
     return f"{readable}{number}-{suffix}"
 
 
+def tuning_job_prefix(team: str) -> str:
+    """Return how the names of a team's tuning jobs begin, and so those of its training jobs."""
+    return f"{_slug(team)}-"
+
+
+def longer_prefixes(team: str, teams: Iterable[str]) -> list[str]:
+    """Return the prefixes of other teams that begin with a team's own prefix, in order.
+
+    Policies deny the team names with such a prefix. ``claimed_by`` keeps the team's own tuning
+    jobs from having one.
+    """
+    own = tuning_job_prefix(team)
+    prefixes = {tuning_job_prefix(each) for each in teams}
+    return sorted(each for each in prefixes if each != own and each.startswith(own))
+
+
+def claimed_by(team: str, request_id: str, teams: Iterable[str]) -> str | None:
+    """Return the prefix of another team that a request's tuning job name would begin with."""
+    longer = longer_prefixes(team, teams)
+    if not longer:
+        return None
+    name = f"{tuning_job_name(team, request_id)}-"  # as the names of its training jobs begin
+    return next((each for each in longer if name.startswith(each)), None)
+
+
 def may_be_tuning_job_of(team: str, name: str) -> bool:
     """Return whether a name could be one that ``tuning_job_name`` gives a team's tuning job."""
     lowered = name.lower()  # names are unique ignoring case
-    return lowered.startswith(f"{_slug(team)}-") and re.search(NAME_ENDING, lowered) is not None
+    return lowered.startswith(tuning_job_prefix(team)) and bool(re.search(NAME_ENDING, lowered))
 
 
 _NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")

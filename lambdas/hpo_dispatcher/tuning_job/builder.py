@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from hpo_dispatcher.contract.entry import MINUTE, Entry, Status
 from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest, InvalidSettings
+from hpo_dispatcher.contract.names import claimed_by
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Deployment, Guardrails, Limits, TeamSettings
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
@@ -112,6 +113,7 @@ class JobBuilder:
         Raises:
             InvalidRequest: naming the field, the problem and the fix.
         """
+        _check_name(team, request.request_id, self.deployment.teams)
         api_request = self.api_request(team, request)
         try:
             check_account_limits(api_request, self.deployment.limits)
@@ -180,6 +182,16 @@ class JobBuilder:
         if isinstance(template.image, FrameworkImage):
             return partial(_framework_image, self.images, name, template, template.image)
         return template.image
+
+
+def _check_name(team: str, request_id: str, teams: Iterable[str]) -> None:
+    """Check that the name of a tuning job does not begin as those of another team.
+
+    Policies tell whose a log is by this name, because log streams have no tags.
+    """
+    if prefix := claimed_by(team, request_id, teams):
+        problem = f"the tuning job's name would begin with {prefix}, as those of another team"
+        raise InvalidRequest("request_id", problem, "Choose another request id")
 
 
 def _framework_image(

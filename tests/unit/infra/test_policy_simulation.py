@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from hpo_dispatcher.contract import names
+from infra.settings import output_name
 from tests.support.policies import (
     ACCOUNT,
     REGION,
@@ -454,6 +456,56 @@ def test_every_edge_between_services_roles_and_teams_is_decided_as_it_should_be(
     ]
     assert len(calls) >= 150
     assert wrong_answers(calls) == []
+
+
+def test_policies_match_the_names_that_jobs_of_teams_with_any_hyphens_have() -> None:
+    teams = ("a", "a-b", "a-b--c", "x-", "x-y-", "y--y")
+    account = deployed(teams={team: {} for team in teams})
+    calls = []
+    for owner in teams:
+        for request_id in ("1", "c", f"{owner}-1", "y"):
+            if names.claimed_by(owner, request_id, teams):
+                continue
+            job = f"{names.tuning_job_name(owner, request_id)}-001-0a1b2c3d"
+            streams = "log-group:/aws/sagemaker/TrainingJobs:log-stream"
+            log = f"arn:aws:logs:{REGION}:{ACCOUNT}:{streams}:{job}/algo-1-1700000000"
+            calls += [
+                call for team in teams for call in log_calls(account, team, log, team == owner)
+            ]
+            described = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{job}"
+            calls += [
+                Call(
+                    name=f"a user of {owner}: describe {described}",
+                    allowed=True,
+                    principal=f"arn:aws:iam::{ACCOUNT}:user/ada",
+                    action="sagemaker:DescribeTrainingJob",
+                    resource=described,
+                    identity_policies=[account.managed_policy(f"hpoq-{owner}-team")],
+                    context={
+                        "aws:ResourceTag/hpoq:team": owner,
+                        "aws:ResourceTag/hpoq:deployment": "hpoq",
+                    },
+                )
+            ]
+    assert len(calls) > 200
+    assert wrong_answers(calls) == []
+
+
+def log_calls(account: TemplateAccount, team: str, log: str, allowed: bool) -> Iterator[Call]:
+    """Yield the accesses of a team's training role and of its users to a log stream."""
+    yield Call(
+        name=f"the training role of {team}: write {log}",
+        allowed=allowed,
+        **as_role(account, f"Training{output_name(team)}Role", "logs:PutLogEvents", log),
+    )
+    yield Call(
+        name=f"a user of {team}: read {log}",
+        allowed=allowed,
+        principal=f"arn:aws:iam::{ACCOUNT}:user/ada",
+        action="logs:GetLogEvents",
+        resource=log,
+        identity_policies=[account.managed_policy(f"hpoq-{team}-team")],
+    )
 
 
 @pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["default", "everything"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -26,14 +27,18 @@ class Images:
 CPU, GPU = "registry/pytorch-training:2.10-cpu", "registry/pytorch-training:2.10-gpu"
 
 
-def images_of(template: Template = TEMPLATE, **fields: Any) -> list[str]:
-    builder = JobBuilder(
-        deployment=Deployment.model_validate({"teams": {"fraud": {}}, "default_template": "t"}),
+def builder_of(*teams: str, template: Template = TEMPLATE) -> JobBuilder:
+    settings = {"teams": {team: {} for team in teams}, "default_template": "t"}
+    return JobBuilder(
+        deployment=Deployment.model_validate(settings),
         environment=ENVIRONMENT,
         templates={"t": template},
         images=Images(),
     )
-    made = builder.api_request("fraud", request(**fields))
+
+
+def images_of(template: Template = TEMPLATE, **fields: Any) -> list[str]:
+    made = builder_of("fraud", template=template).api_request("fraud", request(**fields))
     found = made.get("TrainingJobDefinitions") or [made["TrainingJobDefinition"]]
     return [each["AlgorithmSpecification"]["TrainingImage"] for each in found]
 
@@ -103,3 +108,24 @@ def test_an_instance_type_without_an_image_in_a_template_blocks_its_requests() -
     }
     with pytest.raises(BrokenTemplate, match="no image for pytorch"):
         images_of(TEMPLATE.model_copy(update={"tuning_job": tuning_job}))
+
+
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("request_id", ["eu-1", "eu_1", "fraud-eu-1", "EU--", "eu"])
+def test_a_request_whose_job_would_be_named_as_another_team_s_is_rejected(request_id: str) -> None:
+    wanted = request(request_id=request_id)
+    with pytest.raises(InvalidRequest, match="begin with fraud-eu-") as caught:
+        builder_of("fraud", "fraud-eu").entry("fraud", wanted, NOW)
+    assert caught.value.field == "request_id"
+    assert builder_of("fraud").entry("fraud", wanted, NOW)
+    assert builder_of("fraud", "fraud-eu").api_request("fraud", wanted)  # accepted earlier
+
+
+def test_requests_of_both_teams_may_have_any_other_ids() -> None:
+    builder = builder_of("fraud", "fraud-eu")
+    for request_id in ("1", "europe-1", "fraud-1"):
+        assert builder.entry("fraud", request(request_id=request_id), NOW)
+    for request_id in ("1", "eu-1", "fraud-eu-1"):
+        assert builder.entry("fraud-eu", request(request_id=request_id), NOW)
