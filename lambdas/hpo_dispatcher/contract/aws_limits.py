@@ -34,8 +34,8 @@ TAGS = 50
 # can't request a VolumeKmsKeyId when using an instance type with local storage" (ResourceConfig in
 # the API reference). Families by "Instance store volume limits" in the Amazon EC2 user guide.
 LOCAL_STORAGE_FAMILIES = {
-    "g4dn", "g5", "g6", "g6e", "g7e", "p3dn", "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200",
-    "p6-b300", "p6e-gb200", "r5d", "trn1", "trn1n", "trn2",
+    "g4dn", "g5", "g6", "g6e", "g7", "g7e", "p3dn", "p4d", "p4de", "p5", "p5e", "p5en",
+    "p6-b200", "p6-b300", "p6e-gb200", "r5d", "trn1", "trn1n", "trn2",
 }  # fmt: skip
 INSTANCE_TYPE_PREFIX = "ml."
 

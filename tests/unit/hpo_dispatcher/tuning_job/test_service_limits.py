@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.loaders import Loader
+from sagemaker.core.common_utils import instance_supports_kms
 
 from hpo_dispatcher.contract.aws_limits import LOCAL_STORAGE_FAMILIES, family_of
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
@@ -222,16 +223,42 @@ def test_the_spaces_of_several_definitions_add_up() -> None:
 WITH_KEY = Guardrails(volume_kms_key=KEY)
 
 
-def test_the_families_with_local_storage_are_families_of_training_instances() -> None:
+# Families with instance storage in all sizes that the SDK does not know yet. "Amazon EC2 G7
+# instances" and "Amazon EC2 P6 instances" (aws.amazon.com) list it in their tables of sizes: 600 GB
+# to 2 x 3.8 TB for G7, 8 x 3.84 TB for P6-B300, 3 x 7.5 TB for P6e-GB200.
+UNKNOWN_TO_THE_SDK = {"g7", "p6-b300", "p6e-gb200"}
+
+
+def test_every_family_of_training_instances_has_local_storage_where_the_sdk_says_so() -> None:
+    """A new instance type of botocore's model needs a decision: the SDK is the second opinion."""
+    model = Loader().load_service_model("sagemaker", "service-2")
+    types = model["shapes"]["TrainingInstanceType"]["enum"]
+    local = {family_of(each) for each in types if not instance_supports_kms(each)}
+    assert local | UNKNOWN_TO_THE_SDK == LOCAL_STORAGE_FAMILIES
+    known = {family_of(each) for each in types}
+    assert known >= UNKNOWN_TO_THE_SDK
+    assert not UNKNOWN_TO_THE_SDK & local, "the SDK knows the family by now"
+
+
+# Families without local storage, by the tables of sizes on aws.amazon.com/ec2/instance-types.
+EBS_ONLY = {
+    "c4", "c5", "c5n", "c6i", "c7i", "c7i-flex", "c8i", "c8i-flex", "m4", "m5", "m6i", "m7i",
+    "m7i-flex", "m8i", "m8i-flex", "p2", "p3", "r5", "r6i", "r7i", "r8i", "r8i-flex", "t3",
+}  # fmt: skip
+
+
+def test_a_new_family_of_training_instances_is_decided_before_it_is_used() -> None:
+    """The SDK takes a family that it does not know for one without local storage."""
     model = Loader().load_service_model("sagemaker", "service-2")
     families = {family_of(each) for each in model["shapes"]["TrainingInstanceType"]["enum"]}
-    assert families >= LOCAL_STORAGE_FAMILIES
+    assert families - LOCAL_STORAGE_FAMILIES == EBS_ONLY
 
 
 @pytest.mark.parametrize(
     "instance_type",
     [
-        "ml.g4dn.xlarge", "ml.g5.xlarge", "ml.g6.xlarge", "ml.g6e.xlarge", "ml.p3dn.24xlarge",
+        "ml.g4dn.xlarge", "ml.g5.xlarge", "ml.g6.xlarge", "ml.g6e.xlarge", "ml.g7.2xlarge",
+        "ml.p3dn.24xlarge",
         "ml.p4d.24xlarge", "ml.p4de.24xlarge", "ml.p5.48xlarge", "ml.p5e.48xlarge",
         "ml.trn1.2xlarge", "ml.trn1n.32xlarge", "ml.r5d.large",
     ],
