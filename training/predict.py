@@ -11,13 +11,15 @@ import argparse
 import sys
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 from torch import Tensor
 
+from credit_default.checkpoint import Damaged
 from credit_default.container import OneLineParser
 from credit_default.dataset.parts import load
 from credit_default.dataset.schema import COLUMNS, FEATURES, TARGET, DataError
@@ -35,8 +37,10 @@ def _folder(model: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             with tarfile.open(model) as archive:
-                archive.extract(FILE, scratch, filter="data")
-        except (OSError, KeyError, tarfile.TarError):
+                # Plain `tar -C FOLDER .` writes names that begin with "./".
+                names = {str(PurePosixPath(name)): name for name in archive.getnames()}
+                archive.extract(names[FILE], scratch, filter="data")
+        except (OSError, EOFError, KeyError, zlib.error, tarfile.TarError):
             raise DataError(model, f"is not an archive that contains {FILE}") from None
         yield Path(scratch)
 
@@ -45,12 +49,15 @@ def read_model(model: Path) -> Classifier:
     """Return the classifier in a model.tar.gz, or in a folder that it was extracted to.
 
     Raises:
-        DataError: the archive or folder contains no model.
+        DataError: the archive or folder contains no model, or a damaged one.
     """
     with _folder(model) as folder:
         if not (folder / FILE).is_file():
             raise DataError(model, f"contains no {FILE}")
-        return Classifier.load(folder)
+        try:
+            return Classifier.load(folder)
+        except Damaged:
+            raise DataError(model, f"contains a {FILE} that is damaged or is no model") from None
 
 
 def read_rows(data: Path) -> Iterator[tuple[Tensor, Tensor | None]]:

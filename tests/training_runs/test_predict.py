@@ -95,6 +95,27 @@ def test_rows_that_cannot_be_read_are_reported_in_one_line(
     assert len(ended.stderr.splitlines()) == 1
 
 
+def test_an_archive_of_a_folder_is_read_as_sagemaker_s(
+    data: Path, trained: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    archive, folder = tmp_path / "model.tar.gz", trained[0].parent / "model"
+    subprocess.run(["tar", "-czf", archive, "-C", folder, "."], check=True)
+    by_tar = predict("--model", archive, "--data", data / "test")
+    assert by_tar.returncode == 0, by_tar.stderr
+    assert by_tar.stdout == predict("--model", trained[0], "--data", data / "test").stdout
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04"])
+def test_a_damaged_model_is_reported_in_one_line(
+    data: Path, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "model.pt").write_bytes(content)
+    ended = predict("--model", tmp_path, "--data", data / "test")
+    assert ended.returncode == 2
+    problem = "contains a model.pt that is damaged or is no model"
+    assert ended.stderr == f"error: {tmp_path}: {problem}\n"
+
+
 def test_a_file_that_is_not_a_model_is_reported_in_one_line(data: Path, tmp_path: Path) -> None:
     bad = tmp_path / "model.tar.gz"
     bad.write_text("not an archive")

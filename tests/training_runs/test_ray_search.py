@@ -16,8 +16,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
-# Written by the version whose modules were not in packages, for a search like those below.
-SAVED = ROOT / "tests" / "fixtures" / "training_saved_before_packages" / "tuner.pkl"
 ALGORITHMS = ("random", "optuna", "hyperopt")
 TRIALS = 4
 FINAL = re.compile(r"best_epoch=\d+ validation:auc=([0-9.]+) .* test:auc=([0-9.]+)")
@@ -32,7 +30,6 @@ from ray_tune.cluster import cluster
 from ray_tune.node import NodeSettings
 
 data, out, searches = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-tuner_before = Path(sys.argv[4]).read_bytes()
 parts = {name: data / name for name in ("train", "validation", "test")}
 with cluster(NodeSettings(cpus=1)):
     import ray
@@ -40,16 +37,17 @@ with cluster(NodeSettings(cpus=1)):
     from ray_tune.space import SPACE
 
     for name, where, options in searches:
-        for copy, tuner in {
-            "version-before": tuner_before, "unreadable": b"cno_such_module\\nname\\n."
-        }.items():
-            if name == copy:
-                shutil.copytree(out / "random", out / where)
-                next((out / where).glob("search-*/tuner.pkl")).write_bytes(tuner)
+        if name == "unreadable":
+            shutil.copytree(out / "random", out / where)
+            damaged = next((out / where).glob("search-*/tuner.pkl"))
+            damaged.write_bytes(b"cno_such_module\\nname\\n.")
+        if name == "other-data":  # the parts change places
+            parts |= {"train": parts["validation"], "validation": parts["train"]}
         streams = [os.open(out / f"{name}.{stream}", os.O_CREAT | os.O_WRONLY) for stream in "12"]
         for number, stream in enumerate(streams, start=1):
             os.dup2(stream, number)
-        folders = Folders(**parts, model=out / where / "model", checkpoints=None)
+        model = out / (name if name == "other-data" else where) / "model"
+        folders = Folders(**parts, model=model, checkpoints=None)
         with suppress(SystemExit), report_failure():
             run_search(SearchSettings(space=SPACE, storage=str(out / where), **options), folders)
         sys.stdout.flush()
@@ -67,11 +65,11 @@ def searched(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     searches: list[tuple[str, str, dict[str, object]]] = [
         *((name, name, quick | {"algorithm": name}) for name in ALGORITHMS),
         *((f"{name}-again", name, quick | {"algorithm": name}) for name in ALGORITHMS),
-        *((name, name, quick) for name in ("version-before", "unreadable")),
+        ("unreadable", "unreadable", quick),
         ("diverging", "diverging", {"trials": 1, "failures": 0, "fixed": diverging}),
+        ("other-data", "random", quick),
     ]
     command = [sys.executable, "-c", SEARCHES, str(small), str(folder), json.dumps(searches)]
-    command += [str(SAVED)]
     environ = os.environ | {"PYTHONPATH": str(ROOT / "training")}
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
@@ -106,22 +104,23 @@ def test_a_completed_search_is_restored_and_not_run_again(algorithm: str, search
     assert (searched / f"{algorithm}-again.1").read_text() == first
 
 
-def test_a_search_saved_by_the_version_before_is_resumed(searched: Path) -> None:
-    assert b"ray_progress" in SAVED.read_bytes()
-    log = (searched / "version-before.2").read_text()
-    assert "resuming the search" in log
+def test_a_search_on_other_data_is_a_new_search_and_says_so(searched: Path) -> None:
+    log = (searched / "other-data.2").read_text()
+    before, _ = sorted((searched / "random").glob("search-*"), key=os.path.getmtime)
+    assert f"not resuming the search in {before}: it has other data, other code or" in log
     first = (searched / "random.1").read_text()
-    assert (searched / "version-before.1").read_text() == first, log
+    assert FINAL.search((searched / "other-data.1").read_text())
+    assert (searched / "other-data.1").read_text() != first
 
 
-def test_a_search_that_cannot_be_resumed_fails_with_one_line(searched: Path) -> None:
+def test_a_damaged_search_fails_with_one_line(searched: Path) -> None:
     resuming, *error = (searched / "unreadable.2").read_text().splitlines()
     (folder,) = (searched / "unreadable").glob("search-*")
     assert resuming == f"resuming the search in {folder}"
     assert error == [
-        f"error: cannot resume the search in {folder}, which another version of this script saved "
-        "(No module named 'no_such_module'); use another --checkpoint-dir or --storage to start a "
-        "new search"
+        f"error: cannot resume the search in {folder}, which is damaged (No module named "
+        "'no_such_module'); remove it, or use another --checkpoint-dir or --storage to start a new "
+        "search"
     ]
 
 

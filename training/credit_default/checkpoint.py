@@ -5,6 +5,7 @@ does not forward SIGTERM to the script. What a run has not written by then is lo
 """
 
 import io
+import pickle
 import signal
 import sys
 from collections.abc import Callable
@@ -17,6 +18,15 @@ import torch
 from credit_default.files import write_atomically
 
 FILE = "checkpoint.pt"
+# What torch.load raises for a file of another kind: it tries its formats one after the other.
+_NOT_PACKED = (
+    pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError, KeyError, OSError,
+    RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+
+
+class Damaged(ValueError):
+    """A file is cut off, empty, or of another kind than it should be."""
 
 
 def pack(content: dict[str, Any]) -> bytes:
@@ -24,6 +34,26 @@ def pack(content: dict[str, Any]) -> bytes:
     packed = io.BytesIO()
     torch.save(content, packed)
     return packed.getvalue()
+
+
+def unpack(path: Path) -> dict[str, Any]:
+    """Return the content of a file that ``pack`` made, on the CPU.
+
+    Raises:
+        Damaged: the file is cut off, empty, or of another kind.
+    """
+    try:
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
+    except _NOT_PACKED as error:
+        raise Damaged(f"{path} is damaged or of another kind ({_first_line(error)})") from None
+    if not isinstance(content, dict):
+        raise Damaged(f"{path} is of another kind")
+    return content
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 class Checkpoint:
@@ -41,11 +71,14 @@ class Checkpoint:
             write_atomically(self.path, pack(state))
 
     def load(self) -> dict[str, Any] | None:
-        """Return the saved state, or None if there is none."""
+        """Return the saved state, or None if there is none.
+
+        Raises:
+            Damaged: the file cannot be read.
+        """
         if self.path is None or not self.path.is_file():
             return None
-        state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-        return state
+        return unpack(self.path)
 
 
 class Interruption:

@@ -17,6 +17,7 @@ from credit_default.dataset.features import Features
 from credit_default.dataset.parts import Part
 from credit_default.distributed import World
 from credit_default.hyperparameters import Hyperparameters
+from credit_default.identity import code_digest
 from credit_default.metrics import best_threshold, evaluate
 from credit_default.model import Classifier, perceptron
 from credit_default.optimization import learning_rate, optimizer, training_loss, use_bfloat16
@@ -69,7 +70,7 @@ class Fit:
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self.best: dict[str, float] = {"auc": -math.inf}
         self.best_state = self._average_state()
-        self.best_threshold: float | None = None
+        self.best_threshold = 0.0
 
     def epochs(self) -> Iterator[dict[str, float | dict[str, float]]]:
         """Train, and yield the metrics of each epoch as it ends.
@@ -98,20 +99,12 @@ class Fit:
         network.load_state_dict(self.best_state)
         features = Features()
         features.load_state_dict(self.features.state_dict())
-        model = Classifier(features, network, hidden, activation)
-        if self.best_threshold is None:  # the checkpoint is of a version that did not save it
-            self.best_threshold = best_threshold(
-                *_scored(self.validation, network.to(self.device).eval())
-            )
-            network.cpu()
-        model.threshold = self.best_threshold
-        return model
+        return Classifier(features, network, hidden, activation, self.best_threshold)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state that `load_state_dict` resumes from: plain values and tensors."""
         return {
-            "hyperparameters": self.chosen.to_strings(),
-            "rows": self.train.rows,
+            "run": self._identity(),
             "progress": [self.step, self.epoch, self.best_epoch],
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -126,19 +119,29 @@ class Fit:
         """Resume from a state that `state_dict` returned.
 
         Raises:
-            ValueError: the state belongs to a run with other hyperparameters or other data.
+            ValueError: the state belongs to a run with other code, data or settings.
         """
-        ours = self.state_dict()
-        for key in ("hyperparameters", "rows"):
-            if state[key] != ours[key]:
-                raise ValueError(f"the checkpoint is of a run with other {key}")
+        saved = state.get("run", {})
+        for name, value in self._identity().items():
+            if saved.get(name) != value:
+                raise ValueError(f"the checkpoint is of a run with {name}")
         self.step, self.epoch, self.best_epoch = state["progress"]
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.loss_sum.copy_(state["loss_sum"])
         self.best, self.best_state = state["best"], state["best_state"]
-        self.best_threshold = state.get("best_threshold")
+        self.best_threshold = state["best_threshold"]
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what the result of the run depends on, by what to call another value of it."""
+        return {
+            "other code": code_digest(),
+            "other hyperparameters": self.chosen.to_strings(),
+            "other data": [self.train.digest, self.validation.part.digest],
+            "another number of processes": self.world.size,
+            "another precision": str(self.precision),
+        }
 
     def _learn(self, features: Tensor, target: Tensor) -> None:
         """Take one optimizer step, unless training was interrupted before it."""

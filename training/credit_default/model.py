@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from credit_default.checkpoint import pack
+from credit_default.checkpoint import Damaged, pack, unpack
 from credit_default.dataset.features import WIDTH, Features
 from credit_default.files import write_atomically
 
 FILE = "model.pt"
+_MEMBERS = {"features", "network", "hidden", "activation", "threshold", "about"}
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU}
 
 
@@ -24,6 +25,13 @@ def perceptron(hidden: Sequence[int], activation: str, dropout: float = 0.0) -> 
         layers += [nn.Linear(width, size), _ACTIVATIONS[activation](), nn.Dropout(dropout)]
         width = size
     return nn.Sequential(*layers, nn.Linear(width, 1))
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    content = unpack(folder / FILE)
+    if missing := sorted(_MEMBERS - content.keys()):
+        raise Damaged(f"{folder / FILE} is not a model: it has no {missing[0]}")
+    return content
 
 
 @dataclass
@@ -61,15 +69,22 @@ class Classifier:
 
     @staticmethod
     def about(folder: Path) -> dict[str, Any]:
-        """Return the description of the training run whose model `save` wrote."""
-        content: dict[str, Any] = torch.load(folder / FILE, map_location="cpu", weights_only=True)
-        described: dict[str, Any] = content["about"]
+        """Return the description of the training run whose model `save` wrote.
+
+        Raises:
+            Damaged: the file is not a model.
+        """
+        described: dict[str, Any] = _content(folder)["about"]
         return described
 
     @classmethod
     def load(cls, folder: Path) -> "Classifier":
-        """Return the model that `save` wrote, on the CPU."""
-        content = torch.load(folder / FILE, map_location="cpu", weights_only=True)
+        """Return the model that `save` wrote, on the CPU.
+
+        Raises:
+            Damaged: the file is not a model.
+        """
+        content = _content(folder)
         hidden, activation = content["hidden"], content["activation"]
         features, network = Features(), perceptron(hidden, activation)
         features.load_state_dict(content["features"])

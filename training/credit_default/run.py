@@ -47,7 +47,7 @@ def run(
         interrupted=interruption,
     )
     checkpoint = Checkpoint(folders.checkpoints)
-    _resume(fit, checkpoint.load())
+    _resume(fit, checkpoint)
     if world.is_leader and fit.best_epoch:
         # After an interruption, SageMaker restores the checkpoint folder but not the model folder.
         _save_best(fit, folders.model)
@@ -69,10 +69,11 @@ def run(
     world.leave()
 
 
-def _resume(fit: Fit, state: dict[str, Any] | None) -> None:
-    if state is None:
-        return
+def _resume(fit: Fit, checkpoint: Checkpoint) -> None:
     try:
+        state = checkpoint.load()
+        if state is None:
+            return
         fit.load_state_dict(state)
     except ValueError as error:
         print(f"starting from scratch: {error}", file=sys.stderr)

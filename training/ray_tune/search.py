@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, takewhile
-from types import ModuleType
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -22,29 +22,26 @@ from ray.exceptions import RayActorError
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import SearchAlgorithm, Searcher
 
-from credit_default.checkpoint import Interruption
+from credit_default.checkpoint import Damaged, Interruption
 from credit_default.container import Folders, TrainingFailed
-from credit_default.dataset.parts import load
+from credit_default.dataset.parts import Part, load
 from credit_default.files import write_atomically
 from credit_default.fit import Fit
 from credit_default.hyperparameters import Hyperparameters
+from credit_default.identity import code_digest, digest_of
 from credit_default.model import FILE, Classifier
 from credit_default.run import INTERRUPTED, finish
 from ray_tune.best_model import BestModel, start_best_model
-from ray_tune.cluster import count_live_nodes
 from ray_tune.progress import SearchProgress
 from ray_tune.results import write_table
 from ray_tune.space import Space, domain, extremes
-from ray_tune.storage import filesystem_of, is_saved
+from ray_tune.storage import filesystem_of, is_saved, saved_searches
 from ray_tune.trial import METRIC, PRECISION, CreditTrainable, device_of
 
 MODE = "max"
 _EPOCHS = Hyperparameters.epochs
-# Searches saved before the modules moved into packages refer to these names.
-_FORMER_NAMES: dict[str, dict[str, object]] = {
-    "ray_progress": {"Progress": SearchProgress},
-    "ray_cluster": {"alive": count_live_nodes},
-}
+PACKAGE = Path(__file__).parent
+OTHER = "it has other data, other code or another version of Ray"
 # https://docs.python.org/3/library/pickle.html#pickle.UnpicklingError lists the first five.
 _UNREADABLE = (
     pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError, KeyError, TypeError,
@@ -90,7 +87,7 @@ class SearchSettings:
 
     @property
     def name(self) -> str:
-        """The folder of the search's state; a search with other settings has another folder."""
+        """The start of its folder's name; a search with other settings has another one."""
         what = [self.space, self.fixed, self.trials, self.algorithm, self.scheduler, self.seed]
         what += [self.rungs]
         digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode())
@@ -120,7 +117,8 @@ def run_search(settings: SearchSettings, folders: Folders) -> None:
             resumed.
     """
     train, validation, test = (load(each) for each in folders.parts)
-    best_model = _best_model(settings, folders)
+    name = name_of(settings, train, validation)
+    best_model = _best_model(name, folders)
     trainable = tune.with_resources(
         tune.with_parameters(
             CreditTrainable,
@@ -135,12 +133,15 @@ def run_search(settings: SearchSettings, folders: Folders) -> None:
     )
     # It would warn once per trial about files that ray_tune.node switches off.
     logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
-    folder = f"{settings.storage}/{settings.name}"
+    folder = f"{settings.storage}/{name}"
     if is_saved(folder):
         print(f"resuming the search in {folder}", file=sys.stderr)
         tuner = _restored(folder, trainable)
     else:
-        tuner = _tuner(settings, trainable)
+        for other in saved_searches(settings.storage, settings.name):
+            before = f"{settings.storage}/{other}"
+            print(f"not resuming the search in {before}: {OTHER}", file=sys.stderr)
+        tuner = _tuner(settings, name, trainable)
 
     with _interrupted_by_sigterm() as interruption:
         results = tuner.fit()
@@ -163,30 +164,39 @@ def run_search(settings: SearchSettings, folders: Folders) -> None:
         raise SystemExit(INTERRUPTED)
 
 
-def _best_model(settings: SearchSettings, folders: Folders) -> ActorHandle[BestModel]:
+def name_of(settings: SearchSettings, train: Part, validation: Part) -> str:
+    """Return the folder of a search's state, which no other search shares.
+
+    A search resumes only with the same settings, data, code and version of Ray.
+    """
+    state = [code_digest(PACKAGE), ray.__version__, train.digest, validation.digest]
+    return f"{settings.name}-{digest_of(each.encode() for each in state)[:8]}"
+
+
+def _best_model(name: str, folders: Folders) -> ActorHandle[BestModel]:
     """Start the writer of the best model, with the model of an interrupted search if there is one.
 
     After an interruption, SageMaker restores the checkpoint folder but not the model folder.
     """
     paths, metric = [folders.model / FILE], -math.inf
     if folders.checkpoints:
-        kept = folders.checkpoints / settings.name / FILE
+        kept = folders.checkpoints / name / FILE
         paths.append(kept)
         if kept.is_file():
-            metric = Classifier.about(kept.parent)["validation"]["auc"]
-            write_atomically(folders.model / FILE, kept.read_bytes())
+            try:
+                metric = Classifier.about(kept.parent)["validation"]["auc"]
+                write_atomically(folders.model / FILE, kept.read_bytes())
+            except Damaged as error:
+                print(f"searching for the best model again: {error}", file=sys.stderr)
     return start_best_model(paths, metric)
 
 
 def _restored(folder: str, trainable: Any) -> tune.Tuner:
-    """Return the saved search, also one saved before the modules moved into packages.
+    """Return the saved search.
 
     Raises:
-        TrainingFailed: another version saved the search in a form that cannot be read.
+        TrainingFailed: the saved search is damaged.
     """
-    for module_name, contents in _FORMER_NAMES.items():
-        sys.modules[module_name] = ModuleType(module_name)
-        vars(sys.modules[module_name]).update(contents)
     try:
         return tune.Tuner.restore(
             folder,
@@ -195,14 +205,11 @@ def _restored(folder: str, trainable: Any) -> tune.Tuner:
             storage_filesystem=filesystem_of(folder),
         )
     except _UNREADABLE as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = [*str(error).strip().splitlines(), type(error).__name__][0]
         raise TrainingFailed(
-            f"cannot resume the search in {folder}, which another version of this script saved "
-            f"({reason}); use another --checkpoint-dir or --storage to start a new search"
+            f"cannot resume the search in {folder}, which is damaged ({reason}); remove it, or use "
+            "another --checkpoint-dir or --storage to start a new search"
         ) from None
-    finally:
-        for module_name in _FORMER_NAMES:
-            del sys.modules[module_name]
 
 
 def lost_an_actor(results: tune.ResultGrid) -> bool:
@@ -232,10 +239,10 @@ def _best(results: tune.ResultGrid) -> Hyperparameters:
         if results.errors:
             reason = str(results.errors[0]).strip().splitlines()[-1]
         raise TrainingFailed(f"none of {len(reported)} trials succeeded: {reason}")
-    return Hyperparameters.parse(results.get_best_result(METRIC, MODE, scope="all").config or {})
+    return Hyperparameters.parse(results.get_best_result(METRIC, MODE, scope="last").config or {})
 
 
-def _tuner(settings: SearchSettings, trainable: Any) -> tune.Tuner:
+def _tuner(settings: SearchSettings, name: str, trainable: Any) -> tune.Tuner:
     space = {name: domain(each) for name, each in settings.space.items()}
     return tune.Tuner(
         trainable,
@@ -250,7 +257,7 @@ def _tuner(settings: SearchSettings, trainable: Any) -> tune.Tuner:
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name=settings.name,
+            name=name,
             storage_path=settings.storage,
             storage_filesystem=filesystem_of(settings.storage),
             verbose=0,

@@ -39,6 +39,14 @@ def filesystem_of(storage: str) -> arrow.FileSystem | None:
     return None if "://" in storage else arrow.PyFileSystem(arrow.FSSpecHandler(ReplacedFiles()))
 
 
+def saved_searches(storage: str, prefix: str) -> list[str]:
+    """Return the names of the saved searches in a folder or URI that start with a prefix."""
+    filesystem, path = arrow.FileSystem.from_uri(storage)
+    entries = filesystem.get_file_info(arrow.FileSelector(path, allow_not_found=True))
+    names = sorted(each.base_name for each in entries if each.base_name.startswith(prefix))
+    return [name for name in names if is_saved(f"{storage}/{name}")]
+
+
 def is_saved(folder: str) -> bool:
     """Return whether a search in a folder or URI can be resumed.
 

@@ -1,6 +1,7 @@
 """One trial of a Ray Tune search; each step trains one or more epochs."""
 
 import math
+import sys
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -13,6 +14,7 @@ from ray import tune
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError
 
+from credit_default.checkpoint import unpack
 from credit_default.dataset.parts import Part
 from credit_default.fit import Fit
 from credit_default.hyperparameters import Hyperparameters
@@ -75,18 +77,19 @@ class CreditTrainable(tune.Trainable):
         because a retry would diverge again.
         """
         report_at = time.monotonic() + REPORT_SECONDS
-        done = True
+        done, diverged = True, False
         for line in self.epochs:
             self.last = _flat(line)
-            if not all(map(math.isfinite, self.last.values())):
+            if diverged := not all(map(math.isfinite, self.last.values())):
                 break
             if self._must_report() or time.monotonic() >= report_at:
                 done = self.fit.epoch == self.fit.chosen.epochs
                 break
-        self._offer_model()
+        if not diverged:
+            self._offer_model()
         return {
             **self.last,
-            METRIC: max(self.fit.best["auc"], DIVERGED),
+            METRIC: DIVERGED if diverged else self.fit.best["auc"],
             "best_epoch": self.fit.best_epoch,
             "should_checkpoint": self._must_checkpoint() and not done,
             "done": done,
@@ -97,9 +100,11 @@ class CreditTrainable(tune.Trainable):
         torch.save(self.fit.state_dict(), Path(checkpoint_dir, FILE))
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Resume from a saved checkpoint."""
-        state = torch.load(Path(checkpoint, FILE), map_location="cpu", weights_only=True)
-        self.fit.load_state_dict(state)
+        """Resume from a saved checkpoint; start the trial again if it is damaged."""
+        try:
+            self.fit.load_state_dict(unpack(Path(checkpoint, FILE)))
+        except ValueError as error:
+            print(f"starting the trial again: {error}", file=sys.stderr)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
         self.fit = Fit(

@@ -5,9 +5,10 @@ streamed: while the loop trains on one shard, a thread reads the next.
 """
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from credit_default.dataset.schema import COLUMNS, FEATURES, TARGET, DataError
+from credit_default.identity import checksums, digest_of
 
 MEMORY_ROWS = 4_000_000  # 384 MB of raw columns; larger parts are streamed
 
@@ -50,6 +52,11 @@ class Part:
         """The number of rows in all shards."""
         return sum(self.sizes)
 
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the rows, in their order."""
+        return digest_of(each for shard in self.shards for each in _content(shard))
+
     def subset(self, order: Sequence[int]) -> "Part":
         """Return a part of the shards at the given positions, in the given order."""
         return replace(
@@ -64,6 +71,12 @@ class Part:
                 if following is not None:
                     pending.append(reader.submit(_in_memory, following))
                 yield rows.result()
+
+
+def _content(shard: Rows | Path) -> Iterable[bytes]:
+    if isinstance(shard, Path):
+        return [checksums(shard)]
+    return (tensor.numpy().tobytes() for tensor in shard)
 
 
 def load(folder: Path, memory_rows: int = MEMORY_ROWS) -> Part:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from credit_default.checkpoint import Checkpoint
-from credit_default.dataset.parts import load
+from credit_default.dataset.parts import Part, Rows, load
 from credit_default.fit import Fit, Interrupted
 from credit_default.hyperparameters import ACTIVATIONS, Hyperparameters
 from credit_default.metrics import auc, best_threshold, f1
@@ -57,15 +57,37 @@ def test_a_checkpoint_of_another_run_is_rejected(small: Path) -> None:
         fit(small).load_state_dict(fit(small, lr=0.1).state_dict())
 
 
-def test_a_checkpoint_and_a_model_of_the_version_before_can_still_be_read(small: Path) -> None:
-    run = fit(small, hidden="0", epochs=2)
+def test_a_checkpoint_of_other_rows_is_rejected_though_their_number_is_the_same(
+    small: Path,
+) -> None:
+    run = fit(small)
+    (rows,) = load(small / "train")
+    for other in (Rows(rows.raw.flip(0), rows.target.flip(0)), Rows(rows.raw, 1 - rows.target)):
+        resumed = Fit(run.chosen, Part.of(other), load(small / "validation"))
+        with pytest.raises(ValueError, match="other data"):
+            resumed.load_state_dict(run.state_dict())
+    resumed = Fit(run.chosen, load(small / "train"), load(small / "test"))
+    with pytest.raises(ValueError, match="other data"):
+        resumed.load_state_dict(run.state_dict())
+
+
+def test_a_checkpoint_with_another_precision_is_rejected(small: Path) -> None:
+    run = fit(small)
+    parts = (load(small / "train"), load(small / "validation"))
+    with pytest.raises(ValueError, match="another precision"):
+        Fit(run.chosen, *parts, precision=torch.bfloat16).load_state_dict(run.state_dict())
+
+
+def test_a_checkpoint_of_the_version_before_is_rejected_and_its_model_can_be_read(
+    small: Path,
+) -> None:
     state = Checkpoint(SAVED).load()
     assert state is not None
-    run.load_state_dict(state)
-    assert (run.step, run.epoch, run.best_epoch) == (20, 2, 2)
+    with pytest.raises(ValueError, match="other code"):
+        fit(small, hidden="0", epochs=2).load_state_dict(state)
     (rows,) = load(small / "validation")
-    for model in (run.classifier(), Classifier.load(SAVED)):
-        assert auc(model.logits(rows.raw), rows.target) == pytest.approx(0.63771645)
+    model = Classifier.load(SAVED)
+    assert auc(model.logits(rows.raw), rows.target) == pytest.approx(0.63771645)
 
 
 def test_patience_ends_a_run_that_stops_improving(small: Path) -> None:

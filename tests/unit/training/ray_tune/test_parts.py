@@ -106,6 +106,21 @@ def test_a_trial_reports_at_rungs_checkpoints_and_its_end_only(
     assert [each["epoch"] - each["best_epoch"] for each in impatient] == [2]
 
 
+def test_a_trial_that_diverges_ends_with_the_lowest_metric_whatever_it_reached(
+    small: Path,
+) -> None:
+    from ray_tune.trial import DIVERGED, METRIC, CreditTrainable
+
+    trial = CreditTrainable.__new__(CreditTrainable)  # without Ray's own set-up
+    config = {"epochs": 10, "hidden": "8", "batch-size": 512}
+    trial.setup(config, load(small / "train"), load(small / "validation"), rungs=[1])
+    assert trial.step()[METRIC] > DIVERGED
+    for weight in (*trial.fit.network.parameters(), *trial.fit.averaged.parameters()):
+        weight.data.fill_(math.nan)
+    last = trial.step()
+    assert (last[METRIC], last["done"]) == (DIVERGED, True)
+
+
 def test_a_trial_of_long_epochs_reports_every_epoch(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
