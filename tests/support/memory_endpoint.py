@@ -176,6 +176,12 @@ def training_job(name: str, **static: str) -> dict[str, Any]:
     return {"TrainingJobName": name, **definition}
 
 
+def channel(name: str, uri: str, **source: str) -> dict[str, Any]:
+    """Return an input channel."""
+    kind = {"S3DataType": "S3Prefix", "S3Uri": uri, **source}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": kind}}
+
+
 def describe(sagemaker: Any, name: str) -> Any:
     """Return the description of a tuning job."""
     return sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)

@@ -6,21 +6,16 @@ checkout uses them without another installation.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from hpoq.local.environments import cache_folder, complete, digest, is_complete, python_of
 from hpoq.local.errors import LocalCloudError
 
 LOCK = Path(__file__).parents[1] / "requirements.lock"
-VARIABLE = "HPOQ_CACHE"
-_READY = "ready"
 _OUTPUT_SHOWN = 400  # characters
 
 
@@ -30,40 +25,36 @@ def cloud_python() -> Path:
     Raises:
         LocalCloudError: if the packages cannot be installed.
     """
-    digest = _digest(LOCK.read_text(), sys.version, sys.prefix)
-    return _environment(f"cloud-{digest}", Path(sys.executable), install=True)
+    return _environment(_cloud_folder(), Path(sys.executable), install=True)
 
 
 def empty_python(interpreter: Path) -> Path:
     """Return the interpreter of an environment without packages, for Lambda functions."""
-    digest = _digest(str(interpreter.resolve()))
-    return _environment(f"function-{digest}", interpreter, install=False)
+    folder = cache_folder() / f"function-{digest(str(interpreter.resolve()))}"
+    return _environment(folder, interpreter, install=False)
 
 
 def is_installed() -> bool:
     """Return whether the cloud's packages are installed."""
-    digest = _digest(LOCK.read_text(), sys.version, sys.prefix)
-    return (_cache() / f"cloud-{digest}" / _READY).exists()
+    return is_complete(_cloud_folder())
 
 
-def _environment(name: str, interpreter: Path, *, install: bool) -> Path:
-    folder = _cache() / name
-    python = folder / "bin" / "python"
-    with _one_at_a_time(folder):
-        if not (folder / _READY).exists() or not python.exists():
-            _create(folder, interpreter, install=install)
-    return python
+def _cloud_folder() -> Path:
+    return cache_folder() / f"cloud-{digest(LOCK.read_text(), sys.version, sys.prefix)}"
 
 
-def _create(folder: Path, interpreter: Path, *, install: bool) -> None:
-    shutil.rmtree(folder, ignore_errors=True)  # the remains of an interrupted installation
+def _environment(folder: Path, interpreter: Path, *, install: bool) -> Path:
+    complete(folder, partial(_create, interpreter=interpreter, install=install))
+    return python_of(folder)
+
+
+def _create(folder: Path, *, interpreter: Path, install: bool) -> None:
     pip: list[str] = [] if install else ["--without-pip"]
     _run("create a Python environment", [str(interpreter), "-m", "venv", *pip, str(folder)])
     if install:
-        command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        command = [str(python_of(folder)), "-m", "pip", "install", "--quiet"]
         options = ["--disable-pip-version-check", "--no-input", "--no-deps"]
         _run("install the embedded cloud's packages", [*command, *options, "-r", str(LOCK)])
-    (folder / _READY).touch()
 
 
 def _run(purpose: str, command: Sequence[str]) -> None:
@@ -74,20 +65,3 @@ def _run(purpose: str, command: Sequence[str]) -> None:
             f"Cannot {purpose}: {output}",
             f"Check that `{command[0]} -m venv` works and that pip can reach a package index",
         )
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get(VARIABLE) or Path(base) / "hpoq")
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import hpo_dispatcher
 import hpoq
+from hpoq.local.environments import cache_folder
 from hpoq.local.errors import LocalCloudError
 from hpoq.local.lifecycle import installation, interpreters, processes, trust
 from hpoq.local.lifecycle.home import CloudAccount, Home, RunningCloud
@@ -29,6 +30,9 @@ REGION = "us-east-1"
 START_TIMEOUT = 60.0  # seconds
 LOG_LINES_SHOWN = 6  # when the start fails
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "LD_LIBRARY_PATH")
+_OF_DOWNLOADS = (
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE",
+)  # fmt: skip
 _BACKLOG = 128
 # Names a Python file that the process runs first, for example to measure the process.
 STARTUP = "HPOQ_SERVER_STARTUP"
@@ -225,10 +229,21 @@ def _write_settings(
         "listener": listener,
         "ready": ready,
         "interpreter": running.interpreter,
+        "environments": str(cache_folder()),
+        "pip": _pip_variables(),
         "function_interpreters": dict(running.function_interpreters),
         "limits": limits_of(account.profile, account.quotas),
     }
     home.settings.write_text(json.dumps(settings, indent=2))
+
+
+def _pip_variables() -> dict[str, str]:
+    """Return the variables that change how pip finds and downloads packages."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("PIP_") or name.upper() in _OF_DOWNLOADS
+    }
 
 
 def _environment(home: Home, running: RunningCloud) -> dict[str, str]:

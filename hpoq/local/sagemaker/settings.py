@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpo_dispatcher.contract import aws_limits
+from hpoq.local.environments import cache_folder
 
 # Of every ARN in the embedded cloud: ministack knows no other.
 PARTITION = "aws"
@@ -34,6 +35,9 @@ class EngineSettings:
     region: str
     account: str
     interpreter: Path  # runs the training scripts
+    # The folder of Python environments with the packages of scripts' requirements.txt.
+    environments: Path = field(default_factory=cache_folder)
+    pip: Mapping[str, str] = field(default_factory=dict)  # variables for pip
     quotas: AccountQuotas = AccountQuotas()
     calls_per_second: float | None = None  # per operation; None disables throttling
     memory_mib: int | None = None  # limit of a training job on each of its instances

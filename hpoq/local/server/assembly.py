@@ -104,6 +104,8 @@ def _engine_settings(settings: ServerSettings) -> EngineSettings:
         region=settings.region,
         account=settings.account,
         interpreter=Path(settings.interpreter),
+        environments=Path(settings.environments),
+        pip=settings.pip,
         quotas=_engine_quotas(limits),
     )
     return replace(

@@ -16,5 +16,7 @@ class ServerSettings:
     listener: int  # file descriptor of the listening socket
     ready: int  # file descriptor to write to when the port answers
     interpreter: str  # runs training jobs
+    environments: str  # folder of Python environments
+    pip: Mapping[str, str] = field(default_factory=dict)  # variables for pip
     function_interpreters: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)  # by the names in local/limits.py

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from hpoq.local.sagemaker.training.programs.environment import (
     resource_config,
 )
 from hpoq.local.sagemaker.training.programs.program import Program, program_of
+from hpoq.local.sagemaker.training.programs.requirements import InstallingJob, TrainingPython
 
 Record = Mapping[str, Any]
 FOLDERS = ("code", "model", "output/data", "input/config", "input/data")
@@ -68,7 +69,13 @@ def instances(record: Record) -> int:
 
 
 def prepare(
-    container: Container, record: Record, host: Host, inputs: Inputs, python: Path
+    container: Container,
+    record: Record,
+    host: Host,
+    inputs: Inputs,
+    python: TrainingPython,
+    *,
+    is_to_end: Callable[[], bool] = lambda: False,
 ) -> Program:
     """Fill the folders of one host and return the program that it runs.
 
@@ -78,6 +85,7 @@ def prepare(
         host: the instance of the training job.
         inputs: the source of its channels.
         python: the interpreter of its scripts.
+        is_to_end: returns whether the training job is to end before it runs.
 
     Raises:
         ContainerError: if the script or an input does not exist or denies access.
@@ -91,8 +99,10 @@ def prepare(
         channels[name] = container.ml / "input" / "data" / name
         inputs.fill_channel(channel, channels[name], host.number, host.count)
     _write_config(container, record, host)
-    program = program_of(record, host, channels, inputs, python)
-    return replace(program, isolated=bool(record.get("EnableNetworkIsolation")))
+    isolated = bool(record.get("EnableNetworkIsolation"))
+    installing = InstallingJob(log=container.log, isolated=isolated, is_to_end=is_to_end)
+    program = program_of(record, host, channels, inputs, python, installing=installing)
+    return replace(program, isolated=isolated)
 
 
 def _write_config(container: Container, record: Record, host: Host) -> None:

@@ -95,6 +95,10 @@ class Executor:
         for process in self._running.get(name, ()):
             self._processes.stop(process)
 
+    def is_to_stop(self, name: str) -> bool:
+        """Return whether a training job was asked to stop."""
+        return name in self._to_stop
+
     def forget(self, name: str) -> None:
         """Forget that a training job that has ended was to be stopped."""
         self._to_stop.discard(name)

@@ -29,6 +29,7 @@ from hpoq.local.sagemaker.training.logs.publisher import LogPublisher
 from hpoq.local.sagemaker.training.processes.process_pool import ProcessPool
 from hpoq.local.sagemaker.training.programs.environment import Host
 from hpoq.local.sagemaker.training.programs.program import Program
+from hpoq.local.sagemaker.training.programs.requirements import TrainingPython
 from hpoq.local.sagemaker.training.role_objects import RoleObjects
 from hpoq.local.sagemaker.training.status import with_outcome, with_secondary_status
 
@@ -75,7 +76,11 @@ class TrainingRunner:
             settings.interpreter, grace=settings.stop_grace_seconds, sigterm=settings.sigterm
         )
         self._executor = Executor(self._processes)
-        self._python = settings.interpreter
+        self._python = TrainingPython(
+            interpreter=settings.interpreter,
+            environments=settings.environments,
+            pip=settings.pip,
+        )
         self._memory_mib = settings.memory_mib
         self._clock = clock
 
@@ -112,7 +117,9 @@ class TrainingRunner:
                 uploaded = artifacts.upload(record, run.containers, run.inputs.objects)
                 record = record | {"ModelArtifacts": uploaded}
         except ContainerError as error:
-            outcome = Outcome("Failed", str(error))
+            run.publisher.publish_new_lines(ended=True)
+            stopped = self._executor.is_to_stop(record["TrainingJobName"])
+            outcome = Outcome("Stopped") if stopped else Outcome("Failed", str(error))
         except OSError as error:
             outcome = Outcome("Failed", f"InternalServerError: {error}")
         self._executor.forget(record["TrainingJobName"])
@@ -135,10 +142,10 @@ class TrainingRunner:
         deadline = time.monotonic() + max_runtime
         while True:
             record = with_secondary_status(record, "Downloading", self._clock())
-            programs = self._prepared(record, run)
+            run.publisher.follow([container.log for container in run.containers])
+            programs = self._prepared(record, run, deadline)
             checkpoints = Checkpoints(record, run.containers[0].ml, run.inputs)
             checkpoints.restore()
-            run.publisher.follow([container.log for container in run.containers])
             record = with_secondary_status(record, "Training", self._clock())
             run.on_progress(record)
             attempt = Attempt(
@@ -178,7 +185,11 @@ class TrainingRunner:
             return {}
         return self._ports.roles.credentials(record["RoleArn"])
 
-    def _prepared(self, record: Record, run: _Run) -> list[Program]:
+    def _prepared(self, record: Record, run: _Run, deadline: float) -> list[Program]:
+        def is_to_end() -> bool:
+            stopped = self._executor.is_to_stop(record["TrainingJobName"])
+            return stopped or time.monotonic() >= deadline
+
         port = _free_port()
         count = len(run.containers)
         hosts = [
@@ -186,7 +197,7 @@ class TrainingRunner:
             for number, container in enumerate(run.containers)
         ]
         programs = [
-            prepare(container, record, host, run.inputs, self._python)
+            prepare(container, record, host, run.inputs, self._python, is_to_end=is_to_end)
             for container, host in zip(run.containers, hosts, strict=True)
         ]
         return [

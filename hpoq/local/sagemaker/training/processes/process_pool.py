@@ -12,11 +12,10 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hpoq.local.sagemaker.training.programs.environment import inherited
 from hpoq.local.sagemaker.training.programs.program import Program
 
 WARM_PARENT = Path(__file__).with_name("warm_parent.py")
-# The variables that training processes inherit from the cloud's process.
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "HPOQ_CLOUD_MARK", "LD_LIBRARY_PATH")
 
 
 @dataclass
@@ -67,7 +66,7 @@ class ProcessPool:
         order = {
             "id": process.id,
             "arguments": list(program.arguments),
-            "environment": _inherited() | defaults | dict(program.environment),
+            "environment": inherited() | defaults | dict(program.environment),
             "folder": str(program.folder),
             "log": str(log),
             "fresh": not program.warm and not program.is_command,
@@ -123,7 +122,7 @@ class ProcessPool:
                 [str(self._interpreter), "-u", str(WARM_PARENT), package],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=_inherited(),
+                env=inherited(),
             )
             reader = threading.Thread(target=self._read_reports, args=(parent,), daemon=True)
             reader.start()
@@ -150,7 +149,3 @@ class ProcessPool:
             for process in remaining:
                 self._processes.pop(process.id, None)
                 process.ended.set()
-
-
-def _inherited() -> dict[str, str]:
-    return {name: os.environ[name] for name in INHERITED if name in os.environ}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,13 @@ from typing import Any
 from hpoq.local.sagemaker.training.programs import gpus
 
 Record = Mapping[str, Any]
+# The variables that training processes inherit from the cloud's process.
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "HPOQ_CLOUD_MARK", "LD_LIBRARY_PATH")
+
+
+def inherited() -> dict[str, str]:
+    """Return the variables that training processes inherit from the cloud's process."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,11 @@ from hpoq.local.sagemaker.built_in_xgboost import is_built_in
 from hpoq.local.sagemaker.training.channels import ContainerError, Inputs
 from hpoq.local.sagemaker.training.programs import gpus
 from hpoq.local.sagemaker.training.programs.environment import Host, compact_json, environment
+from hpoq.local.sagemaker.training.programs.requirements import (
+    FILE,
+    InstallingJob,
+    TrainingPython,
+)
 
 Record = Mapping[str, Any]
 # Prefixes of hyperparameters that SageMaker reads itself and does not pass to the script.
@@ -23,6 +29,8 @@ SAGEMAKER_PREFIXES = ("sagemaker_", "_tuning_")
 XGBOOST = Path(__file__).with_name("xgboost_algorithm.py")
 # Channel of the SageMaker SDK's own scripts, which contain the paths of a container's folders.
 DRIVERS = "sm_drivers"
+# The command of these scripts that installs the requirements, in the folder of the channel "code".
+DRIVER_INSTALLS = re.compile(r"(?:install_requirements\.py|pip install -r) ([^\s-]\S*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +55,17 @@ class Program:
 
 
 def program_of(
-    record: Record, host: Host, channels: Mapping[str, Path], inputs: Inputs, python: Path
+    record: Record,
+    host: Host,
+    channels: Mapping[str, Path],
+    inputs: Inputs,
+    python: TrainingPython,
+    *,
+    installing: InstallingJob,
 ) -> Program:
     """Return the program of a training job on a host whose channels are filled.
+
+    Installs the packages that its script requires.
 
     Raises:
         ContainerError: if the training job names nothing that this endpoint can run.
@@ -60,7 +76,8 @@ def program_of(
     variables = environment(record, host, arguments, channels)
     needs_gpu = gpus.count_in(variables) > 0  # CUDA does not work in a forked process
     if record["AlgorithmSpecification"].get("ContainerEntrypoint"):
-        return _entrypoint(record, host, variables, channels, python)
+        chosen = _python_of_drivers(channels, python, installing)
+        return _entrypoint(record, host, variables, channels, chosen)
     if is_built_in(record, hyperparameters):
         return Program(
             arguments=[str(XGBOOST)],
@@ -90,7 +107,16 @@ def program_of(
         (code / str(script)).chmod(0o755)
         return Program(
             arguments=["/bin/sh", "-c", f'./{script} "$@"', str(script), *flags],
-            environment={**script_variables, "PATH": _path_with(python), **variables},
+            environment={**script_variables, "PATH": _path_with(python.interpreter), **variables},
+            folder=code,
+            warm="",
+            is_command=True,
+        )
+    if (code / FILE).is_file():
+        own = python.with_requirements(code / FILE, installing)
+        return Program(
+            arguments=[str(own), str(code / str(script)), *flags],
+            environment={**script_variables, "PATH": _path_with(own), **variables},
             folder=code,
             warm="",
             is_command=True,
@@ -101,6 +127,20 @@ def program_of(
         folder=code,
         warm="" if needs_gpu else "torch",
     )
+
+
+def _python_of_drivers(
+    channels: Mapping[str, Path], python: TrainingPython, installing: InstallingJob
+) -> Path:
+    """Return the Python in which the SDK's own scripts find what they would install."""
+    drivers, code = channels.get(DRIVERS), channels.get("code")
+    script = drivers / "sm_train.sh" if drivers else None
+    if script is None or code is None or not script.is_file():
+        return python.interpreter
+    found = DRIVER_INSTALLS.search(script.read_text())
+    if found is None or not (code / found[1]).is_file():
+        return python.interpreter
+    return python.with_requirements(code / found[1], installing)
 
 
 def _entrypoint(

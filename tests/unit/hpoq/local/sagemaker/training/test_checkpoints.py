@@ -19,7 +19,8 @@ def test_a_folder_that_the_script_deletes_during_an_upload_is_skipped(
 ) -> None:
     """Ray does this: it keeps only the newest checkpoints of a trial."""
     record = {"TrainingJobName": "job", "CheckpointConfig": {"S3Uri": "s3://bucket/kept"}}
-    folder = checkpoint_folder(record, tmp_path)
+    ml = tmp_path / "opt" / "ml"
+    folder = checkpoint_folder(record, ml)
     for name in ("checkpoint_1", "checkpoint_2"):
         (folder / name).mkdir(parents=True)
         (folder / name / "trial.pt").touch()
@@ -36,6 +37,6 @@ def test_a_folder_that_the_script_deletes_during_an_upload_is_skipped(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "scandir", scandir_after_deletion)
-        Checkpoints(record, tmp_path, inputs).upload(now=True)
+        Checkpoints(record, ml, inputs).upload(now=True)
 
     assert uploaded == ["kept/checkpoint_2/trial.pt"]

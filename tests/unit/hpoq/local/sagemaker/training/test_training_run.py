@@ -11,23 +11,24 @@ from typing import Any
 
 import pytest
 from boto3 import Session
-from sagemaker.train import container_drivers
-from sagemaker.train.templates import EXECUTE_BASIC_SCRIPT_DRIVER, TRAIN_SCRIPT_TEMPLATE
 
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker.training.channels import Inputs
 from hpoq.local.sagemaker.training.container import Container, prepare
 from hpoq.local.sagemaker.training.programs.environment import Host
+from hpoq.local.sagemaker.training.programs.requirements import TrainingPython
 from hpoq.local.sagemaker.training.role_objects import RoleObjects
 from tests.support.memory_endpoint import (
     MemoryPorts,
     Start,
     archive,
+    channel,
     client_of,
     ended,
     training_job,
     tuning_job,
 )
+from tests.support.sdk_drivers import model_trainer_job
 
 LOOK = """
 import json, os, pathlib, sys
@@ -54,11 +55,6 @@ def looked(memory: MemoryPorts, name: str) -> dict[str, Any]:
     )
     found: dict[str, Any] = json.loads(lines[-1])
     return found
-
-
-def channel(name: str, uri: str, **source: str) -> dict[str, Any]:
-    kind = {"S3DataType": "S3Prefix", "S3Uri": uri, **source}
-    return {"ChannelName": name, "DataSource": {"S3DataSource": kind}}
 
 
 def unpacked(memory: MemoryPorts, key: str) -> dict[str, str]:
@@ -337,35 +333,12 @@ def test_the_drivers_of_the_sdk_run_from_their_channel(
 ) -> None:
     """ModelTrainer of SDK 3 sends an entrypoint in one channel and the code in another."""
     sagemaker = client_of(start(interpreter=Path(sys.executable)), session)
-    drivers = Path(container_drivers.__file__).parent
-    for file in drivers.rglob("*.py"):
-        key = f"job/sm_drivers/{file.relative_to(drivers)}"
-        memory.stored["bucket", key] = file.read_bytes()
-    script = TRAIN_SCRIPT_TEMPLATE.format(
-        working_dir="cd /opt/ml/input/data/code",
-        install_requirements="",
-        execute_driver=EXECUTE_BASIC_SCRIPT_DRIVER,
+    script = (
+        "import os, sys, pathlib\n"
+        "print('auc=0.5', sys.argv[1:], os.environ['SM_MASTER_ADDR'])\n"
+        "pathlib.Path(os.environ['SM_MODEL_DIR'], 'model').write_text('m')\n"
     )
-    memory.stored["bucket", "job/sm_drivers/sm_train.sh"] = script.encode()
-    code = {"source_dir": "code", "entry_script": "train.py"}
-    memory.stored["bucket", "job/sm_drivers/sourcecode.json"] = json.dumps(code).encode()
-    memory.stored["bucket", "job/sm_drivers/distributed.json"] = b"{}"
-    memory.stored["bucket", "job/code/train.py"] = (
-        b"import os, sys, pathlib\n"
-        b"print('auc=0.5', sys.argv[1:], os.environ['SM_MASTER_ADDR'])\n"
-        b"pathlib.Path(os.environ['SM_MODEL_DIR'], 'model').write_text('m')\n"
-    )
-    run = "/opt/ml/input/data/sm_drivers/sm_train.sh"
-    job = training_job("by-drivers")
-    job["HyperParameters"] = {"lr": "0.5"}
-    job["AlgorithmSpecification"] |= {
-        "ContainerEntrypoint": ["/bin/bash"],
-        "ContainerArguments": ["-c", f"chmod +x {run} && {run}"],
-    }
-    job["InputDataConfig"] = [
-        channel("code", "s3://bucket/job/code/"),
-        channel("sm_drivers", "s3://bucket/job/sm_drivers/"),
-    ]
+    job = model_trainer_job(memory, "by-drivers", script)
     sagemaker.create_training_job(**job)
 
     done = ended(sagemaker, "by-drivers")
@@ -409,7 +382,8 @@ def test_a_script_gets_the_environment_of_the_training_toolkit(
     host = Host(ml=container.ml, number=0, count=1, port=7777)
     objects = RoleObjects(store=memory, roles=memory, role="role")
     inputs = Inputs(objects, tmp_path / "cache")
-    program = prepare(container, record, host, inputs, Path(sys.executable))
+    python = TrainingPython(interpreter=Path(sys.executable), environments=tmp_path / "cache")
+    program = prepare(container, record, host, inputs, python)
 
     for name in [name for name in sys.modules if name.startswith("sagemaker_training")]:
         monkeypatch.delitem(sys.modules, name)
