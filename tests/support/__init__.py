@@ -14,6 +14,7 @@ Accounts and deployments
     event_listener        a queue that receives a deployment's events
     tiny_jobs             a deployment whose training jobs take milliseconds
     older_clients         version 2 of the SageMaker SDK and the ``aws`` command
+    sdk_drivers           training jobs as version 3 of the SageMaker SDK creates them
     sdk_tuner             a tuner with the interface of both versions of the SageMaker SDK
     iam_users             IAM users of the embedded cloud
     policies              who may do what in a template, by a policy simulator

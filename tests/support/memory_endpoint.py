@@ -194,5 +194,5 @@ def ended(sagemaker: Any, name: str) -> Any:
         return sagemaker.describe_training_job(TrainingJobName=name)
 
     running = ("InProgress", "Stopping")
-    assert wait_until(lambda: described()["TrainingJobStatus"] not in running, 30)
+    assert wait_until(lambda: described()["TrainingJobStatus"] not in running, 180)
     return described()

@@ -72,6 +72,11 @@ def has(memory: MemoryPorts, script: str, requirements: str, **files: str) -> No
     memory.stored["bucket", "source.tar.gz"] = archive(sources)
 
 
+def patient(name: str) -> dict[str, Any]:
+    """Return a training job whose time also suffices for an installation on a busy machine."""
+    return training_job(name) | {"StoppingCondition": {"MaxRuntimeInSeconds": 600}}
+
+
 def said(memory: MemoryPorts, name: str) -> list[str]:
     return [line for stream, lines in memory.lines.items() if name in stream for line in lines]
 
@@ -80,7 +85,7 @@ def test_a_script_imports_what_its_requirements_name(
     sagemaker: Any, memory: MemoryPorts, environments: Path
 ) -> None:
     has(memory, USES, "answers==1\n")
-    sagemaker.create_training_job(**training_job("first"))
+    sagemaker.create_training_job(**patient("first"))
     done = ended(sagemaker, "first")
     assert done["TrainingJobStatus"] == "Completed", done
     assert done["FinalMetricDataList"][0]["Value"] == pytest.approx(0.1)
@@ -88,7 +93,7 @@ def test_a_script_imports_what_its_requirements_name(
     assert importlib.util.find_spec("answers") is None  # the user's Python is as before
 
     has(memory, USES, "answers==2\n")
-    sagemaker.create_training_job(**training_job("second"))
+    sagemaker.create_training_job(**patient("second"))
     assert ended(sagemaker, "second")["FinalMetricDataList"][0]["Value"] == pytest.approx(0.2)
     assert len(list(environments.glob("training-*.lock"))) == 2
 
@@ -97,8 +102,10 @@ def test_training_jobs_that_run_at_once_share_one_installation(
     sagemaker: Any, memory: MemoryPorts, environments: Path
 ) -> None:
     has(memory, USES, "answers\n")
-    sagemaker.create_hyper_parameter_tuning_job(**tuning_job("shared", jobs=4, parallel=4))
-    assert memory.await_status("shared", "Completed", "Failed") == "Completed"
+    request = tuning_job("shared", jobs=4, parallel=4)
+    request["TrainingJobDefinition"]["StoppingCondition"] = {"MaxRuntimeInSeconds": 600}
+    sagemaker.create_hyper_parameter_tuning_job(**request)
+    assert memory.await_status("shared", "Completed", "Failed", seconds=300) == "Completed"
     installations = [line for line in said(memory, "shared") if "Successfully installed" in line]
     assert installations == ["Successfully installed answers-2"]
     assert len([each for each in environments.iterdir() if each.is_dir()]) == 1
@@ -108,7 +115,7 @@ def test_a_package_that_cannot_be_installed_is_the_failure_reason_in_one_line(
     sagemaker: Any, memory: MemoryPorts, environments: Path, wheels: Path
 ) -> None:
     has(memory, USES, "answers==3\n")
-    sagemaker.create_training_job(**training_job("missing"))
+    sagemaker.create_training_job(**patient("missing"))
     done = ended(sagemaker, "missing")
     assert done["TrainingJobStatus"] == "Failed"
     assert done["FailureReason"] == (
@@ -118,7 +125,7 @@ def test_a_package_that_cannot_be_installed_is_the_failure_reason_in_one_line(
     assert any("from versions: 1, 2" in line for line in said(memory, "missing"))
 
     write_wheel(wheels, 3)  # the next job tries again
-    sagemaker.create_training_job(**training_job("again"))
+    sagemaker.create_training_job(**patient("again"))
     assert ended(sagemaker, "again")["TrainingJobStatus"] == "Completed"
 
 
@@ -126,11 +133,11 @@ def test_requirements_may_refer_to_files_beside_the_script(
     sagemaker: Any, memory: MemoryPorts
 ) -> None:
     has(memory, USES, "-r more/base.txt\n", **{"more/base.txt": "answers==1"})
-    sagemaker.create_training_job(**training_job("nested"))
+    sagemaker.create_training_job(**patient("nested"))
     assert ended(sagemaker, "nested")["FinalMetricDataList"][0]["Value"] == pytest.approx(0.1)
 
     has(memory, USES, "-r more/base.txt\n", **{"more/base.txt": "answers==2"})
-    sagemaker.create_training_job(**training_job("changed"))
+    sagemaker.create_training_job(**patient("changed"))
     assert ended(sagemaker, "changed")["FinalMetricDataList"][0]["Value"] == pytest.approx(0.2)
 
 
@@ -138,9 +145,9 @@ def test_a_job_with_network_isolation_has_no_package_index(
     sagemaker: Any, memory: MemoryPorts
 ) -> None:
     has(memory, USES, "answers==1\n")
-    sagemaker.create_training_job(**training_job("open"))
+    sagemaker.create_training_job(**patient("open"))
     assert ended(sagemaker, "open")["TrainingJobStatus"] == "Completed"
-    sagemaker.create_training_job(**training_job("closed") | {"EnableNetworkIsolation": True})
+    sagemaker.create_training_job(**patient("closed"), EnableNetworkIsolation=True)
     reason = ended(sagemaker, "closed")["FailureReason"]
     assert "network isolation cannot download packages" in reason
 
@@ -162,7 +169,7 @@ def test_a_job_can_be_stopped_while_packages_are_installed(
     behavior = {"environments": environments, "pip": pip}
     sagemaker = client_of(start(interpreter=Path(sys.executable), behavior=behavior), session)
     has(memory, USES, "answers\n")
-    sagemaker.create_training_job(**training_job("waits"))
+    sagemaker.create_training_job(**patient("waits"))
     connection, _ = silent_index.accept()  # pip has asked
     with connection:
         sagemaker.stop_training_job(TrainingJobName="waits")
@@ -173,7 +180,7 @@ def test_the_scripts_of_the_sdk_install_nothing_into_the_users_python(
     sagemaker: Any, memory: MemoryPorts
 ) -> None:
     job = model_trainer_job(memory, "by-sdk", USES, requirements={"needs.txt": "answers==2\n"})
-    sagemaker.create_training_job(**job)
+    sagemaker.create_training_job(**job | {"StoppingCondition": {"MaxRuntimeInSeconds": 600}})
     done = ended(sagemaker, "by-sdk")
     assert done["TrainingJobStatus"] == "Completed", said(memory, "by-sdk")
     assert done["FinalMetricDataList"][0]["Value"] == pytest.approx(0.2)
