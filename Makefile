@@ -1,11 +1,12 @@
-# hpoq. Needs Python 3.11 or newer, Node and make; sets everything else up in this folder.
+# hpoq. Needs make, Python 3.11 or newer, and Node.js 22 or 24; installs the rest in this folder.
 #
 #   make demo    run everything on this machine: queues, Lambda, tuning jobs, trained models
 #   make test    run all tests                 make lint    ruff, mypy, imports, docstrings
 #   make unit    unit tests, two minutes    make slow    training runs and simulations
 #   make bench   compare benchmarks to goals   make deploy  cdk deploy to your AWS account
 #   make audit   security checks               make soak    ten minutes of random faults
-#   make lock    update the pinned versions    make clean   remove everything make created
+#   make lock    update the pinned versions    make dist    build the wheel, reproducibly
+#   make clean   remove everything make created
 
 PYTHON ?= python3
 VENV := .venv
@@ -16,11 +17,10 @@ WORKERS = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 NODE_READY := node_modules/.ready
 
 export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit slow cloud-test lint format bench deploy audit soak docs docs-check lock clean
+.PHONY: help setup demo test unit slow cloud-test lint format bench deploy dist audit soak docs docs-check lock clean
 
 help:
 	@sed -n '3,9s/^# \{0,3\}//p' Makefile
@@ -75,6 +75,9 @@ bench: setup
 
 deploy: setup
 	@cdk deploy
+
+dist: setup
+	@python -m tools.wheel
 
 # The generated parts: settings reference, costs and the schema of messages.
 docs: setup

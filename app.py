@@ -15,8 +15,11 @@ def main() -> None:
     if sys.platform == "win32":
         sys.exit("hpoq: on Windows, cdk runs in WSL only. Clone and deploy in a WSL shell")
     enter_environment()
-    # Hide a long notice of jsii about Node releases.
-    os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
+    from infra.node_release import replace_notices
+
+    notice = replace_notices(os.environ)
+    if notice:
+        sys.stderr.write(f"hpoq: {notice}\n")
     try:
         import aws_cdk as cdk
         from cdk_nag import AwsSolutionsChecks

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import sys
 
+# The packages that `pip install hpoq` leaves out, but for those of the pages.
+OF_CAMPAIGNS = {"optuna", "pandas", "plotly", "pyarrow", "sklearn"}
+
 
 def main() -> None:
     """Run the command; print expected errors as one line with an exit status."""
@@ -31,6 +34,12 @@ def _expected(error: Exception) -> Exception | None:
 
     if isinstance(error, HpoqError):
         return error
+    if isinstance(error, ModuleNotFoundError) and error.name in OF_CAMPAIGNS:
+        from hpoq.errors import NotInstalled
+
+        return NotInstalled(
+            f"this command needs the package {error.name}. Run: pip install 'hpoq[campaign]'"
+        )
     from botocore.exceptions import BotoCoreError, ClientError
 
     from hpoq.client import explanation

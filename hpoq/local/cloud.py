@@ -68,7 +68,6 @@ class Cloud:
             "SSL_CERT_FILE": running.trust,
             "AWS_EC2_METADATA_DISABLED": "true",
             "CDK_DISABLE_CLI_TELEMETRY": "true",
-            "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
             "NO_PROXY": _no_proxy(launching.HOST),
         }
 

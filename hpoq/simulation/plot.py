@@ -16,7 +16,7 @@ def plot(result: SimulationResult, path: Path) -> None:
         from plotly.graph_objects import Scatter
         from plotly.subplots import make_subplots
     except ImportError:
-        raise NotInstalled("plots need plotly. Install hpoq[campaign]") from None
+        raise NotInstalled("plots need plotly. Run: pip install 'hpoq[campaign]'") from None
     step = -(-len(result.moments) // MAX_POINTS) or 1
     moments = result.moments[::step]
     hours = [moment.hours for moment in moments]

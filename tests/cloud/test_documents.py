@@ -28,6 +28,8 @@ ELSEWHERE = {
     "npx cdk bootstrap": "the fixture of the embedded cloud runs it",
     "npx cdk deploy": "the fixture of the embedded cloud runs it",
     "pip install .": "make setup installs the package",
+    "make dist": "tests/cloud/test_wheel.py builds the wheel",
+    "uvx --from dist": "tests/cloud/test_wheel.py runs the wheel without an installation",
     "hpoq local up": "tests/cloud/test_lifecycle.py starts clouds",
     'eval "$(hpoq local env)"': "the fixture sets the same variables",
     "hpoq local deploy": "the fixture of the embedded cloud deploys",

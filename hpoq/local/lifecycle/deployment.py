@@ -21,6 +21,8 @@ CDK = "aws-cdk@2.1148.1"  # for apps that do not install their own
 BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"
 PYTHON_VERSION = "python_version"  # the app's context key
 OUTPUT_LINES_SHOWN = 12  # of cdk, when it fails
+# jsii prints a banner of eleven lines on releases of Node.js that have reached their end of life.
+NO_BANNER = {"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20"}
 
 
 class CdkDeployment:
@@ -120,7 +122,7 @@ class CdkDeployment:
         """Return an environment in which `python3`, as in cdk.json, is this interpreter."""
         here = str(Path(sys.executable).parent)
         path = os.pathsep.join([here, self._environ.get("PATH", os.defpath)])
-        return {**self._environ, "PATH": path, "NO_COLOR": "1", "CI": "1"}
+        return {**self._environ, **NO_BANNER, "PATH": path, "NO_COLOR": "1", "CI": "1"}
 
 
 def cdk_command(app: Path) -> list[str]:
@@ -132,7 +134,7 @@ def cdk_command(app: Path) -> list[str]:
     if shutil.which("node") is None:
         raise LocalCloudError(
             "Node.js is not on the PATH, and `cdk deploy` needs it",
-            "Install Node.js 20 or newer",
+            "Install Node.js 22 or 24",
         )
     own = app / "node_modules" / ".bin" / "cdk"
     return [str(own)] if own.exists() else ["npx", "--yes", CDK]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.node_release import installed_release, notice
 from infra.source import ROOT
 
 
@@ -17,6 +19,7 @@ from infra.source import ROOT
 def clone(tmp_path: Path) -> Path:
     """A folder with the app, and a PATH with one Python, which has no packages."""
     shutil.copy(ROOT / "app.py", tmp_path)
+    shutil.copytree(ROOT / "infra", tmp_path / "infra")
     written(tmp_path / "path" / "python3", f'exec {sys.executable} -S "$@"')
     return tmp_path
 
@@ -63,3 +66,22 @@ def test_an_interrupted_make_setup_is_the_same_line(clone: Path) -> None:
     assert ended.returncode == 1
     assert "does not have the package" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_no_banner_hides_the_error_of_a_setting(tmp_path: Path) -> None:
+    context = tmp_path / "context.json"
+    context.write_text(json.dumps({"teams": {"fraud": {}}, "guardrail": {}}))
+    ended = subprocess.run(
+        [sys.executable, ROOT / "app.py"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "CDK_CONTEXT_JSON": context.read_text()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    of_node = notice(installed_release() or 0)
+    expected = [f"hpoq: {of_node}"] if of_node else []
+    assert ended.stderr.splitlines() == [
+        *expected,
+        "hpoq: guardrail: unknown setting. Did you mean guardrails?",
+    ]

@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from unittest.mock import patch
+
+import pytest
+
+from hpoq.cli import main
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -54,3 +59,21 @@ def test_without_a_region_or_credentials_one_line_says_what_helps() -> None:
 
 def test_a_wrong_option_is_status_2() -> None:
     assert run("list", "--nonsense").returncode == 2
+
+
+def test_a_package_of_campaigns_that_is_missing_is_one_line_with_the_fix(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    missing = ModuleNotFoundError("No module named 'pandas'", name="pandas")
+    with patch("hpoq.cli.app.app", side_effect=missing), pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == (
+        "hpoq: this command needs the package pandas. Run: pip install 'hpoq[campaign]'\n"
+    )
+
+
+def test_a_missing_module_of_hpoq_itself_keeps_its_traceback() -> None:
+    missing = ModuleNotFoundError("No module named 'hpoq.x'", name="hpoq.x")
+    with patch("hpoq.cli.app.app", side_effect=missing), pytest.raises(ModuleNotFoundError):
+        main()
