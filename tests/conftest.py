@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import os
 import sys
 import threading
 from collections.abc import Generator
@@ -15,6 +16,10 @@ from botocore.loaders import create_loader
 from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+
+# Test processes compute in one thread, as trials do. Two threads of PyTorch in each of two processes
+# on two cores wait for each other: tests of the training loop took five times the CPU time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Every run tries the same examples, so that a failure is caused by the change under test.
 # To search for new ones: pytest --hypothesis-profile=explore --hypothesis-seed=random
