@@ -17,8 +17,8 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-# Test processes compute in one thread, as trials do. Two threads of PyTorch in each of two processes
-# on two cores wait for each other: tests of the training loop took five times the CPU time.
+# Test processes compute in one thread, as trials do. Two threads of PyTorch in each of two
+# processes on two cores wait for each other: training tests took five times the CPU time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Every run tries the same examples, so that a failure is caused by the change under test.
