@@ -6,7 +6,7 @@
 #   make bench   compare benchmarks to goals   make deploy  cdk deploy to your AWS account
 #   make audit   security checks               make soak    ten minutes of random faults
 #   make lock    update the pinned versions    make dist    build the wheel, reproducibly
-#   make clean   remove everything make created
+#   make clean   remove everything make created make sbom    list the packages (CycloneDX)
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,7 +20,7 @@ export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit slow cloud-test lint format bench deploy dist audit soak docs docs-check lock clean
+.PHONY: help setup demo test unit slow cloud-test lint format bench deploy dist sbom audit soak docs docs-check lock clean
 
 help:
 	@sed -n '3,9s/^# \{0,3\}//p' Makefile
@@ -87,6 +87,9 @@ docs: setup
 
 docs-check: setup
 	@python -m pytest tests/cloud/test_documents.py -q
+
+sbom: setup
+	@python -m tools.sbom
 
 audit: setup
 	@python tools/audit.py

@@ -1,8 +1,8 @@
 """Security checks: ``make audit``.
 
 cdk-nag (AwsSolutions, NIST 800-53 R5) and checkov on the synthesized templates, bandit on the
-sources, pip-audit on both lock files if its feed is reachable, and the licenses of the
-packages in the Lambda layer. The exit status is 1 if a finding is not accepted, or if an
+sources, pip-audit and npm audit on the lock files if their feeds are reachable, and the licenses
+of the packages in the Lambda layer. The exit status is 1 if a finding is not accepted, or if an
 accepted finding no longer occurs.
 """
 
@@ -169,6 +169,29 @@ def vulnerabilities() -> AuditOutcome:
     return AuditOutcome(tuple(found), notes=tuple(notes), checked=known > 0)
 
 
+def npm_vulnerabilities() -> AuditOutcome:
+    """Look for known vulnerabilities of the packages in package-lock.json."""
+    return npm_outcome(answer("npm", "audit", "--json"))
+
+
+def npm_outcome(report: Mapping[str, Any]) -> AuditOutcome:
+    """Return the outcome of the JSON that ``npm audit --json`` prints, version 2."""
+    if "vulnerabilities" not in report:
+        problem = report.get("message", "no report")
+        return AuditOutcome(notes=(f"the feed is not reachable: {problem}",), checked=False)
+    found = [
+        AuditFinding(each["severity"], f"package-lock.json: {name}", ", ".join(_titles(each)))
+        for name, each in report["vulnerabilities"].items()
+    ]
+    packages = report["metadata"]["dependencies"]["total"]
+    return AuditOutcome(tuple(found), notes=(f"package-lock.json: {packages} packages",))
+
+
+def _titles(vulnerability: Mapping[str, Any]) -> list[str]:
+    """Return the advisories of a package, or the packages through which it has them."""
+    return [each if isinstance(each, str) else each["title"] for each in vulnerability["via"]]
+
+
 def licenses() -> AuditOutcome:
     """Check and print the license of each package in the layer."""
     from infra.sdk_layer import build_module
@@ -205,6 +228,7 @@ CHECKS: dict[str, Callable[[], AuditOutcome]] = {
     "checkov": checkov,
     "bandit": bandit,
     "pip-audit": vulnerabilities,
+    "npm audit": npm_vulnerabilities,
     "licenses in the layer": licenses,
 }
 

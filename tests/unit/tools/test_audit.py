@@ -4,7 +4,7 @@ import pytest
 
 from infra.settings import Settings
 from tools import costs
-from tools.audit import AuditFinding, weigh
+from tools.audit import AuditFinding, npm_outcome, weigh
 from tools.settings_reference import PAGE, filled, reference
 
 OPEN_PORT = AuditFinding("NET-1", "AWS::EC2::Instance.Door", "a port is open")
@@ -27,6 +27,30 @@ def test_a_reason_that_accepts_nothing_is_a_finding() -> None:
     (stale,) = weigh([], {("NET-1", "*.Door"): "it is a door"}).findings
     assert stale.rule == "NET-1"
     assert "no longer found" in stale.text
+
+
+def test_npm_s_report_names_package_severity_and_advisory() -> None:
+    # The form of npm 10: auditReportVersion 2.
+    report = {
+        "auditReportVersion": 2,
+        "vulnerabilities": {
+            "tar": {"name": "tar", "severity": "high", "via": [{"title": "Path traversal"}]},
+            "cdk": {"name": "cdk", "severity": "high", "via": ["tar"]},
+        },
+        "metadata": {"dependencies": {"total": 120}},
+    }
+    outcome = npm_outcome(report)
+    assert outcome.findings == (
+        AuditFinding("high", "package-lock.json: tar", "Path traversal"),
+        AuditFinding("high", "package-lock.json: cdk", "tar"),
+    )
+    assert outcome.checked
+
+
+def test_a_feed_that_npm_cannot_reach_is_not_a_clean_result() -> None:
+    outcome = npm_outcome({"message": "405 Method Not Allowed", "method": "POST"})
+    assert outcome.verdict == "NOT CHECKED"
+    assert outcome.notes == ("the feed is not reachable: 405 Method Not Allowed",)
 
 
 def test_the_settings_reference_is_up_to_date_and_complete() -> None:
