@@ -8,9 +8,9 @@ from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.message import parse_fields
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.templates import FrameworkImage
+from hpo_dispatcher.tuning_job.api.search_space import combinations_of, searched_names
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 from hpo_dispatcher.tuning_job.script_search import SEED
-from hpo_dispatcher.tuning_job.service_limits import combinations_of, searched_names
 
 
 class _NamedImages:
@@ -49,8 +49,11 @@ def lowered_training_jobs(message: dict[str, Any], api_request: dict[str, Any]) 
     """
     limits = api_request.get("HyperParameterTuningJobConfig", {}).get("ResourceLimits", {})
     total = limits.get("MaxNumberOfTrainingJobs")
-    is_asked = "api_request" in message or "max_training_jobs" in (
-        message.get("resource_limits") or {}
+    config = (message.get("overrides") or {}).get("HyperParameterTuningJobConfig") or {}
+    is_asked = (
+        "api_request" in message
+        or "max_training_jobs" in (message.get("resource_limits") or {})
+        or "MaxNumberOfTrainingJobs" in (config.get("ResourceLimits") or {})
     )
     if total is None or is_asked or total < combinations_of(api_request):
         return ""

@@ -23,6 +23,7 @@ from hpo_dispatcher.contract.names import (
     tuning_job_name,
 )
 from hpo_dispatcher.contract.request import MAX_PARENTS
+from hpo_dispatcher.tuning_job.api.search_space import training_jobs_of
 from hpo_dispatcher.tuning_job.usage import instances_of, most_instance_seconds
 from hpoq.repair.decision import Letter, TaggedJob, stopped
 
@@ -127,7 +128,7 @@ def _tagged(sagemaker: SageMakerClient, deployment: str, name: str) -> TaggedJob
         counters=detail.counters,
         best=detail.best,
         instances=instances_of(dict(there)),
-        max_training_jobs=limits.get("MaxNumberOfTrainingJobs", 0),
+        max_training_jobs=training_jobs_of(dict(there)) or 0,
         max_parallel=limits["MaxParallelTrainingJobs"],
         most_instance_seconds=most_instance_seconds(dict(there)),
     )

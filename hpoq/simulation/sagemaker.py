@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hpo_dispatcher.aws.sagemaker import PAGE, SEARCHED_AT_ONCE
-from hpo_dispatcher.contract.aws_limits import TUNING_JOBS_QUOTA, QuotaExceeded
+from hpo_dispatcher.contract.aws_limits import TRAINING_JOBS, TUNING_JOBS_QUOTA, QuotaExceeded
 from hpo_dispatcher.contract.entry import BestTrainingJob, Key, Status
 from hpo_dispatcher.contract.names import TAG_REQUEST_ID, TAG_TEAM
 from hpo_dispatcher.ports import (
@@ -24,6 +24,7 @@ from hpo_dispatcher.ports import (
     TuningJobDetail,
 )
 from hpo_dispatcher.scheduling.snapshot import with_totals
+from hpo_dispatcher.tuning_job.api.search_space import training_jobs_of
 from hpo_dispatcher.tuning_job.usage import instances_of
 
 COUNTED_LISTS = 2  # one list per status that holds capacity
@@ -214,7 +215,7 @@ class SimulatedSageMaker:
             instances = instances_of(dict(api_request))
             job = self._begin(name, key, instances, self.run_of(key))
             limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
-            job.training_jobs = limits["MaxNumberOfTrainingJobs"]
+            job.training_jobs = training_jobs_of(dict(api_request)) or TRAINING_JOBS
             job.parallel = limits["MaxParallelTrainingJobs"]
             self.created[name] = api_request
             used = with_totals(instances)

@@ -25,6 +25,7 @@ from hpoq.local.sagemaker.records import (
 Record = Mapping[str, Any]
 
 CATEGORICAL = "CategoricalParameterRanges"
+ONLY_CATEGORICAL = "The Grid strategy searches categorical hyperparameters, and only those."
 
 
 def check_tuning_job(request: dict[str, Any]) -> None:
@@ -47,6 +48,18 @@ def check_definitions(request: Record) -> None:
         raise invalid(
             "Exactly one of TrainingJobDefinition and TrainingJobDefinitions is required."
         )
+
+
+def check_grid(request: dict[str, Any]) -> None:
+    """Check that Autotune, which chooses ranges of numbers, chooses none of a Grid.
+
+    Raises:
+        ApiError: if it does.
+    """
+    spaces = [ranges_of(request, each) for each in definitions_of(request)]
+    is_grid = request["HyperParameterTuningJobConfig"]["Strategy"] == "Grid"
+    if is_grid and any(each.get("AutoParameters") for each in spaces):
+        raise invalid(ONLY_CATEGORICAL)
 
 
 def check_training_job(request: Record) -> None:
@@ -112,7 +125,7 @@ def _definition_problems(request: dict[str, Any], definition: dict[str, Any]) ->
     strategy = request["HyperParameterTuningJobConfig"]["Strategy"]
     categorical = len(ranges.get(CATEGORICAL, ()))
     if strategy == "Grid" and not 0 < categorical == len(names):
-        yield "The Grid strategy searches categorical hyperparameters, and only those."
+        yield ONLY_CATEGORICAL
     metric = objective_metric(request, definition)["MetricName"]
     defined = definition["AlgorithmSpecification"].get("MetricDefinitions", ())
     known = [each["Name"] for each in defined]
@@ -135,11 +148,14 @@ def check_combinations(request: dict[str, Any]) -> None:
         request: for a tuning job whose ranges are valid.
 
     Raises:
-        ApiError: if it has fewer points.
+        ApiError: if it has fewer points, or a grid has more than a tuning job may try.
     """
-    limits = request["HyperParameterTuningJobConfig"]["ResourceLimits"]
-    jobs = limits.get("MaxNumberOfTrainingJobs")
+    config = request["HyperParameterTuningJobConfig"]
+    jobs = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
     points = sum(combinations(ranges_of(request, each)) for each in definitions_of(request))
+    most = training_jobs_limit(config["Strategy"])
+    if config["Strategy"] == "Grid" and points > most:
+        raise invalid(f"The grid has {points:.0f} combinations, which is more than {most}.")
     if jobs is not None and points < jobs:
         raise invalid(
             "You don't have enough combinations of hyperparameter ranges. The total number of "

@@ -36,13 +36,14 @@ from hpo_dispatcher.tuning_job.api.schema import (
     check_api_request,
     definitions,
 )
+from hpo_dispatcher.tuning_job.api.search_space import check_bounds, training_jobs_of
 from hpo_dispatcher.tuning_job.defaults import with_template_defaults, with_training_jobs_that_exist
 from hpo_dispatcher.tuning_job.guardrails import check_guardrails, with_enforced
 from hpo_dispatcher.tuning_job.isolation import check_isolated_channels, with_code_channels
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.places import Places, check_places
 from hpo_dispatcher.tuning_job.script_search import as_one_training_job
-from hpo_dispatcher.tuning_job.service_limits import check_bounds, check_documented_limits
+from hpo_dispatcher.tuning_job.service_limits import check_documented_limits, check_inherited
 from hpo_dispatcher.tuning_job.short_form import Image, image_of, in_api_form, with_images
 
 
@@ -163,7 +164,9 @@ class _Start:
         if self.places:
             for definition in definitions(api_request):
                 check_places(definition, self.places)
-        check_documented_limits(api_request, sum(parent.training_jobs for parent in parents))
+        inherited = sum(parent.training_jobs for parent in parents)
+        check_documented_limits(api_request, inherited)
+        check_inherited(api_request, inherited, self.limits)
         return api_request
 
 
@@ -208,7 +211,7 @@ def _within_limits(
     omitted only if the request is resumed, because its earlier tuning jobs already build on them.
     """
     config = api_request["HyperParameterTuningJobConfig"]
-    total = config["ResourceLimits"].get("MaxNumberOfTrainingJobs", 0)
+    total = training_jobs_of(api_request) or 0
     chosen = list(resumption.parents) if resumption else []
     room = limits.training_jobs(config["Strategy"]) - total
     room -= sum(parent.training_jobs for parent in chosen)

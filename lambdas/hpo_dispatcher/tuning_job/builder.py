@@ -18,6 +18,7 @@ from hpo_dispatcher.contract.settings import Deployment, Guardrails, Limits, Tea
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
 from hpo_dispatcher.tuning_job.api.form import NO_TEMPLATE, in_form_of
 from hpo_dispatcher.tuning_job.api.schema import ApiRequest, definitions
+from hpo_dispatcher.tuning_job.api.search_space import GRID, training_jobs_of
 from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.resumption import resume_blocker, resumption_of
@@ -61,7 +62,7 @@ class JobBuilder:
             template=self.template_name(request),
             priority=self._team(team).capped(request.priority),
             instances=instances_of(api_request),
-            max_training_jobs=limits.get("MaxNumberOfTrainingJobs", 0),
+            max_training_jobs=training_jobs_of(api_request) or 0,
             max_parallel=limits["MaxParallelTrainingJobs"],
             most_instance_seconds=most_instance_seconds(api_request),
             expected_seconds=math.ceil((request.expected_minutes or 0) * MINUTE),
@@ -243,7 +244,8 @@ def check_template(name: str, template: Template) -> None:
     """
     image = template.image if isinstance(template.image, str) else template.image.framework
     searched: dict[str, Any] = {"type": "continuous", "min": 0, "max": 1}
-    if template.request.get("strategy") == "Grid":
+    config = template.tuning_job.get("HyperParameterTuningJobConfig", {})
+    if GRID in (template.request.get("strategy"), config.get("Strategy")):
         searched = {"type": "categorical", "values": [0]}
     fields: dict[str, Any] = {"request_id": "any", "hyperparameter_ranges": {"any": searched}}
     if "objective" not in template.request:

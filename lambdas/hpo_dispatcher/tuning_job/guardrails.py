@@ -18,6 +18,7 @@ from hpo_dispatcher.tuning_job.api.schema import (
     definitions,
     on_definitions,
 )
+from hpo_dispatcher.tuning_job.api.search_space import GRID, training_jobs_of
 
 Definition = dict[str, Any]
 
@@ -132,12 +133,15 @@ def check_guardrails(api_request: ApiRequest, guardrails: Guardrails) -> None:
 
 
 def _check_resource_limits(api_request: ApiRequest, guardrails: Guardrails) -> None:
-    limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    config = api_request["HyperParameterTuningJobConfig"]
+    limits = config["ResourceLimits"]
+    is_grid = config["Strategy"] == GRID
     _at_most(
         "resource_limits.max_training_jobs",
-        limits.get("MaxNumberOfTrainingJobs"),
+        training_jobs_of(api_request),
         guardrails.max_training_jobs,
         required=True,
+        how="List fewer values, so that the grid has" if is_grid else "Set it to",
     )
     _at_most(
         "resource_limits.max_parallel_training_jobs",
@@ -195,12 +199,19 @@ def _one_of(field: str, value: str, allowed: Sequence[str]) -> None:
         _reject(field, f"{value} is not allowed", f"Use {_listed(allowed)}")
 
 
-def _at_most(field: str, value: int | None, most: int | None, *, required: bool = False) -> None:
+def _at_most(
+    field: str,
+    value: int | None,
+    most: int | None,
+    *,
+    required: bool = False,
+    how: str = "Set it to",
+) -> None:
     if most is None or (value is None and not required):
         return
     if value is None or value > most:
         problem = "no limit" if value is None else str(value)
-        fix = f"Set it to at most {most}"
+        fix = f"{how} at most {most}"
         _reject(field, f"{problem}, but the deployment allows at most {most}", fix)
 
 

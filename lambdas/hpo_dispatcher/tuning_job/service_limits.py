@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.settings import Limits
 from hpo_dispatcher.tuning_job.api.schema import ApiRequest, definitions, instance_types
+from hpo_dispatcher.tuning_job.api.search_space import (
+    check_grid,
+    combinations_of,
+    training_jobs_of,
+)
 
 _TRAINING_JOBS = "resource_limits.max_training_jobs"
 _PARALLEL = "resource_limits.max_parallel_training_jobs"
@@ -43,6 +47,33 @@ def check_account_limits(api_request: ApiRequest, limits: Limits) -> None:
         raise InvalidRequest(_TRAINING_JOBS, problem, f"{split}{_or_raise(quota, setting)}")
 
 
+def check_inherited(api_request: ApiRequest, inherited: int, limits: Limits) -> None:
+    """Check a Random search with warm start parents against the account's quota.
+
+    "All training jobs launched by parent hyperparameter tuning jobs and the new hyperparameter
+    tuning jobs count against the limit of training jobs for the tuning job"
+    (HyperParameterTuningJobWarmStartConfig in the API reference). How many the parents launched is
+    known once they have ended.
+
+    Args:
+        api_request: a request that conforms to the service model.
+        inherited: number of training jobs of its warm start parents.
+        limits: the settings of the deployment.
+
+    Raises:
+        InvalidRequest: naming the quota that AWS would have to raise.
+    """
+    total, most = training_jobs_of(api_request) or 0, limits.random_training_jobs
+    is_random = api_request["HyperParameterTuningJobConfig"]["Strategy"] == "Random"
+    if is_random and total <= most < total + inherited:
+        of_both = f"{total} training jobs plus {inherited} of its parents"
+        raise InvalidRequest(
+            _TRAINING_JOBS,
+            f"{of_both} exceed this account's limit of {most} for strategy Random",
+            "Lower it" + _or_raise(aws_limits.RANDOM_TRAINING_JOBS_QUOTA, "random_training_jobs"),
+        )
+
+
 def _or_raise(quota: str, setting: str) -> str:
     return f", or have AWS raise the quota '{quota}' and set limits.{setting} to its new value"
 
@@ -59,22 +90,23 @@ def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
     """
     config = api_request["HyperParameterTuningJobConfig"]
     limits, strategy = config["ResourceLimits"], config["Strategy"]
-    total = limits.get("MaxNumberOfTrainingJobs")
-    most = aws_limits.training_jobs_limit(strategy)
-    if total is not None and total + inherited > most:
+    check_grid(api_request)
+    count, most = training_jobs_of(api_request), aws_limits.training_jobs_limit(strategy)
+    if count is not None and count + inherited > most:
         of_parents = f" plus {inherited} of its parents" if inherited else ""
         raise InvalidRequest(
             _TRAINING_JOBS,
-            f"{total} training jobs{of_parents} exceed the limit of {most} for strategy {strategy}",
+            f"{count} training jobs{of_parents} exceed the limit of {most} for strategy {strategy}",
             "Split it over several requests; `hpoq campaign plan` does",
         )
+    total = limits.get("MaxNumberOfTrainingJobs")
     if total is not None and limits["MaxParallelTrainingJobs"] > total:
         raise InvalidRequest(
             _PARALLEL,
             f"{limits['MaxParallelTrainingJobs']} in parallel, but only {total} in total",
             "Lower it or raise max_training_jobs",
         )
-    _check_strategy(config, definitions(api_request))
+    _check_early_stopping(config)
     points = combinations_of(api_request)
     if total is not None and total > points:
         raise InvalidRequest(
@@ -86,101 +118,13 @@ def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
         _check_definition(config, definition)
 
 
-def searched_names(api_request: ApiRequest) -> set[str]:
-    """Return the names of the hyperparameters that SageMaker searches."""
-    spaces = _search_spaces(api_request)
-    return {each["Name"] for space in spaces for kind in space.values() for each in kind}
-
-
-def check_bounds(api_request: ApiRequest) -> None:
-    """Check the bounds of numeric ranges.
-
-    Logarithmic scaling needs values above 0, and reverse logarithmic scaling values from 0 to below
-    1: "Define Hyperparameter Ranges" in the developer guide.
-
-    Raises:
-        InvalidRequest: a range has no values, or none that its scaling can use.
-    """
-    for space in _search_spaces(api_request):
-        for kind in ("IntegerParameterRanges", "ContinuousParameterRanges"):
-            for each in space.get(kind, ()):
-                if problem := _problem_of_bounds(each):
-                    raise InvalidRequest(f"{kind}.{each['Name']}", problem, "Correct its bounds")
-
-
-def _problem_of_bounds(numeric: Mapping[str, str]) -> str:
-    low, high = numeric["MinValue"], numeric["MaxValue"]
-    try:
-        least, most = float(low), float(high)
-    except ValueError:
-        return f"{low!r} to {high!r} is not a range of numbers"
-    if not least <= most:
-        return f"the minimum {low} is greater than the maximum {high}"
-    match numeric.get("ScalingType"):
-        case "Logarithmic" if least <= 0:
-            return f"logarithmic scaling needs values above 0, but the minimum is {low}"
-        case "ReverseLogarithmic" if least < 0 or most >= 1:
-            needed = "reverse logarithmic scaling needs values from 0 to below 1"
-            return f"{needed}, not {low} to {high}"
-    return ""
-
-
-def combinations_of(api_request: ApiRequest) -> float:
-    """Return the number of points of a search space, infinite with a continuous range.
-
-    SageMaker rejects tuning jobs with more training jobs: "You don't have enough combinations of
-    hyperparameter ranges" (aws/amazon-sagemaker-operator-for-k8s issue 123).
-
-    Args:
-        api_request: a request that conforms to the service model.
-    """
-    return sum(map(_combinations, _search_spaces(api_request)))
-
-
-def _search_spaces(api_request: ApiRequest) -> Iterator[Mapping[str, Any]]:
-    """Yield the ranges of each definition."""
-    shared = api_request["HyperParameterTuningJobConfig"].get("ParameterRanges", {})
-    for definition in definitions(api_request):
-        yield definition.get("HyperParameterRanges") or shared
-
-
-def _combinations(ranges: Mapping[str, Any]) -> float:
-    chosen_by_sagemaker = ranges.get("AutoParameters") or not any(ranges.values())
-    if chosen_by_sagemaker or any(map(_is_wide, ranges.get("ContinuousParameterRanges", ()))):
-        return math.inf
-    integers = map(_integers, ranges.get("IntegerParameterRanges", ()))
-    categories = (len(set(each["Values"])) for each in ranges.get("CategoricalParameterRanges", ()))
-    return math.prod(integers) * math.prod(categories)
-
-
-def _is_wide(continuous: Mapping[str, str]) -> bool:
-    return continuous["MinValue"] != continuous["MaxValue"]
-
-
-def _integers(integer: Mapping[str, str]) -> float:
-    """Return how many integers a range has; infinitely many if its bounds are not integers."""
-    try:
-        return int(float(integer["MaxValue"])) - int(float(integer["MinValue"])) + 1
-    except (ValueError, OverflowError):
-        return math.inf
-
-
-def _check_strategy(config: Mapping[str, Any], of_definitions: Sequence[Mapping[str, Any]]) -> None:
-    strategy = config["Strategy"]
-    if strategy == "Hyperband" and config.get("TrainingJobEarlyStoppingType", "Off") != "Off":
+def _check_early_stopping(config: Mapping[str, Any]) -> None:
+    early_stopping = config.get("TrainingJobEarlyStoppingType", "Off")
+    if config["Strategy"] == "Hyperband" and early_stopping != "Off":
         raise InvalidRequest(
             "overrides.HyperParameterTuningJobConfig.TrainingJobEarlyStoppingType",
             "Hyperband stops training jobs itself",
             "Set it to Off",
-        )
-    ranges = [config.get("ParameterRanges", {})]
-    ranges += [definition.get("HyperParameterRanges", {}) for definition in of_definitions]
-    numeric = ("ContinuousParameterRanges", "IntegerParameterRanges")
-    if strategy == "Grid" and any(each.get(kind) for each in ranges for kind in numeric):
-        raise InvalidRequest(
-            "hyperparameter_ranges",
-            "Grid searches categorical ranges only",
-            "List the values, or use Random",
         )
 
 

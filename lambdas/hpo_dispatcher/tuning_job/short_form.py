@@ -29,6 +29,7 @@ from hpo_dispatcher.tuning_job.api.schema import (
     instance_types,
     on_definitions,
 )
+from hpo_dispatcher.tuning_job.defaults import BUILT_IN
 
 # The URI of a training image, or a function that returns it for an instance type.
 Image = str | Callable[[str], str]
@@ -84,7 +85,8 @@ def _base(
             SOURCE_ARCHIVE: environment.training_source,
             "sagemaker_region": environment.region,
         }
-    return _merge({"TrainingJobDefinition": definition}, _filled(template.tuning_job, places))
+    below = {"HyperParameterTuningJobConfig": BUILT_IN, "TrainingJobDefinition": definition}
+    return _merge(below, _filled(template.tuning_job, places))
 
 
 def _filled(value: Any, places: Mapping[str, str]) -> Any:
@@ -116,10 +118,11 @@ def _fields(request: TuningRequest) -> ApiRequest:
         "MaxRuntimeInSeconds": limits.max_runtime_in_seconds,
     }
     config: dict[str, Any] = {
-        "Strategy": request.strategy,
         "ResourceLimits": {name: n for name, n in resource_limits.items() if n is not None},
         "ParameterRanges": parameter_ranges(request.hyperparameter_ranges),
     }
+    if request.strategy:
+        config["Strategy"] = request.strategy
     if request.objective:
         config["HyperParameterTuningJobObjective"] = {
             "MetricName": request.objective.metric,

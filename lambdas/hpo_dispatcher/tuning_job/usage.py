@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import HOUR
 from hpo_dispatcher.tuning_job.api.schema import ApiRequest, definitions, instance_choices
+from hpo_dispatcher.tuning_job.api.search_space import training_jobs_of
 
 Use = Mapping[str, int]  # instance type -> seconds
 
@@ -48,12 +49,13 @@ def most_used(api_request: ApiRequest) -> list[Use]:
         One mapping for each choice that SageMaker has.
     """
     limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    training_jobs = training_jobs_of(api_request) or aws_limits.TRAINING_JOBS
     uses: list[Use] = []
     for definition in definitions(api_request):
         stop = definition.get("StoppingCondition", {})
         each = stop.get("MaxRuntimeInSeconds", aws_limits.DEFAULT_RUN_SECONDS)
         each += definition.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds", 0)
-        seconds = limits.get("MaxNumberOfTrainingJobs", aws_limits.TRAINING_JOBS) * each
+        seconds = training_jobs * each
         if "MaxRuntimeInSeconds" in limits:
             seconds = min(
                 seconds, limits["MaxParallelTrainingJobs"] * limits["MaxRuntimeInSeconds"]

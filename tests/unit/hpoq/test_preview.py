@@ -16,6 +16,7 @@ SETTINGS = SettingsDocument.of(
     ENVIRONMENT, Deployment.model_validate({"teams": {"fraud": {}}}), read_templates()
 )
 TWO = {"optimizer": {"type": "categorical", "values": ["adamw", "sgd"]}}
+CHOSEN = {"HyperParameterTuningJobConfig": {"ResourceLimits": {"MaxNumberOfTrainingJobs": 2}}}
 MANY = {"lr": {"type": "continuous", "min": 0.01, "max": 0.1}}
 
 
@@ -27,6 +28,7 @@ MANY = {"lr": {"type": "continuous", "min": 0.01, "max": 0.1}}
             "max_training_jobs is 2, because the search space has 2 combinations",
         ),
         ({"hyperparameter_ranges": TWO, "resource_limits": {"max_training_jobs": 2}}, ""),
+        ({"hyperparameter_ranges": TWO, "overrides": CHOSEN}, ""),
         ({"hyperparameter_ranges": MANY}, ""),
         ({"hyperparameter_ranges": MANY, "template": "credit-default-ray"}, ""),
     ],

@@ -95,7 +95,8 @@ class Engine:
         self._check_unused(run.name)
         for definition in definitions_of(record):
             self._account_checks.check(definition)
-        check_tuning_job_size(self.settings.quotas, record)
+        inherited = warm_start.inherited(record, self.store.tuning_jobs)
+        check_tuning_job_size(self.settings.quotas, record, inherited)
         with self._lock:
             self._check_unused(run.name)
             running = self.store.tuning_jobs.count(ACTIVE)

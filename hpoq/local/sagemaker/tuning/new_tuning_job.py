@@ -6,7 +6,7 @@ from typing import Any
 
 from hpoq.local.sagemaker.built_in_xgboost import add_metric_definitions
 from hpoq.local.sagemaker.records import TUNING_JOB, definitions_of, without_tags
-from hpoq.local.sagemaker.rules import check_definitions, check_tuning_job
+from hpoq.local.sagemaker.rules import check_definitions, check_grid, check_tuning_job
 from hpoq.local.sagemaker.settings import EngineSettings
 from hpoq.local.sagemaker.tuning import autotune
 from hpoq.local.sagemaker.tuning.counters import zeros
@@ -21,6 +21,7 @@ def new_tuning_job(request: Record, settings: EngineSettings, now: float) -> Rec
         ApiError: if SageMaker would reject the request.
     """
     check_definitions(request)
+    check_grid(request)
     for definition in definitions_of(request):
         add_metric_definitions(definition, definition.get("StaticHyperParameters", {}))
     request = autotune.with_chosen_values(request)

@@ -84,8 +84,13 @@ class Usage:
             self.all_on_demand += demand.all_instances
 
 
-def check_tuning_job_size(quotas: AccountQuotas, record: Record) -> None:
+def check_tuning_job_size(quotas: AccountQuotas, record: Record, inherited: int) -> None:
     """Check a new tuning job against the quotas of a single one.
+
+    Args:
+        quotas: the account's quotas.
+        record: the new tuning job.
+        inherited: number of training jobs that its warm start parents have launched.
 
     Raises:
         ApiError: if it may run or start more training jobs than the account's quotas allow.
@@ -98,8 +103,8 @@ def check_tuning_job_size(quotas: AccountQuotas, record: Record) -> None:
         config["ResourceLimits"].get("MaxNumberOfTrainingJobs"),
         quotas.random_training_jobs,
     )
-    if config["Strategy"] == "Random" and jobs is not None and jobs > most:
-        raise over_limit(aws_limits.RANDOM_TRAINING_JOBS_QUOTA, most, 0, jobs)
+    if config["Strategy"] == "Random" and jobs is not None and jobs + inherited > most:
+        raise over_limit(aws_limits.RANDOM_TRAINING_JOBS_QUOTA, most, inherited, jobs)
 
 
 def check_quotas(quotas: AccountQuotas, usage: Usage, demand: Demand) -> None:

@@ -191,5 +191,5 @@ def _numeric(each: Mapping[str, str], number: type[int] | type[float]) -> Parame
 def _grid(ranges: Mapping[str, Any]) -> list[Values]:
     categorical = ranges.get("CategoricalParameterRanges", ())
     names = [each["Name"] for each in categorical]
-    points = itertools.product(*(each["Values"] for each in categorical))
+    points = itertools.product(*(dict.fromkeys(each["Values"]) for each in categorical))
     return [dict(zip(names, point, strict=True)) for point in points]

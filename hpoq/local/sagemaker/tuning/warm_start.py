@@ -96,12 +96,22 @@ def _data(definition: Record) -> list[Record]:
 
 def _check_count(child: Record, parents: Sequence[Record], most: int) -> None:
     wanted = child["HyperParameterTuningJobConfig"]["ResourceLimits"].get("MaxNumberOfTrainingJobs")
-    earlier = sum(sum(parent["TrainingJobStatusCounters"].values()) for parent in parents)
+    earlier = sum(map(_launched, parents))
     if wanted is not None and earlier + wanted > most:
         raise invalid(
             f"MaxNumberOfTrainingJobs {wanted} and the {earlier} training jobs of the parent "
             f"tuning jobs are more than the {most} that a tuning job may have."
         )
+
+
+def inherited(child: Record, tuning_jobs: JobTable) -> int:
+    """Return how many training jobs the parents of a tuning job have launched."""
+    parents = (tuning_jobs.get(name) for name in parent_names(child))
+    return sum(_launched(parent) for parent in parents if parent)
+
+
+def _launched(parent: Record) -> int:
+    return sum(parent["TrainingJobStatusCounters"].values())
 
 
 def add_parent_results(run: TuningRun, parent: Record, training_jobs: Sequence[Record]) -> None:

@@ -196,7 +196,7 @@ def test_the_name_is_the_request_id_unless_the_message_has_one() -> None:
          "HyperParameterTuningJobConfig.ResourceLimits.MaxNumberOfTrainingJobs", "Split it"),
         (changed(HyperParameterTuningJobConfig={
             **SENT["HyperParameterTuningJobConfig"], "Strategy": "Grid"}),
-         "HyperParameterTuningJobConfig.ParameterRanges", "Random"),
+         "HyperParameterTuningJobConfig.ParameterRanges.max_depth", "Random"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_by_its_path_in_the_message(

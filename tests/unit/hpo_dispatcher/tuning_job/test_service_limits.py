@@ -12,7 +12,8 @@ from hpo_dispatcher.contract.aws_limits import LOCAL_STORAGE_FAMILIES, family_of
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails, Limits
 from hpo_dispatcher.contract.templates import Template
-from hpo_dispatcher.tuning_job.service_limits import check_account_limits, combinations_of
+from hpo_dispatcher.tuning_job.parents import Parent
+from hpo_dispatcher.tuning_job.service_limits import check_account_limits
 from tests.support.tuning_requests import TEMPLATE, definition, job
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/volume"
@@ -161,61 +162,25 @@ def test_as_much_as_the_account_grants_one_tuning_job_is_taken(
     check_account_limits(job(**fields), limits)
 
 
-# Combinations
-
-
 @pytest.mark.parametrize(
-    ("ranges", "points"),
+    ("limits", "total", "inherited", "fits"),
     [
-        (THREE, 3),
-        ({"layers": {"type": "integer", "min": 1, "max": 10}}, 10),
-        ({**THREE, "layers": {"type": "integer", "min": 1, "max": 4}}, 12),
-        ({**THREE, "lr": {"type": "continuous", "min": 0.1, "max": 1}}, float("inf")),
+        (Limits(), 250, 500, True),
+        (Limits(), 251, 500, False),
+        (Limits(random_training_jobs=2000), 1000, 1000, True),
+        (Limits(random_training_jobs=2000), 1001, 1000, False),
     ],
 )
-def test_the_combinations_of_a_search_space(ranges: dict[str, Any], points: float) -> None:
-    assert combinations_of(job(hyperparameter_ranges=ranges)) == points
-
-
-def limits_of(**fields: Any) -> tuple[int, int]:
-    limits = job(**fields)["HyperParameterTuningJobConfig"]["ResourceLimits"]
-    return limits["MaxNumberOfTrainingJobs"], limits["MaxParallelTrainingJobs"]
-
-
-def test_a_default_is_lowered_to_the_number_of_combinations() -> None:
-    two = {"optimizer": {"type": "categorical", "values": ["adam", "sgd"]}}
-    assert limits_of(hyperparameter_ranges=two) == (2, 2)
-    one = {"optimizer": {"type": "categorical", "values": ["adam"]}}
-    assert limits_of(hyperparameter_ranges=one) == (1, 1)
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"resource_limits": {"max_training_jobs": 4}},
-        {
-            "overrides": {
-                "HyperParameterTuningJobConfig": {"ResourceLimits": {"MaxNumberOfTrainingJobs": 4}}
-            }
-        },
-    ],
-)
-def test_a_number_that_a_message_asks_for_is_refused_and_not_lowered(asked: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequest, match="4 training jobs, but the search space has 3"):
-        job(hyperparameter_ranges=THREE, **asked)
-
-
-def test_ranges_in_overrides_count_as_well() -> None:
-    lr = {"Name": "lr", "MinValue": "0.1", "MaxValue": "1"}
-    wider = {"HyperParameterTuningJobConfig": {
-        "ParameterRanges": {"ContinuousParameterRanges": [lr]}
-    }}  # fmt: skip
-    assert limits_of(hyperparameter_ranges=THREE, overrides=wider)[0] == 20
-
-
-def test_the_spaces_of_several_definitions_add_up() -> None:
-    several = {"TrainingJobDefinitions": [{}, {}]}
-    assert limits_of(hyperparameter_ranges=THREE, overrides=several)[0] == 6
+def test_training_jobs_of_parents_count_toward_the_quota_of_a_random_search(
+    limits: Limits, total: int, inherited: int, *, fits: bool
+) -> None:
+    parents = (Parent(tuning_job_name="p", template="t", training_jobs=inherited),)
+    if fits:
+        job(limits=limits, parents=parents, **asking("Random", total, 2))
+        return
+    with pytest.raises(InvalidRequest, match=f"plus {inherited} of its parents exceed") as caught:
+        job(limits=limits, parents=parents, **asking("Random", total, 2))
+    assert f"'{RANDOM}'" in caught.value.fix
 
 
 # Local storage
@@ -282,26 +247,3 @@ def test_a_mix_of_both_kinds_would_leave_a_volume_without_the_key_and_is_refused
     mixed = definition(HyperParameterTuningResourceConfig={"InstanceConfigs": configs})
     with pytest.raises(NotAllowed, match=r"required for ml\.m5\.large"):
         job(WITH_KEY, **mixed)
-
-
-# Bounds of ranges in API spelling
-
-
-@pytest.mark.parametrize(
-    ("bounds", "problem"),
-    [
-        ({"MinValue": "9", "MaxValue": "1"}, "the minimum 9 is greater than the maximum 1"),
-        ({"MinValue": "abc", "MaxValue": "1"}, "'abc' to '1' is not a range of numbers"),
-        ({"MinValue": "nan", "MaxValue": "1"}, "the minimum nan is greater"),
-        ({"MinValue": "0", "MaxValue": "1", "ScalingType": "Logarithmic"}, "values above 0"),
-        ({"MinValue": "0", "MaxValue": "1", "ScalingType": "ReverseLogarithmic"}, "below 1"),
-    ],
-)
-@pytest.mark.parametrize("kind", ["IntegerParameterRanges", "ContinuousParameterRanges"])
-def test_a_range_without_usable_values_is_refused(
-    kind: str, bounds: dict[str, str], problem: str
-) -> None:
-    ranges = {"ParameterRanges": {kind: [{"Name": "n", **bounds}]}}
-    with pytest.raises(InvalidRequest, match=problem) as caught:
-        job(hyperparameter_ranges=THREE, overrides={"HyperParameterTuningJobConfig": ranges})
-    assert caught.value.field.endswith(f"{kind}.n")

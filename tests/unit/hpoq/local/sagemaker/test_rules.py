@@ -14,6 +14,9 @@ from hpoq.local.sagemaker.errors import ApiError
 from hpoq.local.sagemaker.rules import check_combinations
 from tests.support.memory_endpoint import training_job, tuning_job
 
+GRID_OF_784 = {"CategoricalParameterRanges": [
+    {"Name": name, "Values": [str(each) for each in range(28)]} for name in "ab"
+]}  # fmt: skip
 LR = {"Name": "lr", "MinValue": "0.01", "MaxValue": "1"}
 
 
@@ -32,6 +35,9 @@ def refusal(sagemaker: Any, request: dict[str, Any]) -> str:
         ({"jobs": 751, "Strategy": "Bayesian"}, "more than 750 for Bayesian"),
         ({"jobs": 10_001}, "more than 10000 for Random"),
         ({"Strategy": "Grid"}, "only those"),
+        ({"Strategy": "Grid", "ranges": {"AutoParameters": [{"Name": "n", "ValueHint": "text"}]}},
+         "only those"),
+        ({"Strategy": "Grid", "ranges": GRID_OF_784}, "more than 750"),
         ({"static": {"lr": "0.5"}}, "lr is both static and searched"),
         ({"ranges": {"ContinuousParameterRanges": [LR, LR]}}, "lr has 2 ranges"),
         (

@@ -135,3 +135,20 @@ def test_a_single_tuning_job_has_quotas(
     with pytest.raises(ClientError, match=quota) as caught:
         sagemaker.create_hyper_parameter_tuning_job(**tuning_job("big", **size))
     assert caught.value.response["Error"]["Code"] == "ResourceLimitExceeded"
+
+
+def test_training_jobs_of_parents_count_toward_the_quota_of_a_random_search(
+    start: Start, session: Session, memory: MemoryPorts
+) -> None:
+    sagemaker = client_of(start(random_training_jobs=5), session)
+    sagemaker.create_hyper_parameter_tuning_job(**tuning_job("parent", jobs=3))
+    memory.await_status("parent", "Completed")
+    warm = {
+        "ParentHyperParameterTuningJobs": [{"HyperParameterTuningJobName": "parent"}],
+        "WarmStartType": "TransferLearning",
+    }
+    child = {"WarmStartConfig": warm}
+
+    with pytest.raises(ClientError, match=r"is 5, with current utilization of 3.* delta of 3"):
+        sagemaker.create_hyper_parameter_tuning_job(**tuning_job("large", jobs=3), **child)
+    sagemaker.create_hyper_parameter_tuning_job(**tuning_job("small", jobs=2), **child)

@@ -117,7 +117,7 @@ def test_results_outside_the_ranges_are_not_used() -> None:
 
 def test_a_grid_contains_every_combination_once() -> None:
     grid = {"CategoricalParameterRanges": [
-        {"Name": "a", "Values": ["1", "2"]}, {"Name": "b", "Values": ["x", "y", "z"]}
+        {"Name": "a", "Values": ["1", "2", "1"]}, {"Name": "b", "Values": ["x", "y", "z"]}
     ]}  # fmt: skip
     here = search("Grid", grid)
     points = [here.ask(number) for number in range(here.size)]
