@@ -213,7 +213,7 @@ def _framework_image(
         raise InvalidRequest(
             "TrainingJobDefinition.ResourceConfig.InstanceType",
             f"{instance_type}: {error.problem}",
-            "Use another instance type",
+            "Use another instance type, or set AlgorithmSpecification.TrainingImage in overrides",
         ) from None
 
 

@@ -98,6 +98,12 @@ def test_an_instance_type_without_an_image_is_a_fault_of_the_message_that_names_
     with pytest.raises(InvalidRequest, match=r"ml\.p2\.xlarge: no image for pytorch") as caught:
         images_of(**definition(**DEPRECATED))
     assert caught.value.field == "TrainingJobDefinition.ResourceConfig.InstanceType"
+    assert "AlgorithmSpecification.TrainingImage" in caught.value.fix
+
+
+def test_an_image_of_the_message_serves_an_instance_type_without_one() -> None:
+    mine = {"AlgorithmSpecification": {"TrainingImage": "mine:1"}}
+    assert images_of(**definition(**DEPRECATED, **mine)) == ["mine:1"]
 
 
 def test_an_instance_type_without_an_image_in_a_template_blocks_its_requests() -> None:
