@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.contract.templates import Template
 from hpo_dispatcher.tuning_job.parents import Parent
 from hpo_dispatcher.tuning_job.usage import instances_of
 from tests.support.tuning_requests import (
@@ -17,6 +18,7 @@ from tests.support.tuning_requests import (
     RANGES,
     ROLE,
     STRICT,
+    TEMPLATE,
     definition,
     job,
 )
@@ -165,6 +167,63 @@ def test_the_instances_that_a_tuning_job_may_use_at_once(
         "TrainingJobDefinitions": several,
     }
     assert instances_of(api_request) == instances
+
+
+def with_resources(**resources: Any) -> Template:
+    training = TEMPLATE.tuning_job["TrainingJobDefinition"] | {"ResourceConfig": resources}
+    return TEMPLATE.model_copy(update={"tuning_job": {"TrainingJobDefinition": training}})
+
+
+ONE = with_resources(InstanceType=M5, InstanceCount=1, VolumeSizeInGB=10)
+CLUSTER = with_resources(InstanceGroups=[group(M5, 3)], VolumeSizeInGB=10)
+PREFERRED = with_resources(InstancePreferences=[{"InstanceType": M5}], InstanceCount=4)
+CONFIGS = [{"InstanceType": G5, "InstanceCount": 2, "VolumeSizeInGB": 50}]
+
+
+# "Use HyperParameterTuningResourceConfig instead" of ResourceConfig; "InstancePreferences is
+# mutually exclusive with InstanceType, InstanceGroups": the API reference of both.
+@pytest.mark.parametrize(
+    ("template", "asked", "found", "instances"),
+    [
+        (ONE, choosing(InstanceConfigs=CONFIGS), choosing(InstanceConfigs=CONFIGS), {G5: 4}),
+        (ONE, choosing(InstanceType=G5, InstanceCount=3),
+         choosing(InstanceType=G5, InstanceCount=3), {G5: 6}),
+        (ONE, {"ResourceConfig": {"InstanceGroups": [group(G5, 2)]}},
+         {"ResourceConfig": {"InstanceGroups": [group(G5, 2)], "VolumeSizeInGB": 10}}, {G5: 4}),
+        (ONE, in_order({"InstanceType": G5, "InstanceCount": 1}),
+         {"ResourceConfig": {"InstancePreferences": [{"InstanceType": G5, "InstanceCount": 1}],
+                             "VolumeSizeInGB": 10}}, {G5: 2}),
+        (CLUSTER, {"ResourceConfig": {"InstanceType": G5, "InstanceCount": 1}},
+         {"ResourceConfig": {"InstanceType": G5, "InstanceCount": 1, "VolumeSizeInGB": 10}},
+         {G5: 2}),
+        (PREFERRED, {"ResourceConfig": {"InstanceType": G5}},
+         {"ResourceConfig": {"InstanceType": G5, "InstanceCount": 4}}, {G5: 8}),
+        (PREFERRED, {"ResourceConfig": {"InstanceGroups": [group(G5, 2)]}},
+         {"ResourceConfig": {"InstanceGroups": [group(G5, 2)]}}, {G5: 4}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("several", [False, True])
+def test_the_instances_of_overrides_replace_those_of_the_template(
+    template: Template,
+    asked: dict[str, Any],
+    found: dict[str, Any],
+    instances: dict[str, int],
+    *,
+    several: bool,
+) -> None:
+    overrides = {"TrainingJobDefinitions": [asked]} if several else {"TrainingJobDefinition": asked}
+    made = job(template=template, overrides=overrides)
+    (training,) = made["TrainingJobDefinitions"] if several else [made["TrainingJobDefinition"]]
+    fields = ("ResourceConfig", "HyperParameterTuningResourceConfig")
+    assert {name: training[name] for name in fields if name in training} == found
+    assert instances_of(made) == instances
+
+
+def test_an_algorithm_of_overrides_replaces_the_image_of_the_template() -> None:
+    made = job(**definition(AlgorithmSpecification={"AlgorithmName": "mine"}))
+    algorithm = made["TrainingJobDefinition"]["AlgorithmSpecification"]
+    assert algorithm["AlgorithmName"] == "mine"
+    assert "TrainingImage" not in algorithm
 
 
 def test_a_grid_runs_all_its_points() -> None:
