@@ -28,7 +28,7 @@ from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.wiring import Wired, build_dispatcher, metrics, wire
 
 REGION = "eu-central-1"
-IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/train:1"
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/pytorch-training:2.10-cpu-py313"
 QUOTAS = {"ml.m5.large": 500}
 FAR_FUTURE = datetime(2200, 1, 1, tzinfo=UTC)  # later than any cycle of a test
 RANGES = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}
