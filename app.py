@@ -24,24 +24,30 @@ def main() -> None:
         import aws_cdk as cdk
         from cdk_nag import AwsSolutionsChecks
 
-        from hpo_dispatcher.contract.errors import InvalidSettings
+        from hpo_dispatcher.contract.errors import HpoqError, InvalidSettings
     except ModuleNotFoundError as missing:
         sys.exit(
             f"hpoq: {sys.executable} does not have the package {missing.name}. "
             "Run `make setup`, then repeat this command"
         )
-    from hpo_dispatcher.contract.templates import read_templates
     from hpo_dispatcher.tuning_job.builder import check_template
     from infra.hpo_stack import HpoStack
-    from infra.settings import TEMPLATES, read_settings
+    from infra.settings import read_settings
+    from infra.templates import InvalidTemplates, deployed_templates
 
     app = cdk.App()
     try:
         settings = read_settings(app.node.get_all_context())
-        for name, template in read_templates(TEMPLATES).items():
-            check_template(name, template)
-    except InvalidSettings as error:
-        sys.exit(f"hpoq: {error}")
+        faults = []
+        for name, template in deployed_templates(settings.templates).items():
+            try:
+                check_template(name, template)
+            except InvalidSettings as fault:
+                faults.append(fault)
+        if faults:
+            raise InvalidTemplates(faults)
+    except HpoqError as error:
+        sys.exit("\n".join(f"hpoq: {line}" for line in str(error).splitlines()))
     HpoStack(app, settings.name, settings=settings)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()

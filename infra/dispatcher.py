@@ -23,6 +23,7 @@ from infra.acknowledge import acknowledge, acknowledge_key_use
 from infra.sdk_layer import SdkLayer, build_module
 from infra.settings import Settings
 from infra.source import ROOT, bundling, fingerprint, source_files, write_function
+from infra.templates import own_files
 
 HANDLER = "hpo_dispatcher.handler.handler"
 HEARTBEAT = Duration.minutes(10)
@@ -104,6 +105,7 @@ class DispatcherFunction(Construct):
     def _code(self, settings: Settings) -> lambda_.Code:
         package = ROOT / "lambdas" / "hpo_dispatcher"
         deployment, version = settings.deployment, settings.python_version
+        templates = own_files(settings.templates)
 
         def interpreter() -> str:
             found: str = build_module().find_interpreter(version)
@@ -112,10 +114,15 @@ class DispatcherFunction(Construct):
         return lambda_.Code.from_asset(
             str(package),
             asset_hash=fingerprint(
-                source_files(package), json.dumps(deployment, sort_keys=True), version
+                source_files(package),
+                json.dumps(deployment, sort_keys=True),
+                version,
+                *(text for path in templates for text in (path.name, path.read_text())),
             ),
             asset_hash_type=cdk.AssetHashType.CUSTOM,
-            bundling=bundling(lambda folder: write_function(folder, deployment, interpreter())),
+            bundling=bundling(
+                lambda folder: write_function(folder, deployment, interpreter(), templates)
+            ),
         )
 
     def _add_rules(self, deployment: str) -> None:

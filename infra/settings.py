@@ -23,10 +23,9 @@ from hpo_dispatcher.contract.settings import (
     invalid_settings,
     parse_value,
 )
-from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.contract.validation.problems import nearest, wrong
 from hpo_dispatcher.contract.validation.values import DeploymentName, EmailAddress, KeyArn
-from infra.source import ROOT
+from infra.templates import deployed_templates
 
 __all__ = [
     "Guardrails",
@@ -36,9 +35,6 @@ __all__ = [
     "read_settings",
     "removal_policy",
 ]
-
-
-TEMPLATES = ROOT / "lambdas" / "hpo_dispatcher" / "templates"
 
 
 class Settings(BaseModel):
@@ -56,6 +52,9 @@ class Settings(BaseModel):
     guardrails: dict[str, Any] = {}
     # The template of a message that does not name one.
     default_template: str = "credit-default-cpu"
+    # A folder of job templates of your own, one file NAME.yaml each, relative to the folder of
+    # cdk.json. docs/templates.md describes them.
+    templates: str | None = None
     # USD per hour of one training instance, by type: {"ml.m5.xlarge": 0.23}. `hpoq submit` uses
     # them to estimate costs; hpoq has no built-in prices.
     prices: dict[str, float] = {}
@@ -142,7 +141,8 @@ def read_settings(context: Mapping[str, Any]) -> Settings:
         context: the context of the app, with keys of CDK and its libraries.
 
     Raises:
-        InvalidSettings: a setting or a template is invalid; names the key, the problem and the fix.
+        InvalidSettings: a setting is invalid; names the key, the problem and the fix.
+        InvalidTemplates: templates are invalid, with one line for each fault.
     """
     values = {key: _value(key, value) for key, value in context.items() if not _is_of_cdk(key)}
     given = {key: value for key, value in values.items() if value is not None}
@@ -155,7 +155,7 @@ def read_settings(context: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         raise invalid_settings(error, given, VOCABULARY) from None
     _reject_ambiguous_names(settings.teams)
-    _reject_unknown_template(settings.default_template)
+    _reject_unknown_template(settings)
     _reject_unknown_instance_types(settings)
     return settings
 
@@ -202,11 +202,8 @@ def _reject_unknown(given: Iterable[str]) -> None:
         raise InvalidSettings(key, "unknown setting", fix or VOCABULARY.remove)
 
 
-def _reject_unknown_template(default: str) -> None:
-    templates = read_templates(TEMPLATES)
-    for error in templates.broken.values():
-        raise error
-    known = sorted(templates)
+def _reject_unknown_template(settings: Settings) -> None:
+    default, known = settings.default_template, sorted(deployed_templates(settings.templates))
     if default not in known:
         fix = nearest(default, known) or f"Use one of {', '.join(known)}"
         raise InvalidSettings("default_template", f"there is no template {default!r}", fix)
@@ -242,9 +239,12 @@ def _is_of_cdk(key: str) -> bool:
     return key in _CDK_KEYS or ":" in key or "/" in key
 
 
+_TEXTS = ("name", "python_version", "default_template", "templates")  # never parsed as JSON
+
+
 def _value(key: str, value: Any) -> Any:
     """Return a context value; text from the command line is parsed as JSON if it is JSON."""
-    if not isinstance(value, str) or key in ("name", "python_version", "default_template"):
+    if not isinstance(value, str) or key in _TEXTS:
         return value
     parsed = parse_value(key, value)
     if parsed is value and value.lstrip()[:1] in ("{", "["):

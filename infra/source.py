@@ -61,7 +61,10 @@ def fingerprint(paths: Iterable[Path], *extra: str) -> str:
 
 
 def write_function(
-    folder: Path, deployment: dict[str, Any], interpreter: str = sys.executable
+    folder: Path,
+    deployment: dict[str, Any],
+    interpreter: str = sys.executable,
+    templates: Iterable[Path] = (),
 ) -> None:
     """Write the dispatcher's package and its settings as Lambda unpacks them.
 
@@ -70,10 +73,13 @@ def write_function(
         deployment: the settings to include.
         interpreter: a Python of the function's runtime version, to compile the package. Without
             compiled files each cold start would compile again, because /var/task is read-only.
+        templates: files of the deployment's own templates.
     """
     package = ROOT / "lambdas" / "hpo_dispatcher"
     ignore = shutil.ignore_patterns(*_SKIPPED)
     shutil.copytree(package, folder / package.name, ignore=ignore, dirs_exist_ok=True)
+    for path in templates:
+        shutil.copyfile(path, folder / package.name / "templates" / path.name)
     command = [interpreter, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
     places = ["-s", str(folder), "-p", "/var/task", str(folder / package.name)]
     subprocess.run([*command, *places], check=True, env=os.environ | {"PYTHONHASHSEED": "0"})

@@ -18,10 +18,13 @@ from hpo_dispatcher.contract.validation.problems import Vocabulary, first_proble
 from hpo_dispatcher.contract.validation.texts import Twice, read_yaml
 
 TEMPLATES_DIRECTORY = Path(__file__).parents[1] / "templates"
+# Fields of a message for which templates have defaults.
+_DEFAULTS = ("hyperparameters", "objective", "strategy", "resource_limits", "tags")
+RANGES = "hyperparameter_ranges"
 # What every request has, to check the defaults of a template.
 _ANY_REQUEST: dict[str, Any] = {
     "request_id": "any",
-    "hyperparameter_ranges": {"hpoq-any": {"type": "categorical", "values": [0]}},
+    RANGES: {"hpoq-any": {"type": "categorical", "values": [0]}},
 }
 
 
@@ -34,12 +37,16 @@ class FrameworkImage(SettingsModel):
 
 
 class Template(SettingsModel):
-    """A job template: defaults for the fields that a message omits. A file in ``templates/``."""
+    """A job template: defaults for the fields that a message omits. docs/templates.md."""
 
     description: str
     image: FrameworkImage | str
-    entry_point: str | None = None  # a script of the bundled training source
-    request: dict[str, Any] = Field(default_factory=dict)  # defaults for fields of the message
+    entry_point: str | None = None  # the training script
+    # The archive that contains the script; None for the bundled training source. In a template that
+    # a client sends with a request also a local folder, which the client uploads.
+    source: str | None = None
+    # Defaults for fields of the message. Clients use the ranges for requests without any.
+    request: dict[str, Any] = Field(default_factory=dict)
     # CreateHyperParameterTuningJob fields, API spelling
     tuning_job: dict[str, Any] = Field(default_factory=dict)
     # The hyperparameter that passes the ranges as JSON to a script that searches them itself.
@@ -58,7 +65,7 @@ class Template(SettingsModel):
 
     @model_validator(mode="after")
     def _known_defaults(self) -> Template:
-        allowed = {"hyperparameters", "objective", "strategy", "resource_limits", "tags"}
+        allowed = {*_DEFAULTS, RANGES}
         unknown = sorted(set(self.request) - allowed)
         if unknown:
             fix = nearest(unknown[0], allowed) or f"Use {', '.join(sorted(allowed))}"
@@ -66,6 +73,8 @@ class Template(SettingsModel):
         for name in ("TrainingJobDefinition", "HyperParameterTuningJobConfig"):
             if not isinstance(self.tuning_job.get(name, {}), dict):
                 wrong("not an object", "Use an object of API fields", field=f"tuning_job.{name}")
+        if self.source and not self.entry_point:
+            wrong("missing", "Name the script in the source", field="entry_point")
         try:
             TuningRequest.model_validate(_ANY_REQUEST | self.request)
         except ValidationError as error:
@@ -132,7 +141,7 @@ _VOCABULARY = Vocabulary(
     kind="field",
     names=frozenset((*Template.model_fields, *FrameworkImage.model_fields)),
     remove="Remove it, or move an API field to tuning_job",
-    reference="docs/operations.md describes templates",
+    reference="docs/templates.md describes templates",
 )
 
 

@@ -14,8 +14,8 @@ from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest, InvalidSettings
 from hpo_dispatcher.contract.names import claimed_by
 from hpo_dispatcher.contract.request import TuningRequest
-from hpo_dispatcher.contract.settings import Deployment, Guardrails, Limits, TeamSettings
-from hpo_dispatcher.contract.templates import FrameworkImage, Template
+from hpo_dispatcher.contract.settings import Deployment, Limits, TeamSettings
+from hpo_dispatcher.contract.templates import RANGES, FrameworkImage, Template
 from hpo_dispatcher.tuning_job.api.form import NO_TEMPLATE, in_form_of
 from hpo_dispatcher.tuning_job.api.schema import ApiRequest, definitions
 from hpo_dispatcher.tuning_job.api.search_space import GRID, training_jobs_of
@@ -247,12 +247,14 @@ def check_template(name: str, template: Template) -> None:
     config = template.tuning_job.get("HyperParameterTuningJobConfig", {})
     if GRID in (template.request.get("strategy"), config.get("Strategy")):
         searched = {"type": "categorical", "values": [0]}
-    fields: dict[str, Any] = {"request_id": "any", "hyperparameter_ranges": {"any": searched}}
+    ranges = template.request.get(RANGES, {"any": searched})
+    fields: dict[str, Any] = {"request_id": "any", RANGES: ranges}
     if "objective" not in template.request:
         fields["objective"] = {"metric": "any", "type": "Maximize"}
     request = TuningRequest.model_validate(fields)
     try:
-        build(request, "any", template, Guardrails(), _ANYWHERE, image=image, limits=Limits())
+        # No guardrails: the settings may open what the template reads.
+        build(request, "any", template, None, _ANYWHERE, image=image, limits=Limits())
     except InvalidRequest as error:
         left_to_messages = {"overrides.TrainingJobDefinition.ResourceConfig"}
         if "objective" not in template.request:

@@ -82,7 +82,7 @@ def _base(
     if template.entry_point:  # script mode: the container downloads and runs the script
         definition["StaticHyperParameters"] = {
             "sagemaker_program": template.entry_point,
-            SOURCE_ARCHIVE: environment.training_source,
+            SOURCE_ARCHIVE: _filled(template.source or environment.training_source, places),
             "sagemaker_region": environment.region,
         }
     below = {"HyperParameterTuningJobConfig": BUILT_IN, "TrainingJobDefinition": definition}
