@@ -26,8 +26,8 @@ MOST_WAIT = {
     WaitKind.ACCOUNT_QUOTA: MOST_WAIT_FOR_QUOTA,
     WaitKind.TUNING_JOB_NAME: timedelta(minutes=30),
 }
-# A request that has been refused for the same kind of reason for so long ends. Requests that
-# lack a quota wait for as long as it takes.
+# A request that has waited for so long after refusals for the same kind of reason ends, whatever
+# other refusals came in between. Requests that lack a quota wait for as long as it takes.
 GIVE_UP_AFTER = {
     WaitKind.ACCOUNT_FAULT: timedelta(hours=24),
     WaitKind.TUNING_JOB_NAME: timedelta(hours=1),
@@ -39,12 +39,23 @@ DELAYED_AT_ONCE = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Delay:
-    """The delay of one request."""
+    """The delay of one request, by its latest refusal."""
 
     kind: WaitKind  # one of MOST_WAIT
-    since: datetime  # the first refusal
-    tries: int
+    since: datetime  # the first refusal of this kind
+    tries: int  # of this kind
     retry_at: datetime
+    waited: timedelta = timedelta(0)  # the sum of the waits after refusals of this kind
+    others: tuple[Delay, ...] = ()  # by the latest refusals of other kinds, without others
+
+    def of_kind(self, kind: WaitKind) -> Delay | None:
+        """Return the delay by the latest refusal of a kind; None if there was none."""
+        return next((each for each in (self, *self.others) if each.kind is kind), None)
+
+    def without(self, kind: WaitKind) -> tuple[Delay, ...]:
+        """Return the delays by the latest refusals of other kinds."""
+        every = (replace(self, others=()), *self.others)
+        return tuple(each for each in every if each.kind is not kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +103,11 @@ class Backoff:
         """The number of requests that wait because of a fault of the account."""
         return sum(delay.kind is WaitKind.ACCOUNT_FAULT for delay in self.requests.values())
 
-    def gives_up(self, key: Key, kind: WaitKind, now: datetime) -> bool:
+    def gives_up(self, key: Key, kind: WaitKind) -> bool:
         """Return whether a request ends that is refused once more for this kind of reason."""
-        delay, bound = self.requests.get(key), GIVE_UP_AFTER.get(kind)
-        if delay is None or delay.kind is not kind or bound is None:
-            return False
-        return now - delay.since >= bound
+        latest, bound = self.requests.get(key), GIVE_UP_AFTER.get(kind)
+        delay = latest.of_kind(kind) if latest else None
+        return delay is not None and bound is not None and delay.waited >= bound
 
     def without(self, keys: Iterable[Key]) -> Backoff:
         """Return the backoff without requests that have started or ended."""
@@ -168,11 +178,18 @@ class Backoff:
         )
 
     def _delay(self, key: Key, kind: WaitKind, now: datetime) -> Delay:
-        before = self.requests.get(key)
-        if before is None or before.kind is not kind:
-            return Delay(kind=kind, since=now, tries=1, retry_at=now + FIRST_WAIT)
-        tries = before.tries + 1
-        return replace(before, tries=tries, retry_at=now + _wait(tries, MOST_WAIT[kind]))
+        latest = self.requests.get(key)
+        before = latest.of_kind(kind) if latest else None
+        tries = before.tries + 1 if before else 1
+        wait = _wait(tries, MOST_WAIT[kind])
+        return Delay(
+            kind=kind,
+            since=before.since if before else now,
+            tries=tries,
+            retry_at=now + wait,
+            waited=before.waited + wait if before else wait,
+            others=latest.without(kind) if latest else (),
+        )
 
     def waits(self, queues: Mapping[str, Sequence[Entry]], now: datetime) -> dict[Key, WaitReason]:
         """Return the requests that are not tried in this cycle, and why.

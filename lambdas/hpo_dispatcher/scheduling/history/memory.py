@@ -6,6 +6,8 @@ Clients must not read it; what they need is in the capacity document.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,15 +30,43 @@ class _Timer(BaseModel):
     promised_at: Moment | None = None
 
 
-class _StoredDelay(BaseModel):
+class _StoredRefusals(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    team: str
-    request_id: str
     kind: WaitKind
     since: Moment
     tries: int
     retry_at: Moment
+    waited_seconds: float | None = None  # None in documents of the version before
+
+    @classmethod
+    def of(cls, delay: Delay) -> Self:
+        """Return what is stored of a delay, without its others."""
+        return cls(
+            kind=delay.kind,
+            since=delay.since,
+            tries=delay.tries,
+            retry_at=delay.retry_at,
+            waited_seconds=delay.waited.total_seconds(),
+        )
+
+    def delay(self, others: tuple[Delay, ...] = ()) -> Delay:
+        """Return the delay."""
+        seconds = self.waited_seconds
+        return Delay(
+            kind=self.kind,
+            since=self.since,
+            tries=self.tries,
+            retry_at=self.retry_at,
+            waited=self.retry_at - self.since if seconds is None else timedelta(seconds=seconds),
+            others=others,
+        )
+
+
+class _StoredDelay(_StoredRefusals):
+    team: str
+    request_id: str
+    others: list[_StoredRefusals] = []
 
 
 class _StoredLimit(BaseModel):
@@ -101,10 +131,8 @@ def memory_json(
             _StoredDelay(
                 team=team,
                 request_id=request_id,
-                kind=delay.kind,
-                since=delay.since,
-                tries=delay.tries,
-                retry_at=delay.retry_at,
+                others=[_StoredRefusals.of(other) for other in delay.others],
+                **_StoredRefusals.of(delay).model_dump(),
             )
             for (team, request_id), delay in sorted(backoff.requests.items())
         ],
@@ -152,9 +180,7 @@ def backoff_from(memory: str | None) -> Backoff:
     stored = _Memory.model_validate_json(memory or "{}")
     return Backoff(
         requests={
-            (each.team, each.request_id): Delay(
-                kind=each.kind, since=each.since, tries=each.tries, retry_at=each.retry_at
-            )
+            (each.team, each.request_id): each.delay(tuple(other.delay() for other in each.others))
             for each in stored.delays
         },
         limits={

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import cycle, islice
 
 import pytest
 
 from hpo_dispatcher.contract.aws_limits import QuotaExceeded
 from hpo_dispatcher.contract.documents.capacity import WaitKind
-from hpo_dispatcher.scheduling.backoff import Backoff, Delay, ReachedLimit, Refusals
+from hpo_dispatcher.scheduling.backoff import GIVE_UP_AFTER, Backoff, Delay, ReachedLimit, Refusals
 from hpo_dispatcher.scheduling.history.memory import backoff_from, memory_json, unannounced_from
 from hpo_dispatcher.scheduling.snapshot import RunningJob
 
@@ -50,13 +54,65 @@ def test_no_number_of_tries_overflows() -> None:
     assert refused(WaitKind.ACCOUNT_FAULT, 2_000)[-1] == 120
 
 
-def test_another_kind_of_refusal_starts_anew() -> None:
-    backoff = Backoff().after(Refusals(requests={KEY: WaitKind.ACCOUNT_FAULT}), [], [], NOW)
-    later = NOW + timedelta(hours=30)
-    assert backoff.gives_up(KEY, WaitKind.ACCOUNT_FAULT, later)
-    assert not backoff.gives_up(KEY, WaitKind.ACCOUNT_QUOTA, later)
-    backoff = backoff.after(Refusals(requests={KEY: WaitKind.ACCOUNT_QUOTA}), [], [], later)
-    assert backoff.requests[KEY].since == later
+FAULT, QUOTA_REACHED, NAME = (
+    WaitKind.ACCOUNT_FAULT, WaitKind.ACCOUNT_QUOTA, WaitKind.TUNING_JOB_NAME
+)  # fmt: skip
+
+
+def refusals_until_the_end(kinds: Iterable[WaitKind]) -> tuple[Counter[WaitKind], timedelta]:
+    """Return how often a request was refused before it ended, and after how long."""
+    backoff, now, tried = Backoff(), NOW, Counter[WaitKind]()
+    for kind in kinds:
+        tried[kind] += 1
+        if backoff.gives_up(KEY, kind):
+            break
+        backoff = backoff.after(Refusals(requests={KEY: kind}), [], [], now)
+        # As the next cycle reads it.
+        backoff = backoff_from(memory_json({}, backoff))
+        now = backoff.requests[KEY].retry_at
+    return tried, now - NOW
+
+
+# A fault of the account may last a day and a name may be unclear for an hour, in the waits above:
+# 10 + 20 + 40 + 80 + 11 x 120 minutes, and 10 + 20 + 30.
+@pytest.mark.parametrize(
+    ("kinds", "ended_by", "refused_before"),
+    [
+        ([FAULT], FAULT, 15),
+        ([FAULT, QUOTA_REACHED], FAULT, 15),
+        ([QUOTA_REACHED, FAULT], FAULT, 15),
+        ([FAULT, QUOTA_REACHED, QUOTA_REACHED, FAULT, QUOTA_REACHED], FAULT, 15),
+        ([NAME], NAME, 3),
+        ([NAME, QUOTA_REACHED], NAME, 3),
+        ([NAME, FAULT, QUOTA_REACHED], NAME, 3),
+    ],
+)
+def test_refusals_of_other_kinds_do_not_extend_a_bound(
+    kinds: list[WaitKind], ended_by: WaitKind, refused_before: int
+) -> None:
+    tried, waited = refusals_until_the_end(islice(cycle(kinds), 1000))
+    assert tried[ended_by] == refused_before + 1
+    assert waited >= GIVE_UP_AFTER[ended_by]
+
+
+def test_a_request_that_lacks_a_quota_waits_for_as_long_as_it_takes() -> None:
+    tried, _ = refusals_until_the_end([QUOTA_REACHED] * 1000)
+    assert tried[QUOTA_REACHED] == 1000
+
+
+def test_time_that_a_request_waits_for_a_quota_is_not_the_time_of_a_fault() -> None:
+    backoff = Backoff().after(Refusals(requests={KEY: FAULT}), [], [], NOW)
+    days_later = NOW + timedelta(days=3)
+    backoff = backoff.after(Refusals(quotas={P3: QUOTA}), [], [], days_later)
+    assert not backoff.gives_up(KEY, FAULT)
+
+
+def test_a_delay_of_the_version_before_has_waited_since_its_first_refusal() -> None:
+    stored = {
+        "team": KEY[0], "request_id": KEY[1], "kind": FAULT, "tries": 9,
+        "since": NOW.isoformat(), "retry_at": (NOW + timedelta(hours=25)).isoformat(),
+    }  # fmt: skip
+    assert backoff_from(json.dumps({"delays": [stored]})).gives_up(KEY, FAULT)
 
 
 def job(name: str, count: int) -> RunningJob:
@@ -84,7 +140,14 @@ def test_a_limit_holds_until_something_that_uses_it_is_free(
 def test_the_memory_keeps_all_of_it() -> None:
     backoff = Backoff(
         requests={
-            KEY: Delay(kind=WaitKind.ACCOUNT_FAULT, since=NOW, tries=3, retry_at=NOW + minutes(40))
+            KEY: Delay(
+                kind=FAULT,
+                since=NOW,
+                tries=3,
+                retry_at=NOW + minutes(40),
+                waited=minutes(70),
+                others=(Delay(kind=NAME, since=NOW, tries=1, retry_at=NOW, waited=minutes(10)),),
+            )
         },
         limits={
             P3: ReachedLimit(
