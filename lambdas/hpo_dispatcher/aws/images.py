@@ -51,14 +51,9 @@ class SdkImages:
         key = "/".join([image.framework, image.version, image.py_version or "", family])
         if self._known is None:
             self._known = json.loads(self._documents.get(DOCUMENT) or "{}")
-        if key not in self._known:
+        if not has_versions(self._known.get(key, ""), image):
             self._known[key] = self._look_up(image, instance_type)
             self._documents.put(DOCUMENT, json.dumps(self._known, sort_keys=True))
-        if not has_versions(self._known[key], image):
-            found = self._known[key].rpartition("/")[2]
-            asked = " ".join(filter(None, (image.framework, image.version, image.py_version)))
-            problem = f"the SageMaker SDK knows only {found} for it, which is not {asked}"
-            raise InvalidSettings("image", problem, "Fix the template or give a URI")
         return self._known[key]
 
     def _look_up(self, image: FrameworkImage, instance_type: str) -> str:
@@ -76,4 +71,9 @@ class SdkImages:
         except ValueError as error:
             problem = f"no image for {image.framework} {image.version} ({error})"
             raise InvalidSettings("image", problem, "Fix the template or give a URI") from None
+        if not has_versions(uri, image):
+            found = uri.rpartition("/")[2]
+            asked = " ".join(filter(None, (image.framework, image.version, image.py_version)))
+            problem = f"the SageMaker SDK knows only {found} for it, which is not {asked}"
+            raise InvalidSettings("image", problem, "Fix the template or give a URI")
         return uri
