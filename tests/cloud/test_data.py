@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -60,8 +62,8 @@ def team_user(running: Deployed) -> CloudSession:
     return session
 
 
-def hpoq(
-    deployed: Deployed, session: CloudSession, *arguments: str
+def run(
+    deployed: Deployed, session: CloudSession, command: list[str], folder: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
     key = session.get_credentials()
     assert key is not None
@@ -70,10 +72,16 @@ def hpoq(
         "AWS_SECRET_ACCESS_KEY": key.secret_key,
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
     }
-    command = [sys.executable, "-m", "hpoq.cli", *arguments]
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+
+
+def hpoq(
+    deployed: Deployed, session: CloudSession, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    return run(deployed, session, [sys.executable, "-m", "hpoq.cli", *arguments])
 
 
 def test_the_documented_permissions_are_enough(
@@ -89,6 +97,20 @@ def test_the_documented_permissions_are_enough(
     assert [f"{part}: 0 files sent (0.0 MB), 1 unchanged" in again.stderr for part in parts] == [
         True, True, True,
     ]  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("aws") is None, reason="no aws command on this machine")
+def test_they_are_enough_for_the_documented_aws_command(
+    running: Deployed, data_user: CloudSession, folder: Path, tmp_path: Path
+) -> None:
+    """The command as docs/first-deployment.md writes it, in a folder with the data."""
+    text = (ROOT / "docs" / "first-deployment.md").read_text()
+    (command,) = re.findall(r"^aws s3 cp .*$", text, re.MULTILINE)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "credit-default").symlink_to(folder)
+    ended = run(running, data_user, ["bash", "-euo", "pipefail", "-c", command], tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("upload: ") == 3
 
 
 def test_a_team_may_not_push_and_one_line_says_who_does(

@@ -25,6 +25,8 @@ ELSEWHERE = {
     "make demo": "tests/cloud runs each of its steps",
     "make setup": "runs before any test",
     "make test": "runs this test",
+    "aws service-quotas request-service-quota-increase": "changes the quotas of an account",
+    "aws iam attach-role-policy": "names a role of the reader",
     "npx cdk bootstrap": "the fixture of the embedded cloud runs it",
     "npx cdk deploy": "the fixture of the embedded cloud runs it",
     "pip install .": "make setup installs the package",
