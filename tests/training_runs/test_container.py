@@ -35,7 +35,10 @@ def python(request: pytest.FixtureRequest) -> Path:
     if request.param == "pinned here":
         return Path(sys.executable)
     if IMAGE_PYTHON not in os.environ:
-        pytest.skip(f"{IMAGE_PYTHON} names no interpreter with the versions of the images")
+        pytest.skip(
+            f"set {IMAGE_PYTHON} to an interpreter with the versions of the images, which "
+            "CONTRIBUTING.md installs; the same test runs with those pinned here"
+        )
     return Path(os.environ[IMAGE_PYTHON])
 
 
