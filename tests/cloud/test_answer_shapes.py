@@ -82,6 +82,7 @@ def scene(deployed: Deployed) -> Scene:
         bucket=bucket,
         object_key="data/credit-default/train/shapes",
         role=deployed.outputs["TrainingRoleArnFraud"],
+        policy=physical_id(deployed, "TrainingBase", "AWS::IAM::ManagedPolicy"),
         topic=deployed.outputs["AlarmTopicArn"],
         rule=rule.rpartition("|")[2].rpartition("/")[2],
         function=function,

@@ -17,8 +17,9 @@ from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import Finding, Verdict
 from hpoq.doctor.run import examine
 from hpoq.local.lifecycle.processes import wait_until
+from hpoq.local.session import CloudSession
 from tests.support.deployed_stack import ROOT, Deployed
-from tests.support.iam_users import user_with
+from tests.support.iam_users import policy_without, user_with
 
 CHANNELS = ("train", "validation", "test")
 PREFIX = "data/credit-default"
@@ -118,6 +119,17 @@ def no_permissions(deployed: Deployed) -> Iterator[None]:
     iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(before))
 
 
+def no_listing(deployed: Deployed) -> AbstractContextManager[None]:
+    name = deployed.outputs["TrainingRoleArnFraud"].rpartition("/")[2]
+    return policy_without(deployed.session, name, "s3:ListBucket")
+
+
+def no_passing(deployed: Deployed) -> AbstractContextManager[None]:
+    function = deployed.outputs["DispatcherFunctionName"]
+    found = deployed.client("lambda").get_function_configuration(FunctionName=function)
+    return policy_without(deployed.session, found["Role"].rpartition("/")[2], "iam:PassRole")
+
+
 @contextmanager
 def powerless_dispatcher(deployed: Deployed) -> Iterator[None]:
     iam, function = deployed.client("iam"), deployed.outputs["DispatcherFunctionName"]
@@ -207,6 +219,16 @@ PLANTED: dict[str, tuple[Callable[[Deployed], AbstractContextManager[None]], str
         "role",
         "may not call s3:GetObject, s3:PutObject on",
     ),
+    "a role that may not list its workspace": (
+        no_listing,
+        "role",
+        "may not call s3:ListBucket on arn:aws:s3:::hpoq-",
+    ),
+    "a dispatcher that may not pass the training role": (
+        no_passing,
+        "permissions",
+        "role may not call iam:PassRole on arn:aws:iam::",
+    ),
     "a dispatcher without permissions": (
         powerless_dispatcher,
         "permissions",
@@ -249,6 +271,12 @@ def test_another_name_or_region_is_a_missing_stack(sound: Deployed) -> None:
     found: list[Finding] = list(examine(replace(examined(sound), deployment="nosuch")))
     assert found[-1].verdict is Verdict.FAULT
     assert str(found[-1]).startswith("there is no stack 'nosuch' in ")
+
+
+def test_a_deployment_in_another_region_is_recognized_by_its_iam_names(sound: Deployed) -> None:
+    elsewhere = CloudSession(replace(sound.cloud.running, region="eu-central-1"))
+    found = list(examine(Examined(deployment="hpoq", session=elsewhere)))
+    assert "in eu-central-1, but there is in another Region. Name that Region" in str(found[-1])
 
 
 def test_a_check_without_permission_says_so(sound: Deployed) -> None:

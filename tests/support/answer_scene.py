@@ -26,6 +26,7 @@ TRUST = {
         }
     ],
 }
+LIST = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class Scene:
     bucket: str
     object_key: str
     role: str  # ARN
+    policy: str  # ARN
     topic: str  # ARN
     rule: str
     function: str
@@ -182,6 +184,7 @@ class Scene:
             "events:DescribeRule": lambda: client("events").describe_rule(Name=self.rule),
             "kms:DescribeKey": lambda: client("kms").describe_key(KeyId=self.key),
             "iam:GetRole": lambda: client("iam").get_role(RoleName=self.role.rpartition("/")[2]),
+            "iam:GetPolicy": lambda: client("iam").get_policy(PolicyArn=self.policy),
             "iam:SimulatePrincipalPolicy": lambda: client("iam").simulate_principal_policy(
                 PolicySourceArn=self.role, ActionNames=["s3:ListBucket"]
             ),
@@ -221,6 +224,7 @@ def scene_in_moto(account: Account) -> Scene:
     iam, s3 = session.client("iam"), session.client("s3")
     policy = json.dumps(TRUST)
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy)["Role"]["Arn"]
+    allowed = json.dumps({"Version": "2012-10-17", "Statement": [LIST]})
     here = {"LocationConstraint": session.region_name}
     s3.create_bucket(Bucket=name, CreateBucketConfiguration=here)
     s3.put_object(Bucket=name, Key="data/a", Body=b"a")
@@ -252,6 +256,7 @@ def scene_in_moto(account: Account) -> Scene:
         bucket=name,
         object_key="data/a",
         role=role,
+        policy=iam.create_policy(PolicyName=name, PolicyDocument=allowed)["Policy"]["Arn"],
         topic=topic,
         rule=name,
         function=name,

@@ -38,6 +38,7 @@ _MEMBER = re.compile(r"[A-Z][A-Za-z0-9]+")
 # Methods of our own with the name of an operation.
 OWN_METHODS = {
     "cloudformation:GetTemplate",  # of Jinja
+    "lambda:GetPolicy",  # IAM's is called
     "lambda:ListTags",  # SageMaker's is called
     "sagemaker:CreateTrial",  # of Optuna
     "sns:Publish",  # of the dispatcher's port

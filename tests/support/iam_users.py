@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -34,6 +35,30 @@ def user_with(session: boto3.Session, cloud: Cloud, name: str, *policies: object
         access_key_id=key["AccessKeyId"],
         secret_access_key=key["SecretAccessKey"],
     )
+
+
+@contextmanager
+def policy_without(session: boto3.Session, role: str, action: str) -> Iterator[None]:
+    """Take the statements with an action out of the inline policy of a role."""
+    iam: Any = session.client("iam")
+    before = inline_policy(session, role)
+    left = [each for each in before["Statement"] if action not in each["Action"]]
+    assert len(left) < len(before["Statement"])
+    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    changed = json.dumps(before | {"Statement": left})
+    iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=changed)
+    try:
+        yield
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(before))
+
+
+def inline_policy(session: boto3.Session, role: str) -> dict[str, Any]:
+    """Return the inline policy of a role that has one."""
+    iam: Any = session.client("iam")
+    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    policy: dict[str, Any] = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    return policy
 
 
 def outcome(session: boto3.Session, call: Call) -> str:

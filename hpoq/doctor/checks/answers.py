@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -20,6 +21,40 @@ MISSING = (
 def error_code(error: ClientError) -> str:
     """Return the API's error code."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def refused_actions(
+    iam: Any, role: str, actions: Sequence[str], resource: str, context: Mapping[str, str]
+) -> list[str]:
+    """Return the actions that a role's policies do not allow on a resource.
+
+    Args:
+        iam: the client.
+        role: the role's ARN.
+        actions: with the prefix of their service.
+        resource: an ARN.
+        context: condition keys of the calls. IAM takes a key that is not given for absent, so a
+            statement with a condition on it allows nothing.
+    """
+    entries = [
+        {
+            "ContextKeyName": key,
+            "ContextKeyValues": [value],
+            "ContextKeyType": "string",
+        }
+        for key, value in context.items()
+    ]
+    answer = iam.simulate_principal_policy(
+        PolicySourceArn=role,
+        ActionNames=list(actions),
+        ResourceArns=[resource],
+        ContextEntries=entries,
+    )
+    return [
+        each["EvalActionName"]
+        for each in answer["EvaluationResults"]
+        if each["EvalDecision"] != "allowed"
+    ]
 
 
 def allows_service(policy: Any, service: str) -> bool:

@@ -8,10 +8,15 @@ from datetime import UTC, datetime, timedelta
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract import names
-from hpoq.doctor.checks.answers import MISSING, error_code
+from hpoq.doctor.checks.answers import MISSING, error_code, refused_actions
 from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import RESTORE, Finding, fault, ok, warning
 
+# IAM names are unique in an account: docs/decisions/0034.
+ANOTHER_REGION = (
+    "Name that Region (AWS_DEFAULT_REGION), or deploy to this one under another name: "
+    "`npx cdk deploy -c name=hpoq-eu`"
+)
 # Two heartbeats and a cycle.
 SILENT_AFTER = timedelta(minutes=25)
 
@@ -24,14 +29,19 @@ def stack(examined: Examined) -> Iterator[Finding]:
     except ClientError as error:
         if error_code(error) != "ValidationError":
             raise
-        yield fault(
-            "stack",
-            f"there is no stack {name!r} in {examined.session.region_name}",
-            "Run `cdk deploy`, or name the deployment with --deployment and its Region",
-        )
+        missing = f"there is no stack {name!r} in {examined.session.region_name}"
+        if _is_in_another_region(examined):
+            yield fault("stack", f"{missing}, but there is in another Region", ANOTHER_REGION)
+            return
+        fix = "Run `cdk deploy`, or name the deployment with --deployment and its Region"
+        yield fault("stack", missing, fix)
         return
     status = found["StackStatus"]
     if status == "ROLLBACK_COMPLETE":
+        if _is_in_another_region(examined):
+            text = "the first deployment failed: a deployment in another Region has its IAM names"
+            yield fault("stack", text, f"Delete the stack. {ANOTHER_REGION}")
+            return
         yield fault(
             "stack",
             "the first deployment failed and was rolled back",
@@ -45,6 +55,18 @@ def stack(examined: Examined) -> Iterator[Finding]:
         yield warning("stack", f"the stack is {status}", "Wait until the deployment has ended")
     else:
         yield ok("stack", f"{name} is {status}")
+
+
+def _is_in_another_region(examined: Examined) -> bool:
+    """Return whether IAM has a name of a deployment whose stack in this Region has none."""
+    caller = examined.client("sts").get_caller_identity()
+    partition, policy = caller["Arn"].split(":")[1], names.training_policy(examined.deployment)
+    arn = f"arn:{partition}:iam::{caller['Account']}:policy/{policy}"
+    try:
+        examined.client("iam").get_policy(PolicyArn=arn)
+    except ClientError:  # there is none, or the caller may not know
+        return False
+    return True
 
 
 def function(examined: Examined) -> Iterator[Finding]:
@@ -65,7 +87,10 @@ def function(examined: Examined) -> Iterator[Finding]:
 
 
 def permissions(examined: Examined) -> Iterator[Finding]:
-    """Check that the dispatcher's role may use the ledger and the queue, and create tuning jobs."""
+    """Check that the dispatcher's role may use ledger and queue, and create tuning jobs.
+
+    Creating a tuning job includes passing the team's training role to SageMaker.
+    """
     configuration = examined.client("lambda").get_function_configuration(
         FunctionName=examined.function
     )
@@ -74,29 +99,26 @@ def permissions(examined: Examined) -> Iterator[Finding]:
     place = f"{examined.session.region_name}:{account}"
     table = names.ledger_table(examined.deployment)
     queue = names.request_queue(examined.deployment, examined.team)
-    needed = {
-        "dynamodb:UpdateItem": f"arn:{partition}:dynamodb:{place}:table/{table}",
-        "sqs:ReceiveMessage": f"arn:{partition}:sqs:{place}:{queue}",
-        "sagemaker:CreateHyperParameterTuningJob": (
-            f"arn:{partition}:sagemaker:{place}:hyper-parameter-tuning-job/hpoq-doctor"
-        ),
-    }
+    job = f"arn:{partition}:sagemaker:{place}:hyper-parameter-tuning-job/hpoq-doctor"
+    passed = {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    teams = sorted(examined.settings.deployment.teams)
+    training_roles = map(examined.settings.environment.training_role, teams)
+    needed: list[tuple[str, str, dict[str, str]]] = [
+        ("dynamodb:UpdateItem", f"arn:{partition}:dynamodb:{place}:table/{table}", {}),
+        ("sqs:ReceiveMessage", f"arn:{partition}:sqs:{place}:{queue}", {}),
+        *(("iam:PassRole", each, passed) for each in training_roles),
+        ("sagemaker:CreateHyperParameterTuningJob", job, {}),
+    ]
+    iam = examined.client("iam")
     refused = [
         f"{action} on {arn}"
-        for action, arn in needed.items()
-        if not _may(examined, role, action, arn)
+        for action, arn, context in needed
+        if refused_actions(iam, role, [action], arn, context)
     ]
     for each in refused:
         yield fault("permissions", f"the dispatcher's role may not call {each}", RESTORE)
     if not refused:
         yield ok("permissions", "the dispatcher may use ledger and queues and create tuning jobs")
-
-
-def _may(examined: Examined, role: str, action: str, arn: str) -> bool:
-    answer = examined.client("iam").simulate_principal_policy(
-        PolicySourceArn=role, ActionNames=[action], ResourceArns=[arn]
-    )
-    return all(each["EvalDecision"] == "allowed" for each in answer["EvaluationResults"])
 
 
 def rules(examined: Examined) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from hpo_dispatcher.contract import names
 from hpoq.data.channels import channels_of, push_command
 from hpoq.data.presence import Presence, find_data
-from hpoq.doctor.checks.answers import MISSING, allows_service, error_code
+from hpoq.doctor.checks.answers import MISSING, allows_service, error_code, refused_actions
 from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import RESTORE, Finding, fault, ok
 
@@ -34,24 +34,28 @@ def _role_of(examined: Examined, team: str) -> Iterator[Finding]:
         text = f"the training role {name} does not trust sagemaker.amazonaws.com"
         yield fault("role", text, RESTORE)
         return
-    partition = arn.split(":")[1]  # aws, aws-us-gov or aws-cn
-    bucket = examined.settings.environment.artifact_bucket
-    workspace = f"arn:{partition}:s3:::{bucket}/{names.workspace_prefix(team)}*"
-    answer = iam.simulate_principal_policy(
-        PolicySourceArn=arn,
-        ActionNames=["s3:GetObject", "s3:PutObject"],
-        ResourceArns=[workspace],
-    )
-    refused = [
-        each["EvalActionName"]
-        for each in answer["EvaluationResults"]
-        if each["EvalDecision"] != "allowed"
-    ]
+    refused = list(_refused(examined, arn, team))
     if refused:
-        text = f"the training role {name} may not call {', '.join(refused)} on {workspace}"
+        text = f"the training role {name} may not call {', and not '.join(refused)}"
         yield fault("role", text, RESTORE)
-        return
-    yield ok("role", f"{name} can be assumed and may use the workspace of {team}")
+    else:
+        yield ok("role", f"{name} can be assumed and may use the workspace of {team}")
+
+
+def _refused(examined: Examined, role: str, team: str) -> Iterator[str]:
+    """Yield what a training role may not do in the artifact bucket, although each team's does.
+
+    SageMaker lists the folder of a channel as the role, with its prefix.
+    """
+    iam, partition = examined.client("iam"), role.split(":")[1]  # aws, aws-us-gov or aws-cn
+    bucket = f"arn:{partition}:s3:::{examined.settings.environment.artifact_bucket}"
+    workspace = names.workspace_prefix(team)
+    objects = f"{bucket}/{workspace}*"
+    if refused := refused_actions(iam, role, ["s3:GetObject", "s3:PutObject"], objects, {}):
+        yield f"{', '.join(refused)} on {objects}"
+    for folder in (workspace, *names.SHARED_FOLDERS):
+        if refused_actions(iam, role, ["s3:ListBucket"], bucket, {"s3:prefix": folder}):
+            yield f"s3:ListBucket on {bucket} with the prefix {folder}"
 
 
 def request(examined: Examined) -> Iterator[Finding]:

@@ -1,6 +1,8 @@
-"""IAM condition keys that ministack lacks: partition keys of DynamoDB, sources of events.
+"""IAM condition keys that ministack lacks: of DynamoDB, of events, and of simulated calls.
 
-Without this patch, a policy that limits a team to its own partition allows it all partitions.
+Without this patch, a policy that limits a team to its own partition allows it all partitions, and
+SimulatePrincipalPolicy ignores its ContextEntries.
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
 """
@@ -9,14 +11,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextvars import ContextVar
+from itertools import count
 from typing import Any
 
-from ministack.core import iam_actions
-from ministack.services import dynamodb
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import dynamodb, iam
 
 _EQUAL = re.compile(r"(#?\w+)\s*=\s*(:\w+)")
 
 Keys = dict[str, Any]
+_DECISIONS = {"Allow": "allowed", "Deny": "explicitDeny"}
+_context_entries: ContextVar[Keys] = ContextVar("context_entries")
 
 
 def add_condition_keys() -> None:
@@ -27,6 +33,60 @@ def add_condition_keys() -> None:
         return {**original(service, action, body, parameters), **_keys(service, body)}
 
     iam_actions.request_tag_context = context
+
+
+def simulate_with_context_entries() -> None:
+    """Replace the functions that read the parameters of a simulation and write its results."""
+    original = iam._extract_simulate_params
+
+    def parameters(given: Keys) -> Any:
+        _context_entries.set(dict(_entries(given)))
+        return original(given)
+
+    iam._extract_simulate_params = parameters
+    iam._build_simulate_results_real = _results
+
+
+def _entries(given: Keys) -> Iterator[tuple[str, Any]]:
+    """Yield the condition keys of a simulation, in lower case as the evaluator reads them."""
+    for entry in _members(given, "ContextEntries", ".ContextKeyName"):
+        key = iam._p(given, f"{entry}.ContextKeyName").lower()
+        values = [iam._p(given, each) for each in _members(given, f"{entry}.ContextKeyValues")]
+        yield key, values[0] if len(values) == 1 else values
+
+
+def _members(given: Keys, name: str, field: str = "") -> Iterator[str]:
+    """Yield the prefixes of the members of a list in the parameters of a Query request."""
+    for number in count(1):
+        member = f"{name}.member.{number}"
+        if not iam._p(given, f"{member}{field}"):
+            return
+        yield member
+
+
+def _results(
+    actions: list[str], resource: str, principal: str, account: str, policies: list[Any]
+) -> str:
+    found = []
+    for action in actions:
+        call = iam_evaluator.EvalContext(
+            principal_arn=principal,
+            principal_type="User",
+            principal_account=account,
+            action=action,
+            resource_arn=resource,
+            region=iam.get_region(),
+            service_context=_context_entries.get(),
+        )
+        decision = _DECISIONS.get(iam_evaluator.evaluate(call, policies).decision, "implicitDeny")
+        found.append(
+            f"<member><EvalActionName>{action}</EvalActionName>"
+            f"<EvalResourceName>{resource}</EvalResourceName>"
+            f"<EvalDecision>{decision}</EvalDecision>"
+            "<MatchedStatements></MatchedStatements>"
+            "<MissingContextValues></MissingContextValues></member>"
+        )
+    return "".join(found)
 
 
 def _keys(service: str, body: bytes) -> Keys:

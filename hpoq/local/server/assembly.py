@@ -16,7 +16,10 @@ from hpoq.local.limits import INSTANCE_TYPE, SPOT, Limit
 from hpoq.local.ministack_patches.actions_and_resources import authorize_as_aws_does
 from hpoq.local.ministack_patches.batch_actions import authorize_batches_by_single_action
 from hpoq.local.ministack_patches.concurrency import limit_concurrency
-from hpoq.local.ministack_patches.condition_keys import add_condition_keys
+from hpoq.local.ministack_patches.condition_keys import (
+    add_condition_keys,
+    simulate_with_context_entries,
+)
 from hpoq.local.ministack_patches.encryption import accept_default_kms_key
 from hpoq.local.ministack_patches.functions import patch_functions
 from hpoq.local.ministack_patches.log_filters import match_filter_patterns
@@ -85,6 +88,7 @@ def _patch_ministack(settings: ServerSettings) -> None:
     authorize_batches_by_single_action()
     authorize_as_aws_does()
     add_condition_keys()
+    simulate_with_context_entries()
     speed_up()
     interpreters = {name: Path(path) for name, path in settings.function_interpreters.items()}
     patch_functions(interpreters, Path(tempfile.gettempdir()) / "layers")

@@ -42,7 +42,6 @@ OTHER_KEYS = {
     "Effect": "of a policy document",
     "HTTPHeaders": "of botocore",
     "HTTPStatusCode": "of botocore",
-    "Policy": "an attribute of a topic",
     "Principal": "of a policy document",
     "ResponseMetadata": "of botocore",
     "SentTimestamp": "an attribute of a message",

@@ -36,9 +36,17 @@ def test_the_bucket_is_looked_up_in_the_partition_of_the_role(
             "CreateDate": datetime.now(UTC), "AssumeRolePolicyDocument": json.dumps(trust),
         }
     }  # fmt: skip
-    denied = [{"EvalActionName": "s3:GetObject", "EvalDecision": "implicitDeny"}]
-    answers = ("get_role", found), ("simulate_principal_policy", {"EvaluationResults": denied})
-    with stubbed(examined.client("iam"), *answers):
+    simulated = [
+        ("simulate_principal_policy", {"EvaluationResults": [decision]})
+        for decision in (
+            {"EvalActionName": "s3:GetObject", "EvalDecision": "implicitDeny"},
+            {"EvalActionName": "s3:ListBucket", "EvalDecision": "allowed"},
+            {"EvalActionName": "s3:ListBucket", "EvalDecision": "explicitDeny"},
+            {"EvalActionName": "s3:ListBucket", "EvalDecision": "allowed"},
+        )
+    ]
+    with stubbed(examined.client("iam"), ("get_role", found), *simulated):
         (finding,) = training.role(examined)
-    workspace = f"arn:{partition}:s3:::artifacts/teams/fraud/*"
-    assert f"may not call s3:GetObject on {workspace}. " in str(finding)
+    bucket = f"arn:{partition}:s3:::artifacts"
+    assert f"may not call s3:GetObject on {bucket}/teams/fraud/*, and not" in str(finding)
+    assert f"s3:ListBucket on {bucket} with the prefix shared/. " in str(finding)
