@@ -14,12 +14,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.names import training_role
 from hpo_dispatcher.contract.templates import read_templates
+from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.wiring import build_dispatcher
 from hpoq.client import Client
@@ -36,6 +39,7 @@ from tests.support import credit_data
 from tests.support import tiny_jobs as tiny
 from tests.support.deployed_stack import ROOT, TEAMS, Deployed
 from tests.support.event_listener import EventListener
+from tests.support.iam_users import inline_policy, policy_without, user_with
 from tests.support.job_spans import most_at_once, tuning_jobs
 
 # From awslabs/fhir-works-on-aws-deployment issue 691.
@@ -173,39 +177,53 @@ def test_150_bare_messages_complete_and_no_request_flaps(flooded: Deployed) -> N
     assert len(starts) == REQUESTS
 
 
+def disable_rules(deployed: Deployed) -> None:
+    """Disable what starts dispatch cycles."""
+    function = deployed.client("lambda").get_function_configuration(
+        FunctionName=deployed.outputs["DispatcherFunctionName"]
+    )
+    events = deployed.client("events")
+    for name in events.list_rule_names_by_target(TargetArn=function["FunctionArn"])["RuleNames"]:
+        events.disable_rule(Name=name)
+
+
 class Hours:
     """A dispatcher of a deployment whose clock the test moves; nothing else runs cycles."""
 
-    def __init__(self, deployed: Deployed, project: Path, folder: Path) -> None:
-        events = deployed.client("events")
-        for rule in events.list_rules()["Rules"]:
-            events.disable_rule(Name=rule["Name"])
+    def __init__(
+        self,
+        deployed: Deployed,
+        project: Path,
+        folder: Path,
+        session: boto3.Session | None = None,
+    ) -> None:
+        disable_rules(deployed)
         name = deployed.outputs["DispatcherFunctionName"]
         function = deployed.client("lambda").get_function_configuration(FunctionName=name)
         write_function(folder, TINY_SETTINGS | {"default_template": "tiny"})
         self._passed = timedelta()
-        templates = read_templates(project / "flood/lambdas/hpo_dispatcher/templates")
+        templates = read_templates(project / "lambdas/hpo_dispatcher/templates")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("hpo_dispatcher.wiring.read_templates", lambda: templates)
             variables = function["Environment"]["Variables"] | deployed.cloud.env
-            dispatcher = build_dispatcher(variables, folder, deployed.session)
+            dispatcher = build_dispatcher(variables, folder, session or deployed.session)
         self._dispatcher = replace(dispatcher, clock=self._now)
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + self._passed
 
-    def pass_minutes(self, minutes: int) -> None:
+    def pass_minutes(self, minutes: int) -> Summary:
         """Let time pass and run a cycle."""
         self._passed += timedelta(minutes=minutes)
         end = time.monotonic() + 60
-        self._dispatcher.run(Deadline(remaining=lambda: end - time.monotonic(), total=60))
+        return self._dispatcher.run(Deadline(remaining=lambda: end - time.monotonic(), total=60))
 
 
-@pytest.mark.timeout(PATIENCE)
+@pytest.mark.timeout(PATIENCE + 100)
 def test_a_role_that_is_disabled_for_an_hour_loses_and_rejects_nothing(
     flooded: Deployed, tiny_project: Path, tmp_path: Path
 ) -> None:
-    hours = Hours(flooded, tiny_project, tmp_path)
+    hours = Hours(flooded, tiny_project / "flood", tmp_path)
     iam = flooded.client("iam")
     name = training_role("flood", "fraud")
     trust = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
@@ -230,7 +248,57 @@ def test_a_role_that_is_disabled_for_an_hour_loses_and_rejects_nothing(
 
     assert wait_until(completed, 60, step=0.5), [(e.status, e.reason) for e in entries()]
     assert len({entry.tuning_job_name for entry in entries()}) == 6
-    queue = flooded.client("sqs").get_queue_attributes(
-        QueueUrl=flooded.dead_letters("fraud"), AttributeNames=["ApproximateNumberOfMessages"]
+    assert rejected(flooded) == 0
+
+
+def rejected(deployed: Deployed) -> int:
+    """Return the number of messages in the dead-letter queue of team fraud."""
+    queue = deployed.client("sqs").get_queue_attributes(
+        QueueUrl=deployed.dead_letters("fraud"), AttributeNames=["ApproximateNumberOfMessages"]
     )
-    assert queue["Attributes"]["ApproximateNumberOfMessages"] == "0"
+    return int(queue["Attributes"]["ApproximateNumberOfMessages"])
+
+
+@pytest.mark.timeout(PATIENCE + 200)
+def test_a_dispatcher_that_may_not_pass_the_training_role_lets_requests_wait(
+    new_account: Cloud, tmp_path: Path
+) -> None:
+    """The deployed function meets the fault; a dispatcher with its policies sees the end of it."""
+    deployed = tiny.deploy(new_account, "unpassed", tmp_path, **TINY_SETTINGS)
+    aws = deployed.session.client("lambda")
+    function = deployed.outputs["DispatcherFunctionName"]
+    role = aws.get_function_configuration(FunctionName=function)["Role"].rpartition("/")[2]
+    listener = EventListener(deployed, "no-pass-role", "unpassed")
+    client = Client("unpassed", session=deployed.session)
+
+    def entries() -> list[Entry]:
+        return [entry for entry in client.entries("fraud") if entry.request_id in ids]
+
+    disable_rules(deployed)
+    with policy_without(deployed.session, role, "iam:PassRole"):
+        ids = set(client.submit("fraud", [BARE] * 3))
+        answer = aws.invoke(FunctionName=function, Payload=b"{}")
+        lacking = inline_policy(deployed.session, role)
+    as_role = user_with(deployed.session, deployed.cloud, role, lacking)
+    hours = Hours(deployed, tmp_path / "unpassed", tmp_path / "function", as_role)
+    summary = json.load(answer["Payload"])
+    assert summary["account_faults"] == 3, summary  # the metric of the same name
+    assert {hours.pass_minutes(10).account_faults for _ in range(6)} == {3}
+    assert Counter(entry.status for entry in entries()) == {Status.QUEUED: 3}
+    assert all("iam:PassRole" in entry.reason for entry in entries())
+    document = client.capacity()
+    assert document
+    assert {each.reason_kind for each in document.waiting} == {WaitKind.ACCOUNT_FAULT}
+    assert rejected(deployed) == 0
+    assert starts_of(listener.received(), ids) == {}
+
+    restored = json.dumps(inline_policy(deployed.session, role))
+    deployed.client("iam").put_user_policy(UserName=role, PolicyName="p0", PolicyDocument=restored)
+
+    def completed() -> bool:
+        hours.pass_minutes(10)
+        return Counter(entry.status for entry in entries()) == {Status.COMPLETED: 3}
+
+    assert wait_until(completed, 60, step=0.5), [(e.status, e.reason) for e in entries()]
+    assert hours.pass_minutes(10).account_faults == 0
+    assert starts_of(listener.received(), ids) == dict.fromkeys(ids, 1)
