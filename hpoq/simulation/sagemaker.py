@@ -194,6 +194,15 @@ class SimulatedSageMaker:
             ended = [self.ended[name] for name in names if name in self.ended]
         return {job.name: _detail(job) for job in ended if job.ends <= indexed}
 
+    def trained(self, names: Sequence[str]) -> Mapping[str, datetime]:
+        """Return when the latest training job of each named tuning job was created, if any was."""
+        for _ in names:
+            self._before_read()
+        with self._lock:
+            self.calls["sagemaker:Search"] += len(names)
+            jobs = {**self.ended, **self.running}
+            return {name: jobs[name].began for name in names if name in jobs}
+
     def instances(self, name: str) -> Mapping[str, int]:
         """Return the maximum of instances a tuning job uses at once, by instance type."""
         self._before_read()

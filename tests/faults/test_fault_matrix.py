@@ -64,6 +64,7 @@ ROWS: list[Row] = [
         ("tuning.in_progress", "sagemaker", "ListHyperParameterTuningJobs"),
         ("tuning.describe", "sagemaker", "DescribeHyperParameterTuningJob"),
         ("tuning.search_ended", "sagemaker", "Search"),
+        ("tuning.trained", "sagemaker", "Search"),
         ("tuning.instances", "sagemaker", "DescribeHyperParameterTuningJob"),
         (
             "tuning.create",

@@ -27,6 +27,7 @@ EXPECTED = {
     ("fraud", "child"): Status.COMPLETED,
     ("fraud", "cancelled"): Status.STOPPED,
     ("fraud", "goes-on"): Status.COMPLETED,
+    ("fraud", "interrupted"): Status.COMPLETED,
     ("fraud", "repeated"): Status.COMPLETED,
     ("fraud", "new"): Status.COMPLETED,
     ("fraud", "crowded"): Status.COMPLETED,
@@ -73,7 +74,10 @@ class ScriptedSageMaker:
 
     def _search(self, params: Any, **_: Any) -> Answer:
         """Return the one job that the search index already contains."""
-        [named] = json.loads(params["body"])["SearchExpression"]["Filters"]
+        asked = json.loads(params["body"])
+        if asked["Resource"] == "TrainingJob":  # moto runs none
+            return SimpleNamespace(status_code=200), {"Results": []}
+        [named] = asked["SearchExpression"]["Filters"]
         jobs = self._backend.hyper_parameter_tuning_jobs
         found = [jobs[name] for name in named["Value"].split(",") if "indexed" in name]
         records = [
@@ -119,6 +123,7 @@ def prepare(account: Account, sagemaker: ScriptedSageMaker) -> None:
     sagemaker.runs_on(jobs["fraud-cancelled"])
     sagemaker.runs_on(jobs["fraud-goes-on"])
     make_room(account)
+    interrupt_a_start(account)
     create(account, "repeated")
     create(account, FOREIGN, HyperParameterTuningJobName=FOREIGN, Tags=[])
     sagemaker.runs_on(FOREIGN)
@@ -147,6 +152,19 @@ def make_room(account: Account) -> None:
     )
     assert leases.acquire("killed", now, now)
     assert requests.preempt([room], "killed")
+    leases.release("killed", None)
+
+
+def interrupt_a_start(account: Account) -> None:
+    """Write what a cycle leaves that was killed before it created the tuning job."""
+    account.request("fraud", "interrupted")
+    take_in(account)
+    dispatcher = account.dispatcher()
+    requests, leases, now = dispatcher.requests, dispatcher.leases, dispatcher.clock()
+    entry = requests.get("fraud", "interrupted")
+    assert entry
+    assert leases.acquire("killed", now, now)
+    assert requests.start([entry], "killed", now)
     leases.release("killed", None)
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         HyperParameterTrainingJobSummaryTypeDef,
         HyperParameterTuningJobSearchEntityTypeDef,
         HyperParameterTuningJobSummaryTypeDef,
+        TrainingJobTypeDef,
     )
 
     _Described = (
@@ -103,6 +104,33 @@ class SageMakerTuning:
             records = (each.get("HyperParameterTuningJob") for each in answer["Results"])
             found += [self._detail(record) for record in records if record]
         return {detail.name: detail for detail in found if detail.status.ended}
+
+    def trained(self, names: Sequence[str]) -> Mapping[str, datetime]:
+        """Return when the latest training job of each named tuning job was created, if any was.
+
+        DeleteHyperParameterTuningJob "does not delete training jobs, artifacts, or the IAM role"
+        (API reference). Their names begin with the tuning job's.
+        """
+        found: dict[str, datetime] = {}
+        for name in names:  # Search accepts the operator Contains once per call
+            named: FilterTypeDef = {
+                "Name": "TrainingJobName",
+                "Operator": "Contains",
+                "Value": f"{name}-",
+            }
+            with unavailable("sagemaker:Search"):
+                answer = self._sagemaker.search(
+                    Resource="TrainingJob",
+                    SearchExpression={"Filters": [named]},
+                    SortBy="CreationTime",
+                    SortOrder="Descending",
+                    MaxResults=PAGE,
+                )
+            records = (each.get("TrainingJob", {}) for each in answer["Results"])
+            times = [each["CreationTime"] for each in records if _launched_by(each, name)]
+            if times:
+                found[name] = max(times)
+        return found
 
     def _detail(self, answer: _Described) -> TuningJobDetail:
         detail = detail_from(answer)
@@ -178,6 +206,12 @@ class SageMakerTuning:
                 if code(error) in NOT_FOUND:
                     return None
                 raise
+
+
+def _launched_by(training_job: TrainingJobTypeDef, name: str) -> bool:
+    """Return whether a training job belongs to a tuning job; ARNs are in lower case."""
+    owner = training_job.get("TuningJobArn", "").rpartition("/")[2]
+    return owner.lower() == name.lower()
 
 
 def status_of(word: str, ended_at: datetime | None = None) -> Status:

@@ -19,6 +19,8 @@ from hpo_dispatcher.ports import (
 
 # A tuning job that was created less than this ago may not be visible to Describe yet.
 VISIBLE_WITHIN = timedelta(minutes=5)
+# The clocks of SageMaker and of this function may differ by so much.
+CLOCK_SKEW = timedelta(minutes=1)
 DELETED = "the tuning job was deleted in SageMaker before its end was recorded"
 
 
@@ -28,7 +30,8 @@ def observe(
     """Return all tuning jobs that use capacity in the account, whoever created them.
 
     "DeleteHyperParameterTuningJob ... deletes only the tuning job entry", after which Describe does
-    not find it (API reference). Such a tuning job has ended, and is never created again.
+    not find it (API reference). Such a tuning job has ended, and is never created again. Earlier
+    cycles have seen it; if they were killed before they recorded that, its training jobs are left.
 
     Args:
         requests: this deployment's running requests.
@@ -44,6 +47,12 @@ def observe(
     unlisted = [job for job in active if job.tuning_job_name not in listed]
     ended, missing = [], []
     details = _details(tuning, [job.tuning_job_name for job in unlisted])
+    unknown = [
+        job
+        for job in unlisted
+        if details[job.tuning_job_name] is None and job.tuning_job_name not in created
+    ]
+    created = {*created, *_trained(tuning, unknown)}
     for job in unlisted:
         detail = details[job.tuning_job_name]
         if detail is None and job.tuning_job_name not in created:
@@ -57,6 +66,23 @@ def observe(
         else:  # created so recently that the list lags behind
             listed[job.tuning_job_name] = TuningJob(name=detail.name, status=detail.status)
     return Observation(listed=listed, active=active, ended=ended, missing=missing)
+
+
+def _trained(tuning: TuningService, jobs: Sequence[RunningEntry]) -> set[str]:
+    """Return the names of tuning jobs that have had training jobs since their entry was written.
+
+    Without an answer, a tuning job is taken for one that was never created.
+    """
+    if not jobs:
+        return set()
+    with suppress(Unavailable):
+        at = tuning.trained([job.tuning_job_name for job in jobs])
+        return {
+            job.tuning_job_name
+            for job in jobs
+            if job.tuning_job_name in at and at[job.tuning_job_name] >= job.started_at - CLOCK_SKEW
+        }
+    return set()
 
 
 def _deleted(job: RunningEntry) -> TuningJobDetail:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from hpo_dispatcher.contract.documents.events import StateChange
@@ -114,6 +115,14 @@ class LoggedTuning:
             return self.tuning.search_ended(names)
         except Unavailable as error:  # each is described instead
             self.log.warning("tuning jobs not searched", extra={"reason": str(error)})
+            raise
+
+    def trained(self, names: Sequence[str]) -> Mapping[str, datetime]:
+        """See ``TuningService``."""
+        try:
+            return self.tuning.trained(names)
+        except Unavailable as error:  # their tuning jobs are created
+            self.log.warning("training jobs not searched", extra={"reason": str(error)})
             raise
 
     def instances(self, name: str) -> Mapping[str, int]:

@@ -121,6 +121,13 @@ class TuningService(Protocol):
         A tuning job that ended a moment ago may be missing; ``describe`` is always up to date.
         """
 
+    def trained(self, names: Sequence[str]) -> Mapping[str, datetime]:
+        """Return when the latest training job of each named tuning job was created, if any was.
+
+        Training jobs remain when their tuning job is deleted. One that was created a moment ago may
+        be missing.
+        """
+
     def instances(self, name: str) -> Mapping[str, int]:
         """Return the maximum of instances a tuning job uses at once, by type and purchase option.
 

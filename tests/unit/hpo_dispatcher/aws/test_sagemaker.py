@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -98,3 +98,36 @@ def test_a_list_with_any_status_is_read(
 
     assert [job.status for job in jobs] == [status_of(word)]
     assert ended or jobs[0].status is status
+
+
+OTHER = "arn:aws:sagemaker:eu-west-1:111122223333:hyper-parameter-tuning-job/xfraud-a-1"
+OURS = "arn:aws:sagemaker:eu-west-1:111122223333:hyper-parameter-tuning-job/fraud-a-1"
+
+
+@pytest.mark.parametrize(
+    ("found", "at"),
+    [
+        ([], None),
+        ([("fraud-a-1-001-1a2b3c4d", OURS, 1), ("fraud-a-1-002-1a2b3c4e", OURS, 2)], 2),
+        ([("xfraud-a-1-001-1a2b3c4d", OTHER, 1)], None),
+        ([("Fraud-a-1-001-1a2b3c4d", OURS, 3), ("xfraud-a-1-001-1a2b3c4d", OTHER, 4)], 3),
+        ([("fraud-a-1-by-hand", None, 1)], None),  # not launched by a tuning job
+    ],
+)
+def test_training_jobs_of_a_deleted_tuning_job_are_found_by_their_names(
+    stubbed: tuple[SageMakerTuning, Stubber],
+    found: list[tuple[str, str | None, int]],
+    at: int | None,
+) -> None:
+    tuning, stubber = stubbed
+    jobs = [
+        {
+            "TrainingJobName": name, "CreationTime": AT + timedelta(minutes=minute),
+            **({"TuningJobArn": owner} if owner else {}),
+        }
+        for name, owner, minute in found
+    ]  # fmt: skip
+    stubber.add_response("search", {"Results": [{"TrainingJob": each} for each in jobs]})
+
+    expected = {} if at is None else {"Fraud-a-1": AT + timedelta(minutes=at)}
+    assert tuning.trained(["Fraud-a-1"]) == expected

@@ -6,15 +6,19 @@ DeleteHyperParameterTuningJob. Describe does not find it afterwards.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from hpo_dispatcher.contract.entry import RunningEntry, Status
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.observe import DELETED, VISIBLE_WITHIN, observe
-from hpo_dispatcher.ports import TuningJob, TuningJobDetail
+from hpo_dispatcher.ports import TuningJob, TuningJobDetail, Unavailable
+from hpo_dispatcher.scheduling.history.memory import MEMORY
 from tests.support.dispatcher_account import Account, ample_time
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -38,8 +42,16 @@ class WithoutTuningJobs:
     def in_progress(self) -> list[TuningJob]:
         return []
 
+    def __init__(self, trained: Mapping[str, datetime] | None = None) -> None:
+        self._trained = trained
+
     def describe(self, name: str) -> TuningJobDetail | None:
         return None
+
+    def trained(self, names: Sequence[str]) -> Mapping[str, datetime]:
+        if self._trained is None:
+            raise Unavailable("sagemaker:Search: throttled")
+        return {name: at for name, at in self._trained.items() if name in names}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +67,27 @@ def test_a_tuning_job_that_describe_does_not_find(
     created: set[str], after: timedelta, found: str
 ) -> None:
     seen = observe(Ledger(), WithoutTuningJobs(), created, NOON + after)  # type: ignore[arg-type]
+    of = {"missing": seen.missing, "listed": seen.listed, "ended": seen.ended}
+    assert {name for name, jobs in of.items() if jobs} == {found}
+
+
+# "It does not delete training jobs": DeleteHyperParameterTuningJob in the API reference.
+@pytest.mark.parametrize(
+    ("trained", "found"),
+    [
+        ({"fraud-a-1": NOON + timedelta(minutes=2)}, "ended"),
+        ({"fraud-a-1": NOON - timedelta(seconds=30)}, "ended"),  # SageMaker's clock is behind
+        # Of an earlier tuning job of this name, which another ledger knew.
+        ({"fraud-a-1": NOON - timedelta(days=30)}, "missing"),
+        ({}, "missing"),
+        (None, "missing"),  # Search does not answer
+    ],
+)
+def test_training_jobs_tell_that_a_tuning_job_has_existed(
+    trained: Mapping[str, datetime] | None, found: str
+) -> None:
+    now = NOON + timedelta(hours=1)
+    seen = observe(Ledger(), WithoutTuningJobs(trained), set(), now)  # type: ignore[arg-type]
     of = {"missing": seen.missing, "listed": seen.listed, "ended": seen.ended}
     assert {name for name, jobs in of.items() if jobs} == {found}
 
@@ -75,6 +108,40 @@ def test_the_request_of_a_deleted_tuning_job_ends_and_is_not_run_again(
 
     for _ in range(cycles_before):
         assert an_hour_later(account).run(ample_time()).started == 0
+
+    assert account.tuning_jobs() == []
+    entry = account.dispatcher().requests.get("fraud", "a")
+    assert entry is not None
+    assert (entry.status, entry.reason) == (Status.STOPPED, DELETED)
+
+
+def test_a_dispatcher_killed_after_a_creation_does_not_create_the_deleted_tuning_job_again(
+    account: Account,
+) -> None:
+    account.request("fraud", "a")
+    assert account.cycle().started == 1
+    account.dispatcher().documents.put(MEMORY, "{}")  # it was killed before it wrote this
+    (name,) = account.tuning_jobs()
+    described = account.sagemaker.describe_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=name
+    )
+    left = {
+        "TrainingJobName": f"{name}-001-1a2b3c4d",
+        "TuningJobArn": described["HyperParameterTuningJobArn"],
+        "CreationTime": datetime.now(UTC) + timedelta(minutes=1),
+    }
+    account.sagemaker.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+
+    def search(params: Any, **_: Any) -> tuple[SimpleNamespace, dict[str, Any]]:
+        found = [{"TrainingJob": left}] if '"TrainingJob"' in params["body"].decode() else []
+        return SimpleNamespace(status_code=200), {"Results": found}
+
+    events = account.session.events
+    events.register("before-call.sagemaker.Search", search)
+    try:
+        assert an_hour_later(account).run(ample_time()).started == 0
+    finally:
+        events.unregister("before-call.sagemaker.Search", search)
 
     assert account.tuning_jobs() == []
     entry = account.dispatcher().requests.get("fraud", "a")

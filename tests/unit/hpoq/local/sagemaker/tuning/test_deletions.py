@@ -8,6 +8,7 @@ import pytest
 from boto3 import Session
 from botocore.exceptions import ClientError
 
+from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker.tuning.deletions import FAILURE_TAG
 from tests.support.memory_endpoint import MemoryPorts, Start, client_of, describe, tuning_job
@@ -52,3 +53,16 @@ def test_the_next_start_finishes_a_deletion(
     first.close()
 
     assert status(client_of(start(), session)) == "ResourceNotFound"
+
+
+def test_the_training_jobs_of_a_deleted_tuning_job_remain(
+    sagemaker: Any, memory: MemoryPorts
+) -> None:
+    ended_job(sagemaker, memory)
+    began = describe(sagemaker, "job-1")["CreationTime"]
+    sagemaker.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName="job-1")
+    assert wait_until(lambda: status(sagemaker) == "ResourceNotFound", 10)
+
+    found = SageMakerTuning(sagemaker).trained(["job-1", "job"])
+    assert list(found) == ["job-1"]
+    assert found["job-1"] >= began
