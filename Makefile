@@ -18,6 +18,8 @@ NODE_READY := node_modules/.ready
 
 export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
+# jsii's banner on releases past their end of life; app.py says the same in one line.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 18,20
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test unit slow cloud-test lint format bench deploy dist sbom audit soak docs docs-check lock clean

@@ -178,7 +178,7 @@ class Forecast:
         """Return the seconds until each request starts, for those that start in the draw."""
         ends, running_jobs = self._running(document.running, draw)
         queues = self._queues(frozenset(document.teams_on_hold))
-        capacity = Capacity(tuning_jobs=document.tuning_jobs.limit or 0, instances=document.quotas)
+        capacity = _limits(document)
         timers = _timers(document)
         starts: dict[Key, float] = {}
         seconds = 0.0
@@ -246,6 +246,31 @@ def removed_teams(document: CapacityDocument | None, teams: Collection[str]) -> 
     """Return the teams that have queued requests and are not in the settings, with the counts."""
     queues = document.queues.items() if document else ()
     return {team: each.queued for team, each in sorted(queues) if each.queued and team not in teams}
+
+
+def why_never(
+    document: CapacityDocument,
+    teams: Mapping[str, TeamSettings],
+    team: str,
+    instances: Mapping[str, int],
+) -> str:
+    """Return why a new request would not start even in an idle account; empty if it would.
+
+    Args:
+        document: the last capacity document.
+        teams: the settings of all teams.
+        team: of the request.
+        instances: of each resource that the request needs at once.
+    """
+    head = Head(team=team, request_id="", priority=0, accepted_at=document.at, instances=instances)
+    idle = Snapshot(now=document.at, running_jobs=(), queues={team: [head]})
+    waits = plan(idle, _limits(document), teams).waits
+    never = [wait.reason for wait in waits if wait.reason.kind is WaitKind.NEVER_FITS]
+    return never[0].text if never else ""
+
+
+def _limits(document: CapacityDocument) -> Capacity:
+    return Capacity(tuning_jobs=document.tuning_jobs.limit or 0, instances=document.quotas)
 
 
 def why_of(entry: Entry, capacity: CapacityDocument | None, teams: Collection[str]) -> str:

@@ -65,7 +65,12 @@ class HpoStack(cdk.Stack):
         for team in settings.teams:
             title = output_name(team)
             queue = RequestQueue(
-                self, f"Queue{title}", deployment=settings.name, team=team, key=key
+                self,
+                f"Queue{title}",
+                deployment=settings.name,
+                team=team,
+                key=key,
+                retain=settings.retain_data,
             )
             queues[team] = queue
             queue.grant_intake(dispatcher.function)

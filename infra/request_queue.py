@@ -9,6 +9,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from hpo_dispatcher.contract import aws_limits, names
+from infra.settings import removal_policy
 
 RETENTION = Duration.days(aws_limits.SQS_RETENTION_DAYS)
 # SQS allows 1 MiB. The rest is for the attributes that explain a rejection.
@@ -21,9 +22,18 @@ class RequestQueue(Construct):
     """A team's request queue and its dead-letter queue, both encrypted."""
 
     def __init__(
-        self, scope: Construct, id_: str, *, deployment: str, team: str, key: kms.IKey | None
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        deployment: str,
+        team: str,
+        key: kms.IKey | None,
+        retain: bool,
     ) -> None:
         super().__init__(scope, id_)
+        # A deployment without the team keeps both queues: docs/decisions/0035.
+        kept = removal_policy(retain=retain)
         encryption = sqs.QueueEncryption.KMS if key else sqs.QueueEncryption.SQS_MANAGED
         self.dead_letter_queue = sqs.Queue(
             self,
@@ -33,6 +43,7 @@ class RequestQueue(Construct):
             encryption_master_key=key,
             enforce_ssl=True,
             retention_period=RETENTION,
+            removal_policy=kept,
         )
         self.queue = sqs.Queue(
             self,
@@ -42,6 +53,7 @@ class RequestQueue(Construct):
             encryption_master_key=key,
             enforce_ssl=True,
             retention_period=RETENTION,
+            removal_policy=kept,
             max_message_size_bytes=MAX_MESSAGE_BYTES,
             visibility_timeout=Duration.minutes(2),
             dead_letter_queue=sqs.DeadLetterQueue(

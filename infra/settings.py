@@ -71,7 +71,8 @@ class Settings(BaseModel):
     reserved_concurrency: Annotated[int, Field(ge=1, le=1)] | None = None
     # How long CloudWatch keeps the dispatcher's log: one of the numbers of days that it offers.
     log_retention_days: int = 90
-    # Whether to keep the ledger and the artifact bucket when the stack is destroyed.
+    # Whether to keep the ledger, the queues and the artifact bucket when the stack is destroyed,
+    # and the queues of a team when the team is removed.
     retain_data: bool = True
     # An email address to subscribe to the alarm topic.
     alarm_email: EmailAddress | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpoq.cli.options import DeploymentName, Team, client, one_team
-from hpoq.cli.output import say
+from hpoq.cli.output import counted, say
 
 if TYPE_CHECKING:
     from hpoq.client import Client
@@ -138,11 +138,13 @@ def _progress(parts: Sequence[ChannelFiles]) -> Iterator[Callable[[int], None]]:
 def _report(uploaded: Uploaded) -> None:
     channel = uploaded.channel
     megabytes = f"{uploaded.sent_bytes / MEGABYTE:.1f} MB"
-    say(f"{channel.name}: {uploaded.sent} files sent ({megabytes}), {uploaded.unchanged} unchanged")
+    sent = counted(uploaded.sent, "file")
+    say(f"{channel.name}: {sent} sent ({megabytes}), {uploaded.unchanged} unchanged")
     if uploaded.others:
+        others = counted(len(uploaded.others), "other object")
         say(
-            f"{channel.name}: {len(uploaded.others)} other objects are there, which training jobs "
-            f"read as well, such as s3://{channel.bucket}/{uploaded.others[0]}"
+            f"{channel.name}: training jobs also read {others} there, "
+            f"such as s3://{channel.bucket}/{uploaded.others[0]}"
         )
     sys.stdout.write(f"{channel.uri}\n")
 

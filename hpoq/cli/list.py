@@ -9,7 +9,7 @@ import typer
 
 from hpoq.cli.dispatcher_state import say_state
 from hpoq.cli.options import AllTeams, AsJson, DeploymentName, Team, client, one_team
-from hpoq.cli.output import print_json, say, show
+from hpoq.cli.output import counted, print_json, say, show
 from hpoq.presentation import entry_fields
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def list_requests(
         which = "no request with this status" if wanted else "no requests yet"
         say(f"{_teams(teams)}: {which}. Send one with `hpoq submit FILE`")
     else:
-        say(f"{len(entries)} of {len(found)} requests")
+        say(f"{len(entries)} of {counted(len(found), 'request')}")
 
 
 def readable(

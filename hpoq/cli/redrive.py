@@ -15,7 +15,7 @@ import typer
 
 from hpo_dispatcher.contract.errors import HpoqError
 from hpoq.cli.options import AsJson, DeploymentName, Team, Yes, client, confirm, one_team
-from hpoq.cli.output import print_json, say, show
+from hpoq.cli.output import counted, print_json, say, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,8 @@ def redrive(
             _release_others(deployed, hidden, letters)
             if not edit:
                 verb = "Delete" if delete else "Resubmit, unchanged,"
-                confirm(f"{verb} {len(letters)} of {total} messages of team {named}?", yes=yes)
+                of_team = f"{counted(total, 'message')} of team {named}"
+                confirm(f"{verb} {len(letters)} of {of_team}?", yes=yes)
         for letter in letters if changing else ():
             if _handle(deployed, letter, edit=edit, delete=delete):
                 del hidden[letter.message_id]
@@ -76,9 +77,10 @@ def redrive(
     finally:
         deployed.show_again(list(hidden.values()))
     if changing:
-        say(f"{done} messages {'deleted' if delete else 'resubmitted'}")
+        say(f"{counted(done, 'message')} {'deleted' if delete else 'resubmitted'}")
     else:
-        say(f"{len(letters)} messages of {max(total, len(letters))} in the dead-letter queue")
+        there = counted(max(total, len(letters)), "message")
+        say(f"{len(letters)} of {there} in the dead-letter queue")
 
 
 def _release_others(

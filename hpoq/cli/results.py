@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpoq.cli.options import DeploymentName, RequestId, Team, client, one_team
-from hpoq.cli.output import plain, say
+from hpoq.cli.output import counted, plain, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def results(
             _write_csv(rows, file)
     else:
         raise typer.BadParameter(f"{out}: use a name that ends in .csv or .json")
-    say(f"{len(rows)} training jobs of {request_id}")
+    say(f"{counted(len(rows), 'training job')} of {request_id}")
 
 
 def _write_csv(rows: Sequence[dict[str, Any]], file: IO[str]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpoq.cli.options import AsJson, DeploymentName, Team, client, one_team
-from hpoq.cli.output import print_json, say
+from hpoq.cli.output import counted, print_json, say
 from hpoq.cli.request_files import read_requests
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def submit(
     if not no_check:
         _check_against_deployment(deployed, named, read)
         _check_ids(deployed, named, read)
+        _say_what_never_starts(deployed, named, read)
     if dry_run:
         _show(deployed, named, messages, as_json)
         return
@@ -93,7 +94,7 @@ def submit(
         print_json([{"request_id": id_, "estimate": each} for id_, each in pairs])
     else:
         sys.stdout.writelines(f"{request_id}\n" for request_id in sent)
-    say(f"{len(messages)} requests sent as team {named}")
+    say(f"{counted(len(messages), 'request')} sent as team {named}")
 
 
 @contextmanager
@@ -168,6 +169,30 @@ def _check_ids(deployed: Client, team: str, read: Sequence[tuple[str, dict[str, 
         say(note)
 
 
+def _say_what_never_starts(
+    deployed: Client, team: str, read: Sequence[tuple[str, dict[str, Any]]]
+) -> None:
+    """Say which requests need more than the limits allow: they wait until a limit is raised."""
+    from hpo_dispatcher.contract.errors import HpoqError
+    from hpo_dispatcher.tuning_job.usage import instances_of
+    from hpoq.forecast import why_never
+    from hpoq.preview import preview
+
+    try:
+        settings, capacity = deployed.settings, deployed.capacity()
+    except HpoqError:
+        return  # said by the other checks
+    if capacity is None:  # no cycle has run
+        return
+    for where, message in read:
+        tuning_job = preview(settings, team, message)
+        if "TrainingJobDefinition" not in tuning_job and "TrainingJobDefinitions" not in tuning_job:
+            continue  # an action
+        reason = why_never(capacity, settings.deployment.teams, team, instances_of(tuning_job))
+        if reason:
+            say(f"{where}: it will not start under the current limits: {reason}")
+
+
 def _show(deployed: Client, team: str, messages: list[dict[str, Any]], as_json: bool) -> None:
     from hpoq.preview import preview
 
@@ -177,7 +202,7 @@ def _show(deployed: Client, team: str, messages: list[dict[str, Any]], as_json: 
     print_json(
         [{"tuning_job": job, "estimate": each} for job, each in pairs] if as_json else tuning_jobs
     )
-    say(f"{len(messages)} requests are valid; nothing was sent")
+    say(f"{counted(len(messages), 'valid request')}; nothing was sent")
 
 
 def _estimates(

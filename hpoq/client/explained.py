@@ -92,7 +92,10 @@ def _answer(error: ClientError, what: str) -> HpoqError:
             "the team, the account and the Region"
         )
     if code in _DENIED:
-        return NotPermitted(f"{what}: {message}")
+        return NotPermitted(
+            f"{what}: your credentials do not allow {error.operation_name}. "
+            "Check --team, or ask your administrator for the team's policy"
+        )
     if code in _REFUSED:
         return NotReachable(f"{what}: {message.rstrip('.')}. {_LOG_IN}")
     return NotReachable(f"{what}: {message}")

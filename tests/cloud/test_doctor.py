@@ -262,7 +262,7 @@ def test_rejected_messages_are_a_warning(sound: Deployed) -> None:
     sound.client("sqs").send_message(QueueUrl=url, MessageBody="{}")
     warnings = [each for each in examine(examined(sound)) if each.verdict is Verdict.WARNING]
     sound.client("sqs").purge_queue(QueueUrl=url)
-    assert "1 rejected messages of team fraud. Run `hpoq redrive --team fraud` to see why" in map(
+    assert "1 rejected message of team fraud. Run `hpoq redrive --team fraud` to see why" in map(
         str, warnings
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpoq.cli.campaign.options import PlanFile
-from hpoq.cli.output import say
+from hpoq.cli.output import counted, say
 
 if TYPE_CHECKING:
     from hpoq.campaign.running.control import Command
@@ -41,7 +41,8 @@ def extend(
 
     longer = extended(CampaignPlan.load(plan), trials)
     longer.save(plan)
-    say(f"the plan now has {longer.campaign.trials:,} trials in {len(longer.jobs)} tuning jobs")
+    jobs = counted(len(longer.jobs), "tuning job")
+    say(f"the plan now has {longer.campaign.trials:,} trials in {jobs}")
 
 
 def _send(plan: Path, command: Command) -> None:

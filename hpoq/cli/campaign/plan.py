@@ -12,7 +12,7 @@ from hpoq.cli.campaign.options import queued_campaign
 from hpoq.cli.campaign.run import follow
 from hpoq.cli.campaign.tables import comparison_values, say_shortfalls, strategies_table
 from hpoq.cli.options import AsJson, DeploymentName, Team, client
-from hpoq.cli.output import print_json, say, show
+from hpoq.cli.output import counted, print_json, say, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,8 +115,8 @@ def _save(chosen: CampaignPlan, file: Path) -> None:
         backup = file.with_name(f"{file.name}.bak")
         backup.write_bytes(before or b"")
         say(f"the earlier plan is kept as {backup}")
-    jobs = len(chosen.jobs)
-    say(f"{chosen.strategy}: {jobs} tuning jobs saved as {file}. Run: hpoq campaign run {file}")
+    jobs = counted(len(chosen.jobs), "tuning job")
+    say(f"{chosen.strategy}: {jobs} saved as {file}. Run: hpoq campaign run {file}")
 
 
 def _request(file: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 from hpoq.cli.campaign.options import Direct, PlanFile, queued_campaign
 from hpoq.cli.exit_status import ExitStatus
 from hpoq.cli.options import DeploymentName, Team, client, one_team
-from hpoq.cli.output import console, say
+from hpoq.cli.output import console, counted, say
 
 if TYPE_CHECKING:
     from hpoq.campaign.running.progress import CampaignProgress
@@ -61,7 +61,7 @@ def run(
     )
     if detach:
         sent = campaign.detach()
-        say(f"{sent} tuning jobs sent. To run later waves: hpoq campaign run {plan}")
+        say(f"{counted(sent, 'tuning job')} sent. To run later waves: hpoq campaign run {plan}")
         return
     last = follow(campaign, every)
     for state in last.problems:
@@ -134,9 +134,11 @@ def _say_what_is_left(last: CampaignProgress, plan: Path) -> None:
     if not left:
         return
     if Control(plan).command == "cancel":
-        say(f"canceled, {left} tuning jobs not started. To resume: hpoq campaign resume {plan}")
+        jobs = counted(left, "tuning job")
+        say(f"canceled, {jobs} not started. To resume: hpoq campaign resume {plan}")
     else:
+        jobs = counted(left, "tuning job")
         say(
-            f"no trial has completed, so {left} tuning jobs were not started. Fix the cause, then "
+            f"no trial has completed, so {jobs} did not start. Fix the cause, then "
             "plan the campaign under another name"
         )

@@ -63,7 +63,8 @@ def queues(examined: Examined) -> Iterator[Finding]:
             counts.append(int(answer["Attributes"][wanted[0]]))
         if len(counts) == 2 and counts[1]:
             sound = False
-            text = f"{counts[1]} rejected messages of team {team}"
+            messages = "message" if counts[1] == 1 else "messages"
+            text = f"{counts[1]} rejected {messages} of team {team}"
             yield warning("queues", text, f"Run `hpoq redrive --team {team}` to see why")
     if sound:
         yield ok("queues", f"the queues of {len(teams)} teams are there, no message was rejected")

@@ -21,6 +21,7 @@ from hpoq.local.ministack_patches.condition_keys import (
     simulate_with_context_entries,
 )
 from hpoq.local.ministack_patches.encryption import accept_default_kms_key
+from hpoq.local.ministack_patches.existing_resources import refuse_existing_names
 from hpoq.local.ministack_patches.functions import patch_functions
 from hpoq.local.ministack_patches.log_filters import match_filter_patterns
 from hpoq.local.ministack_patches.metric_alarms import accept_metric_expressions
@@ -83,6 +84,7 @@ def assemble(home: Home, settings: ServerSettings, on_ready: Callable[[], None])
 def _patch_ministack(settings: ServerSettings) -> None:
     accept_only_root_key(settings.access_key_id)
     accept_metric_expressions()
+    refuse_existing_names()
     match_filter_patterns()
     accept_default_kms_key()
     authorize_batches_by_single_action()

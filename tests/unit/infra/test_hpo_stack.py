@@ -95,6 +95,23 @@ def test_ledger_and_artifacts_survive_all_but_a_failed_first_deployment(
         assert resource["UpdateReplacePolicy"] == on_replace
 
 
+@pytest.mark.parametrize(
+    ("settings", "on_delete"), [({}, "RetainExceptOnCreate"), ({"retain_data": False}, "Delete")]
+)
+def test_the_queues_of_a_removed_team_are_kept_with_their_messages(
+    settings: dict[str, bool], on_delete: str
+) -> None:
+    queues = synthesize(**settings).find_resources("AWS::SQS::Queue").values()
+    policies = {
+        each["Properties"]["QueueName"]: each["DeletionPolicy"]
+        for each in queues
+        if "QueueName" in each["Properties"]
+    }
+    assert policies == dict.fromkeys(
+        (f"hpoq-{team}-{kind}" for team in TEAMS for kind in ("requests", "dead-letter")), on_delete
+    )
+
+
 def test_old_versions_of_checkpoints_expire_in_a_day(template: Template) -> None:
     (bucket,) = template.find_resources("AWS::S3::Bucket").values()
     rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]

@@ -32,7 +32,7 @@ def test_submit_prints_the_ids_alone_on_stdout(hpoq: Run, account: Account, tmp_
     file = written(tmp_path, "a.json", json.dumps(REQUEST | {"request_id": "mine"}))
     status, out, err = hpoq("submit", file)
     assert (status, out) == (0, "mine\n")
-    assert "1 requests sent as team fraud" in err
+    assert "1 request sent as team fraud" in err
     assert account.cycle().started == 1
 
 
@@ -455,7 +455,7 @@ def test_redrive_shows_why_and_sends_back(hpoq: Run, account: Account) -> None:
     editor = "python -c 'import sys,pathlib; p=pathlib.Path(sys.argv[1]); "
     editor += 'p.write_text(p.read_text().replace("gpu", "smoke"))\''
     with patch.dict(os.environ, {"EDITOR": editor}):
-        assert "1 messages resubmitted" in hpoq("redrive", "--edit")[2]
+        assert "1 message resubmitted" in hpoq("redrive", "--edit")[2]
     assert account.cycle().started == 1
     assert account.dead_letters("fraud") == []
 
@@ -472,7 +472,7 @@ def test_what_others_wrote_is_shown_as_it_is(hpoq: Run, account: Account) -> Non
 def test_redrive_deletes(hpoq: Run, account: Account) -> None:
     account.send("fraud", "not JSON")
     account.cycle()
-    assert "1 messages deleted" in hpoq("redrive", "--delete", "--yes")[2]
+    assert "1 message deleted" in hpoq("redrive", "--delete", "--yes")[2]
     account_visible(account)
     assert account.dead_letters("fraud") == []
     assert hpoq("redrive", "--delete", "--send")[0] == 2

@@ -44,7 +44,7 @@ def test_a_prepared_folder_goes_to_the_channels_of_the_default_template(
     status, out, err = hpoq("data", "push", str(folder))
     assert status == 0
     assert out.splitlines() == [f"{HOME}/{part}/" for part in PARTS]
-    assert "train: 1 files sent (0.0 MB), 0 unchanged" in err
+    assert "train: 1 file sent (0.0 MB), 0 unchanged" in err
     assert objects(account) == {
         f"data/credit-default/{part}/{part}.npz": part.encode() for part in PARTS
     }
@@ -55,9 +55,9 @@ def test_what_is_there_already_is_not_sent_again(hpoq: Run, account: Account, fo
     (folder / "test" / "test.npz").write_bytes(b"tset")  # the same size
     (folder / "train" / "more.npz").write_bytes(b"more")
     _, _, err = hpoq("data", "push", str(folder))
-    assert "train: 1 files sent (0.0 MB), 1 unchanged" in err
+    assert "train: 1 file sent (0.0 MB), 1 unchanged" in err
     assert "validation: 0 files sent (0.0 MB), 1 unchanged" in err
-    assert "test: 1 files sent (0.0 MB), 0 unchanged" in err
+    assert "test: 1 file sent (0.0 MB), 0 unchanged" in err
     assert objects(account)["data/credit-default/test/test.npz"] == b"tset"
 
 
@@ -67,14 +67,13 @@ def test_an_object_that_another_program_wrote_is_replaced(
     key = "data/credit-default/test/test.npz"
     account.session.client("s3").put_object(Bucket="artifacts", Key=key, Body=b"test")
     _, _, err = hpoq("data", "push", str(folder))
-    assert "test: 1 files sent" in err
+    assert "test: 1 file sent" in err
 
 
 def test_objects_of_earlier_data_are_named(hpoq: Run, folder: Path) -> None:
     _, _, err = hpoq("data", "push", str(folder))
     assert (
-        "train: 1 other objects are there, which training jobs read as well, such as "
-        f"{HOME}/train/rows.npz"
+        f"train: training jobs also read 1 other object there, such as {HOME}/train/rows.npz"
     ) in err
 
 

@@ -28,8 +28,8 @@ def listed(hpoq: Run) -> list[str]:
 @pytest.mark.usefixtures("rejected")
 def test_looking_twice_shows_the_same(hpoq: Run) -> None:
     assert listed(hpoq) == listed(hpoq) == ["body", "template"]
-    assert "2 messages of 2 in the dead-letter queue" in hpoq("redrive")[2]
-    assert "1 messages of 2 in the dead-letter queue" in hpoq("redrive", "--filter", "gpu")[2]
+    assert "2 of 2 messages in the dead-letter queue" in hpoq("redrive")[2]
+    assert "1 of 2 messages in the dead-letter queue" in hpoq("redrive", "--filter", "gpu")[2]
 
 
 @pytest.mark.usefixtures("rejected")
@@ -46,7 +46,7 @@ def test_a_message_is_listed_under_the_id_of_its_request(hpoq: Run) -> None:
 @pytest.mark.usefixtures("rejected")
 def test_editing_what_a_filter_selects_leaves_the_others_visible(hpoq: Run) -> None:
     with patch.dict(os.environ, {"EDITOR": "sed -i s/gpu/smoke/"}):
-        assert "1 messages resubmitted" in hpoq("redrive", "--edit", "--filter", "gpu")[2]
+        assert "1 message resubmitted" in hpoq("redrive", "--edit", "--filter", "gpu")[2]
     assert listed(hpoq) == ["body"]
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from botocore.exceptions import ClientError
 
+from hpoq.client import explanation
 from tests.support.command_line import Run
 from tests.support.dispatcher_account import RANGES, Account
 
@@ -93,3 +96,47 @@ def test_a_request_that_the_queue_would_refuse_for_its_size_is_not_sent(
     assert status == 1
     assert "body: 293 KB exceeds the limit of 256 KB" in err
     assert account.waiting("fraud") == 0
+
+
+def test_a_request_that_never_fits_is_sent_with_a_warning(
+    hpoq: Run, account: Account, tmp_path: Path
+) -> None:
+    account.configure(limits={"instances": {"ml.m5.large": 1}})
+    account.cycle()
+    limits = {"max_training_jobs": 4, "max_parallel_training_jobs": 3}
+    file = written(tmp_path, "wide.json", MINE | {"resource_limits": limits})
+    status, out, err = hpoq("submit", file)
+    assert (status, out) == (0, "mine\n")
+    assert (
+        f"{file}: it will not start under the current limits: needs 3 ml.m5.large, the limit "
+        "is 1: never fits\n" in err
+    )
+    assert "1 request sent" in err
+
+
+def test_a_request_that_fits_gets_no_warning(hpoq: Run, tmp_path: Path) -> None:
+    assert "will not start" not in hpoq("submit", written(tmp_path, "small.json", MINE))[2]
+
+
+def test_an_action_is_not_compared_with_the_limits(hpoq: Run, tmp_path: Path) -> None:
+    status, _, err = hpoq("submit", written(tmp_path, "hold.json", {"action": "hold"}))
+    assert (status, err) == (0, "1 request sent as team fraud\n")
+
+
+def test_the_queue_of_another_team_is_one_line_with_the_fix(hpoq: Run, tmp_path: Path) -> None:
+    # As IAM answers: docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+    message = (
+        "User: arn:aws:iam::123456789012:user/ana is not authorized to perform: sqs:sendmessage "
+        "on resource: arn:aws:sqs:eu-central-1:123456789012:hpoq-vision-requests because no "
+        "identity-based policy allows the sqs:sendmessage action"
+    )
+    denied = ClientError(
+        {"Error": {"Code": "AccessDenied", "Message": message}}, "SendMessageBatch"
+    )
+    with patch("hpoq.client.team_queues.TeamQueues.send", side_effect=explanation(denied, "queue")):
+        status, _, err = hpoq("submit", written(tmp_path, "a.json", MINE))
+    assert status == 1
+    assert err.splitlines()[-1] == (
+        "hpoq: queue: your credentials do not allow SendMessageBatch. Check --team, or ask your "
+        "administrator for the team's policy"
+    )
