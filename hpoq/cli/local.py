@@ -12,7 +12,7 @@ import typer
 
 from hpoq.cli.options import AsJson
 from hpoq.cli.output import print_json, say, show
-from hpoq.cli.ui import Browser, Port
+from hpoq.cli.ui import Browser, Port, ReadOnly
 from hpoq.local.limits import Limit, Profile, is_known
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def up(
     ] = False,
     ui_port: Port = None,
     browser: Browser = True,
+    read_only: ReadOnly = False,
 ) -> None:
     """Start the cloud, or report that it is running."""
     from hpoq.local import cloud as clouds
@@ -81,7 +82,7 @@ def up(
             "Stored for the next start: hpoq local down && hpoq local up"
         )
     if ui:
-        _serve_pages(cloud, ui_port, browser=browser, stop=foreground)
+        _serve_pages(cloud, ui_port, browser=browser, read_only=read_only, stop=foreground)
         return
     if foreground:
         _wait_for_stop(cloud)
@@ -184,12 +185,14 @@ def _wait_for_stop(cloud: Cloud) -> NoReturn:
     raise typer.Exit(0)
 
 
-def _serve_pages(cloud: Cloud, port: int | None, *, browser: bool, stop: bool) -> None:
+def _serve_pages(
+    cloud: Cloud, port: int | None, *, browser: bool, read_only: bool, stop: bool
+) -> None:
     """Serve the cloud's pages until Ctrl-C or SIGTERM."""
     from hpoq.cli.ui import serve
 
     signal.signal(signal.SIGTERM, _interrupted)
-    serve(cloud.session(), "hpoq", None, port, browser=browser)
+    serve(cloud.session(), "hpoq", None, port, browser=browser, read_only=read_only)
     if not stop:
         say("The embedded cloud is still up; `hpoq local down` stops it")
         return

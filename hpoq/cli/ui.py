@@ -22,6 +22,10 @@ Port = Annotated[
 Browser = Annotated[
     bool, typer.Option("--browser/--no-browser", help="Open the pages in a browser.")
 ]
+ReadOnly = Annotated[
+    bool,
+    typer.Option("--read-only", help="Offer no actions: no cancel, hold, release or priority."),
+]
 
 
 def ui(
@@ -29,11 +33,12 @@ def ui(
     deployment: DeploymentName = "hpoq",
     port: Port = None,
     browser: Browser = True,
+    read_only: ReadOnly = False,
 ) -> None:
     """Serve web pages with requests, tuning jobs, training jobs and logs until Ctrl-C."""
     import boto3
 
-    serve(boto3.Session(), deployment, team, port, browser=browser)
+    serve(boto3.Session(), deployment, team, port, browser=browser, read_only=read_only)
 
 
 def serve(
@@ -43,26 +48,29 @@ def serve(
     port: int | None,
     *,
     browser: bool,
+    read_only: bool,
 ) -> None:
     """Serve the pages of an account until interrupted."""
     try:
         from hpoq.ui import server
         from hpoq.ui.account import Account
+        from hpoq.ui.figures import loading
     except ModuleNotFoundError as missing:
         raise NotInstalled(
             f"the pages need the package {missing.name}. Run: pip install 'hpoq[ui]'"
         ) from None
     account = Account(session, deployment, team)
-    listening = server.listen(account, port)
-    address = server.url(listening)
-    try:
-        say(f"{account.name}: {address} (press Ctrl-C to stop)")
-        if browser:
-            import webbrowser
+    listening = server.listen(account, port, read_only=read_only)
+    with server.opening_page(listening.address) as page:
+        try:
+            say(f"{account.name}: {listening.address} (press Ctrl-C to stop)")
+            if browser:
+                import webbrowser
 
-            webbrowser.open(address)
-        listening.serve_forever()
-    except KeyboardInterrupt:
-        say("Stopped serving the pages")
-    finally:
-        listening.server_close()
+                webbrowser.open(page)
+            loading.begin()
+            listening.serve_forever()
+        except KeyboardInterrupt:
+            say("Stopped serving the pages")
+        finally:
+            listening.server_close()

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hpo_dispatcher.contract import names
@@ -16,6 +17,7 @@ from hpo_dispatcher.contract.documents.events import Submitted
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.message import parse_fields, request_id_of
+from hpoq.botocore_config import INTERACTIVE
 from hpoq.client import tuning_jobs
 from hpoq.client.connection import DeploymentConnection
 from hpoq.client.ledger_reader import LedgerReader
@@ -148,9 +150,9 @@ class Client:
         """Return the S3 URI of the best training job's model; None without permission."""
         return tuning_jobs.model_uri(self._connection, entry)
 
-    def service(self, name: str) -> Any:
+    def service(self, name: str, config: Config = INTERACTIVE) -> Any:
         """Return the botocore client of an AWS service, in the account of the deployment."""
-        return self._connection.client(name)
+        return self._connection.client(name, config)
 
     def count_messages(self, team: str) -> int:
         """Return the number of messages that no cycle has taken in, approximately as SQS does."""
@@ -158,9 +160,17 @@ class Client:
 
     # Dead letters
 
-    def dead_letters(self, team: str, hold_seconds: int = 30) -> list[DeadLetter]:
-        """Receive a team's rejected messages, hidden from other receivers for ``hold_seconds``."""
-        return self._queues.dead_letters(team, hold_seconds)
+    def dead_letters(
+        self, team: str, hold_seconds: int = 30, most: int | None = None
+    ) -> list[DeadLetter]:
+        """Receive a team's rejected messages, hidden from other receivers for ``hold_seconds``.
+
+        Args:
+            team: whose dead-letter queue.
+            hold_seconds: the visibility timeout.
+            most: stop after this number or a few more; None for all messages.
+        """
+        return self._queues.dead_letters(team, hold_seconds, most)
 
     def count_dead_letters(self, team: str) -> int:
         """Return the number of a team's rejected messages, as SQS counts them: approximately."""

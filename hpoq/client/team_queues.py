@@ -70,8 +70,16 @@ class TeamQueues:
         sent = {entry["Id"]: entry["MessageId"] for entry in answer["Successful"]}
         return [sent[str(index)] for index in range(len(bodies))]
 
-    def dead_letters(self, team: str, hold_seconds: int) -> list[DeadLetter]:
-        """Receive a team's rejected messages, hidden from other receivers for ``hold_seconds``."""
+    def dead_letters(
+        self, team: str, hold_seconds: int, most: int | None = None
+    ) -> list[DeadLetter]:
+        """Receive a team's rejected messages, hidden from other receivers for ``hold_seconds``.
+
+        Args:
+            team: whose dead-letter queue.
+            hold_seconds: the visibility timeout.
+            most: stop after this number or a few more; None for all messages.
+        """
         letters: dict[str, DeadLetter] = {}
         while True:
             with explained(f"dead-letter queue of team {team}"):
@@ -85,7 +93,7 @@ class TeamQueues:
             received = [_dead_letter(team, message) for message in answer.get("Messages", [])]
             fresh = [letter for letter in received if letter.message_id not in letters]
             letters |= {letter.message_id: letter for letter in received}
-            if not fresh:
+            if not fresh or (most is not None and len(letters) >= most):
                 return list(letters.values())
 
     def count_messages(self, team: str) -> int:

@@ -4,40 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hpo_dispatcher.contract.documents.capacity import CapacityDocument
-from hpo_dispatcher.contract.entry import Entry
-from hpoq.botocore_config import INTERACTIVE, PATIENT
-from hpoq.client import Client
-from hpoq.errors import NotDeployed, NotFound, NotReachable
-from hpoq.forecast import Forecast
+from hpoq.botocore_config import PATIENT
+from hpoq.client import Client, explanation
+from hpoq.errors import NotFound
+from hpoq.ui.background import Background, Pending
+from hpoq.ui.descriptions import Record
+from hpoq.ui.ledger_view import FRESH, LedgerView
 from hpoq.ui.log import TrainingLog
 from hpoq.ui.recall import Recall
 
-if TYPE_CHECKING:
-    from mypy_boto3_logs import CloudWatchLogsClient
-
 T = TypeVar("T")
-Record = dict[str, Any]
 
-FRESH = 2.0  # seconds for which an answer is reused
 PAGE = 100  # the maximum of SageMaker's list operations
 RUNNING = ("InProgress", "Stopping")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RequestList:
-    """The requests of a deployment and their outlook."""
-
-    entries: Sequence[Entry]  # newest first
-    capacity: CapacityDocument | None  # published by the last cycle
-    forecast: Forecast  # derived from the capacity document
-    note: str = ""  # why requests are missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +45,11 @@ class Account:
         self, session: boto3.Session, deployment: str = "hpoq", team: str | None = None
     ) -> None:
         self._session = session
-        self._client = Client(deployment, session)
-        self._team = team
+        self.client = Client(deployment, session)
         self._recall = Recall()
+        self.deployment = deployment
+        self.background = Background()
+        self.ledger = LedgerView(self.client, team, self.background)
 
     @property
     def name(self) -> str:
@@ -72,30 +58,9 @@ class Account:
         Raises:
             NotReachable: no Region is set.
         """
-        try:
-            endpoint = self._sagemaker.meta.endpoint_url
-        except BotoCoreError as error:
-            raise NotReachable(f"{error} Set AWS_DEFAULT_REGION") from None
+        endpoint = self._sagemaker.meta.endpoint_url
         amazon = "amazonaws.com" in endpoint
         return str(self._session.region_name if amazon else endpoint.partition("://")[2])
-
-    def requests(self) -> RequestList:
-        """Return every request of the deployment, with its wait reason."""
-        return self._recall.get("requests", self._requests, FRESH)
-
-    def request(self, team: str, request_id: str) -> Entry:
-        """Return a request with its tuning job's counters.
-
-        Raises:
-            NotFound: the request does not exist.
-        """
-
-        def ask() -> Entry:
-            return self._client.live(self._client.get(team, request_id))
-
-        return self._recall.get(
-            ("request", team, request_id), ask, FRESH, settled=lambda entry: entry.status.ended
-        )
 
     def tuning_jobs(self, containing: str = "", token: str = "") -> TuningJobs:
         """Return a page of the account's tuning jobs.
@@ -160,33 +125,17 @@ class Account:
             settled=lambda job: job["TrainingJobStatus"] not in RUNNING,
         )
 
+    def newest_tuning_jobs(self) -> Pending[TuningJobs]:
+        """Return the first page of tuning jobs."""
+        return self.background.ask("tuning jobs", lambda _: self.tuning_jobs(), FRESH)
+
     def log(self, training_job: str) -> TrainingLog:
         """Return the log of a training job, which grows when it is read."""
         return self._recall.get(
             ("log", training_job),
-            lambda: TrainingLog(self._logs, training_job),
+            lambda: TrainingLog(self.client.service("logs"), training_job),
             0,
             settled=lambda _: True,
-        )
-
-    def _requests(self) -> RequestList:
-        try:
-            teams = [self._team] if self._team else self._client.teams()
-            capacity = self._client.capacity()
-            forecast = Forecast(capacity, self._client.settings.deployment.teams)
-        except (NotDeployed, NotReachable) as error:
-            return RequestList(
-                entries=[], capacity=None, forecast=Forecast(None, {}), note=str(error)
-            )
-        entries, notes = [], []
-        for team in teams:
-            try:
-                entries += list(self._client.entries(team))
-            except (NotDeployed, NotReachable) as error:
-                notes.append(str(error))
-        entries.sort(key=lambda entry: entry.accepted_at, reverse=True)
-        return RequestList(
-            entries=entries, capacity=capacity, forecast=forecast, note="; ".join(notes)
         )
 
     def _asked(
@@ -199,18 +148,14 @@ class Account:
             return self._recall.get(question, ask, FRESH, settled=settled)
         except ClientError as error:
             said = error.response.get("Error", {})
-            what = f"{error.operation_name}: {said.get('Message', error)}"
             missing = said.get("Code", "").startswith("ResourceNotFound")
+            # DescribeTrainingJob has a ValidationException, "Requested resource not found."
             if missing or "not found" in str(said.get("Message", "")).lower():
-                raise NotFound(what) from None
-            raise NotReachable(what) from None
+                raise NotFound(f"{error.operation_name}: {said.get('Message', error)}") from None
+            raise explanation(error, error.operation_name) from None
         except BotoCoreError as error:
-            raise NotReachable(str(error)) from None
+            raise explanation(error, "SageMaker") from None
 
-    @cached_property
+    @property
     def _sagemaker(self) -> Any:
-        return self._session.client("sagemaker", config=PATIENT)
-
-    @cached_property
-    def _logs(self) -> CloudWatchLogsClient:
-        return self._session.client("logs", config=INTERACTIVE)
+        return self.client.service("sagemaker", PATIENT)

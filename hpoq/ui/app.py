@@ -1,4 +1,4 @@
-"""The WSGI application of the pages, which only reads."""
+"""The WSGI application of the pages."""
 
 from __future__ import annotations
 
@@ -6,26 +6,47 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.exceptions import NotFound as NoPage
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from hpo_dispatcher.contract.errors import HpoqError
-from hpoq.errors import NotFound
-from hpoq.ui import jobs, overview, render
+from hpoq.errors import NotDeployed, NotFound, NotPermitted
+from hpoq.ui import render
+from hpoq.ui.access import PageAccess
 from hpoq.ui.account import Account
+from hpoq.ui.pages import jobs
+from hpoq.ui.pages.dead_letters import dead_letters
+from hpoq.ui.pages.overview import overview
+from hpoq.ui.pages.request import ACTIONS, act, request
+from hpoq.ui.site import Site
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 A_DAY = 86_400
+PATIENCE = 1.0  # seconds; a page with its first figures appears within two
 # Pages load nothing from other hosts and run only scripts that this server sends.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # Forms need an Origin, which browsers leave out under "no-referrer".
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+ANSWERS: dict[type[HpoqError], tuple[int, str]] = {
+    NotFound: (404, "Not found"),
+    NotDeployed: (404, "Not found"),
+    NotPermitted: (403, "Not permitted"),
+}
 ROUTES = Map(
     [
         Rule("/", methods=["GET"], endpoint="overview"),
@@ -35,6 +56,12 @@ ROUTES = Map(
         Rule("/tuning-jobs/<name>/figures.json", methods=["GET"], endpoint="tuning_job_figures"),
         Rule("/training-jobs/<name>", methods=["GET"], endpoint="training_job"),
         Rule("/training-jobs/<name>/log.json", methods=["GET"], endpoint="log"),
+        Rule("/dead-letters", methods=["GET"], endpoint="dead_letters"),
+        Rule(
+            f"/requests/<team>/<request_id>/<any({', '.join(ACTIONS)}):action>",
+            methods=["POST"],
+            endpoint="act",
+        ),
         Rule("/static/<name>", methods=["GET"], endpoint="static"),
     ]
 )
@@ -45,45 +72,66 @@ class Application:
 
     Args:
         account: what is shown.
-        hosts: names that a browser may reach it by; others are refused, so that no page of
-            another site can read this one through a name of its own that leads here.
+        access: who may see the pages.
+        read_only: offer no actions and refuse them.
+        patience: seconds that a page waits for its figures; the rest appears when it is known.
     """
 
-    def __init__(self, account: Account, hosts: list[str]) -> None:
-        self._account = account
-        self._hosts = hosts
+    def __init__(
+        self,
+        account: Account,
+        access: PageAccess,
+        *,
+        read_only: bool = False,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._access = access
+        form_token = "" if read_only else access.form_token
+        self._site = Site(account=account, form_token=form_token, patience=patience)
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Any:
         """Handle one HTTP request."""
-        request = Request(environ)
-        request.trusted_hosts = self._hosts
-        response = self._answer(request)
-        response.headers["Content-Security-Policy"] = POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers.setdefault("Cache-Control", "no-store")
+        response = self._answer(Request(environ))
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
         return response(environ, start)
 
     def _answer(self, request: Request) -> Response:
         try:
-            _ = request.host  # raises for an untrusted host
+            self._access.check_host(request)
             endpoint, values = ROUTES.bind_to_environ(request.environ).match()
-            shown = PAGES[endpoint](self._account, request.args, **values)
+            if endpoint == "static":
+                return _static(**values)
+            return self._access.entrance(request) or self._allowed(request, endpoint, values)
         except HTTPException as error:
             return self._error(str(error.name), error.description or "", error.code or 500)
         except HpoqError as error:
-            code = 404 if isinstance(error, NotFound) else 502
-            title = "Not found" if code == 404 else "No answer from the account"
+            code, title = next(
+                (answer for kind, answer in ANSWERS.items() if isinstance(error, kind)),
+                (502, "No answer from the account"),
+            )
             return self._error(title, str(error), code)
-        if isinstance(shown, Response):
-            return shown
-        return Response(shown, mimetype="text/html")
+
+    def _allowed(self, request: Request, endpoint: str, values: Mapping[str, Any]) -> Response:
+        """Answer a request to a page or an action, if it has the access token."""
+        self._access.check(request)
+        if endpoint == "act":
+            return self._change(request, values)
+        shown = PAGES[endpoint](self._site, request.args, **values)
+        return shown if isinstance(shown, Response) else Response(shown, mimetype="text/html")
+
+    def _change(self, request: Request, values: Mapping[str, Any]) -> Response:
+        if not self._site.form_token:
+            raise Forbidden("These pages are read-only")
+        self._access.check_change(request)
+        return act(self._site, request.form, **values)
 
     def _error(self, title: str, text: str, code: int) -> Response:
         page = render.page("error.html", title=title, text=text, account=None)
         return Response(page, status=code, mimetype="text/html")
 
 
-def _static(_: Account, __: Mapping[str, str], name: str) -> Response:
+def _static(name: str) -> Response:
     content = _file(name)
     mimetype = "text/css" if name.endswith(".css") else "text/javascript"
     headers = {"Cache-Control": f"max-age={A_DAY}" if name == render.PLOTLY else "no-cache"}
@@ -93,9 +141,7 @@ def _static(_: Account, __: Mapping[str, str], name: str) -> Response:
 @functools.cache
 def _file(name: str) -> bytes:
     if name == render.PLOTLY:
-        from plotly.offline import get_plotlyjs
-
-        return str(get_plotlyjs()).encode()
+        return render.plotly()
     found = render.static(name)
     if found is None:
         raise NoPage
@@ -103,12 +149,12 @@ def _file(name: str) -> bytes:
 
 
 PAGES: dict[str, Callable[..., str | Response]] = {
-    "overview": overview.overview,
-    "request": overview.request,
+    "overview": overview,
+    "request": request,
+    "dead_letters": dead_letters,
     "tuning_jobs": jobs.tuning_jobs,
     "tuning_job": jobs.tuning_job,
     "tuning_job_figures": jobs.tuning_job_figures,
     "training_job": jobs.training_job,
     "log": jobs.log,
-    "static": _static,
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract.aws_limits import TRAINING_LOG_GROUP
+from hpoq.client import explained
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -53,10 +54,15 @@ class TrainingLog:
         self._read_at = float("-inf")
 
     def lines(self, first: int = 0) -> list[Line]:
-        """Return all lines from number ``first`` on, including new ones in CloudWatch."""
+        """Return all lines from number ``first`` on, including new ones in CloudWatch.
+
+        Raises:
+            NotReachable: the reader may not see the log.
+        """
         with self._lock:
             if self._clock() - self._read_at >= READ_EVERY and len(self._lines) < MOST:
-                self._read()
+                with explained(f"log of {self._prefix[:-1]}"):
+                    self._read()
                 self._read_at = self._clock()
             return self._lines[first:]
 

@@ -7,12 +7,14 @@ import hashlib
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hpoq.presentation import duration
-from hpoq.ui.study import bare
+from hpoq.ui.descriptions import bare
 
 STATIC = ("style.css", "live.js")
 PLOTLY = f"plotly-{version('plotly')}.js"
@@ -26,6 +28,14 @@ def page(template: str, **values: Any) -> str:
 def static(name: str) -> bytes | None:
     """Return a static file of the pages; None for other names."""
     return (files("hpoq.ui") / "static" / name).read_bytes() if name in STATIC else None
+
+
+def plotly() -> bytes:
+    """Return the script of plotly, without importing the package, which takes a second."""
+    found = find_spec("plotly")
+    assert found is not None  # noqa: S101  its version is known
+    (folder,) = found.submodule_search_locations or [""]
+    return (Path(folder) / "package_data" / "plotly.min.js").read_bytes()
 
 
 @functools.cache
@@ -48,8 +58,8 @@ def _stamp() -> str:
 
 
 def when(at: datetime | None) -> str:
-    """Format a time in this machine's time zone."""
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else ""
+    """Format a time in this machine's time zone, which it names."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if at else ""
 
 
 def span(seconds: float) -> str:

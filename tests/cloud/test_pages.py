@@ -129,8 +129,9 @@ STATUS = 'document.querySelector("h1 .status").textContent'
 def test_the_figures_of_a_tuning_job_appear_while_it_runs(account: Cloud, browser: Browser) -> None:
     tune(account, "shown-as-figures", 30)
 
-    with serving(Account(account.session())) as address:
-        browser.open(f"{address}tuning-jobs/shown-as-figures")
+    with serving(Account(account.session())) as pages:
+        browser.enter(pages)
+        browser.open(f"{pages.url}tuning-jobs/shown-as-figures")
         browser.wait_for(f'{STATUS} === "In progress"')
         browser.wait_for('!!document.querySelector("[data-figure=objective] svg.main-svg")')
         browser.wait_for(f'{STATUS} === "Completed"', 60)  # without reloading the page
@@ -155,8 +156,9 @@ def test_the_log_of_a_training_job_grows_on_its_page(
     )
     said = 'document.getElementById("log").innerText.includes'
 
-    with serving(Account(account.session())) as address:
-        browser.open(f"{address}training-jobs/shown-as-log")
+    with serving(Account(account.session())) as pages:
+        browser.enter(pages)
+        browser.open(f"{pages.url}training-jobs/shown-as-log")
         browser.wait_for(f'{said}("epoch 4")')
         assert not browser.get(f'{said}("epoch 5")')
         (tmp_path / "go").touch()
@@ -179,12 +181,12 @@ def test_the_overview_shows_why_a_request_waits(deployed: Deployed, browser: Bro
     assert wait_until(lambda: "Queued" in {e.status for e in client.entries("vision")}, 60)
     why = "waits for what-never-came"
 
-    with serving(Account(deployed.session)) as address:
-        browser.open(address)
+    with serving(Account(deployed.session)) as pages:
+        browser.enter(pages)
         browser.wait_for(f"document.getElementById('requests').innerText.includes('{why}')")
         browser.wait_for("!!document.querySelector('#capacity meter')")
         picture(browser, "overview", 700)
-        browser.open(f"{address}requests/vision/shown-as-waiting")
+        browser.open(f"{pages.url}requests/vision/shown-as-waiting")
         assert why in browser.get("document.body.innerText")
         client.act("vision", "cancel", request_id="shown-as-waiting")
         browser.wait_for(f'{STATUS} === "Cancelled"')
@@ -206,10 +208,10 @@ def test_the_overview_shows_the_queue_position_of_a_request(
                 for name in names
             ],
         )
-        with serving(Account(deployed.session)) as address:
-            browser.open(address)
+        with serving(Account(deployed.session)) as pages:
+            browser.enter(pages)
             browser.wait_for("document.getElementById('requests').innerText.includes('2 of 2')", 60)
-            browser.open(f"{address}requests/vision/shown-first")
+            browser.open(f"{pages.url}requests/vision/shown-first")
             browser.wait_for("document.getElementById('request').innerText.includes('of 2')")
         for name in names:
             client.act("vision", "cancel", request_id=name)

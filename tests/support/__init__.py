@@ -16,6 +16,8 @@ Accounts and deployments
     older_clients         version 2 of the SageMaker SDK and the ``aws`` command
     sdk_drivers           training jobs as version 3 of the SageMaker SDK creates them
     sdk_tuner             a tuner with the interface of both versions of the SageMaker SDK
+    page_visitor          a visitor of the pages without a browser
+    page_scene            an account whose pages have something of everything
     iam_users             IAM users of the embedded cloud
     policies              who may do what in a template, by a policy simulator
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from hpoq.ui.server import PageServer
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run",
@@ -50,6 +52,19 @@ class Browser:
             f"location.href === {json.dumps(address)} && document.readyState === 'complete'"
         )
 
+    def enter(self, pages: PageServer) -> None:
+        """Open the address with the access token, and wait for the overview."""
+        self._call("Page.navigate", url=pages.address)
+        self.wait_for(
+            f"location.href === {json.dumps(pages.url)} && document.readyState === 'complete'"
+        )
+
+    def show(self, width: int, scheme: str) -> None:
+        """Emulate a screen of some width, and the color scheme ``light`` or ``dark``."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._call("Emulation.setEmulatedMedia", features=features)
+        self._size(width, 800)
+
     def get(self, expression: str) -> Any:
         """Return the value of a JavaScript expression."""
         found = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
@@ -65,16 +80,18 @@ class Browser:
         return value
 
     def picture(self, file: Path, width: int, height: int | None = None) -> None:
-        """Save the page as a PNG, the whole page if no height is given."""
-        size = {"width": width, "height": height or 800, "deviceScaleFactor": 1, "mobile": False}
-        self._call("Emulation.setDeviceMetricsOverride", **size)
+        """Save the page as a WebP image, the whole page if no height is given."""
+        self._size(width, height or 800)
         if height is None:
-            size["height"] = self.get("document.documentElement.scrollHeight")
-            self._call("Emulation.setDeviceMetricsOverride", **size)
+            self._size(width, self.get("document.documentElement.scrollHeight"))
         self.get("window.dispatchEvent(new Event('resize'))")
         time.sleep(1.5)  # plotly redraws after a resize and does not report when it is done
-        taken = self._call("Page.captureScreenshot", format="png")
+        taken = self._call("Page.captureScreenshot", format="webp", quality=60)
         file.write_bytes(base64.b64decode(taken["data"]))
+
+    def _size(self, width: int, height: int) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._call("Emulation.setDeviceMetricsOverride", **size)
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         number = next(self._numbers)

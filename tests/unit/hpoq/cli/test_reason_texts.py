@@ -13,8 +13,6 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
-from werkzeug.test import Client as Visitor
-
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument, WaitKind
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.contract.settings import TeamSettings
@@ -24,11 +22,10 @@ from hpo_dispatcher.scheduling import wording
 from hpoq.forecast import Forecast
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
-from hpoq.ui.account import Account
-from hpoq.ui.app import Application
 from tests.support.command_line import Run
 from tests.support.dispatcher_account import Account as MotoAccount
 from tests.support.dispatcher_account import ample_time
+from tests.support.page_visitor import visit
 
 GIBBERISH = "never fits budget of team; next in line tuning jobs 1/1 at its ceiling"
 TEAMS: dict[str, dict[str, Any]] = {
@@ -146,7 +143,6 @@ def shown(hpoq: Run, account: MotoAccount) -> list[Any]:
         status, out, _ = hpoq(*command)
         answers.append((command, status, without_texts(json.loads(out))))
     answers += [(command, hpoq(command)[0]) for command in ("list", "capacity")]
-    page = Visitor(Application(Account(account.session), ["127.0.0.1"]))
-    text = html.unescape(page.get("/", base_url="http://127.0.0.1:8732").text)
-    text = re.sub(r'<td class="why">.*?</td>|<p>As of .*?</p>|\d+ s( ago)?', "", text)
+    text = html.unescape(visit(account.session))
+    text = re.sub(r'<td class="why".*?</td>|<p>As of .*?</p>|\d+ s( ago)?', "", text)
     return [*answers, text]

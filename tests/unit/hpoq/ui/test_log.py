@@ -4,8 +4,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hpoq.ui.log import READ_EVERY, Line, TrainingLog
-from hpoq.ui.measured import series
+from hpoq.ui.log import READ_EVERY, TrainingLog
 
 
 class Logs:
@@ -68,24 +67,3 @@ def test_lines_of_several_instances_are_in_the_order_of_time() -> None:
 
 def test_a_job_that_has_said_nothing_has_no_lines() -> None:
     assert TrainingLog(Logs(), "job", Clock()).lines() == []  # type: ignore[arg-type]
-
-
-def lines(*texts: str) -> list[Line]:
-    return [Line(0.0, text, "algo-1") for text in texts]
-
-
-def test_metrics_are_read_by_their_expressions_in_the_order_printed() -> None:
-    said = lines("loss=1 auc=0.5", "nothing", "loss=0.5", "loss=nan", "loss=x")
-    definitions = [
-        {"Name": "loss", "Regex": "loss=(\\S+)"},
-        {"Name": "auc", "Regex": "auc=(\\S+)"},  # one point is no curve
-        {"Name": "broken", "Regex": "("},
-    ]
-    assert series(definitions, said) == {"loss": (range(1, 3), [1.0, 0.5])}
-
-
-def test_long_curves_are_thinned() -> None:
-    said = lines(*(f"loss={n}" for n in range(10_000)))
-    numbers, values = series([{"Name": "loss", "Regex": "loss=(\\S+)"}], said)["loss"]
-    assert len(numbers) == len(values) == 2_000
-    assert values[:2] == [0.0, 5.0]

@@ -15,14 +15,13 @@ from werkzeug.test import Client as Visitor
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpoq.client import Client
 from hpoq.ui.account import Account
-from hpoq.ui.app import Application
 from hpoq.ui.server import PortTaken, listen, serving
 from tests.support.dispatcher_account import Account as MotoAccount
 from tests.support.dispatcher_account import account, session
+from tests.support.page_visitor import HOST, visit, visitor_of
 from tests.support.ui_jobs import BEGAN, several, trial, tuning_job
 
 __all__ = ["account", "session"]
-HOST = "http://127.0.0.1:8732"
 WICKED = "<script>alert(1)</script>"
 
 
@@ -91,7 +90,7 @@ def visitor(sagemaker: SageMaker) -> Visitor:
         return SimpleNamespace(get_item=lambda **_: (_ for _ in ()).throw(error))
 
     any_session: Any = SimpleNamespace(client=client, region_name="eu-central-1")
-    return Visitor(Application(Account(any_session), ["127.0.0.1"]))
+    return visitor_of(Account(any_session))[0]
 
 
 def read(visitor: Visitor, path: str, status: int = 200) -> str:
@@ -211,10 +210,10 @@ def test_the_overview_says_why_requests_wait(account: MotoAccount, sagemaker: Sa
     account.request("fraud", "first")
     account.request("vision", "second")
     account.cycle()
-    visitor = Visitor(Application(Account(account.session), ["127.0.0.1"]))
+    visitor, _ = visitor_of(Account(account.session))
     text = read(visitor, "/")
     assert "tuning jobs 1/1 in use, 1 needed; used by: fraud 1" in text
-    assert text.index("second") < text.index("first")  # the newest first
+    assert text.index("first") < text.index("second")  # what runs, then the queue from its head
     assert "1 needed" in read(visitor, "/requests/vision/second")
     read(visitor, "/requests/vision/third", 404)
 
@@ -224,7 +223,7 @@ def test_requests_in_line_show_their_position_and_when_they_may_start(account: M
     account.cycle()
     account.cycle()  # moto's tuning jobs end at once: now a run time is known
     account.configure(limits={"tuning_jobs": 1})
-    visitor = Visitor(Application(Account(account.session), ["127.0.0.1"]))
+    visitor, _ = visitor_of(Account(account.session))
     assert "<th>position</th>" not in read(visitor, "/")  # nothing waits
     for request_id in ("a", "b", "c"):
         account.request("fraud", request_id)
@@ -233,7 +232,7 @@ def test_requests_in_line_show_their_position_and_when_they_may_start(account: M
     assert document is not None
     last = document.waiting[-1].request_id
 
-    visitor = Visitor(Application(Account(account.session), ["127.0.0.1"]))
+    visitor, _ = visitor_of(Account(account.session))
     for page in ("/", f"/requests/fraud/{last}"):
         text = html.unescape(read(visitor, page))
         assert "2 of 2, 2 of all teams'" in text
@@ -245,22 +244,20 @@ def test_requests_in_line_show_their_position_and_when_they_may_start(account: M
 def test_a_silent_dispatcher_is_said_above_the_requests(account: MotoAccount) -> None:
     account.request("fraud", "first")
     account.cycle()
-    assert "last cycle" not in read(
-        Visitor(Application(Account(account.session), ["127.0.0.1"])), "/"
-    )
+    assert "last cycle" not in visit(account.session)
     documents = account.dispatcher().documents
     document = Client("hpoq", account.session).capacity()
     assert document is not None
     earlier = document.model_copy(update={"at": document.at - timedelta(minutes=16)})
     documents.put(CAPACITY_DOCUMENT, earlier.to_json())
-    text = read(Visitor(Application(Account(account.session), ["127.0.0.1"])), "/")
+    text = visit(account.session)
     assert "last cycle 16 min" in text
 
 
 def test_a_port_that_is_taken_is_said_in_a_line(visitor: Visitor) -> None:
     any_account: Any = SimpleNamespace()
-    with serving(any_account) as address:
-        port = int(address.rstrip("/").rpartition(":")[2])
+    with serving(any_account) as pages:
+        port = int(pages.url.rstrip("/").rpartition(":")[2])
         with pytest.raises(PortTaken, match="--port"):
             listen(any_account, port)
         with patch("hpoq.ui.server.PORT", port):  # not asked for: another will do

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
 from typing import Any
@@ -18,11 +18,15 @@ from optuna.visualization import (
     plot_slice,
     plot_timeline,
 )
+from plotly.colors import sample_colorscale
 
-from hpoq.ui.measured import Series
-from hpoq.ui.study import METRIC
+from hpoq.ui.descriptions import Record
+from hpoq.ui.figures.measured import Series, series
+from hpoq.ui.figures.study import METRIC, studies
 
 BLUE, GREY = "#2563eb", "#6b7280"
+# From poor or early to good or late; both ends can be seen on white and on black.
+SCALE = [[0, "#9aa3af"], [1, BLUE]]
 STATES = {"COMPLETE": BLUE, "FAIL": "#dc2626", "RUNNING": "#f59e0b"}
 WORDS = {"COMPLETE": "with objective", "FAIL": "without objective", "RUNNING": "running"}
 # Fewer trials do not show which hyperparameters matter.
@@ -68,8 +72,20 @@ def over_time(study: optuna.Study, done: Sequence[FrozenTrial], metric: str) -> 
         line={"shape": "hv", "color": BLUE, "width": 2.5},
     )  # fmt: skip
     figure.update_yaxes(title=metric)
+    figure.update_xaxes(title=_time_axis())
     figure.update_layout(legend={"orientation": "h", "y": 1.12, "x": 0}, height=360)
     return figure
+
+
+def of_tuning_job(job: Record, trials: Sequence[Record]) -> dict[str, dict[str, Any]]:
+    """Make the figures of a tuning job by the name of their definition, then by their own name."""
+    return {part: of_study(study) for part, study in studies(job, trials).items()}
+
+
+def of_log(definitions: Iterable[Mapping[str, str]], lines: Sequence[str]) -> dict[str, Any] | None:
+    """Draw the metrics in the log of a training job; None if there are none."""
+    found = series(definitions, lines)
+    return curves(found) if found else None
 
 
 def curves(found: Series) -> dict[str, Any]:
@@ -124,6 +140,13 @@ def _parallel(study: optuna.Study, done: Sequence[FrozenTrial], metric: str) -> 
     for label in labels:
         if "e+0" in label.text:
             label.text = f"{float(label.text):.0f}"
+    for line in figure.data:
+        if line.mode == "lines":
+            share = line.y[0] if _maximizes(study) else 1 - line.y[0]
+            (color,) = sample_colorscale(SCALE, [share])
+            line.update(line_color=color, opacity=0.75)
+        else:
+            line.marker.colorscale = SCALE
     figure.update_layout(height=380, annotations=labels)
     return figure
 
@@ -135,6 +158,7 @@ def _apart(height: float) -> bool:
 
 def _slices(study: optuna.Study, metric: str) -> go.Figure:
     figure = plot_slice(study, target_name=metric)
+    figure.update_traces(marker_colorscale=SCALE)
     figure.update_layout(height=300, width=None)
     return figure
 
@@ -153,12 +177,17 @@ def _timeline(study: optuna.Study) -> go.Figure:
     for bars in figure.data:
         bars.update(marker_color=STATES.get(bars.name, GREY), name=WORDS.get(bars.name, bars.name))
     figure.update_yaxes(title="training job")
-    figure.update_xaxes(title=None)
+    figure.update_xaxes(title=_time_axis())
     figure.update_layout(
         height=min(600, 140 + 12 * len(study.get_trials(deepcopy=False))),
         legend={"orientation": "h", "y": 1.12, "x": 0},
     )
     return figure
+
+
+def _time_axis() -> str:
+    """Return the title of an axis of times, which are in this machine's zone."""
+    return f"time ({datetime.now().astimezone():%Z})"
 
 
 def _differ(trials: Sequence[FrozenTrial]) -> bool:

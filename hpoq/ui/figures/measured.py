@@ -6,20 +6,18 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from hpoq.ui.log import Line
-
 SHOWN = 2_000  # maximum number of points per metric
 
 Series = dict[str, tuple[Sequence[int], Sequence[float]]]
 """The numbers (from 1) and values of each metric, by its name."""
 
 
-def series(definitions: Iterable[Mapping[str, str]], lines: Sequence[Line]) -> Series:
+def series(definitions: Iterable[Mapping[str, str]], lines: Sequence[str]) -> Series:
     """Extract the curves of a training job from its log.
 
     Args:
         definitions: MetricDefinitions; one that is not a regular expression in Python is left out.
-        lines: its log.
+        lines: the lines of its log.
     """
     found: Series = {}
     for definition in definitions:
@@ -30,7 +28,7 @@ def series(definitions: Iterable[Mapping[str, str]], lines: Sequence[Line]) -> S
         values = [
             value
             for line in lines
-            for match in pattern.finditer(line.text)
+            for match in pattern.finditer(line)
             if (value := _number(match)) is not None
         ]
         if len(values) > 1:

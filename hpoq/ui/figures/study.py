@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,9 +15,10 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
+from hpoq.ui.descriptions import Record, bare, definitions, objective
+
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-Record = Mapping[str, Any]
 # SageMaker and the embedded cloud treat Auto as logarithmic from three decades on.
 AUTO_LOGARITHMIC = 1000.0
 METRIC = "metric"  # the user attribute of a study with the name of its objective
@@ -44,19 +44,6 @@ def studies(tuning_job: Record, trials: Sequence[Record]) -> dict[str, optuna.St
         study.add_trials([_trial(each, space) for each in own])
         made[name] = study
     return made
-
-
-def definitions(tuning_job: Record) -> list[Record]:
-    """Return the training job definitions of a tuning job."""
-    several = tuning_job.get("TrainingJobDefinitions")
-    return list(several) if several else [tuning_job["TrainingJobDefinition"]]
-
-
-def objective(tuning_job: Record, definition: Record) -> Record:
-    """Return the objective of a definition: type and metric name."""
-    config = tuning_job["HyperParameterTuningJobConfig"]
-    found: Record = definition.get("TuningObjective") or config["HyperParameterTuningJobObjective"]
-    return found
 
 
 def distributions(tuning_job: Record, definition: Record) -> dict[str, BaseDistribution]:
@@ -130,12 +117,3 @@ def _value(distribution: BaseDistribution, text: str) -> Any:
     except ValueError:
         return None
     return value if inside else None
-
-
-def bare(text: str) -> str:
-    """Remove the quotes that version 2 of the SDK puts around a hyperparameter's value."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, str) else text

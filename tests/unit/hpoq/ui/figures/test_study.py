@@ -7,8 +7,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from hpoq.ui import figures
-from hpoq.ui.study import studies
+from hpoq.ui.figures import drawing as figures
+from hpoq.ui.figures.study import studies
 from tests.support.ui_jobs import RANGES, several, trial, tuning_job
 
 

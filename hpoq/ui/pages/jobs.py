@@ -10,42 +10,48 @@ from typing import Any
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response
 
-from hpoq.ui import figures, measured, render
-from hpoq.ui.account import RUNNING, Account, Record
-from hpoq.ui.study import definitions, objective, studies
+from hpoq.errors import NotReachable
+from hpoq.ui.account import RUNNING, TuningJobs
+from hpoq.ui.descriptions import Record, definitions, objective
+from hpoq.ui.figures import loading
+from hpoq.ui.site import Site
 
 LINES = 5_000  # log lines in one answer; the page asks again for more
 
 
-def tuning_jobs(account: Account, query: Mapping[str, str]) -> str:
+def tuning_jobs(site: Site, query: Mapping[str, str]) -> str:
     """Render a page of the list of tuning jobs."""
     containing = query.get("containing", "")
-    listed = account.tuning_jobs(containing, query.get("token", ""))
-    return render.page(
+    note = ""
+    try:
+        listed = site.account.tuning_jobs(containing, query.get("token", ""))
+    except NotReachable as error:
+        listed, note = TuningJobs(summaries=(), next_token=""), str(error)
+    return site.page(
         "tuning_jobs.html",
-        account=account.name,
         containing=containing,
+        note=note,
         tuning_jobs=listed.summaries,
         more=listed.next_token,
         running=RUNNING,
     )
 
 
-def tuning_job(account: Account, _: Mapping[str, str], name: str) -> str:
+def tuning_job(site: Site, _: Mapping[str, str], name: str) -> str:
     """Render the page of a tuning job with its training jobs."""
-    job = account.tuning_job(name)
+    job = site.account.tuning_job(name)
     goals = [objective(job, definition) for definition in definitions(job)]
-    trials = account.trials(name)
+    trials, trials_note = _trials(site, name)
     config = job["HyperParameterTuningJobConfig"]
-    return render.page(
+    return site.page(
         "tuning_job.html",
-        account=account.name,
         job=job,
         name=name,
         goal=goals[0],
         live=job["HyperParameterTuningJobStatus"] in RUNNING,
         limits=config["ResourceLimits"],
         trials=_best_first(trials),
+        trials_note=trials_note,
         definitions=[definition.get("DefinitionName", "") for definition in definitions(job)],
         seconds=_seconds(job["CreationTime"], job.get("HyperParameterTuningEndTime")),
         tuned=sorted({key for each in trials for key in each["TunedHyperParameters"]}),
@@ -53,23 +59,22 @@ def tuning_job(account: Account, _: Mapping[str, str], name: str) -> str:
     )
 
 
-def tuning_job_figures(account: Account, _: Mapping[str, str], name: str) -> Response:
+def tuning_job_figures(site: Site, _: Mapping[str, str], name: str) -> Response:
     """Return the figures of a tuning job by definition and name."""
-    found = studies(account.tuning_job(name), account.trials(name))
-    return _json({part: figures.of_study(study) for part, study in found.items()})
+    job, (trials, _note) = site.account.tuning_job(name), _trials(site, name)
+    return _json(loading.drawing().of_tuning_job(job, trials))
 
 
-def training_job(account: Account, _: Mapping[str, str], name: str) -> str:
+def training_job(site: Site, _: Mapping[str, str], name: str) -> str:
     """Render the page of a training job: inputs, result, metrics and log."""
-    job = account.training_job(name)
+    job = site.account.training_job(name)
     parameters = {
         key: value
         for key, value in job.get("HyperParameters", {}).items()
         if not key.startswith(("sagemaker_", "_tuning_"))
     }
-    return render.page(
+    return site.page(
         "training_job.html",
-        account=account.name,
         job=job,
         name=name,
         parent=job.get("TuningJobArn", "").rpartition("/")[2],
@@ -81,15 +86,18 @@ def training_job(account: Account, _: Mapping[str, str], name: str) -> str:
     )
 
 
-def log(account: Account, query: Mapping[str, str], name: str) -> Response:
+def log(site: Site, query: Mapping[str, str], name: str) -> Response:
     """Return log lines from number ``first`` on, and the curves of the metrics in them."""
-    job = account.training_job(name)
+    job = site.account.training_job(name)
     try:
         first = max(0, int(query.get("first", "0")))
     except ValueError:
         raise BadRequest("first must be a line number") from None
-    kept = account.log(name)
-    lines = kept.lines(first)
+    kept = site.account.log(name)
+    try:
+        lines, note = kept.lines(first), ""
+    except NotReachable as error:
+        lines, note = [], str(error)
     shown = lines[:LINES]
     answer: dict[str, Any] = {
         "lines": [
@@ -97,12 +105,21 @@ def log(account: Account, query: Mapping[str, str], name: str) -> Response:
         ],
         "more": len(lines) > len(shown),
         "live": job["TrainingJobStatus"] in RUNNING,
+        "note": note,
     }
     if shown:
         patterns = job["AlgorithmSpecification"].get("MetricDefinitions", ())
-        series = measured.series(patterns, kept.lines())
-        answer["figure"] = figures.curves(series) if series else None
+        texts = [line.text for line in kept.lines()]
+        answer["figure"] = loading.drawing().of_log(patterns, texts)
     return _json(answer)
+
+
+def _trials(site: Site, name: str) -> tuple[list[Record], str]:
+    """Return the training jobs of a tuning job, or why the reader may not see them."""
+    try:
+        return site.account.trials(name), ""
+    except NotReachable as error:
+        return [], str(error)
 
 
 def _best_first(trials: Sequence[Record]) -> list[Record]:
