@@ -23,6 +23,8 @@ _ACCOUNT_FAULTS = (
     "No S3 objects found under S3 URL",
     "The AWS Access Key Id you provided does not exist in our records",
     "Access denied when describing algorithm",
+    # An instance type that a template names for another Region.
+    "is not available in this region",
     # "Please check if your ECR repository and image exist and role ... has proper pull permissions"
     "Access denied for repository",
     "with an explicit deny",
@@ -32,13 +34,29 @@ _ACCOUNT_FAULTS = (
 _NOT_ALLOWED = re.compile(r"because no [\w -]+ allows the ")
 # "<key ARN> is disabled." and "<key ARN> is pending deletion." are KMS's DisabledException and
 # KMSInvalidStateException: "Key states of AWS KMS keys" in the KMS developer guide.
-_KEY_FAULT = re.compile(r":key/\S+ is (?:disabled|pending deletion|pending import|unavailable)\b")
+# A deleted key is NotFoundException.
+_KEY_FAULT = re.compile(
+    r":key/\S+ is (?:disabled|pending deletion|pending import|unavailable)\b"
+    r"|[Kk]ey '\S+' does not exist"
+)
+# InvalidSubnetID.NotFound, InvalidGroup.NotFound and InsufficientFreeAddressesInSubnet: "Error
+# codes for the Amazon EC2 API". The guardrails of the deployment choose the VPC.
+_VPC_FAULT = re.compile(
+    r"subnet ID '\S+' does not exist|security group '\S+' does not exist"
+    r"|not (?:contain|have) enough free (?:private IP )?addresses",
+    re.IGNORECASE,
+)
 
 
-# Codes for a caller who lacks a permission, or whose account has no access to the service: "Common
-# errors" in the SageMaker API reference. Nothing was created, whether sagemaker:Create... or
-# iam:PassRole is missing.
-_DENIED = ("AccessDeniedException", "AccessDenied", "NotAuthorized", "OptInRequired")
+# Codes for a caller whose credentials are not accepted, who lacks a permission, or whose account
+# has no access to the service or the Region: "Common errors" in the SageMaker API reference.
+# Nothing was created, whether sagemaker:Create... or iam:PassRole is missing.
+_DENIED = (
+    "AccessDeniedException", "AccessDenied", "NotAuthorized", "OptInRequired",
+    "SubscriptionRequiredException", "ExpiredTokenException", "ExpiredToken", "RequestExpired",
+    "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException",
+    "SignatureDoesNotMatch", "IncompleteSignature", "MissingAuthenticationToken",
+)  # fmt: skip
 
 
 def creation_error(code: str, message: str) -> AtLimit | AccountFault | Refused | None:
@@ -67,7 +85,7 @@ def exceeded_quota(message: str) -> QuotaExceeded | None:
 
 
 def _of_account(message: str) -> bool:
-    patterns = (_NOT_ALLOWED, _KEY_FAULT)
+    patterns = (_NOT_ALLOWED, _KEY_FAULT, _VPC_FAULT)
     return any(text in message for text in _ACCOUNT_FAULTS) or any(
         each.search(message) for each in patterns
     )

@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
+from botocore import exceptions
 from botocore.config import Config
 from botocore.stub import Stubber
 
@@ -31,7 +32,9 @@ from hpo_dispatcher.scheduling.backoff import resource_of_quota
 from tests.support.tuning_requests import job
 
 TABLE = Path(__file__).parents[3] / "fixtures/aws_answers.yaml"
-ANSWERS = [each for each in yaml.safe_load(TABLE.read_text()) if "reaction" in each]
+ROWS = [each for each in yaml.safe_load(TABLE.read_text()) if "service" not in each]
+ANSWERS = [each for each in ROWS if "code" in each]
+FAILURES = [each for each in ROWS if "exception" in each]
 ARN = "arn:aws:sagemaker:eu-west-1:111122223333:hyper-parameter-tuning-job/a"
 OURS = {TAG_REQUEST_ID: "a", TAG_TEAM: "fraud", TAG_DEPLOYMENT: "hpoq"}
 KEY = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -77,6 +80,9 @@ def reaction_to(answer: dict[str, Any]) -> str:
     if answer["operation"].startswith("Describe"):
         stubbed.refuses(answer["code"], answer["message"], "describe")
         return "gone" if stubbed.tuning.describe("a") is None else "there"
+    if answer["operation"].startswith("Stop"):
+        stubbed.refuses(answer["code"], answer["message"], "stop")
+        return "there" if stubbed.tuning.stop("a") else "gone"
     stubbed.refuses(answer["code"], answer["message"])
     if answer["code"] == "ResourceInUse":
         stubbed.shows(OURS)
@@ -97,6 +103,22 @@ def reaction_to(answer: dict[str, Any]) -> str:
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda each: each["message"][:60])
 def test_every_answer_of_aws_gets_its_reaction(answer: dict[str, Any]) -> None:
     assert reaction_to(answer) == answer["reaction"]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda each: each["exception"])
+def test_after_a_failure_of_the_connection_the_tuning_job_may_exist(
+    failure: dict[str, Any],
+) -> None:
+    client = boto3.Session("a", "b", region_name="eu-west-1").client("sagemaker")
+
+    def fail(**_: Any) -> None:
+        raise getattr(exceptions, failure["exception"])(endpoint_url="https://a", error="reset")
+
+    client.meta.events.register("before-call.sagemaker", fail)
+    tags = [{"Key": key, "Value": value} for key, value in OURS.items()]
+    with pytest.raises(Unavailable, match="sagemaker:CreateHyperParameterTuningJob"):
+        SageMakerTuning(client).create({**job(), "Tags": tags})
+    assert failure["reaction"] == "repeat"
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda each: each["message"][:60])

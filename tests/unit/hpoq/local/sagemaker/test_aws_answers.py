@@ -21,7 +21,7 @@ OPERATIONS = ("CreateHyperParameterTuningJob", "DescribeHyperParameterTuningJob"
 ANSWERS = [
     answer
     for answer in yaml.safe_load(TABLE.read_text())
-    if answer["operation"] in OPERATIONS and "message" in answer
+    if answer.get("operation") in OPERATIONS and "message" in answer
 ]
 ROLE = "arn:aws:iam::111122223333:role/x"
 TOTAL = "Number of instances across all training jobs"
@@ -36,6 +36,20 @@ NOT_HERE = {
     "Only the following fields": "the check of warm starts names the field",
     "User: arn:aws:sts::111122223333:assumed-role/hpoq-dispatcher/": "in tests/cloud",
     "arn:aws:kms:": "keys are used when a training job starts, not checked before",
+    "Key 'arn:aws:kms:": "keys are used when a training job starts, not checked before",
+    "The subnet ID": "the cloud has no VPC",
+    "The security group": "the cloud has no VPC",
+    "The specified subnet": "the cloud has no VPC",
+    "The requested resource": "the cloud has all instance types",
+    "1 validation error": "the words of the check against botocore's model differ",
+    "You can't override the metric definitions": "the built-in algorithm defines its metrics",
+    "Unexpected failure code": "the cloud has no image registry",
+    "The request was denied due to request throttling": "another form of Rate exceeded",
+    "The request has failed": "the cloud has no failures of its own",
+    "The request processing has failed": "the cloud has no failures of its own",
+    "The security token": "credentials do not expire before they reach this endpoint",
+    "The AWS access key ID needs": "an account has all services here",
+    "Signature expired": "a process and its clients have one clock",
 }
 
 
