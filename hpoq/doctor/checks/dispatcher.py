@@ -11,6 +11,7 @@ from hpo_dispatcher.contract import names
 from hpoq.doctor.checks.answers import MISSING, error_code, refused_actions
 from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import RESTORE, Finding, fault, ok, warning
+from hpoq.errors import NotDeployed
 
 # IAM names are unique in an account: docs/decisions/0034.
 ANOTHER_REGION = (
@@ -144,12 +145,23 @@ def rules(examined: Examined) -> Iterator[Finding]:
         yield ok("rules", f"{len(found)} rules start dispatch cycles")
 
 
+def _no_cycle_yet(examined: Examined, log: str) -> Finding:
+    """Tell a function that has never run from one whose cycles fail."""
+    try:
+        _ = examined.settings  # which the function publishes when it first runs
+    except NotDeployed:
+        invoke = f"`aws lambda invoke --function-name {examined.function} /tmp/hpoq-cycle.json`"
+        text = "the dispatcher has not run yet, which is normal for ten minutes after a deployment"
+        return fault("first cycle", text, f"Wait, or run it: {invoke}")
+    return fault("cycles", "no dispatch cycle has completed yet", log)
+
+
 def cycles(examined: Examined) -> Iterator[Finding]:
     """Check that a dispatch cycle has completed lately."""
     log = f"Read its log: `aws logs tail /aws/lambda/{examined.function} --since 1h`"
     document = examined.reader.capacity()
     if document is None:
-        yield fault("cycles", "no dispatch cycle has completed yet", log)
+        yield _no_cycle_yet(examined, log)
         return
     age = datetime.now(UTC) - document.at
     minutes = f"{age.total_seconds() / 60:.0f} minutes ago"

@@ -16,6 +16,8 @@ CHECKS: dict[str, Check] = {
     "function": dispatcher.function,
     "rules": dispatcher.rules,
     "ledger": storage.ledger,
+    "alarm topic": alarms.topic,
+    "alarms": alarms.alarms,
     "cycles": dispatcher.cycles,
     "permissions": dispatcher.permissions,
     "queues": storage.queues,
@@ -23,8 +25,6 @@ CHECKS: dict[str, Check] = {
     "role": training.role,
     "request": training.request,
     "quotas": quotas.instances,
-    "alarm topic": alarms.topic,
-    "alarms": alarms.alarms,
 }
 # A fault of one of these leaves the checks after it nothing to look at.
-NECESSARY = ("identity", "clock", "stack")
+NECESSARY = ("identity", "clock", "stack", "first cycle")

@@ -10,9 +10,12 @@ from botocore.stub import Stubber
 
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.settings import parse_deployment
-from hpoq.doctor.checks import dispatcher
+from hpoq.doctor.checks import dispatcher, storage, training
+from hpoq.doctor.checks.registry import NECESSARY
 from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import Verdict
+from hpoq.doctor.run import examine
+from hpoq.errors import NotDeployed
 from tests.support.stubbed import stubbed
 from tests.support.tuning_requests import ENVIRONMENT
 
@@ -70,6 +73,38 @@ def test_a_second_region_needs_another_name(examined: Examined) -> None:
     assert found.verdict is Verdict.FAULT
     assert "a deployment in another Region has its IAM names. Delete the stack. " in str(found)
     assert "`npx cdk deploy -c name=hpoq-eu`" in str(found)
+
+
+class EmptyLedger:
+    """A client of a deployment without a completed cycle, with or without settings."""
+
+    def __init__(self, settings: SettingsDocument | None = None) -> None:
+        self._settings = settings
+
+    @property
+    def settings(self) -> SettingsDocument:
+        if self._settings is None:
+            raise NotDeployed("the dispatcher of 'hpoq' has not run yet.")
+        return self._settings
+
+    def capacity(self) -> None:
+        return None
+
+
+def test_before_the_first_cycle_one_line_says_that_this_is_normal(examined: Examined) -> None:
+    vars(examined)["reader"] = EmptyLedger()
+    checks = {"cycles": dispatcher.cycles, "queues": storage.queues, "role": training.role}
+    (found,) = examine(examined, checks)
+    assert found.verdict is Verdict.FAULT
+    assert "normal for ten minutes after a deployment. Wait, or run it: `aws lambda" in str(found)
+
+
+def test_cycles_that_fail_from_the_first_one_on_are_another_fault(examined: Examined) -> None:
+    deployment = parse_deployment({"teams": {"fraud": {}}})
+    vars(examined)["reader"] = EmptyLedger(SettingsDocument.of(ENVIRONMENT, deployment, {}))
+    (found,) = dispatcher.cycles(examined)
+    assert found.check not in NECESSARY
+    assert "no dispatch cycle has completed yet. Read its log: " in str(found)
 
 
 def test_a_permission_that_the_dispatchers_role_lost_is_a_fault(examined: Examined) -> None:
