@@ -33,7 +33,7 @@ PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "timestamp": (int, float, str, datetime),
 }
-_CLIENT = re.compile(r"client\(\s*\"([a-z0-9-]+)\"")
+_CLIENT = re.compile(r"(?:client|\bservice)\(\s*\"([a-z0-9-]+)\"")
 _MEMBER = re.compile(r"[A-Z][A-Za-z0-9]+")
 # Methods of our own with the name of an operation.
 OWN_METHODS = {
