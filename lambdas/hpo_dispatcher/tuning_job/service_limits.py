@@ -8,6 +8,7 @@ from typing import Any
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.settings import Limits
+from hpo_dispatcher.tuning_job.api.alternatives import check_alternatives
 from hpo_dispatcher.tuning_job.api.schema import ApiRequest, definitions, instance_types
 from hpo_dispatcher.tuning_job.api.search_space import (
     check_grid,
@@ -157,6 +158,7 @@ def _check_definition(config: Mapping[str, Any], definition: Mapping[str, Any]) 
     if not objective:
         raise InvalidRequest("objective", "missing", "Name the metric to optimize")
     _check_metric(definition, objective["MetricName"])
+    check_alternatives(definition)
     _check_volume_key(definition)
     _check_waiting(definition)
 

@@ -6,7 +6,7 @@ Values are merged in this order, later ones win: what every request has, templat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hpo_dispatcher.contract import aws_limits
@@ -23,6 +23,7 @@ from hpo_dispatcher.contract.request import (
     wire_value,
 )
 from hpo_dispatcher.contract.templates import Template
+from hpo_dispatcher.tuning_job.api.alternatives import INSTEAD_OF, without_replaced
 from hpo_dispatcher.tuning_job.api.schema import (
     SOURCE_ARCHIVE,
     ApiRequest,
@@ -110,36 +111,6 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-# What a definition cannot have beside each field, by the object that both are in. "If you want to
-# use hyperparameter optimization with instance type flexibility, use
-# HyperParameterTuningResourceConfig instead" of ResourceConfig; "if you use InstanceConfigs, do
-# not provide values for InstanceType, VolumeSizeInGB or InstanceCount"; "InstancePreferences is
-# mutually exclusive with InstanceType, InstanceGroups, InstancePlacementConfig", and has a count
-# for each of its types or one for all; with an AlgorithmName, "do not specify a value for
-# TrainingImage" (API reference). A group of instances has its own type and count.
-_INSTEAD_OF: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "TrainingJobDefinition": {
-        "ResourceConfig": ("HyperParameterTuningResourceConfig",),
-        "HyperParameterTuningResourceConfig": ("ResourceConfig",),
-    },
-    "ResourceConfig": {
-        "InstanceType": ("InstanceGroups", "InstancePreferences"),
-        "InstanceGroups": ("InstanceType", "InstanceCount", "InstancePreferences"),
-        "InstancePreferences": (
-            "InstanceType", "InstanceCount", "InstanceGroups", "InstancePlacementConfig",
-        ),
-    },
-    "HyperParameterTuningResourceConfig": {
-        "InstanceType": ("InstanceConfigs", "AllocationStrategy"),
-        "InstanceConfigs": ("InstanceType", "InstanceCount", "VolumeSizeInGB"),
-    },
-    "AlgorithmSpecification": {
-        "TrainingImage": ("AlgorithmName",),
-        "AlgorithmName": ("TrainingImage",),
-    },
-}  # fmt: skip
-
-
 def _with_overrides(api_request: ApiRequest, overrides: Mapping[str, Any]) -> ApiRequest:
     """Merge ``overrides`` over the API request of the template and the message."""
     above = dict(overrides)
@@ -152,19 +123,12 @@ def _with_overrides(api_request: ApiRequest, overrides: Mapping[str, Any]) -> Ap
 
 def _over_definition(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Merge training job definitions; what the upper one has replaces what excludes it below."""
-    kept = _without_replaced("TrainingJobDefinition", below, above)
+    kept = without_replaced("TrainingJobDefinition", below, above)
     for name, asked in above.items():
         under = kept.get(name)
-        if name in _INSTEAD_OF and isinstance(under, dict) and isinstance(asked, dict):
-            kept[name] = _without_replaced(name, under, asked)
+        if name in INSTEAD_OF and isinstance(under, dict) and isinstance(asked, dict):
+            kept[name] = without_replaced(name, under, asked)
     return _merge(kept, above)
-
-
-def _without_replaced(
-    name: str, below: Mapping[str, Any], above: Mapping[str, Any]
-) -> dict[str, Any]:
-    replaced = {other for field in above for other in _INSTEAD_OF[name].get(field, ())}
-    return {field: value for field, value in below.items() if field not in replaced}
 
 
 def _fields(request: TuningRequest) -> ApiRequest:
