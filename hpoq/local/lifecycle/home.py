@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from hpoq.local.errors import LocalCloudError
 from hpoq.local.limits import Profile
 
 DEFAULT = ".hpoq"
 VARIABLE = "HPOQ_HOME"
+_OTHERS = 0o077  # permissions of other users
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +76,21 @@ class Home:
         return cls(Path(path or os.environ.get(VARIABLE) or DEFAULT))
 
     def create(self) -> None:
-        """Create the folder. Only its owner can read it, because it contains credentials."""
+        """Create the folder. Only its owner can read it, because it contains credentials.
+
+        Raises:
+            LocalCloudError: if the folder exists and belongs to another user.
+        """
         for folder in (self.path, self.logs, self.state, self.objects):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.path.stat().st_mode & _OTHERS:  # it existed before
+            try:
+                self.path.chmod(0o700)
+            except PermissionError:
+                raise LocalCloudError(
+                    f"{self.path} belongs to another user, who could read the cloud's credentials",
+                    f"Set {VARIABLE} to a folder of your own",
+                ) from None
 
     @property
     def log(self) -> Path:
@@ -100,6 +114,10 @@ class Home:
         """Return the content of ``cloud.json``, which a killed cloud leaves behind, or None."""
         content = _read(self._running)
         return RunningCloud(**content) if content else None
+
+    def store_settings(self, settings: Mapping[str, Any]) -> None:
+        """Store the settings of the cloud's process, pip's passwords among them."""
+        _write(self.settings, settings)
 
     def store_running(self, running: RunningCloud) -> None:
         """Store where the cloud is running."""

@@ -234,7 +234,7 @@ def _write_settings(
         "function_interpreters": dict(running.function_interpreters),
         "limits": limits_of(account.profile, account.quotas),
     }
-    home.settings.write_text(json.dumps(settings, indent=2))
+    home.store_settings(settings)
 
 
 def _pip_variables() -> dict[str, str]:

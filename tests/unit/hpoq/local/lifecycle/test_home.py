@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hpoq.local.errors import LocalCloudError
 from hpoq.local.lifecycle.home import CloudAccount, Home
 from tests.support.running_cloud import RUNNING
 
@@ -50,6 +51,31 @@ def test_only_the_owner_can_read_credentials(home: Home) -> None:
     for path in (home.path / "account.json", home.path / "cloud.json"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(home.path.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    folder = tmp_path / "existing"
+    folder.mkdir(mode=0o755)
+    Home(folder).create()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_folder_of_another_user_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    folder = tmp_path / "existing"
+    folder.mkdir(mode=0o755)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with pytest.raises(LocalCloudError, match="belongs to another user"):
+        Home(folder).create()
+
+
+def test_only_the_owner_can_read_the_settings_of_pip(home: Home) -> None:
+    home.store_settings({"pip": {"PIP_INDEX_URL": "https://user:password@example.com"}})
+    assert stat.S_IMODE(home.settings.stat().st_mode) == 0o600
 
 
 def test_a_record_without_a_process_is_not_a_running_cloud(home: Home) -> None:
