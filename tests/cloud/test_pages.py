@@ -1,13 +1,9 @@
-"""The pages of `hpoq ui` in a browser, for an account in the embedded cloud.
-
-If ``HPOQ_PICTURES`` names a folder, the tests save there the screenshots for docs/images.
-"""
+"""The pages of `hpoq ui` in a browser, for an account in the embedded cloud."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,12 +112,6 @@ def tune(cloud: Cloud, name: str, jobs: int) -> None:
     )
 
 
-def picture(browser: Browser, name: str, height: int | None = None) -> None:
-    folder = os.environ.get("HPOQ_PICTURES")
-    if folder:
-        browser.picture(Path(folder) / f"{name}.png", 1280, height)
-
-
 STATUS = 'document.querySelector("h1 .status").textContent'
 
 
@@ -141,7 +131,6 @@ def test_the_figures_of_a_tuning_job_appear_while_it_runs(account: Cloud, browse
         assert browser.get('document.querySelectorAll("#trials tr").length') == 31
         bars = 'document.querySelector("[data-figure=importances] > div").data[0].y'
         assert set(browser.get(bars)) == {"lr", "batch-size", "optimizer"}
-        picture(browser, "tuning-job", 2060)
 
 
 @pytest.mark.timeout(120)
@@ -165,7 +154,6 @@ def test_the_log_of_a_training_job_grows_on_its_page(
         browser.wait_for(f'{said}("epoch 8")')
         browser.wait_for(f'{STATUS} === "Completed"')
         browser.wait_for('!!document.querySelector("#metrics svg.main-svg")')
-        picture(browser, "training-job", 1040)
 
 
 @pytest.mark.timeout(120)
@@ -185,7 +173,6 @@ def test_the_overview_shows_why_a_request_waits(deployed: Deployed, browser: Bro
         browser.enter(pages)
         browser.wait_for(f"document.getElementById('requests').innerText.includes('{why}')")
         browser.wait_for("!!document.querySelector('#capacity meter')")
-        picture(browser, "overview", 700)
         browser.open(f"{pages.url}requests/vision/shown-as-waiting")
         assert why in browser.get("document.body.innerText")
         client.act("vision", "cancel", request_id="shown-as-waiting")

@@ -79,14 +79,13 @@ class Browser:
             time.sleep(0.05)
         return value
 
-    def picture(self, file: Path, width: int, height: int | None = None) -> None:
-        """Save the page as a WebP image, the whole page if no height is given."""
-        self._size(width, height or 800)
-        if height is None:
-            self._size(width, self.get("document.documentElement.scrollHeight"))
+    def picture(self, file: Path, width: int, most: int = 1700) -> None:
+        """Save the page, or its upper part up to so many pixels, as a small WebP image."""
+        height = min(most, self.get("document.documentElement.scrollHeight"))
+        self._size(width, height)
         self.get("window.dispatchEvent(new Event('resize'))")
         time.sleep(1.5)  # plotly redraws after a resize and does not report when it is done
-        taken = self._call("Page.captureScreenshot", format="webp", quality=60)
+        taken = self._call("Page.captureScreenshot", format="webp", quality=40)
         file.write_bytes(base64.b64decode(taken["data"]))
 
     def _size(self, width: int, height: int) -> None:
