@@ -7,7 +7,14 @@ from collections.abc import Iterable, Mapping
 
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling.reservations import Reservations
-from hpo_dispatcher.scheduling.snapshot import SLOTS, Amounts, Head, RunningJob, Shape
+from hpo_dispatcher.scheduling.snapshot import (
+    SLOTS,
+    Amounts,
+    Head,
+    RunningJob,
+    Shape,
+    with_totals,
+)
 
 _DEFAULTS = TeamSettings()
 ROUNDING = 1e-9  # shares are sums of fractions
@@ -61,12 +68,28 @@ class Allocation:
     def reserve_overdue(self, head: Head) -> None:
         """Reserve what a head needs as far as a reservation helps it.
 
-        A head that would exceed its team's ceiling waits for jobs of its own team, so other teams
-        may use the capacity meanwhile. Jobs of other users of the account may never end: capacity
-        is not kept for a head that needs what such jobs use.
+        A head that would exceed its team's ceiling waits for jobs of its own team: what those free
+        is not kept from other teams before. Jobs of other users of the account may never end:
+        capacity is not kept for a head that needs what such jobs use.
         """
         if self.can_be_met(head):
-            self._reserve(head, head.needs if self._below_ceiling(head, _NOTHING) else {})
+            own = self._of_own_team(head)
+            kept = {r: n - own.get(r, 0) for r, n in head.needs.items() if n > own.get(r, 0)}
+            self._reserve(head, kept)
+
+    def _of_own_team(self, head: Head) -> Amounts:
+        """Return what jobs of a head's own team must free before the head fits below the ceiling.
+
+        What they free of a type, they also free of its total; and the slot of one of them.
+        """
+        in_use = self.by_team.get(head.team, _NOTHING)
+        over = {
+            r: max(0, in_use.get(r, 0) + n - self.at_most(head.team, r)) if r in self.limits else 0
+            for r, n in head.needs.items()
+        }
+        freed = with_totals({r: over[r] for r in head.instances})
+        freed[SLOTS] = min(1, max(over.values()))
+        return {r: max(n, freed.get(r, 0)) for r, n in over.items()}
 
     def reserve_owed(self, head: Head) -> None:
         """Reserve what a head within its team's guarantee needs, as far as it could use it now.

@@ -10,6 +10,7 @@ expected to be met: after that, its request waits for running jobs only.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from hpo_dispatcher.scheduling.reservations import Reservation
 from hpo_dispatcher.scheduling.snapshot import Amounts, Head, RunningJob
 
 _FOREVER = float("inf")
+Bounded = str | tuple[str, str]  # a resource; or a team and a resource that it may use so much of
 
 
 @dataclass
@@ -27,7 +29,7 @@ class _Window:
     """The time until a reservation can be met, and what is left over then."""
 
     seconds: float  # from now; reserved capacity is lent for so long
-    spare: dict[str, int]  # by resource; may be lent for longer
+    spare: dict[Bounded, int]  # may be lent for longer
 
 
 class Backfill:
@@ -61,9 +63,9 @@ class Backfill:
 
     def _window(self, reservation: Reservation, profile: _CapacityOverTime) -> _Window | None:
         head = reservation.head
-        met = profile.earliest(head.needs)
+        met = profile.earliest(head)
         if met is not None:
-            profile.take(head.needs, met, head.expected_seconds)
+            profile.take(head, met)
             return _Window(seconds=met, spare=profile.least_free(met))
         # It follows earlier ones of unknown length, or running jobs whose ends are unknown.
         earlier = [
@@ -88,67 +90,86 @@ class Backfill:
             if reservation.head.key == head.key:
                 break
             of_team = not within_ceiling and reservation.head.team == head.team
-            amounts = reservation.amounts
-            if not of_team and amounts.keys().isdisjoint(head.needs):
+            if not of_team and reservation.amounts.keys().isdisjoint(head.needs):
                 continue
             window = self._windows.get(reservation.head.key)
-            if window is None or (of_team and not amounts):
+            if window is None:
                 return 0.0
-            if of_team or not self._left_over(head, reservation, window):
+            if not self._left_over(head, reservation, window, of_team):
                 longest = min(longest, window.seconds)
         return longest
 
-    def _left_over(self, head: Head, reservation: Reservation, window: _Window) -> bool:
+    def _left_over(
+        self, head: Head, reservation: Reservation, window: _Window, of_team: bool
+    ) -> bool:
         """Return whether a reservation leaves over what a head takes, however long it runs."""
+        taken: list[Bounded] = [r for r in head.needs if r in reservation.amounts]
+        if of_team:
+            taken += [(head.team, r) for r in head.needs if r in reservation.of_team]
+        needs = _counted(head.team, head.needs)
+        limits = self._allocation.limits
         return all(
-            n <= window.spare.get(r, 0)
-            for r, n in head.needs.items()
-            if r in reservation.amounts and r in self._allocation.limits
+            needs[each] <= window.spare.get(each, 0)
+            for each in taken
+            if (each if isinstance(each, str) else each[1]) in limits
         )
 
     def enter(self, head: Head) -> None:
         """Enter the start of a head: what it uses beyond a window is no longer spare then."""
         self._windows.pop(head.key, None)
         seconds = _FOREVER if head.expected_seconds is None else head.expected_seconds
+        needs = _counted(head.team, head.needs)
         for window in self._windows.values():
             if seconds > window.seconds:
-                for resource in window.spare.keys() & head.needs.keys():
-                    window.spare[resource] -= head.needs[resource]
+                for each in window.spare.keys() & needs.keys():
+                    window.spare[each] -= needs[each]
 
 
 class _CapacityOverTime:
-    """How much of each limited resource is expected to be free from which time on."""
+    """How much of each limited resource is expected to be free from which time on.
+
+    Also how much of it each team with a reservation may still use below its ceiling.
+    """
 
     def __init__(
         self, allocation: Allocation, running_jobs: Iterable[RunningJob], now: datetime
     ) -> None:
-        limits = allocation.limits
+        free: dict[Bounded, int] = {
+            r: n - allocation.in_use[r] for r, n in allocation.limits.items()
+        }
+        for team in {each.head.team for each in allocation.reservations}:
+            in_use = allocation.by_team.get(team, Counter[str]())
+            for r in allocation.limits:
+                free[team, r] = allocation.at_most(team, r) - in_use[r]
         self._times = [0.0]  # seconds from now, sorted
-        self._free = [{r: n - allocation.in_use[r] for r, n in limits.items()}]
+        self._free = [free]
         for job in running_jobs:
             if job.expected_end:
                 seconds = max(0.0, (job.expected_end - now).total_seconds())
-                self._change(job.needs, 1, self._index(seconds), len(self._times))
+                self._change(
+                    _counted(job.team, job.needs), 1, self._index(seconds), len(self._times)
+                )
 
-    def earliest(self, needs: Amounts) -> float | None:
-        """Return from when on so much stays free; None if that is not known."""
-        found = None
+    def earliest(self, head: Head) -> float | None:
+        """Return from when on a head fits; None if that is not known."""
+        needs, found = _counted(head.team, head.needs), None
         for at, free in zip(reversed(self._times), reversed(self._free), strict=True):
-            if any(n > free[r] for r, n in needs.items() if r in free):
+            if any(n > free[each] for each, n in needs.items() if each in free):
                 break
             found = at
         return found
 
-    def least_free(self, at: float) -> dict[str, int]:
+    def least_free(self, at: float) -> dict[Bounded, int]:
         """Return how much stays free from a time on."""
         later = self._free[bisect_right(self._times, at) - 1 :]
-        return {r: min(each[r] for each in later) for r in later[0]}
+        return {each: min(free[each] for free in later) for each in later[0]}
 
-    def take(self, needs: Amounts, at: float, seconds: float | None) -> None:
-        """Use an amount from a time on, for some seconds; None: to the end."""
+    def take(self, head: Head, at: float) -> None:
+        """Start a head at a time; one of unknown run time does not end."""
+        seconds = head.expected_seconds
         first = self._index(at)
         last = len(self._times) if seconds is None else self._index(at + seconds)
-        self._change(needs, -1, first, last)
+        self._change(_counted(head.team, head.needs), -1, first, last)
 
     def _index(self, at: float) -> int:
         """Return the index of a time, which becomes a step of the profile."""
@@ -159,8 +180,16 @@ class _CapacityOverTime:
             self._free.insert(index, dict(self._free[index - 1]))
         return index
 
-    def _change(self, needs: Amounts, sign: int, first: int, last: int) -> None:
+    def _change(self, needs: Mapping[Bounded, int], sign: int, first: int, last: int) -> None:
         for free in self._free[first:last]:
-            for resource, amount in needs.items():
-                if resource in free:
-                    free[resource] += sign * amount
+            for each, amount in needs.items():
+                if each in free:
+                    free[each] += sign * amount
+
+
+def _counted(team: str | None, needs: Amounts) -> dict[Bounded, int]:
+    """Return needs, each also as what it takes from what the team may use."""
+    counted: dict[Bounded, int] = dict(needs.items())
+    if team:
+        counted |= {(team, r): n for r, n in needs.items()}
+    return counted

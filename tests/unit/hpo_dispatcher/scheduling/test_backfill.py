@@ -73,6 +73,45 @@ def test_a_request_of_the_same_team_may_pass_as_well() -> None:
     assert started(decided) == [small.key]
 
 
+def test_a_request_for_a_whole_quota_keeps_it_while_its_own_team_uses_a_part() -> None:
+    small = [lasting(queued("c", f"s{n}", 9 - n, {M5: 1}), 60 + n) for n in range(2)]
+    decided = decide(
+        BIG, *small, running=until(60, team="a", m5=1), instances={M5: 20},
+        timers={BIG.key: OVERDUE},
+    )  # fmt: skip
+    assert started(decided) == [small[0].key], "the other one would end a minute too late"
+
+
+def test_a_request_at_its_ceiling_keeps_what_jobs_of_its_own_team_do_not_free() -> None:
+    big = queued("a", "big", 60, {M5: 8})
+    small = [queued("c", f"s{n}", 5 - n, {M5: 1}) for n in range(8)]
+    decided = decide(
+        big, *small, running=until(60, team="a", m5=5), instances={M5: 20},
+        timers={big.key: OVERDUE}, a={"ceiling": 0.5}, c={},
+    )  # fmt: skip
+    # Five of the fifteen free instances are kept; the job of a frees three that it may use.
+    assert len(started(decided)) == 8
+    more = [queued("c", f"t{n}", 0, {M5: 1}) for n in range(8)]
+    decided = decide(
+        big, *small, *more, running=until(60, team="a", m5=5), instances={M5: 20},
+        timers={big.key: OVERDUE}, a={"ceiling": 0.5}, c={},
+    )  # fmt: skip
+    assert len(started(decided)) == 12
+
+
+@pytest.mark.parametrize(("minutes", "starts"), [(60, True), (61, False)])
+def test_a_request_passes_one_of_its_team_at_the_ceiling_if_it_ends_in_time(
+    minutes: float, starts: bool
+) -> None:
+    big = queued("a", "big", 60, {M5: 10})
+    small = lasting(queued("a", "small", 0, {M5: 1}), minutes)
+    decided = decide(
+        big, small, running=until(60, team="a", m5=5), instances={M5: 20},
+        timers={big.key: OVERDUE}, a={"ceiling": 0.5},
+    )  # fmt: skip
+    assert started(decided) == ([small.key] if starts else [])
+
+
 def test_what_a_reservation_leaves_over_is_lent_without_a_bound() -> None:
     big = queued("a", "big", 60, {M5: 15})
     small = [queued("c", f"s{n}", 5 - n, {M5: 2}) for n in range(4)]
@@ -113,7 +152,7 @@ def test_a_reservation_of_another_type_does_not_matter() -> None:
 def test_a_request_with_a_reservation_starts_when_it_was_promised_if_run_times_hold(
     seed: int,
 ) -> None:
-    """Random work around a wide request: it never starts later than first expected."""
+    """Random work of its own and of other teams: it never starts later than first expected."""
     draw = random.Random(seed)
     now = NOON
     running_jobs = [
@@ -126,14 +165,14 @@ def test_a_request_with_a_reservation_starts_when_it_was_promised_if_run_times_h
     timers = {BIG.key: OVERDUE}
     promised: datetime | None = None
     for number in range(200):
-        small = [
-            lasting(queued("c", f"s{number}-{k}", 0, {M5: draw.randint(1, 6)}), draw.randint(1, 90))
-            for k in range(5)
-        ]
+        queues: dict[str, list[Head]] = {"a": [BIG], "c": []}
+        for k in range(5):
+            team = draw.choice("ac")
+            small = queued(team, f"s{number}-{k}", 0, {M5: draw.randint(1, 6)})
+            queues[team].append(lasting(small, draw.randint(1, 90)))
         snapshot = Snapshot(
-            now=now, running_jobs=running_jobs, queues={"a": [BIG], "c": small},
-            reservation_timers=timers,
-        )  # fmt: skip
+            now=now, running_jobs=running_jobs, queues=queues, reservation_timers=timers
+        )
         decided = plan(snapshot, Capacity(tuning_jobs=100, instances={M5: 20}), {})
         promised = promised or decided.reservation_timers[BIG.key].promised_at
         for head in decided.starts:
