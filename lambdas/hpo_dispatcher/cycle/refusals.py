@@ -60,7 +60,7 @@ class RefusedStarts:
     def account_fault(self, entry: Entry, reason: str, outcome: ActOutcome) -> None:
         """Queue a request again that met a fault of the account, or end it after a long time."""
         kind = WaitKind.ACCOUNT_FAULT
-        if not self.backoff.gives_up(entry.key, kind):
+        if not self.backoff.gives_up(entry.key, kind, self.clock()):
             self._requeue(entry, reason, outcome)
             outcome.delayed[entry.key] = kind
             return
@@ -70,7 +70,7 @@ class RefusedStarts:
     def untagged(self, entry: Entry, owner: str, outcome: ActOutcome) -> None:
         """Queue a request again until the tags say whose tuning job it is, or reject it."""
         kind, taken = WaitKind.TUNING_JOB_NAME, _name_taken(entry, owner)
-        if self.backoff.gives_up(entry.key, kind):
+        if self.backoff.gives_up(entry.key, kind, self.clock()):
             self.reject(entry, taken, outcome)
             return
         self._requeue(entry, taken.problem, outcome)

@@ -26,8 +26,9 @@ MOST_WAIT = {
     WaitKind.ACCOUNT_QUOTA: MOST_WAIT_FOR_QUOTA,
     WaitKind.TUNING_JOB_NAME: timedelta(minutes=30),
 }
-# A request that has waited for so long after refusals for the same kind of reason ends, whatever
-# other refusals came in between. Requests that lack a quota wait for as long as it takes.
+# A request that is refused for the same kind of reason for so long ends, whatever other refusals
+# came in between: after so much time in waits for faults of the account, or so long after the first
+# refusal of a name. Requests that lack a quota wait for as long as it takes.
 GIVE_UP_AFTER = {
     WaitKind.ACCOUNT_FAULT: timedelta(hours=24),
     WaitKind.TUNING_JOB_NAME: timedelta(hours=1),
@@ -103,11 +104,15 @@ class Backoff:
         """The number of requests that wait because of a fault of the account."""
         return sum(delay.kind is WaitKind.ACCOUNT_FAULT for delay in self.requests.values())
 
-    def gives_up(self, key: Key, kind: WaitKind) -> bool:
+    def gives_up(self, key: Key, kind: WaitKind, now: datetime) -> bool:
         """Return whether a request ends that is refused once more for this kind of reason."""
         latest, bound = self.requests.get(key), GIVE_UP_AFTER.get(kind)
         delay = latest.of_kind(kind) if latest else None
-        return delay is not None and bound is not None and delay.waited >= bound
+        if delay is None or bound is None:
+            return False
+        # A request may wait days for a quota between two faults, whereas tags are late only once.
+        past = delay.waited if kind is WaitKind.ACCOUNT_FAULT else now - delay.since
+        return past >= bound
 
     def without(self, keys: Iterable[Key]) -> Backoff:
         """Return the backoff without requests that have started or ended."""

@@ -64,7 +64,7 @@ def refusals_until_the_end(kinds: Iterable[WaitKind]) -> tuple[Counter[WaitKind]
     backoff, now, tried = Backoff(), NOW, Counter[WaitKind]()
     for kind in kinds:
         tried[kind] += 1
-        if backoff.gives_up(KEY, kind):
+        if backoff.gives_up(KEY, kind, now):
             break
         backoff = backoff.after(Refusals(requests={KEY: kind}), [], [], now)
         # As the next cycle reads it.
@@ -73,8 +73,9 @@ def refusals_until_the_end(kinds: Iterable[WaitKind]) -> tuple[Counter[WaitKind]
     return tried, now - NOW
 
 
-# A fault of the account may last a day and a name may be unclear for an hour, in the waits above:
-# 10 + 20 + 40 + 80 + 11 x 120 minutes, and 10 + 20 + 30.
+# Faults of the account end a request after a day of the waits above, 10 + 20 + 40 + 80 + 11 x 120
+# minutes. A name that is not clear ends it after an hour: 10 + 20 + 30 minutes, or fewer refusals
+# if others come in between.
 @pytest.mark.parametrize(
     ("kinds", "ended_by", "refused_before"),
     [
@@ -83,8 +84,8 @@ def refusals_until_the_end(kinds: Iterable[WaitKind]) -> tuple[Counter[WaitKind]
         ([QUOTA_REACHED, FAULT], FAULT, 15),
         ([FAULT, QUOTA_REACHED, QUOTA_REACHED, FAULT, QUOTA_REACHED], FAULT, 15),
         ([NAME], NAME, 3),
-        ([NAME, QUOTA_REACHED], NAME, 3),
-        ([NAME, FAULT, QUOTA_REACHED], NAME, 3),
+        ([NAME, QUOTA_REACHED], NAME, 2),
+        ([NAME, FAULT, QUOTA_REACHED], NAME, 2),
     ],
 )
 def test_refusals_of_other_kinds_do_not_extend_a_bound(
@@ -104,7 +105,7 @@ def test_time_that_a_request_waits_for_a_quota_is_not_the_time_of_a_fault() -> N
     backoff = Backoff().after(Refusals(requests={KEY: FAULT}), [], [], NOW)
     days_later = NOW + timedelta(days=3)
     backoff = backoff.after(Refusals(quotas={P3: QUOTA}), [], [], days_later)
-    assert not backoff.gives_up(KEY, FAULT)
+    assert not backoff.gives_up(KEY, FAULT, days_later)
 
 
 def test_a_delay_of_the_version_before_has_waited_since_its_first_refusal() -> None:
@@ -112,7 +113,7 @@ def test_a_delay_of_the_version_before_has_waited_since_its_first_refusal() -> N
         "team": KEY[0], "request_id": KEY[1], "kind": FAULT, "tries": 9,
         "since": NOW.isoformat(), "retry_at": (NOW + timedelta(hours=25)).isoformat(),
     }  # fmt: skip
-    assert backoff_from(json.dumps({"delays": [stored]})).gives_up(KEY, FAULT)
+    assert backoff_from(json.dumps({"delays": [stored]})).gives_up(KEY, FAULT, NOW)
 
 
 def job(name: str, count: int) -> RunningJob:
