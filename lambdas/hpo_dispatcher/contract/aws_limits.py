@@ -6,7 +6,6 @@ API reference of CreateHyperParameterTuningJob.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -176,10 +175,11 @@ def totals_of(instances: Mapping[str, int]) -> dict[str, int]:
     Args:
         instances: instances by type and purchase option, and totals that are less than their sums.
     """
-    sums = Counter[str]()
+    sums: dict[str, int] = {}
     for resource, count in instances.items():
         if not is_total(resource):
-            sums[all_instances(resource)] += count
+            total = all_instances(resource)
+            sums[total] = sums.get(total, 0) + count
     return {total: instances.get(total, count) for total, count in sums.items()}
 
 

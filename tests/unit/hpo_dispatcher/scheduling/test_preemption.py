@@ -324,6 +324,34 @@ team_settings = st.fixed_dictionaries(
     }
 )
 amounts = st.dictionaries(st.sampled_from([M5, G5]), st.integers(1, 6))
+minutes = st.integers(0, 300)
+# Strategies are built once: building them for each example takes longer than drawing from them.
+drawn_jobs = st.fixed_dictionaries(
+    {
+        "team": st.sampled_from([*TEAMS, None]),
+        "minutes_ago": minutes,
+        "instances": amounts,
+        "priority": st.integers(-1, 2),
+        "resume_blocker": st.sampled_from(["", "", "", "Grid"]),
+        "resumed": st.booleans(),
+        "stopping": st.sampled_from([False, False, False, True]),
+    }
+)
+drawn_heads = st.fixed_dictionaries(
+    {
+        "team": st.sampled_from(TEAMS),
+        "minutes_ago": minutes,
+        "instances": amounts,
+        "priority": st.integers(-1, 3),
+    }
+)
+
+
+drawn_scenes = st.tuples(
+    st.lists(drawn_jobs, min_size=6, max_size=16),
+    st.lists(drawn_heads, min_size=1, max_size=8),
+    st.fixed_dictionaries(dict.fromkeys(TEAMS, team_settings)),
+)
 
 
 @st.composite
@@ -331,30 +359,14 @@ def scenes(draw: st.DrawFn) -> dict[str, Any]:
     """An account within its limits, and lines of requests."""
     running_jobs: list[RunningJob] = []
     held: Counter[str] = Counter()
-    for number in range(draw(st.integers(6, 16))):
-        running_job = job(
-            draw(st.sampled_from([*TEAMS, None])),
-            f"j{number}",
-            draw(st.integers(0, 300)),
-            draw(amounts),
-            priority=draw(st.integers(-1, 2)),
-            resume_blocker=draw(st.sampled_from(["", "", "", "Grid"])),
-            resumed=draw(st.booleans()),
-            stopping=draw(st.sampled_from([False, False, False, True])),
-        )
+    of_jobs, of_heads, teams = draw(drawn_scenes)
+    for number, fields in enumerate(of_jobs):
+        running_job = job(request_id=f"j{number}", **fields)
         if all(held[r] + running_job.needs.get(r, 0) <= most for r, most in LIMITS.items()):
             held.update(running_job.needs)
             running_jobs.append(running_job)
-    heads = [
-        queued(draw(st.sampled_from(TEAMS)), f"h{n}", draw(st.integers(0, 300)), draw(amounts),
-               draw(st.integers(-1, 3)))
-        for n in range(draw(st.integers(1, 8)))
-    ]  # fmt: skip
-    return {
-        "heads": heads,
-        "running": running_jobs,
-        "teams": {team: draw(team_settings) for team in TEAMS},
-    }
+    heads = [queued(request_id=f"h{number}", **fields) for number, fields in enumerate(of_heads)]
+    return {"heads": heads, "running": running_jobs, "teams": teams}
 
 
 def decided_in(scene: dict[str, Any], **changed: Any) -> Plan:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import pytest
@@ -42,26 +42,36 @@ TEXTS = [
 NUMBERS = [0, 1, 2, 50, 51, 120, 3600, 3601, 10_000]
 
 
-@lru_cache
+@cache
+def service() -> ServiceModel:
+    return ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
+
+
 def api() -> Shape:
-    model = ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
-    shape = model.operation_model("CreateHyperParameterTuningJob").input_shape
+    shape = service().operation_model("CreateHyperParameterTuningJob").input_shape
     assert shape is not None
     return shape
 
 
-def values(shape: Shape) -> st.SearchStrategy[Any]:
-    """Any value the API's own description allows, biased to the interesting ones."""
+@cache
+def values(shape_name: str) -> st.SearchStrategy[Any]:
+    """Any value the API's own description allows, biased to the interesting ones.
+
+    Built once for each shape, because building takes longer than drawing.
+    """
+    shape = service().shape_for(shape_name)
     kind = shape.type_name
     if kind == "structure":
-        members = {name: st.deferred(lambda s=s: values(s)) for name, s in shape.members.items()}  # type: ignore[attr-defined]
+        members = {
+            name: st.deferred(lambda s=s: values(s.name)) for name, s in shape.members.items()
+        }  # type: ignore[attr-defined]
         names = st.lists(st.sampled_from(sorted(members)), max_size=4, unique=True)
         required = list(shape.required_members)  # type: ignore[attr-defined]
         return names.flatmap(
             lambda some: st.fixed_dictionaries({n: members[n] for n in {*some, *required}})
         )
     if kind == "list":
-        return st.lists(values(shape.member), min_size=1, max_size=2)  # type: ignore[attr-defined]
+        return st.lists(values(shape.member.name), min_size=1, max_size=2)  # type: ignore[attr-defined]
     if kind == "map":
         keys = st.sampled_from(["sagemaker_submit_directory", "sagemaker_program", "x"])
         return st.dictionaries(keys, st.sampled_from(TEXTS), max_size=2)
@@ -159,7 +169,7 @@ def violations(made: dict[str, Any]) -> Iterator[str]:
 @settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
 @given(st.data())
 def test_no_accepted_request_violates_a_guardrail(data: st.DataObject) -> None:
-    overrides = data.draw(values(api()))
+    overrides = data.draw(values(api().name))
     for reserved in ("HyperParameterTuningJobName", "Tags"):
         overrides.pop(reserved, None)
     if data.draw(st.booleans()):
@@ -197,7 +207,7 @@ def test_no_field_by_itself_can_widen_a_guardrail(
     shape: Any = api()
     for name in field:
         shape = shape.members[name]
-    overrides = data.draw(values(shape))
+    overrides = data.draw(values(shape.name))
     for name in reversed(field):
         overrides = {name: overrides}
     body = {"hyperparameter_ranges": RANGES, "tags": {"project": "x"}, "overrides": overrides}

@@ -72,11 +72,12 @@ def test_shares_over_a_day_follow_the_weights_whatever_the_quota(quota: int) -> 
     running: list[tuple[RunningJob, timedelta]] = []
     delivered = Counter[str]()
     while now < NOON + 1.5 * DAY:
+        free = quota - len(running)
         queues = {
             team: [
                 Head(team=team, request_id=f"{number}-{n}", priority=0, accepted_at=NOON,
                      instances={P4: 1})
-                for n in range(quota)
+                for n in range(free)
             ]
             for team in WEIGHTS
         }  # fmt: skip
