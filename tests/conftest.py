@@ -35,23 +35,30 @@ botocore.session.create_loader = functools.cache(create_loader)
 TESTS = Path(__file__).parent
 NOTEBOOKS = "cloud/test_campaign_notebooks.py"
 # The files that take longest start first, so that no process is left with a long one at the end.
-FIRST = (NOTEBOOKS, "cloud/", "training_runs/", "faults/test_fault_matrix.py", "simulations/")
+FIRST = (
+    NOTEBOOKS, "cloud/", "training_runs/", "faults/test_fault_matrix.py", "simulations/",
+    "unit/infra/",
+)  # fmt: skip
 # These tests run code again and again that unit tests cover. Tracing would double their time.
 UNCOVERED = ("faults/", "upgrade/", "training_runs/")
 
 
-class ByFile(LoadScopeScheduling):
-    """A scheduler that keeps each file in one process.
+# Folders whose files share a process: more embedded clouds on two cores would only wait for each
+# other, and each process that synthesizes the stack starts Node.js, which takes ten seconds of CPU.
+SHARED = ("tests/cloud/", "tests/unit/infra/")
 
-    All files that use the embedded cloud share a process, except the notebooks' file: more clouds
-    on two cores would only wait for each other. The mark ``xdist_group`` would express the same,
+
+class ByFile(LoadScopeScheduling):
+    """A scheduler that keeps each file in one process, and the files of a SHARED folder together.
+
+    The notebooks' file has a cloud of its own. The mark ``xdist_group`` would express the same,
     but pytest 9.2 ignores it (pytest-xdist issue 1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        shared = file.startswith("tests/cloud/") and not file.endswith(NOTEBOOKS)
-        return "cloud" if shared else file
+        folder = next((each for each in SHARED if file.startswith(each)), None)
+        return file if folder is None or file.endswith(NOTEBOOKS) else folder
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
