@@ -6,13 +6,15 @@ import pytest
 
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.cycle.pacing import Deadline
-from tests.support.dispatcher_account import Account, ample_time
+from tests.support.dispatcher_account import Account, account, ample_time, session
 from tests.support.killed_dispatcher import (
     Killed,
     kill,
     later,
     make_messages_visible,
 )
+
+__all__ = ["account", "session"]
 
 REQUESTS = [("fraud", "a"), ("fraud", "b"), ("vision", "a")]
 
