@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
+import moto.core.responses
 import pytest
 from botocore.hooks import HierarchicalEmitter
 from moto import mock_aws
@@ -26,6 +28,11 @@ from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.wiring import Wired, build_dispatcher, metrics, wire
+
+# The names depend on the class alone. Listing them at each call took 4% of the time of such tests.
+moto.core.responses.method_names_from_class = functools.cache(
+    moto.core.responses.method_names_from_class
+)
 
 REGION = "eu-central-1"
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/pytorch-training:2.10-cpu-py313"

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 from collections.abc import Iterator
 from unittest.mock import patch
 
 import pytest
+import typer.main
 
 from tests.support.command_line import Run
 from tests.support.dispatcher_account import ENVIRONMENT, REGION, Account, account, session
 
 __all__ = ["account", "session"]
+
+# The commands are built once per process, as in a shell. For each run, it would take as long as
+# many commands themselves.
+typer.main.get_command = functools.cache(typer.main.get_command)
 
 
 def put_data(account: Account) -> None:
