@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import boto3
 
 from hpoq.local.sagemaker import AccountQuotas, EngineSettings, SageMakerEndpoint
-from tests.support.memory_endpoint import MemoryPorts, archive, client_of
+from tests.support.memory_endpoint import MemoryPorts, archive, bare_interpreter, client_of
 
 SCRIPT = """
 import argparse, math, sys
@@ -55,10 +54,10 @@ class Engine:
         memory = MemoryPorts()
         memory.stored["bucket", "source.tar.gz"] = archive({"train.py": SCRIPT})
         settings = EngineSettings(
-            region="eu-central-1", account="123456789012", interpreter=Path(sys.executable),
+            region="eu-central-1", account="123456789012", interpreter=bare_interpreter(folder),
             quotas=AccountQuotas(**quotas), processes=4,
         )  # fmt: skip
-        self.endpoint = SageMakerEndpoint(folder, memory.ports(), settings)
+        self.endpoint = SageMakerEndpoint(folder / "home", memory.ports(), settings)
         self.endpoint.start()
 
     def client(self) -> Any:

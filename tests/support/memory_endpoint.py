@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import tarfile
 import threading
 from collections.abc import Callable
@@ -20,6 +21,14 @@ from hpoq.local.sagemaker.ports import Access, MetricDatum, Ports, StoredObject
 
 Start = Callable[..., SageMakerEndpoint]
 """The type of the fixture ``start``."""
+
+
+def bare_interpreter(folder: Path) -> Path:
+    """Return an interpreter without packages, which starts without importing torch."""
+    file = folder / "python"
+    file.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
+    file.chmod(0o755)
+    return file
 
 
 class MemoryPorts:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -17,11 +16,11 @@ from hpo_dispatcher.contract.errors import HpoqError
 from hpo_dispatcher.contract.message import parse_message
 from hpo_dispatcher.contract.templates import read_template
 from hpo_dispatcher.tuning_job.builder import check_template
+from hpoq.cli import main
 from hpoq.cli.request_files import read_requests
 from infra.settings import read_settings
 
 TABLE = yaml.safe_load((Path(__file__).parents[1] / "fixtures" / "wrong_inputs.yaml").read_text())
-PYTHONPATH = os.pathsep.join(sys.path)
 TEAMS: dict[str, Any] = {"teams": {"fraud": {}, "vision": {}}}
 
 
@@ -78,24 +77,27 @@ def test_a_wrong_input_is_answered_by_one_line_with_the_fix(
 
 @pytest.mark.parametrize(("_kind", "given", "answer"), list(rows("command")))
 def test_a_wrong_command_or_environment_is_answered_without_a_traceback(
-    _kind: str, given: str, answer: str, tmp_path: Path
+    _kind: str,
+    given: str,
+    answer: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = shlex.split(given)
     variables = {name: value for name, _, value in (each.partition("=") for each in words) if value}
     unset = {each[:-1] for each in words if each.endswith("=")}
     environment = {name: value for name, value in ACCOUNT.items() if name not in unset}
-    ended = subprocess.run(
-        [sys.executable, "-m", "hpoq.cli", *(each for each in words if "=" not in each)],
-        cwd=tmp_path,
-        env=environment | variables | {"HOME": str(tmp_path), "PYTHONPATH": PYTHONPATH},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.stderr.splitlines()[-1] == answer
-    assert ended.returncode in (1, 2)
-    assert ended.stdout == ""
-    assert "Traceback" not in ended.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["hpoq", *(each for each in words if "=" not in each)])
+    wanted = environment | variables | {"HOME": str(tmp_path)}
+    with patch.dict(os.environ, wanted, clear=True), pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1] == answer
+    assert ended.value.code in (1, 2)
+    assert said.out == ""
+    assert "Traceback" not in said.err
 
 
 def test_the_table_has_sixty_rows() -> None:

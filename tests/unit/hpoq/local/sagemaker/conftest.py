@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import boto3
 import pytest
 
 from hpoq.local.sagemaker import AccountQuotas, EngineSettings, SageMakerEndpoint
-from tests.support.memory_endpoint import MemoryPorts, Start, archive, client_of
+from tests.support.memory_endpoint import MemoryPorts, Start, archive, bare_interpreter, client_of
 
 SCRIPT = """
 import argparse, os, pathlib, sys, time
@@ -40,11 +39,7 @@ def memory() -> MemoryPorts:
 
 @pytest.fixture(scope="session")
 def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an interpreter without packages, which starts without importing torch."""
-    file = tmp_path_factory.mktemp("bare") / "python"
-    file.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
-    file.chmod(0o755)
-    return file
+    return bare_interpreter(tmp_path_factory.mktemp("bare"))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import json
 import random
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from boto3 import Session
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from hpoq.local.lifecycle.processes import wait_until
+from hpoq.local.sagemaker import EngineSettings, SageMakerEndpoint
 from hpoq.local.sagemaker.built_in_xgboost import metric_definitions
 from hpoq.local.sagemaker.training.programs import xgboost_algorithm as algorithm
 from hpoq.local.sagemaker.training.programs.xgboost_algorithm import CustomerError
-from tests.support.memory_endpoint import MemoryPorts, Start, client_of
+from tests.support.memory_endpoint import MemoryPorts, client_of
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 FIXED = {"num_round": "4", "objective": "binary:logistic", "eval_metric": "auc,f1", "seed": "1"}
@@ -48,12 +50,26 @@ def as_libsvm(table: list[list[float]]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-@pytest.fixture
-def sagemaker(start: Start, session: Session) -> Any:
-    return client_of(start(interpreter=Path(sys.executable)), session)
+@pytest.fixture(scope="module")
+def memory() -> MemoryPorts:
+    return MemoryPorts()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def sagemaker(
+    memory: MemoryPorts, session: Session, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """Return a client of one endpoint for all tests, whose first process imports XGBoost."""
+    settings = EngineSettings(
+        region="eu-central-1", account="123456789012", interpreter=Path(sys.executable)
+    )
+    endpoint = SageMakerEndpoint(tmp_path_factory.mktemp("home"), memory.ports(), settings)
+    endpoint.start()
+    yield client_of(endpoint, session)
+    endpoint.close()
+
+
+@pytest.fixture(scope="module")
 def data(memory: MemoryPorts) -> dict[str, list[list[float]]]:
     tables = {"train": rows(200, 1), "validation": rows(100, 2)}
     for name, table in tables.items():
@@ -170,11 +186,13 @@ def test_several_instances_train_one_model(
     request["ResourceConfig"]["InstanceCount"] = 2
     source = request["InputDataConfig"][0]["DataSource"]["S3DataSource"]
     source["S3DataDistributionType"] = "ShardedByS3Key"
-    memory.stored["bucket", "csv/train/part-1.csv"] = as_csv(rows(50, 3))
+    source["S3Uri"] = "s3://bucket/shards"
+    memory.stored["bucket", "shards/part-0.csv"] = as_csv(data["train"])
+    memory.stored["bucket", "shards/part-1.csv"] = as_csv(rows(50, 3))
     job = trained(sagemaker, "together", FIXED, **request)
 
     assert job["TrainingJobStatus"] == "Completed", job
-    said = ["\n".join(lines) for lines in memory.lines.values()]
+    said = ["\n".join(lines) for name, lines in memory.lines.items() if "together" in name]
     assert sorted("200 rows" in text for text in said) == [False, True]
     assert sorted("50 rows" in text for text in said) == [False, True]
     model = booster(memory, job["ModelArtifacts"]["S3ModelArtifacts"])
