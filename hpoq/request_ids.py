@@ -1,11 +1,15 @@
-"""Which request ids are taken, and which requests that others wait for are unknown. Pure."""
+"""Request ids: new ones, those that are taken, and unknown ones that requests wait for."""
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.errors import DuplicateRequest
 from hpo_dispatcher.contract.message import parse_fields
@@ -87,3 +91,11 @@ def _known_already(each: NamedRequest, entry: Entry | None) -> list[str]:
 
 def _taken(where: str, problem: str) -> DuplicateRequest:
     return DuplicateRequest(f"{where}: request_id", problem, "Send it under a new request id")
+
+
+def new_request_id(base: str) -> str:
+    """Return a new request id that is also a valid name of a tuning job."""
+    ending = f"-{datetime.now(UTC):%y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", base).strip("-")
+    kept = readable[: aws_limits.TUNING_JOB_NAME_LENGTH - len(ending)].rstrip("-")
+    return f"{kept}{ending}"

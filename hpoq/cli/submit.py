@@ -38,6 +38,15 @@ ApiRequests = Annotated[
         show_default=False,
     ),
 ]
+TemplateName = Annotated[
+    str | None,
+    typer.Option(
+        "--template",
+        help="The template of requests that name none: its name, or the path of a file. Without "
+        "FILES, send one request with its ranges.",
+        show_default=False,
+    ),
+]
 NoCheck = Annotated[
     bool,
     typer.Option(
@@ -54,6 +63,7 @@ DryRun = Annotated[
 def submit(
     files: Files = None,
     api_request: ApiRequests = None,
+    template: TemplateName = None,
     team: Team = None,
     deployment: DeploymentName = "hpoq",
     dry_run: DryRun = False,
@@ -71,11 +81,15 @@ def submit(
         for file in api_request or ()
         for where, fields in read_requests(file)
     ]
+    if template and not read:
+        read = [(template, {})]
     if not read:
         raise typer.BadParameter(
-            "name a file of requests, or use --api-request", param_hint="FILES"
+            "name a file of requests, or use --template or --api-request", param_hint="FILES"
         )
     deployed = client(deployment)
+    if template or any("template" in message for _, message in read):
+        read = _expanded(deployed, one_team(team, deployed), read, template, upload=not dry_run)
     for where, message in read:
         _check(where, message)
     messages = [message for _, message in read]
@@ -106,6 +120,25 @@ def _placed(where: str) -> Iterator[None]:
         yield
     except InvalidRequest as error:
         raise InvalidRequest(f"{where}: {error.field}", error.problem, error.fix) from None
+
+
+def _expanded(
+    deployed: Client,
+    team: str,
+    read: Sequence[tuple[str, dict[str, Any]]],
+    template: str | None,
+    *,
+    upload: bool,
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the requests with the templates that the deployment does not know filled in."""
+    from hpoq.templates.lookup import TemplateLookup
+
+    lookup = TemplateLookup(deployed, team, upload=upload)
+    expanded = []
+    for where, message in read:
+        with _placed(where):
+            expanded.append((where, lookup.expanded(message, template)))
+    return expanded
 
 
 def _check_against_deployment(

@@ -150,6 +150,10 @@ class Client:
         """Return the S3 URI of the best training job's model; None without permission."""
         return tuning_jobs.model_uri(self._connection, entry)
 
+    def document(self, name: str) -> str | None:
+        """Return a document that the dispatcher publishes; None if there is none."""
+        return self._ledger.document(name)
+
     def service(self, name: str, config: Config = INTERACTIVE) -> Any:
         """Return the botocore client of an AWS service, in the account of the deployment."""
         return self._connection.client(name, config)

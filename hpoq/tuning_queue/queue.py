@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
-import secrets
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from hpo_dispatcher.contract import aws_limits, names
+from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import API_NAME
 from hpoq.client import Client
 from hpoq.preview import preview
+from hpoq.request_ids import new_request_id
 from hpoq.tuning_queue import sdk
 from hpoq.tuning_queue.hook import TuningJobHook
 from hpoq.tuning_queue.job import TuningQueuedJob
@@ -86,7 +84,7 @@ class TuningQueue:
         if isinstance(tuner, Mapping):
             return self._submit_fields(dict(tuner), job_name, queueing)
         session = getattr(tuner, "sagemaker_session", None)
-        name = job_name or _new_name(getattr(tuner, "base_tuning_job_name", None) or self.team)
+        name = job_name or new_request_id(getattr(tuner, "base_tuning_job_name", None) or self.team)
         with self._one_submit, self._captured(session, queueing) as jobs:
             inputs = self.workspace.with_uploads(session, inputs, f"data/{name}")
             sdk.start(tuner, inputs, name, arguments)
@@ -208,7 +206,8 @@ class TuningQueue:
     def _submit_fields(
         self, fields: dict[str, Any], job_name: str | None, queueing: Queueing
     ) -> TuningQueuedJob:
-        name = job_name or fields.get("request_id") or fields.get(API_NAME) or _new_name(self.team)
+        given = job_name or fields.get("request_id") or fields.get(API_NAME)
+        name = given or new_request_id(self.team)
         if _API_FIELD in fields:
             return self._submit_api_request({**fields, API_NAME: name}, queueing)
         return self._send({**queueing.fields(), **fields, "request_id": name})
@@ -225,11 +224,3 @@ class TuningQueue:
         preview(self._client.settings, self.team, message)  # reports what would be rejected
         (request_id,) = self._client.submit(self.team, [message])
         return self._job(request_id, message.get("api_request"))
-
-
-def _new_name(base: str) -> str:
-    """Return a new request id that is also a valid name of a tuning job."""
-    ending = f"-{datetime.now(UTC):%y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", base).strip("-")
-    kept = readable[: aws_limits.TUNING_JOB_NAME_LENGTH - len(ending)].rstrip("-")
-    return f"{kept}{ending}"

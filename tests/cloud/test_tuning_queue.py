@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
 import pytest
+import xgboost
+from sklearn.metrics import roc_auc_score
 
 from hpo_dispatcher.contract.names import workspace_prefix
 from hpoq.local.session import CloudSession
@@ -35,6 +38,8 @@ assert pathlib.Path(os.environ["SM_CHANNEL_TRAIN"], "rows.csv").read_text() == "
 print(f"auc={1 - (known.lr - 0.3) ** 2:.6f}")
 pathlib.Path(os.environ["SM_MODEL_DIR"], "model.txt").write_text(str(known.lr))
 """
+# The label and two features of each row.
+ROWS = [(n % 2, n % 7, n % 2 + n % 3) for n in range(60)]
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def scientist(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> S
     bucket = deployed.outputs["ArtifactBucketName"]
     place = f"{workspace_prefix(TEAM)}data"
     session.client("s3").put_object(Bucket=bucket, Key=f"{place}/toy/rows.csv", Body=b"1,2")
-    rows = "\n".join(f"{n % 2},{n % 7},{n % 2 + n % 3}" for n in range(60))
+    rows = "\n".join(",".join(map(str, row)) for row in ROWS)
     session.client("s3").put_object(Bucket=bucket, Key=f"{place}/csv/rows.csv", Body=rows.encode())
     return Scientist(session, environment, source, f"s3://{bucket}/{place}/toy/")
 
@@ -114,14 +119,20 @@ def test_tuners_of_the_sagemaker_sdk_version_2_run_through_the_queue(
     scientist: Scientist, older: Path
 ) -> None:
     csv = scientist.data.replace("/toy/", "/csv/")
-    pytorch, xgboost = scientist.run("queued_v2.py", csv, python=str(older / "python"))
+    pytorch, trees = scientist.run("queued_v2.py", csv, python=str(older / "python"))
 
-    for found in (pytorch, xgboost):
+    for found in (pytorch, trees):
         assert found["status"] == "Completed"
         assert found["best"] == found["by_tuner"] == found["attached"]
         assert len(found["values"]) == 3
-    assert pytorch["files"] == ["model.txt"]
-    assert xgboost["files"]
+    model = Path(pytorch["folder"], "model.txt").read_text()
+    predicted = 1 - (float(model) - 0.3) ** 2
+    assert max(pytorch["values"]) == pytest.approx(predicted, abs=1e-5)
+    booster = xgboost.Booster()
+    booster.load_model(Path(trees["folder"], "xgboost-model"))
+    scores = booster.predict(xgboost.DMatrix(np.array([row[1:] for row in ROWS])))
+    auc = roc_auc_score([row[0] for row in ROWS], scores)
+    assert max(trees["values"]) == pytest.approx(auc, abs=1e-4)
 
 
 @pytest.mark.timeout(400)

@@ -192,6 +192,12 @@ class Scene:
             "s3:HeadObject": lambda: client("s3").head_object(
                 Bucket=self.bucket, Key=self.object_key
             ),
+            "s3:GetObject": lambda: client("s3").get_object(
+                Bucket=self.bucket, Key=self.object_key
+            ),
+            "s3:PutObject": lambda: client("s3").put_object(
+                Bucket=self.bucket, Key=self.object_key, Body=b"a"
+            ),
             "s3:ListObjectsV2": lambda: client("s3").list_objects_v2(
                 Bucket=self.bucket, Prefix=self.object_key, MaxKeys=1
             ),

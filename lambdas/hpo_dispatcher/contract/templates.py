@@ -120,21 +120,36 @@ def read_template(path: Path) -> Template:
         InvalidSettings: the file cannot be read or is not a valid template.
     """
     try:
-        documents = read_yaml(path.read_text())
+        text = path.read_text()
     except OSError as error:
         raise InvalidSettings(
             path.name, str(error.strerror), "Pass the path of a template"
         ) from None
+    except UnicodeDecodeError as error:
+        raise InvalidSettings(path.name, f"not valid YAML ({error})", "Fix the file") from None
+    return parse_template_text(path.name, text)
+
+
+def parse_template_text(name: str, text: str) -> Template:
+    """Parse the text of a template.
+
+    Args:
+        name: the name of its file.
+        text: YAML.
+
+    Raises:
+        InvalidSettings: the text is not a valid template.
+    """
+    try:
+        documents = read_yaml(text)
     except Twice as error:
-        raise InvalidSettings(
-            path.name, f"{error.name!r} appears twice", "Remove one of them"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidSettings(name, f"{error.name!r} appears twice", "Remove one of them") from None
+    except yaml.YAMLError as error:
         problem = " ".join(str(error).split())
-        raise InvalidSettings(path.name, f"not valid YAML ({problem})", "Fix the file") from None
+        raise InvalidSettings(name, f"not valid YAML ({problem})", "Fix the file") from None
     if len(documents) != 1 or not isinstance(documents[0], dict):
-        raise InvalidSettings(path.name, "not one mapping", "Begin with description: ...")
-    return parse_template(path.stem, documents[0])
+        raise InvalidSettings(name, "not one mapping", "Begin with description: ...")
+    return parse_template(Path(name).stem, documents[0])
 
 
 _VOCABULARY = Vocabulary(

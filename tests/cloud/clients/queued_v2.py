@@ -82,6 +82,6 @@ for job, tuner in ((first, pytorch_tuner), (second, xgboost_tuner)):
         "by_tuner": tuner.best_training_job(),
         "attached": job.tuner().best_training_job(),
         "values": list(tuner.analytics().dataframe()["FinalObjectiveValue"]),
-        "files": sorted(file.name for file in folder.iterdir()),
+        "folder": str(folder.resolve()),
     }
 sys.stdout.write("\n" + json.dumps(list(found.values())) + "\n")
