@@ -27,7 +27,8 @@ def script(tmp_path: Path, text: str) -> Script:
          ScriptOption(name="opt", choices=("x", "y"), required=True)),
         ("'--out', default=os.environ['SM_MODEL_DIR']", ScriptOption(name="out", default=COMPUTED)),
         ("'--flag', action='store_true'", ScriptOption(name="flag", takes_one_value=False)),
-        ("'--many', type=int, nargs='+'", ScriptOption(name="many", type="int", takes_one_value=False)),
+        ("'--many', type=int, nargs='+'",
+         ScriptOption(name="many", type="int", takes_one_value=False)),
         ("'--odd', type=lambda text: text", ScriptOption(name="odd", type="other")),
     ],
 )  # fmt: skip
