@@ -239,7 +239,7 @@ class Dispatcher:
         summary = cycle.summary(
             limit=self.limits.tuning_jobs,
             unreadable=self.requests.unreadable(),
-            account_faults=backoff.account_faults,
+            account_faults=backoff.account_faults(self.clock()),
             seconds=(self.clock() - began).total_seconds(),
         )
         self.watch(summary, cycle.seen, cycle.decided)

@@ -99,10 +99,18 @@ class Backoff:
         """Return how many requests of a team are delayed."""
         return sum(key[0] == team for key in self.requests)
 
-    @property
-    def account_faults(self) -> int:
-        """The number of requests that wait because of a fault of the account."""
-        return sum(delay.kind is WaitKind.ACCOUNT_FAULT for delay in self.requests.values())
+    def account_faults(self, now: datetime) -> int:
+        """Return how many requests wait because of a fault of the account.
+
+        A request that may be tried again, and was not, waits for something else.
+
+        Args:
+            now: the end of a cycle.
+        """
+        return sum(
+            delay.kind is WaitKind.ACCOUNT_FAULT and delay.retry_at > now
+            for delay in self.requests.values()
+        )
 
     def gives_up(self, key: Key, kind: WaitKind, now: datetime) -> bool:
         """Return whether a request ends that is refused once more for this kind of reason."""

@@ -175,6 +175,20 @@ def test_a_fault_of_the_account_for_an_hour_loses_and_rejects_nothing(answer: An
     assert world.cycle().account_faults == 0
 
 
+def test_a_request_that_waits_for_a_quota_after_a_fault_is_no_longer_counted_as_a_fault() -> None:
+    world = World()
+    world.answer = only("a", FAULT)
+    world.request("a", "ml.p3.8xlarge")
+    assert world.cycle().account_faults == 1
+    world.answer = only("a", at_limit(P3, limit=1, in_use=1))
+    assert world.cycle(after=10).account_faults == 0
+    for _ in range(24):
+        assert world.cycle(after=HOUR).account_faults == 0
+    world.answer = only("a", FAULT)
+    assert world.cycle(after=HOUR).account_faults == 1
+    assert world.status("a") is Status.QUEUED, "two faults are not a day of them"
+
+
 def test_a_fault_that_concerns_one_request_delays_no_other() -> None:
     world = World()
     world.answer = only("a", AccountFault("No S3 objects found under S3 URL"))
