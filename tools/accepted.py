@@ -49,7 +49,8 @@ BANDIT = {
     ("B403", "training/ray_tune/search.py"): "imported for its exception; nothing is unpickled",
     ("B606", "hpoq/local/sagemaker/training/processes/warm_parent.py"): _OWN_COMMANDS,
     ("B107", "hpoq/ui/account.py"): "an empty pagination token, not a password",
-    ("B113", "hpoq/ui/pages/overview.py"): "a list of tuning requests, not the HTTP library",
+    ("B106", "hpoq/ui/pages/jobs.py"): "an empty pagination token, not a password",
+    ("B105", "hpoq/ui/access.py"): "the name of a field, not a password",
     (
         "B506",
         "lambdas/hpo_dispatcher/contract/templates.py",

@@ -111,6 +111,10 @@ class Client:
             )
         return SettingsDocument.parse(document)
 
+    def reload_settings(self) -> None:
+        """Read the settings again when they are needed next: the deployment may have changed."""
+        self.__dict__.pop("settings", None)
+
     def capacity(self) -> CapacityDocument | None:
         """Return what is in use and which requests wait for what; None before the first cycle."""
         return CapacityDocument.parse(self._ledger.document(names.CAPACITY_DOCUMENT))

@@ -152,7 +152,7 @@ class Account:
             # DescribeTrainingJob has a ValidationException, "Requested resource not found."
             if missing or "not found" in str(said.get("Message", "")).lower():
                 raise NotFound(f"{error.operation_name}: {said.get('Message', error)}") from None
-            raise explanation(error, error.operation_name) from None
+            raise explanation(error, "SageMaker") from None
         except BotoCoreError as error:
             raise explanation(error, "SageMaker") from None
 

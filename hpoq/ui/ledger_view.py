@@ -148,6 +148,7 @@ class LedgerView:
         self._client.act(team, action, **fields)
 
     def _state(self) -> DeploymentState:
+        self._client.reload_settings()
         capacity, teams = self._client.capacity(), self._client.settings.deployment.teams
         everywhere = sorted({*teams, *removed_teams(capacity, teams)})
         shown = [self._team] if self._team else everywhere

@@ -16,12 +16,14 @@ from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpoq.client import Client
 from hpoq.presentation import objective, training_jobs
 from hpoq.ui.account import Account
+from hpoq.ui.ledger_view import LedgerView
 from tests.support.dispatcher_account import Account as MotoAccount
 from tests.support.dispatcher_account import account, session
 from tests.support.page_scene import RUNNING, SceneSession, capacity, entry, put, scene
 from tests.support.page_visitor import HOST, visit, visitor_of
 
 __all__ = ["account", "session"]
+DENIED = "your credentials do not allow"
 
 
 def rows(text: str) -> list[str]:
@@ -181,9 +183,9 @@ class Reader:
 @pytest.mark.parametrize(
     ("allowed", "seen", "unseen"),
     [
-        ({"sagemaker": ()}, ["nightly-auc", "fraud 8", "not authorized"], [f"{RUNNING}<"]),
-        ({"dynamodb": ()}, [RUNNING, "not authorized"], ["nightly-auc<"]),
-        ({"sqs": ()}, ["nightly-auc", RUNNING], ["dead letters</span>", "not authorized"]),
+        ({"sagemaker": ()}, ["nightly-auc", "fraud 8", DENIED], [f"{RUNNING}<"]),
+        ({"dynamodb": ()}, [RUNNING, DENIED], ["nightly-auc<"]),
+        ({"sqs": ()}, ["nightly-auc", RUNNING], ["dead letters</span>", DENIED]),
         ({"dynamodb": ("get_item",)}, ["fraud 8, vision 4", RUNNING, "may not read"], []),
     ],
 )  # fmt: skip
@@ -203,9 +205,9 @@ def test_a_reader_sees_what_the_policies_allow(
 @pytest.mark.parametrize(
     ("path", "status", "text"),
     [
-        ("/tuning-jobs", 200, "not authorized to perform: list_hyper_parameter_tuning_jobs"),
-        (f"/tuning-jobs/{RUNNING}", 403, "not authorized"),
-        ("/training-jobs/tuned-001", 403, "not authorized"),
+        ("/tuning-jobs", 200, "do not allow list_hyper_parameter_tuning_jobs"),
+        (f"/tuning-jobs/{RUNNING}", 403, DENIED),
+        ("/training-jobs/tuned-001", 403, DENIED),
         ("/requests/fraud/nightly-auc", 200, "nightly-auc"),
         ("/dead-letters", 200, "upside-down"),
     ],
@@ -227,12 +229,12 @@ def test_without_access_to_training_jobs_and_logs_their_pages_say_so(account: Mo
     visitor, _ = visitor_of(Account(reader))
     page = visitor.get(f"/tuning-jobs/{RUNNING}", base_url=HOST)
     assert page.status_code == 200
-    assert "not authorized" in page.text
+    assert DENIED in page.text
     figures = visitor.get(f"/tuning-jobs/{RUNNING}/figures.json", base_url=HOST)
     assert figures.status_code == 200
     log = visitor.get("/training-jobs/tuned-001/log.json", base_url=HOST)
     assert log.status_code == 200
-    assert "not authorized" in log.get_json()["note"]
+    assert DENIED in log.get_json()["note"]
     assert log.get_json()["lines"] == []
 
 
@@ -252,6 +254,17 @@ def test_texts_of_others_are_escaped(account: MotoAccount) -> None:
     assert "<img" not in text
     assert "&lt;img src=x" in text
     assert "<script>" not in text
+
+
+def test_a_team_that_is_added_while_the_pages_are_open_appears(account: MotoAccount) -> None:
+    pages = Account(scene(account))
+    assert "<option>speech</option>" not in visitor_of(pages)[0].get("/", base_url=HOST).text
+    account.configure(teams={"fraud": {}, "vision": {}, "speech": {}})
+    account.dispatcher()  # publishes the settings
+    later = Account(account.session)
+    later.client = pages.client  # whose settings have been read before
+    later.ledger = LedgerView(pages.client, None, later.background)
+    assert "<option>speech</option>" in visitor_of(later)[0].get("/", base_url=HOST).text
 
 
 def test_times_name_their_zone(account: MotoAccount) -> None:
