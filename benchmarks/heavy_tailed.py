@@ -1,12 +1,26 @@
-"""A workload of a few very long jobs among many short ones, with requests for a whole quota."""
+"""A workload of a few very long jobs among many short ones, with requests for a whole quota.
+
+    python -P benchmarks/heavy_tailed.py LOAD SEED [--estimated]
+
+Prints the mean waits in hours as JSON, simulated with the code on ``PYTHONPATH``: of this working
+tree, or of an earlier commit.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
+import os
 import random
+import statistics
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
 
 HOUR = 3600.0
@@ -16,6 +30,8 @@ MEDIAN = 0.5 * HOUR
 LONGEST = 12 * HOUR
 WIDE = 0.005  # the part of the requests that need every instance
 TEAMS = ("fraud", "vision", "forecast")
+REQUESTS = 1_000  # of one simulation
+ALL, WHOLE_QUOTA = "all", "whole quota"  # of which requests the waits are
 
 
 def heavy_tailed(load: float, requests: int, seed: int = 1) -> Workload:
@@ -60,3 +76,42 @@ def _job(draw: random.Random, number: int) -> Arrival:
         seconds=min(LONGEST, MEDIAN * draw.lognormvariate(0, SIGMA)),
         parallel=INSTANCES if wide else draw.choice((1, 1, 1, 2, 2, 4, 8)),
     )
+
+
+def mean_waits(workload: Workload) -> dict[str, float]:
+    """Simulate a workload; return the mean waits in hours of all and of full-quota requests."""
+    account = Simulation(workload)
+    account.run()
+    hours = {
+        entry.request_id: (entry.started_at - entry.accepted_at).total_seconds() / HOUR
+        for entry in account.requests.entries.values()
+        if entry.started_at
+    }
+    whole = [wait for request_id, wait in hours.items() if request_id.startswith("wide")]
+    return {
+        ALL: statistics.fmean(hours.values()),
+        WHOLE_QUOTA: statistics.fmean(whole) if whole else 0.0,
+    }
+
+
+def mean_waits_with(
+    checkout: Path, load: float, seed: int, estimates: bool = False
+) -> dict[str, float]:
+    """Return the mean waits of the same workload with the code of a checkout."""
+    paths = os.pathsep.join(str(checkout / each) for each in (".", "lambdas"))
+    command = [sys.executable, "-P", __file__, str(load), str(seed)]
+    command += ["--estimated"] if estimates else []
+    environment = os.environ | {"PYTHONPATH": paths}
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    waits: dict[str, float] = json.loads(done.stdout)
+    return waits
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("load", type=float)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--estimated", action="store_true")
+    arguments = parser.parse_args()
+    requests = heavy_tailed(arguments.load, REQUESTS, arguments.seed)
+    print(json.dumps(mean_waits(estimated(requests) if arguments.estimated else requests)))

@@ -19,8 +19,11 @@ KINDS = 200
 ENOUGH = 3
 # The run time of a job that has outlasted all similar ones, relative to what it has run.
 OUTLASTED = 1.1
-# The part of recent run times that an expected run time is not exceeded by.
-QUANTILE = 0.9
+# Running jobs are expected to end when nine of ten similar ones have, so that no reservation is
+# promised too early; queued ones, which may borrow reserved capacity, when half of them have.
+# docs/decisions/0030.
+OF_RUNNING = 0.9
+OF_QUEUED = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,24 +64,24 @@ class RunTimes:
         return [seconds * max(1, work.rounds) for seconds in samples]
 
     def expected(self, work: Work) -> float | None:
-        """Return how long a tuning job will probably run at most; None if that is not known.
+        """Return how long a queued tuning job will run; None if that is not known.
 
         Only tuning jobs of the same team and template count.
 
         Returns:
-            Seconds: nine of ten recent ones have not run longer, relative to their rounds.
+            Seconds: half of the recent ones have not run longer, relative to their rounds.
         """
-        return _most_of(self._alike(work))
+        return _quantile(self._alike(work), OF_QUEUED)
 
     def expected_after(self, work: Work, elapsed: float) -> float | None:
-        """Return how long a job that has run for some seconds will run in all; None: unknown.
+        """Return how long a job that has run for some seconds will run at most; None: unknown.
 
-        Recent jobs that have ended sooner do not count. A job that has outlasted all of them is
-        expected to run a tenth longer.
+        Nine of ten recent jobs have not run longer. Those that have ended sooner do not count. A
+        job that has outlasted all of them is expected to run a tenth longer.
         """
         alike = self._alike(work)
         longer = [seconds for seconds in alike if seconds > elapsed]
-        return _most_of(longer) if longer else elapsed * OUTLASTED if alike else None
+        return _quantile(longer, OF_RUNNING) if longer else elapsed * OUTLASTED if alike else None
 
     def _alike(self, work: Work) -> list[float]:
         samples = self.kinds.get((work.team, work.template), [])
@@ -107,5 +110,5 @@ class RunTimes:
         return cls({(k.team, k.template): list(k.seconds_per_round) for k in kinds})
 
 
-def _most_of(seconds: list[float]) -> float | None:
-    return sorted(seconds)[int(QUANTILE * (len(seconds) - 1))] if seconds else None
+def _quantile(seconds: list[float], part: float) -> float | None:
+    return sorted(seconds)[int(part * (len(seconds) - 1))] if seconds else None

@@ -61,3 +61,16 @@ def test_the_kind_not_seen_for_longest_is_forgotten() -> None:
 def test_the_document_holds_all_of_it() -> None:
     times = remembered(100, 200)
     assert RunTimes.from_published(times.published()) == times
+
+
+def test_a_queued_job_is_expected_to_run_as_long_as_half_of_the_recent_ones() -> None:
+    assert remembered(100, 200, 300, 400, 9000).expected(CPU) == 300
+
+
+def test_a_running_job_is_expected_to_run_at_most_as_long_as_nine_of_ten_that_outlasted_it() -> (
+    None
+):
+    times = remembered(*range(100, 1200, 100))  # 100 to 1,100 seconds
+    assert times.expected_after(CPU, 0) == 1000
+    assert times.expected_after(CPU, 550) == 1000
+    assert times.expected_after(CPU, 1050) == 1100
