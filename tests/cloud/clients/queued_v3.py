@@ -2,8 +2,8 @@
 
 python queued_v3.py TEAM SOURCE_FOLDER DATA
 
-v3-examples/training-examples/hyperparameter-training-example.ipynb in aws/sagemaker-python-sdk
-creates a trainer and a tuner in this way. Comments show the lines before the change.
+v3-examples/ml-ops-examples/v3-hyperparameter-tuning-example in aws/sagemaker-python-sdk creates a
+trainer and a tuner in this way. Comments show the lines before the change.
 """
 
 import json

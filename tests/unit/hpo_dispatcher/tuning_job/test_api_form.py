@@ -24,7 +24,9 @@ from tests.support.tuning_requests import ENVIRONMENT, ROLE, captured_requests
 
 # Requests that the SageMaker SDKs 2.257.7 and 3.27.0 send for the tuners of their tests,
 # documentation and example notebooks, and requests in the documentation of AWS and of other tools.
-# Each names its source.
+# Each names its source, which has a request of this kind. Where `values` is `source`, the ranges,
+# limits, objective and hyperparameters are those of the source, too, where it has them; elsewhere,
+# and for accounts, buckets and versions of images, they are made for these tests.
 CAPTURED = captured_requests()
 ENFORCING = Guardrails(
     vpc=Vpc(subnets=("subnet-9",), security_group_ids=("sg-9",)),
@@ -101,6 +103,7 @@ def test_there_are_100_captured_requests_of_all_kinds() -> None:
     }
     assert [kind for kind, is_of in kinds.items() if not any(map(is_of, requests))] == []
     assert all(each["source"] for each in CAPTURED)
+    assert {each["values"] for each in CAPTURED} == {"source", "test"}
 
 
 @pytest.mark.parametrize("captured", CAPTURED, ids=lambda each: each["kind"])
