@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 # A cycle starts every ten minutes, and sooner if there is work. Its end is published.
 SILENT_AFTER = timedelta(minutes=15)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 if TYPE_CHECKING:
     from hpo_dispatcher.contract.entry import Entry
@@ -21,6 +23,14 @@ def entry_fields(entry: Entry) -> dict[str, Any]:
     fields["status"] = str(entry.status)
     fields["request"] = json.loads(entry.request.to_json()) if entry.request else None
     return {name: value for name, value in fields.items() if value not in (None, "", {})}
+
+
+def printable(text: str) -> str:
+    """Return a text without control characters, which can rewrite what a terminal shows.
+
+    Names, reasons and log lines are written by others. Tabs and line ends stay.
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def duration(seconds: float) -> str:

@@ -24,7 +24,9 @@ def main() -> None:
         expected = _expected(error)
         if expected is None:
             raise
-        sys.stderr.write(f"hpoq: {expected}\n")
+        from hpoq.cli.output import say
+
+        say(f"hpoq: {expected}")
         sys.exit(1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpoq.cli.options import DeploymentName, RequestId, Team, client, one_team
-from hpoq.cli.output import say
+from hpoq.cli.output import line, say
 
 if TYPE_CHECKING:
     from hpo_dispatcher.contract.entry import Entry
@@ -65,8 +64,9 @@ def logs(
         if reasons.get(name):
             say(f"{name}: {reasons[name]}")
         if len(chosen) > 1:
-            sys.stdout.write(f"--- {name}\n")
-        sys.stdout.writelines(f"{line}\n" for line in _lines(deployed, name, follow))
+            line(f"--- {name}")
+        for text in _lines(deployed, name, follow):
+            line(text)
 
 
 def _chosen(

@@ -10,6 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from hpoq.presentation import printable
+
 WIDE = 120  # columns of a terminal in which everything fits beside each other
 NOTE = "note"  # the detail that needs no label
 _GAP, _INDENT, _LEAST_WIDTH = 2, 2, 8
@@ -43,7 +45,8 @@ class NotedTable:
 
     def add_row(self, cells: Sequence[Cell], details: Sequence[str]) -> None:
         """Add a row with its details; empty ones are left out."""
-        self.rows.append((cells, details))
+        shown = [printable(cell) if isinstance(cell, str) else cell for cell in cells]
+        self.rows.append((shown, [printable(text) for text in details]))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the table for the width of the console."""

@@ -8,20 +8,27 @@ from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from hpoq.presentation import printable
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 
 def say(text: str) -> None:
     """Print a one-line message."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(text)}\n")
 
 
 def warn(text: str) -> None:
     """Print a one-line message in the color of faults, where the terminal has colors."""
     import typer
 
-    typer.secho(text, fg="red", err=True)
+    typer.secho(printable(text), fg="red", err=True)
+
+
+def line(text: str) -> None:
+    """Print a line of the result; a pipe gets it unchanged."""
+    sys.stdout.write(f"{printable(text) if sys.stdout.isatty() else text}\n")
 
 
 def counted(number: int, noun: str) -> str:

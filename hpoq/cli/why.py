@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hpoq.cli.dispatcher_state import say_state
 from hpoq.cli.options import AsJson, DeploymentName, RequestId, Team, client, one_team
-from hpoq.cli.output import counted, print_json, say, show
+from hpoq.cli.output import counted, line, print_json, say, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +57,7 @@ def why(
     if as_json:
         print_json(_fields(entry, reason, groups, last))
         return
-    sys.stdout.write(f"{entry.request_id} is {entry.status}{f': {reason}' if reason else ''}\n")
+    line(f"{entry.request_id} is {entry.status}{f': {reason}' if reason else ''}")
     if groups:
         _show(groups, len(jobs), last)
     elif not reason and entry.status.ended:
@@ -93,8 +92,9 @@ def _show(groups: Sequence[FailureGroup], total: int, last: Sequence[str]) -> No
     show(rows)
     first = min((group.first for group in groups), key=lambda job: job.number)
     if last:
-        sys.stdout.write(f"last {counted(len(last), 'line')} of {first.name}:\n")
-        sys.stdout.writelines(f"  {line}\n" for line in last)
+        line(f"last {counted(len(last), 'line')} of {first.name}:")
+        for text in last:
+            line(f"  {text}")
 
 
 def _fields(
