@@ -57,8 +57,9 @@ class Limits(SettingsModel):
     parallel_training_jobs: Annotated[int, Field(ge=1, le=aws_limits.PARALLEL_TRAINING_JOBS)] = (
         aws_limits.DEFAULT_PARALLEL_TRAINING_JOBS
     )
-    # Training jobs of one tuning job with the strategy Random. Raise it once AWS has raised the
-    # quota "[Random search] Number of training jobs per hyperparameter tuning job".
+    # Training jobs of one tuning job with the strategy Random, those of its warm start parents
+    # included. Raise it once AWS has raised the quota "[Random search] Number of training jobs per
+    # hyperparameter tuning job".
     random_training_jobs: Annotated[int, Field(ge=1, le=aws_limits.TRAINING_JOBS_RANDOM)] = (
         aws_limits.DEFAULT_TRAINING_JOBS_RANDOM
     )
