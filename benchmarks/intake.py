@@ -25,8 +25,9 @@ from hpo_dispatcher.aws.documents import DynamoDBDocuments
 from hpo_dispatcher.aws.dynamodb_table import Table
 from hpo_dispatcher.aws.ledger import DynamoDBRequests
 from hpo_dispatcher.aws.sqs import SqsQueues
+from hpo_dispatcher.aws.workflows.owed import DynamoDBOwedAnswers
 from hpo_dispatcher.contract.redaction import Redactor
-from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.contract.settings import TeamSettings, WorkflowSettings
 from hpo_dispatcher.cycle.intake.drain import THREADS, Intake
 from hpo_dispatcher.handler import tune_garbage_collector
 from hpo_dispatcher.ports import Envelope, RequestQueues
@@ -91,6 +92,8 @@ def _intake(cloud: Cloud) -> Way:
         queues=queues,
         requests=requests,
         documents=documents,
+        answers=DynamoDBOwedAnswers(table),
+        workflow_settings=WorkflowSettings(),
         builder=builder,
         redactor=Redactor(),
         teams={TEAM: TeamSettings()},

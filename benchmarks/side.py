@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
@@ -103,7 +104,7 @@ def _intake(dispatcher: Any) -> Any:
     except ModuleNotFoundError:  # the flat layout
         flat = import_module("hpo_dispatcher.intake")
         return flat.intake(ledger=dispatcher.ledger, out_of_time=lambda: False, **parts)
-    parts |= {n: getattr(dispatcher, n) for n in ("requests", "documents", "redactor", "teams")}
+    parts |= {each.name: getattr(dispatcher, each.name) for each in fields(drain.Intake)}
     return drain.Intake(**parts).run(lambda: False)
 
 

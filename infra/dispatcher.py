@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -19,7 +19,8 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from hpo_dispatcher.contract import aws_limits, names
-from infra.acknowledge import acknowledge, acknowledge_key_use
+from hpo_dispatcher.contract.settings import WorkflowSettings
+from infra.acknowledge import acknowledge, acknowledge_key_use, acknowledge_resource
 from infra.sdk_layer import SdkLayer, build_module
 from infra.settings import Settings
 from infra.source import ROOT, bundling, fingerprint, source_files, write_function
@@ -145,6 +146,71 @@ class DispatcherFunction(Construct):
             ),
         }.items():
             acknowledge(role, f"IAM5[{finding}]", reason)
+
+    def grant_answers(self, workflows: WorkflowSettings) -> None:
+        """Allow the function to answer the workflows that the settings name, and no others."""
+        for statement, reason in _answer_statements(cdk.Stack.of(self), workflows):
+            self.function.add_to_role_policy(statement)
+            assert self.function.role is not None  # noqa: S101  set in __init__
+            for resource in statement.resources:
+                if "*" in resource or "?" in resource:
+                    acknowledge_resource(self.function.role, resource, reason)
+
+
+def _answer_statements(
+    stack: cdk.Stack, workflows: WorkflowSettings
+) -> Iterator[tuple[iam.PolicyStatement, str]]:
+    """Yield what the function may do to answer workflows, each with the reason of its wildcard.
+
+    Step Functions checks SendTask* against the ARN of the state machine, although the Service
+    Authorization Reference lists no resource for them: aws/aws-cdk pull request 8486.
+    """
+    if workflows.state_machines:
+        arns = [
+            stack.format_arn(
+                service="states",
+                resource="stateMachine",
+                resource_name=name,
+                arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+            )
+            for name in workflows.state_machines
+        ]
+        actions = ["SendTaskSuccess", "SendTaskFailure", "SendTaskHeartbeat"]
+        tasks = iam.PolicyStatement(
+            sid="AnswerStateMachines",
+            actions=[f"states:{action}" for action in actions],
+            resources=arns,
+        )
+        yield tasks, "The settings of the deployment name the state machines."
+    if workflows.pipelines:
+        # ARNs have the names of pipelines in lower case.
+        names_ = dict.fromkeys(
+            each for name in workflows.pipelines for each in (name, name.lower())
+        )
+        executions = [
+            stack.format_arn(
+                service="sagemaker", resource="pipeline", resource_name=f"{name}/execution/*"
+            )
+            for name in names_
+        ]
+        steps = iam.PolicyStatement(
+            sid="AnswerPipelines",
+            actions=[
+                "sagemaker:SendPipelineExecutionStepSuccess",
+                "sagemaker:SendPipelineExecutionStepFailure",
+            ],
+            resources=executions,
+        )
+        yield steps, "SageMaker names the executions of a pipeline."
+    if workflows.any:
+        models = iam.PolicyStatement(
+            sid="FindModels",
+            actions=["sagemaker:DescribeTrainingJob"],
+            resources=[
+                stack.format_arn(service="sagemaker", resource="training-job", resource_name="*")
+            ],
+        )
+        yield models, "SageMaker names the training jobs of a tuning job."
 
 
 def _retention(days: int) -> logs.RetentionDays:

@@ -104,6 +104,7 @@ class HpoStack(cdk.Stack):
             outputs[f"RequestQueueUrl{title}"] = queue.queue.queue_url
             outputs[f"DeadLetterQueueUrl{title}"] = queue.dead_letter_queue.queue_url
         dispatcher.grant_tuning(roles)
+        dispatcher.grant_answers(settings.waiting_workflows)
         monitoring = Monitoring(
             self, "Monitoring", settings=settings, dispatcher=dispatcher, queues=queues, key=key
         )

@@ -20,6 +20,7 @@ from hpo_dispatcher.contract.settings import (
     Limits,
     TeamSettings,
     Vpc,
+    WorkflowSettings,
     invalid_settings,
     parse_value,
 )
@@ -50,6 +51,9 @@ class Settings(BaseModel):
     limits: dict[str, Any] = {}
     # Limits that no message can exceed.
     guardrails: dict[str, Any] = {}
+    # State machines and pipelines that may wait for requests: {"state_machines": ["credit-*"]}.
+    # Not set: messages of workflows that wait are rejected. docs/workflows.md describes them.
+    workflows: dict[str, Any] = {}
     # The template of a message that does not name one.
     default_template: str = "credit-default-cpu"
     # A folder of job templates of your own, one file NAME.yaml each, relative to the folder of
@@ -106,10 +110,16 @@ class Settings(BaseModel):
             "teams": self.teams,
             "limits": self.limits,
             "guardrails": self._keys() | self.guardrails,
+            "workflows": self.workflows,
             "default_template": self.default_template,
             "prices": self.prices,
             "finished_requests_days": self.finished_requests_days,
         }
+
+    @property
+    def waiting_workflows(self) -> WorkflowSettings:
+        """The workflows that may wait for requests."""
+        return WorkflowSettings.model_validate(self.workflows)
 
     @property
     def tuning_job_limit(self) -> int:
@@ -195,6 +205,7 @@ def _reject_unknown(given: Iterable[str]) -> None:
         "limits": Limits,
         "guardrails": Guardrails,
         "guardrails.vpc": Vpc,
+        "workflows": WorkflowSettings,
         "teams.<team>": TeamSettings,
     }
     for key in sorted(set(given) - set(Settings.model_fields)):

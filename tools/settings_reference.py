@@ -22,7 +22,13 @@ from pydantic_core import PydanticUndefined
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "lambdas")]
 
-from hpo_dispatcher.contract.settings import Guardrails, Limits, TeamSettings, Vpc  # noqa: E402
+from hpo_dispatcher.contract.settings import (  # noqa: E402
+    Guardrails,
+    Limits,
+    TeamSettings,
+    Vpc,
+    WorkflowSettings,
+)
 from infra.settings import Settings  # noqa: E402
 
 PAGE = ROOT / "docs" / "operations.md"
@@ -36,6 +42,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "limits.": Limits,
     "guardrails.": Guardrails,
     "guardrails.vpc.": Vpc,
+    "workflows.": WorkflowSettings,
 }
 _ANNOTATED = re.compile(r"^Annotated\[(.+?), Field\((.*)\)\](.*)$")
 

@@ -239,6 +239,12 @@ class SimulatedSageMaker:
                 heapq.heappush(self._ends, (job.ends, name))
             return job is not None
 
+    def model_uri(self, training_job_name: str) -> str | None:
+        """Return where the model of a training job is in S3; None if it has none."""
+        with self._lock:
+            self.calls["sagemaker:DescribeTrainingJob"] += 1
+        return f"s3://simulated/{training_job_name}/output/model.tar.gz"
+
 
 def _key_of(api_request: Mapping[str, Any]) -> Key:
     tags = {tag["Key"]: tag["Value"] for tag in api_request["Tags"]}

@@ -22,6 +22,7 @@ from hpoq.simulation.deployment import simulated_builder, simulated_deployment
 from hpoq.simulation.fairness import Shares
 from hpoq.simulation.in_memory_ledger import MemoryDocuments, MemoryLeases, MemoryRequests
 from hpoq.simulation.in_memory_ports import MemoryEvents, MemoryQueues
+from hpoq.simulation.in_memory_workflows import MemoryOwedAnswers, MemoryWorkflows
 from hpoq.simulation.measures import duplicated, started, waits
 from hpoq.simulation.result import Moment, SimulationResult
 from hpoq.simulation.sagemaker import SimulatedRun, SimulatedSageMaker
@@ -133,6 +134,7 @@ class Simulation:
         self.leases, self.documents = MemoryLeases(), MemoryDocuments()
         self.requests = MemoryRequests(self.leases)
         self.events = MemoryEvents()
+        self.answers, self.workflows = MemoryOwedAnswers(), MemoryWorkflows()
         self.sagemaker = SimulatedSageMaker(
             self.clock,
             _runs(workload, conditions).__getitem__,
@@ -286,14 +288,17 @@ def _dispatcher(simulation: Simulation, creates_per_second: float | None) -> Dis
     return Dispatcher(
         teams=deployment.teams,
         limits=deployment.limits,
+        workflow_settings=deployment.workflows,
         builder=simulated_builder(deployment),
         redactor=Redactor(),
         queues=simulation.queues,
         leases=simulation.leases,
         documents=simulation.documents,
         requests=simulation.requests,
+        answers=simulation.answers,
         tuning=simulation.sagemaker,
         events=simulation.events,
+        workflows=simulation.workflows,
         quotas=_FixedQuotas(simulation.workload.instances),
         clock=simulation.clock,
         bucket=_Rate(creates_per_second, simulation.clock),

@@ -27,6 +27,8 @@ from hpo_dispatcher.aws.ledger import DynamoDBRequests
 from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.aws.service_quotas import ServiceQuotas
 from hpo_dispatcher.aws.sqs import SqsQueues
+from hpo_dispatcher.aws.workflows.answers import ANSWERS, AwsWorkflows
+from hpo_dispatcher.aws.workflows.owed import DynamoDBOwedAnswers
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.names import METRICS_NAMESPACE, SETTINGS_DOCUMENT, dispatcher_function
@@ -38,7 +40,12 @@ from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
 from hpo_dispatcher.observability.emf import EmfGauge
 from hpo_dispatcher.observability.log_format import RedactingFormatter, redact
-from hpo_dispatcher.observability.logged_ports import LoggedEvents, LoggedQueues, LoggedTuning
+from hpo_dispatcher.observability.logged_ports import (
+    LoggedEvents,
+    LoggedQueues,
+    LoggedTuning,
+    LoggedWorkflows,
+)
 from hpo_dispatcher.observability.telemetry import Telemetry
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
@@ -131,18 +138,25 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
         environment.deployment,
         logger,
     )
+    workflows = AwsWorkflows(
+        lambda: clients.client("stepfunctions", config=ANSWERS),
+        lambda: clients.client("sagemaker", config=ANSWERS),
+    )
     limits = deployment.limits
     dispatcher = Dispatcher(
         teams=deployment.teams,
         limits=limits,
+        workflow_settings=deployment.workflows,
         builder=builder,
         redactor=redactor,
         queues=LoggedQueues(queues=sqs, log=logger, rejected=telemetry.rejected),
         leases=DynamoDBLeases(table),
         documents=documents,
         requests=requests,
+        answers=DynamoDBOwedAnswers(table),
         tuning=LoggedTuning(tuning=sagemaker, log=logger, created=telemetry.created),
         events=LoggedEvents(events=bus, log=logger),
+        workflows=LoggedWorkflows(workflows=workflows, log=logger),
         quotas=ServiceQuotas(
             lambda: clients.client("service-quotas", config=CONFIG), documents, _now
         ),

@@ -6,6 +6,7 @@ are the real ones and use moto. ``pytest -s`` prints the matrix at the end.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -25,8 +26,18 @@ from hpo_dispatcher.ports import Unavailable
 from hpo_dispatcher.tuning_job.builder import Images
 from tests.support.account_snapshot import AccountSnapshot
 from tests.support.dispatcher_account import Account, ample_time, deployment_in_moto, session
-from tests.support.fault_scene import EXPECTED, FOREIGN, ScriptedSageMaker, prepare
+from tests.support.fault_scene import (
+    ANSWERED,
+    EXPECTED,
+    FOREIGN,
+    WAITING,
+    WRONG,
+    WRONG_STEP,
+    ScriptedSageMaker,
+    prepare,
+)
 from tests.support.killed_dispatcher import Killed, make_messages_visible, much_later
+from tests.support.waiting_workflows import WaitingWorkflows, task_token
 from tests.support.watched import START, Watched, method_at_work, watched
 
 __all__ = ["session"]
@@ -72,6 +83,16 @@ ROWS: list[Row] = [
             "CreateHyperParameterTuningJob DescribeHyperParameterTuningJob ListTags",
         ),
         ("tuning.stop", "sagemaker", "StopHyperParameterTuningJob"),
+        ("tuning.model_uri", "sagemaker", "DescribeTrainingJob"),
+        ("answers.owe", "dynamodb", "TransactWriteItems"),
+        ("answers.owed", "dynamodb", "Query"),
+        ("answers.postpone", "dynamodb", "UpdateItem"),
+        ("answers.settle", "dynamodb", "TransactWriteItems"),
+        ("workflows.succeed", "states", "SendTaskSuccess"),
+        ("workflows.succeed", "sagemaker", "SendPipelineExecutionStepSuccess"),
+        ("workflows.fail", "states", "SendTaskFailure"),
+        ("workflows.fail", "sagemaker", "SendPipelineExecutionStepFailure"),
+        ("workflows.heartbeat", "states", "SendTaskHeartbeat"),
         ("quotas.training_instances", "dynamodb", "GetItem PutItem"),
         ("quotas.training_instances", "servicequotas", "ListServiceQuotas"),
         ("images.uri", "dynamodb", "GetItem PutItem"),
@@ -93,6 +114,8 @@ PORTS = {
     "Quotas": "quotas",
     "Images": "images",
     "Events": "events",
+    "OwedAnswers": "answers",
+    "Workflows": "workflows",
 }
 Fault = Callable[[str], BaseException]
 
@@ -160,7 +183,12 @@ class Stage:
 
     def __init__(self, account: Account) -> None:
         self.account = account
-        account.configure(teams={"fraud": {"monthly_instance_hours": 10_000}, "vision": {}})
+        account.configure(
+            teams={"fraud": {"monthly_instance_hours": 10_000}, "vision": {}},
+            workflows={"state_machines": ["*"], "pipelines": ["*"]},
+        )
+        self.workflows = WaitingWorkflows(account.session)
+        self.workflows.reset(*ANSWERED, WAITING)
         self.sagemaker = ScriptedSageMaker(account)
         prepare(account, self.sagemaker)
         self.healthy = account.dispatcher()
@@ -172,6 +200,8 @@ class Stage:
 
     def set(self) -> None:
         self.sagemaker.crowded = True
+        self.workflows.reset(*ANSWERED, WAITING)
+        self.workflows.denied = {task_token("denied")}
         self._snapshot.restore()
 
     def dispatcher(self) -> Dispatcher:
@@ -190,7 +220,8 @@ class Stage:
         for hours in range(6):  # what was refused is tried again after a while
             much_later(self.healthy, hours)
             entries = dict(self.healthy.requests.get_all(list(EXPECTED)))
-            if {key: entry.status for key, entry in entries.items()} == EXPECTED:
+            ended = {key: entry.status for key, entry in entries.items()} == EXPECTED
+            if ended and len(self.healthy.answers.owed()) == 1:
                 break
         return entries
 
@@ -202,6 +233,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, session: boto3.Session) -> I
         made = Stage(account)
         yield made
         made.sagemaker.close()
+        made.workflows.close()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -222,9 +254,14 @@ def test_whichever_call_fails_no_request_is_lost_or_doubled_and_the_next_cycles_
     assert entries["fraud", "parked"].on_hold
     assert entries["fraud", "child"].priority == 5
     assert stage.account.waiting("fraud") == stage.account.waiting("vision") == 0
-    assert {letter["body"] for letter in stage.account.dead_letters("vision")} == {"not JSON"}
+    bodies = {letter["body"] for letter in stage.account.dead_letters("vision")}
+    assert bodies == {"not JSON", json.dumps(WRONG), json.dumps(WRONG_STEP)}, "without tokens"
     assert stage.account.dead_letters("fraud") == []
     assert stage.healthy.requests.running() == []
+    told = stage.workflows.answers()  # which happens once for each workflow
+    assert {token: operation for token, (operation, _) in told.items()} == ANSWERED
+    assert [each.callback.token for each in stage.healthy.answers.owed()] == [WAITING]
+    assert stage.workflows.heartbeats[WAITING] >= 1
     assert hits == [row], "the scene makes this call"
     MATRIX.setdefault(row, {})[fault] = "held"
 

@@ -35,6 +35,7 @@ Faults
     unreliable_dispatcher dispatchers whose calls fail at random, in a simulated account
     invocation            an invocation that is advanced port call by port call
     watched               the port method that is running when an API call is made
+    waiting_workflows     steps of workflows that wait, as strict as AWS
     fault_scene           a cycle in which a dispatcher makes every call that it can make
     faulty_dispatcher     a process whose calls fail at random, for the soak test
     soak_workload         the messages that teams send during the soak test

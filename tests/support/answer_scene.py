@@ -6,7 +6,7 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +49,36 @@ class Scene:
     log_group: str
     log_stream: str
     tuning_job: Mapping[str, Any]  # a request for CreateHyperParameterTuningJob
+    task_tokens: Sequence[str]  # of two tasks of Step Functions that wait
 
     def calls(self) -> dict[str, Call]:
         """Return a call of each operation, in an order in which they succeed."""
-        return {**self._of_requests(), **self._of_jobs(), **self._of_the_deployment()}
+        return {
+            **self._of_requests(),
+            **self._of_jobs(),
+            **self._of_workflows(),
+            **self._of_the_deployment(),
+        }
+
+    def _of_workflows(self) -> dict[str, Call]:
+        tasks, sagemaker = self.session.client("stepfunctions"), self.session.client("sagemaker")
+        first, second = self.task_tokens
+        step = {"CallbackToken": "26vcYbeWsZ"}
+        return {
+            "stepfunctions:SendTaskHeartbeat": lambda: tasks.send_task_heartbeat(taskToken=first),
+            "stepfunctions:SendTaskSuccess": lambda: tasks.send_task_success(
+                taskToken=first, output="{}"
+            ),
+            "stepfunctions:SendTaskFailure": lambda: tasks.send_task_failure(
+                taskToken=second, error="Hpoq.Failed", cause="because"
+            ),
+            "sagemaker:SendPipelineExecutionStepSuccess": lambda: (
+                sagemaker.send_pipeline_execution_step_success(**step)
+            ),
+            "sagemaker:SendPipelineExecutionStepFailure": lambda: (
+                sagemaker.send_pipeline_execution_step_failure(**step)
+            ),
+        }
 
     def _of_requests(self) -> dict[str, Call]:
         sqs, dynamodb = self.session.client("sqs"), self.session.client("dynamodb")
@@ -270,4 +296,5 @@ def scene_in_moto(account: Account) -> Scene:
         log_group=name,
         log_stream=name,
         tuning_job=job(),
+        task_tokens=("first", "second"),
     )

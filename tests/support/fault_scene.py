@@ -10,11 +10,18 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.message import request_id_of
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.ports import Preemption
 from tests.support.dispatcher_account import RANGES, Account
 from tests.support.ledger_record import take_in
+from tests.support.waiting_workflows import STEP_TOKEN, callback_step, task_token
 
+WRONG_STEP_TOKEN = "w" * 10
+WRONG = {"request_id": "wrong", "template": "none", "hyperparameter_ranges": RANGES}
+WRONG_STEP = {"request_id": "wrong-step", "zzz": 1}
+STEP = callback_step(hyperparameter_ranges=RANGES)
+STEP_REQUEST = request_id_of(STEP, "")
 Answer = tuple[
     SimpleNamespace, dict[str, Any]
 ]  # what a "before-call" hook returns to replace the call
@@ -33,9 +40,23 @@ EXPECTED = {
     ("fraud", "crowded"): Status.COMPLETED,
     ("fraud", "parked"): Status.QUEUED,
     ("fraud", "early"): Status.CANCELLED,
+    ("fraud", "answered"): Status.COMPLETED,
+    ("fraud", STEP_REQUEST): Status.COMPLETED,
+    ("fraud", "denied"): Status.COMPLETED,
+    ("vision", "wrong"): Status.REJECTED,
+    ("vision", "wrong-step"): Status.REJECTED,
     ("vision", "new"): Status.COMPLETED,
 }
 FOREIGN = "not-of-hpoq"
+# The tokens of the workflows that wait, and the operations that answer them.
+ANSWERED = {
+    task_token("answered"): "SendTaskSuccess",
+    task_token("denied"): "SendTaskSuccess",  # the first attempt fails
+    task_token("wrong"): "SendTaskFailure",
+    STEP_TOKEN: "SendPipelineExecutionStepSuccess",
+    WRONG_STEP_TOKEN: "SendPipelineExecutionStepFailure",
+}
+WAITING = task_token("parked")  # its request does not end
 
 
 class ScriptedSageMaker:
@@ -52,6 +73,7 @@ class ScriptedSageMaker:
             ("before-call.sagemaker.Search", self._search),
             ("before-call.service-quotas.ListServiceQuotas", self._quotas),
             ("before-call.sagemaker.CreateHyperParameterTuningJob", self._create),
+            ("before-call.sagemaker.DescribeTrainingJob", self._describe_training_job),
         ]
         for name, hook in self._hooks:
             events.register(name, hook)
@@ -95,6 +117,10 @@ class ScriptedSageMaker:
         results = [{"HyperParameterTuningJob": record} for record in records]
         return SimpleNamespace(status_code=200), {"Results": results}
 
+    def _describe_training_job(self, **_: Any) -> Answer:
+        artifacts = {"S3ModelArtifacts": "s3://artifacts/model.tar.gz"}
+        return SimpleNamespace(status_code=200), {"ModelArtifacts": artifacts}
+
     def _quotas(self, **_: Any) -> Answer:
         return SimpleNamespace(status_code=200), {"Quotas": [QUOTA]}
 
@@ -113,9 +139,12 @@ def prepare(account: Account, sagemaker: ScriptedSageMaker) -> None:
     account.request("fraud", "indexed")
     account.request("fraud", "child", after=["ended", "new"])
     account.request("fraud", "after-ended", after=["ended"])
-    account.request("fraud", "parked", after=["ended"])
+    account.request("fraud", "parked", after=["ended"], task_token=task_token("parked"))
     account.request("fraud", "cancelled")
     account.request("fraud", "goes-on")
+    for request_id in ("answered", "denied"):
+        account.request("fraud", request_id, task_token=task_token(request_id))
+    account.send("fraud", STEP)
     account.cycle()
     account.send("fraud", {"action": "hold", "request_id": "after-ended"})
     take_in(account)
@@ -131,6 +160,8 @@ def prepare(account: Account, sagemaker: ScriptedSageMaker) -> None:
         account.request("fraud", request_id)
     account.request("vision", "new")
     account.send("vision", "not JSON")
+    account.send("vision", WRONG | {"task_token": task_token("wrong")})
+    account.send("vision", callback_step(WRONG_STEP_TOKEN, **WRONG_STEP))
     for action in ("cancel early", "cancel cancelled", "hold parked", "release after-ended"):
         verb, request_id = action.split()
         account.send("fraud", {"action": verb, "request_id": request_id})

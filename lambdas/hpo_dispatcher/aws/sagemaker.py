@@ -64,7 +64,10 @@ NOT_FOUND = ("ResourceNotFound", "ResourceNotFoundException")
 
 
 class SageMakerTuning:
-    """``TuningService`` on SageMaker."""
+    """``TuningService`` on SageMaker.
+
+    The class is long because it makes every call to SageMaker, each with its errors.
+    """
 
     def __init__(self, sagemaker: SageMakerClient, redactor: Redactor | None = None) -> None:
         self._sagemaker = sagemaker
@@ -173,6 +176,18 @@ class SageMakerTuning:
                     return False
                 raise
         return True
+
+    def model_uri(self, training_job_name: str) -> str | None:
+        """Return where the model of a training job is in S3; None if it has none."""
+        with unavailable("sagemaker:DescribeTrainingJob"):
+            try:
+                answer = self._sagemaker.describe_training_job(TrainingJobName=training_job_name)
+            except ClientError as error:
+                # "Requested resource not found": DescribeTrainingJob says ValidationException.
+                if code(error) in (*NOT_FOUND, "ValidationException"):
+                    return None
+                raise
+        return answer.get("ModelArtifacts", {}).get("S3ModelArtifacts")
 
     def _whose(self, api_request: Mapping[str, Any]) -> AlreadyOurs | Taken:
         """Return whether the tuning job with this name is ours, by its tags.

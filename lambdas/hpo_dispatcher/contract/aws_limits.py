@@ -1,7 +1,9 @@
 """Limits that AWS documents, the names of its quotas, and the names of its events.
 
 Sources: "Resource limits for automatic model tuning" in the SageMaker developer guide, and the
-API reference of CreateHyperParameterTuningJob.
+API reference of CreateHyperParameterTuningJob. For workflows: the API references of SendTaskSuccess
+and SendTaskFailure (Step Functions), and of SendPipelineExecutionStepSuccess, OutputParameter and
+SendPipelineExecutionStepFailure (SageMaker).
 """
 
 from __future__ import annotations
@@ -28,6 +30,15 @@ HYPERPARAMETER_NAME_LENGTH = 256
 HYPERPARAMETER_VALUE_LENGTH = 2500
 TUNING_JOB_NAME_LENGTH = 32
 TAGS = 50
+
+# Of the answers to workflows that wait.
+TASK_TOKEN = 2048  # characters
+TASK_OUTPUT = 262_144  # bytes in UTF-8
+TASK_ERROR = 256  # characters
+TASK_CAUSE = 32_768  # characters
+CALLBACK_TOKEN = 10  # characters, exactly
+STEP_FAILURE_REASON = 256  # characters
+OUTPUT_PARAMETER_VALUE = 1024  # characters
 
 # Families of TrainingInstanceType whose volume is a local disk, which its hardware encrypts: "You
 # can't request a VolumeKmsKeyId when using an instance type with local storage" (ResourceConfig in

@@ -28,6 +28,13 @@ from hpo_dispatcher.contract.request import (
 )
 from hpo_dispatcher.contract.validation.problems import Vocabulary, first_problem, nearest, shown
 from hpo_dispatcher.contract.validation.texts import NotFinite, Twice, read_json
+from hpo_dispatcher.contract.workflows.callbacks import (
+    CALLBACK_STEP_SCHEMA,
+    TASK_TOKEN,
+    TASK_TOKEN_SCHEMA,
+    Callback,
+    parted,
+)
 
 VERSION = 1  # of a message; the Literal of every model
 # A ledger item holds at most 400 KB, and the request is only one of its attributes.
@@ -75,7 +82,8 @@ VOCABULARY = Vocabulary(
         field
         for model in (TuningRequest, ResourceLimits, Objective, IntegerRange, CategoricalRange)
         for field in model.model_fields
-    ),
+    )
+    | {TASK_TOKEN},
     remove="Remove it, or move an API field to overrides",
     reference="`hpoq schema` prints what is allowed",
 )
@@ -122,6 +130,7 @@ def parse_body(body: str) -> dict[str, Any]:
 
 def parse_fields(fields: Mapping[str, Any], message_id: str) -> Message:
     """Parse a message that is already a mapping; see ``parse_message``."""
+    fields = plain_fields(fields)
     _check_version(fields.get("version"))
     if "action" in fields:
         return _parse_action(fields)
@@ -131,6 +140,44 @@ def parse_fields(fields: Mapping[str, Any], message_id: str) -> Message:
         )
     except ValidationError as error:
         raise first_problem(error, fields, VOCABULARY) from None
+
+
+def plain_fields(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a message without the token of the workflow that waits for it.
+
+    The message of a CallbackStep becomes the request in its arguments, or the cancellation of this
+    request if its pipeline is stopping.
+
+    Raises:
+        InvalidRequest: the token is malformed.
+    """
+    message = parted(fields)
+    plain = message.fields
+    if message.stopping:
+        return {"action": "cancel", "request_id": _named(plain, message.request_id)}
+    if not message.request_id or "request_id" in plain or _name_in_api_form(plain):
+        return plain
+    return {**plain, "request_id": message.request_id}
+
+
+def body_without_token(body: str, fields: Mapping[str, Any], callback: Callback | None) -> str:
+    """Return a message as people may read and resend it once its workflow has been answered.
+
+    Args:
+        body: the message as sent.
+        fields: the message as parsed; empty if it was refused unparsed.
+        callback: who waits for it; None if nobody does.
+    """
+    if callback is None:
+        return body
+    try:
+        return json.dumps(dict(plain_fields(fields))) if fields else _without(body, callback)
+    except InvalidRequest:
+        return _without(body, callback)
+
+
+def _without(body: str, callback: Callback) -> str:
+    return body.replace(callback.token, "")
 
 
 def _name_in_api_form(fields: Mapping[str, Any]) -> str | None:
@@ -155,10 +202,18 @@ def _check_version(version: object) -> None:
 def request_id_of(fields: Mapping[str, Any], message_id: str) -> str:
     """Return the request id of a message, or its message id if it has no valid request id."""
     try:
+        return _named(plain_fields(fields), message_id)
+    except InvalidRequest:
+        return message_id
+
+
+def _named(fields: Mapping[str, Any], default: str) -> str:
+    """Return the request id that a message names, or the default if it names no valid one."""
+    try:
         named = fields.get("request_id") or _name_in_api_form(fields)
         return TypeAdapter(RequestId).validate_python(named)
     except (ValidationError, InvalidRequest):
-        return message_id
+        return default
 
 
 def request_id_in(body: str, message_id: str) -> str:
@@ -174,6 +229,9 @@ def json_schema() -> dict[str, Any]:
     schema = TypeAdapter(Message).json_schema()
     request = schema["$defs"]["TuningRequest"]
     del request["required"]  # the request id: the SQS message id is used instead
+    request["properties"][TASK_TOKEN] = TASK_TOKEN_SCHEMA
+    schema["$defs"]["CallbackStepMessage"] = CALLBACK_STEP_SCHEMA
+    schema["anyOf"].append({"$ref": "#/$defs/CallbackStepMessage"})
     request["oneOf"] = [
         {"required": ["hyperparameter_ranges"], "properties": {"api_request": {"type": "null"}}},
         {"required": ["api_request"], "properties": dict.fromkeys(SHORT_FORM, False) | _API_FORM},

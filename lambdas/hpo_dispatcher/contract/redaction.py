@@ -100,6 +100,10 @@ class Redactor:
         words = [self.text(each, *sources) for each in (error.field, error.problem, error.fix)]
         return type(error)(*words)
 
+    def hide(self, *values: str) -> None:
+        """Hide these values in all further log lines."""
+        self._remember(values)
+
     def line(self, text: str) -> str:
         """Return a text of unknown origin, such as a log line of a library, redacted."""
         with self._lock:

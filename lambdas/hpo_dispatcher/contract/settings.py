@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,12 +18,15 @@ from hpo_dispatcher.contract.validation.texts import Twice, read_json
 from hpo_dispatcher.contract.validation.values import (
     EmailAddress,
     KeyName,
+    PipelinePattern,
     S3Prefix,
     SecurityGroupId,
+    StateMachinePattern,
     SubnetId,
     TagKey,
     TeamName,
 )
+from hpo_dispatcher.contract.workflows.callbacks import Callback, CallbackKind
 
 _Model = TypeVar("_Model", bound=BaseModel)
 # A message lives 14 days in the request queue and 14 days in the dead-letter queue. Until then a
@@ -203,6 +207,34 @@ class TeamSettings(SettingsModel):
         return self
 
 
+class WorkflowSettings(SettingsModel):
+    """The workflows that may wait for requests. Without any, messages with a token are rejected.
+
+    Names are those in the account and Region of the deployment; ``*`` stands for any characters.
+    """
+
+    # Names of the state machines of Step Functions whose tasks the dispatcher may answer.
+    state_machines: tuple[StateMachinePattern, ...] = ()
+    # Names of the SageMaker pipelines whose callback steps the dispatcher may answer.
+    pipelines: tuple[PipelinePattern, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        """Whether any workflow may wait."""
+        return bool(self.state_machines or self.pipelines)
+
+    def permits(self, callback: Callback) -> bool:
+        """Return whether the dispatcher may answer a step, as far as its message tells.
+
+        The message of Step Functions does not name the state machine; IAM decides on it. An ARN
+        has the name of a pipeline in lower case.
+        """
+        if callback.kind is CallbackKind.STEP_FUNCTIONS:
+            return bool(self.state_machines)
+        name = callback.pipeline.lower()
+        return any(fnmatchcase(name, pattern.lower()) for pattern in self.pipelines)
+
+
 class Deployment(SettingsModel):
     """The settings that are fixed when the stack is synthesized."""
 
@@ -210,6 +242,7 @@ class Deployment(SettingsModel):
     limits: Limits = Limits()
     default_template: str = "credit-default-cpu"
     guardrails: Guardrails = Guardrails()
+    workflows: WorkflowSettings = WorkflowSettings()
     # USD per instance-hour by instance type, for estimates only. Unknown unless set here.
     prices: dict[str, Annotated[float, Field(ge=0)]] = {}
     # Days after which a request that has ended leaves the ledger. None: never.
@@ -281,7 +314,7 @@ VOCABULARY = Vocabulary(
     kind="setting",
     names=frozenset(
         field
-        for model in (Deployment, TeamSettings, Limits, Guardrails, Vpc)
+        for model in (Deployment, TeamSettings, Limits, Guardrails, Vpc, WorkflowSettings)
         for field in model.model_fields
     ),
     remove="Remove it; docs/operations.md lists all settings",

@@ -20,7 +20,7 @@ from datetime import datetime
 
 from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.redaction import Redactor
-from hpo_dispatcher.contract.settings import Limits, TeamSettings
+from hpo_dispatcher.contract.settings import Limits, TeamSettings, WorkflowSettings
 from hpo_dispatcher.cycle.act import Actor, Starter
 from hpo_dispatcher.cycle.decision.decide import Decider, PlanMemory
 from hpo_dispatcher.cycle.intake.drain import Intake
@@ -42,14 +42,17 @@ from hpo_dispatcher.cycle.publish import Remembered, publish, recall
 from hpo_dispatcher.cycle.reconcile import Reconciler
 from hpo_dispatcher.cycle.refusals import RefusedStarts
 from hpo_dispatcher.cycle.stop import Stopper
+from hpo_dispatcher.cycle.workflows.answering import Answering
 from hpo_dispatcher.ports import (
     Documents,
     Events,
     Leases,
+    OwedAnswers,
     Quotas,
     RequestQueues,
     Requests,
     TuningService,
+    Workflows,
 )
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
@@ -70,14 +73,17 @@ class Dispatcher:
 
     teams: Mapping[str, TeamSettings]
     limits: Limits
+    workflow_settings: WorkflowSettings
     builder: JobBuilder
     redactor: Redactor
     queues: RequestQueues
     leases: Leases
     documents: Documents
     requests: Requests
+    answers: OwedAnswers
     tuning: TuningService
     events: Events
+    workflows: Workflows
     quotas: Quotas
     clock: Callable[[], datetime]
     bucket: TokenBucket
@@ -112,8 +118,15 @@ class Dispatcher:
             decided = self._plan(seen, taken, remembered)  # 3. starts, waits and preemptions
             done = self._act(seen, decided, remembered, deadline, changes)  # 4. start, stop, reject
             finished = self._reconcile(seen, changes)  # 5. record what ended
-        cycle = CycleOutcome(taken=taken, seen=seen, decided=decided, done=done, finished=finished)
-        return self._publish(cycle, remembered, began)  # 6. capacity document and metrics
+        cycle = CycleOutcome(
+            taken=taken,
+            seen=seen,
+            decided=decided,
+            done=done,
+            finished=finished,
+            problems=self._answer(deadline),  # 6. workflows, capacity document and metrics
+        )
+        return self._publish(cycle, remembered, began)
 
     @contextmanager
     def _changes_published(self) -> Iterator[list[StateChange]]:
@@ -130,6 +143,8 @@ class Dispatcher:
             queues=self.queues,
             requests=self.requests,
             documents=self.documents,
+            answers=self.answers,
+            workflow_settings=self.workflow_settings,
             builder=self.builder,
             redactor=self.redactor,
             teams=self.teams,
@@ -220,6 +235,20 @@ class Dispatcher:
             redactor=self.redactor,
             clock=self.clock,
         )
+
+    def _answer(self, deadline: Deadline) -> list[str]:
+        """Answer the workflows that wait for requests; return the problems with the ledger."""
+        if not self.workflow_settings.any:
+            return []
+        answering = Answering(
+            answers=self.answers,
+            workflows=self.workflows,
+            requests=self.requests,
+            tuning=self.tuning,
+            redactor=self.redactor,
+            clock=self.clock,
+        )
+        return answering.run(deadline)
 
     def _publish(self, cycle: CycleOutcome, remembered: Remembered, began: datetime) -> Summary:
         """Write the capacity document, and report the cycle to the log and to metrics."""

@@ -178,6 +178,7 @@ class CycleOutcome:
     decided: Decision
     done: ActOutcome
     finished: ReconcileOutcome
+    problems: Sequence[str] = ()  # with what is published
 
     def backoff(self, now: datetime) -> Backoff:
         """Return what the next cycle delays."""
@@ -206,7 +207,13 @@ class CycleOutcome:
             waiting=len(self.decided.plan.waits),
             finished=len(self.finished.changes),
             account_faults=account_faults + taken.counts["broken_templates"],
-            problems=(*taken.problems, *self.decided.problems, *done.problems, *unreadable),
+            problems=(
+                *taken.problems,
+                *self.decided.problems,
+                *done.problems,
+                *self.problems,
+                *unreadable,
+            ),
             seconds=seconds,
         )
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.names import TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
+from hpo_dispatcher.contract.workflows.answers import OwedAnswer, WorkflowFailure, WorkflowResult
 from hpo_dispatcher.ports import (
     AlreadyOurs,
     Created,
@@ -20,11 +21,13 @@ from hpo_dispatcher.ports import (
     Envelope,
     Events,
     Rejection,
+    Reply,
     RequestQueues,
     TuningJob,
     TuningJobDetail,
     TuningService,
     Unavailable,
+    Workflows,
 )
 
 
@@ -155,3 +158,58 @@ class LoggedTuning:
     def stop(self, name: str) -> bool:
         """See ``TuningService``."""
         return self.tuning.stop(name)
+
+    def model_uri(self, training_job_name: str) -> str | None:
+        """See ``TuningService``."""
+        try:
+            return self.tuning.model_uri(training_job_name)
+        except Unavailable as error:  # the answer of a workflow waits for it
+            fields = {"training_job": training_job_name, "reason": str(error)}
+            self.log.warning("model not found", extra=fields)
+            raise
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedWorkflows:
+    """``Workflows``; a line per answer, without its token."""
+
+    workflows: Workflows
+    log: Log
+
+    def succeed(self, owed: OwedAnswer, result: WorkflowResult) -> Reply:
+        """See ``Workflows``."""
+        return self._logged("success", owed, lambda: self.workflows.succeed(owed, result))
+
+    def fail(self, owed: OwedAnswer, failure: WorkflowFailure) -> Reply:
+        """See ``Workflows``."""
+        return self._logged(failure.error, owed, lambda: self.workflows.fail(owed, failure))
+
+    def heartbeat(self, owed: OwedAnswer) -> Reply:
+        """See ``Workflows``."""
+        reply = self.workflows.heartbeat(owed)
+        if reply is Reply.NOBODY_WAITS:
+            self.log.warning("no workflow waits any more", extra=_fields_of(owed))
+        return reply
+
+    def _logged(self, answer: str, owed: OwedAnswer, call: Callable[[], Reply]) -> Reply:
+        fields = {**_fields_of(owed), "answer": answer}
+        try:
+            reply = call()
+        except Unavailable as error:
+            self.log.warning("workflow not answered", extra={**fields, "reason": str(error)})
+            raise
+        if reply is Reply.TAKEN:
+            self.log.info("workflow answered", extra=fields)
+        else:
+            self.log.warning("no workflow waits any more", extra=fields)
+        return reply
+
+
+def _fields_of(owed: OwedAnswer) -> dict[str, Any]:
+    return {
+        "request_id": owed.request_id,
+        "team": owed.team,
+        "tuning_job": tuning_job_name(owed.team, owed.request_id),
+        "workflow": str(owed.callback.kind),
+        "attempts": owed.attempts,
+    }

@@ -33,6 +33,7 @@ from hpo_dispatcher.ports.sagemaker import (
     TuningService,
     Untagged,
 )
+from hpo_dispatcher.ports.workflows import OwedAnswers, Reply, Workflows
 
 __all__ = [
     "MESSAGES_AT_ONCE",
@@ -55,11 +56,13 @@ __all__ = [
     "LedgerMissing",
     "NameTaken",
     "NotYetVisible",
+    "OwedAnswers",
     "Preemption",
     "QueuedRequests",
     "Quotas",
     "Refused",
     "Rejection",
+    "Reply",
     "RequestQueues",
     "Requests",
     "RunningRequests",
@@ -69,4 +72,5 @@ __all__ = [
     "TuningService",
     "Unavailable",
     "Untagged",
+    "Workflows",
 ]

@@ -140,6 +140,9 @@ class TuningService(Protocol):
     def stop(self, name: str) -> bool:
         """Ask a tuning job to stop; return False if it does not exist or has ended."""
 
+    def model_uri(self, training_job_name: str) -> str | None:
+        """Return where the model of a training job is in S3; None if it has none."""
+
 
 class Quotas(Protocol):
     """AWS's quotas of the account."""

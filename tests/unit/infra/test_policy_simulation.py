@@ -37,6 +37,7 @@ EVERYTHING: dict[str, Any] = {
         "input_prefixes": ["s3://lake/credit/"],
         "output_prefixes": ["s3://models/fraud/"],
     },
+    "workflows": {"state_machines": ["credit", "churn-*"], "pipelines": ["Credit"]},
 }
 BOOTSTRAP_BUCKET = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
 
@@ -198,6 +199,52 @@ def dispatcher_calls(account: TemplateAccount) -> Iterator[Call]:
             name=f"the dispatcher does not call {action}",
             allowed=False,
             **as_role(account, "DispatcherRole", action, target),
+        )
+
+
+WORKFLOWS = {"state_machines": ["credit", "churn-*"], "pipelines": ["Credit"]}
+
+
+def workflow_calls(account: TemplateAccount, *, named: bool) -> Iterator[Call]:
+    """Yield the answers of the dispatcher to workflows.
+
+    Step Functions checks SendTask* against the state machine of the token: aws/aws-cdk pull request
+    8486, and the error in NOAA-OWP/hydrovis issue 837.
+    """
+    machine = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:"
+    pipeline = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/"
+    for verb in ("Success", "Failure", "Heartbeat"):
+        for name, allowed in (("credit", named), ("churn-2", named), ("credit-2", False)):
+            yield Call(
+                name=f"the dispatcher answers {verb} to the state machine {name}",
+                allowed=allowed,
+                **as_role(account, "DispatcherRole", f"states:SendTask{verb}", machine + name),
+            )
+    for verb in ("Success", "Failure"):
+        for name, allowed in (("credit", named), ("credit-2", False), ("churn", False)):
+            execution = f"{pipeline}{name}/execution/0k3p9r7s1t2u"
+            action = f"sagemaker:SendPipelineExecutionStep{verb}"
+            yield Call(
+                name=f"the dispatcher answers {verb} to the pipeline {name}",
+                allowed=allowed,
+                **as_role(account, "DispatcherRole", action, execution),
+            )
+    job = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/fraud-a-1-003"
+    yield Call(
+        name="the dispatcher finds the model of a training job",
+        allowed=named,
+        **as_role(account, "DispatcherRole", "sagemaker:DescribeTrainingJob", job),
+    )
+    others = {
+        "states:StartExecution": f"{machine}credit",
+        "states:StopExecution": machine.replace("stateMachine:", "execution:credit:a"),
+        "sagemaker:StopPipelineExecution": f"{pipeline}credit/execution/0k3p9r7s1t2u",
+    }
+    for action, resource in others.items():
+        yield Call(
+            name=f"the dispatcher does not call {action}",
+            allowed=False,
+            **as_role(account, "DispatcherRole", action, resource),
         )
 
 
@@ -506,6 +553,14 @@ def log_calls(account: TemplateAccount, team: str, log: str, allowed: bool) -> I
         resource=log,
         identity_policies=[account.managed_policy(f"hpoq-{team}-team")],
     )
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["off", "on"])
+def test_the_dispatcher_answers_the_workflows_that_the_settings_name_and_no_others(
+    named: bool,
+) -> None:
+    of = deployed(workflows=WORKFLOWS) if named else deployed()
+    assert wrong_answers([*workflow_calls(of, named=named)]) == []
 
 
 @pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["default", "everything"])

@@ -18,6 +18,7 @@ LEASE_KEY = {"team": "#dispatcher", "id": "lease"}
 RUNNING = "#active"
 BLOCKED = "#blocked"
 SPENT = "#spent"
+OWED = "#owed"
 DEPLOYMENT = "#deployment"
 
 

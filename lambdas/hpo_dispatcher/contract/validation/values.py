@@ -84,3 +84,21 @@ TagKey = Annotated[
         "Use 1 to 128 letters, digits, spaces and . : / = + - @ _",
     ),
 ]
+# Names of state machines and pipelines (CreateStateMachine and CreatePipeline in the API
+# references), with the wildcards of IAM.
+StateMachinePattern = Annotated[
+    str,
+    text_like(
+        r"[A-Za-z0-9_*?-]{1,80}",
+        "the name of a state machine",
+        "Use its name without the ARN, or a pattern such as credit-*",
+    ),
+]
+PipelinePattern = Annotated[
+    str,
+    text_like(
+        r"[A-Za-z0-9*?-]{1,256}",
+        "the name of a SageMaker pipeline",
+        "Use its name without the ARN, or a pattern such as credit-*",
+    ),
+]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from hpo_dispatcher.contract.entry import Entry, Status
@@ -15,12 +16,33 @@ from hpo_dispatcher.contract.errors import (
     InvalidRequest,
     Unreadable,
 )
-from hpo_dispatcher.contract.message import Action, parse_body, parse_fields, request_id_of
+from hpo_dispatcher.contract.message import (
+    Action,
+    body_without_token,
+    parse_body,
+    parse_fields,
+    request_id_of,
+)
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.contract.settings import WorkflowSettings
+from hpo_dispatcher.contract.workflows.answers import OwedAnswer
+from hpo_dispatcher.contract.workflows.callbacks import (
+    TASK_TOKEN,
+    Callback,
+    CallbackKind,
+    callback_in,
+)
 from hpo_dispatcher.cycle.intake.team_actions import TeamActions
 from hpo_dispatcher.cycle.outcome import IntakeOutcome
-from hpo_dispatcher.ports import Added, Envelope, Rejection, RequestQueues, Requests
+from hpo_dispatcher.ports import (
+    Added,
+    Envelope,
+    OwedAnswers,
+    Rejection,
+    RequestQueues,
+    Requests,
+)
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
 
@@ -30,6 +52,16 @@ class _Message:
 
     envelope: Envelope
     fields: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def request_id(self) -> str:
+        """The request id that it names, or its message id."""
+        return request_id_of(self.fields, self.envelope.message_id)
+
+    @cached_property
+    def callback(self) -> Callback | None:
+        """The step of a workflow that waits for it."""
+        return callback_in(self.envelope.body, self.fields)
 
 
 @dataclass(kw_only=True)
@@ -47,6 +79,8 @@ class Accounting:
 
     queues: RequestQueues
     requests: Requests
+    answers: OwedAnswers
+    workflow_settings: WorkflowSettings
     builder: JobBuilder
     redactor: Redactor
     actions: TeamActions
@@ -65,9 +99,46 @@ class Accounting:
                 self.actions.apply(message.envelope, action)
             except Unreadable as error:
                 batch.rejected.append((message, error))
-        for message, reason in batch.rejected:
-            self._reject(message, reason)
+        refusals = [self._reject(message, reason) for message, reason in batch.rejected]
+        rejected = [message for message, _ in batch.rejected]
+        read = [message for message, _ in (*batch.requests, *batch.actions)]
+        self._owe([*zip(rejected, refusals, strict=True), *((message, "") for message in read)])
         self.queues.delete(envelopes)
+
+    def _owe(self, messages: Iterable[tuple[_Message, str]]) -> None:
+        """Write down which workflows wait for messages, before the messages are deleted.
+
+        Args:
+            messages: each with the reason of its rejection, or an empty text.
+        """
+        owed = [
+            OwedAnswer(
+                callback=message.callback,
+                team=message.envelope.team,
+                request_id=message.request_id,
+                refusal=refusal,
+            )
+            for message, refusal in messages
+            if message.callback and self.workflow_settings.permits(message.callback)
+        ]
+        if owed:
+            self.answers.owe(owed)
+
+    def _check_workflow(self, message: _Message) -> None:
+        """Reject a message whose workflow the dispatcher may not answer."""
+        callback = message.callback
+        if callback is None:
+            return
+        self.redactor.hide(callback.token)
+        if self.workflow_settings.permits(callback):
+            return
+        if callback.kind is CallbackKind.STEP_FUNCTIONS:
+            problem = "this deployment answers no state machines"
+            fix = "Ask for the state machine in the setting workflows.state_machines"
+            raise InvalidRequest(TASK_TOKEN, problem, fix)
+        problem = f"this deployment does not answer the pipeline {callback.pipeline}"
+        fix = "Ask for the pipeline in the setting workflows.pipelines"
+        raise InvalidRequest("pipelineExecutionArn", problem, fix)
 
     def _read(self, envelope: Envelope, batch: _Batch) -> None:
         """Parse a message, once, and put it into the batch."""
@@ -75,6 +146,7 @@ class Accounting:
         try:
             message = _Message(envelope=envelope, fields=parse_body(envelope.body))
             parsed = parse_fields(message.fields, envelope.message_id)
+            self._check_workflow(message)
             if isinstance(parsed, TuningRequest):
                 batch.requests.append((message, self._entry(envelope, parsed)))
             else:
@@ -111,19 +183,18 @@ class Accounting:
                 case Added.REPEATED | Added.CANCELLED:
                     pass
 
-    def _reject(self, message: _Message, reason: InvalidRequest) -> None:
-        """Write to the dead-letter queue, then to the ledger.
+    def _reject(self, message: _Message, reason: InvalidRequest) -> str:
+        """Write to the dead-letter queue, then to the ledger; return the reason without secrets.
 
         A crash in between repeats the rejection, and loses nothing.
         """
-        envelope = message.envelope
-        request_id = request_id_of(message.fields, envelope.message_id)
+        envelope, request_id = message.envelope, message.request_id
         error = self.redactor.error(reason, message.fields or envelope.body)
         rejection = Rejection(
             team=envelope.team,
             request_id=request_id,
             message_id=envelope.message_id,
-            body=envelope.body,
+            body=body_without_token(envelope.body, message.fields, message.callback),
             error=error,
         )
         self.queues.reject(rejection)
@@ -138,6 +209,7 @@ class Accounting:
         )
         if not isinstance(error, DuplicateRequest) and self.requests.add([entry]) == [Added.NEW]:
             self.outcome.changed(entry, None)
+        return str(error)
 
 
 def _taken(request_id: str) -> DuplicateRequest:

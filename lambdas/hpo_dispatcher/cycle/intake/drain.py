@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hpo_dispatcher.contract.redaction import Redactor
-from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.contract.settings import TeamSettings, WorkflowSettings
 from hpo_dispatcher.cycle.intake.accounting import Accounting
 from hpo_dispatcher.cycle.intake.team_actions import TeamActions
 from hpo_dispatcher.cycle.outcome import IntakeOutcome
@@ -17,6 +17,7 @@ from hpo_dispatcher.ports import (
     MESSAGES_AT_ONCE,
     Documents,
     Envelope,
+    OwedAnswers,
     RequestQueues,
     Requests,
     Unavailable,
@@ -40,6 +41,8 @@ class Intake:
     queues: RequestQueues
     requests: Requests
     documents: Documents
+    answers: OwedAnswers
+    workflow_settings: WorkflowSettings
     builder: JobBuilder
     redactor: Redactor
     teams: Mapping[str, TeamSettings]
@@ -61,6 +64,8 @@ class Intake:
         accounting = Accounting(
             queues=self.queues,
             requests=self.requests,
+            answers=self.answers,
+            workflow_settings=self.workflow_settings,
             builder=self.builder,
             redactor=self.redactor,
             actions=actions,

@@ -31,6 +31,8 @@ NOT_IN_MOTO = {
     "sagemaker:DescribeTrainingJob": "its tuning jobs have no training jobs",
     "sagemaker:ListTrainingJobsForHyperParameterTuningJob": "not implemented",
     "sagemaker:Search": "not implemented for tuning jobs",
+    "sagemaker:SendPipelineExecutionStepFailure": "not implemented",
+    "sagemaker:SendPipelineExecutionStepSuccess": "not implemented",
     "sagemaker:StopHyperParameterTuningJob": "not implemented",
     "service-quotas:ListServiceQuotas": "has no quotas of SageMaker",
 }

@@ -1,0 +1,1 @@
+"""The services whose workflows wait, and the answers that are owed to them."""

@@ -1,0 +1,1 @@
+"""Workflows that wait for requests: the messages they send, and the answers they get."""

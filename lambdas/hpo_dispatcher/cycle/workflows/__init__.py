@@ -1,0 +1,1 @@
+"""What the dispatcher tells workflows that wait for requests."""

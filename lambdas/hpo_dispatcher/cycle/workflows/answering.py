@@ -1,0 +1,146 @@
+"""Answers workflows whose requests have ended, and tells the others that theirs have not.
+
+What is owed is in the ledger from before its message is deleted until a service has taken the
+answer, so a killed cycle loses no answer. A repeated answer changes nothing: its step is closed, or
+the repetition has the same ClientRequestToken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import assert_never
+
+from hpo_dispatcher.contract.entry import Entry, Key
+from hpo_dispatcher.contract.errors import Unreadable
+from hpo_dispatcher.contract.redaction import Redactor
+from hpo_dispatcher.contract.workflows.answers import OwedAnswer, WorkflowResult
+from hpo_dispatcher.cycle.pacing import Deadline, map_concurrently
+from hpo_dispatcher.cycle.workflows.verdict import (
+    Failure,
+    Heartbeat,
+    Later,
+    Success,
+    after_failed_attempt,
+    verdict,
+)
+from hpo_dispatcher.ports import Entries, OwedAnswers, Reply, TuningService, Unavailable, Workflows
+
+
+class AnswerOutcome(Enum):
+    """What has become of an answer in a cycle."""
+
+    UNCHANGED = auto()
+    SETTLED = auto()  # the service has it, or nobody waits for it
+    FAILED = auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answering:
+    """The last duty of a cycle: answers that workflows wait for."""
+
+    answers: OwedAnswers
+    workflows: Workflows
+    requests: Entries
+    tuning: TuningService
+    redactor: Redactor
+    clock: Callable[[], datetime]
+
+    def run(self, deadline: Deadline) -> list[str]:
+        """Answer until the deadline; the next cycle continues.
+
+        Returns:
+            The problems with the ledger. A service that does not take an answer is no problem of
+            the cycle: the answer is postponed.
+        """
+        try:
+            owed = self.answers.owed()
+            if not owed:
+                return []
+            self.redactor.hide(*(each.callback.token for each in owed))
+            entries = self._entries(owed)
+        except Unavailable as error:
+            return [f"answers to workflows: {error}"]
+        readable = [each for each in owed if each.key in entries]
+        readable.sort(key=lambda each: not _has_ended(each, entries[each.key]))
+        outcomes = map_concurrently(
+            lambda each: self._tell(each, entries[each.key], deadline), readable
+        )
+        return self._write(list(zip(readable, outcomes, strict=True)))
+
+    def _entries(self, owed: Sequence[OwedAnswer]) -> Mapping[Key, Entry | None]:
+        """Return the requests of answers; without those that this version cannot read."""
+        keys = list(dict.fromkeys(each.key for each in owed))
+        found: dict[Key, Entry | None] = {**self.requests.get_all(keys)}
+        for key in keys:
+            if key not in found:
+                try:
+                    found[key] = self.requests.get(*key)
+                except Unreadable:  # the version that wrote it will answer
+                    continue
+        return found
+
+    def _tell(self, owed: OwedAnswer, entry: Entry | None, deadline: Deadline) -> AnswerOutcome:
+        """Tell one workflow what there is to tell."""
+        if deadline.passed():
+            return AnswerOutcome.UNCHANGED
+        told = verdict(owed, entry, self.clock())
+        try:
+            match told:
+                case Later():
+                    return AnswerOutcome.UNCHANGED
+                case Heartbeat():
+                    return _of_heartbeat(self.workflows.heartbeat(owed))
+                case Success(entry=completed):
+                    self.workflows.succeed(owed, self._result(completed))
+                case Failure(failure=failure):
+                    self.workflows.fail(owed, failure)
+                case _:
+                    assert_never(told)
+        except Unavailable:  # logged by the port
+            return AnswerOutcome.UNCHANGED if isinstance(told, Heartbeat) else AnswerOutcome.FAILED
+        return AnswerOutcome.SETTLED
+
+    def _result(self, entry: Entry) -> WorkflowResult:
+        best = entry.best
+        return WorkflowResult(
+            team=entry.team,
+            request_id=entry.request_id,
+            tuning_job_name=entry.tuning_job_name or entry.job_name,
+            best_training_job=best.name if best else None,
+            objective_metric=best.metric if best else None,
+            objective_value=best.objective if best else None,
+            model_uri=self.tuning.model_uri(best.name) if best else None,
+        )
+
+    def _write(self, outcomes: Sequence[tuple[OwedAnswer, AnswerOutcome]]) -> list[str]:
+        """Write to the ledger what has become of the answers; return the problems with it."""
+        settled = [owed for owed, outcome in outcomes if outcome is AnswerOutcome.SETTLED]
+        problems = []
+        for owed, outcome in outcomes:
+            if outcome is not AnswerOutcome.FAILED:
+                continue
+            later = after_failed_attempt(owed, self.clock())
+            if later is None:  # the warnings about its attempts are in the log
+                settled.append(owed)
+                continue
+            try:
+                self.answers.postpone(later)
+            except Unavailable as error:
+                problems.append(f"answers to workflows: {error}")
+        try:
+            if settled:
+                self.answers.settle(settled)
+        except Unavailable as error:  # they are repeated
+            problems.append(f"answers to workflows: {error}")
+        return problems
+
+
+def _of_heartbeat(reply: Reply) -> AnswerOutcome:
+    return AnswerOutcome.UNCHANGED if reply is Reply.TAKEN else AnswerOutcome.SETTLED
+
+
+def _has_ended(owed: OwedAnswer, entry: Entry | None) -> bool:
+    return bool(owed.refusal) or entry is None or entry.status.ended
