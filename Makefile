@@ -27,23 +27,23 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 18,20
 help:
 	@sed -n '3,9s/^# \{0,3\}//p' Makefile
 
-setup: $(READY) $(NODE_READY)
+# Both at the same time.
+setup:
+	@$(MAKE) --silent --no-print-directory -j2 $(READY) $(NODE_READY)
 
-# Install torch first and with its dependencies, so that pip chooses the CPU build where it can.
-# The lock file names every other package, so nothing else needs resolving.
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpoq needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing Python packages into $(VENV) (a few minutes, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.txt | cut -d' ' -f1)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Installing Python packages into $(VENV), once"
+	@$(BIN)/python tools/set_up.py
 	@touch $@
 
 $(NODE_READY): package.json package-lock.json
 	@npm ci --silent --no-audit --no-fund
 	@touch $@
 
+# The demo says how long it took, the set-up included.
+demo: export HPOQ_DEMO_BEGAN := $(shell date +%s)
 demo: setup
 	@python examples/demo/run.py
 

@@ -1,36 +1,85 @@
-"""Filter patterns of CloudWatch Logs for events of text.
+"""Filter patterns of CloudWatch Logs, and the prefix of streams in FilterLogEvents.
 
-ministack requires every term, also optional ones as in ``?ERROR ?WARN``, and ignores case. The
-rules are those of "Filter pattern syntax" in the CloudWatch Logs user guide.
+ministack requires every term, also optional ones as in ``?ERROR ?WARN``, ignores case, matches no
+fields of JSON, and searches all streams whatever the prefix. The rules are those of "Filter pattern
+syntax" in the CloudWatch Logs user guide, without those for space-delimited events.
 """
 
 from __future__ import annotations
 
+import fnmatch
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 # A term that is a word, a phrase in double quotes or a regular expression between percent signs.
 _TERM = re.compile(r'([?-]?)(?:"([^"]*)"|%([^%]+)%|(\S+))')
+# One comparison: { $.field[0] >= 1 }, { $.field = "text*" }, { $.field IS NULL }.
+_COMPARISON = re.compile(
+    r'\s*\$\.?([^\s=!<>]+)\s*(?:(=|!=|>=|<=|>|<)\s*(?:"([^"]*)"|%([^%]+)%|(\S+))|'
+    r"(IS NULL|IS TRUE|IS FALSE|NOT EXISTS))\s*"
+)
+_STEP = re.compile(r"[^.\[\]]+")
+_ABSENT = object()
+
+Matches = Callable[[str], bool]
+
+
+class UnsupportedPattern(ValueError):
+    """A pattern for JSON that is wrong, or is not supported here."""
 
 
 def match_filter_patterns() -> None:
-    """Let FilterLogEvents match patterns as AWS does; patterns for JSON match every event."""
+    """Let FilterLogEvents search the streams of a prefix, and match patterns as AWS does."""
+    from ministack.core.responses import error_response_json, json_response
     from ministack.services import cloudwatch_logs
 
+    original = cloudwatch_logs._filter_log_events
+
+    def filter_events(data: dict[str, Any]) -> Any:
+        prefix, names = data.get("logStreamNamePrefix"), data.get("logStreamNames")
+        if prefix and names:
+            text = "logStreamNames and logStreamNamePrefix are mutually exclusive"
+            return error_response_json("InvalidParameterException", text, 400)
+        if prefix:
+            group = cloudwatch_logs._log_groups.get(cloudwatch_logs._resolve_log_group_name(data))
+            names = [name for name in (group or {}).get("streams", {}) if name.startswith(prefix)]
+            if group and not names:
+                return json_response({"events": [], "searchedLogStreams": []})
+        try:
+            return original({**data, "logStreamNames": names})
+        except UnsupportedPattern as error:
+            return error_response_json("InvalidParameterException", str(error), 400)
+
+    cloudwatch_logs._filter_log_events = filter_events
     cloudwatch_logs._compile_filter_pattern = matcher
 
 
-def matcher(pattern: str) -> Callable[[str], bool]:
+def matcher(pattern: str) -> Matches:
     """Return a function that tells whether the text of an event matches a pattern.
 
+    Raises:
+        UnsupportedPattern: a pattern for JSON that is wrong, or is not supported here.
+    """
+    stripped = pattern.strip()
+    if stripped.startswith("{"):
+        return _of_json(stripped)
+    if stripped.startswith("[") and stripped.endswith("]"):
+        raise UnsupportedPattern("the embedded cloud matches no space-delimited events")
+    return _of_text(pattern)
+
+
+def _of_text(pattern: str) -> Matches:
+    """Match text by terms: whole words, case-sensitive.
+
     A text must contain each required term, none of the excluded ones and, if there are no required
-    terms, one of the optional ones. Terms match whole words and are case-sensitive.
+    terms, one of the optional ones.
     """
     terms: dict[str, list[re.Pattern[str]]] = {"": [], "?": [], "-": []}
-    if not pattern.lstrip().startswith("{"):
-        for sign, phrase, expression, word in _TERM.findall(pattern):
-            words = rf"(?<!\w){re.escape(phrase or word)}(?!\w)"
-            terms[sign].append(re.compile(expression or words))
+    for sign, phrase, expression, word in _TERM.findall(pattern):
+        words = rf"(?<!\w){re.escape(phrase or word)}(?!\w)"
+        terms[sign].append(re.compile(expression or words))
     required, optional, excluded = terms[""], terms["?"], terms["-"]
 
     def matches(text: str) -> bool:
@@ -41,3 +90,83 @@ def matcher(pattern: str) -> Callable[[str], bool]:
         )
 
     return matches
+
+
+def _of_json(pattern: str) -> Matches:
+    """Match JSON objects by comparisons that && and || combine, without nested parentheses."""
+    if not pattern.endswith("}"):
+        raise UnsupportedPattern(f"Invalid filter pattern: {pattern}")
+    alternatives = [
+        [_comparison(part) for part in alternative.split("&&")]
+        for alternative in pattern[1:-1].split("||")
+    ]
+
+    def matches(text: str) -> bool:
+        try:
+            event = json.loads(text)
+        except ValueError:
+            return False
+        return isinstance(event, dict) and any(
+            all(holds(event) for holds in alternative) for alternative in alternatives
+        )
+
+    return matches
+
+
+def _comparison(text: str) -> Callable[[Any], bool]:
+    found = _COMPARISON.fullmatch(text.strip().removeprefix("(").removesuffix(")"))
+    if not found:
+        raise UnsupportedPattern(f"Invalid filter pattern, or not supported here: {text.strip()}")
+    path, operator, quoted, expression, bare, test = found.groups()
+    steps = list(_steps(path))
+    if test:
+        wanted = {"IS NULL": None, "IS TRUE": True, "IS FALSE": False, "NOT EXISTS": _ABSENT}[test]
+        return lambda event: _value(event, steps) is wanted
+    given = quoted if quoted is not None else bare
+    return lambda event: _compared(_value(event, steps), operator, given, expression)
+
+
+def _steps(path: str) -> Iterator[str | int]:
+    for step in _STEP.findall(path):
+        yield int(step) if step.isdigit() else step
+
+
+def _value(event: Any, steps: list[str | int]) -> Any:
+    for step in steps:
+        try:
+            event = event[step]
+        except (KeyError, IndexError, TypeError):
+            return _ABSENT
+    return event
+
+
+def _compared(value: Any, operator: str, given: str | None, expression: str | None) -> bool:
+    """Compare a field; one that is absent matches nothing."""
+    if value is _ABSENT or isinstance(value, dict | list):
+        return False
+    if expression is not None:
+        return bool(re.search(expression, str(value))) == (operator == "=")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _ordered(float(value), operator, _number(given))
+    equal = fnmatch.fnmatchcase(str(value), (given or "").replace("[", "[[]"))
+    return equal if operator == "=" else operator == "!=" and not equal
+
+
+def _ordered(value: float, operator: str, given: float | None) -> bool:
+    if given is None:
+        return operator == "!="
+    return {
+        "=": value == given,
+        "!=": value != given,
+        ">": value > given,
+        "<": value < given,
+        ">=": value >= given,
+        "<=": value <= given,
+    }[operator]
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text or "")
+    except ValueError:
+        return None

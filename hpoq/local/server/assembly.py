@@ -24,7 +24,7 @@ from hpoq.local.ministack_patches.encryption import accept_default_kms_key
 from hpoq.local.ministack_patches.existing_resources import refuse_existing_names
 from hpoq.local.ministack_patches.functions import patch_functions
 from hpoq.local.ministack_patches.log_filters import match_filter_patterns
-from hpoq.local.ministack_patches.metric_alarms import accept_metric_expressions
+from hpoq.local.ministack_patches.metric_alarms import evaluate_alarms_as_aws_does
 from hpoq.local.ministack_patches.resource_policies import enforce_resource_policies
 from hpoq.local.ministack_patches.root_credentials import accept_only_root_key
 from hpoq.local.ministack_patches.speed import speed_up
@@ -83,7 +83,7 @@ def assemble(home: Home, settings: ServerSettings, on_ready: Callable[[], None])
 
 def _patch_ministack(settings: ServerSettings) -> None:
     accept_only_root_key(settings.access_key_id)
-    accept_metric_expressions()
+    evaluate_alarms_as_aws_does()
     refuse_existing_names()
     match_filter_patterns()
     accept_default_kms_key()

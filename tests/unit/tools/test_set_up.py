@@ -1,0 +1,55 @@
+"""The set-up runs independent steps at the same time, says what it does, and reports failures."""
+
+from __future__ import annotations
+
+import sys
+
+from tools.set_up import LOCK, SetUp, Step, split, steps
+
+SAY = [sys.executable, "-c", "print('said by the step')"]
+FAIL = [sys.executable, "-c", "import sys; print('no index'); sys.exit(1)"]
+
+
+def run(*planned: Step) -> tuple[dict[str, str], list[str]]:
+    said: list[str] = []
+    failed = SetUp(planned, said.append).run()
+    return failed, [line.rsplit(" in ", 1)[0] for line in said]
+
+
+def test_steps_start_after_those_that_they_need() -> None:
+    last = Step(name="b", commands=[SAY], after=["a"])
+    failed, said = run(last, Step(name="a", commands=[SAY]))
+    assert not failed
+    assert said == ["installing a", "installed a", "installing b", "installed b"]
+
+
+def test_the_second_alternative_follows_a_failed_one_and_waits_for_its_own_steps() -> None:
+    other = Step(name="packages", commands=[SAY])
+    torch = Step(name="torch", commands=[FAIL, SAY], otherwise_after=["packages"])
+    failed, said = run(torch, other)
+    assert not failed
+    assert said.index("installed packages") < said.index("installed torch")
+
+
+def test_a_failure_is_reported_with_its_output_and_stops_what_needs_it() -> None:
+    failed, said = run(
+        Step(name="a", commands=[FAIL, FAIL]), Step(name="b", commands=[SAY], after=["a"])
+    )
+    assert failed == {"a": "no index"}
+    assert said == ["installing a"]
+
+
+def test_a_step_that_a_later_command_repeats_may_fail() -> None:
+    assert run(Step(name="layer", commands=[FAIL], required=False))[0] == {}
+
+
+def test_the_cpu_build_of_pytorch_is_asked_for_before_pip_chooses_one() -> None:
+    pinned, rest = split(LOCK.read_text(), ["torch", "uv"])
+    assert pinned["torch"].startswith("torch==")
+    assert "\ntorch==" not in rest
+    planned = {step.name: step for step in steps(pinned, "rest.txt", "layer")}
+    first, second = planned["PyTorch (CPU)"].commands
+    assert "--torch-backend=cpu" in first
+    assert "uv" in first
+    assert "pip" in second
+    assert {name for step in planned.values() for name in step.after} <= planned.keys()

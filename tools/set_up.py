@@ -1,0 +1,182 @@
+"""Install the packages of this folder into its environment: `make setup`.
+
+    .venv/bin/python tools/set_up.py
+
+Steps that do not depend on each other run at the same time; each prints when it starts and how long
+it took. uv installs everything: it is the fastest, and its `--torch-backend=cpu` gets the CPU build
+of PyTorch on Linux, too, where PyPI's has 3 GB of CUDA. pip does what uv cannot, for example with a
+package index that only pip's configuration names. Needs no package itself.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements.txt"
+STILL_RUNNING = 15.0  # seconds between the lines about a step that is running
+LINES_SHOWN = 5  # of the output of a step that failed
+
+PIP = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+UV = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable)
+# Fills the cache that `cdk deploy` looks into, for the Python that the embedded cloud deploys for.
+LAYER = """
+import subprocess, sys
+from hpoq.local.lifecycle import interpreters as found
+version = found.FUNCTION_VERSION if found.find(found.FUNCTION_VERSION) else found.own_version()
+build = [sys.executable, "layers/sagemaker_sdk/build.py", sys.argv[1], "--python", version]
+sys.exit(subprocess.run(build).returncode)
+"""
+CLOUD = "from hpoq.local.lifecycle import installation; installation.cloud_python()"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A step of the set-up."""
+
+    name: str
+    commands: Sequence[Sequence[str]]  # alternatives: the first that works
+    after: Sequence[str] = ()  # names of the steps before it
+    otherwise_after: Sequence[str] = ()  # names of the steps before the second alternative
+    required: bool = True  # False: `hpoq local` does the same later, and reports its errors
+
+
+def steps(pinned: Mapping[str, str], rest: str, scratch: str) -> list[Step]:
+    """Return all steps.
+
+    Args:
+        pinned: requirements that are installed alone, by package.
+        rest: a file with all other requirements.
+        scratch: an empty folder.
+    """
+    torch, locked = pinned["torch"], ("--no-deps", "-r", rest)
+    return [
+        Step(name="uv", commands=[[*PIP, "--no-deps", pinned["uv"]]]),
+        Step(
+            name="PyTorch (CPU)",
+            # The CPU build needs packages of the lock file only. What pip finds may need others,
+            # and must not install the same packages at the same time.
+            commands=[[*UV, "--torch-backend=cpu", "--no-deps", torch], [*PIP, torch]],
+            after=["uv"],
+            otherwise_after=["packages"],
+        ),
+        Step(name="packages", commands=[[*UV, *locked], [*PIP, *locked]], after=["uv"]),
+        Step(
+            name="hpoq",
+            commands=[[*PIP, "-q", "--no-deps", "--no-build-isolation", "-e", str(ROOT)]],
+            after=["packages"],
+        ),
+        Step(
+            name="Lambda layer",
+            commands=[[sys.executable, "-c", LAYER, scratch]],
+            after=["uv"],
+            required=False,
+        ),
+        Step(
+            name="embedded cloud",
+            commands=[[sys.executable, "-c", CLOUD]],
+            after=["uv"],
+            required=False,
+        ),
+    ]
+
+
+class SetUp:
+    """Runs steps, each in a thread of its own."""
+
+    def __init__(self, planned: Sequence[Step], say: Callable[[str], None]) -> None:
+        self._planned = planned
+        self._say = say
+        self._ended = {step.name: threading.Event() for step in planned}
+        self._failed: dict[str, str] = {}
+
+    def run(self) -> dict[str, str]:
+        """Run all steps; return the last lines of the required ones that failed, by name."""
+        threads = [threading.Thread(target=self._run, args=[step]) for step in self._planned]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return self._failed
+
+    def _run(self, step: Step) -> None:
+        try:
+            self._wait(step.after)
+            if not self._failed.keys() & set(step.after):
+                self._execute(step)
+        finally:
+            self._ended[step.name].set()
+
+    def _wait(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._ended[name].wait()
+
+    def _execute(self, step: Step) -> None:
+        began = time.monotonic()
+        self._say(f"installing {step.name}")
+        output = ""
+        for number, command in enumerate(step.commands):
+            self._wait(step.otherwise_after if number else ())
+            status, output = self._command(command, step.name, began)
+            if status == 0:
+                self._say(f"installed {step.name} in {time.monotonic() - began:.0f} s")
+                return
+        if step.required:
+            self._failed[step.name] = "\n".join(output.strip().splitlines()[-LINES_SHOWN:])
+
+    def _command(self, command: Sequence[str], name: str, began: float) -> tuple[int, str]:
+        """Run a command and say from time to time that it is running."""
+        paths = os.pathsep.join([str(ROOT), str(ROOT / "lambdas")])
+        environment = {"UV_HTTP_RETRIES": "0", **os.environ, "PYTHONPATH": paths}
+        with subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            while True:
+                try:
+                    output, _ = process.communicate(timeout=STILL_RUNNING)
+                except subprocess.TimeoutExpired:
+                    self._say(f"installing {name}: {time.monotonic() - began:.0f} s")
+                else:
+                    return process.returncode, output
+
+
+def split(lock: str, alone: Sequence[str]) -> tuple[dict[str, str], str]:
+    """Split the lines of a lock file into those of some packages and all others."""
+    lines = lock.splitlines()
+    found = {name: line for name in alone for line in lines if line.startswith(f"{name}==")}
+    rest = [line for line in lines if line not in found.values()]
+    return {name: line.split(" ")[0] for name, line in found.items()}, "\n".join(rest) + "\n"
+
+
+def main() -> None:
+    """Run all steps; exit status 1 and the reason if a required one failed."""
+    pinned, rest = split(LOCK.read_text(), ["torch", "uv"])
+    with tempfile.TemporaryDirectory(prefix="hpoq-set-up-") as scratch:
+        requirements = Path(scratch, "requirements.txt")
+        requirements.write_text(rest)
+        failed = SetUp(steps(pinned, str(requirements), f"{scratch}/layer"), say).run()
+    for name, output in failed.items():
+        say(f"could not install {name}: {output}")
+    sys.exit(bool(failed))
+
+
+def say(text: str) -> None:
+    """Print a line to stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    main()
