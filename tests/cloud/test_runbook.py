@@ -1,0 +1,196 @@
+"""The commands of each section of the runbook show, during the outage, what the section says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpoq.client import Client
+from hpoq.local.lifecycle.processes import wait_until
+from tests.support.deployed_stack import ROOT, Deployed
+from tests.support.iam_users import policy_without
+
+PAGE = (ROOT / "docs" / "runbook.md").read_text()
+RANGES = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}
+
+pytestmark = pytest.mark.skipif(shutil.which("aws") is None, reason="no aws command")
+
+
+def commands(section: str) -> list[str]:
+    """Return the commands of a section; of the first part of the page for an empty name."""
+    part = PAGE.split(f"\n## {section}\n")[1] if section else PAGE
+    part = part.split("\n## ")[0]
+    fences = re.findall(r"^ *```sh\n(.*?)^ *```", part, re.DOTALL | re.MULTILINE)
+    return [line.strip() for fence in fences for line in fence.splitlines() if line.strip()]
+
+
+def said(deployed: Deployed, section: str, folder: Path) -> str:
+    """Run the commands of a section, and return everything that they print."""
+    environment = deployed.cloud.environ()
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    output = ""
+    for command in commands(section):
+        # The aws command from pip ignores AWS_ENDPOINT_URL for SQS.
+        here = command.replace("aws sqs ", 'aws sqs --endpoint-url "$AWS_ENDPOINT_URL" ')
+        ended = subprocess.run(
+            ["bash", "-c", here.replace("/tmp/", f"{folder}/")],
+            env=environment, capture_output=True, text=True, timeout=200, check=False,
+        )  # fmt: skip
+        output += ended.stdout + ended.stderr
+    return output
+
+
+@pytest.fixture(scope="module")
+def sound(deployed: Deployed) -> Deployed:
+    """A deployment that has completed a cycle."""
+    cycle(deployed)
+    return deployed
+
+
+def cycle(deployed: Deployed) -> None:
+    function = deployed.outputs["DispatcherFunctionName"]
+    deployed.client("lambda").invoke(FunctionName=function, Payload=b"{}")
+
+
+def send(deployed: Deployed, body: dict[str, Any]) -> None:
+    deployed.client("sqs").send_message(
+        QueueUrl=deployed.queue("fraud"), MessageBody=json.dumps(body)
+    )
+
+
+@contextmanager
+def no_heartbeat(deployed: Deployed) -> Iterator[None]:
+    """Disable the heartbeat rule, and let no invocation start."""
+    events, function = deployed.client("events"), deployed.outputs["DispatcherFunctionName"]
+    (rule,) = [
+        each["Name"]
+        for each in events.list_rules()["Rules"]
+        if "DispatcherHeartbeat" in each["Name"]
+    ]
+    lambda_ = deployed.client("lambda")
+    events.disable_rule(Name=rule)
+    lambda_.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
+    try:
+        yield
+    finally:
+        lambda_.delete_function_concurrency(FunctionName=function)
+        events.enable_rule(Name=rule)
+
+
+@contextmanager
+def no_reading_of_the_queue(deployed: Deployed) -> Iterator[None]:
+    """Take the permission to receive requests from the dispatcher, which then fails."""
+    function = deployed.outputs["DispatcherFunctionName"]
+    found = deployed.client("lambda").get_function_configuration(FunctionName=function)
+    role = found["Role"].rpartition("/")[2]
+    with policy_without(deployed.session, role, "sqs:ReceiveMessage"):
+        cycle(deployed)
+        yield
+
+
+@contextmanager
+def a_rejected_message(deployed: Deployed) -> Iterator[None]:
+    send(deployed, {"request_id": "outage", "hyperparameter_ranges": RANGES, "template": "gone"})
+    cycle(deployed)
+    client = Client("hpoq", deployed.session)
+    wait_until(lambda: client.count_dead_letters("fraud") > 0, 60, "no dead letter")
+    try:
+        yield
+    finally:
+        deployed.client("sqs").purge_queue(QueueUrl=deployed.dead_letters("fraud"))
+
+
+@contextmanager
+def a_flood(deployed: Deployed) -> Iterator[None]:
+    """Leave messages in the queue of a dispatcher that does not run."""
+    with no_heartbeat(deployed):
+        for number in range(3):
+            send(deployed, {"request_id": f"flood-{number}", "hyperparameter_ranges": RANGES})
+        try:
+            yield
+        finally:
+            deployed.client("sqs").purge_queue(QueueUrl=deployed.queue("fraud"))
+
+
+Outage = Callable[[Deployed], AbstractContextManager[None]]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("outage", "section", "shown"),
+    [
+        (no_heartbeat, "no-cycle", [r'"DISABLED"', r'"ReservedConcurrentExecutions": 0']),
+        (no_reading_of_the_queue, "errors", ["CycleIncomplete|AccessDenied", "ReceiveMessage"]),
+        (no_reading_of_the_queue, "oldest-message", ["problems", "fraud"]),
+        (no_reading_of_the_queue, "failed-events", ["DispatcherFailures"]),
+        (a_rejected_message, "dead-letters", ["gone", "template"]),
+        (a_flood, "long-cycle", [r'"ApproximateNumberOfMessages": "3"']),
+        (no_heartbeat, "throttles", ["ConcurrentExecutions", "tuning jobs"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_section_shows_its_outage(
+    sound: Deployed, tmp_path: Path, outage: Outage, section: str, shown: list[str]
+) -> None:
+    with outage(sound):
+        output = said(sound, section, tmp_path)
+    assert [each for each in shown if not re.search(each, output)] == [], output
+
+
+def test_the_alarm_of_another_queue_stays_quiet(sound: Deployed) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html:
+    each combination of dimensions is a metric of its own."""
+    cloudwatch = sound.client("cloudwatch")
+    names = [f"queue-{number}-{time.time_ns()}" for number in range(2)]
+    for name in names:
+        cloudwatch.put_metric_alarm(
+            AlarmName=name, Namespace="test", MetricName="Messages", Statistic="Maximum",
+            Dimensions=[{"Name": "QueueName", "Value": name}], Period=60, EvaluationPeriods=1,
+            Threshold=0, ComparisonOperator="GreaterThanThreshold",
+        )  # fmt: skip
+    cloudwatch.put_metric_data(
+        Namespace="test",
+        MetricData=[
+            {
+                "MetricName": "Messages",
+                "Value": 1,
+                "Dimensions": [{"Name": "QueueName", "Value": names[0]}],
+            }
+        ],
+    )
+    alarms = cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]
+    states = {each["AlarmName"]: each["StateValue"] for each in alarms}
+    assert states == {names[0]: "ALARM", names[1]: "INSUFFICIENT_DATA"}
+
+
+def test_a_search_of_logs_reads_the_streams_of_its_prefix(sound: Deployed) -> None:
+    logs, group = sound.client("logs"), f"prefix-{time.time_ns()}"
+    logs.create_log_group(logGroupName=group)
+    now = int(time.time() * 1000)
+    for stream in ("fraud-a/algo-1", "vision-a/algo-1"):
+        logs.create_log_stream(logGroupName=group, logStreamName=stream)
+        event = {"timestamp": now, "message": f'{{"team": "{stream}", "count": 1}}'}
+        logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
+
+    def found(**options: Any) -> list[str]:
+        events = logs.filter_log_events(logGroupName=group, **options)["events"]
+        return [each["logStreamName"] for each in events]
+
+    assert found(logStreamNamePrefix="fraud-") == ["fraud-a/algo-1"]
+    assert found(logStreamNamePrefix="speech-") == []
+    assert found(filterPattern="{ $.count > 1 }") == []
+    with pytest.raises(logs.exceptions.InvalidParameterException):
+        found(logStreamNamePrefix="fraud-", logStreamNames=["fraud-a/algo-1"])
+    with pytest.raises(logs.exceptions.InvalidParameterException):
+        found(filterPattern="[ip, user]")
