@@ -6,12 +6,14 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 VARIABLE = "HPOQ_CACHE"
 _READY = "ready"
+_POLL_INTERVAL = 0.05  # seconds between two attempts to get a lock
 
 
 def cache_folder() -> Path:
@@ -36,7 +38,9 @@ def is_complete(folder: Path) -> bool:
     return (folder / _READY).exists() and python_of(folder).exists()
 
 
-def complete(folder: Path, create: Callable[[Path], None]) -> bool:
+def complete(
+    folder: Path, create: Callable[[Path], None], while_waiting: Callable[[], None] = lambda: None
+) -> bool:
     """Create an environment unless it is complete; return whether it was created now.
 
     One caller at a time creates it, in any process; the others wait and then use it. If ``create``
@@ -45,8 +49,9 @@ def complete(folder: Path, create: Callable[[Path], None]) -> bool:
     Args:
         folder: where the environment is.
         create: fills the folder, which does not exist yet.
+        while_waiting: called again and again while another caller creates it; may raise an error.
     """
-    with _one_at_a_time(folder):
+    with _one_at_a_time(folder, while_waiting):
         if is_complete(folder):
             return False
         shutil.rmtree(folder, ignore_errors=True)  # the remains of an interrupted installation
@@ -56,8 +61,14 @@ def complete(folder: Path, create: Callable[[Path], None]) -> bool:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def _one_at_a_time(folder: Path, while_waiting: Callable[[], None]) -> Iterator[None]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                while_waiting()
+                time.sleep(_POLL_INTERVAL)
         yield

@@ -89,7 +89,7 @@ class TrainingPython:
         isolated = "isolated" if job.isolated else ""
         name = digest(self._installed.state, isolated, file.name, *parts, *contents)
         folder = self.environments / f"training-{name}"
-        if not complete(folder, partial(self._create, file=file, job=job)):
+        if not complete(folder, partial(self._create, file=file, job=job), job.check):
             job.write(f"The packages of {file.name} are installed in {folder}\n")
         return python_of(folder)
 
@@ -127,10 +127,12 @@ class TrainingPython:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         while process.poll() is None:
-            if job.is_to_end():
+            try:
+                job.check()
+            except ContainerError:
                 process.kill()
                 process.wait()
-                raise ContainerError("the training job ended while packages were installed")
+                raise
             time.sleep(POLL_INTERVAL)
         if process.returncode:
             output = job.log.read_bytes()[start:].decode(errors="replace")
@@ -150,6 +152,11 @@ class InstallingJob:
     log: Path
     isolated: bool = False
     is_to_end: Callable[[], bool] = lambda: False
+
+    def check(self) -> None:
+        """Raise ``ContainerError`` if the training job is to end."""
+        if self.is_to_end():
+            raise ContainerError("the training job ended while packages were installed")
 
     def write(self, text: str) -> None:
         """Write a text to its log."""

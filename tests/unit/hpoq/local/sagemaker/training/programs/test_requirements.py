@@ -172,8 +172,10 @@ def test_a_job_can_be_stopped_while_packages_are_installed(
     sagemaker.create_training_job(**patient("waits"))
     connection, _ = silent_index.accept()  # pip has asked
     with connection:
-        sagemaker.stop_training_job(TrainingJobName="waits")
-        assert ended(sagemaker, "waits")["TrainingJobStatus"] == "Stopped"
+        sagemaker.create_training_job(**patient("waits-for-it"))
+        for name in ("waits-for-it", "waits"):
+            sagemaker.stop_training_job(TrainingJobName=name)
+            assert ended(sagemaker, name)["TrainingJobStatus"] == "Stopped"
 
 
 def test_the_scripts_of_the_sdk_install_nothing_into_the_users_python(
