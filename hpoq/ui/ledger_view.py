@@ -23,6 +23,8 @@ FRESH = 2.0  # seconds for which an answer is reused
 SELDOM = 15.0  # seconds for which an answer is reused that changes little or costs calls
 REPORTED = 250  # requests between two reports of what has been read
 LETTERS = 100  # dead letters of a team on the page
+DESCRIBERS = 2  # threads that describe tuning jobs: SageMaker allows few calls per second
+PER_DESCRIPTION = 0.5  # seconds
 READERS = 6  # threads that read many rows or send many calls
 
 
@@ -74,6 +76,7 @@ class LedgerView:
         self._team = team
         self._background = background
         self._readers = threading.Semaphore(READERS)
+        self._describers = threading.Semaphore(DESCRIBERS)
 
     def state(self) -> Pending[DeploymentState]:
         """Return what the dispatcher has published."""
@@ -93,11 +96,19 @@ class LedgerView:
         pending = {team: self._entries(team, state.capacity) for team in state.shown}
         return lambda deadline: _merged({team: each.by(deadline) for team, each in pending.items()})
 
-    def live(self, entry: Entry) -> Pending[Entry]:
-        """Return a running request with its tuning job's counters, as ``hpoq list`` shows it."""
-        return self._background.ask(
-            ("live", entry.key), lambda _: self._read(lambda: self._client.live(entry)), FRESH
-        )
+    def live(self, entry: Entry, among: int) -> Pending[Entry]:
+        """Return a running request with its tuning job's counters, as ``hpoq list`` shows it.
+
+        Args:
+            entry: of the ledger.
+            among: the number of running requests on the page.
+        """
+
+        def ask(_: Report[Entry]) -> Entry:
+            with self._describers:
+                return self._client.live(entry)
+
+        return self._background.ask(("live", entry.key), ask, live_seconds(among))
 
     def request(self, team: str, request_id: str) -> Entry:
         """Return a request with its tuning job's counters.
@@ -177,6 +188,11 @@ class LedgerView:
     def _read(self, fetch: Callable[[], T]) -> T:
         with self._readers:
             return fetch()
+
+
+def live_seconds(among: int) -> float:
+    """Return how long to reuse the counters of a running request, one of so many on a page."""
+    return max(FRESH, PER_DESCRIPTION * among)
 
 
 def with_counters(entry: Entry, live: Entry) -> Entry:

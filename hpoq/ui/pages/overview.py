@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument, ResourceUse
-from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.entry import Status
 from hpoq import presentation
-from hpoq.forecast import Forecast, Outlook, why_of
-from hpoq.ui import selection
-from hpoq.ui.account import RUNNING
-from hpoq.ui.ledger_view import DeploymentState, RequestList, TeamMessages, with_counters
+from hpoq.ui.account import RUNNING, TuningJobs
+from hpoq.ui.background import Known
+from hpoq.ui.ledger_view import DeploymentState, RequestList, TeamMessages
+from hpoq.ui.pages.request_table import request_table
 from hpoq.ui.selection import Selection
 from hpoq.ui.site import Site
 
@@ -36,86 +36,44 @@ def overview(site: Site, query: Mapping[str, str]) -> str:
     queues = [ledger.queues(team) for team in state.shown] if state else []
     forecast = ledger.forecast(state) if state else None
     found = requests(deadline)
-    chosen = Selection.of(query)
-    matching = chosen.matching(found.entries)
-    chosen = chosen.within(len(matching)) if found.complete else chosen
-    outlooks = forecast.by(deadline) if forecast else None
-    rows = request_rows(
-        site, state, outlooks.value if outlooks else None, chosen.on_page(matching), deadline
-    )
+    estimate = forecast.by(deadline).value if forecast else None
+    table = request_table(site, state, estimate, found, Selection.of(query), deadline=deadline)
     messages = [each.value for queue in queues if (each := queue.by(deadline)).value]
     listed = tuning_jobs.by(deadline)
-    loading = not (known.complete and found.complete and listed.complete) or any(
-        row["loading"] for row in rows
-    )
+    reading = not (known.complete and found.complete)
     return site.page(
         "overview.html",
+        **_figures(state, found, messages),
+        **_capacity(state.capacity if state else None),
+        **table,
+        **_tuning_jobs(listed),
         notes=[*_notes(known.note, found), *_state_notes(state, messages)],
-        loading=loading,
-        reading=None if found.complete and known.complete else len(found.entries),
-        counts=_counts(state, found),
-        dead_letters=sum(each.dead_letters for each in messages),
-        uses=_uses(state.capacity if state else None),
-        as_of=state.capacity.at if state and state.capacity else None,
-        chosen=chosen,
-        orders=selection.NAMES,
-        statuses=ORDER,
-        teams=state.shown if state else (),
-        rows=rows,
-        first=(chosen.page - 1) * selection.PAGE_SIZE + 1,
-        matching=len(matching),
-        total=len(found.entries),
-        pages=selection.pages(len(matching)),
         deployed=state is not None,
-        in_queue=any(row["position"] for row in rows),
-        tuning_jobs=listed.value.summaries if listed.value else None,
-        tuning_jobs_note=listed.note,
-        more=listed.value.next_token if listed.value else "",
-        running=RUNNING,
+        teams=state.shown if state else (),
+        statuses=ORDER,
+        reading=len(found.entries) if reading else None,
+        loading=reading or not listed.complete or any(row["loading"] for row in table["rows"]),
     )
 
 
-def request_rows(
-    site: Site,
-    state: DeploymentState | None,
-    forecast: Forecast | None,
-    entries: Sequence[Entry],
-    deadline: float,
-) -> list[dict[str, Any]]:
-    """Return the rows of requests; running ones with the counters that SageMaker has now."""
-    if state is None:
-        return []
-    positions = state.positions if forecast is None else forecast
-    lives = {e.key: site.account.ledger.live(e) for e in entries if _counted_by_sagemaker(e)}
-    rows = []
-    for entry in entries:
-        live = lives[entry.key].by(deadline) if entry.key in lives else None
-        current = with_counters(entry, live.value) if live and live.value else entry
-        outlook = positions.of(entry, datetime.now(UTC))
-        row = request_row(current, state, outlook)
-        row["loading"] = bool(live and not live.complete)
-        row["estimating"] = forecast is None and bool(row["position"])
-        rows.append(row)
-    return rows
+def _figures(
+    state: DeploymentState | None, found: RequestList, messages: Sequence[TeamMessages]
+) -> dict[str, Any]:
+    letters = sum(each.dead_letters for each in messages)
+    return {"counts": _counts(state, found), "dead_letters": letters}
 
 
-def request_row(entry: Entry, state: DeploymentState | None, outlook: Outlook) -> dict[str, Any]:
-    """Return what the pages say about one request."""
-    capacity, teams = (state.capacity, state.teams) if state else (None, {})
+def _capacity(capacity: CapacityDocument | None) -> dict[str, Any]:
+    return {"uses": _uses(capacity), "as_of": capacity.at if capacity else None}
+
+
+def _tuning_jobs(listed: Known[TuningJobs]) -> dict[str, Any]:
     return {
-        "entry": entry,
-        "why": why_of(entry, capacity, teams),
-        "position": presentation.queue_position(outlook),
-        "starts": presentation.expected(outlook),
-        "training_jobs": presentation.training_jobs(entry),
-        "best": presentation.objective(entry),
-        "waited": presentation.waited(entry),
-        "ran": presentation.ran(entry),
+        "tuning_jobs": listed.value.summaries if listed.value else None,
+        "tuning_jobs_note": listed.note,
+        "more": listed.value.next_token if listed.value else "",
+        "running": RUNNING,
     }
-
-
-def _counted_by_sagemaker(entry: Entry) -> bool:
-    return entry.status.active and bool(entry.tuning_job_name)
 
 
 def _notes(state_note: str, found: RequestList) -> list[str]:

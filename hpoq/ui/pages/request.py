@@ -16,7 +16,7 @@ from hpo_dispatcher.contract.errors import InvalidRequest
 from hpoq import presentation
 from hpoq.forecast import Outlook
 from hpoq.presentation import entry_fields
-from hpoq.ui.pages.overview import request_row
+from hpoq.ui.pages.request_table import request_row
 from hpoq.ui.site import Site
 
 ACTIONS = ("cancel", "hold", "release", "priority")

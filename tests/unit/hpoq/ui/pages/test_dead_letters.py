@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 
+from hpoq.client import Client
 from tests.support.dispatcher_account import Account as MotoAccount
 from tests.support.dispatcher_account import account, session
 from tests.support.page_scene import scene
@@ -33,6 +34,15 @@ def test_looking_changes_nothing(account: MotoAccount) -> None:
         assert "upside-down" in visit(session, "/dead-letters")
     (letter,) = account.dead_letters("fraud")  # visible at once
     assert "upside-down" in letter["body"]
+
+
+def test_of_many_messages_the_first_are_read(account: MotoAccount) -> None:
+    for number in range(25):
+        account.send("fraud", f"not JSON {number}")
+    account.cycle()
+    client = Client("hpoq", account.session)
+    assert 10 <= len(client.dead_letters("fraud", hold_seconds=0, most=10)) < 20
+    assert len(client.dead_letters("fraud")) == 25
 
 
 def test_messages_are_escaped(account: MotoAccount) -> None:

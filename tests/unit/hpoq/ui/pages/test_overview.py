@@ -16,7 +16,7 @@ from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpoq.client import Client
 from hpoq.presentation import objective, training_jobs
 from hpoq.ui.account import Account
-from hpoq.ui.ledger_view import LedgerView
+from hpoq.ui.ledger_view import LedgerView, live_seconds
 from tests.support.dispatcher_account import Account as MotoAccount
 from tests.support.dispatcher_account import account, session
 from tests.support.page_scene import RUNNING, SceneSession, capacity, entry, put, scene
@@ -90,6 +90,11 @@ def test_running_requests_have_the_numbers_of_the_command(account: MotoAccount) 
     assert training_jobs(listed) == "14/40 (1 failed, 4 running)"
     assert f">{objective(listed)}<" in row
     assert objective(listed) == "0.9407"
+
+
+@pytest.mark.parametrize(("running", "seconds"), [(1, 2), (4, 2), (10, 5), (50, 25)])
+def test_many_running_requests_cost_two_calls_a_second(running: int, seconds: float) -> None:
+    assert live_seconds(running) == seconds
 
 
 class SlowLedger(Client):
