@@ -32,7 +32,7 @@ setup:
 	@$(MAKE) --silent --no-print-directory -j2 $(READY) $(NODE_READY)
 
 $(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpoq needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpoq needs Python 3.11 or newer; name one: make PYTHON=python3.12 setup")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Python packages into $(VENV), once"
 	@$(BIN)/python tools/set_up.py

@@ -65,7 +65,8 @@ class TeamQueues:
         failed = answer.get("Failed", [])
         if failed:
             raise NotReachable(
-                f"{len(failed)} messages were not taken ({failed[0].get('Message')})"
+                f"SQS did not take {len(failed)} of {len(bodies)} messages, for example because: "
+                f"{failed[0].get('Message') or failed[0].get('Code')}. Send these again"
             )
         sent = {entry["Id"]: entry["MessageId"] for entry in answer["Successful"]}
         return [sent[str(index)] for index in range(len(bodies))]

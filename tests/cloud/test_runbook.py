@@ -112,6 +112,46 @@ def a_rejected_message(deployed: Deployed) -> Iterator[None]:
 
 
 @contextmanager
+def no_trust(deployed: Deployed) -> Iterator[None]:
+    """Let SageMaker not assume the team's training role, for which a request then waits."""
+    iam, name = deployed.client("iam"), deployed.outputs["TrainingRoleArnFraud"].rpartition("/")[2]
+    before = json.dumps(iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"])
+    id_ = f"fault-{time.time_ns()}"
+    client = Client("hpoq", deployed.session)
+    iam.update_assume_role_policy(
+        RoleName=name, PolicyDocument=before.replace("sagemaker.", "ec2.")
+    )
+    try:
+        send(deployed, {"request_id": id_, "hyperparameter_ranges": RANGES})
+        cycle(deployed)
+        wait_until(lambda: refused(client, id_), 60, "not refused")
+        yield
+    finally:
+        client.act("fraud", "cancel", request_id=id_)
+        cycle(deployed)
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=before)
+
+
+def refused(client: Client, id_: str) -> bool:
+    """Return whether SageMaker has refused a request of the team."""
+    entry = client.get_all("fraud", [id_]).get(id_)
+    return entry is not None and bool(entry.reason)
+
+
+@contextmanager
+def throttled_calls(deployed: Deployed) -> Iterator[None]:
+    """Write the log line of a cycle whose calls AWS throttled."""
+    logs, group = deployed.client("logs"), "/aws/lambda/hpoq-dispatcher"
+    stream = f"throttled-{time.time_ns()}"
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    lines = [{"service": "SageMaker", "ApiThrottles": [count]} for count in (0, 140)]
+    now = int(time.time() * 1000)
+    events = [{"timestamp": now, "message": json.dumps(line)} for line in lines]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+    yield
+
+
+@contextmanager
 def a_flood(deployed: Deployed) -> Iterator[None]:
     """Leave messages in the queue of a dispatcher that does not run."""
     with no_heartbeat(deployed):
@@ -136,6 +176,10 @@ Outage = Callable[[Deployed], AbstractContextManager[None]]
         (no_reading_of_the_queue, "failed-events", ["DispatcherFailures"]),
         (a_rejected_message, "dead-letters", ["gone", "template"]),
         (a_flood, "long-cycle", [r'"ApproximateNumberOfMessages": "3"']),
+        (no_reading_of_the_queue, "A resource of the stack was changed", ["sqs:ReceiveMessage"]),
+        (no_trust, "account-fault", ["fault-[0-9]+", "AccountFault", "sagemaker.amazonaws.com"]),
+        (no_trust, "oldest-request", ["fault-[0-9]+"]),
+        (throttled_calls, "api-throttles", [r"140"]),
         (no_heartbeat, "throttles", ["ConcurrentExecutions", "tuning jobs"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -110,5 +110,19 @@ def bare(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     return Environment(tmp_path_factory.mktemp("bare"), built, "")
 
 
+@pytest.mark.parametrize(
+    ("extra", "program"),
+    [
+        ("ui", "import hpoq.ui.server, hpoq.ui.figures, hpoq.ui.study"),
+        ("campaign", "import hpoq.campaign.report.page, optuna, pandas, plotly, pyarrow, sklearn"),
+    ],
+)
+def test_an_extra_has_the_packages_of_its_part(
+    built: Path, folder: Path, tmp_path: Path, extra: str, program: str
+) -> None:
+    environment = Environment(tmp_path / extra, built, f"[{extra}]")
+    assert environment.run("python", "-c", program, folder=folder) == ""
+
+
 def test_one_command_runs_without_an_installation(built: Path, folder: Path) -> None:
     assert uv("tool", "run", "--from", str(built), "hpoq", "--version").startswith("hpoq ")

@@ -48,7 +48,8 @@ def instances(examined: Examined) -> Iterator[Finding]:
         yield fault(CHECK, text, f"Run {quotas[name].increase(count)}")
     if not short:
         total = sum(aws_limits.totals_of(instances_of(examined.sample)).values())
-        yield ok(CHECK, f"the default template's {total} instances fit the quotas")
+        instances = "instance fits" if total == 1 else "instances fit"
+        yield ok(CHECK, f"the default template's {total} {instances} the quotas")
     for template, sample in examined.other_samples.items():
         for name, count in _needed(sample).items():
             if _is_short(quotas.get(name), count) and name not in short:

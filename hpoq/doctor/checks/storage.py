@@ -67,7 +67,7 @@ def queues(examined: Examined) -> Iterator[Finding]:
             text = f"{counts[1]} rejected {messages} of team {team}"
             yield warning("queues", text, f"Run `hpoq redrive --team {team}` to see why")
     if sound:
-        yield ok("queues", f"the queues of {len(teams)} teams are there, no message was rejected")
+        yield ok("queues", f"queues of {', '.join(teams)}: all there, no message was rejected")
 
 
 def bucket(examined: Examined) -> Iterator[Finding]:
