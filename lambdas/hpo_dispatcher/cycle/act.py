@@ -84,7 +84,11 @@ class Starter:
 
     def complete_interrupted(self, seen: Observation, outcome: ActOutcome) -> None:
         """Create the tuning jobs that an earlier cycle wrote to the ledger and did not create."""
-        interrupted = [job.key for job in seen.missing if job.status is Status.IN_PROGRESS]
+        interrupted = [
+            job.key
+            for job in seen.missing
+            if job.status is Status.IN_PROGRESS and job.key not in seen.unsure
+        ]
         entries = self.requests.get_all(interrupted) if interrupted else {}
         started = [entry for entry in entries.values() if entry.status is Status.IN_PROGRESS]
         self._create_all(started, outcome)

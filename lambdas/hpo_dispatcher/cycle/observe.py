@@ -21,6 +21,8 @@ from hpo_dispatcher.ports import (
 VISIBLE_WITHIN = timedelta(minutes=5)
 # The clocks of SageMaker and of this function may differ by so much.
 CLOCK_SKEW = timedelta(minutes=1)
+# Without an answer about its training jobs, a tuning job is not created for so long.
+UNSURE_WITHIN = timedelta(hours=1)
 DELETED = "the tuning job was deleted in SageMaker before its end was recorded"
 
 
@@ -52,7 +54,8 @@ def observe(
         for job in unlisted
         if details[job.tuning_job_name] is None and job.tuning_job_name not in created
     ]
-    created = {*created, *_trained(tuning, unknown)}
+    trained = _trained(tuning, unknown)
+    created = {*created, *(trained or ())}
     for job in unlisted:
         detail = details[job.tuning_job_name]
         if detail is None and job.tuning_job_name not in created:
@@ -65,24 +68,29 @@ def observe(
             ended.append((job, detail))
         else:  # created so recently that the list lags behind
             listed[job.tuning_job_name] = TuningJob(name=detail.name, status=detail.status)
-    return Observation(listed=listed, active=active, ended=ended, missing=missing)
+    unsure = [job for job in missing if trained is None and now - job.started_at < UNSURE_WITHIN]
+    return Observation(
+        listed=listed, active=active, ended=ended, missing=missing,
+        unsure=frozenset(job.key for job in unsure),
+    )  # fmt: skip
 
 
-def _trained(tuning: TuningService, jobs: Sequence[RunningEntry]) -> set[str]:
+def _trained(tuning: TuningService, jobs: Sequence[RunningEntry]) -> set[str] | None:
     """Return the names of tuning jobs that have had training jobs since their entry was written.
 
-    Without an answer, a tuning job is taken for one that was never created.
+    The result is None if Search does not answer.
     """
     if not jobs:
         return set()
-    with suppress(Unavailable):
+    try:
         at = tuning.trained([job.tuning_job_name for job in jobs])
-        return {
-            job.tuning_job_name
-            for job in jobs
-            if job.tuning_job_name in at and at[job.tuning_job_name] >= job.started_at - CLOCK_SKEW
-        }
-    return set()
+    except Unavailable:
+        return None
+    return {
+        job.tuning_job_name
+        for job in jobs
+        if job.tuning_job_name in at and at[job.tuning_job_name] >= job.started_at - CLOCK_SKEW
+    }
 
 
 def _deleted(job: RunningEntry) -> TuningJobDetail:

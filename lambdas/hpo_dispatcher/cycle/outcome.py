@@ -55,6 +55,8 @@ class Observation:
     active: Sequence[RunningEntry]
     ended: Sequence[tuple[RunningEntry, TuningJobDetail]]
     missing: Sequence[RunningEntry]  # in the ledger before their creation; unknown to SageMaker
+    # Those of them that may have existed and been deleted: they are not created in this cycle.
+    unsure: AbstractSet[Key] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,7 +124,7 @@ class LoggedTuning:
         """See ``TuningService``."""
         try:
             return self.tuning.trained(names)
-        except Unavailable as error:  # their tuning jobs are created
+        except Unavailable as error:  # their tuning jobs are created later
             self.log.warning("training jobs not searched", extra={"reason": str(error)})
             raise
 

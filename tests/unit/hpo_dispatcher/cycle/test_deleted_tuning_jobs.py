@@ -6,20 +6,23 @@ DeleteHyperParameterTuningJob. Describe does not find it afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract.entry import RunningEntry, Status
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
-from hpo_dispatcher.cycle.observe import DELETED, VISIBLE_WITHIN, observe
+from hpo_dispatcher.cycle.observe import DELETED, UNSURE_WITHIN, VISIBLE_WITHIN, observe
 from hpo_dispatcher.ports import TuningJob, TuningJobDetail, Unavailable
 from hpo_dispatcher.scheduling.history.memory import MEMORY
 from tests.support.dispatcher_account import Account, ample_time
+from tests.support.killed_dispatcher import Killed
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -66,7 +69,7 @@ class WithoutTuningJobs:
 def test_a_tuning_job_that_describe_does_not_find(
     created: set[str], after: timedelta, found: str
 ) -> None:
-    seen = observe(Ledger(), WithoutTuningJobs(), created, NOON + after)  # type: ignore[arg-type]
+    seen = observe(Ledger(), WithoutTuningJobs({}), created, NOON + after)  # type: ignore[arg-type]
     of = {"missing": seen.missing, "listed": seen.listed, "ended": seen.ended}
     assert {name for name, jobs in of.items() if jobs} == {found}
 
@@ -80,16 +83,26 @@ def test_a_tuning_job_that_describe_does_not_find(
         # Of an earlier tuning job of this name, which another ledger knew.
         ({"fraud-a-1": NOON - timedelta(days=30)}, "missing"),
         ({}, "missing"),
-        (None, "missing"),  # Search does not answer
     ],
 )
 def test_training_jobs_tell_that_a_tuning_job_has_existed(
-    trained: Mapping[str, datetime] | None, found: str
+    trained: Mapping[str, datetime], found: str
 ) -> None:
     now = NOON + timedelta(hours=1)
     seen = observe(Ledger(), WithoutTuningJobs(trained), set(), now)  # type: ignore[arg-type]
     of = {"missing": seen.missing, "listed": seen.listed, "ended": seen.ended}
     assert {name for name, jobs in of.items() if jobs} == {found}
+
+
+@pytest.mark.parametrize(
+    ("after", "created_now"), [(timedelta(minutes=10), False), (UNSURE_WITHIN, True)]
+)
+def test_without_an_answer_a_tuning_job_is_created_an_hour_later(
+    after: timedelta, *, created_now: bool
+) -> None:
+    seen = observe(Ledger(), WithoutTuningJobs(None), set(), NOON + after)  # type: ignore[arg-type]
+    assert [job.key for job in seen.missing] == [("fraud", "a")]
+    assert seen.unsure == (set() if created_now else {("fraud", "a")})
 
 
 def an_hour_later(account: Account) -> Dispatcher:
@@ -136,14 +149,62 @@ def test_a_dispatcher_killed_after_a_creation_does_not_create_the_deleted_tuning
         found = [{"TrainingJob": left}] if '"TrainingJob"' in params["body"].decode() else []
         return SimpleNamespace(status_code=200), {"Results": found}
 
-    events = account.session.events
-    events.register("before-call.sagemaker.Search", search)
-    try:
+    with answering(account, search):
         assert an_hour_later(account).run(ample_time()).started == 0
-    finally:
-        events.unregister("before-call.sagemaker.Search", search)
 
     assert account.tuning_jobs() == []
     entry = account.dispatcher().requests.get("fraud", "a")
     assert entry is not None
     assert (entry.status, entry.reason) == (Status.STOPPED, DELETED)
+
+
+def test_an_interrupted_start_waits_while_search_does_not_answer(account: Account) -> None:
+    dispatcher = account.dispatcher()
+    account.request("fraud", "a")
+    with killed_before_creation(account):
+        account.cycle()
+
+    def refuse(**_: Any) -> None:
+        error: Any = {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}
+        raise ClientError(error, "Search")
+
+    with answering(account, refuse):
+        account.cycle()
+    assert account.tuning_jobs() == []
+    with answering(account, no_training_jobs):
+        account.cycle()
+
+    assert len(account.tuning_jobs()) == 1
+    entry = dispatcher.requests.get("fraud", "a")
+    assert entry is not None
+    assert entry.status is Status.IN_PROGRESS
+
+
+def no_training_jobs(**_: Any) -> tuple[SimpleNamespace, dict[str, Any]]:
+    return SimpleNamespace(status_code=200), {"Results": []}
+
+
+@contextmanager
+def answering(account: Account, search: Callable[..., Any]) -> Iterator[None]:
+    """Let a function answer Search."""
+    account.session.events.register("before-call.sagemaker.Search", search)
+    try:
+        yield
+    finally:
+        account.session.events.unregister("before-call.sagemaker.Search", search)
+
+
+@contextmanager
+def killed_before_creation(account: Account) -> Iterator[None]:
+    """Let the dispatcher be killed when it creates a tuning job."""
+    event = "before-call.sagemaker.CreateHyperParameterTuningJob"
+
+    def kill(**_: Any) -> None:
+        raise Killed
+
+    account.session.events.register(event, kill)
+    try:
+        with suppress(Killed):
+            yield
+    finally:
+        account.session.events.unregister(event, kill)
