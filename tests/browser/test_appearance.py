@@ -1,7 +1,6 @@
 """Every page in a browser, narrow and wide, light and dark: readable, labeled, without overflow.
 
-``HPOQ_PICTURES=docs/images pytest tests/unit/hpoq/ui/test_appearance.py`` makes the screenshots of
-the docs.
+``HPOQ_PICTURES=docs/images python -m pytest tests/browser`` makes the screenshots of the docs.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from tests.support.dispatcher_account import deployment_in_moto, session
 from tests.support.page_scene import RUNNING, scene
 
 __all__ = ["session"]
-AXE = Path(__file__).parents[4] / "node_modules" / "axe-core" / "axe.min.js"
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS, SCHEMES = (1280, 390), ("light", "dark")
 PAGES = {
     "overview": "",
