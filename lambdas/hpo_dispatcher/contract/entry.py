@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated
@@ -100,6 +100,8 @@ class Entry:
     max_parallel: int = 0
     most_instance_seconds: int = 0  # what its tuning job can use; 0 in entries of old versions
     expected_seconds: int = 0  # of its whole run, as the request says; 0: it does not say
+    # Minutes of waiting that count as one level of priority; 0: priority always comes first.
+    priority_aging_minutes: int = 0
     tuning_job_name: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -166,7 +168,9 @@ class Entry:
     @property
     def queue_sort_key(self) -> str:
         """The key that orders its team's queue."""
-        return queue_sort_key(self.priority, self.accepted_at, self.request_id)
+        return queue_sort_key(
+            self.priority, self.accepted_at, self.request_id, self.priority_aging_minutes
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,6 +275,16 @@ def timestamp(at: datetime) -> str:
 Moment = Annotated[datetime, PlainSerializer(timestamp, when_used="json")]
 
 
-def queue_sort_key(priority: int, accepted_at: datetime, request_id: str) -> str:
-    """Return the key that orders a team's queue: higher priority first, then older, then id."""
+def queue_sort_key(
+    priority: int, accepted_at: datetime, request_id: str, aging_minutes: int = 0
+) -> str:
+    """Return the key that orders a team's queue: higher priority first, then older, then id.
+
+    With aging, a level of priority counts as much as so many minutes of waiting. All requests wait
+    equally fast, so the order of two requests never changes: a request is placed as if it had
+    priority 0 and had been accepted that much earlier. So the key stays valid while it waits.
+    """
+    if aging_minutes:
+        accepted_at -= timedelta(minutes=aging_minutes * priority)
+        priority = 0
     return f"{_HIGHEST_PRIORITY - priority:04d}#{timestamp(accepted_at)}#{request_id}"

@@ -164,6 +164,9 @@ class TeamSettings(SettingsModel):
     preemptible: bool = False
     # The highest priority of the team's requests. A higher priority in a message is lowered to it.
     priority_cap: Annotated[int, Field(ge=-1000, le=1000)] | None = None
+    # How many minutes of waiting count as much as one level of priority. None: a higher priority
+    # always starts first. Applies to the requests that are accepted from then on.
+    priority_aging_minutes: Annotated[int, Field(ge=1, le=10_080)] | None = None
     # Whether the team has an SNS topic that receives every state change of its requests.
     notify: bool = False
     notify_emails: tuple[

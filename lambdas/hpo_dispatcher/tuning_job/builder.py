@@ -61,6 +61,7 @@ class JobBuilder:
             request_json=request.to_json(),
             template=self.template_name(request),
             priority=self._team(team).capped(request.priority),
+            priority_aging_minutes=self._team(team).priority_aging_minutes or 0,
             instances=instances_of(api_request),
             max_training_jobs=training_jobs_of(api_request) or 0,
             max_parallel=limits["MaxParallelTrainingJobs"],
@@ -85,6 +86,7 @@ class JobBuilder:
             request_json=request.to_json(),
             template=self.template_name(request),
             priority=self._team(team).capped(request.priority),
+            priority_aging_minutes=self._team(team).priority_aging_minutes or 0,
             blocked=True,
             reason=reason,
         )

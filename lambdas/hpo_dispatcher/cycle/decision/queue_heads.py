@@ -67,5 +67,5 @@ class QueueReader:
         entries = self.requests.heads(team, count + len(self.left_out))
         found = {entry.key: entry for entry in entries}
         found |= {entry.key: entry for entry in self.accepted if entry.team == team}
-        queue = sorted(found.values(), key=lambda e: (-e.priority, e.accepted_at, e.request_id))
+        queue = sorted(found.values(), key=lambda entry: entry.queue_sort_key)
         return [entry for entry in queue if entry.key not in self.left_out][:count]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument, WaitKind
 from hpo_dispatcher.contract.entry import HOUR
 from hpoq.simulation.simulate import Simulation
@@ -70,3 +72,20 @@ def test_a_request_that_never_fits_takes_no_part_of_the_budget() -> None:
     document = CapacityDocument.parse(account.documents.get("capacity"))
     assert document
     assert [each.reason_kind for each in document.waiting] == [WaitKind.NEVER_FITS]
+
+
+@pytest.mark.parametrize(
+    ("settings", "first"), [({}, "urgent"), ({"priority_aging_minutes": 60}, "old")]
+)
+def test_a_request_that_has_waited_starts_before_one_of_higher_priority_if_its_team_wants_it(
+    settings: dict[str, int], first: str
+) -> None:
+    requests = [
+        Arrival(at=0, team="a", request_id="running", seconds=7 * HOUR),
+        Arrival(at=60, team="a", request_id="old", seconds=60),
+        Arrival(at=6 * HOUR, team="a", request_id="urgent", seconds=60, priority=5),
+    ]
+    account = Simulation(Workload(name="aging", arrivals=requests, teams={"a": settings}, slots=1))
+    account.run()
+    starts = {key[1]: entry.started_at for key, entry in account.requests.entries.items()}
+    assert min("old", "urgent", key=lambda name: str(starts[name])) == first
