@@ -26,6 +26,7 @@ from hpo_dispatcher.scheduling.snapshot import Capacity, Head, Snapshot
 from hpoq.simulation.result import SimulationResult
 from hpoq.simulation.simulate import Conditions, Simulation
 from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
+from tests.support.plan_properties import nothing_idles, plain_scene
 from tests.support.waiting_times import waited_job_ends
 
 NAME = "admission"
@@ -34,6 +35,7 @@ HEADS = 110  # requests of each team's queue that a cycle reads at most
 POLLING = Conditions(on_events=False)
 MILLION = 1_000_000
 MESSAGES = 10_000
+SNAPSHOTS = 100_000
 SEEDS = range(1, 9)
 WITHOUT_BACKFILL = "3547fc4"
 LATENCY_SECONDS = 0.1  # of each SageMaker call
@@ -61,6 +63,7 @@ def results() -> Iterable[Measure]:
     yield at_most(NAME, "100 free slots to 100 started, 100 ms calls", filled, 3, "s")
     yield from _planning()
     yield from _shapes()
+    yield from _random_snapshots()
     yield from _heavy_tailed()
     yield from _million()
     ours, bare, storing = intake.seconds(MESSAGES)
@@ -189,6 +192,13 @@ def _shapes() -> Iterable[Measure]:
             seconds.append(time.process_time() - began)
         milliseconds = statistics.median(seconds) * 1000
         yield at_most(NAME, f"one plan, 100 teams x 1,000 heads, {what}", milliseconds, goal, "ms")
+
+
+def _random_snapshots() -> Iterable[Measure]:
+    """Count random snapshots in which a request waits though it fits and nothing is reserved."""
+    scenes = map(plain_scene, range(SNAPSHOTS))
+    idle = sum(bool(nothing_idles(each, each.planned_by(plan))) for each in scenes)
+    yield at_most(NAME, f"a request idles though it fits, of {SNAPSHOTS:,} snapshots", idle, 0)
 
 
 def _heavy_tailed() -> Iterable[Measure]:
