@@ -24,6 +24,7 @@ Accounts and deployments
 Requests and schedules
     tuning_requests       requests, and the tuning jobs that are built from them
     scheduling_scene      snapshots, plans and Hypothesis strategies for them
+    plan_properties       what holds for every plan, and random snapshots to check it on
     event_schema          the published schema of state-change events
     signed_url            a URL that carries credentials
     lambda_context        the context that Lambda passes to a function
