@@ -5,19 +5,24 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from boto3 import Session
 
 from hpoq.client import Client
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
+from hpoq.ui.access import TOKEN
 from hpoq.ui.account import Account
 from hpoq.ui.server import serving
 from tests.support.browser import Browser, headless
 from tests.support.deployed_stack import Deployed
+from tests.support.iam_users import user_with
+from tests.support.page_visitor import HOST, visitor_of
 
 BUCKET = "pages"
 ROLE = "pages-training"
@@ -204,3 +209,48 @@ def test_the_overview_shows_the_queue_position_of_a_request(
             client.act("vision", "cancel", request_id=name)
     finally:
         client.act("vision", "release")
+
+
+def team_user(deployed: Deployed, team: str) -> Session:
+    """Create an IAM user with the team's managed policy only."""
+    iam: Any = deployed.client("iam")
+    (arn,) = [
+        policy["Arn"]
+        for page in iam.get_paginator("list_policies").paginate(Scope="Local")
+        for policy in page["Policies"]
+        if policy["PolicyName"] == f"hpoq-{team}-team"
+    ]
+    name = f"pages-of-{team}-{time.time_ns()}"
+    session = user_with(deployed.session, deployed.cloud, name)
+    iam.attach_user_policy(UserName=name, PolicyArn=arn)
+    return session
+
+
+@pytest.mark.timeout(300)
+def test_a_member_of_a_team_sees_its_requests_and_acts_on_them(deployed: Deployed) -> None:
+    client = Client("hpoq", deployed.session)
+    lr = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}
+    wanted = f"own-{time.time_ns()}"
+    for team in ("vision", "fraud"):
+        request = {"request_id": wanted, "after": ["never-came"], "hyperparameter_ranges": lr}
+        client.submit(team, [request])
+    assert wait_until(lambda: client.get_all("fraud", [wanted]), 60)
+    assert wait_until(lambda: client.get_all("vision", [wanted]), 60)
+
+    visitor, access = visitor_of(Account(team_user(deployed, "vision")))
+    text = visitor.get(f"/?text={wanted}", base_url=HOST).text
+    assert f"/requests/vision/{wanted}" in text
+    assert f"/requests/fraud/{wanted}" not in text
+    assert "you may not read their requests: fraud" in text
+    for page in (f"/requests/vision/{wanted}", "/tuning-jobs", "/dead-letters"):
+        assert visitor.get(page, base_url=HOST).status_code == 200, page
+    assert visitor.get(f"/requests/fraud/{wanted}", base_url=HOST).status_code == 403
+
+    form, headers = {TOKEN: access.form_token}, {"Origin": HOST}
+    for team, status in (("vision", 303), ("fraud", 403)):
+        path = f"/requests/{team}/{wanted}/cancel"
+        answer = visitor.post(path, data=form, headers=headers, base_url=HOST)
+        assert answer.status_code == status, answer.text
+    assert wait_until(lambda: client.get("vision", wanted).status == "Cancelled", 60)
+    assert client.get("fraud", wanted).status == "Queued"
+    client.act("fraud", "cancel", request_id=wanted)
