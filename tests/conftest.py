@@ -43,22 +43,27 @@ FIRST = (
 UNCOVERED = ("faults/", "upgrade/", "training_runs/")
 
 
-# Folders whose files share a process: more embedded clouds on two cores would only wait for each
-# other, and each process that synthesizes the stack starts Node.js, which takes ten seconds of CPU.
+# Folders whose files share a process: another embedded cloud with a deployment takes a minute, and
+# each process that synthesizes the stack starts Node.js, which takes ten seconds of CPU time.
 SHARED = ("tests/cloud/", "tests/unit/infra/")
+# Files of these folders that share nothing: their tests start clouds of their own, or none.
+ALONE = (
+    NOTEBOOKS, "cloud/test_lifecycle.py", "cloud/test_new_account.py", "cloud/test_speed.py",
+    "cloud/test_wheel.py",
+)  # fmt: skip
 
 
 class ByFile(LoadScopeScheduling):
     """A scheduler that keeps each file in one process, and the files of a SHARED folder together.
 
-    The notebooks' file has a cloud of its own. The mark ``xdist_group`` would express the same,
+    Files that are ALONE are an exception. The mark ``xdist_group`` would express the same,
     but pytest 9.2 ignores it (pytest-xdist issue 1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         folder = next((each for each in SHARED if file.startswith(each)), None)
-        return file if folder is None or file.endswith(NOTEBOOKS) else folder
+        return file if folder is None or file.endswith(ALONE) else folder
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:

@@ -20,6 +20,7 @@ import moto.core.responses
 import pytest
 from botocore.hooks import HierarchicalEmitter
 from moto import mock_aws
+from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
 
 from hpo_dispatcher.aws import service_quotas
 from hpo_dispatcher.aws.documents import DynamoDBDocuments
@@ -33,6 +34,23 @@ from hpo_dispatcher.wiring import Wired, build_dispatcher, metrics, wire
 moto.core.responses.method_names_from_class = functools.cache(
     moto.core.responses.method_names_from_class
 )
+
+
+class QuickPicker(XFormedAttributePicker):
+    """Picks the members of DynamoDB's values by their names, which have no other spelling.
+
+    moto tries up to ten spellings for each of the nine types that a value does not have, which
+    took a seventh of the time of such tests.
+    """
+
+    def __call__(self, context: AttributePickerContext) -> Any:
+        structure = getattr(context.shape, "parent", None)
+        if structure is not None and structure.name == "AttributeValue":
+            return context.obj.get(context.key)
+        return super().__call__(context)
+
+
+moto.core.responses.XFormedAttributePicker = QuickPicker
 
 REGION = "eu-central-1"
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/pytorch-training:2.10-cpu-py313"
