@@ -19,6 +19,7 @@ from hpoq.repair.run import repair
 from tests.support.answer_scene import Scene
 from tests.support.answer_shapes import answers_of, operations_called
 from tests.support.deployed_stack import Deployed
+from tests.support.state_machines import waiting_tasks
 from tests.support.tuning_requests import IMAGE, request
 
 PATIENCE = 60
@@ -26,6 +27,11 @@ PATIENCE = 60
 EMPTY_CODES = {
     f"lambda:GetFunctionConfiguration.{name}: AWS never answers ''"
     for name in ("StateReasonCode", "LastUpdateStatusReasonCode")
+}
+# The embedded cloud has no pipelines: it answers that no such step waits.
+NO_PIPELINES = {
+    "sagemaker:SendPipelineExecutionStepFailure",
+    "sagemaker:SendPipelineExecutionStepSuccess",
 }
 
 
@@ -90,14 +96,15 @@ def scene(deployed: Deployed) -> Scene:
         log_group=group,
         log_stream=streams()[0]["logStreamName"],
         tuning_job=tuning_job(settings),
+        task_tokens=waiting_tasks(deployed, 2),
     )
 
 
 def test_the_embedded_clouds_answers_have_the_shapes_of_aws(scene: Scene) -> None:
     with answers_of(scene.session) as answers:
         errors = scene.play()
-    assert errors == {}
-    assert operations_called().keys() - answers.operations == set()
+    assert errors.keys() == NO_PIPELINES
+    assert operations_called().keys() - answers.operations == NO_PIPELINES
     assert set(answers.problems) <= EMPTY_CODES
 
 

@@ -11,6 +11,7 @@ Accounts and deployments
     running_cloud         a running cloud without a process
     synthesized_stack     the CloudFormation template of a deployment
     credit_data           the credit-default data set in a deployment's bucket
+    state_machines        state machines of Step Functions in an embedded cloud
     event_listener        a queue that receives a deployment's events
     tiny_jobs             a deployment whose training jobs take milliseconds
     older_clients         version 2 of the SageMaker SDK and the ``aws`` command

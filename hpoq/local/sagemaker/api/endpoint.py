@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpoq.local.sagemaker.api import schema
+from hpoq.local.sagemaker.api.callback_steps import CALLBACK_STEPS
 from hpoq.local.sagemaker.api.index_lag import IndexLag
 from hpoq.local.sagemaker.api.rate_limit import RateLimiter
 from hpoq.local.sagemaker.api.search_operation import search
@@ -40,6 +41,7 @@ class SageMakerEndpoint:
             **TuningJobOperations(self._engine).by_name,
             **TrainingJobOperations(self._engine).by_name,
             **TagOperations(self._engine.store.tags, lag).by_name,
+            **CALLBACK_STEPS,
             "Search": partial(search, self._engine.store, lag),
         }
 
