@@ -12,6 +12,8 @@ import boto3
 
 WAIT_SECONDS = 5  # without a message, until the source counts as empty
 
+if len(sys.argv) != 3:
+    sys.exit("name two queues: python examples/send/move_messages.py SOURCE TARGET")
 sqs = boto3.client("sqs")
 source, target = (sqs.get_queue_url(QueueName=name)["QueueUrl"] for name in sys.argv[1:])
 moved = 0
