@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -198,3 +201,28 @@ def test_a_team_can_neither_cancel_nor_warm_start_from_another_teams_requests_th
     for team, request_id in (("vision", theirs), ("fraud", f"{mark}-child")):
         stop = {"version": 1, "action": "cancel", "request_id": request_id}
         sqs.send_message(QueueUrl=deployed.queue(team), MessageBody=json.dumps(stop))
+
+
+def test_another_teams_queue_is_refused_by_the_command_in_one_line(
+    deployed: Deployed, fraud: CloudSession
+) -> None:
+    keys = fraud.get_credentials()
+    environment = deployed.cloud.environ() | {
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+    }
+    request = json.dumps(
+        {"hyperparameter_ranges": {"lr": {"type": "categorical", "values": ["1"]}}}
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "hpoq.cli", "submit", "--no-check", "--team", "vision", "-"],
+        input=request, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "User: arn:" not in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert re.fullmatch(
+        r"hpoq: queue of team vision: your credentials do not allow \w+. Check --team, or ask your "
+        r"administrator for the team's policy",
+        last,
+    ), ended.stderr
