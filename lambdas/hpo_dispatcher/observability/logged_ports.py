@@ -186,7 +186,11 @@ class LoggedWorkflows:
 
     def heartbeat(self, owed: OwedAnswer) -> Reply:
         """See ``Workflows``."""
-        reply = self.workflows.heartbeat(owed)
+        try:
+            reply = self.workflows.heartbeat(owed)
+        except Unavailable as error:  # the next cycle sends another one
+            self.log.warning("no heartbeat sent", extra={**_fields_of(owed), "reason": str(error)})
+            raise
         if reply is Reply.NOBODY_WAITS:
             self.log.warning("no workflow waits any more", extra=_fields_of(owed))
         return reply

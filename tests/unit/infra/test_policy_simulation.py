@@ -470,6 +470,7 @@ def team_calls(account: TemplateAccount) -> Iterator[Call]:
             False, "sqs:ReceiveMessage", queue("vision-dead-letter"), {},
         ),
         "does not read another team's entries": (False, "dynamodb:Query", table, ours("vision")),
+        "does not read the tokens of workflows": (False, "dynamodb:Query", table, ours("#owed")),
         "does not read without naming a partition": (False, "dynamodb:Query", table, {}),
         "does not write the ledger": (False, "dynamodb:PutItem", table, ours("fraud")),
         "does not forge SageMaker's events": (False, "events:PutEvents", bus, forged),

@@ -210,6 +210,20 @@ def test_a_task_gets_a_heartbeat_from_every_cycle_while_its_request_waits(
     assert workflows.answers() == {}
 
 
+def test_a_heartbeat_that_fails_is_logged_and_repeated_by_the_next_cycle(
+    account: Account, workflows: WaitingWorkflows, caplog: pytest.LogCaptureFixture
+) -> None:
+    account.send("fraud", {"action": "hold"})
+    send(account, "a")
+    workflows.denied = {task_token("a")}
+    account.cycle()
+    [line] = [each for each in caplog.records if each.message == "no heartbeat sent"]
+    assert vars(line)["reason"] == "states:SendTaskHeartbeat: AccessDeniedException"
+    account.cycle()
+    assert workflows.heartbeats == {task_token("a"): 1}
+    assert owed(account) == ["a"]
+
+
 def test_nobody_is_told_anything_once_the_workflow_has_given_up(
     account: Account, workflows: WaitingWorkflows
 ) -> None:
