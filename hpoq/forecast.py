@@ -2,9 +2,10 @@
 
 The estimate continues from the ``capacity`` document: running jobs end after a run time of
 similar jobs, drawn from the recent ones, and the dispatcher's own ``plan`` decides which request
-starts then. This is repeated ``DRAWS`` times: the median is the estimate, and about one draw in
-ten lies below its range and one in ten above. Requests that are still to come, and the next
-month's budgets, are not foreseen.
+starts then. This is repeated ``DRAWS`` times: the median is the estimate, and the earliest and the
+latest draw are its range. The real start is one more draw, equally likely to be at each rank among
+the ten: so it is before the range in one case of ten, and after it in one of ten. Requests that are
+still to come, and the next month's budgets, are not foreseen.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class Outlook:
     of_team: int = 0  # requests in that queue
     overall: int | None = None  # requests of all teams that start no later, itself included
     starts_in: float | None = None  # seconds, the median
-    earliest: float | None = None  # seconds; about one draw in ten is earlier
-    latest: float | None = None  # seconds; about one draw in ten is later
+    earliest: float | None = None  # seconds; about one start in ten is earlier
+    latest: float | None = None  # seconds; about one start in ten is later
     run_times: int = 0  # ended tuning jobs that the estimate is based on
 
 
@@ -147,8 +148,8 @@ class Forecast:
             of_team=of_team,
             overall=max(position, course.overall),
             starts_in=median(starts),
-            earliest=starts[1],
-            latest=starts[-2],
+            earliest=starts[0],
+            latest=starts[-1],
             run_times=self._samples,
         )
 
@@ -196,10 +197,14 @@ class Forecast:
                 starts[head.key] = seconds
                 queues[head.team].remove(head)
                 name = "/".join(head.key)
+                work = _work(self._waiting[head.key])
                 running_jobs[name] = RunningJob(
-                    tuning_job_name=name, team=head.team, instances=head.instances
+                    tuning_job_name=name,
+                    team=head.team,
+                    instances=head.instances,
+                    expected_end=self._expected_end(work, self._at + timedelta(seconds=seconds)),
                 )
-                end = seconds + self._run(_work(self._waiting[head.key]), 0.0, draw)
+                end = seconds + self._run(work, 0.0, draw)
                 heapq.heappush(ends, (end, name))
             timers = {
                 key: each for key, each in decided.reservation_timers.items() if key not in starts
@@ -221,13 +226,24 @@ class Forecast:
         for number, each in enumerate(running):
             name = f"#{number}"
             running_jobs[name] = RunningJob(
-                tuning_job_name=name, team=each.team, instances=each.instances
+                tuning_job_name=name,
+                team=each.team,
+                instances=each.instances,
+                expected_end=self._expected_end(_work(each), each.started_at),
             )
             if each.started_at:
                 elapsed = max(0.0, (self._at - each.started_at).total_seconds())
                 ends.append((self._run(_work(each), elapsed, draw), name))
         heapq.heapify(ends)
         return ends, running_jobs
+
+    def _expected_end(self, work: Work, started_at: datetime | None) -> datetime | None:
+        """Return the end that the dispatcher expects, which decides what is lent (ADR 0030)."""
+        if started_at is None:
+            return None
+        elapsed = max(0.0, (self._at - started_at).total_seconds())
+        seconds = self._run_times.expected_after(work, elapsed)
+        return None if seconds is None else started_at + timedelta(seconds=seconds)
 
     def _run(self, work: Work, elapsed: float, draw: random.Random) -> float:
         """Return the seconds that a job will still run."""
@@ -238,7 +254,8 @@ class Forecast:
         queues: dict[str, list[Head]] = {}
         for each in sorted(self._waiting.values(), key=lambda waiting: waiting.position):
             if each.team not in teams_on_hold and each.reason_kind.starts_by_itself:
-                queues.setdefault(each.team, []).append(_head(each))
+                expected = self._run_times.expected(_work(each))
+                queues.setdefault(each.team, []).append(_head(each, expected))
         return queues
 
 
@@ -348,11 +365,12 @@ def _work(each: WaitingRequest | RunningTuningJob) -> Work:
     return Work(team=each.team or "", template=each.template, rounds=each.rounds)
 
 
-def _head(each: WaitingRequest) -> Head:
+def _head(each: WaitingRequest, expected_seconds: float | None) -> Head:
     return Head(
         team=each.team,
         request_id=each.request_id,
         priority=each.priority,
         accepted_at=each.accepted_at,
         instances=each.instances,
+        expected_seconds=expected_seconds,
     )
