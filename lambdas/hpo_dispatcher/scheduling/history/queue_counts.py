@@ -39,6 +39,8 @@ class QueueCount:
         last = index == len(self.marks) - 1
         if index < 0 or (last and self.marks[index][1] >= PER_MARK):
             self.marks.insert(index + 1, (sort_key, 1))
+        elif self.marks[index][1] >= 2 * PER_MARK and self.marks[index][0] < sort_key:
+            self._split(index, sort_key)
         else:
             self._add(index, 1)
 
@@ -66,7 +68,11 @@ class QueueCount:
         self.marks = first + self._behind(sort_keys)
 
     def before(self, sort_key: str) -> int:
-        """Return about how many requests come before a sort key; off by half a mark at most."""
+        """Return about how many requests come before a sort key.
+
+        It is off by half a mark at most if requests join in order; by more if they join between
+        others, until the heads are read there.
+        """
         index = self._mark(sort_key)
         if index < 0:
             return 0
@@ -79,6 +85,15 @@ class QueueCount:
             at = min(range(len(counts) - 1), key=lambda i: counts[i] + counts[i + 1])
             merged = self.marks[at][0], counts[at] + counts[at + 1]
             self.marks[at : at + 2] = [merged]
+
+    def _split(self, index: int, sort_key: str) -> None:
+        """Divide a full mark at a request that joins; half of the others are taken to be before it.
+
+        Requests join in the middle if priorities change or are released from a hold.
+        """
+        low, count = self.marks[index]
+        before = count // 2
+        self.marks[index : index + 1] = [(low, before), (sort_key, count - before + 1)]
 
     def _behind(self, sort_keys: Sequence[str]) -> list[Mark]:
         last = sort_keys[-1]

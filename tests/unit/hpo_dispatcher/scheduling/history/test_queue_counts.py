@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
@@ -36,6 +37,15 @@ def test_a_place_is_right_to_half_a_mark() -> None:
     count = count_of(*map(at, range(1000)))
     errors = [abs(count.before(at(number)) - number) for number in range(1000)]
     assert max(errors) <= PER_MARK // 2
+
+
+def test_a_position_stays_near_the_real_one_if_requests_join_in_any_order() -> None:
+    keys = [at(number) for number in range(500)]
+    for seed in range(8):
+        count = count_of(*random.Random(seed).sample(keys, len(keys)))
+        errors = [abs(count.before(key) - number) for number, key in enumerate(keys)]
+        assert len(count) == 500
+        assert max(errors) <= 80, "without marks in the middle, it was up to 157"
 
 
 def test_who_is_more_urgent_stands_before_all_others() -> None:
