@@ -94,6 +94,7 @@ class Forecast:
         self._waiting = {each.key: each for each in document.waiting} if document else {}
         self._queue_counts = QueueCounts.from_published(document.queues if document else {})
         self._run_times = RunTimes.from_published(document.run_times if document else ())
+        self._believed = self._run_times  # in the present draw
         self._samples = sum(map(len, self._run_times.kinds.values()))
         self._usage = document.usage if document else {}
         self._courses: dict[Key, _Course] = {}
@@ -177,6 +178,8 @@ class Forecast:
 
     def _one_draw(self, document: CapacityDocument, draw: random.Random) -> dict[Key, float]:
         """Return the seconds until each request starts, for those that start in the draw."""
+        # A few run times say only so much: each draw believes in another sample of them.
+        self._believed = self._run_times.resampled(draw)
         ends, running_jobs = self._running(document.running, draw)
         queues = self._queues(frozenset(document.teams_on_hold))
         capacity = _limits(document)
@@ -247,7 +250,9 @@ class Forecast:
 
     def _run(self, work: Work, elapsed: float, draw: random.Random) -> float:
         """Return the seconds that a job will still run."""
-        left = [each - elapsed for each in self._run_times.of(work) if each > elapsed]
+        run_times = (self._believed.of(work), self._run_times.of(work))
+        longer = ([each - elapsed for each in times if each > elapsed] for times in run_times)
+        left = next(filter(None, longer), [])
         return draw.choice(left) if left else elapsed * OUTLASTED
 
     def _queues(self, teams_on_hold: frozenset[str]) -> dict[str, list[Head]]:

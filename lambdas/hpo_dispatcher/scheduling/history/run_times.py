@@ -6,6 +6,7 @@ remembered as seconds per round: twice the training jobs are expected to take tw
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -62,6 +63,12 @@ class RunTimes:
         else:
             samples = [each for kind in self.kinds.values() for each in kind]
         return [seconds * max(1, work.rounds) for seconds in samples]
+
+    def resampled(self, draw: random.Random) -> RunTimes:
+        """Return as many samples of each kind, drawn with replacement (the bootstrap)."""
+        return RunTimes(
+            {kind: draw.choices(samples, k=len(samples)) for kind, samples in self.kinds.items()}
+        )
 
     def expected(self, work: Work) -> float | None:
         """Return how long a queued tuning job will run; None if that is not known.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from hpo_dispatcher.scheduling.history.run_times import KINDS, SAMPLES, RunTimes, Work
 
 CPU = Work(team="fraud", template="cpu")
@@ -74,3 +76,11 @@ def test_a_running_job_is_expected_to_run_at_most_as_long_as_nine_of_ten_that_ou
     assert times.expected_after(CPU, 0) == 1000
     assert times.expected_after(CPU, 550) == 1000
     assert times.expected_after(CPU, 1050) == 1100
+
+
+def test_a_resample_has_as_many_run_times_of_each_kind_and_leaves_the_others_as_they_are() -> None:
+    times = remembered(*range(100, 120))
+    found = times.resampled(random.Random(1)).of(CPU)
+    assert len(found) == len(times.of(CPU))
+    assert set(found) < set(times.of(CPU)), "some are drawn twice, and others not at all"
+    assert times == remembered(*range(100, 120))

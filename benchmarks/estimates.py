@@ -1,0 +1,88 @@
+"""Compare expected starts with real ones, in five simulated workloads.
+
+    python -m benchmarks estimates
+
+Prints which part of the starts was within the range that was stated for them, and the median error
+of the expected wait relative to the real one.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+
+from benchmarks.heavy_tailed import heavy_tailed
+from benchmarks.measure import Measure, at_least, at_most, print_table, shown
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument
+from hpo_dispatcher.contract.entry import Key
+from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
+from hpo_dispatcher.contract.settings import TeamSettings
+from hpoq.forecast import Forecast, Outlook
+from hpoq.simulation.simulate import START, Simulation
+from hpoq.simulation.workload import WORKLOADS, Workload
+
+NAME = "estimates"
+EVERY = timedelta(minutes=37)  # between two forecasts
+# A wait is not told apart from one that is shorter by less than a cycle of the schedule.
+SHORTEST = 600.0
+
+
+def workloads() -> dict[str, Workload]:
+    """Return the workloads; in each, requests wait for a while."""
+    return {
+        "burst": WORKLOADS["burst"](1_000, 1),
+        "noisy-neighbor": WORKLOADS["noisy-neighbor"](1_000, 1),
+        "multi-quota": WORKLOADS["multi-quota"](600, 1),
+        "heavy-tailed, load 0.6": heavy_tailed(0.6, requests=600),
+        "heavy-tailed, load 0.8": heavy_tailed(0.8, requests=600, seed=4),
+    }
+
+
+def results() -> Iterable[Measure]:
+    """Yield the coverage and the error for each workload."""
+    for name, workload in workloads().items():
+        pairs = [*_compared(workload)]
+        within = [low <= real <= high for low, _, high, real in pairs]
+        errors = [abs(stated - real) / max(real, SHORTEST) for _, stated, _, real in pairs]
+        yield shown(NAME, f"{name}: starts compared", len(pairs))
+        held = statistics.fmean(within)
+        yield at_least(NAME, f"{name}: starts within the stated range", held, 0.75)
+        yield at_most(NAME, "  not more often than stated", held, 0.9)
+        yield at_most(NAME, "  median relative error", statistics.median(errors), 0.25)
+
+
+def _compared(workload: Workload) -> Iterator[tuple[float, float, float, float]]:
+    """Yield earliest, expected and latest, and the real wait in seconds, of forecast starts."""
+    stated: list[tuple[float, Key, Outlook]] = []
+    account: Simulation
+    last = -EVERY
+
+    def note(*_: int) -> None:
+        nonlocal last
+        since = account.clock.now - START
+        if since - last < EVERY:
+            return
+        document = CapacityDocument.parse(account.documents.get(CAPACITY_DOCUMENT))
+        if document is None or not document.waiting or not document.run_times:
+            return
+        last = since
+        teams = {team: TeamSettings(**fields) for team, fields in workload.teams.items()}
+        outlooks = Forecast(document, teams).of_listed(account.clock.now)
+        stated.extend(
+            (account.clock.seconds(), key, outlook)
+            for key, outlook in outlooks.items()
+            if outlook.starts_in is not None
+        )
+
+    account = Simulation(workload, progress=note)
+    account.run()
+    for at, key, outlook in stated:
+        started_at = account.requests.entries[key].started_at
+        if started_at and outlook.earliest is not None and outlook.latest is not None:
+            real = (started_at - START).total_seconds() - at
+            yield outlook.earliest, outlook.starts_in or 0.0, outlook.latest, real
+
+
+if __name__ == "__main__":
+    print_table(results())
