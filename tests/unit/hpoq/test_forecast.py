@@ -100,10 +100,11 @@ def test_run_times_that_differ_make_the_error() -> None:
     of = document(waiting("fraud", "f", 1), runs=[running("fraud", 0)], slots=1, seconds=seconds)
     found = outlook(of, "fraud", "f")
     assert found.earliest is not None and found.starts_in is not None and found.latest is not None
-    assert 300 <= found.earliest < found.starts_in < found.latest <= 900
+    assert 0 <= found.earliest < found.starts_in < found.latest
+    assert 300 <= found.starts_in <= 900
 
 
-def test_the_range_holds_the_start_in_about_four_of_five_cases() -> None:
+def test_the_range_holds_at_least_four_of_five_starts_even_if_nothing_else_comes() -> None:
     """The real run time is one more draw: it is between the extremes of nine in 8 of 10 cases."""
     run_times = [60.0 * minute for minute in range(1, 21)]
     of = document(waiting("fraud", "f", 1), runs=[running("fraud", 0)], slots=1, seconds=run_times)
@@ -112,7 +113,7 @@ def test_the_range_holds_the_start_in_about_four_of_five_cases() -> None:
         found = Forecast(of, TEAMS, seed=seed).of_listed(NOON)["fraud", "f"]
         assert found.earliest is not None and found.latest is not None
         held += [found.earliest <= each <= found.latest for each in run_times]
-    assert 0.75 <= sum(held) / len(held) <= 0.9
+    assert sum(held) / len(held) >= 0.8
 
 
 def test_nothing_is_estimated_before_anything_has_ended() -> None:
