@@ -62,9 +62,20 @@ def settings(environments: Path, wheels: Path) -> dict[str, Any]:
     return {"environments": environments, "pip": pip}
 
 
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return this interpreter without torch, whose import takes most of a short job's time."""
+    folder = tmp_path_factory.mktemp("python")
+    (folder / "torch.py").write_text("raise ImportError\n")
+    file = folder / "python"
+    file.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}" exec "{sys.executable}" "$@"\n')
+    file.chmod(0o755)
+    return file
+
+
 @pytest.fixture
-def sagemaker(start: Start, session: boto3.Session, settings: dict[str, Any]) -> Any:
-    return client_of(start(interpreter=Path(sys.executable), behavior=settings), session)
+def sagemaker(start: Start, session: boto3.Session, settings: dict[str, Any], python: Path) -> Any:
+    return client_of(start(interpreter=python, behavior=settings), session)
 
 
 def has(memory: MemoryPorts, script: str, requirements: str, **files: str) -> None:
@@ -162,12 +173,12 @@ def silent_index() -> Iterator[socket.socket]:
 
 def test_a_job_can_be_stopped_while_packages_are_installed(
     start: Start, session: boto3.Session, memory: MemoryPorts, environments: Path,
-    silent_index: socket.socket,
+    silent_index: socket.socket, python: Path,
 ) -> None:  # fmt: skip
     port = silent_index.getsockname()[1]
     pip = {"PIP_INDEX_URL": f"http://127.0.0.1:{port}/simple", "PIP_CONFIG_FILE": "/dev/null"}
     behavior = {"environments": environments, "pip": pip}
-    sagemaker = client_of(start(interpreter=Path(sys.executable), behavior=behavior), session)
+    sagemaker = client_of(start(interpreter=python, behavior=behavior), session)
     has(memory, USES, "answers\n")
     sagemaker.create_training_job(**patient("waits"))
     connection, _ = silent_index.accept()  # pip has asked
