@@ -34,6 +34,7 @@ from hpo_dispatcher.contract.workflows.callbacks import (
     TASK_TOKEN_SCHEMA,
     Callback,
     parted,
+    waits,
 )
 
 VERSION = 1  # of a message; the Literal of every model
@@ -151,6 +152,8 @@ def plain_fields(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     Raises:
         InvalidRequest: the token is malformed.
     """
+    if not waits(fields):
+        return fields
     message = parted(fields)
     plain = message.fields
     if message.stopping:

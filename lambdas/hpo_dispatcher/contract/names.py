@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from hpo_dispatcher.contract import aws_limits
 
@@ -134,9 +135,14 @@ def longer_prefixes(team: str, teams: Iterable[str]) -> list[str]:
     return sorted(each for each in prefixes if each != own and each.startswith(own))
 
 
+@lru_cache(maxsize=1024)  # intake asks for every message
+def _longer_prefixes(team: str, teams: tuple[str, ...]) -> Sequence[str]:
+    return longer_prefixes(team, teams)
+
+
 def claimed_by(team: str, request_id: str, teams: Iterable[str]) -> str | None:
     """Return the prefix of another team that a request's tuning job name would begin with."""
-    longer = longer_prefixes(team, teams)
+    longer = _longer_prefixes(team, tuple(teams))
     if not longer:
         return None
     name = f"{tuning_job_name(team, request_id)}-"  # as the names of its training jobs begin

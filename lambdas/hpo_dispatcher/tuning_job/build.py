@@ -210,6 +210,8 @@ def _within_limits(
     A request's own earlier tuning jobs come first, then the parents named in its message. Those are
     omitted only if the request is resumed, because its earlier tuning jobs already build on them.
     """
+    if not parents and not resumption:
+        return []
     config = api_request["HyperParameterTuningJobConfig"]
     total = training_jobs_of(api_request) or 0
     chosen = list(resumption.parents) if resumption else []

@@ -26,6 +26,8 @@ from hpo_dispatcher.tuning_job.service_limits import check_account_limits
 from hpo_dispatcher.tuning_job.short_form import Image
 from hpo_dispatcher.tuning_job.usage import instances_of, most_instance_seconds
 
+_NO_SETTINGS = TeamSettings()  # of a team that the settings do not have
+
 
 class Images(Protocol):
     """A lookup of AWS's training images."""
@@ -53,6 +55,7 @@ class JobBuilder:
         """
         api_request = self.new_api_request(team, request)
         limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
+        of_team = self._team(team)
         return Entry(
             team=team,
             request_id=request.request_id,
@@ -60,8 +63,8 @@ class JobBuilder:
             accepted_at=accepted_at,
             request_json=request.to_json(),
             template=self.template_name(request),
-            priority=self._team(team).capped(request.priority),
-            priority_aging_minutes=self._team(team).priority_aging_minutes or 0,
+            priority=of_team.capped(request.priority),
+            priority_aging_minutes=of_team.priority_aging_minutes or 0,
             instances=instances_of(api_request),
             max_training_jobs=training_jobs_of(api_request) or 0,
             max_parallel=limits["MaxParallelTrainingJobs"],
@@ -78,6 +81,7 @@ class JobBuilder:
         self, team: str, request: TuningRequest, accepted_at: datetime, reason: str
     ) -> Entry:
         """Return the ledger entry of a request that is blocked because its template is broken."""
+        of_team = self._team(team)
         return Entry(
             team=team,
             request_id=request.request_id,
@@ -85,8 +89,8 @@ class JobBuilder:
             accepted_at=accepted_at,
             request_json=request.to_json(),
             template=self.template_name(request),
-            priority=self._team(team).capped(request.priority),
-            priority_aging_minutes=self._team(team).priority_aging_minutes or 0,
+            priority=of_team.capped(request.priority),
+            priority_aging_minutes=of_team.priority_aging_minutes or 0,
             blocked=True,
             reason=reason,
         )
@@ -159,7 +163,7 @@ class JobBuilder:
             raise
 
     def _team(self, team: str) -> TeamSettings:
-        return self.deployment.teams.get(team, TeamSettings())
+        return self.deployment.teams.get(team, _NO_SETTINGS)
 
     def template_name(self, request: TuningRequest) -> str:
         """Return the name of a request's template, by default the deployment's.

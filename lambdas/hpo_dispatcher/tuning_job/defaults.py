@@ -24,20 +24,21 @@ def with_template_defaults(request: TuningRequest, template: Template) -> Tuning
     limits are merged by field.
     """
     defaults = template.request
-    static = {
-        name: value
-        for name, value in defaults.get("hyperparameters", {}).items()
-        if name not in request.hyperparameter_ranges
-    }
-    limits = request.resource_limits.model_dump(exclude_none=True)
-    update = {
-        "hyperparameters": static | request.hyperparameters,
-        "objective": request.objective or template.objective,
-        "strategy": request.strategy or defaults.get("strategy"),
-        "resource_limits": ResourceLimits(**{**defaults.get("resource_limits", {}), **limits}),
-        "tags": defaults.get("tags", {}) | request.tags,
-    }
-    return request.model_copy(update=update)
+    update: dict[str, Any] = {}
+    if static := defaults.get("hyperparameters"):
+        searched = request.hyperparameter_ranges
+        fixed = {name: value for name, value in static.items() if name not in searched}
+        update["hyperparameters"] = fixed | request.hyperparameters
+    if request.objective is None:
+        update["objective"] = template.objective
+    if request.strategy is None:
+        update["strategy"] = defaults.get("strategy")
+    if limits := defaults.get("resource_limits"):
+        asked = request.resource_limits.model_dump(exclude_none=True)
+        update["resource_limits"] = ResourceLimits(**{**limits, **asked})
+    if tags := defaults.get("tags"):
+        update["tags"] = tags | request.tags
+    return request.model_copy(update=update) if update else request
 
 
 def with_training_jobs_that_exist(api_request: ApiRequest, asked: TuningRequest) -> ApiRequest:
@@ -54,12 +55,13 @@ def with_training_jobs_that_exist(api_request: ApiRequest, asked: TuningRequest)
     """
     config = api_request["HyperParameterTuningJobConfig"]
     chosen = asked.overrides.get("HyperParameterTuningJobConfig", {}).get("ResourceLimits", {})
-    limits, points = dict(config["ResourceLimits"]), combinations_of(api_request)
+    limits = dict(config["ResourceLimits"])
     total = limits.get("MaxNumberOfTrainingJobs")
     is_default = (
         asked.resource_limits.max_training_jobs is None and "MaxNumberOfTrainingJobs" not in chosen
     )
-    if is_default and total is not None and not math.isinf(points):
+    points = combinations_of(api_request) if is_default and total is not None else math.inf
+    if total is not None and not math.isinf(points):
         is_grid = config["Strategy"] == GRID
         total = limits["MaxNumberOfTrainingJobs"] = int(points if is_grid else min(total, points))
         if is_grid and len(definitions(api_request)) > 1:

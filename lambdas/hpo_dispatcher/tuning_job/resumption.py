@@ -9,7 +9,7 @@ so every earlier tuning job is a parent: docs/decisions/0012.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from hpo_dispatcher.contract import aws_limits
@@ -30,25 +30,31 @@ def resume_blocker(
     earlier: Sequence[EarlierJob] = (),
 ) -> str:
     """Return why a request could not be resumed after a preemption; empty if it could."""
+    return next(_blockers(api_request, template, account, earlier), "")
+
+
+def _blockers(
+    api_request: ApiRequest, template: Template, account: Limits, earlier: Sequence[EarlierJob]
+) -> Iterator[str]:
     config = api_request["HyperParameterTuningJobConfig"]
     limits, strategy = config["ResourceLimits"], config["Strategy"]
     total, most = limits.get("MaxNumberOfTrainingJobs"), account.training_jobs(strategy)
     launched = sum(job.launched for job in earlier) + limits["MaxParallelTrainingJobs"]
     parents = aws_limits.WARM_START_PARENTS
-    blockers = {
-        "its script searches and would start over": template.ranges_parameter,
-        f"a {strategy} search would start over": strategy not in RESUMABLE_STRATEGIES,
-        "it has several training job definitions": "TrainingJobDefinitions" in api_request,
-        "SageMaker chooses its hyperparameters": api_request.get("Autotune"),
-        "its number of training jobs is not limited": total is None,
-        f"it was preempted {parents} times, and a warm start has at most {parents} parents": (
-            len(earlier) >= parents
-        ),
-        f"with interrupted training jobs run again, it could exceed {most} training jobs": (
-            total is not None and total + launched > most
-        ),
-    }
-    return next((text for text, found in blockers.items() if found), "")
+    if template.ranges_parameter:
+        yield "its script searches and would start over"
+    if strategy not in RESUMABLE_STRATEGIES:
+        yield f"a {strategy} search would start over"
+    if "TrainingJobDefinitions" in api_request:
+        yield "it has several training job definitions"
+    if api_request.get("Autotune"):
+        yield "SageMaker chooses its hyperparameters"
+    if total is None:
+        yield "its number of training jobs is not limited"
+    if len(earlier) >= parents:
+        yield f"it was preempted {parents} times, and a warm start has at most {parents} parents"
+    if total is not None and total + launched > most:
+        yield f"with interrupted training jobs run again, it could exceed {most} training jobs"
 
 
 def resumption_of(entry: Entry) -> Resumption | None:

@@ -105,9 +105,10 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     """Merge objects recursively; every other value of ``above`` replaces the one below."""
     merged = dict(below)
     for key, value in above.items():
-        under = merged.get(key)
-        both = isinstance(value, dict) and isinstance(under, dict)
-        merged[key] = _merge(under, value) if both and under is not None else value
+        if isinstance(value, dict) and isinstance(under := merged.get(key), dict):
+            merged[key] = _merge(under, value)
+        else:
+            merged[key] = value
     return merged
 
 

@@ -88,7 +88,7 @@ def parted(fields: Mapping[str, Any]) -> Parted:
     Raises:
         InvalidRequest: the token is malformed, so that nothing can be answered.
     """
-    if _TOKEN in fields and _EXECUTION in fields:
+    if _is_of_callback_step(fields):
         return _of_callback_step(fields)
     if TASK_TOKEN not in fields:
         return Parted(fields=fields)
@@ -100,6 +100,15 @@ def parted(fields: Mapping[str, Any]) -> Parted:
     plain = {name: value for name, value in fields.items() if name != TASK_TOKEN}
     _check_no_action(plain, "Send the action without task_token")
     return Parted(fields=plain, callback=callback)
+
+
+def waits(fields: Mapping[str, Any]) -> bool:
+    """Return whether a message has the token of a workflow, which may be malformed."""
+    return TASK_TOKEN in fields or _is_of_callback_step(fields)
+
+
+def _is_of_callback_step(fields: Mapping[str, Any]) -> bool:
+    return _TOKEN in fields and _EXECUTION in fields
 
 
 def _check_no_action(fields: Mapping[str, Any], fix: str) -> None:
@@ -155,13 +164,12 @@ def callback_in(body: str, fields: Mapping[str, Any]) -> Callback | None:
     """
     try:
         read = fields or json.loads(body)
-        return _leniently(read) if isinstance(read, Mapping) else None
+        return _leniently(read) if isinstance(read, Mapping) and waits(read) else None
     except (ValueError, RecursionError, InvalidRequest):
         return None
 
 
 def _leniently(fields: Mapping[str, Any]) -> Callback | None:
     """Return who waits for a message whose other fields may be wrong."""
-    of_step = {_TOKEN, _EXECUTION}
-    names = of_step if of_step <= fields.keys() else {TASK_TOKEN}
+    names = {_TOKEN, _EXECUTION} if _is_of_callback_step(fields) else {TASK_TOKEN}
     return parted({name: fields[name] for name in names & fields.keys()}).callback

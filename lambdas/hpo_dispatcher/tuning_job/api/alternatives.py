@@ -50,7 +50,8 @@ def without_replaced(
         below: the object.
         above: the object that is merged over it.
     """
-    replaced = {other for field in above for other in INSTEAD_OF[name].get(field, ())}
+    instead_of = INSTEAD_OF[name]
+    replaced = {other for field in above if field in instead_of for other in instead_of[field]}
     return {field: value for field, value in below.items() if field not in replaced}
 
 
@@ -62,11 +63,11 @@ def check_alternatives(definition: Mapping[str, Any]) -> None:
     """
     for name in ("ResourceConfig", "HyperParameterTuningResourceConfig"):
         resources, path = definition.get(name, {}), f"TrainingJobDefinition.{name}"
-        for field in _EXCLUSIVE:
+        for field in filter(resources.__contains__, _EXCLUSIVE):
             others = [each for each in INSTEAD_OF[name].get(field, ()) if each in resources]
             if field == "InstancePreferences":
                 others = [each for each in others if each != _COUNT]  # one for all of them
-            if field in resources and others:
+            if others:
                 problem = f"SageMaker does not accept it together with {field}"
                 raise InvalidRequest(f"{path}.{others[0]}", problem, "Remove one of them")
     _check_preferences(definition)

@@ -32,6 +32,7 @@ _MISSING = "Add it; in the short form, to overrides or to the template"
 _WIDTHS = {"integer": 31, "long": 63}
 # Java's Unicode classes, which Python's re does not support.
 _JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d"}
+_REMEMBERED = 100  # texts that each rule has accepted
 _ANY_TEXT = ".*"  # as a pattern: re.DOTALL lets it match every text
 
 
@@ -153,6 +154,7 @@ class _Text(_Bounded):
         self._allowed_set = frozenset(self._allowed)  # more than a hundred instance types
         pattern = shape.metadata.get("pattern", "")
         self._pattern: str = "" if pattern == _ANY_TEXT else pattern
+        self._accepted: set[str] = set()  # most values of a message come from its template
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:
@@ -164,12 +166,16 @@ class _Text(_Bounded):
     def problems(self, value: Any) -> Iterable[Problem]:
         if type(value) is not str and (mistyped := self._mistyped(value)):
             return mistyped
+        if value in self._accepted:
+            return ()
         if not self._low <= len(value) <= self._high:
             return self._out_of_bounds(len(value))
         if self._allowed and value not in self._allowed_set:
             return [("", f"the API does not accept {value!r}", self._choice(value))]
         if self._pattern and not self._regex.fullmatch(value):
             return [("", f"{value!r} is not allowed", f"It must match {self._pattern}")]
+        if len(self._accepted) < _REMEMBERED:
+            self._accepted.add(value)
         return ()
 
     def _choice(self, value: str) -> str:
@@ -203,7 +209,8 @@ class _Structure(_Rule):
                 return self._each_problem(value)
         members = self._members
         for name, item in value.items():
-            if name not in members or members[name].problems(item):
+            member = members.get(name)
+            if member is None or member.problems(item):
                 return self._each_problem(value)
         return ()
 

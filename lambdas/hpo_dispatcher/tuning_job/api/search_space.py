@@ -26,7 +26,9 @@ def training_jobs_of(api_request: ApiRequest) -> int | None:
     """
     config = api_request["HyperParameterTuningJobConfig"]
     asked: int | None = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
-    points = combinations_of(api_request) if config.get("Strategy") == GRID else math.inf
+    if config.get("Strategy") != GRID:
+        return asked
+    points = combinations_of(api_request)
     return asked if math.isinf(points) else int(points)
 
 
