@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -46,17 +46,21 @@ class Scene:
     def left(self, decided: Plan) -> Counter[str]:
         """Return what is left of each limited resource after the starts."""
         left = Counter(self.capacity.limits)
-        for each in (*self.snapshot.running_jobs, *decided.starts):
+        for each in self._users(decided):
             left.subtract({r: n for r, n in each.needs.items() if r in left})
         return left
 
     def used_by(self, team: str, decided: Plan | None = None) -> Counter[str]:
         """Return what a team uses, its starts included if a plan is given."""
         used = Counter[str]()
-        for each in (*self.snapshot.running_jobs, *(decided.starts if decided else ())):
+        for each in self._users(decided):
             if each.team == team:
                 used.update(each.needs)
         return used
+
+    def _users(self, decided: Plan | None) -> Iterator[RunningJob | Head]:
+        yield from self.snapshot.running_jobs
+        yield from decided.starts if decided else ()
 
 
 Property = Callable[[Scene, Plan], str]
