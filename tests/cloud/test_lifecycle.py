@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -138,7 +140,11 @@ def test_up_with_ui_serves_the_pages_until_ctrl_c(home: Path) -> None:
     assert process.stderr is not None
     words = (word for line in process.stderr for word in line.split())
     address = next(word for word in words if word.startswith("http://"))
-    with urllib.request.urlopen(address) as page:
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(address) as opened:  # sets the cookie, and names the first page
+        first = re.search('http-equiv="refresh" content="0;url=([^"]+)"', opened.read().decode())
+    assert first is not None
+    with browser.open(urllib.parse.urljoin(address, first[1])) as page:
         assert "Tuning jobs" in page.read().decode()
 
     process.send_signal(signal.SIGINT)

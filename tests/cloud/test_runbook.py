@@ -73,12 +73,16 @@ def send(deployed: Deployed, body: dict[str, Any]) -> None:
 def no_heartbeat(deployed: Deployed) -> Iterator[None]:
     """Disable the heartbeat rule, and let no invocation start."""
     events, function = deployed.client("events"), deployed.outputs["DispatcherFunctionName"]
-    (rule,) = [
+    lambda_ = deployed.client("lambda")
+    arn = lambda_.get_function_configuration(FunctionName=function)["FunctionArn"]
+    (rule,) = [  # the cloud may have other deployments
         each["Name"]
         for each in events.list_rules()["Rules"]
         if "DispatcherHeartbeat" in each["Name"]
+        and any(
+            arn in to["Arn"] for to in events.list_targets_by_rule(Rule=each["Name"])["Targets"]
+        )
     ]
-    lambda_ = deployed.client("lambda")
     events.disable_rule(Name=rule)
     lambda_.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
     try:
@@ -104,7 +108,7 @@ def a_rejected_message(deployed: Deployed) -> Iterator[None]:
     send(deployed, {"request_id": "outage", "hyperparameter_ranges": RANGES, "template": "gone"})
     cycle(deployed)
     client = Client("hpoq", deployed.session)
-    wait_until(lambda: client.count_dead_letters("fraud") > 0, 60, "no dead letter")
+    assert wait_until(lambda: client.count_dead_letters("fraud") > 0, 60), "no dead letter"
     try:
         yield
     finally:
@@ -123,8 +127,12 @@ def no_trust(deployed: Deployed) -> Iterator[None]:
     )
     try:
         send(deployed, {"request_id": id_, "hyperparameter_ranges": RANGES})
-        cycle(deployed)
-        wait_until(lambda: refused(client, id_), 60, "not refused")
+
+        def is_refused() -> bool:
+            cycle(deployed)
+            return refused(client, id_)
+
+        assert wait_until(is_refused, 60), "not refused"
         yield
     finally:
         client.act("fraud", "cancel", request_id=id_)

@@ -20,10 +20,12 @@ from hpo_dispatcher.aws.clients import THROTTLED
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.cycle.lease import CycleIncomplete
 from hpo_dispatcher.ports import Unavailable
-from tests.support.dispatcher_account import Account
+from tests.support.dispatcher_account import Account, account, session
 from tests.support.killed_dispatcher import make_messages_visible
 
-TABLE = Path(__file__).parents[3] / "fixtures/aws_answers.yaml"
+__all__ = ["account", "session"]
+
+TABLE = Path(__file__).parents[1] / "fixtures" / "aws_answers.yaml"
 ROWS = [each for each in yaml.safe_load(TABLE.read_text()) if "service" in each]
 CALLS = [(each, operation) for each in ROWS for operation in each["operations"]]
 
