@@ -37,7 +37,7 @@ NOTEBOOKS = "cloud/test_campaign_notebooks.py"
 # The files that take longest start first, so that no process is left with a long one at the end.
 FIRST = (
     NOTEBOOKS, "cloud/", "training_runs/", "faults/test_fault_matrix.py", "simulations/",
-    "unit/infra/",
+    "release/", "unit/infra/",
 )  # fmt: skip
 # These tests run code again and again that unit tests cover. Tracing would double their time.
 UNCOVERED = ("faults/", "upgrade/", "training_runs/")
@@ -51,19 +51,27 @@ ALONE = (
     NOTEBOOKS, "cloud/test_lifecycle.py", "cloud/test_new_account.py", "cloud/test_speed.py",
     "cloud/test_wheel.py",
 )  # fmt: skip
+# Files that need a cloud without the stack that the others share. They have a process of their own.
+WITHOUT_STACK = (
+    "cloud/test_bad_input.py", "cloud/test_campaign.py", "cloud/test_flood.py",
+    "cloud/test_functions.py", "cloud/test_other_clients.py", "cloud/test_preemption.py",
+    "cloud/test_removed_team.py", "cloud/test_resource_policies.py", "cloud/test_workflows.py",
+)  # fmt: skip
 
 
 class ByFile(LoadScopeScheduling):
     """A scheduler that keeps each file in one process, and the files of a SHARED folder together.
 
-    Files that are ALONE are an exception. The mark ``xdist_group`` would express the same,
-    but pytest 9.2 ignores it (pytest-xdist issue 1386).
+    Files that are ALONE are an exception, and those WITHOUT_STACK are kept together, too. The mark
+    ``xdist_group`` would express the same, but pytest 9.2 ignores it (pytest-xdist issue 1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         folder = next((each for each in SHARED if file.startswith(each)), None)
-        return file if folder is None or file.endswith(ALONE) else folder
+        if folder is None or file.endswith(ALONE):
+            return file
+        return "without stack" if file.endswith(WITHOUT_STACK) else folder
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:

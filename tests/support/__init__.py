@@ -48,6 +48,7 @@ Jobs, campaigns and training
     job_spans             when tuning jobs ran, and how many ran at once
     waiting_times         how long requests of a simulated account waited
     memory_endpoint       the local SageMaker endpoint with its ports in memory
+    endpoint_fixtures     fixtures of that endpoint
     campaign_engine       the local SageMaker endpoint for campaigns
     campaign_fixtures     fixtures of a campaign on that endpoint
     small_campaigns       plans of a few trials

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,6 @@ from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.planning.compare import campaign_of, planned
 from hpoq.campaign.report import series, svg, write
 from hpoq.campaign.results.table import frame
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def plan_of(count: int, strategy: Any = "narrowing", **request: Any) -> CampaignPlan:
@@ -53,16 +49,6 @@ def test_the_report_needs_no_other_file(report: Path) -> None:
     text = report.read_text()
     tags = re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=[\"']?([^\"'> ]+)", text)
     assert [tag for tag in tags if tag.startswith("http")] == []
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-def test_the_report_draws_its_figures_in_a_browser(report: Path) -> None:
-    command = [
-        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
-        "--virtual-time-budget=15000", f"file://{report}",
-    ]  # fmt: skip
-    drawn = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    assert drawn.count('class="main-svg"') >= 8
 
 
 def test_twenty_thousand_trials_make_a_small_report(tmp_path: Path) -> None:
