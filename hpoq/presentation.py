@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -98,8 +99,13 @@ def expected(of: Outlook) -> str:
     """Return when a request may start, and the range of the estimate."""
     if of.starts_in is None or of.earliest is None or of.latest is None:
         return ""
-    spread = f"{duration(of.earliest)} to {duration(of.latest)}"
-    return f"in about {duration(of.starts_in)} ({spread}, by {of.run_times} run times)"
+    spread = f"{_in_minutes(of.earliest)} to {_in_minutes(of.latest)}"
+    return f"in about {_in_minutes(of.starts_in)} ({spread}, by {of.run_times} run times)"
+
+
+def _in_minutes(seconds: float) -> str:
+    """Return a time span of an estimate, which is not known to the second."""
+    return duration(seconds) if seconds >= 3600 else f"{math.ceil(seconds / 60)} min"
 
 
 def failed_training_jobs(entry: Entry) -> int:

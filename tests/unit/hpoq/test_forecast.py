@@ -177,9 +177,9 @@ def test_the_estimate_is_said_with_its_error() -> None:
         position=3, of_team=12, overall=9, starts_in=1500, earliest=900, latest=2400, run_times=14
     )
     assert presentation.queue_position(said) == "3 of 12, 9 of all teams'"
-    assert presentation.expected(said) == (
-        "in about 25 min 00 s (15 min 00 s to 40 min 00 s, by 14 run times)"
-    )
+    assert presentation.expected(said) == "in about 25 min (15 min to 40 min, by 14 run times)"
+    soon = replace(said, starts_in=1121, earliest=0, latest=3733)
+    assert presentation.expected(soon) == "in about 19 min (0 min to 1 h 02 min, by 14 run times)"
 
 
 def test_most_requests_start_within_the_error_that_was_stated() -> None:
