@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.aws.clients import code
-from hpo_dispatcher.aws.sagemaker import NOT_FOUND, detail_from, status_of
+from hpo_dispatcher.aws.create_errors import NOT_FOUND
+from hpo_dispatcher.aws.sagemaker import detail_from, status_of
 from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.message import request_id_in
 from hpo_dispatcher.contract.names import (

@@ -47,7 +47,8 @@ _VPC_FAULT = re.compile(
     re.IGNORECASE,
 )
 
-
+# "Resource being access is not found": Describe... and Stop... in the SageMaker API reference.
+NOT_FOUND = ("ResourceNotFound", "ResourceNotFoundException")
 # Codes for a caller whose credentials are not accepted, who lacks a permission, or whose account
 # has no access to the service or the Region: "Common errors" in the SageMaker API reference.
 # Nothing was created, whether sagemaker:Create... or iam:PassRole is missing.
@@ -68,6 +69,8 @@ def creation_error(code: str, message: str) -> AtLimit | AccountFault | Refused 
             return AccountFault(message) if _of_account(message) else Refused(message)
         case _ if code in _DENIED:
             return AccountFault(message)
+        case _ if code in NOT_FOUND:  # a warm start parent, which somebody may have deleted
+            return Refused(message)
     return None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError, ParamValidationError
 
 from hpo_dispatcher.aws.clients import code, message, unavailable
-from hpo_dispatcher.aws.create_errors import creation_error
+from hpo_dispatcher.aws.create_errors import NOT_FOUND, creation_error
 from hpo_dispatcher.contract.entry import BestTrainingJob, Status
 from hpo_dispatcher.contract.names import TAG_DEPLOYMENT, TAG_REQUEST_ID, TAG_TEAM
 from hpo_dispatcher.contract.redaction import Redactor
@@ -60,7 +60,6 @@ _KNOWN = {
 }
 _DELETED = frozenset(["Deleting", "DeleteFailed"])
 BEING_DELETED = "the tuning job is being deleted in SageMaker"
-NOT_FOUND = ("ResourceNotFound", "ResourceNotFoundException")
 
 
 class SageMakerTuning:

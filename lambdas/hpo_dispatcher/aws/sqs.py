@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hpo_dispatcher.aws.clients import unavailable
+from botocore.exceptions import ClientError
+
+from hpo_dispatcher.aws.clients import code, unavailable
 from hpo_dispatcher.contract import names
-from hpo_dispatcher.ports import MESSAGES_AT_ONCE, Envelope, Rejection
+from hpo_dispatcher.ports import MESSAGES_AT_ONCE, Envelope, Rejection, Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -21,6 +24,8 @@ WAIT_SECONDS = 1
 # A second receiver does no harm: the ledger recognizes a repeated message.
 VISIBILITY_SECONDS = 120
 _ATTRIBUTE_CHARACTERS = 1000
+# "QueueDoesNotExist" in the SQS API reference; the other is its code in the older query protocol.
+_MISSING = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 # SQS rejects characters that XML cannot contain. JSON can escape them.
 _NOT_IN_SQS = re.compile("[\ufffe\uffff]")
 
@@ -35,9 +40,10 @@ class SqsQueues:
 
     def receive(self, team: str, *, wait: bool = True) -> Sequence[Envelope]:
         """See ``RequestQueues``."""
-        with unavailable("sqs:ReceiveMessage"):
+        queue = names.request_queue(self._deployment, team)
+        with self._calling("ReceiveMessage", queue):
             answer = self._sqs.receive_message(
-                QueueUrl=self._url(names.request_queue(self._deployment, team)),
+                QueueUrl=self._url(queue),
                 MaxNumberOfMessages=MESSAGES_AT_ONCE,
                 WaitTimeSeconds=WAIT_SECONDS if wait else 0,
                 VisibilityTimeout=VISIBILITY_SECONDS,
@@ -49,9 +55,10 @@ class SqsQueues:
         """See ``RequestQueues``."""
         for first in range(0, len(envelopes), MESSAGES_AT_ONCE):
             batch = envelopes[first : first + MESSAGES_AT_ONCE]
-            with unavailable("sqs:DeleteMessageBatch"):
+            queue = names.request_queue(self._deployment, batch[0].team)
+            with self._calling("DeleteMessageBatch", queue):
                 self._sqs.delete_message_batch(
-                    QueueUrl=self._url(names.request_queue(self._deployment, batch[0].team)),
+                    QueueUrl=self._url(queue),
                     Entries=[
                         {"Id": str(index), "ReceiptHandle": envelope.receipt}
                         for index, envelope in enumerate(batch)
@@ -70,15 +77,28 @@ class SqsQueues:
             "team": rejection.team,
         }
         body = rejection.body or "{}"
-        with unavailable("sqs:SendMessage"):
+        queue = names.dead_letter_queue(self._deployment, rejection.team)
+        with self._calling("SendMessage", queue):
             self._sqs.send_message(
-                QueueUrl=self._url(names.dead_letter_queue(self._deployment, rejection.team)),
+                QueueUrl=self._url(queue),
                 MessageBody=_NOT_IN_SQS.sub(lambda found: f"\\u{ord(found[0]):04x}", body),
                 MessageAttributes={
                     f"{names.DEAD_LETTER_ATTRIBUTES}{name}": _text(value)
                     for name, value in attributes.items()
                 },
             )
+
+    @contextmanager
+    def _calling(self, operation: str, queue: str) -> Iterator[None]:
+        with unavailable(f"sqs:{operation}"):
+            try:
+                yield
+            except ClientError as error:
+                if code(error) not in _MISSING:
+                    raise
+                raise Unavailable(
+                    f"the queue {queue} does not exist; docs/runbook.md says how to bring it back"
+                ) from None
 
     def _url(self, name: str) -> str:
         if name not in self._urls:

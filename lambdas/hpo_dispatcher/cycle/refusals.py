@@ -13,7 +13,7 @@ from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.cycle.endings import finish
 from hpo_dispatcher.cycle.outcome import ActOutcome, state_change
-from hpo_dispatcher.ports import Ending, Rejection, RequestQueues, Requests
+from hpo_dispatcher.ports import Ending, Rejection, RequestQueues, Requests, Unavailable
 from hpo_dispatcher.scheduling.backoff import Backoff, resource_of_quota
 from hpo_dispatcher.scheduling.snapshot import needs
 
@@ -84,18 +84,32 @@ class RefusedStarts:
         stops and keeps its results.
         """
         error = self.redactor.error(reason, entry.request_json)
-        if not entry.earlier:
-            rejection = Rejection(
-                team=entry.team,
-                request_id=entry.request_id,
-                message_id=entry.request_id,
-                body=entry.request_json,
-                error=error,
-            )
-            self.queues.reject(rejection)
+        if not entry.earlier and not self._dead_lettered(entry, error, outcome):
+            return
         status = Status.STOPPED if entry.earlier else Status.REJECTED
         self._end(entry, status, str(error), outcome)
         outcome.rejected.append(entry.key)
+
+    def _dead_lettered(self, entry: Entry, error: InvalidRequest, outcome: ActOutcome) -> bool:
+        """Write to the dead-letter queue; return whether that was possible.
+
+        Without the queue, which somebody may have deleted, the request waits as for any other fault
+        of the account.
+        """
+        rejection = Rejection(
+            team=entry.team,
+            request_id=entry.request_id,
+            message_id=entry.request_id,
+            body=entry.request_json,
+            error=error,
+        )
+        try:
+            self.queues.reject(rejection)
+        except Unavailable as problem:
+            outcome.problems.append(f"rejection of {'/'.join(entry.key)}: {problem}")
+            self.account_fault(entry, f"{error}; it was not rejected: {problem}", outcome)
+            return False
+        return True
 
     def _requeue(self, entry: Entry, reason: str, outcome: ActOutcome) -> None:
         """Queue a request again; to its followers it never left the queue."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -42,6 +42,7 @@ from hpo_dispatcher.ports import (
     Rejection,
     RequestQueues,
     Requests,
+    Unavailable,
 )
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
@@ -88,7 +89,7 @@ class Accounting:
     outcome: IntakeOutcome
 
     def process(self, envelopes: Sequence[Envelope]) -> None:
-        """Process every message, then delete all of them."""
+        """Process every message, then delete those that are accounted for."""
         self.outcome.count("received", len(envelopes))
         batch = _Batch()
         for envelope in envelopes:
@@ -99,11 +100,25 @@ class Accounting:
                 self.actions.apply(message.envelope, action)
             except Unreadable as error:
                 batch.rejected.append((message, error))
-        refusals = [self._reject(message, reason) for message, reason in batch.rejected]
-        rejected = [message for message, _ in batch.rejected]
+        refused = [*self._rejected(batch)]
         read = [message for message, _ in (*batch.requests, *batch.actions)]
-        self._owe([*zip(rejected, refusals, strict=True), *((message, "") for message in read)])
-        self.queues.delete(envelopes)
+        self._owe([*refused, *((message, "") for message in read)])
+        written = {message.envelope.receipt for message, _ in refused}
+        kept = {message.envelope.receipt for message, _ in batch.rejected} - written
+        self.queues.delete([each for each in envelopes if each.receipt not in kept])
+
+    def _rejected(self, batch: _Batch) -> Iterator[tuple[_Message, str]]:
+        """Reject messages; yield those that were, with their reasons.
+
+        Without the dead-letter queue, which somebody may have deleted, they stay in their queue.
+        """
+        for message, reason in batch.rejected:
+            try:
+                yield message, self._reject(message, reason)
+            except Unavailable as error:
+                problem = f"intake of {message.envelope.team}: {error}"
+                if problem not in self.outcome.problems:  # once for all messages
+                    self.outcome.problems.append(problem)
 
     def _owe(self, messages: Iterable[tuple[_Message, str]]) -> None:
         """Write down which workflows wait for messages, before the messages are deleted.
@@ -124,21 +139,12 @@ class Accounting:
         if owed:
             self.answers.owe(owed)
 
-    def _check_workflow(self, message: _Message) -> None:
+    def _check_workflow(self, callback: Callback | None) -> None:
         """Reject a message whose workflow the dispatcher may not answer."""
-        callback = message.callback
-        if callback is None:
-            return
-        self.redactor.hide(callback.token)
-        if self.workflow_settings.permits(callback):
-            return
-        if callback.kind is CallbackKind.STEP_FUNCTIONS:
-            problem = "this deployment answers no state machines"
-            fix = "Ask for the state machine in the setting workflows.state_machines"
-            raise InvalidRequest(TASK_TOKEN, problem, fix)
-        problem = f"this deployment does not answer the pipeline {callback.pipeline}"
-        fix = "Ask for the pipeline in the setting workflows.pipelines"
-        raise InvalidRequest("pipelineExecutionArn", problem, fix)
+        if callback:
+            self.redactor.hide(callback.token)
+            if not self.workflow_settings.permits(callback):
+                raise _not_answered(callback)
 
     def _read(self, envelope: Envelope, batch: _Batch) -> None:
         """Parse a message, once, and put it into the batch."""
@@ -146,7 +152,7 @@ class Accounting:
         try:
             message = _Message(envelope=envelope, fields=parse_body(envelope.body))
             parsed = parse_fields(message.fields, envelope.message_id)
-            self._check_workflow(message)
+            self._check_workflow(message.callback)
             if isinstance(parsed, TuningRequest):
                 batch.requests.append((message, self._entry(envelope, parsed)))
             else:
@@ -210,6 +216,16 @@ class Accounting:
         if not isinstance(error, DuplicateRequest) and self.requests.add([entry]) == [Added.NEW]:
             self.outcome.changed(entry, None)
         return str(error)
+
+
+def _not_answered(callback: Callback) -> InvalidRequest:
+    if callback.kind is CallbackKind.STEP_FUNCTIONS:
+        problem = "this deployment answers no state machines"
+        fix = "Ask for the state machine in the setting workflows.state_machines"
+        return InvalidRequest(TASK_TOKEN, problem, fix)
+    problem = f"this deployment does not answer the pipeline {callback.pipeline}"
+    fix = "Ask for the pipeline in the setting workflows.pipelines"
+    return InvalidRequest("pipelineExecutionArn", problem, fix)
 
 
 def _taken(request_id: str) -> DuplicateRequest:
