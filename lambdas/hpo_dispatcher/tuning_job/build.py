@@ -25,6 +25,7 @@ from hpo_dispatcher.contract.request import (
 )
 from hpo_dispatcher.contract.settings import Guardrails, Limits
 from hpo_dispatcher.contract.templates import Template
+from hpo_dispatcher.tuning_job.api.decided_fields import check_decided
 from hpo_dispatcher.tuning_job.api.form import (
     api_request_of,
     in_form_of,
@@ -162,6 +163,7 @@ class _Start:
         for guardrails in self.checked:
             check_guardrails(api_request, guardrails)
         if self.places:
+            check_decided(api_request)
             for definition in definitions(api_request):
                 check_places(definition, self.places)
         inherited = sum(parent.training_jobs for parent in parents)

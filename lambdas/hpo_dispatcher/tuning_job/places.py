@@ -87,11 +87,10 @@ def check_places(definition: Definition, places: Places) -> None:
     path = "TrainingJobDefinition"
     for index, channel in enumerate(definition.get("InputDataConfig", ())):
         field = f"{path}.InputDataConfig.{index}.DataSource"
-        source = channel["DataSource"].get("S3DataSource")
-        if source:
-            _check_input(field, source["S3Uri"], places)
-        indirect = not source or source["S3DataType"] != "S3Prefix"
-        if places.opened.input_prefixes and indirect:
+        source = channel["DataSource"]
+        if "S3DataSource" in source:
+            _check_input(field, source["S3DataSource"]["S3Uri"], places)
+        if places.opened.input_prefixes and not _is_prefix(source):
             _reject(field, "the deployment allows S3 prefixes only", "Use S3DataType S3Prefix")
     program = source_archive(definition)
     in_channel = program.startswith(f"{aws_limits.CHANNELS_FOLDER}/")  # which is checked above
@@ -112,6 +111,14 @@ def _check_input(field: str, place: str, places: Places) -> None:
     if not places.may_read(place):
         problem = f"{place} is not a location that the team's training jobs may read"
         _reject(field, problem, f"Use {_listed(places.readable)}")
+
+
+def _is_prefix(source: Definition) -> bool:
+    """Return whether a channel's data is an S3 prefix, with no other source beside it."""
+    if set(source) != {"S3DataSource"}:
+        return False
+    s3 = source["S3DataSource"]
+    return s3["S3DataType"] == "S3Prefix" and "HubAccessConfig" not in s3
 
 
 def _is_below_any(place: str, prefixes: tuple[str, ...]) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from hpo_dispatcher.contract.errors import NotAllowed
@@ -48,6 +51,23 @@ LOCATIONS = [
     ("s3://models/fraud", True, True),
     ("s3://models/frauds/", False, False),
     ("https://artifacts.s3.amazonaws.com/teams/fraud/", False, False),
+    ("https://s3.eu-central-1.amazonaws.com/artifacts/teams/fraud/", False, False),
+    # Bucket names have no capitals; object keys tell case apart: "Naming rules" and "Object keys"
+    # in the S3 User Guide.
+    ("s3://Artifacts/teams/fraud/", False, False),
+    ("s3://artifacts/Teams/fraud/", False, False),
+    ("s3://artifacts/teams/Fraud/", False, False),
+    ("S3://artifacts/teams/fraud/", False, False),
+    ("s3://LAKE/credit/", False, False),
+    ("s3://artifacts.evil/teams/fraud/", False, False),
+    ("s3://artifacts@evil/teams/fraud/", False, False),
+    ("s3:///artifacts/teams/fraud/", False, False),
+    (" s3://artifacts/teams/fraud/", False, False),
+    ("s3://artifacts//teams/fraud/", False, False),
+    # Access points: "Using access points with S3 operations" in the S3 User Guide.
+    ("s3://arn:aws:s3:eu-central-1:123456789012:accesspoint/artifacts/teams/fraud/", False, False),
+    ("s3://artifacts-0123456789abcdefghijklmnopqrstu-s3alias/teams/fraud/", False, False),
+    ("arn:aws:s3:::artifacts/teams/fraud/", False, False),
 ]
 
 
@@ -111,6 +131,38 @@ def test_a_request_that_names_another_place_is_rejected_with_the_places_to_use(
         job(**definition(**fields))
     assert rejected.value.field == f"TrainingJobDefinition.{field}"
     assert place in str(rejected.value)
+
+
+S3 = {"S3DataType": "S3Prefix", "S3Uri": "s3://lake/credit/"}
+FILES = {
+    "FileSystemId": "fs-0123456789abcdef0", "FileSystemAccessMode": "ro",
+    "FileSystemType": "EFS", "DirectoryPath": "/teams/vision",
+}  # fmt: skip
+HUB = "arn:aws:sagemaker:eu-central-1:aws:hub-content/SageMakerPublicHub/Model/m/1.0.0"
+DATASET = "arn:aws:sagemaker:eu-central-1:123456789012:hub-content/of-vision/DataSet/d/1.0.0"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"FileSystemDataSource": FILES},
+        {"S3DataSource": S3, "FileSystemDataSource": FILES},
+        {"DatasetSource": {"DatasetArn": DATASET}},
+        {"S3DataSource": S3, "DatasetSource": {"DatasetArn": DATASET}},
+        {"S3DataSource": S3 | {"S3DataType": "ManifestFile"}},
+        {"S3DataSource": S3 | {"S3DataType": "AugmentedManifestFile"}},
+        {"S3DataSource": S3 | {"S3DataType": "Converse"}},
+        {"S3DataSource": S3 | {"HubAccessConfig": {"HubContentArn": HUB}}},
+        {},
+    ],
+    ids=json.dumps,
+)
+def test_settings_that_open_prefixes_allow_no_other_source_of_a_channel(
+    source: dict[str, Any],
+) -> None:
+    channels = [{"ChannelName": "train", "DataSource": source}]
+    with pytest.raises(NotAllowed, match="S3 prefixes only"):
+        job(OPENED, **definition(InputDataConfig=channels))
 
 
 def test_a_request_may_name_code_data_output_and_checkpoints_in_the_workspace() -> None:
