@@ -76,6 +76,8 @@ def up(
         cloud = clouds.start(home, port=port, region=region, quotas=quotas or None, profile=profile)
     where = f"{cloud.running.endpoint} (account {cloud.running.account}, {cloud.home.path})"
     say(f"The embedded cloud {'is up' if cloud.started_here else 'is already up'}: {where}")
+    for damaged in cloud.recovered:
+        say(f"A stored file was damaged; the one before it is in use. It is kept as {damaged}")
     if cloud.not_applied:
         say(
             f"Not applied, because it is running: {', '.join(cloud.not_applied)}. "

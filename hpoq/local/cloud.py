@@ -38,11 +38,13 @@ class Cloud:
         *,
         started_here: bool = False,
         not_applied: Sequence[str] = (),
+        recovered: Sequence[Path] = (),
     ) -> None:
         self.home = home
         self.running = running
         self.started_here = started_here
         self.not_applied = not_applied  # options for the next start of a cloud that was running
+        self.recovered = recovered  # damaged files that this start has replaced by earlier ones
 
     def __enter__(self) -> Self:
         return self
@@ -149,7 +151,10 @@ def start(
         if running:
             differing = launching.store_for_next_start(where, running, options)
             return Cloud(where, running, not_applied=differing)
-        return Cloud(where, launching.launch(where, options), started_here=True)
+        before = where.damaged()
+        running = launching.launch(where, options)
+        recovered = sorted(where.damaged() - before)
+        return Cloud(where, running, started_here=True, recovered=recovered)
 
 
 def find(home: Path | None = None) -> Cloud:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hpo_dispatcher.contract.errors import HpoqError
 
 
@@ -20,3 +22,15 @@ class NotRunning(LocalCloudError):
 
 class DeploymentFailed(LocalCloudError):
     """`cdk` failed; ``what`` contains the last lines of its output."""
+
+
+class DamagedFile(LocalCloudError):
+    """A file of the cloud's state cannot be read, and there is no earlier one to use instead."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(
+            f"{path} is damaged: {problem}",
+            "Nothing was changed. Restore this file from a backup, or use another folder "
+            "(HPOQ_HOME) for a new account",
+        )
+        self.path = path

@@ -14,6 +14,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,38 @@ def test_stored_data_survives_the_kill_of_every_process(
     with clouds.start(home) as again:
         assert again.running.mark != cloud.running.mark
         assert _stored(again) == ["before"]
+
+
+def test_torn_files_are_replaced_by_the_ones_before_or_refused_by_name(
+    home: Path, hpoq_local: Callable[..., Done]
+) -> None:
+    with ThreadPoolExecutor(2) as pool:  # two `up` in one home at once
+        started, found = sorted(
+            pool.map(clouds.start, [home] * 2), key=lambda c: not c.started_here
+        )
+    assert (started.started_here, found.started_here) == (True, False)
+    assert found.running == started.running
+    _store(started, "before")
+    state = started.home.state / "dynamodb.json"
+    assert processes.wait_until(lambda: state.exists() and "before" in state.read_text(), 10)
+    started.stop()
+
+    torn = state.read_text()[:-20]
+    state.write_text(torn)
+    up = hpoq_local("up")
+    assert up.returncode == 0, up.stderr
+    assert f"It is kept as {state}.damaged" in up.stderr
+    assert _stored(clouds.find(home)) == ["before"]
+    assert Path(f"{state}.damaged").read_text() == torn
+    hpoq_local("down")
+
+    files = [state, state.parent / "previous" / state.name]
+    for file in files:
+        file.write_text(torn)
+    refused = hpoq_local("up")
+    assert refused.returncode == 1
+    assert f"failed to start: {state} is damaged" in refused.stderr
+    assert [file.read_text() for file in files] == [torn, torn]
 
 
 def test_a_stale_record_never_ends_an_unrelated_process(

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from hpoq.local.lifecycle.home import RunningCloud
+from hpoq.local.lifecycle.home import CloudAccount, RunningCloud
+
+ACCOUNT = CloudAccount(
+    account="123456789012",
+    region="us-east-1",
+    access_key_id="AKIA",
+    secret_access_key="secret",
+    port=4566,
+    quotas={"tuning_jobs": 7},
+)
 
 RUNNING = RunningCloud(
     pid=1,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from hpoq.local.errors import LocalCloudError
+from hpoq.local.lifecycle import state_files
 from hpoq.local.limits import Profile
 
 DEFAULT = ".hpoq"
@@ -104,14 +105,18 @@ class Home:
 
     def store_account(self, account: CloudAccount) -> None:
         """Store the account for the next `up`."""
-        _write(self._account, asdict(account))
+        _write(self._account, asdict(account), keep_previous=True)
 
     def running(self) -> RunningCloud | None:
         """Return the running cloud, or None; ignore the document of a killed cloud."""
         return self.last_run() if self.is_alive() else None
 
     def last_run(self) -> RunningCloud | None:
-        """Return the content of ``cloud.json``, which a killed cloud leaves behind, or None."""
+        """Return the content of ``cloud.json``, which a killed cloud leaves behind, or None.
+
+        Raises:
+            DamagedFile: if it cannot be read.
+        """
         content = _read(self._running)
         return RunningCloud(**content) if content else None
 
@@ -126,6 +131,10 @@ class Home:
     def delete_running(self) -> None:
         """Delete ``cloud.json``."""
         self._running.unlink(missing_ok=True)
+
+    def damaged(self) -> set[Path]:
+        """Return the damaged files that are kept; earlier ones are in use instead."""
+        return state_files.damaged_files(self.path) | state_files.damaged_files(self.state)
 
     def is_alive(self) -> bool:
         """Return whether a process holds the lock of this home."""
@@ -164,17 +173,13 @@ def _lock(descriptor: int) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
+    content: dict[str, Any] | None = state_files.read(path, json.loads)
     return content
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
+def _write(path: Path, content: Mapping[str, Any], *, keep_previous: bool = False) -> None:
     """Write a file atomically; only its owner can read it."""
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(content, file, indent=2)
-    new.replace(path)
+    try:
+        state_files.write(path, json.dumps(content, indent=2), keep_previous=keep_previous)
+    except OSError as error:
+        raise state_files.cannot_write(path, error) from None

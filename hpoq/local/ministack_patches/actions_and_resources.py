@@ -2,9 +2,11 @@
 
 Without this patch, ministack denies a policy's user calls that AWS allows: it takes every call
 about a function's concurrency for a change of it, writes the default event bus into the ARNs of its
-rules, and does not see whose policies are simulated. It also takes the reading of a log stream for
-one of the whole group, so that a policy that names streams allows none. It does not know of which
-state machine a task token is, which AWS checks: aws/aws-cdk pull request 8486.
+rules, and does not see whose policies are simulated. It authorizes batch operations of SQS by
+actions of their own, where IAM uses that of the single operation. It also takes the reading of a
+log stream for one of the whole group, so that a policy that names streams allows none. It does not
+know of which state machine a task token is, which AWS checks: aws/aws-cdk pull request 8486.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
@@ -15,14 +17,20 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from ministack.core import iam_actions
+from ministack.core import iam_actions, iam_evaluator
 
 from hpoq.local.sagemaker.settings import PARTITION
 
 CONCURRENCY = {"GET": "GetFunctionConcurrency", "DELETE": "DeleteFunctionConcurrency"}
+AUTHORIZED_BY = {
+    "sqs:sendmessagebatch": "sqs:SendMessage",
+    "sqs:deletemessagebatch": "sqs:DeleteMessage",
+    "sqs:changemessagevisibilitybatch": "sqs:ChangeMessageVisibility",
+}
 
 # The places of these after the service: method, path, headers, body, query, Region and account.
 BODY, PARAMETERS, REGION, ACCOUNT = 3, 4, 5, 6
@@ -55,6 +63,16 @@ def authorize_as_aws_does() -> None:
 
     iam_actions.extract_iam_action = action
     iam_actions.extract_resource_arn = resource
+
+
+def authorize_batches_by_single_action() -> None:
+    """Replace batch actions by single actions when a policy is evaluated."""
+    original: Callable[[str, list[str], list[str]], bool] = iam_evaluator._action_matches
+
+    def matches(action: str, actions: list[str], not_actions: list[str]) -> bool:
+        return original(AUTHORIZED_BY.get(action.lower(), action), actions, not_actions)
+
+    iam_evaluator._action_matches = matches
 
 
 def _log_stream(group: str, request: tuple[Any, ...]) -> str:

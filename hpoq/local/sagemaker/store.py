@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpoq.local.errors import DamagedFile
+
 Record = dict[str, Any]
 
 _SCHEMA = """
@@ -60,14 +62,29 @@ class JobFilter:
 
 
 class _Database:
-    """A SQLite connection that any thread may use."""
+    """A SQLite connection that any thread may use.
+
+    Raises:
+        DamagedFile: the file is not a whole database.
+    """
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
-        self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
-        self._connection.executescript(_SCHEMA)
+        try:
+            self._check()
+            self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
+            self._connection.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise DamagedFile(file, str(error)) from None
+
+    def _check(self) -> None:
+        """Check the structure of the file, which a truncated one lacks."""
+        ((found,),) = self._connection.execute("PRAGMA quick_check(1)").fetchall()
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
 
     def execute(self, statement: str, *values: str | float) -> int:
         """Run one statement and return the number of changed rows."""
@@ -210,9 +227,20 @@ class TagTable:
 
 
 class Store:
-    """The SQLite file that holds all jobs and their tags."""
+    """The SQLite file that holds all jobs and their tags.
 
-    def __init__(self, file: Path) -> None:
+    Args:
+        file: the SQLite file.
+        folders: of the training jobs; if there are any, the file has existed.
+
+    Raises:
+        DamagedFile: the file cannot be read, or has lost its content.
+    """
+
+    def __init__(self, file: Path, folders: Path | None = None) -> None:
+        lost = not file.exists() or not file.stat().st_size
+        if lost and folders and folders.is_dir() and any(folders.iterdir()):
+            raise DamagedFile(file, f"it is empty, although {folders} has training jobs")
         self._database = _Database(file)
         self.tuning_jobs = JobTable(
             self._database,

@@ -13,8 +13,10 @@ from ministack.core import lambda_runtime
 from hpoq.local.lifecycle.home import Home
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.limits import INSTANCE_TYPE, SPOT, Limit
-from hpoq.local.ministack_patches.actions_and_resources import authorize_as_aws_does
-from hpoq.local.ministack_patches.batch_actions import authorize_batches_by_single_action
+from hpoq.local.ministack_patches.actions_and_resources import (
+    authorize_as_aws_does,
+    authorize_batches_by_single_action,
+)
 from hpoq.local.ministack_patches.concurrency import limit_concurrency
 from hpoq.local.ministack_patches.condition_keys import (
     add_condition_keys,
@@ -25,6 +27,7 @@ from hpoq.local.ministack_patches.existing_resources import refuse_existing_name
 from hpoq.local.ministack_patches.functions import patch_functions
 from hpoq.local.ministack_patches.log_filters import match_filter_patterns
 from hpoq.local.ministack_patches.metric_alarms import evaluate_alarms_as_aws_does
+from hpoq.local.ministack_patches.persistence import store_state_safely
 from hpoq.local.ministack_patches.resource_policies import enforce_resource_policies
 from hpoq.local.ministack_patches.root_credentials import accept_only_root_key
 from hpoq.local.ministack_patches.speed import speed_up
@@ -57,8 +60,12 @@ def assemble(home: Home, settings: ServerSettings, on_ready: Callable[[], None])
         home: the cloud's folder.
         settings: what ``up`` decided.
         on_ready: called when the cloud answers requests.
+
+    Raises:
+        DamagedFile: a file of the stored state cannot be read.
     """
     logging.getLogger("persistence").setLevel(logging.WARNING)  # it logs each service's snapshot
+    store_state_safely(home.state)
     _patch_ministack(settings)
     endpoint = _endpoint(home, settings)
     quotas = ServiceQuotasService(

@@ -11,10 +11,12 @@ import json
 import logging
 import os
 import signal
+import sys
 from asyncio import constants
 from pathlib import Path
 from typing import Any
 
+from hpoq.local.errors import LocalCloudError
 from hpoq.local.lifecycle.home import Home
 from hpoq.local.server.settings import ServerSettings
 
@@ -33,7 +35,10 @@ def main(home: Path) -> None:
 
     certificates.ensure(where)
     constants.SSL_SHUTDOWN_TIMEOUT = TLS_SHUTDOWN_TIMEOUT  # hypercorn has no setting
-    asyncio.run(_serve(where, settings))
+    try:
+        asyncio.run(_serve(where, settings))
+    except LocalCloudError as error:
+        sys.exit(str(error))  # `up` shows this line
 
 
 async def _serve(home: Home, settings: ServerSettings) -> None:

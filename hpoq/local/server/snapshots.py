@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 
 import ministack.app
-from ministack.core.persistence import save_state
+from ministack.core import persistence
 from ministack.services import lambda_svc
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Snapshots:
             self._changed.set()
             return False
         if content:
-            save_state(name, content)
+            persistence.save_state(name, content)
         return True
 
 

@@ -44,14 +44,15 @@ class Engine:
         self, home: Path, ports: Ports, settings: EngineSettings, clock: Clock = time.time
     ) -> None:
         self.settings = settings
-        self.store = Store(home / "sagemaker" / "jobs.sqlite")
+        folders = home / "sagemaker" / "jobs"
+        self.store = Store(home / "sagemaker" / "jobs.sqlite", folders)
         self._clock = clock
         # One lock for all jobs: quotas concern all of them.
         self._lock = threading.RLock()
         self._state_changes = StateChanges(ports.events)
         self._account_checks = AccountChecks(ports, settings.region)
         runner = TrainingRunner(
-            home / "sagemaker" / "jobs",
+            folders,
             ports,
             settings=settings,
             clock=clock,

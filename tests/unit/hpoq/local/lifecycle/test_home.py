@@ -10,17 +10,8 @@ from pathlib import Path
 import pytest
 
 from hpoq.local.errors import LocalCloudError
-from hpoq.local.lifecycle.home import CloudAccount, Home
-from tests.support.running_cloud import RUNNING
-
-ACCOUNT = CloudAccount(
-    account="123456789012",
-    region="us-east-1",
-    access_key_id="AKIA",
-    secret_access_key="secret",
-    port=4566,
-    quotas={"tuning_jobs": 7},
-)
+from hpoq.local.lifecycle.home import Home
+from tests.support.running_cloud import ACCOUNT, RUNNING
 
 
 @pytest.fixture

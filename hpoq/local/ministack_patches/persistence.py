@@ -1,0 +1,91 @@
+"""State on disk that survives a power cut and a full disk.
+
+ministack takes a state file that it cannot read for one that does not exist: it starts empty, and
+writes over the file. Its own files are renamed without being synced.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ministack.app
+from ministack.core import persistence
+
+from hpoq.local.errors import DamagedFile
+from hpoq.local.lifecycle import state_files
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "__ministack_format__"
+
+
+def store_state_safely(folder: Path) -> None:
+    """Read all state files now, and replace the functions that read and write them.
+
+    Args:
+        folder: of the state files.
+
+    Raises:
+        DamagedFile: a file cannot be read, and the one before it cannot either.
+    """
+    stored = {name: _read(folder, name) for name in ministack.app._state_map}
+    failing: set[str] = set()
+
+    def restore() -> None:
+        for name, module in ministack.app._state_map.items():
+            content = stored.pop(name)
+            if content:
+                _restore(folder, name, module, content)
+
+    def save(name: str, content: object) -> None:
+        try:
+            state_files.write(_file(folder, name), _text(name, content))
+            failing.discard(name)
+        except OSError as error:
+            if name not in failing:  # one line, not one a second
+                logger.error("%s", state_files.cannot_write(_file(folder, name), error))
+            failing.add(name)
+
+    ministack.app._load_persisted_state = restore
+    persistence.save_state = save
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
+
+
+def _read(folder: Path, name: str) -> Any:
+    """Return the stored state of one service; None if it has none."""
+    path = _file(folder, name)
+    content = state_files.read(path, _parse)
+    if not isinstance(content, Mapping) or FORMAT not in content:
+        return content  # of a version before the format had a number
+    written, known = content[FORMAT], persistence._state_format_version(name)
+    if written > known:
+        raise DamagedFile(path, f"its format is {written}, and this version reads up to {known}")
+    return content["payload"]
+
+
+def _parse(text: str) -> Any:
+    return json.loads(text, object_hook=persistence._json_object_hook)
+
+
+def _restore(folder: Path, name: str, module: str, content: Any) -> None:
+    """Hand a state to its service. If the service refuses it, end before anything is stored.
+
+    The server logs other exceptions of the start, and continues without the state.
+    """
+    try:
+        ministack.app._get_module(module).load_persisted_state(content)
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise SystemExit(str(DamagedFile(_file(folder, name), problem))) from error
+
+
+def _text(name: str, content: object) -> str:
+    wrapped = {FORMAT: persistence._state_format_version(name), "payload": content}
+    return json.dumps(wrapped, default=persistence._json_default)
