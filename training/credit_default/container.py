@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import NoReturn, Self
 
 from credit_default.dataset.schema import DataError
-from credit_default.distributed import HostMissing
-from credit_default.metrics import MetricNotFinite
+from credit_default.hosts import HostMissing
 
 CHANNELS = ("train", "validation", "test")
 
@@ -100,7 +99,7 @@ def report_failure() -> Iterator[None]:
     """
     try:
         yield
-    except (DataError, TrainingFailed, HostMissing, MetricNotFinite) as error:
+    except (DataError, TrainingFailed, HostMissing) as error:
         write_failure_reason(str(error))
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -1,6 +1,5 @@
 """Join the processes of a training run: those torchrun starts, or one per SageMaker host."""
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -11,12 +10,10 @@ from datetime import timedelta
 import torch
 from torch import nn
 
+from credit_default.hosts import hosts
+
 PORT = 29_400
 JOIN_TIMEOUT = timedelta(minutes=10)  # some hosts may still be pulling their image
-
-
-class HostMissing(TimeoutError):
-    """A host of this training job did not join in time."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +82,6 @@ class World:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
-
-
-def hosts(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Return the hosts of this training job, the leader first; [] on a laptop."""
-    names: list[str] = json.loads(environ.get("SM_HOSTS", "[]"))
-    return sorted(names, key=lambda name: (len(name), name))  # algo-2 before algo-10
 
 
 def join(backend: str, environ: Mapping[str, str] = os.environ) -> World:

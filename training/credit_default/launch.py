@@ -4,7 +4,8 @@ import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 
-from credit_default.distributed import PORT, hosts
+from credit_default.distributed import PORT
+from credit_default.hosts import hosts
 
 SMDDP = "smdistributed.dataparallel.torch.torch_smddp"
 # https://docs.aws.amazon.com/sagemaker/latest/dg/distributed-data-parallel-support.html

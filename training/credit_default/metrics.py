@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from credit_default.container import TrainingFailed
 
-class MetricNotFinite(ArithmeticError):
+
+class MetricNotFinite(TrainingFailed):
     """Training diverged: a metric is NaN or infinite."""
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from credit_default.distributed import HostMissing, hosts
+from credit_default.hosts import HostMissing, hosts
 from ray_tune.node import NodeSettings, is_listening, prepare_environment, ray_node
 
 _POLL_SECONDS = 0.5

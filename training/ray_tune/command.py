@@ -15,7 +15,7 @@ from credit_default.container import (
     report_failure,
     write_failure_reason,
 )
-from credit_default.distributed import hosts
+from credit_default.hosts import hosts
 from credit_default.hyperparameters import Hyperparameters, flag, number, one_of, text
 from credit_default.run import INTERRUPTED
 from ray_tune.install import install_ray

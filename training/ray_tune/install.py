@@ -14,13 +14,16 @@ CHANNEL = "dependencies"  # its wheels replace PyPI in a job that is isolated fr
 
 
 def install_ray(environ: Mapping[str, str] = os.environ) -> None:
-    """Install the requirements of the Ray scripts, unless Ray is installed.
+    """Install the requirements of the Ray scripts in a training job, unless Ray is installed.
 
     Raises:
-        TrainingFailed: pip cannot install them; the message says what can be done.
+        TrainingFailed: pip cannot install them, or this is no training job; the message says what
+            can be done.
     """
     if importlib.util.find_spec("ray") is not None:
         return
+    if "SM_CURRENT_HOST" not in environ:  # on a laptop, the user decides where to install it
+        raise TrainingFailed(f"Ray is not installed; pip install -r {REQUIREMENTS}")
     print(f"installing {REQUIREMENTS.name}", file=sys.stderr, flush=True)
     if subprocess.run(pip_command(environ), check=False).returncode:
         raise TrainingFailed(explain_failure(environ))

@@ -11,7 +11,8 @@ import torch
 
 import train
 from credit_default import launch
-from credit_default.distributed import World, hosts
+from credit_default.distributed import World
+from credit_default.hosts import hosts
 from credit_default.launch import choose_backend, torchrun_command
 
 TWO_HOSTS = {"SM_HOSTS": json.dumps(["algo-1", "algo-2"]), "SM_CURRENT_HOST": "algo-2"}

@@ -1,0 +1,96 @@
+"""Tests of searches of any script on Ray: killed ones resume, and no trial counts twice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+SCRIPT = """
+import argparse, os, time
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+args = parser.parse_args()
+with Path(__file__).with_name("log").open("a") as log:
+    print(args.lr, file=log)
+time.sleep(0.05)
+print(f"accuracy={1 - args.lr ** 2:.6f}")
+Path(os.environ["SM_MODEL_DIR"], "model.txt").write_text(str(args.lr))
+"""
+TRIALS = 30
+
+
+def command(folder: Path, **options: object) -> list[str]:
+    given: dict[str, object] = {
+        "source": folder, "script": "own.py", "trials": TRIALS, "cpus": 2,
+        "space": json.dumps({"lr": {"type": "continuous", "min": 0, "max": 1}}),
+        "metrics": json.dumps({"accuracy": "accuracy=([0-9.]+)"}), "objective": "accuracy",
+        "scheduler": "none", "progress-seconds": 0, "model-dir": folder / "model",
+    } | options  # fmt: skip
+    flags = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+    return [sys.executable, str(ROOT / "training" / "train_ray_script.py"), *flags]
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "model-search" / "trials.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines[1:]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "own.py").write_text(SCRIPT)
+    yield tmp_path
+
+
+@pytest.mark.timeout(180)
+def test_a_killed_search_resumes_with_every_trial_once_and_the_same_results(folder: Path) -> None:
+    with subprocess.Popen(command(folder), stderr=subprocess.PIPE, text=True) as killed:
+        assert killed.stderr is not None
+        for line in killed.stderr:
+            if line.startswith(f"5/{TRIALS} trials ended"):
+                break
+        for each in [killed, *psutil.Process(killed.pid).children(recursive=True)]:
+            each.kill()
+    before = rows(folder)
+    assert 5 <= len(before) < TRIALS
+
+    ended = subprocess.run(command(folder), capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert f"resuming after {len(before)} trials" in ended.stderr
+    found = rows(folder)
+    assert found[: len(before)] == before
+    assert sorted(row["number"] for row in found) == list(range(1, TRIALS + 1))
+    assert {row["status"] for row in found} == {"Completed"}
+    best = max(found, key=lambda row: float(row["objective"]))
+    assert (folder / "model" / "model.txt").read_text() == best["hyperparameters"]["lr"]
+    assert ended.stdout.splitlines()[-1] == f"accuracy={best['objective']:.6f}"
+    # the killed search ran at most one more trial per CPU than it recorded
+    assert TRIALS <= len((folder / "log").read_text().splitlines()) <= TRIALS + 2
+
+
+@pytest.mark.timeout(180)
+def test_optuna_keeps_all_cpus_busy_and_starts_from_the_given_points(folder: Path) -> None:
+    points = json.dumps([{"lr": 0.001}])
+    ended = subprocess.run(
+        command(folder, algorithm="optuna", points=points, trials=12, target=2),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    found = rows(folder)
+    assert {row["number"]: row for row in found}[1]["hyperparameters"] == {"lr": "0.001"}
+    overlapping = [
+        one for one in found for other in found
+        if one["started"] < other["started"] < one["ended"]
+    ]  # fmt: skip
+    assert len(overlapping) > len(found) / 3, "two trials at a time"

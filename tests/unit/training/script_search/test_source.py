@@ -1,0 +1,60 @@
+"""Tests of the source of a script: where it is, and what a search depends on."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from credit_default.container import TrainingFailed
+from script_search.source import digest, source_of, unpacked
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "own.py").write_text("print('auc=1')")
+    return folder
+
+
+def channel_of(code: Path, name: str = "script") -> dict[str, str]:
+    channel = code.parent / name
+    channel.mkdir()
+    with tarfile.open(channel / "archive.tar.gz", "w:gz") as archive:
+        archive.add(code, arcname=".")
+    return {"SM_CHANNEL_SCRIPT": str(channel)}
+
+
+def test_the_channel_brings_an_archive_that_each_host_unpacks(code: Path) -> None:
+    environ = channel_of(code)
+    source = source_of(None, environ)
+    assert (unpacked(source, environ) / "own.py").read_text() == "print('auc=1')"
+    assert unpacked(source, environ) == unpacked(source, environ)
+
+
+def test_without_a_channel_the_bundled_scripts_are_the_source() -> None:
+    assert (unpacked(source_of(None, {}), {}) / "train_cpu.py").is_file()
+
+
+def test_a_missing_source_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingFailed, match=r"--source .*/nowhere: no such folder or archive"):
+        unpacked(source_of(str(tmp_path / "nowhere")), {})
+
+
+def test_a_search_depends_on_code_and_data_and_not_on_results(code: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("1,2")
+    other = tmp_path / "train"
+    other.mkdir()
+    (other / "part.csv").write_text("3,4")
+    environ, fixed = {"SM_CHANNEL_TRAIN": str(other)}, {"data": str(data), "depth": "3"}
+    before = digest(str(code), fixed, environ)
+    (code / "model.txt").write_text("a result")
+    assert digest(str(code), fixed, environ) == before
+    found = {before}
+    for file in (data, other / "part.csv", code / "own.py"):
+        file.write_text(file.read_text().replace("1", "9").replace("3", "9"))
+        found.add(digest(str(code), fixed, environ))
+    assert len(found) == 4
