@@ -9,6 +9,7 @@ from hpo_dispatcher.contract.aws_limits import CHANNELS_FOLDER
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.names import SHARED_PREFIX, workspace_prefix
+from hpo_dispatcher.tuning_job.api.s3_uri import bucket_and_key, s3_uri
 from hpo_dispatcher.tuning_job.api.schema import definitions, source_archive
 from hpo_dispatcher.tuning_job.places import Places
 from hpoq.errors import UnusableData
@@ -28,12 +29,12 @@ class S3Channel:
     @property
     def bucket(self) -> str:
         """The bucket of the prefix."""
-        return self.uri.removeprefix("s3://").partition("/")[0]
+        return bucket_and_key(self.uri)[0]
 
     @property
     def prefix(self) -> str:
         """The prefix of the keys of the objects."""
-        return self.uri.removeprefix("s3://").partition("/")[2]
+        return bucket_and_key(self.uri)[1]
 
     def key(self, name: str) -> str:
         """Return the key of a file of the channel; the prefix counts as a folder."""
@@ -47,7 +48,10 @@ def channels_of(api_request: dict[str, Any]) -> list[S3Channel]:
     The channel with the code of a job with network isolation is not data, and is left out.
     """
     found = [
-        S3Channel(name=channel["ChannelName"], uri=channel["DataSource"]["S3DataSource"]["S3Uri"])
+        S3Channel(
+            name=channel["ChannelName"],
+            uri=s3_uri(channel["DataSource"]["S3DataSource"]["S3Uri"]),
+        )
         for definition in definitions(api_request)
         for channel in definition.get("InputDataConfig", ())
         if "S3DataSource" in channel.get("DataSource", {}) and not _is_code(channel, definition)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlparse
 
+from hpo_dispatcher.tuning_job.api.s3_uri import bucket_and_key
 from hpoq.local.sagemaker.errors import cannot_assume, no_objects, not_allowed_to_list
 from hpoq.local.sagemaker.ports import Access, Ports
 
@@ -43,8 +43,7 @@ class AccountChecks:
                 self._check_input(role, source["S3Uri"])
 
     def _check_input(self, role: str, uri: str) -> None:
-        parts = urlparse(uri)
-        bucket, prefix = parts.netloc, parts.path.lstrip("/")
+        bucket, prefix = bucket_and_key(uri)
         match self._roles.list_access(role, bucket, prefix):
             case Access.NOT_ALLOWED:
                 raise not_allowed_to_list(role, bucket)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from hpo_dispatcher.contract import aws_limits, names
 from hpo_dispatcher.contract.errors import NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.tuning_job.api.s3_uri import s3_uri
 from hpo_dispatcher.tuning_job.api.schema import SOURCE_ARCHIVE, source_archive
 
 Definition = dict[str, Any]
@@ -29,6 +30,7 @@ class Places:
 
     def may_read(self, place: str) -> bool:
         """Return whether the team's training jobs may read below a location."""
+        place = s3_uri(place)
         inside = self._folder_in_bucket(place)
         if inside is not None and inside.startswith((*self._own, *names.SHARED_FOLDERS)):
             return True
@@ -37,6 +39,7 @@ class Places:
 
     def may_write(self, place: str) -> bool:
         """Return whether the team's training jobs may write below a location."""
+        place = s3_uri(place)
         inside = self._folder_in_bucket(place.rstrip("/") + "/")
         if inside is not None and inside.startswith(self._own):
             return True

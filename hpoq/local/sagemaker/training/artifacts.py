@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hpo_dispatcher.tuning_job.api.s3_uri import bucket_and_key
 from hpoq.local.sagemaker.ports import ObjectStore
-from hpoq.local.sagemaker.training.channels import ContainerError, bucket_and_key
+from hpoq.local.sagemaker.training.channels import ContainerError
 from hpoq.local.sagemaker.training.container import Container, pack
 
 Record = dict[str, Any]

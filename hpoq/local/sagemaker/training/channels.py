@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
+from hpo_dispatcher.tuning_job.api.s3_uri import bucket_and_key
 from hpoq.local.sagemaker.ports import StoredObject
 from hpoq.local.sagemaker.training.role_objects import RoleObjects
 
@@ -168,12 +168,6 @@ class Inputs:
 
 def _is_untouched(file: Path) -> bool:
     return file.exists() and file.stat().st_mtime_ns == UNTOUCHED
-
-
-def bucket_and_key(uri: str) -> tuple[str, str]:
-    """Split an S3 URI into bucket and key."""
-    parts = urlparse(uri)
-    return parts.netloc, parts.path.lstrip("/")
 
 
 def path_in_channel(prefix: str, key: str) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hpoq.local.sagemaker.training.channels import ContainerError, Inputs, bucket_and_key
+from hpo_dispatcher.tuning_job.api.s3_uri import bucket_and_key
+from hpoq.local.sagemaker.training.channels import ContainerError, Inputs
 from hpoq.local.sagemaker.training.programs.environment import checkpoint_folder
 
 Record = Mapping[str, Any]

@@ -24,9 +24,10 @@ from tests.support.tuning_requests import ENVIRONMENT, ROLE, captured_requests
 
 # Requests that the SageMaker SDKs 2.257.7 and 3.27.0 send for the tuners of their tests,
 # documentation and example notebooks, and requests in the documentation of AWS and of other tools.
-# Each names its source, which has a request of this kind. Where `values` is `source`, the ranges,
-# limits, objective and hyperparameters are those of the source, too, where it has them; elsewhere,
-# and for accounts, buckets and versions of images, they are made for these tests.
+# Where `values` is `source`, the ranges, limits, objective and hyperparameters are those of the
+# source, where it has them. Elsewhere, the source is named as `shape of`: it describes or creates a
+# request with these fields, and the values are made for these tests, as are all accounts, buckets
+# and versions of images.
 CAPTURED = captured_requests()
 ENFORCING = Guardrails(
     vpc=Vpc(subnets=("subnet-9",), security_group_ids=("sg-9",)),
@@ -102,7 +103,8 @@ def test_there_are_100_captured_requests_of_all_kinds() -> None:
         "VPC": lambda each: "VpcConfig" in definitions(each)[0],
     }
     assert [kind for kind, is_of in kinds.items() if not any(map(is_of, requests))] == []
-    assert all(each["source"] for each in CAPTURED)
+    for each in CAPTURED:
+        assert each["source"].startswith("shape of ") == (each["values"] == "test"), each["source"]
     assert {each["values"] for each in CAPTURED} == {"source", "test"}
 
 

@@ -399,7 +399,7 @@ def channel(uri: str, kind: str = "S3Prefix") -> dict[str, Any]:
         "s3://lake/data-evil/x",
         "s3://lake/dat",
         "s3://lake/",
-        "https://artifacts.s3.amazonaws.com/data/",
+        "https://artifacts.s3.amazonaws.com/data-evil/x",
     ],
 )
 def test_input_outside_the_allowed_prefixes_is_refused(uri: str) -> None:

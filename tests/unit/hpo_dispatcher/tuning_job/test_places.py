@@ -50,8 +50,16 @@ LOCATIONS = [
     ("s3://models/fraud/a/", True, True),
     ("s3://models/fraud", True, True),
     ("s3://models/frauds/", False, False),
-    ("https://artifacts.s3.amazonaws.com/teams/fraud/", False, False),
-    ("https://s3.eu-central-1.amazonaws.com/artifacts/teams/fraud/", False, False),
+    ("https://artifacts.s3.amazonaws.com/teams/fraud/", True, True),
+    ("https://s3-eu-central-1.amazonaws.com/artifacts/teams/fraud/a/", True, True),
+    ("https://s3.eu-central-1.amazonaws.com/artifacts/teams/vision/", False, False),
+    ("https://s3.amazonaws.com/artifacts", False, False),
+    ("https://s3-eu-central-1.amazonaws.com/lake/credit/2026/", True, False),
+    ("https://lake.s3.eu-central-1.amazonaws.com/credit/", True, False),
+    ("https://lake.s3.eu-central-1.amazonaws.com/credits/", False, False),
+    ("https://s3.amazonaws.com/artifacts/teams/fraud/?prefix=teams/vision/", False, False),
+    ("https://artifacts.example.com/teams/fraud/", False, False),
+    ("https://evil.example.com/s3.amazonaws.com/artifacts/teams/fraud/", False, False),
     # Bucket names have no capitals; object keys tell case apart: "Naming rules" and "Object keys"
     # in the S3 User Guide.
     ("s3://Artifacts/teams/fraud/", False, False),
