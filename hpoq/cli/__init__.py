@@ -42,6 +42,8 @@ def _expected(error: Exception) -> Exception | None:
         return NotInstalled(
             f"this command needs the package {error.name}. Run: pip install 'hpoq[campaign]'"
         )
+    if isinstance(error, OSError) and error.filename is not None:  # of a user's file
+        return HpoqError(f"{error.filename}: {error.strerror}. Name another file or folder")
     from botocore.exceptions import BotoCoreError, ClientError
 
     from hpoq.client import explanation

@@ -5,14 +5,19 @@ from __future__ import annotations
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import IO, Any
 
 from hpo_dispatcher.contract.entry import Entry
+from hpo_dispatcher.tuning_job.api.s3_uri import bucket_and_key
 from hpoq.client import Client, explained
-from hpoq.errors import NotFound
+from hpoq.errors import NotFound, NotReachable
 
 
 def download(client: Client, entry: Entry, folder: Path) -> Path:
-    """Download the model of a request's best training job and unpack it.
+    """Download the model of a request's best training job, and unpack it if it is an archive.
+
+    Training jobs with the CompressionType NONE have a folder in S3 instead of an archive:
+    OutputDataConfig in the API reference.
 
     Args:
         client: the deployment.
@@ -24,18 +29,40 @@ def download(client: Client, entry: Entry, folder: Path) -> Path:
 
     Raises:
         NotFound: there is no model yet, or the caller may not read its training job.
-        NotReachable: the caller may not read the model.
+        NotReachable: the caller may not read the model, or it is not an archive.
     """
     uri = client.model_uri(entry)
     if uri is None:
         problem = "has no best training job yet" if entry.best is None else "has no readable model"
         raise NotFound(f"{entry.request_id} is {entry.status} and {problem}")
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(uri)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile() as file:
-        with explained(f"model {uri}"):
-            client.service("s3").download_fileobj(bucket, key, file)
-        file.seek(0)
+    s3 = client.service("s3")
+    with explained(f"model {uri}"):
+        if key.endswith("/"):
+            _download_files(s3, bucket, key, folder)
+            return folder
+        with tempfile.TemporaryFile() as file:
+            s3.download_fileobj(bucket, key, file)
+            file.seek(0)
+            _unpack(file, uri, folder)
+    return folder
+
+
+def _unpack(file: IO[bytes], uri: str, folder: Path) -> None:
+    try:
         with tarfile.open(fileobj=file) as archive:
             archive.extractall(folder, filter="data")  # refuses paths outside of the folder
-    return folder
+    except tarfile.TarError as error:
+        raise NotReachable(f"model {uri}: cannot be unpacked ({error})") from None
+
+
+def _download_files(s3: Any, bucket: str, prefix: str, folder: Path) -> None:
+    """Download the objects below a prefix into a folder, with their folders."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    for each in (found for page in pages for found in page.get("Contents", ())):
+        path = folder / each["Key"][len(prefix) :]
+        if each["Key"].endswith("/") or not path.resolve().is_relative_to(folder.resolve()):
+            continue  # the console's mark of a folder, or no file of the model
+        path.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(bucket, each["Key"], str(path))

@@ -110,6 +110,10 @@ def test_results_go_to_a_file_by_its_ending(hpoq: Run, tmp_path: Path) -> None:
     file = tmp_path / "found.json"
     assert hpoq("results", "a", "--out", str(file))[0] == 0
     assert json.loads(file.read_text())[0]["FinalObjectiveValue"] == 0.8
+    missing = tmp_path / "none" / "found.csv"
+    status, _, err = hpoq("results", "a", "--out", str(missing))
+    expected = f"hpoq: {missing}: No such file or directory. Name another file or folder"
+    assert (status, " ".join(err.split())) == (1, expected)
     status, _, err = hpoq("results", "a", "--out", str(tmp_path / "found.xlsx"))
     assert status == 2
     assert ".csv or .json" in err

@@ -160,9 +160,39 @@ def test_a_model_is_unpacked_into_a_new_folder(s3: Any, tmp_path: Path) -> None:
 
 def test_a_model_cannot_write_outside_of_its_folder(s3: Any, tmp_path: Path) -> None:
     s3.put_object(Bucket="artifacts", Key="m", Body=archive(**{"../evil": "x"}))
-    with pytest.raises(tarfile.OutsideDestinationError):
+    with pytest.raises(NotReachable, match="outside the destination"):
         models.download(Services(model="s3://artifacts/m", s3=s3), entry(), tmp_path / "model")
     assert not (tmp_path / "evil").exists()
+
+
+def test_a_model_that_is_not_an_archive_is_explained(s3: Any, tmp_path: Path) -> None:
+    s3.put_object(Bucket="artifacts", Key="m", Body=b"weights")
+    with pytest.raises(NotReachable, match="model s3://artifacts/m: cannot be unpacked"):
+        models.download(Services(model="s3://artifacts/m", s3=s3), entry(), tmp_path / "model")
+
+
+def test_the_files_of_an_uncompressed_model_are_downloaded(s3: Any, tmp_path: Path) -> None:
+    """CompressionType NONE of OutputDataConfig: S3ModelArtifacts is a folder."""
+    for key in ("out/model/", "out/model/a.bin", "out/model/code/b.py", "out/model-2/c"):
+        s3.put_object(Bucket="artifacts", Key=key, Body=b"x")
+    of = Services(model="s3://artifacts/out/model/", s3=s3)
+    folder = models.download(of, entry(), tmp_path / "model")
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert found == {"a.bin", "code/b.py"}
+
+
+def test_an_uncompressed_model_cannot_write_outside_of_its_folder(s3: Any, tmp_path: Path) -> None:
+    for key in ("out/model/../evil", "out/model/a"):
+        s3.put_object(Bucket="artifacts", Key=key, Body=b"x")
+    of = Services(model="s3://artifacts/out/model/", s3=s3)
+    models.download(of, entry(), tmp_path / "model")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a"]
+
+
+def test_a_model_may_be_at_a_url_of_s3(s3: Any, tmp_path: Path) -> None:
+    s3.put_object(Bucket="artifacts", Key="out/model.tar.gz", Body=archive(model="weights"))
+    of = Services(model="https://s3.us-east-1.amazonaws.com/artifacts/out/model.tar.gz", s3=s3)
+    assert (models.download(of, entry(), tmp_path) / "model").read_text() == "weights"
 
 
 def test_a_missing_model_is_explained(s3: Any, tmp_path: Path) -> None:
