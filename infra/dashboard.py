@@ -117,7 +117,10 @@ class Dashboard(Construct):
 
     def _refused(self) -> cloudwatch.IWidget:
         return _graph(
-            "Rejected requests, by reason", "requests", self._by("reason", "Rejected", "Sum")
+            "Rejected requests, by reason; workflows without an answer",
+            "requests",
+            self._by("reason", "Rejected", "Sum"),
+            right=[self._of("UnansweredWorkflows", "Maximum", "workflows")],
         )
 
     def _cycles(self) -> cloudwatch.IWidget:

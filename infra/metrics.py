@@ -64,3 +64,7 @@ class DispatcherMetrics:
     def account_faults(self, period: Duration) -> cloudwatch.Metric:
         """Return the number of requests that wait because of a fault of the account."""
         return self.of("AccountFaults", "Maximum", period)
+
+    def unanswered_workflows(self, period: Duration) -> cloudwatch.Metric:
+        """Return the number of workflows whose service does not take the answer."""
+        return self.of("UnansweredWorkflows", "Maximum", period)

@@ -198,6 +198,22 @@ def _of_requests(metrics: DispatcherMetrics, settings: Settings) -> dict[str, Co
             means=f"A request has been queued for more than {hours} hours.",
             section="oldest-request",
         ),
+        **_of_workflows(metrics, settings),
+    }
+
+
+def _of_workflows(metrics: DispatcherMetrics, settings: Settings) -> dict[str, Condition]:
+    """Return the conditions of a deployment that answers workflows; of others, none."""
+    if not settings.waiting_workflows.any:
+        return {}
+    return {
+        "unanswered-workflow": Condition(
+            metric=metrics.unanswered_workflows(HEARTBEAT),
+            threshold=1,
+            periods=3,
+            means="A workflow waits, but its service has not taken the answer for half an hour.",
+            section="unanswered-workflow",
+        )
     }
 
 

@@ -38,6 +38,7 @@ from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
+from hpo_dispatcher.cycle.workflows.permitted import PermittedWorkflows
 from hpo_dispatcher.observability.emf import EmfGauge
 from hpo_dispatcher.observability.log_format import RedactingFormatter, redact
 from hpo_dispatcher.observability.logged_ports import (
@@ -142,6 +143,7 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
         lambda: clients.client("stepfunctions", config=ANSWERS),
         lambda: clients.client("sagemaker", config=ANSWERS),
     )
+    permitted = PermittedWorkflows(workflows=workflows, settings=deployment.workflows)
     limits = deployment.limits
     dispatcher = Dispatcher(
         teams=deployment.teams,
@@ -156,7 +158,7 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
         answers=DynamoDBOwedAnswers(table),
         tuning=LoggedTuning(tuning=sagemaker, log=logger, created=telemetry.created),
         events=LoggedEvents(events=bus, log=logger),
-        workflows=LoggedWorkflows(workflows=workflows, log=logger),
+        workflows=LoggedWorkflows(workflows=permitted, log=logger),
         quotas=ServiceQuotas(
             lambda: clients.client("service-quotas", config=CONFIG), documents, _now
         ),

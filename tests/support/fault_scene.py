@@ -40,6 +40,9 @@ EXPECTED = {
     ("fraud", "crowded"): Status.COMPLETED,
     ("fraud", "parked"): Status.QUEUED,
     ("fraud", "early"): Status.CANCELLED,
+    ("fraud", "fails"): Status.FAILED,
+    ("fraud", "orphan"): Status.CANCELLED,
+    ("fraud", "unwanted"): Status.CANCELLED,
     ("fraud", "answered"): Status.COMPLETED,
     ("fraud", STEP_REQUEST): Status.COMPLETED,
     ("fraud", "denied"): Status.COMPLETED,
@@ -52,7 +55,13 @@ FOREIGN = "not-of-hpoq"
 ANSWERED = {
     task_token("answered"): "SendTaskSuccess",
     task_token("denied"): "SendTaskSuccess",  # the first attempt fails
+    task_token("child"): "SendTaskSuccess",
+    task_token("goes-on"): "SendTaskSuccess",  # preempted and resumed
     task_token("wrong"): "SendTaskFailure",
+    task_token("cancelled"): "SendTaskFailure",  # while it runs
+    task_token("unwanted"): "SendTaskFailure",  # while it is queued
+    task_token("fails"): "SendTaskFailure",
+    task_token("orphan"): "SendTaskFailure",  # its parent fails
     STEP_TOKEN: "SendPipelineExecutionStepSuccess",
     WRONG_STEP_TOKEN: "SendPipelineExecutionStepFailure",
 }
@@ -137,13 +146,16 @@ def prepare(account: Account, sagemaker: ScriptedSageMaker) -> None:
     """Prepare everything that the one cycle is going to process."""
     account.request("fraud", "ended")
     account.request("fraud", "indexed")
-    account.request("fraud", "child", after=["ended", "new"])
     account.request("fraud", "after-ended", after=["ended"])
-    account.request("fraud", "parked", after=["ended"], task_token=task_token("parked"))
-    account.request("fraud", "cancelled")
-    account.request("fraud", "goes-on")
-    for request_id in ("answered", "denied"):
-        account.request("fraud", request_id, task_token=task_token(request_id))
+    waits_for = {
+        "child": ["ended", "new"],
+        "parked": ["ended"],
+        "unwanted": ["ended"],
+        "orphan": ["fails"],
+        **dict.fromkeys(("cancelled", "goes-on", "fails", "answered", "denied"), ()),
+    }
+    for request_id, after in waits_for.items():
+        account.request("fraud", request_id, after=after, task_token=task_token(request_id))
     account.send("fraud", STEP)
     account.cycle()
     account.send("fraud", {"action": "hold", "request_id": "after-ended"})
@@ -151,6 +163,7 @@ def prepare(account: Account, sagemaker: ScriptedSageMaker) -> None:
     jobs = {name.rsplit("-", 1)[0]: name for name in account.tuning_jobs()}
     sagemaker.runs_on(jobs["fraud-cancelled"])
     sagemaker.runs_on(jobs["fraud-goes-on"])
+    sagemaker.ends(jobs["fraud-fails"], "Failed")
     make_room(account)
     interrupt_a_start(account)
     create(account, "repeated")
@@ -162,7 +175,10 @@ def prepare(account: Account, sagemaker: ScriptedSageMaker) -> None:
     account.send("vision", "not JSON")
     account.send("vision", WRONG | {"task_token": task_token("wrong")})
     account.send("vision", callback_step(WRONG_STEP_TOKEN, **WRONG_STEP))
-    for action in ("cancel early", "cancel cancelled", "hold parked", "release after-ended"):
+    for action in (
+        "cancel early", "cancel cancelled", "cancel unwanted", "hold parked",
+        "release after-ended",
+    ):  # fmt: skip
         verb, request_id = action.split()
         account.send("fraud", {"action": verb, "request_id": request_id})
     account.send("fraud", {"action": "priority", "request_id": "child", "priority": 5})

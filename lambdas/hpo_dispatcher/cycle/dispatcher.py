@@ -28,6 +28,7 @@ from hpo_dispatcher.cycle.lease import LeasedRun
 from hpo_dispatcher.cycle.observe import observe
 from hpo_dispatcher.cycle.outcome import (
     ActOutcome,
+    AnswersOutcome,
     CycleOutcome,
     Decision,
     IntakeOutcome,
@@ -124,7 +125,7 @@ class Dispatcher:
             decided=decided,
             done=done,
             finished=finished,
-            problems=self._answer(deadline),  # 6. workflows, capacity document and metrics
+            answered=self._answer(deadline),  # 6. workflows, capacity document and metrics
         )
         return self._publish(cycle, remembered, began)
 
@@ -236,10 +237,11 @@ class Dispatcher:
             clock=self.clock,
         )
 
-    def _answer(self, deadline: Deadline) -> list[str]:
-        """Answer the workflows that wait for requests; return the problems with the ledger."""
-        if not self.workflow_settings.any:
-            return []
+    def _answer(self, deadline: Deadline) -> AnswersOutcome:
+        """Answer the workflows that wait for requests.
+
+        Answers may be owed from before the settings ceased to name any workflow.
+        """
         answering = Answering(
             answers=self.answers,
             workflows=self.workflows,

@@ -39,6 +39,8 @@ class Summary:
     waiting: int = 0  # heads that were examined and do not start
     finished: int = 0
     account_faults: int = 0  # requests that wait because of a fault of the account
+    unanswered_workflows: int = 0  # answers that failed and are tried again
+    given_up_workflows: int = 0  # answers that failed for the last time
     problems: tuple[str, ...] = ()
     seconds: float = 0.0  # duration of the cycle
 
@@ -172,15 +174,24 @@ class ReconcileOutcome:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnswersOutcome:
+    """The result of answering workflows."""
+
+    unanswered: int = 0  # attempts have failed, and there will be others
+    given_up: int = 0
+    problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class CycleOutcome:
-    """The outcomes of the first five steps of a cycle."""
+    """The outcomes of the first five steps of a cycle, and of the answers to workflows."""
 
     taken: IntakeOutcome
     seen: Observation
     decided: Decision
     done: ActOutcome
     finished: ReconcileOutcome
-    problems: Sequence[str] = ()  # with what is published
+    answered: AnswersOutcome
 
     def backoff(self, now: datetime) -> Backoff:
         """Return what the next cycle delays."""
@@ -209,11 +220,13 @@ class CycleOutcome:
             waiting=len(self.decided.plan.waits),
             finished=len(self.finished.changes),
             account_faults=account_faults + taken.counts["broken_templates"],
+            unanswered_workflows=self.answered.unanswered,
+            given_up_workflows=self.answered.given_up,
             problems=(
                 *taken.problems,
                 *self.decided.problems,
                 *done.problems,
-                *self.problems,
+                *self.answered.problems,
                 *unreadable,
             ),
             seconds=seconds,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
 
 from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.names import TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
@@ -169,6 +169,9 @@ class LoggedTuning:
             raise
 
 
+_NOT_PERMITTED = "the setting workflows does not name the workflow any more"
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoggedWorkflows:
     """``Workflows``; a line per answer, without its token."""
@@ -191,8 +194,12 @@ class LoggedWorkflows:
         except Unavailable as error:  # the next cycle sends another one
             self.log.warning("no heartbeat sent", extra={**_fields_of(owed), "reason": str(error)})
             raise
-        if reply is Reply.NOBODY_WAITS:
-            self.log.warning("no workflow waits any more", extra=_fields_of(owed))
+        match reply:
+            case Reply.NOBODY_WAITS:
+                self.log.warning("no workflow waits any more", extra=_fields_of(owed))
+            case Reply.NOT_PERMITTED:
+                fields = {**_fields_of(owed), "reason": _NOT_PERMITTED}
+                self.log.warning("no heartbeat sent", extra=fields)
         return reply
 
     def _logged(self, answer: str, owed: OwedAnswer, call: Callable[[], Reply]) -> Reply:
@@ -202,10 +209,16 @@ class LoggedWorkflows:
         except Unavailable as error:
             self.log.warning("workflow not answered", extra={**fields, "reason": str(error)})
             raise
-        if reply is Reply.TAKEN:
-            self.log.info("workflow answered", extra=fields)
-        else:
-            self.log.warning("no workflow waits any more", extra=fields)
+        match reply:
+            case Reply.TAKEN:
+                self.log.info("workflow answered", extra=fields)
+            case Reply.NOBODY_WAITS:
+                self.log.warning("no workflow waits any more", extra=fields)
+            case Reply.NOT_PERMITTED:
+                reason = {"reason": _NOT_PERMITTED}
+                self.log.warning("workflow not answered", extra={**fields, **reason})
+            case _:
+                assert_never(reply)
         return reply
 
 

@@ -25,6 +25,7 @@ METRICS = frozenset(
             "Accepted", "Rejected", "Started", "Finished",
             "InProgress", "Free", "SlotFillSeconds",
             "Queued", "OldestSeconds", "Waiting", "Blocked", "AccountFaults",
+            "UnansweredWorkflows",
             "ApiCalls", "ApiThrottles",
         )),
         *((name, "resource") for name in ("InProgress", "Free")),
@@ -79,6 +80,7 @@ def of_cycle(summary: Summary, decided: Decision) -> Iterator[Measurement]:
         "Free": max(0, summary.limit - summary.in_progress),
         "Waiting": len(decided.plan.waits),
         "AccountFaults": summary.account_faults,
+        "UnansweredWorkflows": summary.unanswered_workflows,
     }
     for name, value in counts.items():
         yield Measurement(name=name, value=value)

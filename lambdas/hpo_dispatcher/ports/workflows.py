@@ -33,6 +33,7 @@ class Reply(Enum):
 
     TAKEN = auto()
     NOBODY_WAITS = auto()  # the step was answered before, has timed out, or never existed
+    NOT_PERMITTED = auto()  # no service was asked: the settings do not name the workflow
 
 
 class Workflows(Protocol):

@@ -303,6 +303,17 @@ def test_faults_of_the_account_for_twenty_minutes_are_an_alarm(template: Templat
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 1200
 
 
+def test_unanswered_workflows_are_an_alarm_if_any_workflow_may_wait(template: Template) -> None:
+    assert "hpoq-unanswered-workflow" not in alarms(template)
+    answering = synthesize(workflows={"pipelines": ["credit"]})
+    alarm = alarms(answering)["hpoq-unanswered-workflow"]
+    assert (alarm["MetricName"], alarm["Statistic"]) == ("UnansweredWorkflows", "Maximum")
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 1800
+    page = (ROOT / "docs" / "runbook.md").read_text()
+    assert "\n## unanswered-workflow\n" in page
+
+
 def read_metrics(template: Template) -> set[tuple[str, str]]:
     """Return name and second dimension of our metrics on the dashboard and in the alarms."""
     (screen,) = template.find_resources("AWS::CloudWatch::Dashboard").values()

@@ -17,6 +17,7 @@ from hpo_dispatcher.contract.entry import Entry, Key
 from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.contract.workflows.answers import OwedAnswer, WorkflowResult
+from hpo_dispatcher.cycle.outcome import AnswersOutcome
 from hpo_dispatcher.cycle.pacing import Deadline, map_concurrently
 from hpo_dispatcher.cycle.workflows.verdict import (
     Failure,
@@ -34,7 +35,8 @@ class AnswerOutcome(Enum):
 
     UNCHANGED = auto()
     SETTLED = auto()  # the service has it, or nobody waits for it
-    FAILED = auto()
+    FAILED = auto()  # in this cycle
+    POSTPONED = auto()  # failed before, and the next attempt is later
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,21 +50,21 @@ class Answering:
     redactor: Redactor
     clock: Callable[[], datetime]
 
-    def run(self, deadline: Deadline) -> list[str]:
+    def run(self, deadline: Deadline) -> AnswersOutcome:
         """Answer until the deadline; the next cycle continues.
 
         Returns:
-            The problems with the ledger. A service that does not take an answer is no problem of
-            the cycle: the answer is postponed.
+            What is still unanswered, and the problems with the ledger. A service that does not take
+            an answer is no problem of the cycle: the answer is postponed.
         """
         try:
             owed = self.answers.owed()
             if not owed:
-                return []
+                return AnswersOutcome()
             self.redactor.hide(*(each.callback.token for each in owed))
             entries = self._entries(owed)
         except Unavailable as error:
-            return [f"answers to workflows: {error}"]
+            return AnswersOutcome(problems=[f"answers to workflows: {error}"])
         readable = [each for each in owed if each.key in entries]
         readable.sort(key=lambda each: not _has_ended(each, entries[each.key]))
         outcomes = map_concurrently(
@@ -90,18 +92,17 @@ class Answering:
         try:
             match told:
                 case Later():
-                    return AnswerOutcome.UNCHANGED
+                    return AnswerOutcome.POSTPONED
                 case Heartbeat():
-                    return _of_heartbeat(self.workflows.heartbeat(owed))
+                    return _OF_HEARTBEAT[self.workflows.heartbeat(owed)]
                 case Success(entry=completed):
-                    self.workflows.succeed(owed, self._result(completed))
+                    return _OF_ANSWER[self.workflows.succeed(owed, self._result(completed))]
                 case Failure(failure=failure):
-                    self.workflows.fail(owed, failure)
+                    return _OF_ANSWER[self.workflows.fail(owed, failure)]
                 case _:
                     assert_never(told)
         except Unavailable:  # logged by the port
             return AnswerOutcome.UNCHANGED if isinstance(told, Heartbeat) else AnswerOutcome.FAILED
-        return AnswerOutcome.SETTLED
 
     def _result(self, entry: Entry) -> WorkflowResult:
         best = entry.best
@@ -115,9 +116,11 @@ class Answering:
             model_uri=self.tuning.model_uri(best.name) if best else None,
         )
 
-    def _write(self, outcomes: Sequence[tuple[OwedAnswer, AnswerOutcome]]) -> list[str]:
-        """Write to the ledger what has become of the answers; return the problems with it."""
+    def _write(self, outcomes: Sequence[tuple[OwedAnswer, AnswerOutcome]]) -> AnswersOutcome:
+        """Write to the ledger what has become of the answers."""
         settled = [owed for owed, outcome in outcomes if outcome is AnswerOutcome.SETTLED]
+        unanswered = sum(outcome is AnswerOutcome.POSTPONED for _, outcome in outcomes)
+        given_up = 0
         problems = []
         for owed, outcome in outcomes:
             if outcome is not AnswerOutcome.FAILED:
@@ -125,7 +128,9 @@ class Answering:
             later = after_failed_attempt(owed, self.clock())
             if later is None:  # the warnings about its attempts are in the log
                 settled.append(owed)
+                given_up += 1
                 continue
+            unanswered += 1
             try:
                 self.answers.postpone(later)
             except Unavailable as error:
@@ -135,11 +140,18 @@ class Answering:
                 self.answers.settle(settled)
         except Unavailable as error:  # they are repeated
             problems.append(f"answers to workflows: {error}")
-        return problems
+        return AnswersOutcome(unanswered=unanswered, given_up=given_up, problems=problems)
 
 
-def _of_heartbeat(reply: Reply) -> AnswerOutcome:
-    return AnswerOutcome.UNCHANGED if reply is Reply.TAKEN else AnswerOutcome.SETTLED
+_OF_ANSWER: Mapping[Reply, AnswerOutcome] = {
+    Reply.TAKEN: AnswerOutcome.SETTLED,
+    Reply.NOBODY_WAITS: AnswerOutcome.SETTLED,
+    Reply.NOT_PERMITTED: AnswerOutcome.FAILED,
+}
+_OF_HEARTBEAT: Mapping[Reply, AnswerOutcome] = {
+    **_OF_ANSWER,
+    Reply.TAKEN: AnswerOutcome.UNCHANGED,
+}
 
 
 def _has_ended(owed: OwedAnswer, entry: Entry | None) -> bool:

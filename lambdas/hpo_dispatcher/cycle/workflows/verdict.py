@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.workflows.answers import ERROR_PREFIX, OwedAnswer, WorkflowFailure
-from hpo_dispatcher.contract.workflows.callbacks import CallbackKind
 
 # The delay after a failed attempt doubles up to the longest one.
 FIRST_DELAY = timedelta(minutes=1)
@@ -19,12 +18,12 @@ NOT_IN_LEDGER = "the request is not in the ledger"
 
 @dataclass(frozen=True)
 class Later:
-    """There is nothing to tell now."""
+    """An attempt has failed, and the next one is later."""
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """The request has not ended."""
+    """The request has not ended. A callback step has no heartbeat: see ``Workflows``."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,7 @@ def verdict(owed: OwedAnswer, entry: Entry | None, now: datetime) -> Verdict:
     if entry is None:
         return Failure(_failure(Status.REJECTED, NOT_IN_LEDGER))
     if not entry.status.ended:
-        waits = owed.callback.kind is CallbackKind.STEP_FUNCTIONS
-        return Heartbeat() if waits else Later()
+        return Heartbeat()
     if entry.status is Status.COMPLETED:
         return Success(entry)
     return Failure(_failure(entry.status, entry.reason))

@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.entry import BestTrainingJob, Status
 from hpo_dispatcher.contract.message import parse_fields
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
+from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline
+from hpo_dispatcher.ports import Ending
 from tests.support.dispatcher_account import RANGES, Account, ample_time
 from tests.support.killed_dispatcher import much_later
+from tests.support.ledger_record import take_in
 from tests.support.waiting_workflows import (
     STEP_TOKEN,
     WaitingWorkflows,
@@ -50,6 +54,12 @@ def status(account: Account, request_id: str) -> Status:
     return entry.status
 
 
+def after(dispatcher: Dispatcher, start: datetime, hours: int) -> Summary:
+    """Run a cycle so many hours after a start."""
+    at = start + timedelta(hours=hours)
+    return replace(dispatcher, clock=lambda: at).run(ample_time())
+
+
 def owed(account: Account) -> list[str]:
     return [each.request_id for each in account.dispatcher().answers.owed()]
 
@@ -79,9 +89,6 @@ def test_a_request_that_completes_is_a_success_once(
 def test_the_answer_names_the_model_of_the_best_training_job(
     account: Account, workflows: WaitingWorkflows
 ) -> None:
-    from hpo_dispatcher.contract.entry import BestTrainingJob
-    from hpo_dispatcher.ports import Ending
-
     send(account, "a")
     account.cycle()
     dispatcher = account.dispatcher()
@@ -197,6 +204,98 @@ def test_a_cancelled_request_is_a_failure(account: Account, workflows: WaitingWo
         "error": "Hpoq.Cancelled", "cause": "cancelled by its team",
     }  # fmt: skip
     assert told[task_token("b")][1]["error"] == "Hpoq.Cancelled"
+
+
+@pytest.mark.parametrize(
+    ("ended", "child"),
+    [(Status.FAILED, "SendTaskFailure"), (Status.STOPPED, "SendTaskSuccess")],
+)
+def test_a_tuning_job_without_success_is_a_failure_as_is_what_it_cancels(
+    account: Account, workflows: WaitingWorkflows, ended: Status, child: str
+) -> None:
+    send(account, "a")
+    send(account, "b", after=["a"])
+    account.cycle()
+    dispatcher = account.dispatcher()
+    entry = dispatcher.requests.get("fraud", "a")
+    assert entry is not None
+    ending = Ending(
+        team="fraud",
+        request_id="a",
+        was=(Status.IN_PROGRESS,),
+        status=ended,
+        ended_at=datetime.now(UTC),
+        tuning_job_name=entry.tuning_job_name,
+        reason="no training job succeeded",
+    )
+    assert dispatcher.requests.finish([ending])
+    cycles(account)
+    told = workflows.answers()
+    assert told[task_token("a")][1] == {
+        "error": f"Hpoq.{ended}", "cause": "no training job succeeded",
+    }  # fmt: skip
+    operation, answer = told[task_token("b")]
+    assert operation == child
+    assert answer.get("error") in (None, "Hpoq.Cancelled")
+    assert owed(account) == []
+
+
+def test_a_fault_of_the_account_for_a_day_is_a_failure(
+    account: Account, workflows: WaitingWorkflows
+) -> None:
+    def refuse(**_: Any) -> None:
+        text = "Could not assume role arn:aws:iam::111122223333:role/x."
+        error: Any = {"Error": {"Code": "ValidationException", "Message": text}}
+        raise ClientError(error, "CreateHyperParameterTuningJob")
+
+    send(account, "a")
+    event = "before-call.sagemaker.CreateHyperParameterTuningJob"
+    account.session.events.register(event, refuse)
+    try:
+        dispatcher, now = account.dispatcher(), datetime.now(UTC)
+        for hours in range(0, 40, 2):
+            after(dispatcher, now, hours)
+    finally:
+        account.session.events.unregister(event, refuse)
+    _, answer = workflows.answers()[task_token("a")]
+    assert answer["error"] == "Hpoq.Failed"
+    assert "Could not assume role" in answer["cause"]
+    assert owed(account) == []
+
+
+def test_the_workflow_of_a_removed_team_is_answered_once_its_request_ends(
+    account: Account, workflows: WaitingWorkflows
+) -> None:
+    """The tuning job runs on. A request that is still queued waits for the team's return."""
+    send(account, "a")
+    account.cycle()
+    send(account, "b")
+    take_in(account)
+    account.configure(workflows=ON, teams={"vision": {}})
+    cycles(account)
+    assert workflows.answers().keys() == {task_token("a")}
+    assert status(account, "b") is Status.QUEUED
+    account.configure(workflows=ON)
+    cycles(account)
+    told = workflows.answers()
+    assert told.keys() == {task_token("a"), task_token("b")}
+    assert {operation for operation, _ in told.values()} == {"SendTaskSuccess"}
+
+
+def test_a_redriven_dead_letter_runs_and_tells_nobody(
+    account: Account, workflows: WaitingWorkflows
+) -> None:
+    send(account, "a", template="none")
+    account.cycle()
+    [letter] = account.dead_letters("fraud")
+    fixed = json.loads(letter["body"])
+    del fixed["template"]
+    account.send("fraud", fixed)
+    cycles(account)
+    assert status(account, "a") is Status.COMPLETED
+    assert workflows.answers().keys() == {task_token("a")}, "only that it was rejected"
+    assert workflows.heartbeats == {}
+    assert owed(account) == []
 
 
 def test_a_task_gets_a_heartbeat_from_every_cycle_while_its_request_waits(
@@ -321,7 +420,9 @@ def test_a_service_that_takes_no_answers_delays_them_and_nothing_else(
     account.send("fraud", STEP)
     account.session.events.register_first("before-call.sfn.SendTaskSuccess", deny)
     try:
-        cycles(account, 4)  # each ends without a problem
+        account.cycle()
+        counts = [account.cycle().unanswered_workflows for _ in range(3)]  # without a problem
+        assert counts[-1] == 1, "the alarm unanswered-workflow counts it"
         assert workflows.answers().keys() == {STEP_TOKEN}
         [postponed] = account.dispatcher().answers.owed()
         assert (postponed.request_id, postponed.attempts) == ("a", 1)
@@ -332,6 +433,7 @@ def test_a_service_that_takes_no_answers_delays_them_and_nothing_else(
     much_later(account.dispatcher())
     assert workflows.answers()[task_token("a")][0] == "SendTaskSuccess"
     assert owed(account) == []
+    assert account.cycle().unanswered_workflows == 0
 
 
 def test_after_two_weeks_of_failed_attempts_the_dispatcher_gives_up(
@@ -346,12 +448,49 @@ def test_after_two_weeks_of_failed_attempts_the_dispatcher_gives_up(
     account.session.events.register_first("before-call.sfn.SendTaskFailure", deny)
     try:
         dispatcher, now = account.dispatcher(), datetime.now(UTC)
-        for hours in range(0, 24 * 30, 6):
-            at = now + timedelta(hours=hours)
-            replace(dispatcher, clock=lambda at=at: at).run(ample_time())
+        ran = [after(dispatcher, now, hours) for hours in range(0, 24 * 30, 6)]
     finally:
         account.session.events.unregister("before-call.sfn.SendTaskFailure", deny)
     assert 50 <= len(calls) <= 64
+    assert owed(account) == []
+    assert sum(summary.given_up_workflows for summary in ran) == 1
+
+
+@pytest.mark.parametrize("left", [{}, {"pipelines": ["other"]}])
+def test_workflows_that_the_settings_no_longer_name_are_kept_for_two_weeks(
+    account: Account,
+    workflows: WaitingWorkflows,
+    caplog: pytest.LogCaptureFixture,
+    left: dict[str, Any],
+) -> None:
+    account.send("fraud", {"action": "hold"})
+    send(account, "b")
+    account.send("fraud", STEP)
+    account.cycle()
+    account.configure(workflows=left)
+    dispatcher, now = account.dispatcher(), datetime.now(UTC)
+    first = dispatcher.run(ample_time())
+    assert first.unanswered_workflows == 2
+    reasons = {vars(each).get("reason") for each in caplog.records}
+    assert "the setting workflows does not name the workflow any more" in reasons
+    ran = [after(dispatcher, now, hours) for hours in range(6, 24 * 30, 6)]
+    assert sum(summary.given_up_workflows for summary in ran) == 2
+    assert (ran[-1].unanswered_workflows, owed(account)) == (0, [])
+    assert workflows.heartbeats == {task_token("b"): 1}, "none since"
+    assert workflows.answers() == {}
+
+
+def test_a_setting_that_returns_within_two_weeks_loses_no_answer(
+    account: Account, workflows: WaitingWorkflows
+) -> None:
+    send(account, "a")
+    account.cycle()
+    account.configure(workflows={})
+    cycles(account)  # meanwhile its tuning job ends
+    assert workflows.answers() == {}
+    account.configure(workflows=ON)
+    much_later(account.dispatcher())
+    assert workflows.answers().keys() == {task_token("a")}
     assert owed(account) == []
 
 
