@@ -96,6 +96,6 @@ def _taken(where: str, problem: str) -> DuplicateRequest:
 def new_request_id(base: str) -> str:
     """Return a new request id that is also a valid name of a tuning job."""
     ending = f"-{datetime.now(UTC):%y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", base).strip("-")
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", base).strip("-") or "request"
     kept = readable[: aws_limits.TUNING_JOB_NAME_LENGTH - len(ending)].rstrip("-")
     return f"{kept}{ending}"

@@ -16,7 +16,7 @@ from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.documents.events import Submitted
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpo_dispatcher.contract.message import parse_fields, request_id_of
+from hpo_dispatcher.contract.message import parse_fields, parse_message, request_id_of
 from hpoq.botocore_config import INTERACTIVE
 from hpoq.client import tuning_jobs
 from hpoq.client.connection import DeploymentConnection
@@ -57,9 +57,10 @@ class Client:
             InvalidRequest: one of them is wrong; none was sent.
             NotDeployed, NotReachable: nothing was sent, or the rest was not.
         """
-        for message in messages:
-            parse_fields(message, "message-id")
-        ids = self._queues.send(team, [json.dumps(message) for message in messages])
+        bodies = [json.dumps(message) for message in messages]
+        for body in bodies:
+            parse_message(body, "message-id")
+        ids = self._queues.send(team, bodies)
         self._ask_for_cycle(team, len(messages))
         return [request_id_of(each, sent) for each, sent in zip(messages, ids, strict=True)]
 
@@ -149,6 +150,10 @@ class Client:
     def live(self, entry: Entry) -> Entry:
         """Return the entry with its tuning job's current counters and best training job."""
         return tuning_jobs.live(self._connection, entry)
+
+    def has_tuning_job(self, entry: Entry) -> bool:
+        """Return whether the entry's tuning job exists and the caller may describe it."""
+        return tuning_jobs.exists(self._connection, entry)
 
     def model_uri(self, entry: Entry) -> str | None:
         """Return the S3 URI of the best training job's model; None without permission."""

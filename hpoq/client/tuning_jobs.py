@@ -34,6 +34,22 @@ def live(connection: DeploymentConnection, entry: Entry) -> Entry:
     )
 
 
+def exists(connection: DeploymentConnection, entry: Entry) -> bool:
+    """Return whether an entry's tuning job exists and the caller may describe it.
+
+    A request is InProgress in the ledger before its tuning job is created.
+    """
+    if not entry.tuning_job_name:
+        return False
+    try:
+        connection.client("sagemaker").describe_hyper_parameter_tuning_job(
+            HyperParameterTuningJobName=entry.tuning_job_name
+        )
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
 def model_uri(connection: DeploymentConnection, entry: Entry) -> str | None:
     """Return the S3 URI of the best training job's model; None without permission."""
     if entry.best is None:

@@ -49,6 +49,7 @@ class TuningQueuedJob:
         self._client = client
         self._boto_session = boto_session
         self._tuner: Any = None
+        self._has_tuning_job = False  # not known yet, if it may have started
 
     def submitted_with(self, tuner: Any) -> TuningQueuedJob:
         """Remember the tuner that prepared the tuning job, and return the job itself."""
@@ -128,10 +129,12 @@ class TuningQueuedJob:
 
     @property
     def tuning_job_name(self) -> str:
-        """The name of its SageMaker tuning job; empty before there is one."""
+        """The name of its SageMaker tuning job; empty if there is none."""
         entry = self._entry()
-        started = entry is not None and entry.status is not Status.QUEUED
-        return entry.tuning_job_name if entry and started else ""
+        if entry is None or entry.status is Status.QUEUED:
+            return ""
+        self._has_tuning_job = self._has_tuning_job or self._client.has_tuning_job(entry)
+        return entry.tuning_job_name if self._has_tuning_job else ""
 
     @property
     def region(self) -> str:

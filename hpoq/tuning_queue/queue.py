@@ -6,29 +6,31 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from hpo_dispatcher.contract import names
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.errors import InvalidRequest
-from hpo_dispatcher.contract.request import API_NAME
 from hpoq.client import Client
-from hpoq.preview import preview
+from hpoq.errors import NotDeployed, UnusableTuner
 from hpoq.request_ids import new_request_id
 from hpoq.tuning_queue import sdk
-from hpoq.tuning_queue.hook import TuningJobHook
+from hpoq.tuning_queue.hook import HOOK, Capture, Send
 from hpoq.tuning_queue.job import TuningQueuedJob
 from hpoq.tuning_queue.queueing import Queueing
+from hpoq.tuning_queue.sender import Sender
 from hpoq.tuning_queue.workspace import ApiRequest, Uploads, Workspace
 
-# A field that tells an API request from a message.
-_API_FIELD = "HyperParameterTuningJobConfig"
+# Queues may share a session of the SDK, which a submission changes for a while.
+_ONE_SUBMIT = threading.Lock()
 
 
 class TuningQueue:
     """The queue of a team for tuning jobs: submit tuners, find and follow what was submitted.
+
+    The class is long because it has the methods of the SDK's queue, with many arguments each.
 
     Args:
         team: the team. By default the value of HPOQ_TEAM.
@@ -39,12 +41,13 @@ class TuningQueue:
     def __init__(
         self, team: str | None = None, deployment: str | None = None, boto_session: Any = None
     ) -> None:
-        self.team = team or os.environ["HPOQ_TEAM"]
+        self.team = team or os.environ.get("HPOQ_TEAM", "")
+        if not self.team:
+            fix = 'Name it, as in TuningQueue("fraud"), or set HPOQ_TEAM'
+            raise InvalidRequest("team", "missing", fix)
         self.deployment = deployment or os.environ.get("HPOQ_DEPLOYMENT", "hpoq")
         self._boto_session = sdk.boto_session_of(boto_session)
         self._client = Client(self.deployment, self._boto_session)
-        self._hook = TuningJobHook()
-        self._one_submit = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<TuningQueue {self.team} of {self.deployment}>"
@@ -77,19 +80,28 @@ class TuningQueue:
 
         Raises:
             InvalidRequest: the deployment would reject the request; nothing was sent.
-            UnusableTuner: the object is not a tuner.
+            DuplicateRequest: another request has this id; nothing was sent.
+            UnusableTuner: the object is not a tuner, or not one that trains in SageMaker.
+            UnusableData: a local file or folder of ``inputs`` does not exist.
             NotDeployed, NotReachable: nothing was sent.
         """
         queueing = Queueing.of(priority, after, warm_start_from, tags)
         if isinstance(tuner, Mapping):
-            return self._submit_fields(dict(tuner), job_name, queueing)
-        session = getattr(tuner, "sagemaker_session", None)
+            _check_nothing_ignored(inputs, arguments)
+            return self._sender.send_fields(dict(tuner), job_name, queueing)
+        sdk.check_tuner(tuner)
+        session = tuner.sagemaker_session
         name = job_name or new_request_id(getattr(tuner, "base_tuning_job_name", None) or self.team)
-        with self._one_submit, self._captured(session, queueing) as jobs:
+        here = threading.get_ident()
+        with _ONE_SUBMIT, self._captured(session, queueing, here) as jobs:
             inputs = self.workspace.with_uploads(session, inputs, f"data/{name}")
             sdk.start(tuner, inputs, name, arguments)
-        (job,) = jobs
-        return job.submitted_with(tuner)
+        if len(jobs) != 1:
+            raise UnusableTuner(
+                f"the tuner created {len(jobs)} tuning jobs instead of one. Pass a tuner whose "
+                "session creates tuning jobs in SageMaker, not one of a pipeline"
+            )
+        return jobs[0].submitted_with(tuner)
 
     def map(
         self,
@@ -164,63 +176,86 @@ class TuningQueue:
             yield jobs
 
     def session(self) -> Any:
-        """Return a session of the SageMaker SDK that keeps code and data in the team's workspace.
+        """Return a session of the SageMaker SDK for the team.
+
+        Code and data are in the team's workspace. Tuning jobs that are created with it, or with
+        the boto3 session of the queue, go to the queue.
 
         Raises:
             NotInstalled: the SageMaker SDK is not installed.
+            InvalidRequest: the tuning jobs of the boto3 session go to another team's queue.
         """
-        return self.workspace.session(self._boto_session)
+        session = self.workspace.session(self._boto_session)
+        send = self._send_with(Queueing.of(0, (), (), None), [])
+        owner = f"the queue of {self.team} in {self.deployment}"
+        capture = Capture(owner=owner, send=send, uploads=Uploads(self.workspace))
+        for events in sdk.emitters(session):
+            HOOK.install_lasting(events, capture)
+        return session
 
     @cached_property
     def workspace(self) -> Workspace:
         """The folder of the artifact bucket that belongs to the team."""
-        bucket = self._client.settings.environment.artifact_bucket
+        bucket = self._settings.environment.artifact_bucket
         return Workspace(bucket=bucket, prefix=names.workspace_prefix(self.team))
 
     @property
     def role(self) -> str:
         """The ARN of the role that training jobs run as, whatever role a tuner names."""
-        return self._client.settings.environment.training_role(self.team)
+        return self._settings.environment.training_role(self.team)
+
+    @property
+    def _settings(self) -> SettingsDocument:
+        """The settings of the deployment, which has the team."""
+        settings = self._client.settings
+        if self.team not in (teams := sorted(settings.deployment.teams)):
+            known = ", ".join(teams)
+            raise NotDeployed(f"{self.deployment!r} has no team {self.team!r}. Teams: {known}")
+        return settings
 
     def _job(self, request_id: str, api_request: ApiRequest | None = None) -> TuningQueuedJob:
         return TuningQueuedJob(self._client, self.team, request_id, self._boto_session, api_request)
 
     @contextmanager
-    def _captured(self, session: Any, queueing: Queueing) -> Iterator[list[TuningQueuedJob]]:
+    def _captured(
+        self, session: Any, queueing: Queueing, thread: int | None = None
+    ) -> Iterator[list[TuningQueuedJob]]:
         jobs: list[TuningQueuedJob] = []
-
-        def send(api_request: ApiRequest, uploads: Uploads) -> TuningQueuedJob:
-            job = self._submit_api_request(uploads.located(api_request), queueing)
-            jobs.append(job)
-            return job
-
+        capture = Capture(
+            owner=repr(self),
+            send=self._send_with(queueing, jobs),
+            uploads=Uploads(self.workspace),
+            thread=thread,
+        )
         for events in sdk.emitters(session):
-            self._hook.install(events)
+            HOOK.install(events)
         with self.workspace.default_of(session):
-            self._hook.begin(send, Uploads(self.workspace))
+            HOOK.begin(capture)
             try:
                 yield jobs
             finally:
-                self._hook.end()
+                HOOK.end(capture)
 
-    def _submit_fields(
-        self, fields: dict[str, Any], job_name: str | None, queueing: Queueing
-    ) -> TuningQueuedJob:
-        given = job_name or fields.get("request_id") or fields.get(API_NAME)
-        name = given or new_request_id(self.team)
-        if _API_FIELD in fields:
-            return self._submit_api_request({**fields, API_NAME: name}, queueing)
-        return self._send({**queueing.fields(), **fields, "request_id": name})
+    def _send_with(self, queueing: Queueing, jobs: list[TuningQueuedJob]) -> Send:
+        """Return a function that sends API requests to the queue and lists their jobs."""
 
-    def _submit_api_request(self, api_request: ApiRequest, queueing: Queueing) -> TuningQueuedJob:
-        parents = api_request.get("WarmStartConfig", {}).get("ParentHyperParameterTuningJobs", ())
-        asked = [parent[API_NAME] for parent in parents]
-        known = self._client.get_all(self.team, asked)
-        known_here = [each for each in asked if each in known or self._hook.has_sent(each)]
-        queueing = replace(queueing, warm_start_from=(*queueing.warm_start_from, *known_here))
-        return self._send({"api_request": api_request, **queueing.fields()})
+        def send(api_request: ApiRequest, uploads: Uploads) -> TuningQueuedJob:
+            job = self._sender.send_api_request(uploads.located(api_request), queueing)
+            jobs.append(job)
+            return job
 
-    def _send(self, message: dict[str, Any]) -> TuningQueuedJob:
-        preview(self._client.settings, self.team, message)  # reports what would be rejected
-        (request_id,) = self._client.submit(self.team, [message])
-        return self._job(request_id, message.get("api_request"))
+        return send
+
+    @cached_property
+    def _sender(self) -> Sender:
+        return Sender(
+            client=self._client, settings=self._settings, team=self.team, job_of=self._job
+        )
+
+
+def _check_nothing_ignored(inputs: Any, arguments: Mapping[str, Any]) -> None:
+    """Check that a dict is submitted without the arguments of tuners."""
+    given = [*(["inputs"] if inputs is not None else []), *arguments]
+    if given:
+        problem, fix = "only tuners take it", "Put it into the request"
+        raise InvalidRequest(given[0], problem, fix)

@@ -40,6 +40,13 @@ class Queueing:
         }
         return {name: value for name, value in fields.items() if value}
 
+    def over(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a message with these fields, which win over its own; tags are merged."""
+        fields = self.fields()
+        if self.tags and isinstance(message.get("tags"), Mapping):
+            fields["tags"] = {**message["tags"], **self.tags}
+        return {**message, **fields}
+
 
 def _ids(requests: Iterable[Any]) -> tuple[str, ...]:
     listed = [requests] if isinstance(requests, str) else requests

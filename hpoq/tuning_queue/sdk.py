@@ -12,19 +12,34 @@ from hpo_dispatcher.tuning_job.api.schema import on_definitions
 from hpoq.errors import NotInstalled, UnusableTuner
 
 
-def start(tuner: Any, inputs: Any, job_name: str, arguments: dict[str, Any]) -> None:
-    """Let a tuner prepare and create its tuning job, without waiting for the end.
+def check_tuner(tuner: Any) -> None:
+    """Check that an object is a tuner whose tuning jobs SageMaker would run.
 
     Raises:
-        UnusableTuner: the object is not a tuner.
+        UnusableTuner: it is not.
     """
-    method = getattr(tuner, "tune", None) or getattr(tuner, "fit", None)
-    if method is None or not hasattr(tuner, "sagemaker_session"):
+    if _start_of(tuner) is None or getattr(tuner, "sagemaker_session", None) is None:
         raise UnusableTuner(
             f"{type(tuner).__name__} is not a tuner. Pass a HyperparameterTuner of the SageMaker "
             "SDK, or a dict with a CreateHyperParameterTuningJob request"
         )
-    method(inputs, job_name=job_name, wait=False, **arguments)
+    client = getattr(tuner.sagemaker_session, "sagemaker_client", None)
+    if client is not None and not hasattr(client, "meta"):  # LocalSession has no API client
+        raise UnusableTuner(
+            f"{type(tuner).__name__} trains in local mode, without SageMaker. Use an instance type "
+            "such as ml.m5.large; `hpoq local up` runs such training jobs on this machine"
+        )
+
+
+def start(tuner: Any, inputs: Any, job_name: str, arguments: dict[str, Any]) -> None:
+    """Let a tuner prepare and create its tuning job, without waiting for the end."""
+    # The job waits, so `wait` of code that has started the tuner itself has no effect.
+    others = {name: value for name, value in arguments.items() if name != "wait"}
+    _start_of(tuner)(inputs, job_name=job_name, wait=False, **others)
+
+
+def _start_of(tuner: Any) -> Any:
+    return getattr(tuner, "tune", None) or getattr(tuner, "fit", None)
 
 
 def emitters(session: Any) -> Iterator[Any]:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-from hpoq.errors import NotInstalled
+from hpoq.errors import NotInstalled, UnusableData
 
 ApiRequest = dict[str, Any]
 
@@ -83,18 +84,43 @@ class Workspace:
 
         Args:
             session: the SDK session of the tuner, with the workspace as its default bucket.
-            inputs: a location, or locations by channel; anything else is returned unchanged.
+            inputs: a location, locations by channel, or a list of inputs with a ``channel_name``
+                and a location as ``data_source``; anything else is returned unchanged.
             folder: the folder of the uploads within the workspace.
+
+        Raises:
+            UnusableData: there is no such file or folder.
         """
         if isinstance(inputs, Mapping):
             return {
                 name: self.with_uploads(session, each, f"{folder}/{name}")
                 for name, each in inputs.items()
             }
-        if not isinstance(inputs, str | Path) or "://" in str(inputs) or not Path(inputs).exists():
+        if isinstance(inputs, list | tuple):
+            return [self.with_uploads(session, each, folder) for each in inputs]
+        if isinstance(source := getattr(inputs, "data_source", None), str):  # InputData, version 3
+            place = self.with_uploads(session, source, f"{folder}/{inputs.channel_name}")
+            return inputs if place == source else inputs.model_copy(update={"data_source": place})
+        path = _local_path(inputs)
+        if path is None:
             return inputs
-        key_prefix = f"{self.prefix}{folder}"
-        return session.upload_data(path=str(inputs), bucket=self.bucket, key_prefix=key_prefix)
+        if not path.exists():
+            raise UnusableData(f"inputs: {path}: no such file or folder. Name one, or an S3 URI")
+        return session.upload_data(
+            path=str(path), bucket=self.bucket, key_prefix=f"{self.prefix}{folder}"
+        )
+
+
+def _local_path(place: Any) -> Path | None:
+    """Return the local file or folder that an input names; None if it names none."""
+    if isinstance(place, Path):
+        return place
+    if not isinstance(place, str):
+        return None
+    scheme, separator, path = place.partition("://")
+    if not separator:
+        return Path(place)
+    return Path(unquote(path)) if scheme == "file" else None
 
 
 @dataclass

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,47 @@ assert pathlib.Path(os.environ["SM_CHANNEL_TRAIN"], "rows.csv").read_text() == "
 print(f"auc={1 - (known.lr - 0.3) ** 2:.6f}")
 pathlib.Path(os.environ["SM_MODEL_DIR"], "model.txt").write_text(str(known.lr))
 """
+# The lines of the programs that change on their way to the queue, an added one included.
+QUEUED = {
+    "tuning_v3.py": {
+        "import sys": "import sys, hpoq",
+        "    sagemaker_session=Session(),": (
+            f'    sagemaker_session=hpoq.TuningQueue("{TEAM}").session(),'
+        ),
+    },
+    "tuning_v2_pytorch.py": {
+        "import sys": "import sys, hpoq",
+        'tuner.fit({"train": data})': (
+            f'job = hpoq.TuningQueue("{TEAM}").submit(tuner, {{"train": data}})'
+        ),
+    },
+    "tuning_v2_xgboost.py": {
+        "import sys": "import sys, hpoq",
+        "tuner.fit(inputs)": f'job = hpoq.TuningQueue("{TEAM}").submit(tuner, inputs)',
+    },
+}
+# The end of each program, which reads the results.
+HOW_TO_GET_THE_JOB = {
+    "tuning_v3.py": f'job = hpoq.TuningQueue("{TEAM}").list_jobs()[0]',
+    "tuning_v2_pytorch.py": "tuner.wait()  # as before: it follows its tuning job by itself",
+    "tuning_v2_xgboost.py": "",
+}
+RESULTS = """import json
+
+job.wait(poll=1)
+folder = job.download_model("model")
+attached = job.tuner(tuner)
+found = {
+    "status": job.status,
+    "best": job.best_training_job,
+    "values": list(job.results()["FinalObjectiveValue"]),
+    "by_tuner": str(tuner.best_training_job()),
+    "attached": str(attached.best_training_job()),
+    "analytics": sorted(attached.analytics().dataframe()["FinalObjectiveValue"]),
+    "folder": str(folder.resolve()),
+}
+sys.stdout.write("\\n" + json.dumps(found) + "\\n")
+"""
 # The label and two features of each row.
 ROWS = [(n % 2, n % 7, n % 2 + n % 3) for n in range(60)]
 
@@ -51,12 +93,21 @@ class Scientist:
     source: Path
     data: str
 
-    def run(self, program: str, *arguments: str, python: str = sys.executable) -> Any:
-        """Run a program and return the JSON document of its last line."""
+    def queued(self, program: str, folder: Path, data: str, python: str = sys.executable) -> Any:
+        """Run a program with the lines of ``QUEUED`` changed; return what it found."""
+        lines = (CLIENTS / program).read_text().splitlines()
+        changes = QUEUED[program]
+        assert len(changes) <= 2
+        for before, after in changes.items():
+            assert lines.count(before) == 1, before
+            lines[lines.index(before)] = after
+        text = "\n".join([*lines, HOW_TO_GET_THE_JOB[program], RESULTS])
+        folder.mkdir()
+        (folder / program).write_text(text)
         done = subprocess.run(
-            [python, str(CLIENTS / program), TEAM, str(self.source), self.data, *arguments],
+            [python, program, str(self.source), data],
             env=self.environment,
-            cwd=self.source.parent,
+            cwd=folder,
             capture_output=True,
             text=True,
             check=False,
@@ -99,35 +150,48 @@ def scientist(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> S
     return Scientist(session, environment, source, f"s3://{bucket}/{place}/toy/")
 
 
-@pytest.mark.timeout(400)
-def test_a_tuner_of_the_sagemaker_sdk_version_3_runs_through_the_queue(
-    scientist: Scientist,
-) -> None:
-    found = scientist.run("queued_v3.py")
-
+def check(found: Any) -> None:
+    """Check that a tuner and its queued job tell the same."""
     assert found["status"] == "Completed"
     assert len(found["values"]) == 3
-    assert found["best"] == found["attached_best"]
+    assert found["best"] == found["by_tuner"] == found["attached"]
     assert found["analytics"] == sorted(found["values"])
-    predicted = 1 - (float(found["model"]) - 0.3) ** 2  # what the best model predicts
-    assert max(found["values"]) == pytest.approx(predicted, abs=1e-5)
+
+
+def prediction(folder: str) -> float:
+    """Return the value that the model of the script predicts."""
+    return 1 - (float(Path(folder, "model.txt").read_text()) - 0.3) ** 2
+
+
+@pytest.mark.timeout(400)
+def test_a_tuner_of_the_sagemaker_sdk_version_3_runs_through_the_queue(
+    scientist: Scientist, tmp_path: Path
+) -> None:
+    found = scientist.queued("tuning_v3.py", tmp_path / "v3", scientist.data)
+
+    check(found)
+    assert max(found["values"]) == pytest.approx(prediction(found["folder"]), abs=1e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_tuners_of_the_sagemaker_sdk_version_2_run_through_the_queue(
-    scientist: Scientist, older: Path
+    scientist: Scientist, older: Path, tmp_path: Path
 ) -> None:
     csv = scientist.data.replace("/toy/", "/csv/")
-    pytorch, trees = scientist.run("queued_v2.py", csv, python=str(older / "python"))
+    python = str(older / "python")
+    with ThreadPoolExecutor() as pool:
+        runs = [
+            pool.submit(scientist.queued, program, tmp_path / program[:-3], data, python)
+            for program, data in (
+                ("tuning_v2_pytorch.py", scientist.data), ("tuning_v2_xgboost.py", csv),
+            )
+        ]  # fmt: skip
+        pytorch, trees = (run.result() for run in runs)
 
-    for found in (pytorch, trees):
-        assert found["status"] == "Completed"
-        assert found["best"] == found["by_tuner"] == found["attached"]
-        assert len(found["values"]) == 3
-    model = Path(pytorch["folder"], "model.txt").read_text()
-    predicted = 1 - (float(model) - 0.3) ** 2
-    assert max(pytorch["values"]) == pytest.approx(predicted, abs=1e-5)
+    check(pytorch)
+    check(trees)
+    assert max(pytorch["values"]) == pytest.approx(prediction(pytorch["folder"]), abs=1e-5)
     booster = xgboost.Booster()
     booster.load_model(Path(trees["folder"], "xgboost-model"))
     scores = booster.predict(xgboost.DMatrix(np.array([row[1:] for row in ROWS])))

@@ -49,6 +49,8 @@ class SdkTuner:
         definition["StaticHyperParameters"] = {
             "sagemaker_submit_directory": f'"s3://{bucket}/{key}"'
         }
+        if isinstance(inputs, list):  # of InputData
+            inputs = {each.channel_name: each.data_source for each in inputs}
         source = definition["InputDataConfig"][0]["DataSource"]["S3DataSource"]
         source["S3Uri"] = inputs["train"] if isinstance(inputs, dict) else inputs
         out = f"s3://{bucket}/{session.default_bucket_prefix or 'out'}/"

@@ -6,6 +6,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,12 @@ import pytest
 from boto3 import Session
 
 from hpo_dispatcher.contract.entry import Status
-from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.errors import DuplicateRequest, InvalidRequest
+from hpo_dispatcher.ports import Ending
 from hpoq import TuningQueue
-from hpoq.errors import NotFound, UnusableTuner
+from hpoq.errors import NotDeployed, NotFound, UnusableData, UnusableTuner
 from tests.support.dispatcher_account import ENVIRONMENT, RANGES, REGION, Account, account, session
+from tests.support.ledger_record import take_in
 from tests.support.sdk_tuner import SdkSession, SdkTuner
 from tests.support.tuning_requests import api_request
 
@@ -130,6 +135,29 @@ def test_a_tuner_sees_its_tuning_job_from_the_queue_to_the_end(
     assert tuner.describe()["HyperParameterTuningJobName"] == name
 
 
+def test_a_tuner_sees_a_tuning_job_before_it_is_created_and_one_that_never_was(
+    account: Account, queue: TuningQueue, tuner: SdkTuner
+) -> None:
+    job = queue.submit(tuner, DATA)
+    take_in(account)
+    dispatcher = account.dispatcher()
+    requests, now = dispatcher.requests, dispatcher.clock()
+    entry = requests.get("fraud", job.request_id)
+    assert entry
+    assert dispatcher.leases.acquire("killed", now, now + timedelta(minutes=1))
+    assert requests.start([entry], "killed", now)  # and killed before it created the tuning job
+    assert (job.status, job.tuning_job_name) == ("InProgress", "")
+    assert tuner.describe()["HyperParameterTuningJobStatus"] == "InProgress"
+    ending = Ending(
+        team="fraud", request_id=job.request_id, was=(Status.IN_PROGRESS,), status=Status.FAILED,
+        ended_at=now, reason="the role cannot be assumed",
+    )  # fmt: skip
+    assert requests.finish([ending])
+    described = tuner.describe()
+    assert described["HyperParameterTuningJobStatus"] == "Failed"
+    assert described["FailureReason"] == "the role cannot be assumed"
+
+
 def test_a_tuner_can_stop_what_has_not_started(
     account: Account, queue: TuningQueue, tuner: SdkTuner
 ) -> None:
@@ -175,9 +203,141 @@ def test_a_wrong_request_is_not_sent(account: Account, queue: TuningQueue, own: 
         queue.submit(wrong, DATA)
     with pytest.raises(UnusableTuner, match="Pass a HyperparameterTuner"):
         queue.submit(object())
+    with pytest.raises(InvalidRequest, match="256 KB"):
+        queue.submit(too_large())
     assert account.waiting("fraud") == 0
     with pytest.raises(InvalidRequest, match="job_names"):
         queue.map(wrong, [DATA, DATA], ["one"])
+
+
+def too_large() -> dict[str, Any]:
+    """Return a request of more than 256 KB that SageMaker would accept."""
+    request = api_request()
+    definition = request["TrainingJobDefinition"]
+    static = {f"p{number}": "x" * 2500 for number in range(100)}
+    environment = {f"V{number}": "x" * 512 for number in range(48)}
+    definition = {**definition, "StaticHyperParameters": static, "Environment": environment}
+    return {**request, "TrainingJobDefinition": definition}
+
+
+def test_a_request_id_of_another_request_is_not_sent_again(
+    account: Account, queue: TuningQueue, tuner: SdkTuner
+) -> None:
+    first = queue.submit(tuner, DATA, "mine")
+    account.cycle()
+    assert queue.submit(tuner, DATA, "mine").tuning_job_name == first.tuning_job_name
+    with pytest.raises(DuplicateRequest, match="'mine' was already used"):
+        queue.submit(tuner, DATA, "mine", priority=7)
+    assert account.cycle().rejected == 0
+    assert len(account.tuning_jobs()) == 1
+
+
+def test_the_name_within_a_message_in_api_form_is_the_request_id(queue: TuningQueue) -> None:
+    name = api_request()["HyperParameterTuningJobName"]
+    assert queue.submit({"api_request": api_request()}).request_id == name
+    named = queue.submit({"api_request": api_request()}, job_name="other")
+    assert named.request_id == "other"
+
+
+def test_arguments_win_over_the_fields_of_a_message(account: Account, queue: TuningQueue) -> None:
+    message = {"hyperparameter_ranges": RANGES, "priority": 1, "tags": {"a": "1", "b": "1"}}
+    job = queue.submit(message, priority=5, tags={"b": "2"})
+    account.cycle()
+    sent = request_of(account, job.request_id)
+    assert (sent["priority"], sent["tags"]) == (5, {"a": "1", "b": "2"})
+    for ignored in ({"inputs": DATA}, {"include_cls_metadata": False}):
+        with pytest.raises(InvalidRequest, match="only tuners take it"):
+            queue.submit(message, **ignored)
+
+
+@dataclass
+class InputData:
+    """A channel as version 3 of the SDK has it."""
+
+    channel_name: str
+    data_source: str
+
+    def model_copy(self, update: dict[str, str]) -> InputData:
+        return replace(self, **update)
+
+
+@pytest.mark.parametrize("form", ["path", "text", "file URI", "InputData"])
+def test_local_inputs_may_have_any_form(
+    account: Account, queue: TuningQueue, tuner: SdkTuner, tmp_path: Path, form: str
+) -> None:
+    file = tmp_path / "the rows.csv"
+    file.write_text("1,2")
+    forms: dict[str, Any] = {
+        "path": file, "text": str(file), "file URI": file.as_uri(),
+        "InputData": [InputData("train", str(file))],
+    }  # fmt: skip
+    given = forms[form]
+    job = queue.submit(tuner, given if form == "InputData" else {"train": given})
+    account.cycle()
+    (channel, *_) = request_of(account, job.request_id)["api_request"]["TrainingJobDefinition"][
+        "InputDataConfig"
+    ]
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == (
+        f"s3://{ARTIFACTS}/teams/fraud/data/{job.request_id}/train/the rows.csv"
+    )
+
+
+def test_a_misspelled_file_is_one_line(queue: TuningQueue, tuner: SdkTuner) -> None:
+    with pytest.raises(UnusableData, match=r"inputs: data/trian: no such file or folder"):
+        queue.submit(tuner, {"train": "data/trian"})
+
+
+class LocalClient:
+    """The client of the SDK's LocalSession, which is not a client of botocore."""
+
+
+class PipelineTuner(SdkTuner):
+    """A tuner in a PipelineSession, whose ``fit`` returns the arguments of a step."""
+
+    def fit(self, inputs: Any, job_name: str, wait: bool) -> None:
+        assert job_name
+        assert not wait
+
+
+def test_tuners_that_create_nothing_in_sagemaker_are_one_line(
+    own: Session, queue: TuningQueue, tuner: SdkTuner
+) -> None:
+    with pytest.raises(UnusableTuner, match="created 0 tuning jobs"):
+        queue.submit(PipelineTuner(SdkSession(own)), DATA)
+    tuner.sagemaker_session.sagemaker_client = LocalClient()
+    with pytest.raises(UnusableTuner, match="local mode"):
+        queue.submit(tuner, DATA)
+
+
+def test_queues_that_share_a_session_keep_their_tuning_jobs(account: Account, own: Session) -> None:
+    """Each call creates its queue, as in the documentation, and both run at once."""
+    session = SdkSession(own)
+    tuners = [SdkTuner(session) for _ in range(12)]
+    teams = ["fraud", "vision"] * 6
+    with ThreadPoolExecutor(6) as pool:
+        jobs = list(
+            pool.map(
+                lambda team, tuner: TuningQueue(team, boto_session=own).submit(tuner, DATA),
+                teams,
+                tuners,
+            )
+        )
+    assert [job.team for job in jobs] == teams
+    assert [job.request_id for job in jobs] == [tuner.name for tuner in tuners]
+    places = [job.api_request["TrainingJobDefinition"]["OutputDataConfig"] for job in jobs]
+    assert [place["S3OutputPath"] for place in places] == [
+        f"s3://{ARTIFACTS}/teams/{team}/" for team in teams
+    ]
+    assert (session.default_bucket(), session.default_bucket_prefix) == ("the-default-bucket", None)
+
+
+def test_the_inner_one_of_two_captures_gets_the_tuning_job(account: Account, own: Session) -> None:
+    client, request = own.client("sagemaker"), api_request()
+    fraud, vision = (TuningQueue(team, boto_session=own) for team in ("fraud", "vision"))
+    with fraud.capture(own) as outer, vision.capture(own) as inner:
+        own.client("sagemaker").create_hyper_parameter_tuning_job(**request)
+    assert ([job.team for job in outer], [job.team for job in inner]) == ([], ["vision"])
+    assert client.meta.service_model.service_name == "sagemaker"
 
 
 def test_map_submits_one_job_for_each_input(
@@ -213,6 +373,16 @@ def test_the_team_comes_from_the_environment(
 ) -> None:
     monkeypatch.setenv("HPOQ_TEAM", "vision")
     assert TuningQueue(boto_session=own).team == "vision"
+    monkeypatch.delenv("HPOQ_TEAM")
+    with pytest.raises(InvalidRequest, match=r"team: missing\. Name it"):
+        TuningQueue(boto_session=own)
+
+
+def test_an_unknown_team_is_one_line_and_nothing_is_uploaded(own: Session, tuner: SdkTuner) -> None:
+    queue = TuningQueue("fruad", boto_session=own)
+    with pytest.raises(NotDeployed, match=r"no team 'fruad'\. Teams: fraud, vision"):
+        queue.submit(tuner, DATA)
+    assert "Contents" not in own.client("s3").list_objects_v2(Bucket=ARTIFACTS)
 
 
 def test_import_hpoq_imports_nothing_else() -> None:

@@ -1,24 +1,22 @@
-"""Tune with the SageMaker SDK 3 through a queue, as its example notebook does, and print JSON.
+"""Tune with version 3 of the SageMaker SDK, without a queue.
 
-python queued_v3.py TEAM SOURCE_FOLDER DATA
+python tuning_v3.py SOURCE_FOLDER DATA
 
 v3-examples/ml-ops-examples/v3-hyperparameter-tuning-example in aws/sagemaker-python-sdk creates a
-trainer and a tuner in this way. Comments show the lines before the change.
+trainer and a tuner in this way.
 """
 
-import json
 import sys
 
+from sagemaker.core.helper.session_helper import Session
 from sagemaker.core.parameter import CategoricalParameter, ContinuousParameter
 from sagemaker.core.training.configs import Compute, SourceCode
 from sagemaker.train.model_trainer import ModelTrainer
 from sagemaker.train.tuner import HyperparameterTuner
 
-import hpoq
-
-team, source, data = sys.argv[1:]
+source, data = sys.argv[1:]
 trainer = ModelTrainer(
-    sagemaker_session=hpoq.TuningQueue(team).session(),  # was: Session()
+    sagemaker_session=Session(),
     role="arn:aws:iam::111122223333:role/SageMakerRole",
     base_job_name="example",
     training_image="763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10-cpu-py313",
@@ -38,18 +36,4 @@ tuner = HyperparameterTuner(
     max_parallel_jobs=2,
     strategy="Random",
 )
-job = hpoq.TuningQueue(team).submit(tuner, {"train": data})  # was: tuner.tune({"train": data})
-job.wait(poll=1)
-
-folder = job.download_model("model")
-attached = job.tuner()
-found = {
-    "request_id": job.request_id,
-    "status": job.status,
-    "best": job.best_training_job,
-    "values": list(job.results()["FinalObjectiveValue"]),
-    "model": (folder / "model.txt").read_text(),
-    "attached_best": str(attached.best_training_job()),
-    "analytics": sorted(attached.analytics().dataframe()["FinalObjectiveValue"]),
-}
-sys.stdout.write("\n" + json.dumps(found) + "\n")
+tuner.tune({"train": data})
