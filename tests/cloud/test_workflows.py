@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hpoq.client import Client
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
 from tests.support import state_machines, tiny_jobs
@@ -63,6 +64,15 @@ def described(deployed: Deployed, execution: str) -> dict[str, Any]:
     assert wait_until(ended, PATIENCE)
     client = deployed.client("stepfunctions")
     return dict(client.describe_execution(executionArn=execution))
+
+
+def test_the_deployment_has_the_templates_of_its_own_folder(answering: Deployed) -> None:
+    """The other tests run tuning jobs with the template ``tiny`` of this folder."""
+    invoke(answering)  # publishes the settings
+    settings = Client(NAME, answering.session).settings
+    assert settings.deployment.default_template == "tiny"
+    assert settings.templates["tiny"].description == "A script of a few milliseconds."
+    assert {"smoke", "credit-default-cpu"} <= set(settings.templates), "the bundled ones, too"
 
 
 def test_the_example_gets_the_result_of_its_request_or_the_reason_of_its_rejection(
