@@ -16,6 +16,11 @@ from typing import Any
 
 import pytest
 
+from hpo_dispatcher.contract import names
+from hpo_dispatcher.contract.ledger.dynamodb_json import to_wire
+from hpo_dispatcher.contract.ledger.owed_rows import owed_item, owed_key
+from hpo_dispatcher.contract.workflows.answers import OwedAnswer
+from hpo_dispatcher.contract.workflows.callbacks import Callback, CallbackKind
 from hpoq.client import Client
 from hpoq.local.lifecycle.processes import wait_until
 from tests.support.deployed_stack import ROOT, Deployed
@@ -171,6 +176,20 @@ def a_flood(deployed: Deployed) -> Iterator[None]:
             deployed.client("sqs").purge_queue(QueueUrl=deployed.queue("fraud"))
 
 
+@contextmanager
+def a_workflow_that_the_settings_do_not_name(deployed: Deployed) -> Iterator[None]:
+    """Leave an answer that is owed from before the setting ``workflows`` was removed."""
+    callback = Callback(kind=CallbackKind.STEP_FUNCTIONS, token="AQC" + "y" * 100)
+    owed = OwedAnswer(callback=callback, team="fraud", request_id="outage")
+    dynamodb, table = deployed.client("dynamodb"), names.ledger_table("hpoq")
+    dynamodb.put_item(TableName=table, Item=to_wire(owed_item(owed)))
+    try:
+        cycle(deployed)
+        yield
+    finally:
+        dynamodb.delete_item(TableName=table, Key=to_wire(owed_key(callback)))
+
+
 Outage = Callable[[Deployed], AbstractContextManager[None]]
 
 
@@ -189,6 +208,11 @@ Outage = Callable[[Deployed], AbstractContextManager[None]]
         (no_trust, "oldest-request", ["fault-[0-9]+"]),
         (throttled_calls, "api-throttles", [r"140"]),
         (no_heartbeat, "throttles", ["ConcurrentExecutions", "tuning jobs"]),
+        (
+            a_workflow_that_the_settings_do_not_name,
+            "unanswered-workflow",
+            ["workflow not answered", "the setting workflows does not name", "outage"],
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
