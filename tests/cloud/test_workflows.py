@@ -32,6 +32,7 @@ def answering(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Deploye
         NAME,
         tmp_path_factory.mktemp("workflows"),
         teams={"fraud": {}},
+        templates="templates-of-ours",  # a folder beside cdk.json
         workflows={"state_machines": ["tune-*"]},
     )
 

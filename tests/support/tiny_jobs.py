@@ -35,11 +35,13 @@ tuning_job:
     ResourceConfig: {InstanceType: ml.m5.large, InstanceCount: 1, VolumeSizeInGB: 1}
     StoppingCondition: {MaxRuntimeInSeconds: 600}
 """
-TEMPLATES = "templates-of-ours"  # a folder beside cdk.json
 
 
 def deploy(cloud: Cloud, name: str, folder: Path, **context: object) -> Deployed:
-    """Deploy the project with a training script and a folder of templates of its own."""
+    """Deploy the project with an additional template and training script.
+
+    The template is among the bundled ones, or in a folder of its own if the settings name one.
+    """
     project = folder / name
     for part in ("infra", "lambdas", "layers"):
         shutil.copytree(ROOT / part, project / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -49,12 +51,12 @@ def deploy(cloud: Cloud, name: str, folder: Path, **context: object) -> Deployed
         (project / "node_modules").symlink_to(ROOT / "node_modules")
     (project / "training").mkdir()
     (project / "training" / "tiny.py").write_text(SCRIPT)
-    (project / TEMPLATES).mkdir()
-    (project / TEMPLATES / "tiny.yaml").write_text(TEMPLATE)
+    templates = project / str(context.get("templates", "lambdas/hpo_dispatcher/templates"))
+    templates.mkdir(exist_ok=True)
+    (templates / "tiny.yaml").write_text(TEMPLATE)
     settings = {
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in context.items()
     }
-    own = {"templates": TEMPLATES, "default_template": "tiny"}
-    outputs = cloud.deploy({"name": name, **own, **settings}, app=project)
+    outputs = cloud.deploy({"name": name, "default_template": "tiny", **settings}, app=project)
     return Deployed(cloud, outputs)
