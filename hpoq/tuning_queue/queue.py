@@ -162,7 +162,7 @@ class TuningQueue:
 
         Args:
             session: the session that the code uses, of the SageMaker SDK or of boto3; None for
-                boto3's default session.
+                boto3's default session. If the code has a client of boto3 already, that client.
             priority: as for ``submit``.
             after: as for ``submit``.
             warm_start_from: as for ``submit``.

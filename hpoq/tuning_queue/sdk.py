@@ -48,8 +48,11 @@ def emitters(session: Any) -> Iterator[Any]:
     A client copies the handlers of its session when it is created.
 
     Args:
-        session: a session of the SDK or of boto3; None for boto3's default session.
+        session: a session of the SDK or of boto3, or a client; None for boto3's default session.
     """
+    if hasattr(session, "meta"):  # a client
+        yield session.meta.events
+        return
     boto_session = boto_session_of(session)
     yield boto_session.events
     client = getattr(session, "sagemaker_client", None)

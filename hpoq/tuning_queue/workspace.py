@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from hpo_dispatcher.contract.names import SHARED_PREFIX, WORKSPACES
 from hpoq.errors import NotInstalled, UnusableData
 
 ApiRequest = dict[str, Any]
@@ -24,6 +25,8 @@ _WRITES = frozenset(
         "AbortMultipartUpload",
     ]
 )
+# Folders of the artifact bucket to which code may write on purpose.
+_NAMED_FOLDERS = (WORKSPACES, SHARED_PREFIX)
 # The bucket that the SDK chooses without settings: `Session.default_bucket` in its documentation.
 _SDK_BUCKET = re.compile(r"s3://sagemaker-[a-z0-9-]+-\d{12}(?=/|$)")
 
@@ -134,10 +137,13 @@ class Uploads:
     moved: dict[str, str] = field(default_factory=dict)  # location as the SDK has it -> actual one
 
     def redirect(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the parameters of an S3 call with its object in the workspace; None if it is."""
+        """Return the parameters of an S3 call with its object in the workspace; None if it stays.
+
+        Code that names a workspace or the shared folder of the artifact bucket means that place.
+        """
         workspace, key = self.workspace, params.get("Key", "")
         is_elsewhere = params.get("Bucket") != workspace.bucket
-        if operation not in _WRITES or is_elsewhere or key.startswith(workspace.prefix):
+        if operation not in _WRITES or is_elsewhere or key.startswith(_NAMED_FOLDERS):
             return None
         moved = f"{workspace.prefix}{key}"
         self.moved[f"s3://{workspace.bucket}/{key}"] = f"s3://{workspace.bucket}/{moved}"

@@ -122,6 +122,17 @@ def test_results_in_the_bucket_that_the_sdk_chose_move_to_the_workspace(
     assert place == f"s3://{ARTIFACTS}/teams/fraud/pytorch-training-job"
 
 
+def test_code_may_write_to_the_shared_folder_within_a_capture(
+    own: Session, queue: TuningQueue
+) -> None:
+    keys = ("shared/rows.csv", "teams/fraud/rows.csv", "teams/vision/rows.csv", "job/code.tar.gz")
+    with queue.capture(own):
+        for key in keys:
+            own.client("s3").put_object(Bucket=ARTIFACTS, Key=key, Body=b"")
+    found = [each["Key"] for each in own.client("s3").list_objects_v2(Bucket=ARTIFACTS)["Contents"]]
+    assert sorted(found) == sorted([*keys[:3], "teams/fraud/job/code.tar.gz"])
+
+
 def test_a_tuner_sees_its_tuning_job_from_the_queue_to_the_end(
     account: Account, queue: TuningQueue, tuner: SdkTuner
 ) -> None:
@@ -184,6 +195,20 @@ def test_code_that_cannot_be_changed_is_captured(
     assert "earlier" in jobs[0].reason
     client.create_hyper_parameter_tuning_job(**request)  # outside of the block, as always
     assert account.tuning_jobs() == [request["HyperParameterTuningJobName"]]
+
+
+def test_a_client_that_exists_already_is_captured_itself(
+    account: Account, own: Session, queue: TuningQueue
+) -> None:
+    client = own.client("sagemaker")
+    with queue.capture(client) as jobs:
+        client.create_hyper_parameter_tuning_job(**api_request())
+    (job,) = jobs
+    described = client.describe_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=job.request_id
+    )
+    assert described["HyperParameterTuningJobStatus"] == "InProgress"
+    assert account.tuning_jobs() == []
 
 
 def test_a_dict_is_an_api_request_or_a_message(account: Account, queue: TuningQueue) -> None:
