@@ -30,6 +30,8 @@ class PlannedJob(CampaignModel):
     explores: bool = True  # False: searches the narrowed ranges
     parents: Annotated[int, Field(ge=0, le=MAX_PARENTS)] = 0  # best jobs of the wave before
     values: dict[StrictStr, tuple[Any, ...]] | None = None  # its part of the grid
+    # Instances of the one training job in which Ray runs all trials; 0: a training job per trial.
+    instances: Annotated[int, Field(ge=0)] = 0
 
 
 class CampaignPlan(CampaignModel):
@@ -51,7 +53,16 @@ class CampaignPlan(CampaignModel):
     @property
     def slots(self) -> int:
         """The number of trials that may run at once."""
+        if self.jobs[0].instances:  # Ray's jobs of a wave run side by side
+            return max(sum(job.parallel for job in wave) for wave in self._by_wave.values())
         return self.campaign.slots
+
+    @property
+    def instances_per_trial(self) -> float:
+        """The instances that a trial uses; Ray's trials share them."""
+        if self.jobs[0].instances:
+            return 1 / self.campaign.trials_per_instance
+        return self.campaign.instances_per_trial
 
     @property
     def waves(self) -> int:
@@ -166,9 +177,13 @@ def _problem_with(plan: CampaignPlan) -> str:
 
 def _problem_with_job(job: PlannedJob, campaign: Campaign) -> str:
     max_trials = campaign.max_trials_per_job
-    if job.trials > max_trials:
+    if job.instances > campaign.slots:
+        return f"job {job.number}: {job.instances} instances, but at most {campaign.slots} are free"
+    if job.trials > max_trials and not job.instances:
         return f"job {job.number}: {job.trials} trials, but at most {max_trials} are allowed"
     parallel = min(campaign.limits.parallel_training_jobs, campaign.slots, job.trials)
+    if job.instances:
+        parallel = job.instances * campaign.trials_per_instance
     if job.parallel > parallel:
         return f"job {job.number}: {job.parallel} in parallel, but at most {parallel} are allowed"
     return ""
@@ -180,6 +195,8 @@ def _problem_with_parents(plan: CampaignPlan) -> str:
     for number in range(1, plan.waves + 1):
         before = sorted(job.trials for job in plan.wave(number - 1))
         for job in plan.wave(number):
+            if job.instances:
+                continue
             inherited = sum(before[-job.parents :]) if job.parents else 0
             if job.parents > len(before):
                 return (

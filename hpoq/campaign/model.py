@@ -11,6 +11,7 @@ from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.message import parse_fields
 from hpo_dispatcher.contract.request import CategoricalRange, TuningRequest
+from hpoq.campaign.api_form import search_of
 
 NAME_MAX_LENGTH = 20
 NAME_PATTERN = rf"^[a-z][a-z0-9-]{{0,{NAME_MAX_LENGTH - 1}}}$"
@@ -52,6 +53,10 @@ class Campaign(CampaignModel):
     request: dict[str, Any]  # as in the published schema, without the fields that the plan sets
     instance_type: str = "ml.m5.large"
     instances_per_trial: Annotated[int, Field(ge=1)] = 1
+    trials_per_instance: Annotated[int, Field(ge=1)] = 1  # that Ray runs at once
+    # How often a script prints its objective; Ray stops poor trials between them.
+    reports_per_trial: Annotated[int, Field(ge=1)] = 1
+    startup_minutes: Annotated[float, Field(ge=0)] = 0.0  # of the first trial on an instance
     price_per_hour: Annotated[float, Field(ge=0)] | None = None  # USD per instance; None: unknown
     limits: AccountLimits = AccountLimits()
     deadline_hours: Annotated[float, Field(gt=0)] | None = None
@@ -68,7 +73,7 @@ class Campaign(CampaignModel):
 
     @cached_property
     def template_request(self) -> TuningRequest:
-        """The parsed request that every tuning job varies."""
+        """The parsed request that every tuning job varies; of the API form, only its search."""
         reserved = {"request_id", "resource_limits", "after", "warm_start_from"} & set(self.request)
         if reserved:
             field = sorted(reserved)[0]
@@ -76,6 +81,8 @@ class Campaign(CampaignModel):
         parsed = parse_fields(self.request, "campaign")
         if not isinstance(parsed, TuningRequest):
             raise InvalidRequest("action", "a campaign needs a tuning request", "Remove it")
+        if parsed.api_request is not None:
+            parsed = search_of(parsed.api_request)
         if parsed.objective is None:  # trials are compared across jobs, so templates are too late
             fix = 'Give {"metric": ..., "type": "Maximize" or "Minimize"}'
             raise InvalidRequest("objective", "missing", fix)

@@ -16,6 +16,7 @@ from hpoq.campaign.running.runner import Runner
 if TYPE_CHECKING:
     import boto3
     import pandas as pd
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
 
     from hpoq.campaign.backends.interface import Backend
@@ -45,10 +46,22 @@ class RunningCampaign:
     ) -> RunningCampaign:
         """Return a campaign that runs through a team's queue."""
         from hpoq.campaign.backends.queued import QueueBackend
+        from hpoq.campaign.backends.ray_jobs import RayJobs
+        from hpoq.campaign.backends.ray_trials import RayTrials
+        from hpoq.campaign.backends.target import deployed_api_form
         from hpoq.client import Client
 
         client = Client(deployment, session)
-        return cls(file, QueueBackend(client, team, sagemaker_client(session)))
+        sagemaker = sagemaker_client(session)
+        return cls(
+            file,
+            RayJobs(
+                QueueBackend(client, team, sagemaker),
+                RayTrials(sagemaker, s3_client(session)),
+                lambda message: deployed_api_form(client, team, message),
+                lambda: client.settings.environment.training_source,
+            ),
+        )
 
     @classmethod
     def direct(
@@ -62,8 +75,14 @@ class RunningCampaign:
             session: session of the account; default: boto3's default session.
         """
         from hpoq.campaign.backends.direct import DirectBackend
+        from hpoq.campaign.backends.ray_jobs import RayJobs
+        from hpoq.campaign.backends.ray_trials import RayTrials
 
-        return cls(file, DirectBackend(sagemaker_client(session), target))
+        sagemaker = sagemaker_client(session)
+        backend = DirectBackend(sagemaker, target)
+        records = RayTrials(sagemaker, s3_client(session))
+        ray = RayJobs(backend, records, backend.in_api_form, lambda: backend.training_source)
+        return cls(file, ray)
 
     @property
     def began(self) -> datetime | None:
@@ -139,6 +158,13 @@ class RunningCampaign:
         from hpoq.campaign.report import write
 
         return write(self.plan, self.results(), path)
+
+
+def s3_client(session: boto3.Session | None) -> S3Client:
+    """Return a client that reads what training jobs have recorded."""
+    import boto3
+
+    return (session or boto3.Session()).client("s3")
 
 
 def sagemaker_client(session: boto3.Session | None) -> SageMakerClient:

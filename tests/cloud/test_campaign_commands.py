@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ SMALL_JOBS = ("--trials", "24", "--strategy", "independent", "--limit", "trainin
 def deployment(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     limits = {"tuning_jobs": 10, "creates_per_second": 50}
     folder = tmp_path_factory.mktemp("commands")
-    made = tiny.deploy(cloud, NAME, folder, teams={"fraud": {}}, limits=limits)
+    made = tiny.deploy(cloud, NAME, folder, ray=True, teams={"fraud": {}}, limits=limits)
     function = made.outputs["DispatcherFunctionName"]
     made.client("lambda").invoke(FunctionName=function)  # the first cycle publishes the settings
     return made
@@ -189,3 +190,21 @@ def test_a_direct_campaign_needs_no_queue(shell: Shell) -> None:
 
     assert shell.entries("direct") == []  # a direct campaign leaves no ledger entries
     assert len(shell.results(plan, "--direct")) == 12
+
+
+def test_a_ray_campaign_runs_an_unmodified_script_through_the_queue(shell: Shell) -> None:
+    plan, _ = shell.plan(
+        "inside", "--trials", "12", "--minutes", "0.01", "--strategy", "ray",
+        "--limit", "instances=1",
+    )  # fmt: skip
+    _, said = shell.hpoq("run", plan.name, "--every", "0.5")
+    assert "12/12 trials" in said
+
+    (entry,) = shell.entries("inside")
+    assert entry.counters["Completed"] == 1, "one training job holds all trials"
+    rows = shell.results(plan)
+    assert sorted(row["trial"].rsplit("/", 1)[1] for row in rows) == sorted(map(str, range(1, 13)))
+    for row in rows:
+        assert row["objective"] == pytest.approx(-abs(math.log10(row["hp.lr"]) + 2), abs=1e-5)
+    assert entry.best is not None
+    assert entry.best.objective == pytest.approx(max(row["objective"] for row in rows), abs=1e-5)

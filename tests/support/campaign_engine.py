@@ -19,6 +19,35 @@ if lr > 0.9:
     sys.exit("too hot")
 print(f"auc={1 - (math.log10(lr) + 1.5) ** 2 / 10:.6f}")
 """
+# Does what training/train_ray_script.py does, without Ray.
+RAY_SCRIPT = """
+import argparse, json, math, os, pathlib, random, time
+parser = argparse.ArgumentParser()
+names = "script space metrics objective direction fixed trials algorithm trials-per-host"
+for name in (*names.split(), "search-seed", "_tuning_objective_metric"):
+    parser.add_argument("--" + name)
+args = parser.parse_args()
+((name, each),) = json.loads(args.space).items()
+draws = random.Random(args.search_seed)
+folder = pathlib.Path(os.environ["SM_CHECKPOINT_DIR"])
+folder.mkdir(parents=True, exist_ok=True)
+best = 0
+with (folder / "trials.jsonl").open("w") as record:
+    print(json.dumps({"identity": "x"}), file=record)
+    for number in range(1, int(args.trials) + 1):
+        value = math.exp(draws.uniform(math.log(each["min"]), math.log(each["max"])))
+        failed = value > 0.9
+        auc = None if failed else 1 - (math.log10(value) + 1.5) ** 2 / 10
+        row = {"number": number, "hyperparameters": {name: repr(value)},
+               "status": "Failed" if failed else "Stopped" if number % 2 else "Completed",
+               "objective": auc, "started": time.time(), "ended": time.time() + 1,
+               "reason": "too hot" if failed else ""}
+        print(json.dumps(row), file=record)
+        best = max(best, auc or 0)
+if args.algorithm == "optuna" and json.loads(args.fixed).get("crash"):
+    raise SystemExit("out of memory")
+print(f"auc={best:.6f}")
+"""
 TEMPLATE = {
     "description": "A training job of milliseconds.",
     "image": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tiny:1",
@@ -52,7 +81,9 @@ class Engine:
 
     def __init__(self, folder: Path, **quotas: Any) -> None:
         memory = MemoryPorts()
-        memory.stored["bucket", "source.tar.gz"] = archive({"train.py": SCRIPT})
+        files = {"train.py": SCRIPT, "train_ray_script.py": RAY_SCRIPT}
+        memory.stored["bucket", "source.tar.gz"] = archive(files)
+        self.memory = memory
         settings = EngineSettings(
             region="eu-central-1", account="123456789012", interpreter=bare_interpreter(folder),
             quotas=AccountQuotas(**quotas), processes=4,

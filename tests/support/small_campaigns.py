@@ -19,6 +19,7 @@ def small_plan(strategy: str, trials: int = 24, **changes: Any) -> CampaignPlan:
         "hyperparameter_ranges": {
             "lr": {"type": "continuous", "min": 0.0001, "max": 1.0, "scaling": "Logarithmic"}
         },
+        **changes.pop("request_extras", {}),
     }
     limits = {"instances": 4, "parallel_training_jobs": 2, **changes.pop("limits", {})}
     campaign = campaign_of(

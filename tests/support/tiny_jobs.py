@@ -37,10 +37,16 @@ tuning_job:
 """
 
 
-def deploy(cloud: Cloud, name: str, folder: Path, **context: object) -> Deployed:
+RAY = ("script_search", "ray_tune", "credit_default", "train_ray_script.py")
+
+
+def deploy(
+    cloud: Cloud, name: str, folder: Path, *, ray: bool = False, **context: object
+) -> Deployed:
     """Deploy the project with an additional template and training script.
 
-    The template is among the bundled ones, or in a folder of its own if the settings name one.
+    The template is among the bundled ones, or in a folder of its own if the settings name one. With
+    ``ray``, the bundled search of any script is deployed, too.
     """
     project = folder / name
     for part in ("infra", "lambdas", "layers"):
@@ -51,6 +57,9 @@ def deploy(cloud: Cloud, name: str, folder: Path, **context: object) -> Deployed
         (project / "node_modules").symlink_to(ROOT / "node_modules")
     (project / "training").mkdir()
     (project / "training" / "tiny.py").write_text(SCRIPT)
+    for part in RAY if ray else ():
+        source, copy = ROOT / "training" / part, project / "training" / part
+        shutil.copytree(source, copy) if source.is_dir() else shutil.copy(source, copy)
     templates = project / str(context.get("templates", "lambdas/hpo_dispatcher/templates"))
     templates.mkdir(exist_ok=True)
     (templates / "tiny.yaml").write_text(TEMPLATE)

@@ -9,7 +9,7 @@ from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.message import parse_fields
 from hpo_dispatcher.contract.names import DIRECT
-from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.contract.request import API_NAME, SHORT_FORM, TuningRequest
 from hpo_dispatcher.contract.settings import Limits
 from hpo_dispatcher.ports import (
     AccountFault,
@@ -104,6 +104,18 @@ class DirectBackend:
 
     def hold(self, numbers: Sequence[int], *, held: bool) -> None:
         """Do nothing: a direct campaign has no queued jobs."""
+
+    def in_api_form(self, message: Message) -> dict[str, Any]:
+        """Return a message in API form, with all that the template says."""
+        built = self._api_request(message)
+        queueing = {name: value for name, value in message.items() if name not in SHORT_FORM}
+        left = {name: value for name, value in built.items() if name not in (API_NAME, "Tags")}
+        return {**queueing, "api_request": left}
+
+    @property
+    def training_source(self) -> str:
+        """The archive of the bundled scripts."""
+        return self._target.environment.training_source if self._target else ""
 
     def _api_request(self, message: Message) -> dict[str, Any]:
         if self._target is None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.errors import InvalidSettings
@@ -52,6 +53,27 @@ def deployed_target(
         template=_in_workspace(template, environment.artifact_bucket, team),
         environment=environment,
         image=found,
+    )
+
+
+def deployed_api_form(client: Client, team: str, message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message in API form, with all that the deployment's template says."""
+    from hpoq.templates.expansion import in_api_form
+    from hpoq.templates.lookup import KnownImages
+
+    if "api_request" in message:
+        return dict(message)
+    settings = client.settings
+    name = message.get("template", settings.deployment.default_template)
+    if name not in settings.templates:
+        raise InvalidPlan(f"template {name!r} is not deployed. See `hpoq template list`")
+    return in_api_form(
+        settings,
+        team,
+        message,
+        name=name,
+        template=settings.templates[name],
+        images=KnownImages(client),
     )
 
 

@@ -15,6 +15,7 @@ from statistics import NormalDist
 
 from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
 from hpoq.campaign.model import Campaign
+from hpoq.campaign.planning.startup import startup_minutes, trained_share
 
 _NORMAL = NormalDist()
 LOW, HIGH = 0.1, 0.9
@@ -47,9 +48,7 @@ def estimate(plan: CampaignPlan) -> PlanEstimate:
     at_once = max(_at_once([job.parallel for job in wave], plan) for wave in waves)
     parallel = max(min(plan.slots, sum(job.parallel for job in wave)) for wave in waves)
     middle, low, high = _hours(plan, len(waves))
-    instance_hours = (
-        campaign.trials * campaign.minutes_per_trial / 60 * campaign.instances_per_trial
-    )
+    instance_hours = _instance_hours(plan, waves)
     price = campaign.price_per_hour
     return PlanEstimate(
         strategy=plan.strategy,
@@ -59,7 +58,7 @@ def estimate(plan: CampaignPlan) -> PlanEstimate:
         at_once=at_once,
         waves=plan.waves,
         parallel=parallel,
-        instances=parallel * campaign.instances_per_trial,
+        instances=_instances(plan, parallel),
         hours=middle,
         hours_low=low,
         hours_high=high,
@@ -67,6 +66,24 @@ def estimate(plan: CampaignPlan) -> PlanEstimate:
         cost=None if price is None else instance_hours * price,
         bound_by=_bound_by(plan, parallel),
     )
+
+
+def _instances(plan: CampaignPlan, parallel: int) -> int:
+    if not plan.jobs[0].instances:
+        return parallel * plan.campaign.instances_per_trial
+    waves = (plan.wave(number) for number in range(1, plan.waves + 1))
+    return max(sum(job.instances for job in wave) for wave in waves)
+
+
+def _instance_hours(plan: CampaignPlan, waves: Sequence[Sequence[PlannedJob]]) -> float:
+    """Return the hours on instances; Ray's training jobs keep theirs until the last trial ends."""
+    campaign = plan.campaign
+    if plan.jobs[0].instances:
+        return sum(
+            _minutes(plan, index, 0.5) / 60 * sum(job.instances for job in wave)
+            for index, wave in enumerate(waves)
+        )
+    return campaign.trials * campaign.minutes_per_trial / 60 * campaign.instances_per_trial
 
 
 def _hours(plan: CampaignPlan, waves: int) -> tuple[float, float, float]:
@@ -94,7 +111,8 @@ def _minutes(plan: CampaignPlan, wave_index: int, quantile: float) -> float:
     jobs = plan.wave(wave_index + 1)
     trials = sum(job.trials for job in jobs)
     parallel = min(plan.slots, sum(job.parallel for job in jobs), trials)
-    mean, sigma = campaign.minutes_per_trial, campaign.spread
+    mean = campaign.minutes_per_trial * trained_share(campaign, jobs)
+    sigma = campaign.spread
     work = trials / parallel
     # The sum of many trial times varies little, but it varies.
     variation = math.sqrt(math.expm1(sigma * sigma) * trials) / parallel
@@ -103,7 +121,7 @@ def _minutes(plan: CampaignPlan, wave_index: int, quantile: float) -> float:
     tail = max(0.0, longest_residual(parallel, sigma, quantile) - residual)
     if plan.waves > 1:  # the slowest lane is seldom the one with the longest trial
         tail = math.hypot(tail, _imbalance(jobs, sigma))
-    return mean * max(body + tail, 1.0)
+    return mean * max(body + tail, 1.0) + startup_minutes(campaign, jobs) / parallel
 
 
 def _imbalance(jobs: Sequence[PlannedJob], sigma: float) -> float:
@@ -144,12 +162,14 @@ def _exceeds(t: float, sigma: float) -> float:
 def _bound_by(plan: CampaignPlan, parallel: int) -> str:
     campaign = plan.campaign
     limits = campaign.limits
+    if plan.jobs[0].instances and _instances(plan, parallel) < campaign.slots:
+        return f"{campaign.trials} trials"
     if parallel < plan.slots:
         if len(plan.jobs) == 1 and parallel == limits.parallel_training_jobs:
             return f"{limits.parallel_training_jobs} parallel training jobs of one tuning job"
         return f"{campaign.trials} trials"
     by_jobs = limits.tuning_jobs * limits.parallel_training_jobs
-    if limits.instances is not None and plan.slots < by_jobs:
+    if limits.instances is not None and campaign.slots < by_jobs:
         return f"{limits.instances} instances of {campaign.instance_type}"
     return f"{limits.tuning_jobs} tuning jobs of {limits.parallel_training_jobs} in parallel"
 

@@ -174,7 +174,8 @@ def _best(plan: CampaignPlan, table: pd.DataFrame) -> str:
         + "</tr>"
         for row in first
     )
-    trial = escape(str(first[0]["trial"]))
+    # Ray's trials share a training job, whose model is that of its best trial.
+    trial = escape(str(first[0]["trial"]).split("/")[0])
     commands = (
         f"# download the model\n"
         f"aws s3 cp $(aws sagemaker describe-training-job --training-job-name {trial} \\\n"

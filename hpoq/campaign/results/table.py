@@ -52,7 +52,7 @@ def frame(plan: CampaignPlan, trials: Iterable[Trial]) -> pd.DataFrame:
     for name, each in ranges.items():
         columns[SEARCHED + name] = _typed([t.hyperparameters.get(name) for t in found], each)
     table = pd.DataFrame(columns)
-    _add_derived(table, campaign)
+    _add_derived(table, campaign, plan.instances_per_trial)
     order = [*FACTS, *(SEARCHED + name for name in ranges)]
     return table[order].sort_values(["created_at", "trial"], ignore_index=True)
 
@@ -78,13 +78,13 @@ def best(table: pd.DataFrame) -> dict[str, Any] | None:
     return {str(name): value for name, value in first[0].items()} if first else None
 
 
-def _add_derived(table: pd.DataFrame, campaign: Campaign) -> None:
+def _add_derived(table: pd.DataFrame, campaign: Campaign, instances: float) -> None:
     seconds = (table["ended_at"] - table["started_at"]).dt.total_seconds()
     table["minutes"] = seconds / 60
     table["instance_type"] = campaign.instance_type
-    table["instances"] = campaign.instances_per_trial
+    table["instances"] = instances
     price = campaign.price_per_hour
-    hours = table["minutes"] / 60 * campaign.instances_per_trial
+    hours = table["minutes"] / 60 * instances
     table["cost"] = hours * (math.nan if price is None else price)
     objective = table["objective"].where(table["usable"])
     ranks = objective.rank(method="first", ascending=not campaign.maximize)

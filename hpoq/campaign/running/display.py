@@ -34,7 +34,7 @@ def cost_so_far(progress: CampaignProgress) -> float | None:
         return None
     campaign = progress.plan.campaign
     hours = (progress.done + progress.failed) * campaign.minutes_per_trial / 60
-    return hours * campaign.instances_per_trial * price
+    return hours * progress.plan.instances_per_trial * price
 
 
 def line(progress: CampaignProgress, began: datetime | None = None) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpo_dispatcher.contract.request import Range
+from hpo_dispatcher.contract.request import CategoricalRange, Range
+from hpo_dispatcher.tuning_job.short_form import parameter_ranges
+from hpoq.campaign.api_form import CONFIG
 from hpoq.campaign.campaign_plan import TAG_PLAN, CampaignPlan, PlannedJob
 
 TAG_CAMPAIGN = "campaign"
@@ -31,10 +33,13 @@ def message(
         after: numbers of the jobs that must end first.
     """
     campaign = plan.campaign
+    if "api_request" in campaign.request:
+        return _in_api_form(plan, job, ranges=ranges, parents=parents, after=after)
     written: dict[str, Any] = {**campaign.request, "request_id": plan.request_id(job)}
+    trials, parallel = _training_jobs(job)
     written["resource_limits"] = {
-        "max_training_jobs": job.trials,
-        "max_parallel_training_jobs": job.parallel,
+        "max_training_jobs": trials,
+        "max_parallel_training_jobs": parallel,
     }
     tags = {TAG_CAMPAIGN: campaign.name, TAG_PLAN: plan.digest(job)}
     written["tags"] = {**campaign.request.get("tags", {}), **tags}
@@ -55,9 +60,59 @@ def message(
     return written
 
 
+def _in_api_form(
+    plan: CampaignPlan,
+    job: PlannedJob,
+    *,
+    ranges: Mapping[str, Range] | None,
+    parents: Sequence[PlannedJob],
+    after: Sequence[int],
+) -> dict[str, Any]:
+    """Return the message of a campaign whose request is in API form."""
+    asked = plan.campaign.request
+    api_request: Mapping[str, Any] = asked["api_request"]
+    config = dict(api_request[CONFIG])
+    trials, parallel = _training_jobs(job)
+    config["ResourceLimits"] = config.get("ResourceLimits", {}) | {
+        "MaxNumberOfTrainingJobs": trials,
+        "MaxParallelTrainingJobs": parallel,
+    }
+    if job.values is not None:
+        ranges = {
+            name: CategoricalRange(type="categorical", values=values)
+            for name, values in job.values.items()
+        }
+    if ranges is not None:
+        config["ParameterRanges"] = parameter_ranges(ranges)
+    if plan.campaign.search != "Grid":
+        config["RandomSeed"] = seed_of(plan, job)
+    tags = {TAG_CAMPAIGN: plan.campaign.name, TAG_PLAN: plan.digest(job)}
+    written = {
+        **asked,
+        "request_id": plan.request_id(job),
+        "tags": {**asked.get("tags", {}), **tags},
+        "api_request": {**api_request, CONFIG: config},
+    }
+    if parents:
+        written["warm_start_from"] = [plan.request_id(parent) for parent in parents]
+    if after:
+        written["after"] = [plan.request_id(plan.job(number)) for number in after]
+    return written
+
+
+def _training_jobs(job: PlannedJob) -> tuple[int, int]:
+    """Return how many training jobs a tuning job runs, and how many at once."""
+    return (1, 1) if job.instances else (job.trials, job.parallel)
+
+
+def seed_of(plan: CampaignPlan, job: PlannedJob) -> int:
+    """Return the seed of a job; no two jobs of a campaign have the same."""
+    return (plan.campaign.seed + _SEED_STEP * job.number) % _SEEDS
+
+
 def _with_seed(overrides: Mapping[str, Any], plan: CampaignPlan, job: PlannedJob) -> dict[str, Any]:
     """Give each job its own seed, so that no two searches draw the same; a grid draws nothing."""
     config = dict(overrides.get("HyperParameterTuningJobConfig", {}))
     if plan.campaign.search != "Grid":
-        config["RandomSeed"] = (plan.campaign.seed + _SEED_STEP * job.number) % _SEEDS
+        config["RandomSeed"] = seed_of(plan, job)
     return {**overrides, "HyperParameterTuningJobConfig": config} if config else dict(overrides)

@@ -63,6 +63,16 @@ def plan(
     ] = 0,
     instance_type: Annotated[str, typer.Option(help="Of the training jobs.")] = "ml.m5.large",
     instances_per_trial: Annotated[int, typer.Option(min=1)] = 1,
+    trials_per_instance: Annotated[
+        int, typer.Option(min=1, help="Trials that Ray runs at once on an instance.")
+    ] = 1,
+    reports: Annotated[
+        int,
+        typer.Option(min=1, help="How often a trial prints its objective; Ray stops poor ones."),
+    ] = 1,
+    startup: Annotated[
+        float, typer.Option(min=0, help="Minutes until a training job runs its script.")
+    ] = 3.0,
     price: Annotated[float | None, typer.Option(help="USD per instance-hour.")] = None,
     deadline: Annotated[float | None, typer.Option(help="Hours from the start.")] = None,
     budget: Annotated[float | None, typer.Option(help="USD.")] = None,
@@ -84,7 +94,8 @@ def plan(
     wanted: dict[str, Any] = {
         "name": name, "request": _request(request), "instance_type": instance_type,
         "instances_per_trial": instances_per_trial, "price_per_hour": price, "limits": limits,
-        "seed": seed,
+        "seed": seed, "trials_per_instance": trials_per_instance, "reports_per_trial": reports,
+        "startup_minutes": startup,
     }  # fmt: skip
     if pilot:
         minutes, spread = _measured(wanted, pilot, minutes or 1.0, team, deployment)

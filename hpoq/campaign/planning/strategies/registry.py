@@ -10,6 +10,7 @@ from hpoq.campaign.errors import InvalidPlan
 from hpoq.campaign.planning.strategies.hyperband import HyperbandStrategy
 from hpoq.campaign.planning.strategies.independent import IndependentStrategy
 from hpoq.campaign.planning.strategies.narrowing import NarrowingStrategy
+from hpoq.campaign.planning.strategies.ray import RayStrategy
 from hpoq.campaign.planning.strategies.single import SingleStrategy
 from hpoq.campaign.planning.strategies.strategy import Strategy
 from hpoq.campaign.planning.strategies.warm_waves import WarmWavesStrategy
@@ -22,6 +23,7 @@ STRATEGIES: dict[str, Strategy] = {
         WarmWavesStrategy(),
         NarrowingStrategy(),
         HyperbandStrategy(),
+        RayStrategy(),
     )
 }
 

@@ -66,14 +66,18 @@ def test_every_plan_runs_exactly_the_requested_trials_within_every_limit(
         return
     most = campaign.limits.max_trials(search)
     assert sum(job.trials for job in made.jobs) == trials
+    ids = [made.request_id(job) for job in made.jobs]
+    assert len(set(ids)) == len(ids)
+    if strategy == "ray":
+        assert sum(job.instances for job in made.jobs) <= campaign.slots
+        assert len(made.jobs) <= campaign.limits.tuning_jobs
+        return
     for job in made.jobs:
         assert 1 <= job.parallel <= min(job.trials, campaign.limits.parallel_training_jobs)
         before = sorted(each.trials for each in made.wave(job.wave - 1))
         inherited = sum(before[-job.parents :]) if job.parents else 0
         assert job.parents <= 5
         assert job.trials + inherited <= most
-    ids = [made.request_id(job) for job in made.jobs]
-    assert len(set(ids)) == len(ids)
 
 
 @settings(max_examples=60, deadline=None)
@@ -351,3 +355,61 @@ def test_the_estimate_agrees_with_simulation(strategy: str) -> None:
     assert taken.hours == pytest.approx(simulated[4], rel=0.04)
     inside = sum(taken.hours_low <= hours <= taken.hours_high for hours in simulated)
     assert inside >= 5  # the interval holds 80 %: fewer than five of nine are unlikely (2 %)
+
+
+def test_ray_uses_few_training_jobs_of_at_most_twenty_instances() -> None:
+    made = planned(campaign_of(**asked(10_000)), "ray")
+    assert [(job.instances, job.parallel, job.trials) for job in made.jobs] == [(20, 20, 2_000)] * 5
+    shared = planned(campaign_of(**asked(10, trials_per_instance=4)), "ray")
+    assert [(job.instances, job.parallel, job.trials) for job in shared.jobs] == [(3, 10, 10)]
+    assert shared.slots == 10
+
+
+def test_ray_starts_once_where_tuning_jobs_start_every_trial() -> None:
+    """5,000 one-minute trials of 3 minutes to start: 100 rounds of 100 slots."""
+    wanted = asked(5_000, minutes_per_trial=1.0, startup_minutes=3.0, spread=0.0)
+    options = plan(**wanted)
+    ray, independent = (options.option(name).estimate for name in ("ray", "independent"))
+    assert ray and independent
+    assert 60 * ray.hours == pytest.approx(50 + 3.5, abs=1)
+    # each tuning job starts on fresh instances, and each later trial takes a twentieth as long
+    assert 60 * independent.hours > 50 * 1.15 + 3
+
+
+def test_ray_keeps_its_instances_until_the_last_trial_ends() -> None:
+    options = plan(**asked(200, spread=0.8))
+    ray, independent = (options.option(name).estimate for name in ("ray", "independent"))
+    assert ray and independent
+    assert ray.instance_hours == pytest.approx(ray.hours * 100)
+    assert ray.cost and independent.cost
+    assert ray.cost > independent.cost
+
+
+def test_ray_saves_what_poor_trials_do_not_train() -> None:
+    """Of 16 reports: 1 by all, 3 by a quarter, 12 by a sixteenth: 1 + 0.75 + 0.75 of 16."""
+    whole = plan(**asked(10_000, spread=0.0)).option("ray").estimate
+    saved = plan(**asked(10_000, spread=0.0, reports_per_trial=16)).option("ray").estimate
+    assert whole and saved
+    assert saved.hours / whole.hours == pytest.approx(2.5 / 16, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why_not"),
+    [
+        ({"instances_per_trial": 2}, "each trial needs several"),
+        ({"search": "Grid"}, "use another strategy"),
+    ],
+)
+def test_ray_says_what_it_cannot_run(changes: dict[str, Any], why_not: str) -> None:
+    with pytest.raises(InvalidPlan, match=f"(?i){why_not}"):
+        planned(campaign_of(**asked(100, **changes)), "ray")
+
+
+def test_ray_says_that_the_space_is_too_large_for_a_hyperparameter() -> None:
+    wanted = asked(100)
+    values = [f"a-long-value-{number}" for number in range(30)]
+    wanted["request"]["hyperparameter_ranges"] = {
+        f"p{number}": {"type": "categorical", "values": values} for number in range(5)
+    }
+    with pytest.raises(InvalidPlan, match="characters, 2500 at most"):
+        planned(campaign_of(**wanted), "ray")

@@ -83,7 +83,7 @@ def test_plan_compares_strategies_and_saves_the_recommended_one() -> None:
 
 
 def test_a_missed_goal_is_shown_for_each_strategy_with_what_would_meet_it() -> None:
-    said = planned("--deadline", "0.1", "--budget", "0.01").stderr
+    said = planned("--deadline", "0.1", "--budget", "0.01", "--startup", "0").stderr
     assert "single takes up to" in said
     assert "h over the deadline of 0.1 h" in said
     assert "would meet it" in said
