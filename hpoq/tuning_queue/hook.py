@@ -19,7 +19,6 @@ from botocore.compat import HTTPHeaders
 
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.errors import InvalidRequest
-from hpo_dispatcher.tuning_job.api.schema import definitions
 from hpoq.tuning_queue.workspace import ApiRequest, Uploads
 
 _NAME = "HyperParameterTuningJobName"
@@ -46,6 +45,10 @@ class QueuedRequest(Protocol):
     @property
     def region(self) -> str:
         """The Region of its tuning job."""
+
+    @property
+    def role(self) -> str:
+        """The ARN of the role that its training jobs run as."""
 
     @property
     def tuning_job_name(self) -> str:
@@ -190,9 +193,8 @@ HOOK = TuningJobHook()
 
 
 def _arn(sent: QueuedRequest) -> str:
-    """Return the ARN of a tuning job that does not exist yet, in the account of its role."""
-    role: str = definitions(sent.api_request)[0]["RoleArn"]
-    _, partition, _, _, account, *_ = role.split(":")
+    """Return the ARN of a tuning job that does not exist yet, in the account of the deployment."""
+    _, partition, _, _, account, *_ = sent.role.split(":")
     job = f"hyper-parameter-tuning-job/{sent.api_request[_NAME]}"
     return f"arn:{partition}:sagemaker:{sent.region}:{account}:{job}"
 

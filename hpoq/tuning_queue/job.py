@@ -142,6 +142,11 @@ class TuningQueuedJob:
         return str(self._boto_session.region_name)
 
     @property
+    def role(self) -> str:
+        """The ARN of the role that its training jobs run as."""
+        return self._client.settings.environment.training_role(self.team)
+
+    @property
     def best_training_job(self) -> str | None:
         """The name of the best training job so far; None if there is none."""
         best = self._best()

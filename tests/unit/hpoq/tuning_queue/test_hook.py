@@ -24,6 +24,7 @@ class Sent:
     team: str
     api_request: dict[str, Any]
     region: str = REGION
+    role: str = "arn:aws-cn:iam::444455556666:role/hpoq-fraud-training"
     tuning_job_name: str = ""
     status: str = "Queued"
     reason: str = ""
@@ -69,6 +70,20 @@ def test_tuning_jobs_of_a_session_go_to_its_queue_from_now_on(own: Session) -> N
     assert described["HyperParameterTuningJobStatus"] == "InProgress"
     assert hook.has_sent("fraud", NAME)
     assert not hook.has_sent("vision", NAME)
+
+
+def test_the_answer_names_the_account_of_the_deployment_whatever_role_was_given(
+    own: Session,
+) -> None:
+    hook, fraud = TuningJobHook(), Queue("fraud")
+    hook.install_lasting(own.events, fraud.capture())
+    definition = api_request()["TrainingJobDefinition"] | {"RoleArn": "SageMakerRole-of-mine"}
+    created = own.client("sagemaker").create_hyper_parameter_tuning_job(
+        **api_request() | {"TrainingJobDefinition": definition}
+    )
+    assert created["HyperParameterTuningJobArn"] == (
+        f"arn:aws-cn:sagemaker:{REGION}:444455556666:hyper-parameter-tuning-job/{NAME}"
+    )
 
 
 def test_a_capture_has_precedence_over_the_queue_of_the_session(own: Session) -> None:
