@@ -38,6 +38,7 @@ from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
+from hpo_dispatcher.cycle.workflows.heartbeats import SpacedHeartbeats
 from hpo_dispatcher.cycle.workflows.permitted import PermittedWorkflows
 from hpo_dispatcher.observability.emf import EmfGauge
 from hpo_dispatcher.observability.log_format import RedactingFormatter, redact
@@ -143,7 +144,9 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
         lambda: clients.client("stepfunctions", config=ANSWERS),
         lambda: clients.client("sagemaker", config=ANSWERS),
     )
-    permitted = PermittedWorkflows(workflows=workflows, settings=deployment.workflows)
+    permitted = PermittedWorkflows(
+        workflows=SpacedHeartbeats(workflows, _now), settings=deployment.workflows
+    )
     limits = deployment.limits
     dispatcher = Dispatcher(
         teams=deployment.teams,
