@@ -27,6 +27,8 @@ _WITH_RESULT = (Status.COMPLETED, Status.STOPPED)
 class TuningQueuedJob:
     """A tuning job in a queue: waiting, running or ended.
 
+    The class is long because users find all of it in one object, as in the SDK's queue.
+
     Args:
         client: the deployment.
         team: the team whose queue it is in.
