@@ -49,6 +49,9 @@ Jobs, campaigns and training
     waiting_times         how long requests of a simulated account waited
     memory_endpoint       the local SageMaker endpoint with its ports in memory
     endpoint_fixtures     fixtures of that endpoint
+    engine_scene          that endpoint, started again and again, without real training processes
+    instant_processes     training processes that end at once
+    fuzzed_requests       requests for jobs with unusual values
     campaign_engine       the local SageMaker endpoint for campaigns
     campaign_fixtures     fixtures of a campaign on that endpoint
     small_campaigns       plans of a few trials

@@ -32,7 +32,7 @@ _FUNCTIONS_OF_TEXT = (
 def speed_up() -> None:
     """Install the replacements in the modules of ministack."""
     # Snapshot: 0.4 instead of 0.9 s.
-    dynamodb.copy = sqs.copy = SimpleNamespace(copy=copy.copy, deepcopy=_deepcopy)
+    dynamodb.copy = sqs.copy = SimpleNamespace(copy=copy.copy, deepcopy=copied)
     # Transaction over HTTPS: 6 instead of 13 ms.
     iam_actions.json = _CachingParser()
     # Transaction: 3.5 instead of 6.1 ms.
@@ -69,19 +69,19 @@ class _CachingParser:
         return value
 
 
-def _deepcopy(value: Any) -> Any:
+def copied(value: Any) -> Any:
     """Return a deep copy of a tree; unlike ``copy.deepcopy``, keep no memo of visited objects."""
     kind = type(value)
     if kind is dict:
-        return {key: _deepcopy(each) for key, each in value.items()}
+        return {key: copied(each) for key, each in value.items()}
     if kind is list:
-        return [_deepcopy(each) for each in value]
+        return [copied(each) for each in value]
     if kind is str or kind is int or kind is float or kind is bool or value is None:
         return value
     if kind is defaultdict:
-        return defaultdict(value.default_factory, _deepcopy(dict(value)))
+        return defaultdict(value.default_factory, copied(dict(value)))
     if kind is AccountRegionScopedDict:
         scoped = AccountRegionScopedDict()
-        scoped._data = _deepcopy(value._data)
+        scoped._data = copied(value._data)
         return scoped
     return copy.deepcopy(value)

@@ -17,12 +17,16 @@ METRICS = (
 )  # fmt: skip
 
 
+def is_xgboost(definition: Mapping[str, Any]) -> bool:
+    """Return whether a training job uses XGBoost's image, also for a script of its user."""
+    return bool(IMAGE.search(str(definition["AlgorithmSpecification"].get("TrainingImage", ""))))
+
+
 def is_built_in(definition: Mapping[str, Any], hyperparameters: Mapping[str, Any]) -> bool:
     """Return whether a training job runs the built-in algorithm rather than a user's script."""
     algorithm = definition["AlgorithmSpecification"]
-    image = str(algorithm.get("TrainingImage", ""))
     script = "sagemaker_program" in hyperparameters or algorithm.get("ContainerEntrypoint")
-    return bool(IMAGE.search(image)) and not script
+    return is_xgboost(definition) and not script
 
 
 def metric_definitions() -> list[dict[str, str]]:
@@ -34,9 +38,9 @@ def metric_definitions() -> list[dict[str, str]]:
     ]
 
 
-def add_metric_definitions(definition: dict[str, Any], hyperparameters: Mapping[str, Any]) -> None:
-    """Add the built-in algorithm's metrics to a definition that uses it."""
-    if not is_built_in(definition, hyperparameters):
+def add_metric_definitions(definition: dict[str, Any]) -> None:
+    """Add the metrics that XGBoost's image brings, also for a script of its user."""
+    if not is_xgboost(definition):
         return
     algorithm = definition["AlgorithmSpecification"]
     given = algorithm.get("MetricDefinitions", ())

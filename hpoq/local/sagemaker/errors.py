@@ -18,10 +18,37 @@ def invalid(message: str) -> ApiError:
     return ApiError("ValidationException", message)
 
 
+def internal(problem: str) -> ApiError:
+    """Return the error for a request that this endpoint failed to process."""
+    return ApiError("InternalFailure", problem, status=500)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an exception of the engine as the FailureReason of a job."""
+    text = " ".join(str(error).split())[:800]
+    return f"InternalServerError: {type(error).__name__}: {text}".rstrip(": ")
+
+
 def not_found(kind: str, name: str) -> ApiError:
     """Return the error for a job that does not exist."""
     message = f"Amazon SageMaker can't find a {kind} called {name}. Type another name."
     return ApiError("ResourceNotFound", message)
+
+
+def no_training_job() -> ApiError:
+    """Return the error for a training job that does not exist.
+
+    The API reference has ResourceNotFound, but clients of AWS handle these words and this code.
+    """
+    return invalid("Requested resource not found.")
+
+
+def cannot_stop(kind: str, status: str) -> ApiError:
+    """Return the error for stopping a job that has ended.
+
+    The words for training jobs are those that published clients of AWS match.
+    """
+    return invalid(f"The request was rejected because the {kind} is in status {status}.")
 
 
 def in_use(kind: str, name: str) -> ApiError:

@@ -27,6 +27,11 @@ _SUMMARY_FIELDS = (
 )  # fmt: skip
 
 
+def strategy_of(tuning_job: Record) -> str:
+    """Return how a tuning job chooses hyperparameters."""
+    return str(tuning_job["HyperParameterTuningJobConfig"]["Strategy"])
+
+
 def definitions_of(tuning_job: Record) -> list[Record]:
     """Return the training job definitions of a tuning job."""
     several = tuning_job.get("TrainingJobDefinitions")

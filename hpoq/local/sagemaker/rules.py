@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from hpo_dispatcher.contract.aws_limits import (
@@ -14,6 +15,7 @@ from hpo_dispatcher.contract.aws_limits import (
     training_jobs_limit,
 )
 from hpoq.local.sagemaker.errors import invalid
+from hpoq.local.sagemaker.java_patterns import UnsupportedRegex, compiled
 from hpoq.local.sagemaker.records import (
     definitions_of,
     objective_metric,
@@ -68,19 +70,32 @@ def check_training_job(request: Record) -> None:
     Raises:
         ApiError: if the training job may not be created.
     """
-    for problem in (*_spot_problems(request), *_volume_problems(request)):
+    checks = (
+        _missing_fields, _algorithm_problems, _channel_problems, _spot_problems, _volume_problems
+    )  # fmt: skip
+    for problem in chain.from_iterable(check(request) for check in checks):
         raise invalid(problem)
 
 
 def _problems(request: dict[str, Any]) -> Iterator[str]:
+    yield from _parent_problems(request)
     yield from _limit_problems(request["HyperParameterTuningJobConfig"])
     definitions = definitions_of(request)
     if len(definitions) > 1:
         yield from _naming_problems(definitions)
     for definition in definitions:
         yield from _definition_problems(request, definition)
+        yield from _algorithm_problems(definition)
+        yield from _channel_problems(definition)
         yield from _spot_problems(definition)
         yield from _volume_problems(definition)
+
+
+def _parent_problems(request: Record) -> Iterator[str]:
+    config = request.get("WarmStartConfig", {})
+    parents = config.get("ParentHyperParameterTuningJobs", ())
+    if not all(each.get("HyperParameterTuningJobName") for each in parents):
+        yield "Each of the ParentHyperParameterTuningJobs needs a HyperParameterTuningJobName."
 
 
 def _limit_problems(config: Record) -> Iterator[str]:
@@ -177,6 +192,43 @@ def combinations(ranges: Record) -> float:
     return math.prod(integers) * math.prod(categories)
 
 
+def _missing_fields(request: Record) -> Iterator[str]:
+    """Yield the fields that a training job needs here although the API makes them optional."""
+    for field in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
+        if field not in request:
+            yield f"{field} is required."
+
+
+def _algorithm_problems(definition: Record) -> Iterator[str]:
+    algorithm = definition["AlgorithmSpecification"]
+    named = [each for each in ("TrainingImage", "AlgorithmName") if algorithm.get(each)]
+    if len(named) != 1:
+        yield (
+            "You must specify exactly one of TrainingImage and AlgorithmName in the "
+            "AlgorithmSpecification."
+        )
+    for each in algorithm.get("MetricDefinitions", ()):
+        try:
+            compiled(each["Regex"])
+        except UnsupportedRegex as error:
+            yield (
+                f"The regular expression [{each['Regex']}] of the metric definition "
+                f"[{each['Name']}] is not valid: {error}."
+            )
+
+
+def _channel_problems(definition: Record) -> Iterator[str]:
+    names = Counter(each["ChannelName"] for each in definition.get("InputDataConfig", ()))
+    for name, count in names.items():
+        if count > 1:
+            yield f"The channel name {name} is used {count} times. Channel names must be unique."
+        if not name.strip("."):
+            yield f"The channel name {name} is not valid."
+    local = definition.get("CheckpointConfig", {}).get("LocalPath", "")
+    if ".." in local.split("/"):
+        yield f"The LocalPath {local} of the CheckpointConfig is not valid."
+
+
 def _volume_problems(definition: Record) -> Iterator[str]:
     """Yield the problem of a key for a volume that its hardware encrypts."""
     resources = resource_config(dict(definition))
@@ -186,7 +238,7 @@ def _volume_problems(definition: Record) -> Iterator[str]:
 
 
 def _spot_problems(definition: Record) -> Iterator[str]:
-    condition = definition["StoppingCondition"]
+    condition = definition.get("StoppingCondition", {})
     if not definition.get("EnableManagedSpotTraining"):
         if "MaxWaitTimeInSeconds" in condition:
             yield (

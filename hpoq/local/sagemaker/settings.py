@@ -24,6 +24,7 @@ class AccountQuotas:
     all_spot_instances: int | None = None
     instances: Mapping[str, int] = field(default_factory=dict)  # on demand, by type
     spot_instances: Mapping[str, int] = field(default_factory=dict)  # by type
+    instances_per_job: int = aws_limits.INSTANCES_PER_JOB
     parallel_training_jobs: int = aws_limits.PARALLEL_TRAINING_JOBS  # of one tuning job
     random_training_jobs: int = aws_limits.TRAINING_JOBS_RANDOM  # of one tuning job
 
@@ -43,8 +44,7 @@ class EngineSettings:
     memory_mib: int | None = None  # limit of a training job on each of its instances
     tag_lag_seconds: float = 0  # until ListTags and Search show a new job
     deletion_seconds: float = 0  # for which a deleted tuning job is Deleting
-    # SageMaker waits 120 seconds before it kills a stopped job, which is too long on a laptop.
-    stop_grace_seconds: float = 5
+    stop_grace_seconds: float = 120  # API reference, StopTrainingJob
     sigterm: bool = True  # whether a stopped script receives SIGTERM
     # The number of training jobs that run at once.
     processes: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))

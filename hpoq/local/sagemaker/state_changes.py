@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +11,7 @@ from hpo_dispatcher.contract import aws_limits
 from hpoq.local.sagemaker.ports import EventBus
 
 Record = dict[str, Any]
+logger = logging.getLogger(__name__)
 _TUNING_JOB_FIELDS = (
     "HyperParameterTuningJobName", "HyperParameterTuningJobArn", "HyperParameterTuningJobStatus",
     "TrainingJobStatusCounters", "ObjectiveStatusCounters",
@@ -32,7 +34,7 @@ class StateChanges:
 
     def announce_tuning_job(self, record: Record) -> None:
         """Publish the present status of a tuning job."""
-        detail = {key: record[key] for key in _TUNING_JOB_FIELDS}
+        detail = {key: record[key] for key in _TUNING_JOB_FIELDS if key in record}
         times = ("CreationTime", "LastModifiedTime")
         detail |= {key: round(record[key] * 1000) for key in times}
         self._put(aws_limits.TUNING_JOB_EVENT, detail, record["HyperParameterTuningJobArn"])
@@ -49,4 +51,10 @@ class StateChanges:
     def _put(self, detail_type: str, detail: Record, arn: str) -> None:
         # Serialized at once: the record may change before the thread publishes it.
         content, source = json.dumps(detail), aws_limits.SAGEMAKER_EVENT_SOURCE
-        self._thread.submit(self._bus.put, detail_type, content, source, [arn])
+        self._thread.submit(self._publish, detail_type, content, source, arn)
+
+    def _publish(self, detail_type: str, content: str, source: str, arn: str) -> None:
+        try:
+            self._bus.put(detail_type, content, source, [arn])
+        except Exception:
+            logger.exception("an event of %s was not published", arn)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 from hpoq.local.errors import DamagedFile
 
 Record = dict[str, Any]
+logger = logging.getLogger(__name__)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tuning_jobs (
@@ -27,6 +30,7 @@ CREATE INDEX IF NOT EXISTS training_jobs_by_age ON training_jobs (created, key);
 CREATE INDEX IF NOT EXISTS training_jobs_status ON training_jobs (status, created);
 CREATE INDEX IF NOT EXISTS of_tuning_job ON training_jobs (tuning_job, key);
 CREATE TABLE IF NOT EXISTS tags (arn TEXT, key TEXT, value TEXT, PRIMARY KEY (arn, key));
+CREATE TABLE IF NOT EXISTS set_aside (kind TEXT, key TEXT, at REAL, reason TEXT, record TEXT);
 """
 
 ORDERS = {"Name": "key", "CreationTime": "created", "Status": "status"}
@@ -174,9 +178,44 @@ class JobTable:
         """Delete the record of a job, if it exists."""
         self._database.execute(f"DELETE FROM {self._table} WHERE key = ?", name.lower())  # noqa: S608
 
+    def set_aside(self, name: str, reason: str) -> None:
+        """Move the record of a job to the table ``set_aside``, where no operation reads it."""
+        logger.error("%s: the record of %s was set aside: %s", self._table, name, reason)
+        copied = f"SELECT ?, key, ?, ?, record FROM {self._table} WHERE key = ?"  # noqa: S608
+        values = (self._table, time.time(), reason, name.lower())
+        self._database.execute(f"INSERT INTO set_aside {copied}", *values)
+        self.delete(name)
+
+    def set_aside_unreadable(self) -> None:
+        """Set aside the records that no operation could read."""
+        arn_field = f"{self._name_field.removesuffix('Name')}Arn"
+        fields = (self._name_field, arn_field, self._status_field, *_MORE_FIELDS)
+        missing = " OR ".join(f"json_type(record, '$.{each}') IS NULL" for each in fields)
+        unreadable = f"CASE WHEN json_valid(record) THEN {missing} ELSE 1 END"
+        statement = f"SELECT key, record FROM {self._table} WHERE {unreadable}"  # noqa: S608
+        for key, text in self._database.rows(statement):
+            problem = _problem_of(text, fields)
+            if problem:
+                self.set_aside(key, problem)
+
     def _records(self, clauses: str, *values: str | float) -> list[Record]:
         statement = f"SELECT record FROM {self._table} {clauses}"  # noqa: S608  our own names
         return [json.loads(row[0]) for row in self._database.rows(statement, *values)]
+
+
+_MORE_FIELDS = ("CreationTime", "LastModifiedTime")  # of every record
+
+
+def _problem_of(text: object, fields: Sequence[str]) -> str:
+    """Return why the text is not a record, or an empty string."""
+    try:
+        record = json.loads(str(text))
+    except (ValueError, RecursionError) as error:
+        return f"not valid JSON: {error}"
+    if not isinstance(record, dict):
+        return "not a JSON object"
+    missing = [each for each in fields if record.get(each) is None]
+    return f"without {', '.join(missing)}" if missing else ""
 
 
 class TrainingJobTable(JobTable):
@@ -250,6 +289,11 @@ class Store:
         )
         self.training_jobs = TrainingJobTable(self._database)
         self.tags = TagTable(self._database)
+
+    def set_aside_unreadable(self) -> None:
+        """Set aside the records that no operation could read, so that they block no others."""
+        self.tuning_jobs.set_aside_unreadable()
+        self.training_jobs.set_aside_unreadable()
 
     def close(self) -> None:
         """Close the file; nothing can be stored afterward."""

@@ -25,7 +25,8 @@ from hpoq.local.ministack_patches.condition_keys import (
 from hpoq.local.ministack_patches.encryption import accept_default_kms_key
 from hpoq.local.ministack_patches.existing_resources import refuse_existing_names
 from hpoq.local.ministack_patches.functions import patch_functions
-from hpoq.local.ministack_patches.log_filters import match_filter_patterns
+from hpoq.local.ministack_patches.logs.events import append_events_to_files
+from hpoq.local.ministack_patches.logs.filters import match_filter_patterns
 from hpoq.local.ministack_patches.metric_alarms import evaluate_alarms_as_aws_does
 from hpoq.local.ministack_patches.persistence import store_state_safely
 from hpoq.local.ministack_patches.resource_policies import enforce_resource_policies
@@ -93,6 +94,7 @@ def _patch_ministack(settings: ServerSettings) -> None:
     evaluate_alarms_as_aws_does()
     refuse_existing_names()
     match_filter_patterns()
+    append_events_to_files()
     accept_default_kms_key()
     authorize_batches_by_single_action()
     authorize_as_aws_does()

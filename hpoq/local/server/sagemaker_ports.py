@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
+
+from ministack.services import cloudwatch_logs
 
 from hpoq.local.sagemaker.ports import MetricDatum, Ports, StoredObject
 from hpoq.local.server.internal_calls import InternalCalls, InternalResponse
@@ -94,13 +97,18 @@ class MinistackLogs:
             self._append({**where, "logEvents": events})
 
     def _append(self, request: dict[str, object]) -> None:
-        response = self._calls.json("cloudwatch_logs", f"{_LOGS}.PutLogEvents", request)
-        if response.status == 400 and b"ResourceNotFound" in response.body:
+        status, body = self._put(request)
+        if status == 400 and b"ResourceNotFound" in body:
             group = {"logGroupName": request["logGroupName"]}
             self._create("CreateLogGroup", group)
             self._create("CreateLogStream", {**group, "logStreamName": request["logStreamName"]})
-            response = self._calls.json("cloudwatch_logs", f"{_LOGS}.PutLogEvents", request)
-        _succeeded(response, "logs:PutLogEvents")
+            status, body = self._put(request)
+        _succeeded(InternalResponse(status, body), "logs:PutLogEvents")
+
+    def _put(self, request: dict[str, object]) -> tuple[int, bytes]:
+        """Call PutLogEvents without a detour by JSON, which would double the time of a line."""
+        status, _, body = self._calls.run(partial(cloudwatch_logs._put_log_events, request))
+        return status, body if isinstance(body, bytes) else body.encode()
 
     def _create(self, operation: str, request: dict[str, object]) -> None:
         response = self._calls.json("cloudwatch_logs", f"{_LOGS}.{operation}", request)

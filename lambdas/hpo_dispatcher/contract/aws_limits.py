@@ -20,6 +20,7 @@ DEFAULT_PARALLEL_TRAINING_JOBS = 10
 TRAINING_JOBS_RANDOM = 10_000
 DEFAULT_TRAINING_JOBS_RANDOM = 750
 TRAINING_JOBS = 750  # with every other strategy
+INSTANCES_PER_JOB = 20  # of one training job, by default
 MIN_RUNTIME_SECONDS = 120
 MAX_RUNTIME_SECONDS = 15_768_000  # half a year
 WARM_START_PARENTS = 5
@@ -82,6 +83,7 @@ ALL_SPOT_INSTANCES_QUOTA = "Number of instances across all spot training jobs"
 INSTANCES_QUOTA_ENDING = " for training job usage"
 SPOT_INSTANCES_QUOTA_ENDING = " for spot training job usage"
 PARALLEL_TRAINING_JOBS_QUOTA = "Number of parallel training jobs per hyperparameter tuning job"
+INSTANCES_PER_JOB_QUOTA = "Maximum number of instances per training job"
 RANDOM_TRAINING_JOBS_QUOTA = "[Random search] Number of training jobs per hyperparameter tuning job"
 
 # The longest MessageRetentionPeriod: SetQueueAttributes in the Amazon SQS API reference.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpoq.local.sagemaker.records import definitions_of
+from hpoq.local.sagemaker.records import definitions_of, resource_config
 
 Record = dict[str, Any]
 
@@ -18,6 +18,8 @@ def describe_tuning_job(record: Record) -> Record:
         own = definition.get("TuningObjective", {}).get("MetricName", objective)
         static["_tuning_objective_metric"] = own
         definition["OutputDataConfig"].setdefault("KmsKeyId", "")
+        # SDK 2 reads ResourceConfig when it attaches, whichever field the request had.
+        definition.setdefault("ResourceConfig", resource_config(definition))
     return record
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +19,14 @@ from hpoq.local.sagemaker.api.search_operation import search
 from hpoq.local.sagemaker.api.tags import TagOperations
 from hpoq.local.sagemaker.api.training_jobs import TrainingJobOperations
 from hpoq.local.sagemaker.api.tuning_jobs import TuningJobOperations
-from hpoq.local.sagemaker.errors import ApiError
+from hpoq.local.sagemaker.errors import ApiError, internal, reason_of
 from hpoq.local.sagemaker.ports import Ports
 from hpoq.local.sagemaker.records import TRAINING_JOB, TUNING_JOB
 from hpoq.local.sagemaker.settings import EngineSettings
 from hpoq.local.sagemaker.tuning.engine import Engine
 
 Record = dict[str, Any]
+logger = logging.getLogger(__name__)
 HttpResponse = tuple[int, list[tuple[str, str]], bytes]
 """Status, headers and body."""
 
@@ -65,16 +67,23 @@ class SageMakerEndpoint:
             ("x-amzn-requestid", str(uuid.uuid4())),
         ]
         try:
-            self._rate_limiter.check(target)
-            operation, parameters = schema.parse(target, body)
-            perform = self._operations.get(operation.name)
-            if perform is None:
-                problem = f"{operation.name} is not supported by this endpoint"
-                raise ApiError("UnknownOperationException", problem)
-            return 200, headers, schema.serialize(operation, perform(parameters))
+            return 200, headers, self._answer(target, body)
         except ApiError as error:
-            content = {"__type": error.code, "message": error.message}
-            return error.status, headers, json.dumps(content).encode()
+            refusal = error
+        except Exception as error:
+            logger.exception("%s failed", target)
+            refusal = internal(reason_of(error))
+        content = {"__type": refusal.code, "message": refusal.message}
+        return refusal.status, headers, json.dumps(content).encode()
+
+    def _answer(self, target: str, body: bytes) -> bytes:
+        self._rate_limiter.check(target)
+        operation, parameters = schema.parse(target, body)
+        perform = self._operations.get(operation.name)
+        if perform is None:
+            problem = f"{operation.name} is not supported by this endpoint"
+            raise ApiError("UnknownOperationException", problem)
+        return schema.serialize(operation, perform(parameters))
 
     def resource_arn(self, target: str, body: bytes) -> str:
         """Return the ARN of the resource of a request, for IAM, or ``*``."""
@@ -96,8 +105,9 @@ class SageMakerEndpoint:
     def role_arns(self, target: str, body: bytes) -> Sequence[str]:
         """Return the roles that a request passes to SageMaker."""
         fields = _fields(body)
-        several = fields.get("TrainingJobDefinitions") or []
-        places = [fields, fields.get("TrainingJobDefinition"), *several]
+        several = fields.get("TrainingJobDefinitions")
+        more = several if isinstance(several, list) else []
+        places = [fields, fields.get("TrainingJobDefinition"), *more]
         found = [place.get("RoleArn") for place in places if isinstance(place, dict)]
         return [role for role in dict.fromkeys(found) if isinstance(role, str)]
 
@@ -105,6 +115,6 @@ class SageMakerEndpoint:
 def _fields(body: bytes) -> Record:
     try:
         fields = json.loads(body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}

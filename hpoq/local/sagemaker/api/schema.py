@@ -1,20 +1,17 @@
-"""Requests and responses, validated by botocore's description of the SageMaker API."""
+"""Operations, requests and responses as botocore's description of the SageMaker API has them."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 import botocore.session
 from botocore.model import OperationModel, ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from hpoq.local.sagemaker.errors import ApiError, invalid
-
-_JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d"}
+from hpoq.local.sagemaker.api.constraints import checked
+from hpoq.local.sagemaker.errors import ApiError
 
 
 @lru_cache(maxsize=1)
@@ -40,18 +37,16 @@ def parse(target: str, body: bytes) -> tuple[OperationModel, dict[str, Any]]:
         raise ApiError("UnknownOperationException", f"unknown operation {name}")
     operation = service().operation_model(name)
     try:
-        parameters = json.loads(body or b"{}")
-    except ValueError as error:
+        content = json.loads(body or b"{}", parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
         raise ApiError("SerializationException", str(error)) from None
     shape = operation.input_shape
-    if shape is None:
-        return operation, {}
-    report = ParamValidator().validate(parameters, shape)
-    if report.has_errors():
-        raise invalid(report.generate_report())
-    for problem in _problems(shape, parameters, ""):
-        raise invalid(f"1 validation error detected: {problem}")
-    return operation, parameters
+    return operation, {} if shape is None else checked(shape, content)
+
+
+def _refuse(constant: str) -> NoReturn:
+    """Refuse NaN and infinity, which JSON does not have."""
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def serialize(operation: OperationModel, response: dict[str, Any]) -> bytes:
@@ -83,40 +78,3 @@ def _defined(shape: Shape, value: Any) -> Any:
     if shape.type_name == "map":
         return {name: _defined(shape.value, item) for name, item in value.items()}  # type: ignore[attr-defined]
     return value
-
-
-def _problems(shape: Any, value: Any, path: str) -> Iterator[str]:
-    """Yield what ParamValidator does not check: enumerations, patterns and upper bounds."""
-    metadata = shape.metadata
-    most = metadata.get("max")
-    size = len(value) if isinstance(value, (str, list, dict)) else value
-    if most is not None and not isinstance(value, bool) and size > most:
-        yield f"Value at '{path}' failed to satisfy constraint: at most {most}"
-    if shape.type_name == "structure":
-        for name, item in value.items():
-            yield from _problems(shape.members[name], item, f"{path}.{name}".lstrip("."))
-    elif shape.type_name == "list":
-        for index, item in enumerate(value):
-            yield from _problems(shape.member, item, f"{path}.{index + 1}.member")
-    elif shape.type_name == "map":
-        for key, item in value.items():
-            yield from _problems(shape.value, item, f"{path}.{key}")
-    elif shape.type_name == "string":
-        allowed = metadata.get("enum")
-        if allowed and value not in allowed:
-            yield (
-                f"Value '{value}' at '{path}' failed to satisfy constraint: Member must "
-                f"satisfy enum value set: [{', '.join(allowed)}]"
-            )
-        if metadata.get("pattern") and not _regex(metadata["pattern"]).fullmatch(value):
-            yield (
-                f"Value '{value}' at '{path}' failed to satisfy constraint: Member must "
-                f"satisfy regular expression pattern: {metadata['pattern']}"
-            )
-
-
-@lru_cache(maxsize=512)
-def _regex(pattern: str) -> re.Pattern[str]:
-    for java, python in _JAVA_CLASSES.items():
-        pattern = pattern.replace(java, python)
-    return re.compile(pattern, re.DOTALL)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hpoq.local.sagemaker.api.descriptions import describe_training_job
 from hpoq.local.sagemaker.api.pages import stored_page
-from hpoq.local.sagemaker.errors import not_found
+from hpoq.local.sagemaker.errors import no_training_job
 from hpoq.local.sagemaker.tuning.engine import Engine
 
 Record = dict[str, Any]
@@ -36,7 +36,7 @@ class TrainingJobOperations:
         name = parameters["TrainingJobName"]
         record = self._engine.store.training_jobs.get(name)
         if record is None:
-            raise not_found("training job", name)
+            raise no_training_job()
         return describe_training_job(record)
 
     def _list(self, parameters: Record) -> Record:

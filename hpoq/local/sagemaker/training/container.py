@@ -12,6 +12,7 @@ from typing import Any
 
 from hpoq.local.sagemaker.training.channels import Inputs
 from hpoq.local.sagemaker.training.programs.environment import (
+    HOME,
     Host,
     checkpoint_folder,
     host_name,
@@ -92,6 +93,7 @@ def prepare(
     """
     for name in FOLDERS:
         (container.ml / name).mkdir(parents=True, exist_ok=True)
+    (container.root / HOME).mkdir(exist_ok=True)
     checkpoint_folder(record, container.ml).mkdir(parents=True, exist_ok=True)
     channels = {}
     for channel in record.get("InputDataConfig", ()):

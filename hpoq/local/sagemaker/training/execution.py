@@ -18,6 +18,7 @@ ShouldStop = Callable[[float], bool]
 """Return whether a training job whose objective metric has this value is stopped early."""
 
 POLL_INTERVAL = 0.25  # seconds between two looks at the logs
+MOST_OF_A_LOG = 16_384  # bytes at its end, of which a failure reason has the last three lines
 # Why the engine ended the processes.
 TIMED_OUT, INTERRUPTED, OUT_OF_MEMORY = "MaxRuntimeExceeded", "Interrupted", "OutOfMemory"
 
@@ -67,17 +68,20 @@ class Executor:
 
     def run(self, name: str, attempt: Attempt) -> Outcome:
         """Start the processes of the training job ``name`` and block until all have ended."""
-        processes = [
-            self._processes.start(program, container.log)
-            for program, container in zip(attempt.programs, attempt.containers, strict=True)
-        ]
+        processes: list[TrainingProcess] = []
         self._running[name] = processes
-        if name in self._to_stop:  # requested before the processes started
-            self.stop(name)
         try:
+            for program, container in zip(attempt.programs, attempt.containers, strict=True):
+                processes.append(self._processes.start(program, container.log))
+            if name in self._to_stop:  # requested before the processes started
+                self.stop(name)
             cause = self._watch(processes, attempt)
+        except BaseException:
+            for process in processes:
+                self._processes.kill(process)
+            raise
         finally:
-            self._running.pop(name, None)
+            del self._running[name]
         failed = _first_failure(processes)
         if name in self._to_stop:
             return Outcome("Stopped")
@@ -92,7 +96,7 @@ class Executor:
     def stop(self, name: str) -> None:
         """Stop a training job that is running or about to start."""
         self._to_stop.add(name)
-        for process in self._running.get(name, ()):
+        for process in list(self._running.get(name, ())):
             self._processes.stop(process)
 
     def is_to_stop(self, name: str) -> bool:
@@ -105,12 +109,12 @@ class Executor:
 
     def _watch(self, processes: Sequence[TrainingProcess], attempt: Attempt) -> str:
         """Publish output until all processes have ended; return why the engine ended them."""
-        cause = ""
-        publisher = attempt.publisher
+        cause, publisher, is_behind = "", attempt.publisher, False
         while running := [each for each in processes if not each.ended.is_set()]:
-            running[0].ended.wait(POLL_INTERVAL)
+            running[0].ended.wait(0 if is_behind else POLL_INTERVAL)
             # A list, so that each value is compared even after one has decided to stop.
             early = [attempt.should_stop(value) for value in publisher.publish_new_lines()]
+            is_behind = publisher.is_behind
             attempt.checkpoints.upload()
             cause = cause or _cause(running, attempt.limits)
             # When one instance fails, the others are stopped.
@@ -118,7 +122,7 @@ class Executor:
                 for process in running:
                     if not process.stopped and not process.ended.is_set():
                         self._processes.stop(process)
-        for value in publisher.publish_new_lines(ended=True):
+        for value in publisher.publish_rest():
             attempt.should_stop(value)  # too late for this job, but others are compared with it
         return cause
 
@@ -164,7 +168,9 @@ def _failure_reason(process: TrainingProcess, container: Container) -> str:
 def _last_lines(log: Path) -> str:
     """Return the end of a log, where a traceback names the error."""
     try:
-        lines = log.read_text(errors="replace").strip().splitlines()
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - MOST_OF_A_LOG))
+            lines = file.read().decode(errors="replace").strip().splitlines()
     except FileNotFoundError:
         return "it printed nothing"
     return " | ".join(lines[-3:]) or "it printed nothing"

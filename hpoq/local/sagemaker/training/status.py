@@ -20,6 +20,24 @@ def with_secondary_status(record: Record, status: str, now: float, message: str 
     }
 
 
+def stopped_before_start(record: Record, now: float) -> Record:
+    """Return the final record of a training job that was stopped before it started."""
+    return _ended(record, "Stopped", now, "")
+
+
+def failed_in_engine(record: Record, reason: str, now: float) -> Record:
+    """Return the final record of a training job that the engine cannot run."""
+    return _ended(record, "Failed", now, reason) | {"FailureReason": reason[:1024]}
+
+
+def _ended(record: Record, status: str, now: float, message: str) -> Record:
+    if not record.get("SecondaryStatusTransitions"):
+        record = record | {"SecondaryStatusTransitions": [{"Status": "Starting", "StartTime": now}]}
+    record = with_secondary_status(record, status, now, message)
+    record["SecondaryStatusTransitions"][-1]["EndTime"] = now
+    return record | {"TrainingJobStatus": status, "TrainingEndTime": now}
+
+
 def with_outcome(
     record: Record, outcome: Outcome, final_metrics: list[Record], now: float
 ) -> Record:

@@ -16,7 +16,6 @@ from hpoq.local.sagemaker.training.training_run import TrainingRunner
 
 Record = dict[str, Any]
 STOPPING = {"TrainingJobStatus": "Stopping", "SecondaryStatus": "Stopping"}
-STOPPED = {"TrainingJobStatus": "Stopped", "SecondaryStatus": "Stopped"}
 
 
 class TrainingJobs:
@@ -57,7 +56,7 @@ class TrainingJobs:
             pool.shutdown(wait=True)
 
     def submit(self, work: Callable[..., None], *arguments: Any) -> None:
-        """Run ``work`` in a thread of the pool."""
+        """Run ``work``, which raises nothing, in a thread of the pool."""
         assert self._pool is not None  # noqa: S101  callers submit between open and close
         self._pool.submit(work, *arguments)
 

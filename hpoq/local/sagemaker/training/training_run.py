@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import socket
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpoq.local.sagemaker.built_in_xgboost import is_built_in
+from hpoq.local.sagemaker.errors import reason_of
 from hpoq.local.sagemaker.ports import Clock, Ports
 from hpoq.local.sagemaker.settings import EngineSettings
 from hpoq.local.sagemaker.training import artifacts
@@ -34,6 +36,7 @@ from hpoq.local.sagemaker.training.role_objects import RoleObjects
 from hpoq.local.sagemaker.training.status import with_outcome, with_secondary_status
 
 Record = dict[str, Any]
+logger = logging.getLogger(__name__)
 # A variable in the Environment of a job with EnableManagedSpotTraining: the number of seconds
 # after which its instance is taken away, once.
 INTERRUPT = "HPOQ_INTERRUPT_AFTER_SECONDS"
@@ -53,6 +56,8 @@ class _Run:
 
 class TrainingRunner:
     """A runner of training jobs, one call each.
+
+    It is long because it names each step of a training job, from its record to its model.
 
     Args:
         folder: parent of the training jobs' folders.
@@ -92,16 +97,31 @@ class TrainingRunner:
     ) -> Record:
         """Run a training job, block until it has ended, and return its final record.
 
+        Raises nothing: an exception of the engine is the FailureReason of the job.
+
         Args:
             record: the job as described while in progress.
             should_stop: receives each value of the objective metric; True stops the job.
             on_progress: receives the record at each lasting change of its secondary status.
         """
-        folder = self._folder / record["TrainingJobName"]
+        name = record["TrainingJobName"]
+        record = record | {"TrainingStartTime": self._clock()}
+        try:
+            return self._run(record, should_stop, on_progress)
+        except Exception as error:
+            logger.exception("the training job %s failed in the engine", name)
+            return with_outcome(record, Outcome("Failed", reason_of(error)), [], self._clock())
+        finally:
+            self._executor.forget(name)
+
+    def _run(
+        self, record: Record, should_stop: ShouldStop, on_progress: Callable[[Record], None]
+    ) -> Record:
+        name = record["TrainingJobName"]
+        folder = self._folder / name
         shutil.rmtree(folder, ignore_errors=True)
         built_in = is_built_in(record, record["HyperParameters"])
         self._processes.warm_up("xgboost" if built_in else "torch")
-        record = record | {"TrainingStartTime": self._clock()}
         run = _Run(
             containers=containers(folder, record),
             publisher=LogPublisher(self._ports, record, self._clock),
@@ -117,14 +137,12 @@ class TrainingRunner:
                 uploaded = artifacts.upload(record, run.containers, run.inputs.objects)
                 record = record | {"ModelArtifacts": uploaded}
         except ContainerError as error:
-            run.publisher.publish_new_lines(ended=True)
-            stopped = self._executor.is_to_stop(record["TrainingJobName"])
+            run.publisher.publish_rest()
+            stopped = self._executor.is_to_stop(name)
             outcome = Outcome("Stopped") if stopped else Outcome("Failed", str(error))
-        except OSError as error:
-            outcome = Outcome("Failed", f"InternalServerError: {error}")
-        self._executor.forget(record["TrainingJobName"])
-        for container in run.containers:
-            container.delete_folders()
+        finally:
+            for container in run.containers:
+                container.delete_folders()
         return with_outcome(record, outcome, run.publisher.final_metrics(), self._clock())
 
     def stop(self, name: str) -> None:

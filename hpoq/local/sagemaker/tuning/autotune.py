@@ -8,7 +8,6 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning-autotune.
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 from hpoq.local.sagemaker.records import definitions_of, ranges_of, searched_names
@@ -17,7 +16,8 @@ Record = dict[str, Any]
 AROUND = 10  # the range of a number is from a tenth of its hint to ten times its hint
 FRACTION = 0.5  # hints between this and 1 get a range below 1 on both sides of the hint
 JOBS_EACH = 10  # training jobs for each searched hyperparameter
-FEWEST, MOST = 20, 200
+FEWEST_JOBS, MOST_JOBS = 20, 200
+MOST = 1e15  # hints beyond it are no numbers to tune
 RETRIES = 3
 
 
@@ -34,7 +34,7 @@ def with_chosen_values(request: Record) -> Record:
         definition.setdefault("RetryStrategy", {"MaximumRetryAttempts": RETRIES})
     searched = max(len(searched_names(ranges_of(request, each))) for each in places[1:])
     if config["Strategy"] != "Grid":
-        wanted = min(MOST, max(FEWEST, JOBS_EACH * searched))
+        wanted = min(MOST_JOBS, max(FEWEST_JOBS, JOBS_EACH * searched))
         parallel = config["ResourceLimits"]["MaxParallelTrainingJobs"]
         config["ResourceLimits"].setdefault("MaxNumberOfTrainingJobs", max(wanted, parallel))
     if config["Strategy"] != "Hyperband":  # Hyperband has its own early stopping
@@ -62,7 +62,7 @@ def _range(name: str, hint: str) -> tuple[str, Record]:
             value = number(text)
         except ValueError:
             continue
-        if value == 0 or not math.isfinite(value):
+        if value == 0 or abs(value) > MOST:
             return "", {}
         low, high = sorted((value / AROUND, value * AROUND))
         if number is int:

@@ -38,6 +38,17 @@ def count_running(tuning_job: Record, change: int) -> None:
     tuning_job["ObjectiveStatusCounters"]["Pending"] += change
 
 
+def end_running(tuning_job: Record) -> None:
+    """Count the training jobs that were running when the engine failed as failed."""
+    statuses, objectives = (
+        tuning_job["TrainingJobStatusCounters"],
+        tuning_job["ObjectiveStatusCounters"],
+    )
+    statuses["NonRetryableError"] += max(0, statuses["InProgress"])
+    objectives["Failed"] += max(0, objectives["Pending"])
+    statuses["InProgress"] = objectives["Pending"] = 0
+
+
 def count_outcome(tuning_job: Record, training_job: Record) -> None:
     """Count a training job that has ended, and keep it if it is the best one."""
     counter = STATUS_COUNTERS[training_job["TrainingJobStatus"]]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from contextlib import suppress
 from typing import Any
 
-from hpoq.local.sagemaker.errors import invalid
+from hpoq.local.sagemaker.errors import invalid, reason_of
 from hpoq.local.sagemaker.records import ACTIVE
 from hpoq.local.sagemaker.store import Store
 
 Record = dict[str, Any]
+logger = logging.getLogger(__name__)
 DELETING, DELETE_FAILED = "Deleting", "DeleteFailed"
 # A tag whose value "fails" lets the deletion of its tuning job fail. SageMaker does not publish
 # why a deletion fails.
@@ -47,7 +50,7 @@ class Deletions:
                 self._finish(record)
                 return
             self._set_status(record, DELETING)
-            timer = threading.Timer(self._seconds, self._finish, (record,))
+            timer = threading.Timer(self._seconds, self._finish_or_fail, (record,))
             timer.daemon = True
             self._timers.append(timer)
             timer.start()
@@ -55,13 +58,23 @@ class Deletions:
     def resume(self) -> None:
         """Finish the deletions that an earlier process left unfinished."""
         for record in self._store.tuning_jobs.with_status([DELETING]):
-            self._finish(record)
+            self._finish_or_fail(record)
 
     def close(self) -> None:
         """Leave the unfinished deletions to the next start."""
         for timer in self._timers:
             timer.cancel()
             timer.join()
+
+    def _finish_or_fail(self, record: Record) -> None:
+        name = record["HyperParameterTuningJobName"]
+        try:
+            self._finish(record)
+        except Exception as error:
+            logger.exception("the tuning job %s could not be deleted", name)
+            record["FailureReason"] = reason_of(error)
+            with suppress(Exception):  # the next start finishes the deletion
+                self._set_status(record, DELETE_FAILED)
 
     def _finish(self, record: Record) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from statistics import fmean, median
+from statistics import median
 from typing import Any, Protocol
 
 from hpoq.local.sagemaker.errors import invalid
@@ -51,7 +51,7 @@ class MedianRule:
             self._values[number].append(self._sign * value)
             step = len(self._values[number])
             averages = [
-                fmean(values[:step])
+                _mean(values[:step])
                 for other, values in self._values.items()
                 if other < number and len(values) >= step
             ]
@@ -88,6 +88,11 @@ class Hyperband:
             scores.append(self._sign * value)
             best = sorted(scores, reverse=True)[: math.ceil(len(scores) / REDUCTION)]
         return len(scores) >= REDUCTION and self._sign * value < best[-1]
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean, also of values whose sum is no float."""
+    return sum(value / len(values) for value in values)
 
 
 def early_stopping_of(config: Mapping[str, Any], *, maximize: bool) -> EarlyStopping:

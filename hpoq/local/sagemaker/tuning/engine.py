@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hpoq.local.sagemaker.account_checks import AccountChecks
 from hpoq.local.sagemaker.built_in_xgboost import add_metric_definitions
-from hpoq.local.sagemaker.errors import in_use, invalid, not_found, over_limit
+from hpoq.local.sagemaker.errors import cannot_stop, in_use, no_training_job, over_limit, reason_of
 from hpoq.local.sagemaker.ports import Clock, Ports
 from hpoq.local.sagemaker.records import (
     ACTIVE,
@@ -35,6 +37,8 @@ from hpoq.local.sagemaker.tuning.quota_check import (
 from hpoq.local.sagemaker.tuning.tuning_jobs import TuningJobRunner
 
 Record = dict[str, Any]
+logger = logging.getLogger(__name__)
+ATTEMPTS_TO_START = 2  # for each step: what keeps one step from succeeding must not stop the cloud
 
 
 class Engine:
@@ -61,7 +65,11 @@ class Engine:
             self.store.training_jobs, runner, settings=settings, clock=clock, lock=self._lock
         )
         self._standalone_jobs = StandaloneJobs(
-            self.store.training_jobs, self._training_jobs, self._state_changes, self._lock
+            self.store.training_jobs,
+            self._training_jobs,
+            self._state_changes,
+            clock=clock,
+            lock=self._lock,
         )
         self._tuning_jobs = TuningJobRunner(
             self.store, self._training_jobs, self._state_changes, clock=clock, lock=self._lock
@@ -69,19 +77,31 @@ class Engine:
         self._deletions = Deletions(self.store, settings.deletion_seconds, self._lock)
 
     def start(self) -> None:
-        """Start the engine and resume the jobs that an earlier process left unfinished."""
-        self._deletions.resume()
+        """Start the engine and resume the jobs that an earlier process left unfinished.
+
+        No stored job keeps it from starting: see ``Store.set_aside_unreadable``.
+        """
         self._training_jobs.open()
-        self._tuning_jobs.resume()
-        self._standalone_jobs.resume()
+        for step in (
+            self.store.set_aside_unreadable,
+            self._deletions.resume,
+            self._tuning_jobs.resume,
+            self._standalone_jobs.resume,
+        ):
+            for _ in range(ATTEMPTS_TO_START):
+                if _succeeds(step):
+                    break
 
     def close(self) -> None:
         """Kill every training process; the next start runs unfinished training jobs again."""
-        self._training_jobs.close()
-        self._tuning_jobs.close()
-        self._deletions.close()
-        self._state_changes.close()
-        self.store.close()
+        for part in (
+            self._training_jobs,
+            self._tuning_jobs,
+            self._deletions,
+            self._state_changes,
+            self.store,
+        ):
+            _succeeds(part.close)
 
     def create_tuning_job(self, request: Record) -> str:
         """Create a tuning job, start its first training jobs, and return its ARN.
@@ -107,10 +127,14 @@ class Engine:
             self._check_quotas(Demand.of_tuning_job(record))
             # Not before: another tuning job may have ended only now, so that this one fits.
             record["CreationTime"] = record["LastModifiedTime"] = self._clock()
-            self.store.tuning_jobs.add(record)
             arn = str(record["HyperParameterTuningJobArn"])
             self.store.tags.add(arn, _tags_of(request))
-            self._tuning_jobs.start(run)
+            self.store.tuning_jobs.add(record)
+            try:
+                self._tuning_jobs.start(run)
+            except Exception as error:
+                logger.exception("the tuning job %s was not started", run.name)
+                self._tuning_jobs.fail_unstarted(record, reason_of(error))
         return arn
 
     def stop_tuning_job(self, name: str) -> None:
@@ -139,16 +163,20 @@ class Engine:
         name = request["TrainingJobName"]
         record = without_tags(request) | self._training_jobs.initial_fields(name)
         record.setdefault("HyperParameters", {})
-        add_metric_definitions(record, record["HyperParameters"])
+        add_metric_definitions(record)
         self._account_checks.check(record)
         with self._lock:
             if self.store.training_jobs.get(name):
                 raise in_use("training job", name)
             self._check_quotas(Demand.of_training_job(record))
-            self.store.training_jobs.add(record)
             arn = str(record["TrainingJobArn"])
             self.store.tags.add(arn, _tags_of(request))
-            self._standalone_jobs.start(record)
+            self.store.training_jobs.add(record)
+            try:
+                self._standalone_jobs.start(record)
+            except Exception as error:
+                logger.exception("the training job %s was not started", name)
+                self._standalone_jobs.fail_unstarted(record, reason_of(error))
         return arn
 
     def stop_training_job(self, name: str) -> None:
@@ -159,10 +187,9 @@ class Engine:
         """
         record = self.store.training_jobs.get(name)
         if record is None:
-            raise not_found("training job", name)
+            raise no_training_job()
         if record["TrainingJobStatus"] not in ACTIVE:
-            status = record["TrainingJobStatus"]
-            raise invalid(f"The training job {name} has status {status} and cannot be stopped.")
+            raise cannot_stop("training job", record["TrainingJobStatus"])
         self._training_jobs.stop(record["TrainingJobName"])
 
     def _check_unused(self, name: str) -> None:
@@ -172,6 +199,16 @@ class Engine:
     def _check_quotas(self, demand: Demand) -> None:
         usage = Usage.of(self._tuning_jobs.running, self._standalone_jobs.running)
         check_quotas(self.settings.quotas, usage, demand)
+
+
+def _succeeds(step: Callable[[], object]) -> bool:
+    """Return whether a step raises nothing, and log what it raises."""
+    try:
+        step()
+    except Exception:
+        logger.exception("a step of the start or end of the engine failed")
+        return False
+    return True
 
 
 def _tags_of(request: Record) -> dict[str, str]:

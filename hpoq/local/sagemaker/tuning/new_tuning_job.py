@@ -23,7 +23,7 @@ def new_tuning_job(request: Record, settings: EngineSettings, now: float) -> Rec
     check_definitions(request)
     check_grid(request)
     for definition in definitions_of(request):
-        add_metric_definitions(definition, definition.get("StaticHyperParameters", {}))
+        add_metric_definitions(definition)
     request = autotune.with_chosen_values(request)
     check_tuning_job(request)
     statuses, objectives = zeros()

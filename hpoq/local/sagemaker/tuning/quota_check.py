@@ -118,6 +118,9 @@ def check_quotas(quotas: AccountQuotas, usage: Usage, demand: Demand) -> None:
     Raises:
         ApiError: if the new job would exceed a quota.
     """
+    of_one, limit = demand.all_instances // max(1, demand.training_jobs), quotas.instances_per_job
+    if of_one > limit:
+        raise over_limit(aws_limits.INSTANCES_PER_JOB_QUOTA, limit, 0, of_one, unit="Instances")
     if demand.spot:
         used, by_type, all_types = usage.spot, quotas.spot_instances, quotas.all_spot_instances
         in_all = usage.all_spot

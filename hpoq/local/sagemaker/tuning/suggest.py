@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import re
 import sys
 import threading
 from collections.abc import Mapping
@@ -29,6 +30,9 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 # SageMaker does not publish when "Auto" means logarithmic. Here: from three decades on.
 AUTO_LOGARITHMIC = 1000.0
+INTEGER = re.compile(r"[+-]?[0-9]{1,30}", re.ASCII)
+DECIMAL = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
+MOST_OF_LONG = 2**63
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,9 @@ class Parameter:
 
     def written(self, value: Any) -> str:
         """Return a value as text, limited to the range in spite of rounding."""
-        if not self.is_reversed:
+        if isinstance(self.distribution, CategoricalDistribution):
             return str(value)
-        return str(min(max(1 - value, self.low), self.high))
+        return str(min(max(1 - value if self.is_reversed else value, self.low), self.high))
 
     def read(self, text: str) -> Any:
         """Parse a value for the search; return None if it is outside the range."""
@@ -168,14 +172,13 @@ def parameters(ranges: Mapping[str, Any]) -> dict[str, Parameter]:
 
 def _numeric(each: Mapping[str, str], number: type[int] | type[float]) -> Parameter:
     name, scaling = each["Name"], each.get("ScalingType", "Auto")
-    try:
-        low, high = number(each["MinValue"]), number(each["MaxValue"])
-    except ValueError:
-        raise invalid(f"{name}: the bounds are not of type {number.__name__}") from None
+    low, high = (_bound(each, field, number) for field in ("MinValue", "MaxValue"))
+    if not math.isfinite(float(high) - float(low)):
+        raise invalid(f"{name}: the range from {low} to {high} is too wide")
     if low > high:
         raise invalid(f"{name}: MinValue {low} is greater than MaxValue {high}")
     if scaling == "Auto":
-        wide = low > 0 and high / low >= AUTO_LOGARITHMIC
+        wide = low > 0 and high >= AUTO_LOGARITHMIC * low
         scaling = "Logarithmic" if wide else "Linear"
     if scaling == "Logarithmic" and low <= 0:
         raise invalid(f"{name}: logarithmic scaling needs MinValue above 0")
@@ -186,6 +189,17 @@ def _numeric(each: Mapping[str, str], number: type[int] | type[float]) -> Parame
         return Parameter(distance, low, high, is_reversed=True)
     kind: Any = IntDistribution if number is int else FloatDistribution
     return Parameter(kind(low, high, log=scaling == "Logarithmic"), low, high)
+
+
+def _bound(each: Mapping[str, str], field: str, number: type[int] | type[float]) -> Any:
+    """Parse a bound as Java does, which allows no underscores, and no infinity or NaN here."""
+    text = each[field]
+    pattern = INTEGER if number is int else DECIMAL
+    value = number(text) if pattern.fullmatch(text) else math.nan
+    if not math.isfinite(value) or (number is int and not -MOST_OF_LONG <= value < MOST_OF_LONG):
+        kind = "an integer" if number is int else "a number"
+        raise invalid(f"{each['Name']}: {field} [{text}] is not {kind}.")
+    return value
 
 
 def _grid(ranges: Mapping[str, Any]) -> list[Values]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from hpo_dispatcher.contract.aws_limits import TRAINING_JOBS
 from hpoq.local.sagemaker.records import (
     ACTIVE,
     default_seed,
@@ -23,7 +24,6 @@ from hpoq.local.sagemaker.tuning.early_stopping import EarlyStopping, early_stop
 from hpoq.local.sagemaker.tuning.suggest import HyperparameterSearch
 
 Record = dict[str, Any]
-UNBOUNDED = 10**9
 ALL_FAILED = "No training job succeeded. Look at the failure reasons of its training jobs."
 
 
@@ -48,6 +48,7 @@ class TuningRun:
     launched: int = 0
     running: set[str] = field(default_factory=set)
     complete: str = ""  # why no more training jobs start although the job was not stopped
+    failure: str = ""  # why the engine cannot continue the tuning job
     timer: threading.Timer | None = None
     # For Grid: the definition and the point of each training job.
     _grid_places: list[tuple[int, int]] = field(default_factory=list)
@@ -73,14 +74,18 @@ class TuningRun:
         return bool(self.record["HyperParameterTuningJobStatus"] == "Stopping")
 
     @property
+    def is_continuing(self) -> bool:
+        """Whether nothing has ended the search yet."""
+        return not (self.is_stopping or self.complete or self.failure)
+
+    @property
     def can_launch(self) -> bool:
         """Whether another training job is to start now."""
-        most = self.limits.get("MaxNumberOfTrainingJobs", UNBOUNDED)
+        most = self.limits.get("MaxNumberOfTrainingJobs", TRAINING_JOBS)
         if self._grid_places:
             most = min(most, len(self._grid_places))
         return (
-            not self.is_stopping
-            and not self.complete
+            self.is_continuing
             and self.launched < most
             and len(self.running) < self.limits["MaxParallelTrainingJobs"]
         )
@@ -103,6 +108,11 @@ class TuningRun:
         """Count a training job that starts."""
         self.running.add(training_job["TrainingJobName"])
         counters.count_running(self.record, 1)
+
+    def count_not_started(self, training_job: Record) -> None:
+        """Undo ``count_started`` for a training job that could not be started."""
+        self.running.discard(training_job["TrainingJobName"])
+        counters.count_running(self.record, -1)
 
     def count_ended(self, training_job: Record) -> None:
         """Count a training job that has ended, and record its result in the search."""
@@ -138,6 +148,9 @@ class TuningRun:
         has_result = any(definition.objectives for definition in self.definitions)
         if self.timer:
             self.timer.cancel()
+        if self.failure:
+            self.record["FailureReason"] = self.failure[:1024]
+            return "Failed"
         self.record["TuningJobCompletionDetails"] = self._completion_details()
         if self.is_stopping:
             return "Stopped"

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+CHUNK = 1 << 18  # bytes that one call reads, so that a flood of lines needs little memory
+MOST_OF_A_LINE = 1 << 18  # bytes; CloudWatch Logs accepts no longer events
+# "\t" appears as "#011" in the log of a training job, "\r" as "#015": XGBoost's published patterns
+# of metrics contain "#011" (aws/sagemaker-xgboost-container issue 121).
+ESCAPES = {code: f"#{code:03o}" for code in (*range(32), 127)}
+
 
 class LogFollower:
     """A reader that returns each line of a growing file once."""
@@ -14,25 +20,30 @@ class LogFollower:
         self._clock = clock
         self._position = 0
         self._incomplete = b""
+        self.is_behind = False  # whether the last call left complete lines for the next one
 
     def new_lines(self, *, ended: bool = False) -> list[tuple[float, str]]:
-        """Return the lines completed since the last call, each with the time of this call.
+        """Return lines completed since the last call, each with the time of this call.
 
         Args:
             ended: the process has ended, so text without a newline counts as a line.
         """
-        *lines, self._incomplete = (self._incomplete + self._read()).split(b"\n")
-        if ended and self._incomplete:
+        content = self._read()
+        self.is_behind = len(content) == CHUNK
+        *lines, self._incomplete = (self._incomplete + content).split(b"\n")
+        if self._incomplete and (
+            (ended and not self.is_behind) or len(self._incomplete) >= MOST_OF_A_LINE
+        ):
             lines.append(self._incomplete)
             self._incomplete = b""
         now = self._clock()
-        return [(now, line.decode(errors="replace").rstrip("\r")) for line in lines]
+        return [(now, line.decode(errors="replace").translate(ESCAPES)) for line in lines]
 
     def _read(self) -> bytes:
         try:
             with self._file.open("rb") as file:
                 file.seek(self._position)
-                content = file.read()
+                content = file.read(CHUNK)
         except FileNotFoundError:
             return b""
         self._position += len(content)

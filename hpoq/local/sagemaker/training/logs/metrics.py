@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from hpoq.local.sagemaker.java_patterns import compiled
 
 
 @dataclass(frozen=True)
@@ -20,24 +21,27 @@ class MetricValue:
 def find(
     definitions: Sequence[Mapping[str, str]], lines: Iterable[tuple[float, str]]
 ) -> list[MetricValue]:
-    """Return the values in the order of printing; skip text that is not a number."""
-    patterns = [(each["Name"], re.compile(each["Regex"])) for each in definitions]
+    """Return the values in the order of printing; skip text that is not a finite number."""
+    patterns = [(each["Name"], compiled(each["Regex"])) for each in definitions]
     found = []
     for at, line in lines:
         for name, pattern in patterns:
             for match in pattern.finditer(line):
-                value = _number(match.group(1) if match.groups() else match.group(0))
-                if value is not None:
+                value = _number(match.group(1 if pattern.groups else 0))
+                if value is not None and math.isfinite(value):
                     found.append(MetricValue(name, value, at))
     return found
 
 
 def last(values: Iterable[MetricValue]) -> dict[str, MetricValue]:
-    """Return the last finite value of each metric, which is its final value."""
-    return {each.name: each for each in values if math.isfinite(each.value)}
+    """Return the last value of each metric, which is its final value."""
+    return {each.name: each for each in values}
 
 
-def _number(text: str) -> float | None:
+def _number(text: str | None) -> float | None:
+    """Parse a value; return None for text, and for a group that took no part in the match."""
+    if text is None:
+        return None
     try:
         return float(text)
     except ValueError:

@@ -45,7 +45,10 @@ class LogPublisher:
         ]
 
     def publish_new_lines(self, *, ended: bool = False) -> list[float]:
-        """Publish new lines and metrics; return the new values of the objective metric."""
+        """Publish new lines and metrics; return the new values of the objective metric.
+
+        Reads a limited part of each log, so that memory stays flat: see ``is_behind``.
+        """
         objectives: list[float] = []
         for instance in self._instances:
             lines = instance.log.new_lines(ended=ended)
@@ -57,6 +60,18 @@ class LogPublisher:
                 self._ports.metrics.put([self._datum(value) for value in values])
             self._last |= metrics.last(values)
             objectives += [each.value for each in values if each.name == self._objective]
+        return objectives
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last call left complete lines for the next one."""
+        return any(each.log.is_behind for each in self._instances)
+
+    def publish_rest(self) -> list[float]:
+        """Publish everything that the ended processes wrote; see ``publish_new_lines``."""
+        objectives = self.publish_new_lines(ended=True)
+        while self.is_behind:
+            objectives += self.publish_new_lines(ended=True)
         return objectives
 
     def final_metrics(self) -> list[Record]:

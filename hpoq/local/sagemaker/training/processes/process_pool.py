@@ -27,6 +27,7 @@ class TrainingProcess:
     pid: int | None = None
     status: int = -signal.SIGKILL
     stopped: bool = False
+    killed: bool = False
     parent: subprocess.Popen[bytes] | None = None  # the warm parent
 
 
@@ -94,6 +95,11 @@ class ProcessPool:
         timer.daemon = True
         timer.start()
 
+    def kill(self, process: TrainingProcess) -> None:
+        """Kill a process and its group, now or as soon as it has started."""
+        process.stopped = process.killed = True
+        self._signal(process, signal.SIGKILL)
+
     def close(self) -> None:
         """Kill every process and block until the warm parents have ended."""
         with self._lock:
@@ -138,7 +144,9 @@ class ProcessPool:
                 continue
             if "pid" in report:
                 process.pid = report["pid"]
-                if process.stopped:
+                if process.killed:
+                    self._signal(process, signal.SIGKILL)
+                elif process.stopped:
                     self._request_end(process)
             else:
                 process.status = report["status"]

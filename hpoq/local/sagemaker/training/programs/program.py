@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import re
 import shutil
 import tarfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,15 @@ from hpo_dispatcher.contract.aws_limits import CHANNELS_FOLDER
 from hpoq.local.sagemaker.built_in_xgboost import is_built_in
 from hpoq.local.sagemaker.training.channels import ContainerError, Inputs
 from hpoq.local.sagemaker.training.programs import gpus
-from hpoq.local.sagemaker.training.programs.environment import Host, compact_json, environment
+from hpoq.local.sagemaker.training.programs.environment import (
+    RESERVED,
+    Host,
+    as_argument,
+    compact_json,
+    environment,
+    needs_new_interpreter,
+    toolkit_variables,
+)
 from hpoq.local.sagemaker.training.programs.requirements import (
     FILE,
     InstallingJob,
@@ -24,8 +34,14 @@ from hpoq.local.sagemaker.training.programs.requirements import (
 )
 
 Record = Mapping[str, Any]
-# Prefixes of hyperparameters that SageMaker reads itself and does not pass to the script.
-SAGEMAKER_PREFIXES = ("sagemaker_", "_tuning_")
+# Hyperparameters that turn on a launcher which this endpoint does not have.
+UNSUPPORTED_LAUNCHERS = (
+    "sagemaker_mpi_enabled", "sagemaker_pytorch_ddp_enabled",
+    "sagemaker_distributed_dataparallel_enabled", "sagemaker_parameter_server_enabled",
+    "sagemaker_multi_worker_mirrored_strategy_enabled",
+    "sagemaker_pytorch_xla_multi_worker_enabled",
+)  # fmt: skip
+TORCHRUN = "sagemaker_torch_distributed_enabled"
 XGBOOST = Path(__file__).with_name("xgboost_algorithm.py")
 # Channel of the SageMaker SDK's own scripts, which contain the paths of a container's folders.
 DRIVERS = "sm_drivers"
@@ -72,9 +88,10 @@ def program_of(
     """
     hyperparameters = record["HyperParameters"]
     decoded = {name: _decoded(text) for name, text in hyperparameters.items()}
-    arguments = {k: v for k, v in decoded.items() if not k.startswith(SAGEMAKER_PREFIXES)}
+    arguments = {k: v for k, v in decoded.items() if not k.startswith(RESERVED)}
     variables = environment(record, host, arguments, channels)
-    needs_gpu = gpus.count_in(variables) > 0  # CUDA does not work in a forked process
+    # CUDA does not work in a forked process.
+    needs_new = gpus.count_in(variables) > 0 or bool(needs_new_interpreter(record))
     if record["AlgorithmSpecification"].get("ContainerEntrypoint"):
         chosen = _python_of_drivers(channels, python, installing)
         return _entrypoint(record, host, variables, channels, chosen)
@@ -83,7 +100,7 @@ def program_of(
             arguments=[str(XGBOOST)],
             environment=variables,
             folder=host.ml / "code",
-            warm="" if needs_gpu else "xgboost",
+            warm="" if needs_new else "xgboost",
         )
     script, source = decoded.get("sagemaker_program"), decoded.get("sagemaker_submit_directory")
     if not script or not source:
@@ -95,7 +112,8 @@ def program_of(
     _unpack(_archive(str(source), host, inputs), code)
     if not (code / str(script)).is_file():
         raise ContainerError(f"ClientError: no {script} in {source}")
-    flags = [part for k, v in sorted(arguments.items()) for part in (_flag(k), str(v))]
+    _refuse_launchers(decoded)
+    flags = [part for k, v in sorted(arguments.items()) for part in (_flag(k), as_argument(v))]
     script_variables = {
         "SM_MODULE_DIR": str(source),
         "SM_MODULE_NAME": str(script).removesuffix(".py"),
@@ -103,6 +121,9 @@ def program_of(
         "SM_USER_ARGS": compact_json(flags),
         "PYTHONPATH": str(code),
     }
+    script_variables |= toolkit_variables(
+        record, host, decoded, channels, script_variables | variables
+    )
     if not str(script).endswith(".py"):
         (code / str(script)).chmod(0o755)
         return Program(
@@ -112,10 +133,14 @@ def program_of(
             warm="",
             is_command=True,
         )
-    if (code / FILE).is_file():
-        own = python.with_requirements(code / FILE, installing)
+    launched = decoded.get(TORCHRUN) is True
+    if launched or (code / FILE).is_file():
+        own = python.interpreter
+        if (code / FILE).is_file():
+            own = python.with_requirements(code / FILE, installing)
+        launcher = _torchrun(host, variables) if launched else []
         return Program(
-            arguments=[str(own), str(code / str(script)), *flags],
+            arguments=[str(own), *launcher, str(code / str(script)), *flags],
             environment={**script_variables, "PATH": _path_with(own), **variables},
             folder=code,
             warm="",
@@ -125,8 +150,26 @@ def program_of(
         arguments=[str(code / str(script)), *flags],
         environment=script_variables | variables,
         folder=code,
-        warm="" if needs_gpu else "torch",
+        warm="" if needs_new else "torch",
     )
+
+
+def _refuse_launchers(decoded: Mapping[str, Any]) -> None:
+    for name in UNSUPPORTED_LAUNCHERS:
+        if decoded.get(name) is True:
+            raise ContainerError(
+                f"ClientError: this endpoint has no launcher for {name}; use {TORCHRUN}, which "
+                "runs torchrun"
+            )
+
+
+def _torchrun(host: Host, variables: Mapping[str, str]) -> list[str]:
+    """Return torchrun as the training toolkit runs it: one process for each GPU, or one."""
+    nodes = ["--nnodes", str(host.count), "--nproc_per_node", str(gpus.count_in(variables) or 1)]
+    if host.count > 1:
+        nodes += ["--master_addr", "127.0.0.1", "--master_port", str(host.port)]
+        nodes += ["--node_rank", str(host.number)]
+    return ["-m", "torch.distributed.run", *nodes]
 
 
 def _python_of_drivers(
@@ -195,8 +238,8 @@ def _unpack(archive: Path, folder: Path) -> None:
     try:
         with tarfile.open(archive) as packed:
             packed.extractall(folder, filter="data")
-    except tarfile.TarError as error:
-        raise ContainerError(f"ClientError: the source is not a tar archive: {error}") from None
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
+        raise ContainerError(f"ClientError: the source cannot be unpacked: {error}") from None
 
 
 def _decoded(text: str) -> Any:

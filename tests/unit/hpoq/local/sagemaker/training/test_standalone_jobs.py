@@ -33,9 +33,9 @@ def test_a_standalone_training_job_trains_and_reports_its_results(
     assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == []
     with pytest.raises(ClientError, match="already exists"):
         sagemaker.create_training_job(**training_job("ALONE"))
-    with pytest.raises(ClientError, match="cannot be stopped"):
+    with pytest.raises(ClientError, match="training job is in status Completed"):
         sagemaker.stop_training_job(TrainingJobName="alone")
-    with pytest.raises(ClientError, match="can't find"):
+    with pytest.raises(ClientError, match="Requested resource not found"):
         sagemaker.stop_training_job(TrainingJobName="nobody")
     kinds = [kind for kind, _ in memory.published]
     assert kinds.count("SageMaker Training Job State Change") == 2

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpoq.local.ministack_patches.log_filters import UnsupportedPattern, matcher
+from hpoq.local.ministack_patches.logs.filters import UnsupportedPattern, matcher
 
 BAD = "[ERROR 400] BAD REQUEST"
 DENIED = "[ERROR 401] UNAUTHORIZED REQUEST"

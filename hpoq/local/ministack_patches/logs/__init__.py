@@ -1,0 +1,1 @@
+"""The patches of ministack's CloudWatch Logs."""
