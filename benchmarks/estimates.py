@@ -18,7 +18,7 @@ from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Key
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.contract.settings import TeamSettings
-from hpoq.forecast import Forecast, Outlook
+from hpo_dispatcher.scheduling.forecast.outlooks import Forecast, Outlook
 from hpoq.simulation.simulate import START, Simulation
 from hpoq.simulation.workload import WORKLOADS, Workload
 

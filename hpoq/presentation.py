@@ -15,7 +15,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 if TYPE_CHECKING:
     from hpo_dispatcher.contract.entry import Entry
-    from hpoq.forecast import Outlook
+    from hpo_dispatcher.scheduling.forecast.outlooks import Outlook
 
 
 def entry_fields(entry: Entry) -> dict[str, Any]:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hpo_dispatcher.contract.documents.capacity import CapacityDocument
+    from hpo_dispatcher.scheduling.forecast.outlooks import Outlook
     from hpoq.cli.noted_table import NotedTable
     from hpoq.client import Client
-    from hpoq.forecast import Outlook
 
 
 def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> None:
@@ -22,8 +22,8 @@ def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> No
     from datetime import UTC, datetime
 
     from hpo_dispatcher.scheduling.wording import team_removed
-    from hpoq.forecast import removed_teams
     from hpoq.presentation import at_utc, duration
+    from hpoq.wait_reasons import removed_teams
 
     of = client(deployment)
     document = of.capacity()
@@ -55,7 +55,7 @@ def _outlooks(of: Client, document: CapacityDocument) -> list[Outlook]:
         return []
     from datetime import UTC, datetime
 
-    from hpoq.forecast import Forecast
+    from hpo_dispatcher.scheduling.forecast.outlooks import Forecast
 
     found = Forecast(document, of.settings.deployment.teams).of_listed(datetime.now(UTC))
     return [found[each.key] for each in document.waiting]

@@ -15,8 +15,8 @@ from hpoq.presentation import entry_fields
 if TYPE_CHECKING:
     from hpo_dispatcher.contract.documents.capacity import CapacityDocument
     from hpo_dispatcher.contract.entry import Entry, Status
+    from hpo_dispatcher.scheduling.forecast.outlooks import Outlook
     from hpoq.client import Client
-    from hpoq.forecast import Outlook
 
 Statuses = Annotated[
     list[str] | None,
@@ -39,7 +39,8 @@ def list_requests(
     from datetime import UTC, datetime
 
     from hpo_dispatcher.contract.entry import Status
-    from hpoq.forecast import Forecast, removed_teams, why_of
+    from hpo_dispatcher.scheduling.forecast.outlooks import Forecast
+    from hpoq.wait_reasons import removed_teams, why_of
 
     of = client(deployment)
     settings, document = of.settings.deployment.teams, of.capacity()

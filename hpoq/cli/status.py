@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from hpo_dispatcher.contract.documents.capacity import CapacityDocument
     from hpo_dispatcher.contract.entry import Entry
+    from hpo_dispatcher.scheduling.forecast.outlooks import Outlook
     from hpoq.client import Client
-    from hpoq.forecast import Outlook
 
 
 def status(
@@ -29,9 +29,9 @@ def status(
     from datetime import UTC, datetime
 
     from hpo_dispatcher.contract.entry import Status
+    from hpo_dispatcher.scheduling.forecast.outlooks import Forecast
     from hpoq.cli.tables import waiting_fields
     from hpoq.errors import NotFound
-    from hpoq.forecast import Forecast
 
     of = client(deployment)
     named = one_team(team, of)
@@ -64,7 +64,7 @@ def status(
 
 def reason_of(of: Client, entry: Entry, document: CapacityDocument | None) -> str:
     """Return why a request waits, failed or was rejected."""
-    from hpoq.forecast import why_of
+    from hpoq.wait_reasons import why_of
 
     waits = _waits_for(of, entry) if entry.blocked else ""
     return waits or why_of(entry, document, of.settings.deployment.teams)

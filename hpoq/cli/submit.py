@@ -208,8 +208,8 @@ def _say_what_never_starts(
     """Say which requests need more than the limits allow: they wait until a limit is raised."""
     from hpo_dispatcher.contract.errors import HpoqError
     from hpo_dispatcher.tuning_job.usage import instances_of
-    from hpoq.forecast import why_never
     from hpoq.preview import preview
+    from hpoq.wait_reasons import why_never
 
     try:
         settings, capacity = deployed.settings, deployed.capacity()

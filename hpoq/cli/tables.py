@@ -14,8 +14,8 @@ from hpo_dispatcher.contract.aws_limits import is_total, type_of
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import HOUR, Entry, Key, Status
 from hpo_dispatcher.scheduling.budget import used_until
+from hpo_dispatcher.scheduling.forecast.outlooks import Outlook
 from hpoq.cli.noted_table import NOTE, NotedTable, table
-from hpoq.forecast import Outlook, wait_reason, why_of
 from hpoq.presentation import (
     duration,
     expected,
@@ -27,6 +27,7 @@ from hpoq.presentation import (
     training_jobs,
     waited,
 )
+from hpoq.wait_reasons import wait_reason, why_of
 
 COLORS = {
     Status.QUEUED: "yellow",

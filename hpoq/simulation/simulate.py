@@ -17,7 +17,6 @@ from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.lease import CycleIncomplete
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
-from hpoq.forecast import why
 from hpoq.simulation.deployment import simulated_builder, simulated_deployment
 from hpoq.simulation.fairness import Shares
 from hpoq.simulation.in_memory_ledger import MemoryDocuments, MemoryLeases, MemoryRequests
@@ -27,6 +26,7 @@ from hpoq.simulation.measures import duplicated, started, waits
 from hpoq.simulation.result import Moment, SimulationResult
 from hpoq.simulation.sagemaker import SimulatedRun, SimulatedSageMaker
 from hpoq.simulation.workload import Arrival, Workload, message
+from hpoq.wait_reasons import why
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HEARTBEAT = timedelta(minutes=10)

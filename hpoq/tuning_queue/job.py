@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.entry import BestTrainingJob, Entry, Status
+from hpo_dispatcher.scheduling.forecast.outlooks import Forecast, Outlook
 from hpoq.client import Client
 from hpoq.errors import NotCompleted, NotFound
-from hpoq.forecast import Forecast, Outlook, why
 from hpoq.results import logs, models, training_jobs
 from hpoq.tuning_queue import sdk
+from hpoq.wait_reasons import why
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Entry
 from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.scheduling.forecast.outlooks import Forecast
 from hpoq.client import Client, DeadLetter
 from hpoq.errors import NotPermitted
-from hpoq.forecast import Forecast, removed_teams
 from hpoq.results.failures import FailureGroup, grouped
 from hpoq.results.training_jobs import of_entry
 from hpoq.ui.background import Background, Known, Pending, Report
+from hpoq.wait_reasons import removed_teams
 
 T = TypeVar("T")
 

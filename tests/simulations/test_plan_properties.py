@@ -25,6 +25,7 @@ from tests.support.plan_properties import (
     nothing_idles,
     order_holds,
     plain_scene,
+    preemption_settles,
     reasons_are_true,
     scene,
     stops_help,
@@ -127,3 +128,32 @@ def test_a_property_finds_a_planted_bug(holds: Property, planted: Planner) -> No
 
 def test_the_bound_on_waits_finds_a_plan_that_forgets_who_was_passed() -> None:
     assert any(waits_are_bounded(forgets_who_was_passed, seed) for seed in range(30))
+
+
+def test_preemption_comes_to_an_end_and_what_is_stopped_lets_its_request_start() -> None:
+    assert [
+        problem for seed in range(SNAPSHOTS) if (problem := preemption_settles(plan, seed))
+    ] == []
+
+
+def gives_away_what_was_freed(snapshot: Snapshot, capacity: Capacity, teams: Teams) -> Plan:
+    return plan(replace(snapshot, promised=frozenset()), capacity, teams)
+
+
+def stops_jobs_of_equal_priority(snapshot: Snapshot, capacity: Capacity, teams: Teams) -> Plan:
+    lowered = [replace(job, priority=job.priority - 1) for job in snapshot.running_jobs]
+    decided = plan(replace(snapshot, running_jobs=lowered), capacity, teams)
+    jobs = {job.tuning_job_name: job for job in snapshot.running_jobs}
+    stops = [replace(stop, job=jobs[stop.job.tuning_job_name]) for stop in decided.stops]
+    return replace(decided, stops=tuple(stops))
+
+
+@pytest.mark.parametrize(
+    ("planted", "problem"),
+    [
+        (gives_away_what_was_freed, "did not start"),
+        (stops_jobs_of_equal_priority, "still stopped"),
+    ],
+)
+def test_a_preemption_that_does_not_settle_is_found(planted: Planner, problem: str) -> None:
+    assert any(problem in preemption_settles(planted, seed) for seed in range(SNAPSHOTS))

@@ -10,7 +10,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from hpo_dispatcher.contract.documents.capacity import WaitKind
@@ -27,6 +27,8 @@ from hpo_dispatcher.scheduling.snapshot import (
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TYPES = ("ml.m5.xlarge", "ml.g5.xlarge")
 TEAMS = ("a", "b", "c")
+# A scene has at most nine jobs and 21 requests, each of which can be stopped for few others.
+MOST_CYCLES_WITH_STOPS = 30
 
 Planner = Callable[[Snapshot, Capacity, Mapping[str, TeamSettings]], Plan]
 
@@ -264,6 +266,61 @@ def stops_help(scene: Scene, decided: Plan) -> str:
         left.subtract({r: n for r, n in head.needs.items() if r in left})
     negative = [r for stop in decided.stops for r in stop.head.needs if r in left and left[r] < 0]
     return f"too little of {negative} is freed" if negative else ""
+
+
+def preemption_settles(planner: Planner, seed: int) -> str:
+    """Jobs are stopped for a request once, it starts in their place, and stops come to an end.
+
+    Nothing ends by itself and nothing arrives. Stopped jobs join their queues again, and may be
+    stopped again at once: what is left to prevent a loop are the rules.
+    """
+    at = scene(seed)
+    capacity, snapshot = at.capacity, at.snapshot
+    for _ in range(MOST_CYCLES_WITH_STOPS):
+        decided = planner(snapshot, capacity, at.teams)
+        started = {head.key for head in decided.starts}
+        if late := snapshot.promised - started:
+            return f"{sorted(late)} did not start when the jobs stopped for it had ended"
+        if not decided.stops:
+            return ""
+        snapshot = _after_stops(snapshot, decided)
+    return f"jobs are still stopped after {MOST_CYCLES_WITH_STOPS} cycles"
+
+
+def _after_stops(snapshot: Snapshot, decided: Plan) -> Snapshot:
+    """Return the snapshot of the next cycle: starts run, and stopped jobs are queued again."""
+    stopped = {stop.job.tuning_job_name: stop.job for stop in decided.stops}
+    running = [job for job in snapshot.running_jobs if job.tuning_job_name not in stopped]
+    running += [
+        RunningJob(
+            tuning_job_name="/".join(head.key),
+            team=head.team,
+            request_id=head.request_id,
+            instances=head.instances,
+            priority=head.priority,
+            started_at=snapshot.now,
+            resume_blocker="",
+        )
+        for head in decided.starts
+    ]
+    heads = [wait.head for wait in decided.waits]
+    heads += [
+        Head(
+            team=job.team or "",
+            request_id=job.request_id,
+            priority=job.priority,
+            accepted_at=NOON - timedelta(days=2),
+            instances=job.instances,
+        )
+        for job in stopped.values()
+    ]
+    heads.sort(key=lambda head: (-head.priority, head.accepted_at))
+    return replace(
+        snapshot,
+        running_jobs=running,
+        queues={team: [h for h in heads if h.team == team] for team in {h.team for h in heads}},
+        promised=frozenset(stop.head.key for stop in decided.stops),
+    )
 
 
 def waits_are_bounded(planner: Planner, seed: int) -> str:

@@ -27,7 +27,6 @@ LARGE_FOLDERS = {
 # words "is long because".
 LONG_CLASSES = {
     "Allocation": "all capacity rules change the same counts",
-    "Forecast": "one simulation of the queue, which its methods read",
     "TrainingResources": "the logical ids of the bucket and the role follow from the construct",
 }
 

@@ -13,8 +13,8 @@ from werkzeug.wrappers import Response
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.scheduling.forecast.outlooks import Outlook
 from hpoq import presentation
-from hpoq.forecast import Outlook
 from hpoq.presentation import entry_fields
 from hpoq.ui.pages.request_table import request_row
 from hpoq.ui.site import Site

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hpo_dispatcher.contract.entry import Entry
+from hpo_dispatcher.scheduling.forecast.outlooks import Forecast, Outlook
 from hpoq import presentation
-from hpoq.forecast import Forecast, Outlook, why_of
 from hpoq.ui import selection
 from hpoq.ui.ledger_view import DeploymentState, RequestList, with_counters
 from hpoq.ui.selection import Selection
 from hpoq.ui.site import Site
+from hpoq.wait_reasons import why_of
 
 
 def request_table(

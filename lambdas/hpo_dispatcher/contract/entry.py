@@ -140,6 +140,11 @@ class Entry:
         return self.status is Status.QUEUED and not (self.blocked or self.on_hold)
 
     @property
+    def refused(self) -> bool:
+        """Whether SageMaker refused it while it was queued; a resumed one has another reason."""
+        return bool(self.reason) and not self.earlier
+
+    @property
     def job_name(self) -> str:
         """The name of its current or next tuning job."""
         return tuning_job_name(self.team, self.request_id, len(self.earlier))
@@ -162,8 +167,13 @@ class Entry:
         """
         left = self.training_jobs_left / max(1, self.max_training_jobs)
         seconds = round(self.expected_seconds * min(1.0, left))
-        most = self.most_instance_seconds / max(1, sum(self.instances.values()))
+        most = self.most_seconds
         return min(seconds, round(most)) if most else seconds
+
+    @property
+    def most_seconds(self) -> float:
+        """How long its tuning job can run: SageMaker enforces it; 0 in entries of old versions."""
+        return self.most_instance_seconds / max(1, sum(self.instances.values()))
 
     @property
     def queue_sort_key(self) -> str:
@@ -245,6 +255,11 @@ class RunningEntry:
             preempted_for=entry.preempted_for,
             already_stopped=entry.already_stopped,
         )
+
+    @property
+    def most_seconds(self) -> float:
+        """How long the tuning job can run: SageMaker enforces it; 0 in entries of old versions."""
+        return self.most_instance_seconds / max(1, sum(self.instances.values()))
 
     @property
     def key(self) -> Key:

@@ -2,7 +2,7 @@
 
 The state is what is in use, which requests wait for what, how long each queue is, and what an
 estimate of start times needs: when running jobs started and how long similar jobs took. A cycle
-only writes this down; clients compute positions and times on request (``hpoq.forecast``).
+only writes this down; clients compute positions and times on request (``scheduling.forecast``).
 """
 
 from __future__ import annotations
@@ -225,7 +225,8 @@ def update_run_times(
     for job, detail in ended:
         if detail.ended_at and detail.status in (Status.COMPLETED, Status.FAILED):
             work = Work(team=job.team, template=job.template, rounds=job.rounds)
-            run_times.record(work, (detail.ended_at - job.started_at).total_seconds())
+            seconds = (detail.ended_at - job.started_at).total_seconds()
+            run_times.record(work, seconds, job.expected_seconds)
 
 
 def _budgets(state: State) -> dict[str, BudgetUse]:
@@ -262,6 +263,8 @@ def _waiting_request(wait: Wait, position: int, state: State) -> WaitingRequest:
         rounds=entry.rounds if entry else 1,
         first_since=timer.since if timer else None,
         passed_at=timer.passed_at if timer else None,
+        promised_at=timer.promised_at if timer else None,
+        expected_seconds=entry.expected_seconds_left if entry else 0,
     )
 
 
@@ -274,6 +277,7 @@ def _running(state: State) -> Iterable[RunningTuningJob]:
             started_at=ours.started_at if ours else None,
             template=ours.template if ours else "",
             rounds=ours.rounds if ours else 1,
+            expected_seconds=ours.expected_seconds if ours else 0,
         )
     for entry in state.started:
         yield RunningTuningJob(
@@ -282,6 +286,7 @@ def _running(state: State) -> Iterable[RunningTuningJob]:
             started_at=state.at,
             template=entry.template,
             rounds=entry.rounds,
+            expected_seconds=entry.expected_seconds_left,
         )
 
 

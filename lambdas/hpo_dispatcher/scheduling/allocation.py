@@ -65,6 +65,14 @@ class Allocation:
         """Reserve what a head needs; only earlier reservations come before it."""
         self._reserve(head, head.needs)
 
+    def reserve_freed(self, head: Head) -> None:
+        """Reserve what jobs are stopped for, also if a reservation of the head keeps less."""
+        if head in self.reservations:
+            self.reservations.widen(head, head.needs)
+            self._has_free.clear()
+        else:
+            self.reserve(head)
+
     def reserve_overdue(self, head: Head) -> None:
         """Reserve what a head needs as far as a reservation helps it.
 

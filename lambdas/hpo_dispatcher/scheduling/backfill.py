@@ -4,11 +4,13 @@ The rule is Lifka's (The ANL/IBM SP Scheduling System, JSSPP 1995): a request ma
 if it ends before the reservation can be met, or if it uses what the reserved request leaves over
 by then. The expected run times of running jobs and of reserved requests say when that is. Capacity
 is only lent by a reservation that can be met, and only until the time at which it was first
-expected to be met: after that, its request waits for running jobs only.
+expected to be met, or at which the jobs will have ended that ran before the reservation was made:
+after that, its request waits for running jobs only. So jobs that borrow never extend that time.
 """
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,7 +20,7 @@ from datetime import datetime, timedelta
 from hpo_dispatcher.contract.entry import Key
 from hpo_dispatcher.scheduling.allocation import Allocation
 from hpo_dispatcher.scheduling.reservations import Reservation
-from hpo_dispatcher.scheduling.snapshot import Amounts, Head, RunningJob
+from hpo_dispatcher.scheduling.snapshot import Amounts, Head, ReservationTimer, RunningJob
 
 _FOREVER = float("inf")
 Bounded = str | tuple[str, str]  # a resource; or a team and a resource that it may use so much of
@@ -39,7 +41,8 @@ class Backfill:
         allocation: with the reservations, before the first start.
         running_jobs: whose expected ends say when reservations can be met.
         now: the time of the plan.
-        promised: when the reservation of a request was first expected to be met.
+        timers: since when requests have had reservations, and when these were first expected to be
+            met.
     """
 
     def __init__(
@@ -47,26 +50,32 @@ class Backfill:
         allocation: Allocation,
         running_jobs: Iterable[RunningJob],
         now: datetime,
-        promised: Mapping[Key, datetime],
+        timers: Mapping[Key, ReservationTimer],
     ) -> None:
         self._allocation = allocation
         self._now = now
+        self._running_jobs = tuple(running_jobs)
         self._windows: dict[Key, _Window] = {}
-        profile = _CapacityOverTime(allocation, running_jobs, now)
+        profile = _CapacityOverTime(allocation, self._running_jobs, now)
         for reservation in allocation.reservations:
-            window = self._window(reservation, profile)
-            if window and reservation.head.key in promised:
-                kept = (promised[reservation.head.key] - now).total_seconds()
+            timer = timers.get(reservation.head.key)
+            window = self._window(reservation, profile, timer)
+            if window and timer and timer.promised_at:
+                kept = (timer.promised_at - now).total_seconds()
                 window.seconds = max(0.0, min(window.seconds, kept))
             if window:
                 self._windows[reservation.head.key] = window
 
-    def _window(self, reservation: Reservation, profile: _CapacityOverTime) -> _Window | None:
+    def _window(
+        self, reservation: Reservation, profile: _CapacityOverTime, timer: ReservationTimer | None
+    ) -> _Window | None:
         head = reservation.head
         met = profile.earliest(head)
         if met is not None:
+            borrowers = self._started_since(timer.reserved_at if timer else None)
+            lent = profile.without(borrowers).earliest(head) if borrowers else met
             profile.take(head, met)
-            return _Window(seconds=met, spare=profile.least_free(met))
+            return _Window(seconds=met if lent is None else lent, spare=profile.least_free(met))
         # It follows earlier ones of unknown length, or running jobs whose ends are unknown.
         earlier = [
             self._windows[each.head.key].seconds
@@ -74,6 +83,14 @@ class Backfill:
             if each.head.key in self._windows and not each.amounts.keys().isdisjoint(head.needs)
         ]
         return _Window(seconds=max(earlier), spare={}) if earlier else None
+
+    def _started_since(self, reserved_at: datetime | None) -> list[RunningJob]:
+        """Return the jobs that have started since a reservation was made."""
+        if reserved_at is None:
+            return []
+        return [
+            job for job in self._running_jobs if job.started_at and job.started_at >= reserved_at
+        ]
 
     def expected(self) -> dict[Key, datetime]:
         """Return when each reservation is expected to be met, as far as that is known."""
@@ -141,14 +158,27 @@ class _CapacityOverTime:
             in_use = allocation.by_team.get(team, Counter[str]())
             for r in allocation.limits:
                 free[team, r] = allocation.at_most(team, r) - in_use[r]
+        self._now = now
         self._times = [0.0]  # seconds from now, sorted
         self._free = [free]
         for job in running_jobs:
             if job.expected_end:
-                seconds = max(0.0, (job.expected_end - now).total_seconds())
-                self._change(
-                    _counted(job.team, job.needs), 1, self._index(seconds), len(self._times)
-                )
+                end = self._index(self._seconds_left(job.expected_end))
+                self._change(_counted(job.team, job.needs), 1, end, len(self._times))
+
+    def without(self, jobs: Iterable[RunningJob]) -> _CapacityOverTime:
+        """Return the capacity as if jobs had ended already."""
+        changed = copy.copy(self)
+        changed._times, changed._free = [*self._times], [dict(free) for free in self._free]
+        for job in jobs:
+            end = len(changed._times)
+            if job.expected_end:
+                end = changed._index(self._seconds_left(job.expected_end))
+            changed._change(_counted(job.team, job.needs), 1, 0, end)
+        return changed
+
+    def _seconds_left(self, end: datetime) -> float:
+        return max(0.0, (end - self._now).total_seconds())
 
     def earliest(self, head: Head) -> float | None:
         """Return from when on a head fits; None if that is not known."""

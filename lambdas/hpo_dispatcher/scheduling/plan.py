@@ -89,7 +89,7 @@ def plan(snapshot: Snapshot, capacity: Capacity, teams: Mapping[str, TeamSetting
         queues,
         allocation,
         lambda head: _turn(head, allocation, snapshot.usage),
-        lambda: Backfill(allocation, snapshot.running_jobs, snapshot.now, _promises(timers)),
+        lambda: Backfill(allocation, snapshot.running_jobs, snapshot.now, timers),
     )
     starts = admission.run()
     started = {head.key for head in starts}
@@ -101,7 +101,7 @@ def plan(snapshot: Snapshot, capacity: Capacity, teams: Mapping[str, TeamSetting
     return Plan(
         starts=tuple(starts),
         waits=with_notes(waits, preemption.notes),
-        reservation_timers=_with_promises(following, reserved, expected),
+        reservation_timers=_with_promises(following, reserved, expected, snapshot.now),
         stops=preemption.stops,
     )
 
@@ -249,20 +249,17 @@ def _next_timers(
     }
 
 
-def _promises(timers: Mapping[Key, ReservationTimer]) -> dict[Key, datetime]:
-    """Return when reservations were first expected to be met."""
-    return {key: timer.promised_at for key, timer in timers.items() if timer.promised_at}
-
-
 def _with_promises(
     timers: Mapping[Key, ReservationTimer],
     reserved: Collection[Key],
     expected: Mapping[Key, datetime],
+    now: datetime,
 ) -> dict[Key, ReservationTimer]:
     """Return the timers with the promises of reservations, and without those of ended ones."""
     return {
         key: replace(
             timer,
+            reserved_at=(timer.reserved_at or now) if key in reserved else None,
             promised_at=(timer.promised_at or expected.get(key)) if key in reserved else None,
         )
         for key, timer in timers.items()

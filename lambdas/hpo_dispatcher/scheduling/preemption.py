@@ -124,7 +124,7 @@ class _PreemptionSearch:
                 note = wording.not_stopped(job.team, job.request_id, self._resume_blocker(job))
                 self._note(head.key, note)
             return
-        allocation.reserve(head)  # the next head must not count on the same capacity
+        allocation.reserve_freed(head)  # the next head must not count on the same capacity
         for job in chosen:
             self._stops[job.tuning_job_name] = Stop(job=job, head=head)
             self._note(head.key, wording.will_be_stopped(job.team, job.request_id))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hpo_dispatcher.contract.entry import Key
 from hpo_dispatcher.scheduling.snapshot import Amounts, Head
@@ -60,6 +60,18 @@ class Reservations:
         self.total.update(amounts)
         team.update(of_team)
         self._kept_for.setdefault(head.team, Counter()).update(amounts)
+
+    def widen(self, head: Head, amounts: Amounts) -> None:
+        """Keep at least these amounts for a head that has a reservation, in its place."""
+        own = self._by_key[head.key]
+        more = Counter({r: n - own.amounts.get(r, 0) for r, n in amounts.items()})
+        more = +more  # without those that are kept already
+        self._by_key[head.key] = replace(own, amounts=Counter(own.amounts) + more)
+        keys = list(self._by_key)
+        for key in keys[keys.index(head.key) + 1 :]:
+            self._by_key[key].before.update(more)
+        self.total.update(more)
+        self._kept_for[head.team].update(more)
 
     def end(self, key: Key) -> None:
         """End a reservation: its request has started."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from hpo_dispatcher.contract import aws_limits
-from hpo_dispatcher.contract.documents.capacity import WaitReason
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument, WaitReason
 from hpo_dispatcher.contract.entry import Key
 
 SLOTS = "tuning jobs"
@@ -73,6 +73,7 @@ class ReservationTimer:
 
     since: datetime
     passed_at: datetime | None = None  # when another request first started out of turn
+    reserved_at: datetime | None = None  # since when it has had a reservation without a break
     promised_at: datetime | None = None  # when its reservation was first expected to be met
 
 
@@ -95,6 +96,11 @@ class Capacity:
 
     tuning_jobs: int
     instances: Mapping[str, int] = field(default_factory=dict)  # without a quota: no limit
+
+    @classmethod
+    def of(cls, document: CapacityDocument) -> Capacity:
+        """Return the limits that a capacity document states."""
+        return cls(tuning_jobs=document.tuning_jobs.limit or 0, instances=document.quotas)
 
     @property
     def limits(self) -> dict[str, int]:

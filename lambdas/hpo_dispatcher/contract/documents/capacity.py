@@ -1,7 +1,7 @@
 """The ``capacity`` document: the state of the account that every team may read.
 
 The dispatcher writes it at the end of each cycle. Clients derive queue positions and start times
-from it on request (``hpoq.forecast``).
+from it on request (``scheduling.forecast``).
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ class WaitingRequest(_DocumentPart):
     rounds: int = 1
     first_since: Moment | None = None  # first in its queue since then
     passed_at: Moment | None = None  # when another request first started out of turn
+    promised_at: Moment | None = None  # when its reservation was first expected to be met
+    expected_seconds: float = 0  # of its whole run, as it says; 0: it does not say
 
     @property
     def key(self) -> Key:
@@ -110,6 +112,29 @@ class RunningTuningJob(_DocumentPart):
     started_at: Moment | None = None
     template: str = ""
     rounds: int = 1
+    expected_seconds: float = 0  # of its whole run, as its request says; 0: it does not say
+
+
+class RecentArrival(_DocumentPart):
+    """A request that has arrived lately."""
+
+    team: str
+    at: Moment
+    instances: dict[str, int] = {}
+    template: str = ""
+    rounds: int = 1
+    priority: int = 0
+    expected_seconds: float = 0  # of its whole run, as it says; 0: it does not say
+
+
+class MeasuredEstimates(_DocumentPart):
+    """How well expected starts have held lately."""
+
+    starts: int = 0  # of the last 14 days that an estimate was compared with
+    within: int = 0  # those of them that were within the stated range
+    # The distances from the median of the first tenth, the half and nine tenths of the starts,
+    # relative to the spread of the estimate; None: too few were compared.
+    scores: tuple[float, float, float] | None = None
 
 
 class RunTimeSamples(_DocumentPart):
@@ -118,6 +143,7 @@ class RunTimeSamples(_DocumentPart):
     team: str
     template: str
     seconds_per_round: tuple[float, ...]
+    of_stated: tuple[float, ...] = ()  # run times relative to those that requests stated
 
 
 class BudgetUse(_DocumentPart):
@@ -146,6 +172,8 @@ class CapacityDocument(_DocumentPart):
     teams_on_hold: tuple[str, ...] = ()
     running: tuple[RunningTuningJob, ...] = ()
     run_times: tuple[RunTimeSamples, ...] = ()
+    arrivals: tuple[RecentArrival, ...] = ()  # the newest, oldest first
+    estimates: MeasuredEstimates | None = None  # None: no cycle has compared any
     budgets: dict[str, BudgetUse] = {}
     usage: dict[str, float] = {}  # by team, in hours of the whole account, with a half-life
 

@@ -282,5 +282,5 @@ def _head(entry: Entry, run_times: RunTimes) -> Head:
         priority=entry.priority,
         accepted_at=entry.accepted_at,
         instances=entry.instances,
-        expected_seconds=entry.expected_seconds_left or run_times.expected(work),
+        expected_seconds=run_times.expected(work, entry.expected_seconds_left, entry.most_seconds),
     )

@@ -32,7 +32,8 @@ def running_jobs(
     for name in sorted(names):
         listed = seen.listed.get(name)
         if name in ours:
-            jobs.append(_of_ours(ours[name], listed, _expected_end(ours[name], run_times, now)))
+            end = _expected_end(ours[name], run_times, now, len(ours))
+            jobs.append(_of_ours(ours[name], listed, end))
         else:
             jobs.append(
                 RunningJob(
@@ -77,13 +78,13 @@ def _of_ours(
     )
 
 
-def _expected_end(job: RunningEntry, run_times: RunTimes, now: datetime) -> datetime | None:
+def _expected_end(
+    job: RunningEntry, run_times: RunTimes, now: datetime, among: int
+) -> datetime | None:
     """Return when a job will probably end: as its request says, or like recent ones."""
     elapsed = max(0.0, (now - job.started_at).total_seconds())
-    if job.expected_seconds > elapsed:
-        return job.started_at + timedelta(seconds=job.expected_seconds)
     work = Work(team=job.team, template=job.template, rounds=job.rounds)
-    seconds = run_times.expected_after(work, elapsed)
+    seconds = run_times.expected_after(work, elapsed, job.expected_seconds, job.most_seconds, among)
     return None if seconds is None else job.started_at + timedelta(seconds=seconds)
 
 

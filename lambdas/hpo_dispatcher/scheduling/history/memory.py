@@ -27,6 +27,7 @@ class _Timer(BaseModel):
     request_id: str
     since: Moment
     passed_at: Moment | None = None
+    reserved_at: Moment | None = None
     promised_at: Moment | None = None
 
 
@@ -123,6 +124,7 @@ def memory_json(
                 request_id=request_id,
                 since=timer.since,
                 passed_at=timer.passed_at,
+                reserved_at=timer.reserved_at,
                 promised_at=timer.promised_at,
             )
             for (team, request_id), timer in timers.items()
@@ -169,7 +171,10 @@ def timers_from(memory: str | None, capacity: str | None) -> dict[Key, Reservati
         stored = _CapacityOfVersionBefore.model_validate_json(capacity or "{}").fronts
     return {
         (each.team, each.request_id): ReservationTimer(
-            since=each.since, passed_at=each.passed_at, promised_at=each.promised_at
+            since=each.since,
+            passed_at=each.passed_at,
+            reserved_at=each.reserved_at,
+            promised_at=each.promised_at,
         )
         for each in stored
     }

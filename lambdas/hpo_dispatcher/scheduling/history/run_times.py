@@ -12,19 +12,25 @@ from dataclasses import dataclass, field
 
 from hpo_dispatcher.contract.documents.capacity import RunTimeSamples
 
-# The newest of each kind: enough for a median and its spread, few enough to follow changes.
-SAMPLES = 20
+# The newest of each kind: enough to show its longest run times, few enough to follow changes.
+SAMPLES = 60
+# All of them; with many kinds, fewer of each are remembered.
+MOST_SAMPLES = 4_000
 # Remembered pairs of team and template; the pair not seen for longest is dropped first.
 KINDS = 200
+# Run times relative to the stated ones, the newest of each kind.
+RATIOS = 20
 # With fewer samples, those of similar tuning jobs are used instead.
 ENOUGH = 3
+# A run time that none of so many has exceeded is exceeded once in so many times.
+ENOUGH_TO_BORROW = 20
 # The run time of a job that has outlasted all similar ones, relative to what it has run.
-OUTLASTED = 1.1
-# Running jobs are expected to end when nine of ten similar ones have, so that no reservation is
-# promised too early; queued ones, which may borrow reserved capacity, when half of them have.
-# docs/decisions/0030.
-OF_RUNNING = 0.9
-OF_QUEUED = 0.5
+OUTLASTED = 1.5
+# A reservation waits for the last of several running jobs. All of n jobs have ended with a
+# probability of one half when each has with a probability of the n-th root of one half.
+LAST_HAS_ENDED = 0.5
+# Running jobs with a stated run time: half of the statements were not longer, relative to it.
+OF_STATED = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +47,32 @@ class RunTimes:
     """The newest samples, in seconds per round, of each kind of tuning job."""
 
     kinds: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    # Run times relative to those that requests stated, by kind.
+    of_stated: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
-    def record(self, work: Work, seconds: float) -> None:
-        """Record the seconds that a tuning job has run."""
+    def record(self, work: Work, seconds: float, stated: float = 0) -> None:
+        """Record how long a tuning job has run.
+
+        Args:
+            work: the tuning job.
+            seconds: from its start to its end.
+            stated: how long it would run as its request said; 0: it did not say.
+        """
         kind = work.team, work.template
-        rounds = max(1, work.rounds)
-        newest = [*self.kinds.pop(kind, []), round(max(0.0, seconds) / rounds, 1)]
+        seconds, rounds = max(0.0, seconds), max(1, work.rounds)
+        newest = [*self.kinds.pop(kind, []), round(seconds / rounds, 1)]
         self.kinds[kind] = newest[-SAMPLES:]
+        if stated > 0:
+            ratios = [*self.ratios(work), round(seconds / stated, 3)]
+            self.of_stated[kind] = ratios[-RATIOS:]
         while len(self.kinds) > KINDS:
-            del self.kinds[next(iter(self.kinds))]
+            oldest = next(iter(self.kinds))
+            del self.kinds[oldest]
+            self.of_stated.pop(oldest, None)
+
+    def ratios(self, work: Work) -> list[float]:
+        """Return the recent run times of a kind relative to those that its requests stated."""
+        return self.of_stated.get((work.team, work.template), [])
 
     def of(self, work: Work) -> list[float]:
         """Return recent run times of a kind of tuning job, or of similar ones if there are few.
@@ -70,25 +93,53 @@ class RunTimes:
             {kind: draw.choices(samples, k=len(samples)) for kind, samples in self.kinds.items()}
         )
 
-    def expected(self, work: Work) -> float | None:
-        """Return how long a queued tuning job will run; None if that is not known.
+    def expected(self, work: Work, stated: float = 0, most: float = 0) -> float | None:
+        """Return how long a queued tuning job will run at most; None if that is not known.
 
-        Only tuning jobs of the same team and template count.
+        It may borrow reserved capacity for so long (docs/decisions/0030). Without a stated run
+        time, it is the longest of the recent ones of the same team and template, if these are many.
+
+        Args:
+            work: the tuning job.
+            stated: how long it will run as its request says; 0: it does not say.
+            most: its maximum run time, which SageMaker enforces; 0: unknown.
 
         Returns:
-            Seconds: half of the recent ones have not run longer, relative to their rounds.
-        """
-        return _quantile(self._alike(work), OF_QUEUED)
-
-    def expected_after(self, work: Work, elapsed: float) -> float | None:
-        """Return how long a job that has run for some seconds will run at most; None: unknown.
-
-        Nine of ten recent jobs have not run longer. Those that have ended sooner do not count. A
-        job that has outlasted all of them is expected to run a tenth longer.
+            Seconds.
         """
         alike = self._alike(work)
-        longer = [seconds for seconds in alike if seconds > elapsed]
-        return _quantile(longer, OF_RUNNING) if longer else elapsed * OUTLASTED if alike else None
+        longest = stated or (max(alike) if len(alike) >= ENOUGH_TO_BORROW else 0)
+        return min(longest or most, most or longest) or None
+
+    def expected_after(
+        self, work: Work, elapsed: float, stated: float = 0, most: float = 0, among: int = 1
+    ) -> float | None:
+        """Return how long a running job will run in all; None if that is not known.
+
+        A stated run time is corrected as statements of the same team and template were wrong.
+        Without one, recent run times count, except for those that the job has outlasted. A job
+        that has outlasted all of them is expected to run half as long again.
+
+        Args:
+            work: the tuning job.
+            elapsed: the seconds that it has run.
+            stated: how long it will run as its request says; 0: it does not say.
+            most: its maximum run time, which SageMaker enforces; 0: unknown.
+            among: the number of running jobs: the last of them ends later than most do.
+        """
+        seconds = self._stated_after(work, elapsed, stated) if stated else None
+        if seconds is None:
+            alike = self._alike(work)
+            longer = [each for each in alike if each > elapsed]
+            part = LAST_HAS_ENDED ** (1 / max(1, among))
+            seconds = _quantile(longer, part) or (elapsed * OUTLASTED if alike else None)
+        bounded = most > elapsed
+        return min(seconds or most, most) if bounded else seconds
+
+    def _stated_after(self, work: Work, elapsed: float, stated: float) -> float | None:
+        ratios = self.ratios(work) if len(self.ratios(work)) >= ENOUGH else [1.0]
+        longer = [ratio * stated for ratio in ratios if ratio * stated > elapsed]
+        return _quantile(longer, OF_STATED) or (stated if stated > elapsed else None)
 
     def _alike(self, work: Work) -> list[float]:
         samples = self.kinds.get((work.team, work.template), [])
@@ -106,15 +157,25 @@ class RunTimes:
 
     def published(self) -> tuple[RunTimeSamples, ...]:
         """Return the samples for the capacity document; kinds seen last come last."""
+        kept = MOST_SAMPLES // max(1, len(self.kinds))
         return tuple(
-            RunTimeSamples(team=team, template=template, seconds_per_round=tuple(samples))
+            RunTimeSamples(
+                team=team,
+                template=template,
+                seconds_per_round=tuple(samples[-kept:]),
+                of_stated=tuple(self.of_stated.get((team, template), ())),
+            )
             for (team, template), samples in self.kinds.items()
         )
 
     @classmethod
     def from_published(cls, kinds: Iterable[RunTimeSamples]) -> RunTimes:
         """Read the samples from the capacity document."""
-        return cls({(k.team, k.template): list(k.seconds_per_round) for k in kinds})
+        kinds = list(kinds)
+        return cls(
+            {(k.team, k.template): list(k.seconds_per_round) for k in kinds},
+            {(k.team, k.template): list(k.of_stated) for k in kinds if k.of_stated},
+        )
 
 
 def _quantile(seconds: list[float], part: float) -> float | None:

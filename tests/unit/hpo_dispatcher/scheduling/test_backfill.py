@@ -131,6 +131,39 @@ def test_what_passes_ends_before_the_time_that_was_promised_first() -> None:
     assert decided.reservation_timers[BIG.key].promised_at == late.promised_at
 
 
+def test_what_borrows_does_not_let_others_borrow_for_longer() -> None:
+    """A job that ran before ends in 10 minutes, one that has borrowed since in 60."""
+    reserved = replace(OVERDUE, reserved_at=ago(20), promised_at=NOON + timedelta(minutes=90))
+    before = until(10, m5=10)
+    borrower = running(
+        "c", 1, {M5: 5}, started_at=ago(5), expected_end=NOON + timedelta(minutes=60)
+    )
+    heads = [
+        lasting(queued("c", "long", 1, {M5: 1}), 11),
+        lasting(queued("c", "short", 0, {M5: 1}), 10),
+    ]
+    decided = decide(
+        BIG, *heads, running=[*before, *borrower], instances={M5: 20}, timers={BIG.key: reserved}
+    )
+    assert started(decided) == [("c", "short")]
+    elsewhere = [replace(borrower[0], started_at=ago(30))]
+    decided = decide(
+        BIG, *heads, running=[*before, *elsewhere], instances={M5: 20}, timers={BIG.key: reserved}
+    )
+    assert started(decided) == [("c", "long"), ("c", "short")], "it ran before the reservation"
+
+
+def test_a_reservation_remembers_since_when_it_has_been_made() -> None:
+    decided = decide(BIG, running=until(60), instances={M5: 20}, timers={BIG.key: OVERDUE})
+    timer = decided.reservation_timers[BIG.key]
+    assert timer.reserved_at == NOON
+    earlier = replace(timer, reserved_at=ago(5))
+    again = decide(BIG, running=until(60), instances={M5: 20}, timers={BIG.key: earlier})
+    assert again.reservation_timers[BIG.key].reserved_at == ago(5)
+    unmet = decide(BIG, running=until(60, m5=20), instances={M5: 20}, timers={})
+    assert unmet.reservation_timers[BIG.key].reserved_at is None
+
+
 def test_a_reservation_remembers_when_it_was_first_expected_to_be_met() -> None:
     decided = decide(BIG, running=until(60), instances={M5: 20}, timers={BIG.key: OVERDUE})
     assert decided.reservation_timers[BIG.key].promised_at == NOON + timedelta(minutes=60)

@@ -19,7 +19,7 @@ from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.cycle.outcome import Decision, Observation, Summary
 from hpo_dispatcher.observability.metrics import of_cycle
 from hpo_dispatcher.scheduling import wording
-from hpoq.forecast import Forecast
+from hpo_dispatcher.scheduling.forecast.outlooks import Forecast
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
 from tests.support.command_line import Run

@@ -48,7 +48,7 @@ def test_no_job_is_expected_to_run_longer_than_it_may() -> None:
     assert expected_end(short, RunTimes(), NOON) == NOON + timedelta(hours=10)
 
 
-@pytest.mark.parametrize(("elapsed", "expected"), [(0, 900), (899, 900), (900, 1000), (2000, 2200)])
+@pytest.mark.parametrize(("elapsed", "expected"), [(0, 500), (499, 700), (900, 1000), (2000, 3000)])
 def test_without_a_statement_it_ends_like_recent_ones_that_ran_as_long(
     elapsed: float, expected: float
 ) -> None:
@@ -58,9 +58,11 @@ def test_without_a_statement_it_ends_like_recent_ones_that_ran_as_long(
     assert end == NOON + timedelta(seconds=expected)
 
 
-def test_without_enough_recent_ones_nothing_is_expected() -> None:
+def test_without_enough_recent_ones_a_job_is_expected_to_run_as_long_as_it_may() -> None:
     unstated = replace(STARTED, expected_seconds=0)
-    assert expected_end(unstated, times(100, 100), NOON) is None
+    assert expected_end(unstated, times(100, 100), NOON) == NOON + timedelta(hours=10)
+    of_old_version = replace(unstated, most_instance_seconds=0)
+    assert expected_end(of_old_version, times(100, 100), NOON) is None
 
 
 def test_the_ledger_keeps_what_a_request_expects() -> None:

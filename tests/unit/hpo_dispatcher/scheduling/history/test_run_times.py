@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import random
 
-from hpo_dispatcher.scheduling.history.run_times import KINDS, SAMPLES, RunTimes, Work
+from hpo_dispatcher.scheduling.history.run_times import (
+    ENOUGH_TO_BORROW,
+    KINDS,
+    MOST_SAMPLES,
+    SAMPLES,
+    RunTimes,
+    Work,
+)
 
 CPU = Work(team="fraud", template="cpu")
 
@@ -62,20 +69,56 @@ def test_the_kind_not_seen_for_longest_is_forgotten() -> None:
 
 def test_the_document_holds_all_of_it() -> None:
     times = remembered(100, 200)
+    times.record(Work(team="vision", template="gpu"), 50, stated=100)
     assert RunTimes.from_published(times.published()) == times
 
 
-def test_a_queued_job_is_expected_to_run_as_long_as_half_of_the_recent_ones() -> None:
-    assert remembered(100, 200, 300, 400, 9000).expected(CPU) == 300
+def test_a_queued_job_may_borrow_for_as_long_as_the_longest_of_many_recent_ones_took() -> None:
+    many = [*range(100, 100 + ENOUGH_TO_BORROW - 1), 9000]
+    assert remembered(*many).expected(CPU) == 9000
+    assert remembered(*many[1:]).expected(CPU) is None, "the next one is too likely to be longer"
 
 
-def test_a_running_job_is_expected_to_run_at_most_as_long_as_nine_of_ten_that_outlasted_it() -> (
-    None
-):
+def test_a_queued_job_may_borrow_for_its_maximum_run_time_which_sagemaker_enforces() -> None:
+    assert RunTimes().expected(CPU, most=3600) == 3600
+    long = remembered(*[9000] * ENOUGH_TO_BORROW)
+    assert long.expected(CPU, most=3600) == 3600
+    assert long.expected(CPU, most=86_400) == 9000
+    assert long.expected(CPU, stated=600, most=3600) == 600
+
+
+def test_the_more_jobs_run_the_later_the_last_of_them_is_expected_to_end() -> None:
     times = remembered(*range(100, 1200, 100))  # 100 to 1,100 seconds
-    assert times.expected_after(CPU, 0) == 1000
-    assert times.expected_after(CPU, 550) == 1000
+    assert [times.expected_after(CPU, 0, among=n) for n in (1, 7, 50)] == [600, 1000, 1000]
+    assert times.expected_after(CPU, 550) == 800, "of those that are longer"
     assert times.expected_after(CPU, 1050) == 1100
+
+
+def test_a_job_that_has_outlasted_all_others_is_expected_to_run_half_as_long_again() -> None:
+    assert remembered(100, 200, 300).expected_after(CPU, 400) == 600
+    assert remembered(100, 200, 300).expected_after(CPU, 400, most=500) == 500
+    assert RunTimes().expected_after(CPU, 400) is None
+
+
+def test_a_stated_run_time_is_corrected_as_recent_statements_were_wrong() -> None:
+    times = RunTimes()
+    for part in (0.5, 0.4, 0.9):
+        times.record(CPU, part * 1000, stated=1000)
+    assert times.expected_after(CPU, 0, stated=2000) == 1000, "half of them took half as long"
+    assert times.expected_after(CPU, 1100, stated=2000) == 1800, "the others have ended by then"
+    assert times.expected_after(CPU, 1900, stated=2000) == 2000
+    assert times.expected(CPU, stated=2000) == 2000, "what borrows is not trusted to be shorter"
+    other = Work(team="vision", template="cpu")
+    assert times.expected_after(other, 0, stated=2000) == 2000
+
+
+def test_with_many_kinds_the_document_holds_fewer_run_times_of_each() -> None:
+    times = RunTimes()
+    for number in range(KINDS):
+        for seconds in range(SAMPLES):
+            times.record(Work(team="fraud", template=f"t{number}"), seconds)
+    published = [len(kind.seconds_per_round) for kind in times.published()]
+    assert published == [MOST_SAMPLES // KINDS] * KINDS
 
 
 def test_a_resample_has_as_many_run_times_of_each_kind_and_leaves_the_others_as_they_are() -> None:

@@ -14,10 +14,11 @@ from hpo_dispatcher.contract.entry import EarlierJob, Entry, Status, timestamp
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling import wording
+from hpo_dispatcher.scheduling.forecast.outlooks import Forecast, Outlook
 from hpoq import presentation
-from hpoq.forecast import Forecast, Outlook, why
 from hpoq.simulation.simulate import START, Simulation
 from hpoq.simulation.workload import Arrival, Workload
+from hpoq.wait_reasons import why
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TEAMS = {"fraud": TeamSettings(), "vision": TeamSettings()}

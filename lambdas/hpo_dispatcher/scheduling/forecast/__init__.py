@@ -1,0 +1,1 @@
+"""Expected starts of queued requests, and how well they have held."""

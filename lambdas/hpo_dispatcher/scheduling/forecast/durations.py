@@ -1,0 +1,111 @@
+"""Run times as one course of the next hours draws them. Pure.
+
+While few tuning jobs of a kind have ended, those that still run are the long ones. Their run times
+so far count as well, as with Kaplan and Meier's estimator (JASA 1958): a job that still runs passes
+its weight to those that ran longer.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from hpo_dispatcher.contract.documents.capacity import RunningTuningJob
+from hpo_dispatcher.scheduling.history.run_times import SAMPLES, RunTimes, Work
+
+Kind = tuple[str, str]  # team, template
+# A job that has run longer than all similar ones is as likely to run twice as long as a quarter of
+# the jobs are with run times of Pareto's distribution with this exponent.
+TAIL = 2.0
+LONGEST_TAIL = 4.0  # relative to the time that the job has run
+
+
+class Possible(NamedTuple):
+    """A run time of a kind of tuning job, and how likely it is."""
+
+    seconds: float
+    weight: float
+    ended: bool  # False: the run time is longer than that
+
+
+class Durations:
+    """The run times of one course.
+
+    Args:
+        run_times: of tuning jobs that have ended.
+        running: those that use capacity, with the seconds that each has run.
+        draw: the random numbers.
+    """
+
+    def __init__(
+        self,
+        run_times: RunTimes,
+        running: Iterable[tuple[RunningTuningJob, float]],
+        draw: random.Random,
+    ) -> None:
+        self._run_times = run_times
+        self._draw = draw
+        self._unended: dict[Kind, list[float]] = {}
+        for each, elapsed in running:
+            kind = each.team or "", each.template
+            self._unended.setdefault(kind, []).append(elapsed / max(1, each.rounds))
+        self._drawn: dict[Kind, list[Possible]] = {}
+
+    def of(self, work: Work, stated: float = 0) -> float:
+        """Draw how long a tuning job will run.
+
+        Args:
+            work: the tuning job.
+            stated: how long it will run as its request says; 0: it does not say.
+        """
+        return self.left(work, 0.0, stated)
+
+    def left(self, work: Work, elapsed: float, stated: float = 0) -> float:
+        """Draw how long a tuning job that has run for some seconds will still run."""
+        if stated:
+            ratios = [each for each in self._run_times.ratios(work) if each * stated > elapsed]
+            if ratios:
+                return self._draw.choice(ratios) * stated - elapsed
+        rounds = max(1, work.rounds)
+        longer = [each for each in self._possible(work) if each.seconds * rounds > elapsed]
+        if not longer:
+            return elapsed * (self._tail() - 1)
+        weights = [each.weight for each in longer]
+        seconds, _, ended = self._draw.choices(longer, weights)[0]
+        return seconds * rounds * (1.0 if ended else self._tail()) - elapsed
+
+    def _tail(self) -> float:
+        return min(LONGEST_TAIL, math.pow(1 - self._draw.random(), -1 / TAIL))
+
+    def _possible(self, work: Work) -> list[Possible]:
+        """Return as many run times as there are, drawn with replacement (the bootstrap)."""
+        kind = work.team, work.template
+        if kind not in self._drawn:
+            ended = self._run_times.of(Work(team=work.team, template=work.template))
+            few = len(self._run_times.kinds.get(kind, ())) < SAMPLES
+            known = possible(ended, self._unended.get(kind, ()) if few else ())
+            weights = [each.weight for each in known]
+            again = self._draw.choices(known, weights, k=len(known)) if known else []
+            self._drawn[kind] = [each._replace(weight=1.0) for each in again]
+        return self._drawn[kind]
+
+
+def possible(ended: Sequence[float], unended: Sequence[float]) -> list[Possible]:
+    """Return run times with their weights, which add up to 1.
+
+    Args:
+        ended: run times of tuning jobs that have ended.
+        unended: how long others have run so far.
+    """
+    seen = sorted([*((each, True) for each in ended), *((each, False) for each in unended)])
+    found: list[Possible] = []
+    weight = 1 / len(seen) if seen else 0.0
+    for place, (seconds, has_ended) in enumerate(seen):
+        behind = len(seen) - place - 1
+        if has_ended or not behind:
+            found.append(Possible(seconds, weight, has_ended))
+        else:
+            weight += weight / behind
+    return found

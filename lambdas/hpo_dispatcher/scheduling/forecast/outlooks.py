@@ -1,0 +1,156 @@
+"""The outlook of queued requests: position, expected start and its range. Pure.
+
+The estimate continues from the ``capacity`` document, as ``course`` draws it. The median of the
+draws is the estimate, and their spread the range. Real starts differ more from the median than
+draws do: requests that are still to come are drawn from few, and the next month's budgets are not
+foreseen. So the range is stretched as ``calibration`` says: as much as the starts of the last weeks
+would have needed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument
+from hpo_dispatcher.contract.entry import Entry, Key, Status
+from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.scheduling.forecast.calibration import Calibration
+from hpo_dispatcher.scheduling.forecast.course import DRAWS, Course
+from hpo_dispatcher.scheduling.history.queue_counts import QueueCounts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """The outlook of one queued request; None if something is unknown."""
+
+    position: int | None = None  # in its team's queue, from 1
+    exact: bool = True  # False: counted by the score, as far back as it is
+    of_team: int = 0  # requests in that queue
+    overall: int | None = None  # requests of all teams that start no later, itself included
+    starts_in: float | None = None  # seconds, the median
+    earliest: float | None = None  # seconds; the start of the range
+    latest: float | None = None  # seconds; the end of the range
+    run_times: int = 0  # ended tuning jobs that the estimate is based on
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The starts of one request in all draws, sorted; seconds after the document."""
+
+    starts: tuple[float, ...]
+    overall: int
+
+    def extrapolated(self, factor: float) -> Spread:
+        """Return the spread of a request that is this many times as far back in the queue."""
+        return Spread(
+            tuple(start * factor for start in self.starts), max(1, round(self.overall * factor))
+        )
+
+
+class Forecast:
+    """The outlooks of the requests in one ``capacity`` document.
+
+    Args:
+        document: as the last cycle wrote it; None before the first cycle.
+        teams: the settings of all teams.
+        seed: equal seeds give equal forecasts.
+    """
+
+    def __init__(
+        self, document: CapacityDocument | None, teams: Mapping[str, TeamSettings], seed: int = 1
+    ) -> None:
+        self._teams = teams
+        self._waiting = {each.key: each for each in document.waiting} if document else {}
+        self._queue_counts = QueueCounts.from_published(document.queues if document else {})
+        self._samples = (
+            sum(len(kind.seconds_per_round) for kind in document.run_times) if document else 0
+        )
+        self._spreads: dict[Key, Spread] = {}
+        if document:
+            self._at = document.at
+            self._calibration = Calibration.of(document)
+            if self._samples and self._waiting:
+                self._spreads = self._drawn(document, random.Random(seed))  # noqa: S311
+
+    def of(self, entry: Entry, now: datetime) -> Outlook:
+        """Return the outlook of a request; empty for one that is in no queue.
+
+        Args:
+            entry: as the ledger has it.
+            now: the estimate counts from here.
+        """
+        if entry.status is not Status.QUEUED or entry.on_hold or entry.blocked:
+            return Outlook()
+        if self._teams and entry.team not in self._teams:
+            return Outlook()
+        listed = self._waiting.get(entry.key)
+        if listed:
+            if entry.refused:  # after the document was written
+                count = self._queue_counts.by_team.get(entry.team)
+                of_team = max(listed.position, len(count) if count else 0)
+                return Outlook(position=listed.position, exact=True, of_team=of_team)
+            return self._outlook(entry.key, listed.position, True, now)
+        count = self._queue_counts.by_team.get(entry.team)
+        if count is None or not len(count):
+            return Outlook()
+        position = min(count.before(entry.queue_sort_key) + 1, len(count))
+        return self._outlook(entry.key, position, False, now)
+
+    def of_listed(self, now: datetime) -> dict[Key, Outlook]:
+        """Return the outlooks of all requests that the document lists."""
+        return {
+            key: self._outlook(key, each.position, True, now) for key, each in self._waiting.items()
+        }
+
+    def spreads(self) -> Mapping[Key, Spread]:
+        """Return the drawn starts of the requests that start in every draw."""
+        return self._spreads
+
+    def _outlook(self, key: Key, position: int, exact: bool, now: datetime) -> Outlook:
+        count = self._queue_counts.by_team.get(key[0])
+        of_team = max(position, len(count) if count else 0)
+        listed = self._waiting.get(key)
+        stuck = listed is not None and not listed.reason_kind.starts_by_itself
+        spread = None if stuck else self._spread(key, position)
+        if spread is None:
+            return Outlook(position=position, exact=exact, of_team=of_team)
+        past = (now - self._at).total_seconds()
+        starts = [max(0.0, start - past) for start in spread.starts]
+        low, middle, high = self._calibration.range_of(starts)
+        return Outlook(
+            position=position,
+            exact=exact,
+            of_team=of_team,
+            overall=max(position, spread.overall),
+            starts_in=middle,
+            earliest=low,
+            latest=high,
+            run_times=self._samples,
+        )
+
+    def _spread(self, key: Key, position: int) -> Spread | None:
+        if key in self._spreads:
+            return self._spreads[key]
+        known = [each for each in self._spreads if each[0] == key[0]]
+        if not known:
+            return None
+        last = max(known, key=self._position)
+        return self._spreads[last].extrapolated(position / self._position(last))
+
+    def _position(self, key: Key) -> int:
+        return self._waiting[key].position
+
+    def _drawn(self, document: CapacityDocument, draw: random.Random) -> dict[Key, Spread]:
+        course = Course(document, self._teams)
+        draws = [course.starts(draw) for _ in range(DRAWS)]
+        everywhere = set(draws[0]).intersection(*draws[1:])
+        starts = {key: sorted(each[key] for each in draws) for key in everywhere}
+        medians = sorted((median(each), self._position(key), key) for key, each in starts.items())
+        return {
+            key: Spread(tuple(starts[key]), rank)
+            for rank, (_, _, key) in enumerate(medians, start=1)
+        }
