@@ -62,6 +62,7 @@ class TuningQueue:
         after: Iterable[str | TuningQueuedJob] = (),
         warm_start_from: Iterable[str | TuningQueuedJob] = (),
         tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
+        expected_minutes: float | None = None,
         **arguments: Any,
     ) -> TuningQueuedJob:
         """Submit a tuning job to the queue.
@@ -76,6 +77,7 @@ class TuningQueue:
             after: requests that must end before this one starts.
             warm_start_from: requests whose results this search starts from.
             tags: tags of the tuning job.
+            expected_minutes: how long the tuning job will probably run.
             **arguments: further arguments of the tuner's ``tune`` or ``fit``.
 
         Raises:
@@ -85,7 +87,7 @@ class TuningQueue:
             UnusableData: a local file or folder of ``inputs`` does not exist.
             NotDeployed, NotReachable: nothing was sent.
         """
-        queueing = Queueing.of(priority, after, warm_start_from, tags)
+        queueing = Queueing.of(priority, after, warm_start_from, tags, expected_minutes)
         if isinstance(tuner, Mapping):
             _check_nothing_ignored(inputs, arguments)
             return self._sender.send_fields(dict(tuner), job_name, queueing)
@@ -155,6 +157,7 @@ class TuningQueue:
         after: Iterable[str | TuningQueuedJob] = (),
         warm_start_from: Iterable[str | TuningQueuedJob] = (),
         tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
+        expected_minutes: float | None = None,
     ) -> Iterator[list[TuningQueuedJob]]:
         """Submit every tuning job that code creates within a ``with`` block.
 
@@ -167,11 +170,12 @@ class TuningQueue:
             after: as for ``submit``.
             warm_start_from: as for ``submit``.
             tags: as for ``submit``.
+            expected_minutes: as for ``submit``.
 
         Yields:
             The list of the jobs submitted so far.
         """
-        queueing = Queueing.of(priority, after, warm_start_from, tags)
+        queueing = Queueing.of(priority, after, warm_start_from, tags, expected_minutes)
         with self._captured(session, queueing) as jobs:
             yield jobs
 
@@ -186,7 +190,7 @@ class TuningQueue:
             InvalidRequest: the tuning jobs of the boto3 session go to another team's queue.
         """
         session = self.workspace.session(self._boto_session)
-        send = self._send_with(Queueing.of(0, (), (), None), [])
+        send = self._send_with(Queueing.of(), [])
         owner = f"the queue of {self.team} in {self.deployment}"
         capture = Capture(owner=owner, send=send, uploads=Uploads(self.workspace))
         for events in sdk.emitters(session):

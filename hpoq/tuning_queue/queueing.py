@@ -11,23 +11,33 @@ Tags = Mapping[str, str] | Sequence[Mapping[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Queueing:
-    """Priority, dependencies and tags of a request."""
+    """Priority, dependencies, tags and expected duration of a request."""
 
     priority: int
     after: tuple[str, ...]
     warm_start_from: tuple[str, ...]
     tags: Mapping[str, str]
+    expected_minutes: float | None = None
 
     @classmethod
     def of(
-        cls, priority: int, after: Iterable[Any], warm_start_from: Iterable[Any], tags: Tags | None
+        cls,
+        priority: int = 0,
+        after: Iterable[Any] = (),
+        warm_start_from: Iterable[Any] = (),
+        tags: Tags | None = None,
+        expected_minutes: float | None = None,
     ) -> Queueing:
         """Return the fields; requests may be given as ids or as jobs, tags as the SDK has them."""
         pairs = (
             tags if isinstance(tags, Mapping) else {tag["Key"]: tag["Value"] for tag in tags or ()}
         )
         return cls(
-            priority=priority, after=_ids(after), warm_start_from=_ids(warm_start_from), tags=pairs
+            priority=priority,
+            after=_ids(after),
+            warm_start_from=_ids(warm_start_from),
+            tags=pairs,
+            expected_minutes=expected_minutes,
         )
 
     def fields(self) -> dict[str, Any]:
@@ -37,6 +47,7 @@ class Queueing:
             "after": list(self.after),
             "warm_start_from": list(self.warm_start_from),
             "tags": dict(self.tags),
+            "expected_minutes": self.expected_minutes,
         }
         return {name: value for name, value in fields.items() if value}
 

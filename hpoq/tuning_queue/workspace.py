@@ -109,9 +109,11 @@ class Workspace:
             return inputs
         if not path.exists():
             raise UnusableData(f"inputs: {path}: no such file or folder. Name one, or an S3 URI")
-        return session.upload_data(
+        place = session.upload_data(
             path=str(path), bucket=self.bucket, key_prefix=f"{self.prefix}{folder}"
         )
+        # With a slash, because the prefix `train` is also the beginning of `train-labels/`.
+        return f"{place.rstrip('/')}/" if path.is_dir() else place
 
 
 def _local_path(place: Any) -> Path | None:

@@ -24,9 +24,12 @@ class SdkSession:
         return self._bucket
 
     def upload_data(self, path: str, bucket: str, key_prefix: str) -> str:
-        key = f"{key_prefix}/{Path(path).name}"
-        self.boto_session.client("s3").upload_file(path, bucket, key)
-        return f"s3://{bucket}/{key}"
+        s3, given = self.boto_session.client("s3"), Path(path)
+        files = [each for each in given.rglob("*") if each.is_file()] if given.is_dir() else [given]
+        base = given if given.is_dir() else given.parent
+        for each in files:
+            s3.upload_file(str(each), bucket, f"{key_prefix}/{each.relative_to(base).as_posix()}")
+        return f"s3://{bucket}/{key_prefix}" + ("" if given.is_dir() else f"/{given.name}")
 
 
 class SdkTuner:

@@ -69,7 +69,9 @@ def request_of(account: Account, request_id: str) -> dict[str, Any]:
 def test_a_tuner_waits_in_the_queue_instead_of_starting(
     account: Account, queue: TuningQueue, tuner: SdkTuner
 ) -> None:
-    job = queue.submit(tuner, {"train": DATA}, priority=3, tags={"project": "x"})
+    job = queue.submit(
+        tuner, {"train": DATA}, priority=3, tags={"project": "x"}, expected_minutes=90
+    )
     assert (job.status, job.tuning_job_name, account.tuning_jobs()) == ("Queued", "", [])
     assert "not received" in job.reason
     assert account.cycle().started == 1
@@ -77,6 +79,7 @@ def test_a_tuner_waits_in_the_queue_instead_of_starting(
     assert job.tuning_job_name == name
     sent = request_of(account, job.request_id)
     assert (sent["priority"], sent["tags"]) == (3, {"project": "x"})
+    assert sent["expected_minutes"] == 90
     assert sent["api_request"]["HyperParameterTuningJobName"] == job.request_id == tuner.name
 
 
@@ -107,6 +110,24 @@ def test_local_files_are_uploaded_to_the_workspace(
     assert channel["DataSource"]["S3DataSource"]["S3Uri"] == (
         f"s3://{ARTIFACTS}/teams/fraud/data/{job.request_id}/train/rows.csv"
     )
+
+
+def test_a_channel_does_not_contain_the_folder_of_another_one(
+    account: Account, own: Session, queue: TuningQueue, tuner: SdkTuner, tmp_path: Path
+) -> None:
+    """S3Prefix: SageMaker uses all objects whose keys begin with S3Uri (API reference)."""
+    inputs = {}
+    for name in ("train", "train-labels"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rows.csv").write_text(name)
+        inputs[name] = str(tmp_path / name)
+    job = queue.submit(tuner, inputs)
+    account.cycle()
+    definition = request_of(account, job.request_id)["api_request"]["TrainingJobDefinition"]
+    uri = definition["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
+    prefix = uri.removeprefix(f"s3://{ARTIFACTS}/")
+    found = own.client("s3").list_objects_v2(Bucket=ARTIFACTS, Prefix=prefix)["Contents"]
+    assert [each["Key"] for each in found] == [f"teams/fraud/data/{job.request_id}/train/rows.csv"]
 
 
 def test_results_in_the_bucket_that_the_sdk_chose_move_to_the_workspace(
