@@ -71,11 +71,11 @@ class Places:
         return place.removeprefix(bucket) if place.startswith(bucket) else None
 
     def _overlaps_other_teams(self, place: str) -> bool:
-        """Return whether a location includes or is in a folder of another team, or of all teams."""
+        """Return whether a place that is not the team's own includes or is in a team's folder."""
         if place == f"s3://{self.bucket}":
             return True
         inside = self._folder_in_bucket(place)
-        if inside is None or inside.startswith(self._own):
+        if inside is None:
             return False
         of_teams = (names.WORKSPACES, *names.EARLIER_FOLDERS)
         return any(inside.startswith(each) or each.startswith(inside) for each in of_teams)

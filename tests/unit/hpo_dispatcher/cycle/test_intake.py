@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.ports import Envelope
+from hpoq.simulation.simulate import Simulation
+from hpoq.simulation.workload import Workload
 from tests.support.dispatcher_account import RANGES, Account, ample_time
 
 LR = RANGES["lr"]
@@ -222,6 +225,50 @@ def test_a_team_that_never_stops_sending_does_not_delay_starts(
 
     assert dispatcher.run(ample_time()).started == 1
     assert account.waiting("fraud") < 10  # and what had been sent was taken
+
+
+# Seconds from the start of the cycle at which the messages of each batch were sent, and how many
+# batches are taken. The clocks of SQS and of the function may differ by two seconds.
+@pytest.mark.parametrize(
+    ("sent", "taken"),
+    [
+        ([[-5], [-5], [-5]], 3),
+        ([[0], [1], [2], [-5]], 4),
+        ([[3], [-5]], 1),  # the next cycle takes the rest
+        ([[-5, 3], [3], [-5]], 2),  # an older one came with it
+        ([[3, 60], [3]], 1),
+        ([[0], [60], [60], [60]], 2),
+    ],
+)
+def test_what_is_sent_during_a_cycle_is_left_to_the_next_unless_older_messages_come_with_it(
+    sent: list[list[float]], taken: int
+) -> None:
+    account = Simulation(Workload(name="w", arrivals=[], teams={"fraud": {}}))
+    batches = [
+        [
+            Envelope(
+                team="fraud", message_id=f"{n}-{m}", receipt=f"{n}-{m}",
+                body=json.dumps({"action": "cancel", "request_id": "a"}),
+                sent_at=account.clock.now + timedelta(seconds=seconds),
+            )
+            for m, seconds in enumerate(batch)
+        ]
+        for n, batch in enumerate(sent)
+    ]  # fmt: skip
+    deleted: list[str] = []
+
+    class Scripted:
+        def receive(self, team: str, *, wait: bool = True) -> list[Envelope]:
+            return batches.pop(0) if batches else []
+
+        def delete(self, envelopes: list[Envelope]) -> None:
+            deleted.extend(envelope.message_id for envelope in envelopes)
+
+    scripted: Any = Scripted()
+    replace(account.dispatcher, queues=scripted).run(ample_time())
+
+    assert len(batches) == len(sent) - taken
+    assert len(deleted) == sum(map(len, sent[:taken])), "what is received is accounted for"
 
 
 def test_what_has_come_is_accounted_for_without_waiting_for_more(account: Account) -> None:

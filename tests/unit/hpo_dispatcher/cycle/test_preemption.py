@@ -16,7 +16,7 @@ from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.lease import CycleIncomplete
 from hpo_dispatcher.cycle.outcome import Summary
-from hpo_dispatcher.ports import Unavailable
+from hpo_dispatcher.ports import Refused, Unavailable
 from hpoq.simulation.sagemaker import STOPPING_TAKES, SimulatedJob, SimulatedRun
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Workload
@@ -124,6 +124,68 @@ def test_borrowed_capacity_is_returned_and_the_request_resumes_with_what_is_left
     assert long.best is not None
     assert long.best.objective == 6, "the better of the two tuning jobs'"
     assert world.ended("long") == 10
+
+
+def test_freed_capacity_goes_to_the_request_it_was_freed_for_whoevers_turn_it_is() -> None:
+    world = World(teams={"fraud": {"preemptible": True}, "vision": {}})
+    world.request("fraud", "long")
+    world.cycle()
+    world.request("vision", "in-turn")
+    world.cycle()
+    world.request("fraud", "urgent", priority=5)
+    world.cycle()
+    assert world.entry("long").preempted_for == ("fraud", "urgent")
+
+    world.passes(60)
+    world.cycle()
+
+    assert world.entry("urgent").status is Status.IN_PROGRESS
+    assert world.entry("in-turn", "vision").status is Status.QUEUED
+
+
+def test_freed_capacity_goes_to_others_if_the_request_it_was_freed_for_is_gone() -> None:
+    world = World(teams={"fraud": {"preemptible": True}, "vision": {}})
+    world.request("fraud", "long")
+    world.cycle()
+    world.request("vision", "in-turn")
+    world.request("fraud", "urgent", priority=5)
+    world.cycle()
+    world.queues.send("fraud", json.dumps({"action": "cancel", "request_id": "urgent"}))
+
+    world.passes(60)
+    world.cycle()
+
+    assert world.entry("urgent").status is Status.CANCELLED
+    assert world.entry("in-turn", "vision").status is Status.IN_PROGRESS
+    assert world.entry("long").status is Status.QUEUED
+
+
+def test_a_resumed_request_that_sagemaker_refuses_keeps_its_results_and_is_not_dead_lettered() -> (
+    None
+):
+    """A resubmission of a dead letter would train again what has ended."""
+    world = preempted()
+    world.passes(60)
+    world.cycle()
+    tuning = world.sagemaker
+    text = "Amazon SageMaker can't find a tuning job"
+
+    class Refusing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tuning, name)
+
+        def create(self, api_request: Mapping[str, Any]) -> Any:
+            return Refused(text) if "WarmStartConfig" in api_request else tuning.create(api_request)
+
+    refusing: Any = Refusing()
+    world.dispatcher = replace(world.dispatcher, tuning=refusing)
+    world.settle()
+
+    long = world.entry("long")
+    assert (long.status, dict(long.counters)) == (Status.STOPPED, {"Completed": 4})
+    assert long.reason.startswith("could not resume: ")
+    assert text in long.reason
+    assert world.queues.dead_letters == []
 
 
 def test_a_preempted_request_does_not_resume_from_a_tuning_job_that_is_being_deleted() -> None:

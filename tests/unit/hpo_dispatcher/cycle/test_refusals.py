@@ -476,3 +476,28 @@ def test_a_name_without_tags_waits_and_is_taken_after_an_hour() -> None:
 
 def letters(world: World) -> list[dict[str, Any]]:
     return [json.loads(body) for _, body, _ in world.queues.dead_letters]
+
+
+def test_others_start_in_the_same_invocation_instead_of_a_request_that_is_queued_again() -> None:
+    world = World(slots=1)
+    world.answer = only("first", AtLimit("an account-level service limit"))
+    world.call_takes = timedelta(seconds=1)
+    for request_id in ("first", "second"):
+        world.request(request_id)
+    world.cycle()
+    assert world.status("first") is Status.QUEUED
+    assert world.status("second") is Status.IN_PROGRESS
+    assert world.history("first") == [QUEUED], "to its followers it never left the queue"
+
+
+def test_a_request_that_is_queued_again_still_counts_in_its_queue() -> None:
+    world = World(slots=1)
+    world.answer = lambda _: FAULT
+    for request_id in "abc":
+        world.request(request_id)
+    world.cycle()
+    document = CapacityDocument.parse(world.documents.get(CAPACITY_DOCUMENT))
+    assert document is not None
+    assert document.queues["fraud"].queued == 3
+    assert document.tuning_jobs.in_use == 0
+    assert document.running == ()

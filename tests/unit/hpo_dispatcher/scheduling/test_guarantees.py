@@ -14,6 +14,7 @@ from hpo_dispatcher.contract.errors import InvalidSettings
 from hpo_dispatcher.contract.settings import parse_deployment
 from hpo_dispatcher.scheduling.snapshot import SLOTS, Head, ReservationTimer, RunningJob
 from tests.support.scheduling_scene import (
+    G5,
     M5,
     ago,
     decide,
@@ -51,6 +52,52 @@ def test_what_a_team_does_not_lend_is_its_own_to_use() -> None:
         vision={"guaranteed_share": 0.3, "lend": 0},
     )
     assert len(decided.starts) == 3
+
+
+# vision lends 4 of its 10 instances and 2 of its 5 slots; the others stay its own.
+LENDS_SOME = {"guaranteed_share": 0.5, "lend": 0.2}
+
+
+def test_a_request_beyond_its_teams_guarantee_may_use_what_the_team_does_not_lend() -> None:
+    decided = decide(
+        queued("vision", "big", 0, {M5: 11}), running=running("fraud", 7),
+        slots=10, instances={M5: 20}, vision=LENDS_SOME,
+    )  # fmt: skip
+    assert started(decided) == [("vision", "big")]
+
+
+def test_what_a_team_does_not_lend_is_free_for_it_and_not_for_an_equal_request_of_another() -> None:
+    decided = decide(
+        queued("fraud", "older", 50, {M5: 11}), queued("vision", "big", 0, {M5: 11}),
+        running=running("fraud", 7), slots=10, instances={M5: 20}, vision=LENDS_SOME,
+    )  # fmt: skip
+    assert started(decided) == [("vision", "big")]
+
+
+def test_a_team_that_lends_nothing_may_use_the_whole_account_itself() -> None:
+    decided = decide(
+        queued("vision", "all", 0, {M5: 20}), instances={M5: 20},
+        vision={"guaranteed_share": 0.5, "lend": 0},
+    )  # fmt: skip
+    assert started(decided) == [("vision", "all")]
+
+
+def test_a_team_does_not_wait_for_its_own_share_to_be_lent() -> None:
+    decided = decide(
+        queued("vision", "big", 0, {M5: 15}), running=running("fraud", 1, {M5: 10}),
+        instances={M5: 20}, vision=LENDS_SOME,
+    )  # fmt: skip
+    assert reason(decided, "big") == "ml.m5.xlarge 10/20 in use, 15 needed; used by: fraud 10"
+
+
+def test_what_is_reserved_for_a_team_is_part_of_what_it_does_not_lend() -> None:
+    """vision keeps 10 of 20: 4 for a request that waits for another type, and 6 unused."""
+    decided = decide(
+        queued("vision", "waits", 9, {M5: 4, G5: 2}), queued("fraud", "f", 0, {M5: 10}),
+        running=running("fraud", 1, {G5: 4}), instances={M5: 20, G5: 4},
+        vision={"guaranteed_share": 0.5, "lend": 0},
+    )  # fmt: skip
+    assert started(decided) == [("fraud", "f")]
 
 
 def test_what_a_team_holds_of_its_guarantee_is_not_kept_for_it_twice() -> None:

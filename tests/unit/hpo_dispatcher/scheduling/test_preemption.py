@@ -117,6 +117,53 @@ def test_what_is_within_its_own_teams_guarantee_is_never_stopped() -> None:
     assert stopped(decided) == [("f3", "v0"), ("f2", "v1")]
 
 
+def test_a_job_within_its_own_teams_guarantee_is_not_stopped_however_low_its_priority() -> None:
+    running_jobs = [job("fraud", "own", 50, priority=-1), job("fraud", "borrowed", 1)]
+    decided = decide(
+        queued("vision", "v"), running=running_jobs, slots=2,
+        vision=OWNER, fraud={**BORROWER, "guaranteed_share": 0.5},
+    )  # fmt: skip
+    assert stopped(decided) == [("borrowed", "v")]
+
+
+def test_what_a_team_starts_beside_its_guarantee_counts_toward_its_claims() -> None:
+    """Of 3 guaranteed slots, 2 are taken by requests that start: one claim is left, not two."""
+    waiting = [queued("vision", f"gpu-{n}", 9 - n, {G5: 1}) for n in range(2)]
+    starting = [queued("vision", f"cpu-{n}", 5 - n, {M5: 1}) for n in range(2)]
+    decided = decide(
+        *waiting, *starting, running=jobs("fraud", 8, instances={G5: 1}), slots=12,
+        instances={G5: 8}, vision={"guaranteed_share": 0.25}, fraud=BORROWER,
+    )  # fmt: skip
+    assert started(decided) == [("vision", "cpu-0"), ("vision", "cpu-1")]
+    assert stopped(decided) == [("f7", "gpu-0")]
+
+
+def test_each_of_two_requests_of_higher_priority_gets_a_job_of_its_own_stopped() -> None:
+    urgent = [queued("fraud", f"urgent-{n}", 9 - n, priority=5) for n in range(2)]
+    decided = decide(*urgent, running=jobs("fraud", 2), slots=2, fraud=BORROWER)
+    assert stopped(decided) == [("f1", "urgent-0"), ("f0", "urgent-1")]
+
+
+def test_a_job_that_is_being_stopped_is_not_stopped_for_another_request() -> None:
+    running_jobs = jobs("fraud", 3)
+    stopping = replace(running_jobs[2], stopping=True, preempted_for=("vision", "v0"))
+    decided = decide(
+        *(queued("vision", f"v{n}", 9 - n) for n in range(2)),
+        running=[*running_jobs[:2], stopping], slots=3,
+        promised=frozenset({("vision", "v0")}), vision={"guaranteed_share": 0.7}, fraud=BORROWER,
+    )  # fmt: skip
+    assert stopped(decided) == [("f1", "v1")]
+
+
+def test_what_was_freed_for_a_request_that_is_gone_is_kept_for_no_other_of_its_team() -> None:
+    decided = decide(
+        queued("vision", "other", 0, {M5: 5}), queued("fraud", "f", 0),
+        running=[job("fraud", "f0", instances={M5: 4})], slots=2, instances={M5: 5},
+        promised=frozenset({("vision", "gone")}),
+    )  # fmt: skip
+    assert started(decided) == [("fraud", "f")]
+
+
 def test_the_lowest_priority_goes_first_and_then_the_youngest() -> None:
     running_jobs = [
         job("fraud", "low-old", 50, priority=-1),
