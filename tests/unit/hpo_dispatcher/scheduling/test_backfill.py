@@ -171,6 +171,13 @@ def test_a_reservation_remembers_when_it_was_first_expected_to_be_met() -> None:
     assert without.reservation_timers[BIG.key].promised_at is None
 
 
+def test_a_request_without_a_reservation_any_more_has_no_promise() -> None:
+    """A later reservation of it lends capacity again until it can be met then."""
+    recent = ReservationTimer(since=NOON, promised_at=NOON + timedelta(minutes=10))
+    decided = decide(BIG, running=until(60), instances={M5: 20}, timers={BIG.key: recent})
+    assert decided.reservation_timers[BIG.key].promised_at is None
+
+
 def test_a_reservation_of_another_type_does_not_matter() -> None:
     big = queued("a", "big", 60, {G5: 4})
     gpu, cpu = lasting(queued("c", "gpu", 1, {G5: 1}), 61), queued("c", "cpu", 0, {M5: 1})

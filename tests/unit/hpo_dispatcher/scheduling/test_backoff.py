@@ -59,6 +59,23 @@ FAULT, QUOTA_REACHED, NAME = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("kind", "later", "count"),
+    [
+        (WaitKind.ACCOUNT_FAULT, 0, 1),
+        (WaitKind.ACCOUNT_FAULT, 9, 1),
+        (WaitKind.ACCOUNT_FAULT, 10, 0),  # it may be tried again: it waits for something else
+        (WaitKind.ACCOUNT_QUOTA, 0, 0),
+        (WaitKind.TUNING_JOB_NAME, 0, 0),
+    ],
+)
+def test_only_waits_for_a_fault_of_the_account_count_as_such(
+    kind: WaitKind, later: int, count: int
+) -> None:
+    backoff = Backoff().after(Refusals(requests={KEY: kind}), [], [], NOW)
+    assert backoff.account_faults(NOW + minutes(later)) == count
+
+
 def refusals_until_the_end(kinds: Iterable[WaitKind]) -> tuple[Counter[WaitKind], timedelta]:
     """Return how often a request was refused before it ended, and after how long."""
     backoff, now, tried = Backoff(), NOW, Counter[WaitKind]()

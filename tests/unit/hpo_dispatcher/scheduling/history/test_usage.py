@@ -62,6 +62,11 @@ def test_a_team_collects_no_credit_while_it_asks_for_nothing() -> None:
     assert with_idle_teams(usage, {"a": 1.0, "b": 3.0}, {"a", "b"}) == usage
 
 
+def test_a_team_that_has_used_nothing_yet_lets_idle_teams_return_without_use() -> None:
+    weights = {"a": 1.0, "new": 1.0, "idle": 1.0}
+    assert with_idle_teams({"a": 2.0}, weights, {"a", "new"}) == {"a": 2.0}
+
+
 @pytest.mark.parametrize("quota", [1, 2, 4, 14, 40])
 def test_shares_over_a_day_follow_the_weights_whatever_the_quota(quota: int) -> None:
     """Three teams always have work, in jobs of 20 to 40 minutes, after half a day to settle."""
