@@ -7,6 +7,7 @@
 #   make audit   security checks               make soak    ten minutes of random faults
 #   make lock    update the pinned versions    make dist    build the wheel, reproducibly
 #   make clean   remove everything make created make sbom    list the packages (CycloneDX)
+#   make mutants change the decision code, and see whether a test fails: what a branch changed
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,10 +23,10 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 18,20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit slow cloud-test lint format bench deploy dist sbom audit soak docs docs-check lock clean
+.PHONY: help setup demo test unit slow cloud-test lint format bench deploy dist sbom audit soak mutants docs docs-check lock clean
 
 help:
-	@sed -n '3,9s/^# \{0,3\}//p' Makefile
+	@sed -n '3,10s/^# \{0,3\}//p' Makefile
 
 # Both at the same time.
 setup:
@@ -96,6 +97,10 @@ sbom: setup
 
 audit: setup
 	@python tools/audit.py
+
+# Before a release: make mutants MUTANTS=--all. In an afternoon: MUTANTS='--sample 60'.
+mutants: setup
+	@python -m tools.mutants $(MUTANTS)
 
 soak: setup
 	@python -m pytest tests/soak -q --timeout=1200

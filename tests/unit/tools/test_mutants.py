@@ -1,0 +1,72 @@
+"""Which code `make mutants` changes, and how it counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools.mutants import (
+    PACKAGES,
+    ROOT,
+    MutationOutcome,
+    Survivor,
+    chosen,
+    key_of,
+    known_equivalents,
+    measured,
+    sources,
+)
+
+BY_NAME = {package.name: package for package in PACKAGES}
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda each: each.name)
+def test_each_package_has_sources_and_tests(package: object) -> None:
+    found = BY_NAME[package.name]  # type: ignore[attr-defined]
+    assert [*sources(found)]
+    assert all((ROOT / path).exists() for path in found.tests)
+
+
+def test_only_code_of_the_package_is_mutated() -> None:
+    scheduling = "lambdas/hpo_dispatcher/scheduling"
+    paths = [
+        f"{scheduling}/plan.py",
+        f"{scheduling}/history/usage.py",
+        f"{scheduling}/__init__.py",
+        f"{scheduling}/notes.md",
+        "lambdas/hpo_dispatcher/cycle/act.py",
+        "tests/unit/hpo_dispatcher/scheduling/test_plan.py",
+    ]
+    assert [*chosen(BY_NAME["scheduling"], paths)] == paths[:2]
+
+
+@pytest.mark.parametrize(
+    ("killed", "survivors", "equivalent", "score", "holds"),
+    [(9, 1, 0, 0.9, True), (9, 1, 5, 0.9, True), (8, 1, 9, 8 / 9, False), (0, 0, 3, 1.0, True)],
+)
+def test_equivalent_mutants_count_neither_as_killed_nor_as_survivors(
+    killed: int, survivors: int, equivalent: int, score: float, holds: bool
+) -> None:
+    survived = [Survivor("a.x_f__mutmut_1", "a", "b")] * survivors
+    outcome = MutationOutcome(killed=killed, survivors=survived, equivalent=equivalent)
+    assert outcome.score == score
+    assert [each.holds for each in measured(PACKAGES[0], outcome)] == [holds, None]
+
+
+def test_a_mutant_is_known_by_its_function_and_its_change() -> None:
+    """Its number changes with every mutant before it."""
+    first, renumbered = (Survivor(f"a.b.x_f__mutmut_{n}", "x > 1", "x >= 1") for n in (3, 7))
+    assert key_of(first) == key_of(renumbered) == "a.b.x_f: x > 1 -> x >= 1"
+
+
+def test_equivalent_mutants_are_of_lines_that_exist_and_have_a_reason() -> None:
+    code = "\n".join(
+        " ".join(line.strip() for line in Path(ROOT, path).read_text().splitlines())
+        for package in PACKAGES
+        for path in sources(package)
+    )
+    for key, reason in known_equivalents().items():
+        removed = key.partition(": ")[2].partition(" -> ")[0]
+        assert removed in code, key
+        assert len(reason.split()) >= 3, key

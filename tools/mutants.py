@@ -1,0 +1,294 @@
+"""Mutation testing of the decision code: `make mutants`.
+
+    python -m tools.mutants                 what this branch changed, compared with main
+    python -m tools.mutants --all           everything, which takes hours: before a release
+    python -m tools.mutants --sample 40     so many mutants of each package, drawn by --seed
+
+mutmut changes one expression at a time, and runs the tests that reach it. A mutant that no test
+notices survives: a rule without a test, or an equivalent mutant, which equivalent_mutants.json
+lists with its reason. The score of a package is the part of its other mutants that was killed.
+
+mutmut expects an importable package in src/, so it works on a copy in .cache/mutants/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT)]
+
+from benchmarks.measure import Measure, at_least, shown, update_results  # noqa: E402
+
+WORK = ROOT / ".cache" / "mutants"
+EQUIVALENT = Path(__file__).with_name("equivalent_mutants.json")
+RESULTS = ROOT / "benchmarks" / "results.json"
+GOAL = 0.9
+# What pytest's exit status says about a mutant, as in mutmut's stats.py.
+KILLED, SURVIVED, UNTESTED = (1, 3), (0,), (5, 33)
+
+
+@dataclass(frozen=True)
+class Package:
+    """Code that is mutated together, and the tests that must notice."""
+
+    name: str
+    sources: tuple[str, ...]  # patterns of paths
+    tests: tuple[str, ...]
+
+
+_UNIT = "tests/unit/hpo_dispatcher"
+PACKAGES = (
+    Package("scheduling", ("lambdas/hpo_dispatcher/scheduling/*",), (f"{_UNIT}/scheduling",)),
+    Package("tuning_job", ("lambdas/hpo_dispatcher/tuning_job/*",), (f"{_UNIT}/tuning_job",)),
+    Package("cycle", ("lambdas/hpo_dispatcher/cycle/*",), (f"{_UNIT}/cycle",)),
+    Package(
+        "ledger",
+        (
+            "lambdas/hpo_dispatcher/aws/transitions.py",
+            "lambdas/hpo_dispatcher/aws/ledger.py",
+            "lambdas/hpo_dispatcher/aws/lease.py",
+            "lambdas/hpo_dispatcher/contract/ledger/*",
+        ),
+        (f"{_UNIT}/aws/test_ledger.py", f"{_UNIT}/aws/test_ledger_contract.py",
+         f"{_UNIT}/contract"),
+    ),
+    Package(
+        "campaign planning", ("hpoq/campaign/planning/*",), ("tests/unit/hpoq/campaign/planning",)
+    ),
+    Package(
+        "engine",
+        ("hpoq/local/sagemaker/rules.py", "hpoq/local/sagemaker/tuning/*"),
+        ("tests/unit/hpoq/local/sagemaker/tuning", "tests/unit/hpoq/local/sagemaker/test_rules.py"),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """A mutant that no test noticed, and its change of the source."""
+
+    name: str
+    removed: str
+    added: str
+
+    def __str__(self) -> str:
+        return f"{self.name}\n    - {self.removed}\n    + {self.added}"
+
+
+@dataclass
+class MutationOutcome:
+    """What became of the mutants of a package."""
+
+    killed: int = 0
+    equivalent: int = 0
+    survivors: list[Survivor] = field(default_factory=list)
+
+    @property
+    def viable(self) -> int:
+        """How many mutants tests could notice."""
+        return self.killed + len(self.survivors)
+
+    @property
+    def score(self) -> float:
+        """The part of them that was killed."""
+        return self.killed / self.viable if self.viable else 1.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the mutants; exit status 1 if a package misses the goal."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.mutants",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = [each.name for each in PACKAGES]
+    parser.add_argument("package", nargs="*", help=f"default: all of {', '.join(names)}")
+    parser.add_argument("--all", action="store_true", help="also what main has unchanged")
+    parser.add_argument("--sample", type=int, help="mutants of each package; implies --all")
+    parser.add_argument("--seed", type=int, default=1, help="of the sample")
+    parser.add_argument("--record", action="store_true", help="write benchmarks/results.json")
+    options = parser.parse_args(argv)
+    if unknown := {*options.package} - {*names}:
+        parser.error(f"unknown package {min(unknown)}; choose from {', '.join(names)}")
+    changed = None if options.all or options.sample else changed_files()
+    measures: list[Measure] = []
+    for package in PACKAGES:
+        if options.package and package.name not in options.package:
+            continue
+        files = [*sources(package)] if changed is None else [*chosen(package, changed)]
+        if files:
+            outcome = MutmutRun(package, files).outcome(options.sample, options.seed)
+            report(package, outcome)
+            measures += measured(package, outcome)
+    if not measures:
+        say("no file of these packages differs from main; --all runs all mutants")
+    if options.record:
+        update_results(measures, RESULTS)
+    return 1 if any(each.holds is False for each in measures) else 0
+
+
+def changed_files() -> list[str]:
+    """Return the paths of the files that differ from main."""
+    base = _git("merge-base", "main", "HEAD")[0]
+    return [*_git("diff", "--name-only", base), *_git("ls-files", "--others", "--exclude-standard")]
+
+
+def chosen(package: Package, paths: Sequence[str]) -> Iterator[str]:
+    """Yield those paths that are sources of a package."""
+    for path in paths:
+        is_code = path.endswith(".py") and not path.endswith("__init__.py")
+        if is_code and any(fnmatch(path, pattern) for pattern in package.sources):
+            yield path
+
+
+def sources(package: Package) -> Iterator[str]:
+    """Yield the paths of all sources of a package."""
+    return chosen(package, _git("ls-files", "lambdas", "hpoq"))
+
+
+def report(package: Package, outcome: MutationOutcome) -> None:
+    """Print the survivors and the score of a package."""
+    for each in outcome.survivors:
+        say(f"  survived: {each}")
+    say(
+        f"{package.name}: {outcome.score:.1%} of {outcome.viable} mutants killed, "
+        f"{len(outcome.survivors)} survived, {outcome.equivalent} more are equivalent"
+    )
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def measured(package: Package, outcome: MutationOutcome) -> Iterator[Measure]:
+    """Yield the lines of a package in benchmarks/results.json."""
+    benchmark = f"mutants: {package.name}"
+    yield at_least(benchmark, "killed, of those that are viable", outcome.score, GOAL)
+    yield shown(benchmark, "  viable mutants that were run", outcome.viable)
+
+
+class MutmutRun:
+    """One run of mutmut on a copy of the sources."""
+
+    def __init__(self, package: Package, files: Sequence[str]) -> None:
+        self._package = package
+        self._files = files
+        self._folder = WORK / package.name.replace(" ", "_")
+
+    def outcome(self, sample: int | None, seed: int) -> MutationOutcome:
+        """Run all mutants, or a sample of them."""
+        self._copy()
+        self._mutmut("run", "no such mutant")  # makes the mutants, and finds the tests of each
+        names = sorted(self._statuses())
+        if sample and sample < len(names):
+            names = random.Random(seed).sample(names, sample)  # noqa: S311
+        self._mutmut("run", *names)
+        statuses = self._statuses()
+        if not names or any(statuses[name] is None for name in names):
+            sys.exit(f"mutmut failed; its output is in {self._folder / 'mutmut.log'}")
+        return self._judged(names, known_equivalents())
+
+    def _copy(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        packages = {"lambdas/hpo_dispatcher": "src/hpo_dispatcher", "hpoq": "src/hpoq"}
+        for path in _git("ls-files", *packages, "training", "tests", "--cached", "--others"):
+            source = ROOT / path
+            root = next((each for each in packages if path.startswith(f"{each}/")), "")
+            target = self._folder / (packages[root] + path.removeprefix(root) if root else path)
+            if source.is_file() and "__pycache__" not in path:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)
+        (self._folder / "pyproject.toml").write_text(self._settings())
+
+    def _settings(self) -> str:
+        mutated = [_staged(path) for path in self._files]
+        return (
+            "[tool.mutmut]\n"
+            'source_paths = ["src/hpo_dispatcher", "src/hpoq"]\n'
+            f"only_mutate = {json.dumps(mutated)}\n"
+            f"pytest_add_cli_args_test_selection = {json.dumps(self._package.tests)}\n"
+            'pytest_add_cli_args = ["-p", "no:cacheprovider", "-n", "0", "--timeout=60"]\n'
+            'also_copy = ["training"]\n'
+            "[tool.pytest.ini_options]\n"
+            'pythonpath = [".", "src", "training"]\n'
+            'markers = ["slow: takes more than ten seconds"]\n'
+        )
+
+    def _mutmut(self, *arguments: str) -> None:
+        with (self._folder / "mutmut.log").open("a") as log:
+            subprocess.run(
+                [sys.executable, "-m", "mutmut.__main__", *arguments],
+                cwd=self._folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+
+    def _statuses(self) -> dict[str, int | None]:
+        """Return pytest's exit status of each mutant; None of one that was not run."""
+        found: dict[str, int | None] = {}
+        for meta in self._folder.glob("mutants/**/*.meta"):
+            found |= json.loads(meta.read_text())["exit_code_by_key"]
+        return found
+
+    def _judged(self, names: Sequence[str], equivalents: Mapping[str, str]) -> MutationOutcome:
+        statuses, outcome = self._statuses(), MutationOutcome()
+        for name in names:
+            status = statuses[name]
+            if status not in SURVIVED + UNTESTED:  # killed, or it ran into an endless loop
+                outcome.killed += 1
+                continue
+            survivor = self._survivor(name)
+            if key_of(survivor) in equivalents:
+                outcome.equivalent += 1
+            else:
+                outcome.survivors.append(survivor)
+        return outcome
+
+    def _survivor(self, name: str) -> Survivor:
+        shown_by = subprocess.run(
+            [sys.executable, "-m", "mutmut.__main__", "show", name],
+            cwd=self._folder, capture_output=True, text=True, check=False,
+        ).stdout.splitlines()  # fmt: skip
+        changes = [line for line in shown_by if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+        removed = " ".join(line[1:].strip() for line in changes if line[0] == "-")
+        added = " ".join(line[1:].strip() for line in changes if line[0] == "+")
+        return Survivor(name, removed, added)
+
+
+def key_of(survivor: Survivor) -> str:
+    """Return what identifies a mutant as long as its line stays as it is."""
+    function = survivor.name.rpartition("__mutmut_")[0]
+    return f"{function}: {survivor.removed} -> {survivor.added}"
+
+
+def known_equivalents() -> dict[str, str]:
+    """Return the reason of each equivalent mutant."""
+    reasons: dict[str, str] = json.loads(EQUIVALENT.read_text())
+    return reasons
+
+
+def _staged(path: str) -> str:
+    return "src/" + path.removeprefix("lambdas/")
+
+
+def _git(*arguments: str) -> list[str]:
+    return subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
