@@ -95,28 +95,35 @@ class RunningCampaign:
         return CampaignPlan.load(self.file)
 
     def run(
-        self, every: float = 30.0, show: Callable[[CampaignProgress], None] | None = None
+        self,
+        every: float = 30.0,
+        show: Callable[[CampaignProgress], None] | None = None,
+        *,
+        keep_goals: bool = True,
     ) -> CampaignProgress:
         """Run the campaign to its end. It may be interrupted and run again at any time.
 
         Args:
             every: seconds between polls.
             show: called after each poll.
+            keep_goals: start no tuning job that would miss the plan's deadline or budget.
 
         Returns:
             The last progress.
         """
         last: CampaignProgress | None = None
-        for last in self.updates(every):
+        for last in self.updates(every, keep_goals=keep_goals):
             if show:
                 show(last)
         if last is None:
             raise RuntimeError("a run yields at least one progress")
         return last
 
-    def updates(self, every: float = 30.0) -> Iterator[CampaignProgress]:
+    def updates(
+        self, every: float = 30.0, *, keep_goals: bool = True
+    ) -> Iterator[CampaignProgress]:
         """Run the campaign and yield its progress at each poll."""
-        return Runner(self.plan, self.backend, self.file).run(every)
+        return Runner(self.plan, self.backend, self.file, keep_goals=keep_goals).run(every)
 
     def detach(self) -> int:
         """Send the rest of the current wave and leave it to the queue.

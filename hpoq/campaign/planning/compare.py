@@ -13,8 +13,15 @@ from hpoq.campaign.errors import InvalidPlan
 from hpoq.campaign.model import Campaign, first_problem
 from hpoq.campaign.planning.estimate import HIGH, PlanEstimate, estimate, slots_needed
 from hpoq.campaign.planning.prices import price_per_hour
+from hpoq.campaign.planning.strategies.independent import IndependentStrategy
 from hpoq.campaign.planning.strategies.registry import STRATEGIES, strategy_named
 from hpoq.campaign.planning.strategies.strategy import Strategy
+from hpoq.campaign.ranges import combinations
+
+# A strategy that learns more may take this much longer than the fastest one.
+PATIENCE = 1.25
+PATIENCE_HOURS = 1.0  # for searches that learn
+SEARCHES_WITHOUT_MEMORY = ("Random", "Grid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +85,7 @@ def campaign_of(**fields: Any) -> Campaign:
             f"limits.instances: {campaign.limits.instances} of {campaign.instance_type} are fewer "
             f"than the {campaign.instances_per_trial} that one trial needs. Request a higher quota"
         )
+    check_points(campaign)
     if campaign.price_per_hour is None:
         price = price_per_hour(campaign.instance_type)
         campaign = campaign.model_copy(update={"price_per_hour": price})
@@ -86,6 +94,20 @@ def campaign_of(**fields: Any) -> Campaign:
             f"budget: the price of {campaign.instance_type} is unknown. Give price_per_hour"
         )
     return campaign
+
+
+def check_points(campaign: Campaign) -> None:
+    """Check that the ranges have a point for each trial.
+
+    Raises:
+        InvalidPlan: some trials could only repeat others.
+    """
+    points = combinations(campaign.template_request.hyperparameter_ranges)
+    if campaign.trials > points:
+        raise InvalidPlan(
+            f"trials: {campaign.trials:,}, but the ranges have {int(points):,} different "
+            f"combinations. Ask for at most {int(points):,}, or widen a range"
+        )
 
 
 def plan(**fields: Any) -> Comparison:
@@ -110,7 +132,7 @@ def compare(campaign: Campaign) -> Comparison:
         InvalidPlan: no strategy can run the campaign.
     """
     options = tuple(_option(campaign, strategy) for strategy in STRATEGIES.values())
-    recommended, why = _recommend({each.strategy: each for each in options})
+    recommended, why = _recommend(campaign, {each.strategy: each for each in options})
     return Comparison(campaign=campaign, options=options, recommended=recommended, why=why)
 
 
@@ -137,6 +159,7 @@ def extended(plan: CampaignPlan, trials: int) -> CampaignPlan:
     more = strategy_named(plan.strategy).more_jobs(plan.campaign, plan.jobs, trials)
     jobs: tuple[PlannedJob, ...] = (*plan.jobs, *more)
     campaign = plan.campaign.model_copy(update={"trials": plan.campaign.trials + trials})
+    check_points(campaign)
     return CampaignPlan(
         campaign=campaign,
         strategy=plan.strategy,
@@ -204,19 +227,30 @@ def _trials_by(campaign: Campaign, strategy: str, deadline: float) -> int:
     return low
 
 
-def _recommend(options: Mapping[str, Option]) -> tuple[str, str]:
+def _recommend(campaign: Campaign, options: Mapping[str, Option]) -> tuple[str, str]:
+    """Return the preferred strategy of those that meet the goals about as fast as the fastest."""
     possible = [each for each in options.values() if each.plan]
-    if not possible:
-        problems = dict.fromkeys(each.why_not for each in options.values())
-        raise InvalidPlan("; ".join(problems))
-    for strategy in sorted(STRATEGIES.values(), key=lambda each: each.preference):
-        if options[strategy.name].fits:
-            return strategy.name, strategy.advantage
+    if not possible:  # every campaign could be independent tuning jobs, so their problem counts
+        raise InvalidPlan(options[IndependentStrategy.name].why_not)
+    fitting = [each for each in possible if each.fits]
+    if fitting:
+        fastest = min(map(_hours, fitting))
+        learns = campaign.search not in SEARCHES_WITHOUT_MEMORY
+        within = fastest * PATIENCE + (PATIENCE_HOURS if learns else 0)
+        near = {each.strategy for each in fitting if _hours(each) <= within}
+        chosen = min((STRATEGIES[name] for name in near), key=lambda each: each.preference)
+        if learns:
+            return chosen.name, chosen.advantage
+        return chosen.name, f"{campaign.search} learns nothing, and no other takes less time"
     nearest = min(possible, key=_hours_high)
     return (
         nearest.strategy,
         f"no strategy meets the goals; this one comes closest: {nearest.shortfalls[0]}",
     )
+
+
+def _hours(option: Option) -> float:
+    return option.estimate.hours if option.estimate else float("inf")
 
 
 def _hours_high(option: Option) -> float:

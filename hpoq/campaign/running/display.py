@@ -55,6 +55,8 @@ def line(progress: CampaignProgress, began: datetime | None = None) -> str:
         parts.append(f"about ${cost:,.2f}")
     if progress.paused:
         parts.append("paused")
+    if progress.refusal:
+        parts.append("starts nothing more")
     return " · ".join(parts)
 
 

@@ -16,7 +16,7 @@ from hpo_dispatcher.contract.request import (
     Range,
     wire_value,
 )
-from hpoq.campaign.ranges import from_scale, scaling, to_scale
+from hpoq.campaign.ranges import combinations, from_scale, scaling, to_scale
 from hpoq.campaign.results.trial import Trial, ranked
 
 Ranges = Mapping[str, Range]
@@ -27,13 +27,16 @@ MARGIN = 0.1  # of the full width, on each side: the optimum may lie outside the
 MIN_WIDTH = 0.15  # of the full width: no range becomes narrower
 
 
-def narrowed(ranges: Ranges, trials: Sequence[Trial], *, maximize: bool) -> dict[str, Range]:
+def narrowed(
+    ranges: Ranges, trials: Sequence[Trial], *, maximize: bool, points: int = 1
+) -> dict[str, Range]:
     """Return the ranges of the next wave.
 
     Args:
         ranges: the campaign's own ranges, which the result stays within.
         trials: trials of all jobs so far; those without a finite objective are ignored.
         maximize: whether a greater objective is better.
+        points: different points that a tuning job needs, at least; SageMaker rejects fewer.
 
     Returns:
         Ranges around the best tenth of the trials; the given ranges for fewer than fifty trials.
@@ -42,10 +45,22 @@ def narrowed(ranges: Ranges, trials: Sequence[Trial], *, maximize: bool) -> dict
     best = usable[: math.floor(len(usable) * BEST_SHARE)]
     if len(best) < MIN_BEST:
         return dict(ranges)
-    return {
+    narrow = {
         name: _around([t.hyperparameters[name] for t in best if name in t.hyperparameters], each)
         for name, each in ranges.items()
     }
+    return _with_points(narrow, ranges, points)
+
+
+def _with_points(narrow: Ranges, full: Ranges, points: int) -> dict[str, Range]:
+    """Return the ranges with enough points, by giving back as few full ranges as possible."""
+    found = dict(narrow)
+    sizes = {name: combinations({name: each}) for name, each in full.items()}
+    for name in sorted(full, key=lambda each: -sizes[each]):
+        if combinations(found) >= points:
+            break
+        found[name] = full[name]
+    return found
 
 
 def _around(values: Sequence[str], full: Range) -> Range:

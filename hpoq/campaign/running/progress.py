@@ -22,6 +22,7 @@ class CampaignProgress:
     best: float | None
     at: datetime
     paused: bool = False
+    refusal: str = ""  # why no further tuning job starts within deadline and budget
 
     @property
     def done(self) -> int:

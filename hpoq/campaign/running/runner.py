@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from hpoq.campaign.backends.job_state import JobState
 from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
 from hpoq.campaign.errors import InvalidPlan
 from hpoq.campaign.running.control import Control
+from hpoq.campaign.running.goals import spending, within_goals
 from hpoq.campaign.running.progress import CampaignProgress
 from hpoq.campaign.running.schedule import due, predecessors
 from hpoq.campaign.running.wave_messages import WaveMessages
@@ -27,14 +28,17 @@ class Runner:
         plan: what to run.
         backend: where to run it.
         file: plan file, read again at each poll to pick up extensions; None: the plan is fixed.
+        keep_goals: start no tuning job that would miss the plan's deadline or budget.
     """
 
     plan: CampaignPlan
     backend: Backend
     file: Path | None = None
+    keep_goals: bool = True
     wait: Callable[[float], None] = time.sleep
     control: Control = field(init=False)
     _messages: WaveMessages = field(init=False)
+    _refusal: str = field(default="", init=False)  # why the next tuning job may not start
     _held: set[int] = field(default_factory=set, init=False)
     _stopped: set[int] = field(default_factory=set, init=False)  # already asked to stop
 
@@ -70,7 +74,10 @@ class Runner:
             else:
                 self._release()
                 self._stopped.clear()
-                self._start(states)
+                started = self._start(states)
+                if self._refusal and not started and not progress.active:
+                    yield replace(progress, refusal=self._refusal)
+                    return
             self.wait(every)
 
     def send_wave(self) -> int:
@@ -93,10 +100,37 @@ class Runner:
             self._send(jobs, predecessors(self.plan, jobs[0].wave))
         return len(jobs)
 
-    def _start(self, states: Mapping[int, JobState]) -> None:
-        jobs = due(self.plan, states)
+    def _start(self, states: Mapping[int, JobState]) -> int:
+        """Start the jobs that are due and return how many."""
+        jobs, self._refusal = self._within_goals(due(self.plan, states), states)
         if jobs:
             self._send(jobs, {})
+        return len(jobs)
+
+    def _within_goals(
+        self, jobs: Sequence[PlannedJob], states: Mapping[int, JobState]
+    ) -> tuple[Sequence[PlannedJob], str]:
+        """Return the jobs that may start, and why the next one may not."""
+        campaign = self.plan.campaign
+        if not self.keep_goals or not jobs:
+            return jobs, ""
+        if campaign.budget is None and campaign.deadline_hours is None:
+            return jobs, ""
+        trials = [
+            trial
+            for number, state in states.items()
+            if state.status.ended
+            for trial in self._messages.trials_of(number)
+        ]
+        unfinished = sum(
+            self.plan.job(number).trials
+            for number, state in states.items()
+            if not state.status.ended
+        )
+        began = self.backend.jobs.began
+        hours = (datetime.now(UTC) - began).total_seconds() / 3600 if began else 0.0
+        used = spending(self.plan, trials, unfinished=unfinished, hours=hours)
+        return within_goals(self.plan, jobs, used)
 
     def _send(self, jobs: Sequence[PlannedJob], after: Mapping[int, Sequence[int]]) -> None:
         self.backend.send(self._messages.of(self.plan, jobs, after))
@@ -122,6 +156,7 @@ class Runner:
             best=choose(bests) if bests else None,
             at=datetime.now(UTC),
             paused=paused,
+            refusal=self._refusal,
         )
 
     def _cancel(self, states: Mapping[int, JobState]) -> bool:

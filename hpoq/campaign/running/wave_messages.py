@@ -58,12 +58,14 @@ class WaveMessages:
     def _narrowed_ranges(self, plan: CampaignPlan, wave: int) -> Ranges:
         """Return ranges narrowed by all trials of all waves before."""
         trials = [
-            trial for job in plan.jobs if job.wave < wave for trial in self._trials_of(job.number)
+            trial for job in plan.jobs if job.wave < wave for trial in self.trials_of(job.number)
         ]
         full = plan.campaign.template_request.hyperparameter_ranges
-        return narrowed(full, trials, maximize=plan.campaign.maximize)
+        most = max(job.trials for job in plan.wave(wave) if not job.explores)
+        return narrowed(full, trials, maximize=plan.campaign.maximize, points=most)
 
-    def _trials_of(self, number: int) -> Sequence[Trial]:
+    def trials_of(self, number: int) -> Sequence[Trial]:
+        """Return the trials of a job that has ended."""
         if number not in self._trials:
             self._trials[number] = self._backend.trials(number)
         return self._trials[number]

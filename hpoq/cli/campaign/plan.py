@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 from hpoq.cli.campaign.options import queued_campaign
 from hpoq.cli.campaign.run import follow
 from hpoq.cli.campaign.tables import comparison_values, say_shortfalls, strategies_table
+from hpoq.cli.exit_status import ExitStatus
 from hpoq.cli.options import AsJson, DeploymentName, Team, client
 from hpoq.cli.output import counted, print_json, say, show
 
@@ -84,15 +85,22 @@ def plan(
     ] = None,
     team: Team = None,
     deployment: DeploymentName = "hpoq",
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Save a plan that misses the deadline or the budget.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare strategies, recommend one, and save its plan."""
+    """Compare strategies, recommend one, and save its plan.
+
+    Exit status 3: the plan misses the deadline or the budget, and was not saved.
+    """
     from hpoq.campaign.errors import InvalidPlan
     from hpoq.campaign.planning.compare import campaign_of, compare
 
-    limits = _limits(limit or [], instance_type, deployment)
+    message = _request(request)
+    limits = _limits(limit or [], instance_type, deployment, _search_of(message))
     wanted: dict[str, Any] = {
-        "name": name, "request": _request(request), "instance_type": instance_type,
+        "name": name, "request": message, "instance_type": instance_type,
         "instances_per_trial": instances_per_trial, "price_per_hour": price, "limits": limits,
         "seed": seed, "trials_per_instance": trials_per_instance, "reports_per_trial": reports,
         "startup_minutes": startup,
@@ -112,7 +120,13 @@ def plan(
         show(strategies_table(comparison))
         say(f"recommended: {comparison.recommended}; {comparison.why}")
         say_shortfalls(comparison)
+    missed = comparison.option(strategy).shortfalls
+    if missed and not anyway:
+        say("not saved, because the plan misses the goals. To save it: add --anyway")
+        raise typer.Exit(ExitStatus.NOT_COMPLETED)
     _save(chosen, out or Path(f"{name}.plan.json"))
+    if missed:
+        say("the run starts no tuning job that would miss the goals")
 
 
 def _save(chosen: CampaignPlan, file: Path) -> None:
@@ -140,7 +154,32 @@ def _request(file: Path) -> dict[str, Any]:
     return found[0]
 
 
-def _limits(given: list[str], instance_type: str, deployment: str) -> dict[str, int]:
+def _search_of(message: dict[str, Any]) -> str:
+    """Return the strategy of a request that is not checked yet."""
+    config: Any = message.get("api_request", {})
+    if isinstance(config, dict) and config:
+        config = config.get("HyperParameterTuningJobConfig", {})
+        return str(config.get("Strategy")) if isinstance(config, dict) else ""
+    return str(message.get("strategy"))
+
+
+def _limit(name: str, value: int, search: str) -> dict[str, int]:
+    """Return a given limit; more than 750 training jobs are possible with Random only."""
+    from hpo_dispatcher.contract import aws_limits
+    from hpoq.campaign.errors import InvalidPlan
+
+    if name != "training_jobs" or value <= aws_limits.TRAINING_JOBS:
+        return {name: value}
+    if search != "Random":
+        raise InvalidPlan(
+            f"--limit training_jobs={value}: SageMaker allows more than "
+            f"{aws_limits.TRAINING_JOBS} training jobs in a tuning job with Random only. Leave it "
+            "out: the plan uses several tuning jobs"
+        )
+    return {"training_jobs_random": value}
+
+
+def _limits(given: list[str], instance_type: str, deployment: str, search: str) -> dict[str, int]:
     """Return the limits read from the account, overridden by those that the user gives."""
     import boto3
 
@@ -154,7 +193,7 @@ def _limits(given: list[str], instance_type: str, deployment: str) -> dict[str, 
         name, _, value = each.partition("=")
         if not value.isdecimal():
             raise InvalidPlan(f"--limit {each}: write NAME=NUMBER, such as instances=40")
-        limits[name] = int(value)
+        limits |= _limit(name, int(value), search)
     if "instances" not in limits:
         say(f"the quota of {instance_type} is unknown. To plan within it: --limit instances=N")
     return limits

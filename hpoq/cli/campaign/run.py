@@ -31,6 +31,9 @@ Detach = Annotated[
         help="Send the rest of the wave to the queue and return. Slower: its order is fixed.",
     ),
 ]
+IgnoreGoals = Annotated[
+    bool, typer.Option("--ignore-goals", help="Exceed the plan's deadline and budget.")
+]
 
 
 def run(
@@ -45,13 +48,14 @@ def run(
     template_file: TemplateFile = None,
     every: Every = 30.0,
     detach: Detach = False,
+    ignore_goals: IgnoreGoals = False,
 ) -> None:
     """Run a campaign to its end.
 
     The command can be interrupted and run again at any time: no trial is lost or repeated.
 
     Exit status 3: a tuning job did not complete, or the rest was not started because no trial
-    has completed.
+    has completed or because it would miss the plan's deadline or budget.
     """
     own = {"role_arn": role_arn, "bucket": bucket, "source": source}
     campaign = (
@@ -63,7 +67,7 @@ def run(
         sent = campaign.detach()
         say(f"{counted(sent, 'tuning job')} sent. To run later waves: hpoq campaign run {plan}")
         return
-    last = follow(campaign, every)
+    last = follow(campaign, every, keep_goals=not ignore_goals)
     for state in last.problems:
         request_id = last.plan.request_id(last.plan.job(state.number))
         say(f"{request_id} {state.status} {state.reason}".rstrip())
@@ -72,7 +76,7 @@ def run(
         raise typer.Exit(ExitStatus.NOT_COMPLETED)
 
 
-def follow(campaign: RunningCampaign, every: float) -> CampaignProgress:
+def follow(campaign: RunningCampaign, every: float, *, keep_goals: bool = True) -> CampaignProgress:
     """Run a campaign and show its progress: live on a terminal, line by line in a pipe."""
     from rich.live import Live
 
@@ -88,10 +92,12 @@ def follow(campaign: RunningCampaign, every: float) -> CampaignProgress:
                 say(text)
                 latest = text
 
-        return campaign.run(every, print_line)
+        return campaign.run(every, print_line, keep_goals=keep_goals)
     with Live(console=screen, auto_refresh=False) as live:
         return campaign.run(
-            every, lambda progress: live.update(panel(progress, campaign.began), refresh=True)
+            every,
+            lambda progress: live.update(panel(progress, campaign.began), refresh=True),
+            keep_goals=keep_goals,
         )
 
 
@@ -136,6 +142,9 @@ def _say_what_is_left(last: CampaignProgress, plan: Path) -> None:
     if Control(plan).command == "cancel":
         jobs = counted(left, "tuning job")
         say(f"canceled, {jobs} not started. To resume: hpoq campaign resume {plan}")
+    elif last.refusal:
+        jobs = counted(left, "tuning job")
+        say(f"{jobs} not started: {last.refusal}. To start them: add --ignore-goals")
     else:
         jobs = counted(left, "tuning job")
         say(

@@ -34,9 +34,20 @@ class HyperbandStrategy(Strategy):
         return next_wave(before, _brackets(campaign, trials))
 
 
+# Hyperband stops a trial that does worse than earlier ones. Trials that all start at once have none
+# before them, so a tuning job holds several times as many trials as it runs at once.
+ROUNDS = 3
+
+
 def _brackets(campaign: Campaign, trials: int) -> list[Shape]:
-    widths = lanes(campaign.slots, campaign.limits.parallel_training_jobs)
     max_trials = campaign.limits.training_jobs
+    if min(trials, max_trials) < ROUNDS:
+        raise InvalidPlan(
+            f"Hyperband compares trials with earlier ones, so a tuning job needs at least {ROUNDS}"
+        )
+    slots = min(campaign.slots, trials // ROUNDS)
+    widths = lanes(slots, min(campaign.limits.parallel_training_jobs, max_trials // ROUNDS))
     rounds = math.ceil(trials / (len(widths) * max_trials))
     parts = [even(n, widths) for n in divided(trials, rounds)]
-    return split([shape for part in parts for shape in part], max_trials)
+    shapes = split([shape for part in parts for shape in part], max_trials)
+    return [Shape(each.trials, min(each.parallel, each.trials // ROUNDS)) for each in shapes]

@@ -125,8 +125,70 @@ def test_a_grid_is_cut_without_overlap_or_loss(sizes: list[int], most: int) -> N
 
 
 def test_a_single_job_is_recommended_if_it_holds_all_trials() -> None:
-    assert plan(**asked(749)).recommended == "single"
-    assert plan(**asked(751)).recommended != "single"
+    ten = {"limits": {"instances": 10}}
+    assert plan(**asked(749, **ten)).recommended == "single"
+    assert plan(**asked(751, **ten)).recommended != "single"
+
+
+@pytest.mark.parametrize(
+    ("changes", "recommended"),
+    [
+        # one tuning job runs 10 at a time: 7.5 hours instead of 45 minutes on 100 instances
+        ({"trials": 749}, "narrowing"),
+        ({"trials": 749, "search": "Random"}, "independent"),
+        # a search that learns may take an hour longer, one at random may not
+        ({"trials": 200, "minutes_per_trial": 1.0}, "single"),
+        ({"trials": 200, "minutes_per_trial": 1.0, "search": "Random"}, "independent"),
+        # starting 10,000 trials takes longer than running them
+        (
+            {
+                "trials": 10_000,
+                "minutes_per_trial": 0.1,
+                "startup_minutes": 3.0,
+                "search": "Random",
+            },
+            "ray",
+        ),
+    ],
+)
+def test_the_recommended_strategy_is_about_as_fast_as_the_fastest(
+    changes: dict[str, Any], recommended: str
+) -> None:
+    comparison = plan(**asked(**changes))
+    assert comparison.recommended == recommended
+    if changes.get("search") == "Random":
+        assert comparison.why == "Random learns nothing, and no other takes less time"
+
+
+def test_more_trials_than_the_ranges_have_points_are_refused_before_any_wave() -> None:
+    ranges = {
+        "depth": {"type": "integer", "min": 1, "max": 5},
+        "kind": {"type": "categorical", "values": ["a", "b", "c"]},
+    }
+    wanted = asked(15)
+    wanted["request"]["hyperparameter_ranges"] = ranges
+    made = plan(**wanted).plan("independent")
+    for refused in (lambda: plan(**wanted | {"trials": 16}), lambda: extended(made, 1)):
+        with pytest.raises(InvalidPlan, match=r"16, but the ranges have 15 different combin"):
+            refused()
+
+
+def test_hyperband_jobs_have_trials_that_start_after_others() -> None:
+    """A trial is compared with earlier ones: SageMaker stops none that start at once."""
+    for trials in (3, 12, 50, 299, 1_000, 10_000):
+        made = planned(campaign_of(**asked(trials, search="Hyperband")), "hyperband")
+        assert sum(job.trials for job in made.jobs) == trials
+        assert all(job.trials >= 3 * job.parallel for job in made.jobs)
+    with pytest.raises(InvalidPlan, match="at least 3"):
+        planned(campaign_of(**asked(2, search="Hyperband")), "hyperband")
+
+
+def test_a_campaign_that_no_strategy_can_run_has_one_reason() -> None:
+    wanted = asked(100, search="Grid")
+    with pytest.raises(InvalidPlan) as raised:
+        plan(**wanted)
+    assert str(raised.value).startswith("Grid needs categorical ranges only")
+    assert ";" not in str(raised.value)
 
 
 def test_a_random_search_may_hold_ten_thousand_where_aws_has_raised_the_quota() -> None:

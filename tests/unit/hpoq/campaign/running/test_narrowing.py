@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from hpo_dispatcher.contract.request import CategoricalRange, ContinuousRange, IntegerRange, Range
+from hpoq.campaign.ranges import combinations
 from hpoq.campaign.results.trial import Trial
 from hpoq.campaign.running.narrowing import narrowed
 
@@ -78,3 +79,25 @@ def test_narrowed_ranges_are_valid_and_stay_inside(found: list[tuple[float, int,
         assert TypeAdapter(Range).validate_python(fields) == each
         full: Any = {"lr": LR, "width": WIDTH}[name]
         assert full.min <= fields["min"] < fields["max"] <= full.max
+
+
+def test_narrowed_ranges_keep_a_point_for_each_trial_of_a_tuning_job() -> None:
+    ranges: dict[str, Range] = {
+        "depth": IntegerRange(type="integer", min=1, max=20),
+        "kind": CategoricalRange(type="categorical", values=("a", "b", "c")),
+    }
+    found = [
+        Trial(
+            name=str(number), job=1, status="Completed", objective=-abs(depth - 7.0),
+            hyperparameters={"depth": str(depth), "kind": "a"},
+        )
+        for number, depth in enumerate(list(range(1, 21)) * 5)
+    ]  # fmt: skip
+
+    def points(needed: int) -> float:
+        return combinations(narrowed(ranges, found, maximize=True, points=needed))
+
+    assert points(1) < 10
+    for needed in (10, 20, 21, 45, 60):
+        assert points(needed) >= needed
+    assert points(20) == 20, "the widest range alone is given back"

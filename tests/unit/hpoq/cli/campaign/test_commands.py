@@ -92,6 +92,25 @@ def test_a_missed_goal_is_shown_for_each_strategy_with_what_would_meet_it() -> N
     assert "recommended: independent; no strategy meets the goals" in said
 
 
+def test_a_plan_that_misses_a_goal_is_saved_only_if_asked_to() -> None:
+    ended = planned("--budget", "0.01")
+    assert ended.exit_code == 3
+    assert "not saved, because the plan misses the goals" in ended.stderr
+    assert not Path("credit.plan.json").exists()
+    assert planned("--budget", "0.01", "--anyway").exit_code == 0
+    assert CampaignPlan.load(Path("credit.plan.json")).campaign.budget == 0.01
+
+
+def test_a_raised_quota_of_training_jobs_is_one_of_random_searches() -> None:
+    Path("request.yaml").write_text(REQUEST.replace("Bayesian", "Random"))
+    raised = planned("--limit", "training_jobs=2000", trials=1_500)
+    assert raised.exit_code == 0, raised.output
+    assert CampaignPlan.load(Path("credit.plan.json")).campaign.limits.training_jobs_random == 2_000
+    Path("request.yaml").write_text(REQUEST)
+    refused = planned("--limit", "training_jobs=2000")
+    assert "more than 750 training jobs in a tuning job with Random only" in str(refused.exception)
+
+
 def test_planning_again_removes_an_earlier_pause() -> None:
     planned()
     hpoq("pause", "credit.plan.json")
