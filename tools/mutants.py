@@ -33,6 +33,7 @@ WORK = ROOT / ".cache" / "mutants"
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.json")
 RESULTS = ROOT / "benchmarks" / "results.json"
 GOAL = 0.9
+SENTENCE = r'^\s*f?"[^"]* [^"]*"[,)]*$'
 # What pytest's exit status says about a mutant, as in mutmut's stats.py.
 KILLED, SURVIVED, UNTESTED = (1, 3), (0,), (5, 33)
 
@@ -49,18 +50,23 @@ class Package:
 _UNIT = "tests/unit/hpo_dispatcher"
 PACKAGES = (
     Package("scheduling", ("lambdas/hpo_dispatcher/scheduling/*",), (f"{_UNIT}/scheduling",)),
-    Package("tuning_job", ("lambdas/hpo_dispatcher/tuning_job/*",), (f"{_UNIT}/tuning_job",)),
+    Package(
+        "tuning_job",
+        ("lambdas/hpo_dispatcher/tuning_job/*",),
+        (f"{_UNIT}/tuning_job", f"{_UNIT}/cycle/test_preemption.py"),  # which resumes requests
+    ),
     Package("cycle", ("lambdas/hpo_dispatcher/cycle/*",), (f"{_UNIT}/cycle",)),
     Package(
         "ledger",
         (
+            "lambdas/hpo_dispatcher/ports/transitions.py",
             "lambdas/hpo_dispatcher/aws/transitions.py",
             "lambdas/hpo_dispatcher/aws/ledger.py",
             "lambdas/hpo_dispatcher/aws/lease.py",
             "lambdas/hpo_dispatcher/contract/ledger/*",
         ),
         (f"{_UNIT}/aws/test_ledger.py", f"{_UNIT}/aws/test_ledger_contract.py",
-         f"{_UNIT}/contract"),
+         f"{_UNIT}/contract/ledger"),
     ),
     Package(
         "campaign planning", ("hpoq/campaign/planning/*",), ("tests/unit/hpoq/campaign/planning",)
@@ -203,7 +209,9 @@ class MutmutRun:
     def _copy(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
         packages = {"lambdas/hpo_dispatcher": "src/hpo_dispatcher", "hpoq": "src/hpoq"}
-        for path in _git("ls-files", *packages, "training", "tests", "--cached", "--others"):
+        for path in _git(
+            "ls-files", *packages, "training", "benchmarks", "tests", "--cached", "--others"
+        ):
             source = ROOT / path
             root = next((each for each in packages if path.startswith(f"{each}/")), "")
             target = self._folder / (packages[root] + path.removeprefix(root) if root else path)
@@ -219,8 +227,10 @@ class MutmutRun:
             'source_paths = ["src/hpo_dispatcher", "src/hpoq"]\n'
             f"only_mutate = {json.dumps(mutated)}\n"
             f"pytest_add_cli_args_test_selection = {json.dumps(self._package.tests)}\n"
+            # Lines that are a sentence: texts are for people, and no code depends on them.
+            f"do_not_mutate_patterns = ['{SENTENCE}']\n"
             'pytest_add_cli_args = ["-p", "no:cacheprovider", "-n", "0", "--timeout=60"]\n'
-            'also_copy = ["training"]\n'
+            'also_copy = ["training", "benchmarks"]\n'
             "[tool.pytest.ini_options]\n"
             'pythonpath = [".", "src", "training"]\n'
             'markers = ["slow: takes more than ten seconds"]\n'

@@ -154,6 +154,7 @@ def test_more_than_the_account_grants_one_tuning_job_is_refused_with_the_name_of
         (Limits(random_training_jobs=10_000), asking("Random", 10_000, 10)),
         # The quota of Random is none of theirs, and theirs cannot be raised.
         (Limits(random_training_jobs=500), asking("Bayesian", 750, 10)),
+        (Limits(random_training_jobs=500), asking("Random", 500, 10)),
     ],
 )
 def test_as_much_as_the_account_grants_one_tuning_job_is_taken(
