@@ -33,6 +33,7 @@ WORK = ROOT / ".cache" / "mutants"
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.json")
 RESULTS = ROOT / "benchmarks" / "results.json"
 GOAL = 0.9
+ALSO_COPIED = ("training", "benchmarks")  # which tests import
 SENTENCE = r'^\s*f?"[^"]* [^"]*"[,)]*$'
 # What pytest's exit status says about a mutant, as in mutmut's stats.py.
 KILLED, SURVIVED, UNTESTED = (1, 3), (0,), (5, 33)
@@ -209,9 +210,8 @@ class MutmutRun:
     def _copy(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
         packages = {"lambdas/hpo_dispatcher": "src/hpo_dispatcher", "hpoq": "src/hpoq"}
-        for path in _git(
-            "ls-files", *packages, "training", "benchmarks", "tests", "--cached", "--others"
-        ):
+        folders = (*packages, *ALSO_COPIED, "tests")
+        for path in _git("ls-files", *folders, "--cached", "--others", "--exclude-standard"):
             source = ROOT / path
             root = next((each for each in packages if path.startswith(f"{each}/")), "")
             target = self._folder / (packages[root] + path.removeprefix(root) if root else path)
@@ -230,7 +230,7 @@ class MutmutRun:
             # Lines that are a sentence: texts are for people, and no code depends on them.
             f"do_not_mutate_patterns = ['{SENTENCE}']\n"
             'pytest_add_cli_args = ["-p", "no:cacheprovider", "-n", "0", "--timeout=60"]\n'
-            'also_copy = ["training", "benchmarks"]\n'
+            f"also_copy = {json.dumps(ALSO_COPIED)}\n"
             "[tool.pytest.ini_options]\n"
             'pythonpath = [".", "src", "training"]\n'
             'markers = ["slow: takes more than ten seconds"]\n'

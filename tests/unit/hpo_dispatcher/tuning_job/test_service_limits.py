@@ -163,6 +163,12 @@ def test_as_much_as_the_account_grants_one_tuning_job_is_taken(
     check_account_limits(job(**fields), limits)
 
 
+def test_a_search_without_a_number_of_training_jobs_is_within_every_number() -> None:
+    """MaxNumberOfTrainingJobs is optional: ResourceLimits in the API reference."""
+    config = {"Strategy": "Random", "ResourceLimits": {"MaxParallelTrainingJobs": 1}}
+    check_account_limits({"HyperParameterTuningJobConfig": config}, Limits())
+
+
 @pytest.mark.parametrize(
     ("limits", "total", "inherited", "fits"),
     [
