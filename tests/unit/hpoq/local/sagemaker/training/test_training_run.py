@@ -66,6 +66,22 @@ def unpacked(memory: MemoryPorts, key: str) -> dict[str, str]:
         }
 
 
+def test_inputs_and_results_may_be_at_urls_of_s3(sagemaker: Any, memory: MemoryPorts) -> None:
+    """As in samples/xgboost-mnist-hpo.yaml of aws/amazon-sagemaker-operator-for-k8s."""
+    runs(memory, LOOK)
+    memory.stored["bucket", "given/a #1.csv"] = b"1"
+    job = training_job("urls")
+    job["InputDataConfig"] = [channel("train", "https://s3-us-west-2.amazonaws.com/bucket/given/")]
+    job["OutputDataConfig"]["S3OutputPath"] = "https://bucket.s3.us-west-2.amazonaws.com/out"
+    sagemaker.create_training_job(**job)
+    found = ended(sagemaker, "urls")
+    assert found["TrainingJobStatus"] == "Completed", found
+    assert looked(memory, "urls")["train"] == {"a #1.csv": "1"}
+    place = found["ModelArtifacts"]["S3ModelArtifacts"]
+    assert place == "s3://bucket/out/urls/output/model.tar.gz"
+    assert ("bucket", "out/urls/output/model.tar.gz") in memory.stored
+
+
 def test_a_manifest_names_the_files_of_a_channel(sagemaker: Any, memory: MemoryPorts) -> None:
     runs(memory, LOOK)
     memory.stored["bucket", "data/a/1.csv"] = b"one"
