@@ -130,7 +130,13 @@ class TuningQueue:
         Args:
             job_name: only the one with this request id.
             status: only those with this status, such as ``InProgress``; None for all.
+
+        Raises:
+            InvalidRequest: there is no such status.
         """
+        if status and status not in tuple(Status):
+            fix = f"Use one of {', '.join(Status)}"
+            raise InvalidRequest("status", f"unknown status {status!r}", fix)
         wanted = [Status(status)] if status else []
         found = [
             entry

@@ -398,6 +398,8 @@ def test_map_submits_one_job_for_each_input(
     assert queue.get_job(jobs[1].request_id).tuning_job_name in account.tuning_jobs()
     with pytest.raises(NotFound):
         queue.get_job("unknown")
+    with pytest.raises(InvalidRequest, match=r"unknown status 'Running'\. Use one of Q"):
+        queue.list_jobs(status="Running")
 
 
 def test_warm_start_parents_of_the_queue_become_dependencies(
