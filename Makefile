@@ -13,6 +13,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/.ready
+DEMO_READY := $(VENV)/.ready-demo
 # One test process per core, and one for the tests of the embedded cloud, which mostly wait.
 WORKERS = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 NODE_READY := node_modules/.ready
@@ -32,20 +33,30 @@ help:
 setup:
 	@$(MAKE) --silent --no-print-directory -j2 $(READY) $(NODE_READY)
 
-$(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpoq needs Python 3.11 or newer; name one: make PYTHON=python3.12 setup")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(READY): requirements.txt pyproject.toml | $(BIN)/python
 	@echo "Installing Python packages into $(VENV), once"
 	@$(BIN)/python tools/set_up.py
+	@touch $@ $(DEMO_READY)
+
+# The first `make demo` installs what it needs; the other targets install the rest.
+$(DEMO_READY): requirements.txt requirements-demo.in pyproject.toml | $(BIN)/python
+	@echo "Installing the demo's Python packages into $(VENV), once"
+	@$(BIN)/python tools/set_up.py --demo
 	@touch $@
 
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpoq needs Python 3.11 or newer; name one: make PYTHON=python3.12 setup")'
+	@$(PYTHON) -m venv $(VENV)
+
 $(NODE_READY): package.json package-lock.json
+	@echo "Installing the Node.js packages of cdk into node_modules, once"
 	@npm ci --silent --no-audit --no-fund
 	@touch $@
 
 # The demo says how long it took, the set-up included.
 demo: export HPOQ_DEMO_BEGAN := $(shell date +%s)
-demo: setup
+demo:
+	@$(MAKE) --silent --no-print-directory -j2 $(DEMO_READY) $(NODE_READY)
 	@python examples/demo/run.py
 
 # With COVERAGE=1, as CI runs it, the tests take half as long again.

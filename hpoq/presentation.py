@@ -16,6 +16,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 if TYPE_CHECKING:
     from hpo_dispatcher.contract.entry import Entry
     from hpo_dispatcher.scheduling.forecast.outlooks import Outlook
+    from hpoq.client.team_queues import LeftBehind
 
 
 def entry_fields(entry: Entry) -> dict[str, Any]:
@@ -66,6 +67,16 @@ def not_taken_in(team: str, messages: int) -> str:
     """Return a line about messages that wait in a team's queue for the next dispatch cycle."""
     those = "1 message" if messages == 1 else f"{messages} messages"
     return f"{those} in the queue of team {team}, not yet taken in by a dispatch cycle"
+
+
+def left_behind(left: LeftBehind) -> str:
+    """Return a line about the queues of a removed team."""
+    messages = "1 message" if left.messages == 1 else f"{left.messages} messages"
+    rejected = f"{left.dead_letters} rejected message{'' if left.dead_letters == 1 else 's'}"
+    return (
+        f"team {left.team} is not in the settings, but its queues have {messages} and {rejected}; "
+        "docs/operations.md says how to move or delete them"
+    )
 
 
 def at_utc(at: datetime) -> str:

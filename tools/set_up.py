@@ -1,11 +1,13 @@
 """Install the packages of this folder into its environment: `make setup`.
 
-    .venv/bin/python tools/set_up.py
+    .venv/bin/python tools/set_up.py           # all packages
+    .venv/bin/python tools/set_up.py --demo    # those of `make demo` only
 
 Steps that do not depend on each other run at the same time; each prints when it starts and how long
 it took. uv installs everything: it is the fastest, and its `--torch-backend=cpu` gets the CPU build
 of PyTorch on Linux, too, where PyPI's has 3 GB of CUDA. pip does what uv cannot, for example with a
-package index that only pip's configuration names. Needs no package itself.
+package index that only pip's configuration names, but installs no CUDA either (tools/pytorch.py).
+Needs no package itself.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.txt"
+OF_DEMO = ROOT / "requirements-demo.in"
 STILL_RUNNING = 15.0  # seconds between the lines about a step that is running
 LINES_SHOWN = 5  # of the output of a step that failed
 
@@ -36,6 +39,8 @@ build = [sys.executable, "layers/sagemaker_sdk/build.py", sys.argv[1], "--python
 sys.exit(subprocess.run(build).returncode)
 """
 CLOUD = "from hpoq.local.lifecycle import installation; installation.cloud_python()"
+PYTORCH = str(ROOT / "tools" / "pytorch.py")
+AWS_CLI = str(ROOT / "examples" / "demo" / "aws_cli.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,31 +54,30 @@ class Step:
     required: bool = True  # False: `hpoq local` does the same later, and reports its errors
 
 
-def steps(pinned: Mapping[str, str], rest: str, scratch: str) -> list[Step]:
+def steps(pinned: Mapping[str, str], packages: Sequence[str], scratch: str) -> list[Step]:
     """Return all steps.
 
     Args:
         pinned: requirements that are installed alone, by package.
-        rest: a file with all other requirements.
+        packages: arguments of uv and pip that name all other requirements.
         scratch: an empty folder.
     """
-    torch, locked = pinned["torch"], ("--no-deps", "-r", rest)
+    torch, editable = pinned["torch"], ("--no-deps", "--no-build-isolation", "-e", str(ROOT))
     return [
         Step(name="uv", commands=[[*PIP, "--no-deps", pinned["uv"]]]),
         Step(
             name="PyTorch (CPU)",
             # The CPU build needs packages of the lock file only. What pip finds may need others,
             # and must not install the same packages at the same time.
-            commands=[[*UV, "--torch-backend=cpu", "--no-deps", torch], [*PIP, torch]],
+            commands=[
+                [*UV, "--torch-backend=cpu", "--no-deps", torch],
+                [sys.executable, PYTORCH, torch],
+            ],
             after=["uv"],
             otherwise_after=["packages"],
         ),
-        Step(name="packages", commands=[[*UV, *locked], [*PIP, *locked]], after=["uv"]),
-        Step(
-            name="hpoq",
-            commands=[[*PIP, "-q", "--no-deps", "--no-build-isolation", "-e", str(ROOT)]],
-            after=["packages"],
-        ),
+        Step(name="packages", commands=[[*UV, *packages], [*PIP, *packages]], after=["uv"]),
+        Step(name="hpoq", commands=[[*UV, *editable], [*PIP, *editable]], after=["packages"]),
         Step(
             name="Lambda layer",
             commands=[[sys.executable, "-c", LAYER, scratch]],
@@ -86,6 +90,7 @@ def steps(pinned: Mapping[str, str], rest: str, scratch: str) -> list[Step]:
             after=["uv"],
             required=False,
         ),
+        Step(name="aws CLI", commands=[[sys.executable, AWS_CLI]], after=["uv"], required=False),
     ]
 
 
@@ -167,7 +172,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hpoq-set-up-") as scratch:
         requirements = Path(scratch, "requirements.txt")
         requirements.write_text(rest)
-        failed = SetUp(steps(pinned, str(requirements), f"{scratch}/layer"), say).run()
+        packages = ["--no-deps", "-r", str(requirements)]
+        if "--demo" in sys.argv[1:]:
+            packages = ["-r", str(OF_DEMO), "-c", str(requirements)]
+        failed = SetUp(steps(pinned, packages, f"{scratch}/layer"), say).run()
     for name, output in failed.items():
         say(f"could not install {name}: {output}")
     sys.exit(bool(failed))

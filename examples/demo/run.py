@@ -15,13 +15,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from aws_cli import aws_command
 from rich.console import Console
 from rich.rule import Rule
 
@@ -46,17 +48,19 @@ def main() -> int:
     """Run the demo; return exit status 0 only if all three requests are Completed."""
     profile = read_arguments().profile
     began = time.monotonic()
-    step("An AWS account on this machine")
-    cloud = clouds.start(profile=profile)
-    console.print(f"listening on {cloud.running.endpoint}, state in {cloud.home.path}")
-    step("cdk bootstrap and cdk deploy, the template unmodified")
-    outputs = cloud.deploy(app=ROOT, say=console.print)
-    step("The credit-default data")
-    upload_data(cloud, outputs["ArtifactBucketName"])
-    step("Three tuning requests from two teams")
-    os.environ.update(cloud.env)
-    client = Client(session=cloud.session())
-    keys = send_requests(client, cloud, outputs)
+    with ThreadPoolExecutor() as meanwhile, tempfile.TemporaryDirectory() as folder:
+        aws, data = meanwhile.submit(aws_command), meanwhile.submit(prepare_data, Path(folder))
+        step("An AWS account on this machine")
+        cloud = clouds.start(profile=profile)
+        console.print(f"listening on {cloud.running.endpoint}, state in {cloud.home.path}")
+        step("cdk bootstrap and cdk deploy, the template unmodified")
+        outputs = cloud.deploy(app=ROOT, say=console.print)
+        step("The credit-default data")
+        upload_data(cloud, outputs["ArtifactBucketName"], Path(folder), data)
+        step("Three tuning requests from two teams")
+        os.environ.update(cloud.env)
+        client = Client(session=cloud.session())
+        keys = send_requests(client, cloud, outputs, str(aws.result()))
     step("Training")
     entries = follow(client, keys, every=1.0)
     seconds = time.monotonic() - began
@@ -79,25 +83,40 @@ def step(title: str) -> None:
     console.print(Rule(title, align="left", style="dim"))
 
 
-def upload_data(cloud: Cloud, bucket: str) -> None:
-    """Prepare the three channels and upload them to the prefix in the job template."""
-    folder = cloud.home.path / "data"
+def prepare_data(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Write the three channels into a folder."""
     command = [sys.executable, "-m", "training.prepare_data", "--out", str(folder)]
-    if subprocess.run(command, cwd=ROOT, check=False, stdout=sys.stderr).returncode:
+    return subprocess.run(
+        command, cwd=ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def upload_data(
+    cloud: Cloud,
+    bucket: str,
+    folder: Path,
+    prepared: Future[subprocess.CompletedProcess[str]],
+) -> None:
+    """Upload the channels, once they are prepared, to the prefix in the job template."""
+    if not prepared.done():
+        console.print("preparing the data, or downloading it")
+    ended = prepared.result()
+    console.print(ended.stdout.rstrip(), soft_wrap=True)
+    if ended.returncode:
         sys.exit(1)  # prepare_data has printed the reason
     s3 = cloud.session().client("s3")
     for path in sorted(folder.rglob("*.npz")):
         s3.upload_file(str(path), bucket, f"{PREFIX}/{path.relative_to(folder).as_posix()}")
 
 
-def send_requests(client: Client, cloud: Cloud, outputs: Mapping[str, str]) -> list[Key]:
+def send_requests(client: Client, cloud: Cloud, outputs: Mapping[str, str], aws: str) -> list[Key]:
     """Send one request with the aws CLI and two with hpoq; return the keys of all three.
 
     The request ids contain the time, so the demo can be repeated.
     """
     stamp = time.strftime("%H%M%S")
     vision = requests("vision.json", f"vision-{stamp}")
-    send_with_aws_cli(vision, outputs["RequestQueueUrlVision"], cloud)
+    send_with_aws_cli(vision, outputs["RequestQueueUrlVision"], cloud, aws)
     fraud = [
         *requests("fraud-bayesian.yaml", f"fraud-bayesian-{stamp}"),
         *requests("fraud-random.json", f"fraud-random-{stamp}"),
@@ -112,9 +131,10 @@ def requests(file: str, request_id: str) -> list[dict[str, str]]:
     return [{**message, "request_id": request_id} for _, message in read_requests(REQUESTS / file)]
 
 
-def send_with_aws_cli(messages: Sequence[Mapping[str, str]], queue: str, cloud: Cloud) -> None:
+def send_with_aws_cli(
+    messages: Sequence[Mapping[str, str]], queue: str, cloud: Cloud, aws: str
+) -> None:
     """Send messages as a team does that does not use hpoq's code."""
-    aws = aws_cli(cloud)
     for message in messages:
         command = [
             aws, "sqs", "send-message",
@@ -124,28 +144,6 @@ def send_with_aws_cli(messages: Sequence[Mapping[str, str]], queue: str, cloud: 
         ]  # fmt: skip
         subprocess.run(command, check=True, env=cloud.environ(), stdout=subprocess.DEVNULL)
         console.print(f"aws sqs send-message ...       {message['request_id']}")
-
-
-def aws_cli(cloud: Cloud) -> str:
-    """Return the path of the aws command; install it into a new environment if it is missing.
-
-    The aws CLI requires an exact version of botocore, so it cannot share the project's environment.
-    """
-    found = shutil.which("aws")
-    if (
-        found
-        and subprocess.run([found, "--version"], capture_output=True, check=False).returncode == 0
-    ):
-        return found
-    environment = cloud.home.path / "aws-cli"
-    aws = environment / "bin" / "aws"
-    if not aws.exists():
-        console.print("installing the aws CLI")
-        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-        pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        lock = str(HERE / "aws-cli.lock")
-        subprocess.run([*pip, "--disable-pip-version-check", "-r", lock], check=True)
-    return str(aws)
 
 
 def set_up_seconds(of_demo: float) -> float:

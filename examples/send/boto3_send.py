@@ -18,6 +18,8 @@ request = {
     "resource_limits": {"max_training_jobs": 4, "max_parallel_training_jobs": 2},
 }
 
+if len(sys.argv) != 2:
+    sys.exit("name your team: python examples/send/boto3_send.py TEAM")
 sqs = boto3.client("sqs")
 queue = sqs.get_queue_url(QueueName=f"hpoq-{sys.argv[1]}-requests")["QueueUrl"]
 sent = sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(request))

@@ -15,7 +15,11 @@ WAIT_SECONDS = 5  # without a message, until the source counts as empty
 if len(sys.argv) != 3:
     sys.exit("name two queues: python examples/send/move_messages.py SOURCE TARGET")
 sqs = boto3.client("sqs")
-source, target = (sqs.get_queue_url(QueueName=name)["QueueUrl"] for name in sys.argv[1:])
+try:
+    source, target = (sqs.get_queue_url(QueueName=name)["QueueUrl"] for name in sys.argv[1:])
+except sqs.exceptions.QueueDoesNotExist:
+    names = " or ".join(sys.argv[1:])
+    sys.exit(f"no queue {names} in this account and Region; see `aws sqs list-queues`")
 moved = 0
 while messages := sqs.receive_message(
     QueueUrl=source, MaxNumberOfMessages=10, WaitTimeSeconds=WAIT_SECONDS

@@ -47,9 +47,12 @@ def cancel(
         confirm(f"Cancel {counted(len(ids), 'request')} of team {named}?", yes=yes)
     else:
         ids = sys.stdin.read().split() if request_ids == ["-"] else list(request_ids or ())
+        if not ids:
+            say("stdin names no request; nothing was sent")
+            return
         _say_unknown(deployed, named, ids)
     deployed.cancel_all(named, ids)
-    listed = f": {', '.join(ids)}" if 0 < len(ids) <= 10 else ""
+    listed = f": {', '.join(ids)}" if len(ids) <= 10 else ""
     say(f"sent: cancel {counted(len(ids), 'request')}{listed}")
 
 

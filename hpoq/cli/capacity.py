@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hpoq.cli.dispatcher_state import say_state
+from hpoq.cli.dispatcher_state import say_state, warn_of_left_messages
 from hpoq.cli.options import AsJson, DeploymentName, client
 from hpoq.cli.output import counted, print_json, say, show, warn
 
@@ -44,6 +44,7 @@ def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> No
         show(_waiting_table(document, outlooks))
     for team, queued in removed_teams(document, of.teams()).items():
         warn(f"{counted(queued, 'queued request')}: {team_removed(team)}")
+    warn_of_left_messages(of)
     say_state(of, document, of.teams())
     ago = duration((datetime.now(UTC) - document.at).total_seconds())
     say(f"as of {at_utc(document.at)}, {ago} ago")

@@ -84,7 +84,7 @@ def push(
     if prefix and (template or channel):
         raise UnusableData("--prefix excludes --template and --channel. Leave one of them out")
     if not source.exists():
-        raise UnusableData(f"{source}: no such file or folder")
+        raise UnusableData(f"{source}: no such file or folder. Name one that exists")
     deployed = client(deployment)
     if prefix:
         destinations = [given_prefix(deployed.settings, team, prefix)]

@@ -34,3 +34,17 @@ def say_state(of: Client, document: CapacityDocument | None, teams: Sequence[str
             continue
         if count:
             say(not_taken_in(team, count))
+
+
+def warn_of_left_messages(of: Client) -> None:
+    """Warn of messages in the queues of removed teams, where the user may list queues."""
+    from hpoq.errors import NotReachable
+    from hpoq.presentation import left_behind
+
+    try:
+        found = of.left_behind()
+    except NotReachable:
+        return
+    for each in found:
+        if each.messages or each.dead_letters:
+            warn(left_behind(each))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpoq.cli.dispatcher_state import say_state
+from hpoq.cli.dispatcher_state import say_state, warn_of_left_messages
 from hpoq.cli.options import AllTeams, AsJson, DeploymentName, Team, client, one_team
 from hpoq.cli.output import counted, print_json, say, show
 from hpoq.presentation import entry_fields
@@ -42,6 +42,7 @@ def list_requests(
     from hpo_dispatcher.scheduling.forecast.outlooks import Forecast
     from hpoq.wait_reasons import removed_teams, why_of
 
+    wanted = [_status(each) for each in status or []]
     of = client(deployment)
     settings, document = of.settings.deployment.teams, of.capacity()
     teams = (
@@ -49,10 +50,11 @@ def list_requests(
         if not all_teams
         else sorted({*settings, *removed_teams(document, settings)})
     )
-    wanted = [_status(each) for each in status or []]
     found, left_out = readable(of, teams, wanted)
     found.sort(key=lambda entry: entry.accepted_at, reverse=True)
     entries = [of.live(entry) for entry in found[:limit]]
+    if all_teams:
+        warn_of_left_messages(of)
     say_state(of, document, [each for each in teams if each not in left_out])
     forecast, now = Forecast(document, settings), datetime.now(UTC)
     outlooks = {

@@ -36,7 +36,10 @@ HomeOption = Annotated[
 def up(
     home: HomeOption = None,
     port: Annotated[
-        int | None, typer.Option(help="Port of 127.0.0.1. Default: the last one, else a free one.")
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Port of 127.0.0.1. Default: the last one, else a free one."
+        ),
     ] = None,
     region: Annotated[
         str | None, typer.Option(help="Set by the first `up`. Default: us-east-1.")
@@ -50,10 +53,10 @@ def up(
         ),
     ] = None,
     profile: Annotated[
-        Profile | None,
+        str | None,
         typer.Option(
-            help="Limits of the account. new-account has those of a new AWS account. Stored for "
-            "the next `up`. Default: the last one, else standard."
+            help="Limits of the account: standard, or new-account for those of a new AWS account. "
+            "Stored for the next `up`. Default: the last one, else standard."
         ),
     ] = None,
     foreground: Annotated[
@@ -71,6 +74,10 @@ def up(
     from hpoq.local.lifecycle import installation
 
     quotas = dict(_quota(each) for each in quota or ())
+    profiles = [str(each) for each in Profile]
+    if profile is not None and profile not in profiles:
+        what = f"unknown profile {profile!r}; use one of {', '.join(profiles)}"
+        raise typer.BadParameter(what, param_hint="--profile")
     what = "Starting" if installation.is_installed() else "Installing (once) and starting"
     with _busy(f"{what} the embedded cloud"):
         cloud = clouds.start(home, port=port, region=region, quotas=quotas or None, profile=profile)
@@ -221,7 +228,7 @@ def _quota(text: str) -> tuple[str, int]:
 def _pair(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator or not name:
-        raise typer.BadParameter(f"{text}: expected key=value")
+        raise typer.BadParameter(f"{text}: write NAME=VALUE")
     return name, value
 
 

@@ -58,7 +58,8 @@ def logs(
         time.sleep(SECONDS)
         entry = deployed.live(deployed.get(entry.team, request_id))
     if not chosen:
-        say(f"{request_id} is {entry.status} and has no such training job")
+        which = "failed training job" if failed else f"training job {trial or ''}".rstrip()
+        say(f"{request_id} is {entry.status} and has no {which}")
     reasons = {each.name: each.failure_reason for each in found}
     for name in chosen:
         if reasons.get(name):

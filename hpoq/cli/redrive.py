@@ -78,6 +78,8 @@ def redrive(
         deployed.show_again(list(hidden.values()))
     if changing:
         say(f"{counted(done, 'message')} {'deleted' if delete else 'resubmitted'}")
+    elif not total and not letters:
+        say(f"no message in the dead-letter queue of team {named}")
     else:
         there = counted(max(total, len(letters)), "message")
         say(f"{len(letters)} of {there} in the dead-letter queue")

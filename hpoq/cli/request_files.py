@@ -80,12 +80,19 @@ def _yaml(name: str, text: str) -> list[Any]:
     try:
         documents = json.loads(json.dumps(documents, allow_nan=False))
     except ValueError:
-        raise UnreadableFile(
-            f"{name}: infinity and NaN are not valid JSON. Use finite numbers"
-        ) from None
+        raise UnreadableFile(f"{name}: {_why_not_json(documents)}") from None
     except TypeError as error:
         raise UnreadableFile(f"{name}: {error}. Use values that JSON has, text in quotes") from None
     return [each for document in documents for each in _as_list(document)]
+
+
+def _why_not_json(documents: object) -> str:
+    """Return why values cannot be JSON, which has no cycles, no infinity and no NaN."""
+    try:
+        json.dumps(documents)  # accepts infinity and NaN
+    except ValueError:
+        return "an alias refers to what contains it. Remove it"
+    return "infinity and NaN are not valid JSON. Use finite numbers"
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -35,19 +35,22 @@ def results(
     """Write the training jobs of a request, best first, with hyperparameters and objective."""
     from hpoq.results import training_jobs
 
+    if out is not None and out.suffix not in (".csv", ".json"):
+        raise typer.BadParameter(f"{out}: use a name that ends in .csv or .json")
     deployed = client(deployment)
     entry = deployed.get(one_team(team, deployed), request_id)
     found = training_jobs.of_entry(deployed, entry)
     rows = training_jobs.rows(found)
+    if not rows:
+        say(f"{request_id} is {entry.status} and has no training jobs")
+        return
     if out is None:
         _write_csv(rows, sys.stdout)
     elif out.suffix == ".json":
         out.write_text(json.dumps(rows, indent=2, default=plain) + "\n")
-    elif out.suffix == ".csv":
+    else:
         with out.open("w", newline="") as file:
             _write_csv(rows, file)
-    else:
-        raise typer.BadParameter(f"{out}: use a name that ends in .csv or .json")
     say(f"{counted(len(rows), 'training job')} of {request_id}")
 
 

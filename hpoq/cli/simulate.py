@@ -133,7 +133,8 @@ def _workload(name: str, requests: int, seed: int) -> Workload:
         return WORKLOADS[name](requests, seed)
     if Path(name).exists():
         return recorded(Path(name))
-    raise typer.BadParameter(f"{name!r} is not one of {', '.join(WORKLOADS)}, and not a file")
+    named = ", ".join(WORKLOADS)
+    raise typer.BadParameter(f"unknown workload {name!r}; use one of {named}, or a file")
 
 
 def _quota(text: str) -> tuple[str, int]:

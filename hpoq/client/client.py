@@ -21,7 +21,7 @@ from hpoq.botocore_config import INTERACTIVE
 from hpoq.client import tuning_jobs
 from hpoq.client.connection import DeploymentConnection
 from hpoq.client.ledger_reader import LedgerReader
-from hpoq.client.team_queues import DeadLetter, TeamQueues
+from hpoq.client.team_queues import DeadLetter, LeftBehind, TeamQueues
 from hpoq.errors import NotDeployed, NotFound
 
 Message = dict[str, Any]
@@ -184,6 +184,14 @@ class Client:
             most: stop after this number or a few more; None for all messages.
         """
         return self._queues.dead_letters(team, hold_seconds, most)
+
+    def left_behind(self) -> list[LeftBehind]:
+        """Return what the queues of teams that are no longer in the settings hold.
+
+        Raises:
+            NotPermitted: the user may not list queues.
+        """
+        return self._queues.left_behind(self.settings.deployment.teams)
 
     def count_dead_letters(self, team: str) -> int:
         """Return the number of a team's rejected messages, as SQS counts them: approximately."""

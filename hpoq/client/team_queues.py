@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 SQS_BATCH = 10
+LISTED_QUEUES = 1000  # at once; SQS pages only if a size is given
+# In the name that CloudFormation gives the queue of failed events, after the deployment's name.
+OF_A_DEPLOYMENT = "-DispatcherFailures"
 BATCH_BYTES = 1024 * 1024  # SQS: all messages of one batch together
 
 
@@ -32,6 +35,15 @@ class DeadLetter:
     problem: str
     fix: str
     receipt: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftBehind:
+    """The messages in the queues of a team that is no longer in the settings."""
+
+    team: str
+    messages: int
+    dead_letters: int
 
 
 class TeamQueues:
@@ -106,6 +118,23 @@ class TeamQueues:
         name = names.dead_letter_queue(self._deployment, team)
         return self._count(name, f"dead-letter queue of team {team}")
 
+    def left_behind(self, teams: Collection[str]) -> list[LeftBehind]:
+        """Return what the queues of teams that are not among ``teams`` hold."""
+        prefix = f"{self._deployment}-"
+        with explained("the list of queues"):
+            pages = self._sqs.get_paginator("list_queues").paginate(
+                QueueNamePrefix=prefix, PaginationConfig={"PageSize": LISTED_QUEUES}
+            )
+            found = [url.rpartition("/")[2] for page in pages for url in page.get("QueueUrls", ())]
+        return [
+            LeftBehind(
+                team=team,
+                messages=self.count_messages(team) if requests else 0,
+                dead_letters=self.count_dead_letters(team) if dead else 0,
+            )
+            for team, (requests, dead) in removed_teams(found, self._deployment, teams).items()
+        ]
+
     def _count(self, name: str, what: str) -> int:
         with explained(what):
             answer = self._sqs.get_queue_attributes(
@@ -146,6 +175,39 @@ class TeamQueues:
     @cached_property
     def _sqs(self) -> SQSClient:
         return self._connection.client("sqs")  # type: ignore[no-any-return]
+
+
+def removed_teams(
+    queue_names: Sequence[str], deployment: str, teams: Collection[str]
+) -> dict[str, tuple[bool, bool]]:
+    """Return the teams that have queues and are not among ``teams``, in order.
+
+    Args:
+        queue_names: all queues whose names begin with the deployment's name and a hyphen.
+        deployment: the deployment's name.
+        teams: the teams in the settings.
+
+    Returns:
+        By team, whether its request queue and its dead-letter queue exist.
+    """
+    found = set(queue_names)
+    others = {name.partition(OF_A_DEPLOYMENT)[0] for name in found if OF_A_DEPLOYMENT in name}
+    prefixes = tuple(f"{other}-" for other in others - {deployment})
+    own = [name.removeprefix(f"{deployment}-") for name in found if not name.startswith(prefixes)]
+    endings = (names.request_queue("", "")[1:], names.dead_letter_queue("", "")[1:])
+    candidates = {
+        name.removesuffix(ending)
+        for name in own
+        for ending in endings
+        if name.endswith(ending) and name != ending
+    }
+    return {
+        team: (
+            names.request_queue(deployment, team) in found,
+            names.dead_letter_queue(deployment, team) in found,
+        )
+        for team in sorted(candidates - set(teams))
+    }
 
 
 def _batches(bodies: Sequence[str]) -> Iterator[list[str]]:

@@ -59,7 +59,7 @@ def of_one(source: Path, channel: S3Channel) -> ChannelFiles:
     if source.is_file():
         return ChannelFiles(channel=channel, folder=source.parent, files=(source,))
     if not source.exists():
-        raise UnusableData(f"{source}: no such file or folder")
+        raise UnusableData(f"{source}: no such file or folder. Name one that exists")
     files = tuple(
         path
         for path in sorted(source.rglob("*"))

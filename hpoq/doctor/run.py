@@ -11,6 +11,7 @@ from hpoq.doctor.checks.answers import error_code
 from hpoq.doctor.checks.registry import CHECKS, NECESSARY, Check
 from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import Finding, Verdict, fault
+from hpoq.errors import NotPermitted
 
 _DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId")
@@ -36,6 +37,8 @@ def _findings(name: str, check: Check, examined: Examined) -> Iterator[Finding]:
         yield _explained(name, error)
     except BotoCoreError as error:
         yield fault(name, str(error), "Check the Region, the profile and the network")
+    except NotPermitted as error:
+        yield Finding(check=name, verdict=Verdict.UNKNOWN, text=str(error))
     except HpoqError as error:
         yield fault(name, str(error), "")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from hpoq.data.channels import S3Channel, template_channels
 from hpoq.data.presence import Lookout, Presence
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.session import CloudSession
+from tests.support.aws_command import path_with_aws
 from tests.support.deployed_stack import ROOT, Deployed
 from tests.support.iam_users import user_with
 
@@ -32,7 +32,7 @@ def running(deployed: Deployed) -> Deployed:
     function = deployed.outputs["DispatcherFunctionName"]
     deployed.client("lambda").invoke(FunctionName=function, Payload=b"{}")
     client = Client("hpoq", deployed.session)
-    wait_until(lambda: bool(client.capacity()), 60, "no cycle")
+    assert wait_until(lambda: bool(client.capacity()), 60), "no cycle"
     return deployed
 
 
@@ -71,6 +71,7 @@ def run(
         "AWS_ACCESS_KEY_ID": key.access_key,
         "AWS_SECRET_ACCESS_KEY": key.secret_key,
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "PATH": path_with_aws(os.environ["PATH"]),
     }
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120,
@@ -99,7 +100,6 @@ def test_the_documented_permissions_are_enough(
     ]  # fmt: skip
 
 
-@pytest.mark.skipif(shutil.which("aws") is None, reason="no aws command on this machine")
 def test_they_are_enough_for_the_documented_aws_command(
     running: Deployed, data_user: CloudSession, folder: Path, tmp_path: Path
 ) -> None:

@@ -44,7 +44,7 @@ def sound(deployed: Deployed) -> Deployed:
     function = deployed.outputs["DispatcherFunctionName"]
     deployed.client("lambda").invoke(FunctionName=function, Payload=b"{}")
     client = Client("hpoq", deployed.session)
-    wait_until(lambda: bool(client.capacity()), 60, "no cycle")
+    assert wait_until(lambda: bool(client.capacity()), 60), "no cycle"
     return deployed
 
 

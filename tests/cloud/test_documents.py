@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 from hpo_dispatcher.contract.message import json_schema
+from tests.support.aws_command import path_with_aws
 from tests.support.deployed_stack import ROOT, Deployed
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -102,10 +102,8 @@ def test_a_documented_command_works_as_written(
     document: str, command: str, folder: Path, with_data: Deployed
 ) -> None:
     environment = with_data.cloud.environ()
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment["PATH"] = path_with_aws(environment["PATH"])
     if command.startswith("aws "):  # the pip aws command ignores AWS_ENDPOINT_URL for SQS
-        if subprocess.run(["aws", "--version"], capture_output=True, check=False).returncode:
-            pytest.skip("no aws command on this machine")
         command = command.replace("aws sqs ", 'aws sqs --endpoint-url "$AWS_ENDPOINT_URL" ')
     ended = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],

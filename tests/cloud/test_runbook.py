@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -23,13 +20,13 @@ from hpo_dispatcher.contract.workflows.answers import OwedAnswer
 from hpo_dispatcher.contract.workflows.callbacks import Callback, CallbackKind
 from hpoq.client import Client
 from hpoq.local.lifecycle.processes import wait_until
+from tests.support.aws_command import path_with_aws
 from tests.support.deployed_stack import ROOT, Deployed
 from tests.support.iam_users import policy_without
+from tests.support.sleeping_jobs import sleeping
 
 PAGE = (ROOT / "docs" / "runbook.md").read_text()
 RANGES = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}
-
-pytestmark = pytest.mark.skipif(shutil.which("aws") is None, reason="no aws command")
 
 
 def commands(section: str) -> list[str]:
@@ -40,12 +37,14 @@ def commands(section: str) -> list[str]:
     return [line.strip() for fence in fences for line in fence.splitlines() if line.strip()]
 
 
-def said(deployed: Deployed, section: str, folder: Path) -> str:
-    """Run the commands of a section, and return everything that they print."""
+def said(deployed: Deployed, section: str, folder: Path, only: str = "") -> str:
+    """Run the commands of a section with a text, and return everything that they print."""
     environment = deployed.cloud.environ()
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment["PATH"] = path_with_aws(environment["PATH"])
     output = ""
-    for command in commands(section):
+    chosen = [command for command in commands(section) if only in command]
+    assert chosen, f"no command of {section!r} contains {only!r}"
+    for command in chosen:
         # The aws command from pip ignores AWS_ENDPOINT_URL for SQS.
         here = command.replace("aws sqs ", 'aws sqs --endpoint-url "$AWS_ENDPOINT_URL" ')
         ended = subprocess.run(
@@ -190,6 +189,44 @@ def a_workflow_that_the_settings_do_not_name(deployed: Deployed) -> Iterator[Non
         dynamodb.delete_item(TableName=table, Key=to_wire(owed_key(callback)))
 
 
+@contextmanager
+def a_full_account(deployed: Deployed) -> Iterator[None]:
+    """Let jobs from outside the queue use all ten slots of the deployment's limit."""
+    stamp = time.time_ns()
+    with sleeping(deployed, [f"outside-{number}-{stamp % 10**9}" for number in range(10)]):
+        cycle(deployed)
+        yield
+
+
+@contextmanager
+def no_table(deployed: Deployed) -> Iterator[None]:
+    """Delete the ledger's table; create it again, with its rows, if the test has not done so."""
+    dynamodb, name = deployed.client("dynamodb"), deployed.outputs["LedgerTableName"]
+    rows = [row for page in dynamodb.get_paginator("scan").paginate(TableName=name)
+            for row in page["Items"]]  # fmt: skip
+    before = dynamodb.describe_table(TableName=name)["Table"]
+    dynamodb.delete_table(TableName=name)
+    try:
+        yield
+    finally:
+        if name not in dynamodb.list_tables()["TableNames"]:
+            create_like(deployed, before)
+        for row in rows:
+            dynamodb.put_item(TableName=name, Item=row)
+
+
+def create_like(deployed: Deployed, table: dict[str, Any]) -> None:
+    """Create the ledger's table as the template defines it."""
+    wanted = ("IndexName", "KeySchema", "Projection")
+    deployed.client("dynamodb").create_table(
+        TableName=table["TableName"], KeySchema=table["KeySchema"],
+        AttributeDefinitions=table["AttributeDefinitions"], BillingMode="PAY_PER_REQUEST",
+        GlobalSecondaryIndexes=[
+            {key: index[key] for key in wanted} for index in table["GlobalSecondaryIndexes"]
+        ],
+    )  # fmt: skip
+
+
 Outage = Callable[[Deployed], AbstractContextManager[None]]
 
 
@@ -213,6 +250,7 @@ Outage = Callable[[Deployed], AbstractContextManager[None]]
             "unanswered-workflow",
             ["workflow not answered", "the setting workflows does not name", "outage"],
         ),
+        (a_full_account, "at-limit", [r"tuning jobs +10 +10 +\(others\) 10", "outside-9"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -222,6 +260,24 @@ def test_a_section_shows_its_outage(
     with outage(sound):
         output = said(sound, section, tmp_path)
     assert [each for each in shown if not re.search(each, output)] == [], output
+
+
+@pytest.mark.timeout(600)
+def test_a_lost_ledger_is_repaired_as_its_section_says(sound: Deployed, tmp_path: Path) -> None:
+    section, id_ = "The ledger was lost or restored", f"lost-{time.time_ns()}"
+    name = names.tuning_job_name("fraud", id_)
+    tags = {names.TAG_REQUEST_ID: id_, names.TAG_TEAM: "fraud", names.TAG_DEPLOYMENT: "hpoq"}
+    table = sound.client("dynamodb").describe_table(TableName=sound.outputs["LedgerTableName"])
+    with sleeping(sound, [name], tags), no_table(sound):
+        cycle(sound)
+        log = said(sound, "", tmp_path, only="?ERROR ?cycle")
+        assert "the ledger's table hpoq-ledger does not exist" in log
+        create_like(sound, table["Table"])
+        cycle(sound)
+        shown = said(sound, section, tmp_path)
+        assert id_ in shown
+        assert "nothing was written. Use --apply to write them" in shown
+        assert Client("hpoq", sound.session).get_all("fraud", [id_]) == {}
 
 
 def test_the_alarm_of_another_queue_stays_quiet(sound: Deployed) -> None:

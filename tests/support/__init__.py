@@ -14,6 +14,8 @@ Accounts and deployments
     state_machines        state machines of Step Functions in an embedded cloud
     event_listener        a queue that receives a deployment's events
     tiny_jobs             a deployment whose training jobs take milliseconds
+    sleeping_jobs         tuning jobs outside the queue that run until a test ends them
+    aws_command           a PATH with an ``aws`` command
     older_clients         version 2 of the SageMaker SDK and the ``aws`` command
     sdk_drivers           training jobs as version 3 of the SageMaker SDK creates them
     sdk_tuner             a tuner with the interface of both versions of the SageMaker SDK

@@ -102,6 +102,7 @@ class Scene:
         put = {"Put": {"TableName": table, "Item": key | {"n": {"N": "1"}}}}
         return {
             "sqs:GetQueueUrl": lambda: sqs.get_queue_url(QueueName=self.queue_name),
+            "sqs:ListQueues": lambda: sqs.list_queues(QueueNamePrefix=self.queue_name),
             "sqs:SendMessage": lambda: sqs.send_message(
                 **send, MessageAttributes={"a": {"DataType": "String", "StringValue": "b"}}
             ),

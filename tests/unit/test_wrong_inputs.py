@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,5 +101,17 @@ def test_a_wrong_command_or_environment_is_answered_without_a_traceback(
     assert "Traceback" not in said.err
 
 
-def test_the_table_has_sixty_rows() -> None:
+VERBS = (
+    "did you mean|use|set|add|remove|write|swap|give|name|lower|check|see|fix|put|begin|log in|run"
+)
+FIX = re.compile(rf"(?:[.;:] |^)(?:{VERBS})\b|possible options|as in|should be|must", re.IGNORECASE)
+
+
+@pytest.mark.parametrize(("kind", "given", "answer"), list(rows(*TABLE)))
+def test_an_answer_of_the_table_names_a_fix(kind: str, given: Any, answer: str) -> None:
+    assert FIX.search(answer) or answer.endswith("(")  # what a parser says follows
+
+
+def test_the_table_has_sixty_rows_of_every_kind() -> None:
     assert sum(map(len, TABLE.values())) >= 60
+    assert min(map(len, TABLE.values())) >= 10

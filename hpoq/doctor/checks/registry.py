@@ -21,6 +21,7 @@ CHECKS: dict[str, Check] = {
     "cycles": dispatcher.cycles,
     "permissions": dispatcher.permissions,
     "queues": storage.queues,
+    "removed teams": storage.removed_teams,
     "bucket": storage.bucket,
     "role": training.role,
     "request": training.request,

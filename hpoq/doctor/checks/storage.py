@@ -12,6 +12,7 @@ from hpo_dispatcher.contract import names
 from hpoq.doctor.checks.answers import MISSING, error_code
 from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import RESTORE, Finding, fault, ok, warning
+from hpoq.presentation import left_behind
 
 
 def ledger(examined: Examined) -> Iterator[Finding]:
@@ -22,7 +23,7 @@ def ledger(examined: Examined) -> Iterator[Finding]:
     except ClientError as error:
         if error_code(error) not in MISSING:
             raise
-        fix = "Restore it from a backup; see docs/runbook.md#ledger-gone"
+        fix = "Restore it from a backup; see docs/runbook.md#the-ledger-was-lost-or-restored"
         yield fault("ledger", f"the table {name} is gone", fix)
         return
     key = table.get("SSEDescription", {}).get("KMSMasterKeyArn")
@@ -68,6 +69,18 @@ def queues(examined: Examined) -> Iterator[Finding]:
             yield warning("queues", text, f"Run `hpoq redrive --team {team}` to see why")
     if sound:
         yield ok("queues", f"queues of {', '.join(teams)}: all there, no message was rejected")
+
+
+def removed_teams(examined: Examined) -> Iterator[Finding]:
+    """Look for queues of teams that are no longer in the settings."""
+    name = "removed teams"
+    left = examined.reader.left_behind()
+    for each in left:
+        if each.messages or each.dead_letters:
+            yield warning(name, left_behind(each), "")
+    if not any(each.messages or each.dead_letters for each in left):
+        teams = ", ".join(each.team for each in left)
+        yield ok(name, f"empty queues of {teams} remain" if left else "no queues remain")
 
 
 def bucket(examined: Examined) -> Iterator[Finding]:

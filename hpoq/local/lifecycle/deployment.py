@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hpoq.local.errors import DeploymentFailed, LocalCloudError
-from hpoq.local.lifecycle import interpreters
+from hpoq.local.lifecycle import interpreters, synthesis
 from hpoq.local.lifecycle.home import Home, RunningCloud
 
 CDK = "aws-cdk@2.1148.1"  # for apps that do not install their own
@@ -54,7 +54,7 @@ class CdkDeployment:
         self._running = running
         self._environ = environ
         self._ssm = ssm
-        self._app = app.resolve() if app else _nearest_app(Path.cwd())
+        self._app = _app_in(app.resolve()) if app else _nearest_app(Path.cwd())
         self._say = say
         self._log = home.logs / "deploy.log"
 
@@ -72,10 +72,16 @@ class CdkDeployment:
     def _deploy(self, cdk: Sequence[str], context: Mapping[str, str]) -> dict[str, str]:
         outputs = self._home.path / "outputs.json"
         folder = self._home.path / "cdk.out"
+        options = ["--require-approval", "never", "--all", "--outputs-file", str(outputs)]
         settings = [part for key, value in context.items() for part in ("-c", f"{key}={value}")]
-        options = ["--require-approval", "never", "--all", "--output", str(folder)]
-        arguments = ["deploy", *options, "--outputs-file", str(outputs), *settings]
-        self._execute(cdk, arguments, self._app)
+        inputs = synthesis.inputs(self._app, context, self._cdk_environment())
+        last = synthesis.LastSynthesis(folder)
+        if inputs and last.inputs == inputs:
+            self._execute(cdk, ["deploy", *options, "--app", str(folder)], self._app)
+        else:
+            last.forget()
+            self._execute(cdk, ["deploy", *options, "--output", str(folder), *settings], self._app)
+            last.store(inputs)
         stacks: dict[str, dict[str, str]] = json.loads(outputs.read_text())
         return {name: value for stack in stacks.values() for name, value in stack.items()}
 
@@ -138,6 +144,12 @@ def cdk_command(app: Path) -> list[str]:
         )
     own = app / "node_modules" / ".bin" / "cdk"
     return [str(own)] if own.exists() else ["npx", "--yes", CDK]
+
+
+def _app_in(folder: Path) -> Path:
+    if not (folder / "cdk.json").exists():
+        raise LocalCloudError(f"There is no cdk.json in {folder}", "Name the project's folder")
+    return folder
 
 
 def _nearest_app(folder: Path) -> Path:

@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,15 +42,18 @@ def find_source(given: Path | None = None, *, synthetic: bool = False) -> Iterat
         elif not synthetic and (cached := _from_uci()):
             yield Source(cached, "uci")
         else:
-            print(
-                "NOTE: using SYNTHETIC rows with the columns of the credit-default set. Their "
-                "metrics say nothing about the real data; to use the real data, pass --data or "
-                "set HPOQ_DATA.",
-                file=sys.stderr,
+            _note(
+                "using SYNTHETIC rows, whose metrics say nothing about the real data. To use the "
+                "real data, pass --data or set HPOQ_DATA."
             )
             path = Path(scratch, "synthetic.csv")
             write_csv(path, synthesize(SYNTHETIC_ROWS, np.random.default_rng(0)))
             yield Source(path, "synthetic")
+
+
+def _note(text: str) -> None:
+    """Print a note on stderr, in lines of at most 80 characters."""
+    print(textwrap.fill(f"NOTE: {text}", 80, subsequent_indent="      "), file=sys.stderr)
 
 
 def _from_uci() -> Path | None:
@@ -57,6 +61,7 @@ def _from_uci() -> Path | None:
     path = cache / "credit-default.csv"
     if path.is_file():
         return path
+    _note("downloading the set from UCI, once.")
     timeout_before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(FETCH_TIMEOUT_SECONDS)  # ucimlrepo has no timeout of its own
     try:
@@ -64,7 +69,7 @@ def _from_uci() -> Path | None:
 
         table = fetch_ucirepo(id=UCI_ID).data.original
     except (ImportError, OSError, ValueError) as error:  # ConnectionError is an OSError
-        print(f"NOTE: cannot download the set from UCI ({error}).", file=sys.stderr)
+        _note(f"cannot download the set from UCI ({error}).")
         return None
     finally:
         socket.setdefaulttimeout(timeout_before)

@@ -158,7 +158,7 @@ def test_an_allowed_input_prefix_is_a_place_for_data(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("nosuch",), "nosuch: no such file or folder"),
+        (("nosuch",), "nosuch: no such file or folder. Name one that exists"),
         (("empty",), "empty: has no folder train. The template reads the folders train, validati"),
         (("empty", "--channel", "train"), "empty: contains no files. Name a folder with data"),
         (("empty", "--channel", "x"), "has no channel 'x'. Channels: train, validation, test"),

@@ -154,7 +154,7 @@ def test_best_says_why_it_knows_no_model(hpoq: Run, monkeypatch: pytest.MonkeyPa
 def test_logs_of_an_unknown_training_job_say_so(hpoq: Run) -> None:
     _, out, err = hpoq("logs", "a", "--trial", "9")
     assert out == ""
-    assert "no such training job" in err
+    assert "has no training job 9" in err
     assert hpoq("logs", "a", "--trial", "1", "--failed")[0] == 2
 
 

@@ -26,7 +26,7 @@ def test_simulate_prints_json_and_shows_the_cost_of_polling(hpoq: Run) -> None:
 def test_an_unknown_workload_is_named(hpoq: Run) -> None:
     status, _, err = hpoq("simulate", "monday")
     assert status == 2
-    assert "'monday' is not one of burst" in err
+    assert "unknown workload 'monday'; use one of burst" in err
 
 
 ENTRY = {

@@ -87,6 +87,25 @@ def test_the_first_deployment_bootstraps(cloud: Cloud, ssm: Ssm, app: Path) -> N
     assert deploy.endswith("-c name=hpoq -c python_version=3.13")
 
 
+def test_an_unchanged_app_is_synthesized_once(cloud: Cloud, tmp_path: Path, app: Path) -> None:
+    recorded = tmp_path / "recorded"  # not among the files of the app
+    recorded.mkdir()
+    (app / "node_modules" / ".bin" / "cdk").write_text(CDK.format(folder=recorded))
+    settings = {"name": "hpoq", "python_version": "3.13"}
+    folder = cloud.home.path / "cdk.out"
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{}")
+    for _ in range(2):
+        cloud.deploy(settings, app=app)
+    cloud.deploy({**settings, "name": "other"}, app=app)
+
+    def synthesizes(command: str) -> bool:
+        assert (f"--app {folder}" in command) != (f"--output {folder}" in command)
+        return f"--output {folder}" in command
+
+    assert [synthesizes(each) for each in commands(recorded)] == [True, False, True]
+
+
 def test_cdk_uses_the_cloud_in_spite_of_the_shell_s_variables(
     cloud: Cloud, app: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
