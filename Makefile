@@ -98,6 +98,7 @@ dist: setup
 docs: setup
 	@python -m tools.settings_reference
 	@python -m tools.costs
+	@python -m tools.conformance_gaps
 	@hpoq schema > docs/request.schema.json
 
 docs-check: setup

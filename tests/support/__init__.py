@@ -54,6 +54,8 @@ Jobs, campaigns and training
     engine_scene          that endpoint, started again and again, without real training processes
     instant_processes     training processes that end at once
     fuzzed_requests       requests for jobs with unusual values
+    conformance_service   the API of that endpoint, of moto or of AWS
+    conformance_requests  requests with every field, and changes of single fields
     campaign_engine       the local SageMaker endpoint for campaigns
     campaign_fixtures     fixtures of a campaign on that endpoint
     small_campaigns       plans of a few trials

@@ -118,9 +118,11 @@ def archive(files: dict[str, str]) -> bytes:
 ONE_ATTEMPT = Config(retries={"mode": "standard", "total_max_attempts": 1})
 
 
-def client_of(endpoint: SageMakerEndpoint, session: boto3.Session) -> Any:
+def client_of(
+    endpoint: SageMakerEndpoint, session: boto3.Session, config: Config = ONE_ATTEMPT
+) -> Any:
     """Return a boto3 client whose requests go to the endpoint without a network, each once."""
-    client = session.client("sagemaker", endpoint_url="http://localhost:9", config=ONE_ATTEMPT)
+    client = session.client("sagemaker", endpoint_url="http://localhost:9", config=config)
 
     def answer(request: Any, **_: Any) -> AWSResponse:
         target = request.headers["X-Amz-Target"]

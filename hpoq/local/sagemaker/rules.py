@@ -11,6 +11,7 @@ from typing import Any
 from hpo_dispatcher.contract.aws_limits import (
     PARALLEL_TRAINING_JOBS,
     SEARCHED_HYPERPARAMETERS,
+    TRAINING_RUNTIME_SECONDS,
     has_local_storage,
     training_jobs_limit,
 )
@@ -71,13 +72,15 @@ def check_training_job(request: Record) -> None:
         ApiError: if the training job may not be created.
     """
     checks = (
-        _missing_fields, _algorithm_problems, _channel_problems, _spot_problems, _volume_problems
+        _tag_problems, _missing_fields, _resource_problems, _algorithm_problems,
+        _channel_problems, _spot_problems, _volume_problems,
     )  # fmt: skip
     for problem in chain.from_iterable(check(request) for check in checks):
         raise invalid(problem)
 
 
 def _problems(request: dict[str, Any]) -> Iterator[str]:
+    yield from _tag_problems(request)
     yield from _parent_problems(request)
     yield from _limit_problems(request["HyperParameterTuningJobConfig"])
     definitions = definitions_of(request)
@@ -87,6 +90,7 @@ def _problems(request: dict[str, Any]) -> Iterator[str]:
         yield from _definition_problems(request, definition)
         yield from _algorithm_problems(definition)
         yield from _channel_problems(definition)
+        yield from _resource_problems(definition)
         yield from _spot_problems(definition)
         yield from _volume_problems(definition)
 
@@ -100,6 +104,8 @@ def _parent_problems(request: Record) -> Iterator[str]:
 
 def _limit_problems(config: Record) -> Iterator[str]:
     limits = config["ResourceLimits"]
+    if config["Strategy"] != "Hyperband" and "StrategyConfig" in config:
+        yield "StrategyConfig is only valid for the Hyperband strategy."
     jobs, parallel = limits.get("MaxNumberOfTrainingJobs"), limits["MaxParallelTrainingJobs"]
     most = training_jobs_limit(config["Strategy"])
     if parallel > PARALLEL_TRAINING_JOBS:
@@ -217,8 +223,29 @@ def _algorithm_problems(definition: Record) -> Iterator[str]:
             )
 
 
+def _tag_problems(request: Record) -> Iterator[str]:
+    keys = Counter(each["Key"] for each in request.get("Tags", ()))
+    for key, count in keys.items():
+        if key.lower().startswith("aws:"):
+            yield f"The tag key {key} begins with aws:, which is reserved for system use."
+        if count > 1:
+            yield f"The tag key {key} is used {count} times. Tag keys must be unique."
+
+
+def _resource_problems(definition: Record) -> Iterator[str]:
+    resources = resource_config(dict(definition))
+    groups = resources.get("InstanceGroups")
+    if groups and (resources.get("InstanceType") or resources.get("InstanceCount")):
+        yield "A ResourceConfig with InstanceGroups has neither InstanceType nor InstanceCount."
+    if not groups and not resources.get("InstanceType"):
+        yield "A ResourceConfig needs an InstanceType or InstanceGroups."
+
+
 def _channel_problems(definition: Record) -> Iterator[str]:
     names = Counter(each["ChannelName"] for each in definition.get("InputDataConfig", ()))
+    for each in definition.get("InputDataConfig", ()):
+        if len(each["DataSource"]) != 1:
+            yield f"The DataSource of the channel {each['ChannelName']} needs exactly one source."
     for name, count in names.items():
         if count > 1:
             yield f"The channel name {name} is used {count} times. Channel names must be unique."
@@ -239,6 +266,8 @@ def _volume_problems(definition: Record) -> Iterator[str]:
 
 def _spot_problems(definition: Record) -> Iterator[str]:
     condition = definition.get("StoppingCondition", {})
+    if condition.get("MaxRuntimeInSeconds", 0) > TRAINING_RUNTIME_SECONDS:
+        yield f"MaxRuntimeInSeconds is more than {TRAINING_RUNTIME_SECONDS}, which is 28 days."
     if not definition.get("EnableManagedSpotTraining"):
         if "MaxWaitTimeInSeconds" in condition:
             yield (

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from infra.settings import Settings
-from tools import costs
+from tools import conformance_gaps, costs
 from tools.audit import AuditFinding, npm_outcome, weigh
 from tools.settings_reference import PAGE, filled, reference
 
@@ -58,6 +58,11 @@ def test_the_settings_reference_is_up_to_date_and_complete() -> None:
     assert filled(page) == page, "run: python -m tools.settings_reference"
     for key in Settings.model_fields:
         assert f"| `{key}` |" in reference()
+
+
+def test_the_gaps_of_the_embedded_cloud_are_up_to_date() -> None:
+    page = conformance_gaps.PAGE.read_text()
+    assert page == conformance_gaps.updated(page)
 
 
 def test_the_costs_are_up_to_date_on_the_page_and_in_the_readme() -> None:
