@@ -155,7 +155,7 @@ class TuningJobRunner:
             if status == "Stopping":
                 return
             if status != "InProgress" or run is None:
-                raise cannot_stop("hyperparameter tuning job", status)
+                raise cannot_stop("tuning job", status)
             try:
                 self._loop.set_status(run, "Stopping")
                 self._loop.advance(run)

@@ -170,8 +170,13 @@ def a_used_name(account: Account) -> Account:
     return account
 
 
-def unchanged(account: Account) -> Account:
+def an_unknown_name(account: Account) -> Account:
+    """Let the tuning job have the unknown name, and a parent of this name."""
     account.job["HyperParameterTuningJobName"] = "fraud-a-1"
+    account.job["WarmStartConfig"] = {
+        "WarmStartType": "TransferLearning",
+        "ParentHyperParameterTuningJobs": [{"HyperParameterTuningJobName": "fraud-a-1"}],
+    }
     return account
 
 
@@ -189,7 +194,7 @@ SCENES: dict[str, Callable[[Account], Account]] = {
     "A metric is required": no_metrics,
     "Rate exceeded": many_calls,
     "A hyperparameter tuning job with the name": a_used_name,
-    "Amazon SageMaker can't find a tuning job": unchanged,
+    "Amazon SageMaker can't find a tuning job": an_unknown_name,
 }
 
 
