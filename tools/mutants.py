@@ -33,7 +33,7 @@ WORK = ROOT / ".cache" / "mutants"
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.json")
 RESULTS = ROOT / "benchmarks" / "results.json"
 GOAL = 0.9
-ALSO_COPIED = ("training", "benchmarks")  # which tests import
+ALSO_COPIED = ("training", "benchmarks", "docs")  # which tests import or read
 SENTENCE = r'^\s*f?"[^"]* [^"]*"[,)]*$'
 # What pytest's exit status says about a mutant, as in mutmut's stats.py.
 KILLED, SURVIVED, UNTESTED = (1, 3), (0,), (5, 33)
@@ -67,7 +67,7 @@ PACKAGES = (
             "lambdas/hpo_dispatcher/contract/ledger/*",
         ),
         (f"{_UNIT}/aws/test_ledger.py", f"{_UNIT}/aws/test_ledger_contract.py",
-         f"{_UNIT}/contract/ledger"),
+         f"{_UNIT}/contract/ledger", f"{_UNIT}/ports"),
     ),
     Package(
         "campaign planning", ("hpoq/campaign/planning/*",), ("tests/unit/hpoq/campaign/planning",)

@@ -18,6 +18,7 @@ from hpo_dispatcher.ports import (
     Backlog,
     Documents,
     Ending,
+    Lease,
     LeaseLost,
     Leases,
     Preemption,
@@ -180,7 +181,7 @@ def test_nothing_starts_without_the_lease(requests: Requests, leases: Leases) ->
 
 def test_a_lease_has_one_owner_until_it_expires_or_is_released(leases: Leases) -> None:
     until = NOON + timedelta(minutes=15)
-    assert leases.acquire("me", NOON, until)
+    assert leases.acquire("me", NOON, until) == Lease(owner="me", until=until, last_cycle=None)
     assert leases.acquire("other", NOON, until) is None
     assert leases.acquire("other", until + timedelta(seconds=1), until + timedelta(hours=1))
     assert leases.release("me", NOON) is False, "another owner has it"
