@@ -55,5 +55,13 @@ class BrokenTemplate(HpoqError):
         self.problem = problem
 
 
+def printable(text: str) -> str:
+    """Return a text in one line, with characters that do not print as Python escapes them."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def _short(text: str) -> str:
+    text = printable(text[: MAX_PART_LENGTH + 1])
     return text if len(text) <= MAX_PART_LENGTH else text[: MAX_PART_LENGTH - 3] + "..."

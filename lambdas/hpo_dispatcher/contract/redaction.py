@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
-from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.errors import InvalidRequest, printable
 from hpo_dispatcher.contract.templates import Template
 
 HIDDEN = "[secret]"
@@ -209,7 +209,8 @@ def _forms(value: object) -> set[str]:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     as_json = json.dumps(text)[1:-1]
     forms = {
-        text, str(value), repr(value).strip("'\""), as_json, json.dumps(as_json)[1:-1],
+        text, printable(text), str(value), repr(value).strip("'\""), as_json,
+        json.dumps(as_json)[1:-1],
         json.dumps(text, ensure_ascii=False)[1:-1], quote(text, safe=""), quote_plus(text),
         "".join(c if c.isprintable() else " " for c in text),
     }  # fmt: skip

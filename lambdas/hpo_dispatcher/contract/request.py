@@ -161,7 +161,9 @@ class TuningRequest(MessageModel):
     resource_limits: ResourceLimits = ResourceLimits()
     priority: Annotated[StrictInt, Field(ge=-1000, le=1000)] = 0
     # How long the tuning job will probably run, so that it can use capacity reserved for others.
-    expected_minutes: Annotated[float, Field(gt=0)] | None = None
+    expected_minutes: (
+        Annotated[float, Field(gt=0, le=aws_limits.MAX_RUNTIME_SECONDS // 60)] | None
+    ) = None
     after: Annotated[tuple[RequestId, ...], Field(max_length=MAX_DEPENDENCIES)] = ()
     warm_start_from: Annotated[tuple[RequestId, ...], Field(max_length=MAX_PARENTS)] = ()
     tags: Annotated[dict[str, str], Field(max_length=MAX_TAGS)] = {}
