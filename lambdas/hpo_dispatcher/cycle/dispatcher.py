@@ -245,6 +245,7 @@ class Dispatcher:
         answering = Answering(
             answers=self.answers,
             workflows=self.workflows,
+            settings=self.workflow_settings,
             requests=self.requests,
             tuning=self.tuning,
             redactor=self.redactor,

@@ -16,6 +16,7 @@ from typing import assert_never
 from hpo_dispatcher.contract.entry import Entry, Key
 from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.redaction import Redactor
+from hpo_dispatcher.contract.settings import WorkflowSettings
 from hpo_dispatcher.contract.workflows.answers import OwedAnswer, WorkflowResult
 from hpo_dispatcher.cycle.outcome import AnswersOutcome
 from hpo_dispatcher.cycle.pacing import Deadline, map_concurrently
@@ -45,6 +46,7 @@ class Answering:
 
     answers: OwedAnswers
     workflows: Workflows
+    settings: WorkflowSettings
     requests: Entries
     tuning: TuningService
     redactor: Redactor
@@ -96,7 +98,8 @@ class Answering:
                 case Heartbeat():
                     return _OF_HEARTBEAT[self.workflows.heartbeat(owed)]
                 case Success(entry=completed):
-                    return _OF_ANSWER[self.workflows.succeed(owed, self._result(completed))]
+                    result = self._result(completed, owed)
+                    return _OF_ANSWER[self.workflows.succeed(owed, result)]
                 case Failure(failure=failure):
                     return _OF_ANSWER[self.workflows.fail(owed, failure)]
                 case _:
@@ -104,8 +107,10 @@ class Answering:
         except Unavailable:  # logged by the port
             return AnswerOutcome.UNCHANGED if isinstance(told, Heartbeat) else AnswerOutcome.FAILED
 
-    def _result(self, entry: Entry) -> WorkflowResult:
+    def _result(self, entry: Entry, owed: OwedAnswer) -> WorkflowResult:
         best = entry.best
+        # The permission to look for a model goes with the setting that names workflows.
+        finds_model = best is not None and self.settings.permits(owed.callback)
         return WorkflowResult(
             team=entry.team,
             request_id=entry.request_id,
@@ -113,7 +118,7 @@ class Answering:
             best_training_job=best.name if best else None,
             objective_metric=best.metric if best else None,
             objective_value=best.objective if best else None,
-            model_uri=self.tuning.model_uri(best.name) if best else None,
+            model_uri=self.tuning.model_uri(best.name) if best and finds_model else None,
         )
 
     def _write(self, outcomes: Sequence[tuple[OwedAnswer, AnswerOutcome]]) -> AnswersOutcome:

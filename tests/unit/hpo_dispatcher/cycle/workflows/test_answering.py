@@ -16,6 +16,7 @@ from hpo_dispatcher.contract.message import parse_fields
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline
+from hpo_dispatcher.cycle.workflows.verdict import MOST_ATTEMPTS
 from hpo_dispatcher.ports import Ending
 from tests.support.dispatcher_account import RANGES, Account, ample_time
 from tests.support.killed_dispatcher import much_later
@@ -448,7 +449,7 @@ def test_after_two_weeks_of_failed_attempts_the_dispatcher_gives_up(
     account.session.events.register_first("before-call.sfn.SendTaskFailure", deny)
     try:
         dispatcher, now = account.dispatcher(), datetime.now(UTC)
-        ran = [after(dispatcher, now, hours) for hours in range(0, 24 * 30, 6)]
+        ran = [after(dispatcher, now, hours) for hours in range(0, 24 * 16, 6)]
     finally:
         account.session.events.unregister("before-call.sfn.SendTaskFailure", deny)
     assert 50 <= len(calls) <= 64
@@ -473,11 +474,50 @@ def test_workflows_that_the_settings_no_longer_name_are_kept_for_two_weeks(
     assert first.unanswered_workflows == 2
     reasons = {vars(each).get("reason") for each in caplog.records}
     assert "the setting workflows does not name the workflow any more" in reasons
-    ran = [after(dispatcher, now, hours) for hours in range(6, 24 * 30, 6)]
-    assert sum(summary.given_up_workflows for summary in ran) == 2
-    assert (ran[-1].unanswered_workflows, owed(account)) == (0, [])
+    for each in dispatcher.answers.owed():  # two weeks later
+        dispatcher.answers.postpone(replace(each, attempts=MOST_ATTEMPTS - 1, retry_at=now))
+    last = dispatcher.run(ample_time())
+    assert (last.given_up_workflows, last.unanswered_workflows, owed(account)) == (2, 0, [])
+    assert dispatcher.run(ample_time()).given_up_workflows == 0
     assert workflows.heartbeats == {task_token("b"): 1}, "none since"
     assert workflows.answers() == {}
+
+
+def test_a_success_that_the_settings_no_longer_permit_says_so(
+    account: Account, workflows: WaitingWorkflows, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The permission to look for the model goes with the setting."""
+
+    def deny(**_: Any) -> None:
+        asked.append("call")
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "DescribeTrainingJob")
+
+    asked: list[str] = []
+    send(account, "a")
+    account.cycle()
+    dispatcher = account.dispatcher()
+    entry = dispatcher.requests.get("fraud", "a")
+    assert entry is not None
+    ending = Ending(
+        team="fraud",
+        request_id="a",
+        was=(Status.IN_PROGRESS,),
+        status=Status.COMPLETED,
+        ended_at=datetime.now(UTC),
+        tuning_job_name=entry.tuning_job_name,
+        best=BestTrainingJob(name="a-1", objective=0.5, metric="auc", hyperparameters={}),
+    )
+    assert dispatcher.requests.finish([ending])
+    account.configure(workflows={})
+    event = "before-call.sagemaker.DescribeTrainingJob"
+    account.session.events.register(event, deny)
+    try:
+        assert account.cycle().unanswered_workflows == 1
+    finally:
+        account.session.events.unregister(event, deny)
+    [line] = [each for each in caplog.records if each.message == "workflow not answered"]
+    assert "the setting workflows does not name" in vars(line)["reason"]
+    assert (asked, workflows.answers()) == ([], {})
 
 
 def test_a_setting_that_returns_within_two_weeks_loses_no_answer(
