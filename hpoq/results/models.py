@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,8 +55,9 @@ def _unpack(file: IO[bytes], uri: str, folder: Path) -> None:
     try:
         with tarfile.open(fileobj=file) as archive:
             archive.extractall(folder, filter="data")  # refuses paths outside of the folder
-    except tarfile.TarError as error:
-        raise NotReachable(f"model {uri}: cannot be unpacked ({error})") from None
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
+        problem = " ".join(str(error).split())  # tarfile names each format that it tried, in a line
+        raise NotReachable(f"model {uri}: cannot be unpacked ({problem})") from None
 
 
 def _download_files(s3: Any, bucket: str, prefix: str, folder: Path) -> None:

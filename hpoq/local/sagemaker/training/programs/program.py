@@ -239,7 +239,8 @@ def _unpack(archive: Path, folder: Path) -> None:
         with tarfile.open(archive) as packed:
             packed.extractall(folder, filter="data")
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
-        raise ContainerError(f"ClientError: the source cannot be unpacked: {error}") from None
+        problem = " ".join(str(error).split())  # tarfile names each format that it tried, in a line
+        raise ContainerError(f"ClientError: the source cannot be unpacked: {problem}") from None
 
 
 def _decoded(text: str) -> Any:

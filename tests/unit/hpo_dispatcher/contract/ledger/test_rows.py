@@ -104,3 +104,8 @@ def test_what_a_request_waits_for_is_read_as_it_was_written() -> None:
 @pytest.mark.parametrize("owed", [OWED, replace(OWED, retry_at=None)])
 def test_an_answer_that_is_owed_is_read_as_it_was_written(owed: OwedAnswer) -> None:
     assert owed_from(stored(owed_item(owed))) == owed
+
+
+def test_a_row_of_the_first_version_has_no_version() -> None:
+    item = {name: value for name, value in entry_item(ENTRY, NOON).items() if name != "version"}
+    assert entry_from(stored(item)) == ENTRY
