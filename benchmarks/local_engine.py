@@ -9,7 +9,9 @@ over the same trials, without search or isolation, show the speed of the machine
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import resource
 import statistics
 import subprocess
@@ -21,14 +23,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchmarks import tuners
 from benchmarks.engine_alone import BUCKET, RUNNING, SOURCE, ask, engine, metric, packed, tune
 from benchmarks.engine_alone import tuning_job as request
 from benchmarks.measure import Measure, at_least, at_most, print_table, shown
 from benchmarks.tuners import PARALLEL, SCRIPT, TRIALS, Seconds
+from hpo_dispatcher.contract.aws_limits import TRAINING_LOG_GROUP
 from hpoq.local import cloud as clouds
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle import processes
+from tests.support.engine_scene import engine_scene
+from tests.support.fuzzed_requests import fuzzed
 
 NAME = "local engine"
 ROUNDS = 3
@@ -37,6 +44,8 @@ NO_OP = "print('loss=1')"
 STORED = 10_000
 LOOKS = 30
 IDLE_SECONDS = 20.0
+PRINTED = 1_000_000  # lines
+FUZZED = 10_000  # requests
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,9 +194,87 @@ def _cpu_of(pid: int) -> float:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
+def flood() -> Iterator[Measure]:
+    """Time a training job that prints a million lines, weigh the cloud, and restart it."""
+    script = f"for number in range({PRINTED}):\n    print('line', number)\nprint('loss=1')\n"
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-u", "-c", script], stdout=subprocess.DEVNULL, check=True)
+    bare = time.perf_counter() - began
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / ".hpoq"
+        with clouds.start(home) as cloud:
+            took = _printed(cloud, script)
+            yield at_most(NAME, f"{PRINTED:,} lines: more than the script", took - bare, 30, "s")
+            yield at_most(NAME, f"{PRINTED:,} lines: memory of the cloud", _peak(cloud), 400, "MB")
+        began = time.perf_counter()
+        with clouds.start(home) as cloud:
+            yield at_most(NAME, "up after it", time.perf_counter() - began, 5, "s")
+            logs = cloud.session().client("logs")
+            (stream,) = logs.describe_log_streams(logGroupName=TRAINING_LOG_GROUP)["logStreams"]
+            kept = stream["storedBytes"]
+            least = len("line 0") * PRINTED
+            yield at_least(NAME, "characters of the log that are kept", kept, least)
+
+
+def _printed(cloud: Cloud, script: str) -> float:
+    """Run a script as the only training job of a tuning job, and return the seconds it took."""
+    s3, iam = cloud.session().client("s3"), cloud.session().client("iam")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key=SOURCE, Body=packed(script))
+    principal = {"Service": "sagemaker.amazonaws.com"}
+    trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    access = {"Effect": "Allow", "Action": ["s3:*", "logs:*"], "Resource": "*"}
+    role = iam.create_role(RoleName="flood", AssumeRolePolicyDocument=_policy(trust))
+    iam.put_role_policy(RoleName="flood", PolicyName="all", PolicyDocument=_policy(access))
+    job = request("flood", 1, 1)
+    job["TrainingJobDefinition"]["RoleArn"] = role["Role"]["Arn"]
+    sagemaker = cloud.session().client("sagemaker")
+    began = time.perf_counter()
+    sagemaker.create_hyper_parameter_tuning_job(**job)
+
+    def ended() -> bool:
+        found = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="flood")
+        return found["HyperParameterTuningJobStatus"] not in RUNNING
+
+    assert processes.wait_until(ended, 600)
+    return time.perf_counter() - began
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _peak(cloud: Cloud) -> float:
+    """Return the peak memory of the cloud's process, in MB."""
+    status = Path(f"/proc/{cloud.running.pid}/status").read_text()
+    (line,) = (each for each in status.splitlines() if each.startswith("VmHWM"))
+    return int(line.split()[1]) / (1 << 10)
+
+
+def fuzzing() -> Iterator[Measure]:
+    """Send requests with unusual values, restart now and then, and count what does not end."""
+    generator = random.Random(1)
+    failed = stuck = 0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pytest.MonkeyPatch.context() as patch,
+        engine_scene(Path(folder), patch) as scene,
+    ):
+        for number in range(FUZZED):
+            operation, body = fuzzed(f"job-{number}", generator.choice)
+            failed += scene.send(operation, body)[0] == 500
+            if number % 10 == 0:
+                scene.restart()
+            if not scene.all_end(0.3):
+                scene.stop_all()
+                stuck += not scene.all_end(30)
+    yield at_most(NAME, f"{FUZZED:,} unusual requests: jobs that do not end", stuck, 0)
+    yield at_most(NAME, f"{FUZZED:,} unusual requests: internal failures", failed, 0)
+
+
 def results() -> Iterable[Measure]:
-    """Yield all measures in about six minutes, half of which Ray takes."""
-    for part in (trials, many, stored, idle):
+    """Yield all measures in about fifteen minutes, most of which Ray and unusual requests take."""
+    for part in (trials, many, stored, idle, flood, fuzzing):
         yield from part()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ MOST_OF_A_LINE = 1 << 18  # bytes; CloudWatch Logs accepts no longer events
 # "\t" appears as "#011" in the log of a training job, "\r" as "#015": XGBoost's published patterns
 # of metrics contain "#011" (aws/sagemaker-xgboost-container issue 121).
 ESCAPES = {code: f"#{code:03o}" for code in (*range(32), 127)}
+CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f\x7f]")
 
 
 class LogFollower:
@@ -37,7 +39,10 @@ class LogFollower:
             lines.append(self._incomplete)
             self._incomplete = b""
         now = self._clock()
-        return [(now, line.decode(errors="replace").translate(ESCAPES)) for line in lines]
+        texts = [line.decode(errors="replace") for line in lines]
+        if CONTROL.search(content) or any(map(CONTROL.search, lines[:1])):
+            texts = [text.translate(ESCAPES) for text in texts]
+        return [(now, text) for text in texts]
 
     def _read(self) -> bytes:
         try:
