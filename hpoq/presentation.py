@@ -35,6 +35,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
+def dollars(cost: float) -> str:
+    """Return an amount with enough digits that a small one is not zero."""
+    return f"${cost:,.2f}" if cost == 0 or cost >= 0.1 else f"${cost:.2g}"
+
+
 def duration(seconds: float) -> str:
     """Return a time span at the precision that people use."""
     whole = round(seconds)

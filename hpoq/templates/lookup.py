@@ -96,7 +96,7 @@ class TemplateLookup:
             return dict(message)
         if chosen in self._settings.broken_templates:
             return {**message, "template": chosen}
-        if not _is_file(chosen) and chosen in self._settings.templates:
+        if not is_file(chosen) and chosen in self._settings.templates:
             known = self._settings.templates[chosen]
             return {**with_ranges_of(known, message), "template": chosen}
         try:
@@ -116,7 +116,7 @@ class TemplateLookup:
 
     def _read(self, chosen: str) -> Template:
         try:
-            if not _is_file(chosen):
+            if not is_file(chosen):
                 return self._in_workspace(chosen)
             path = Path(chosen)
             return self._with_code(read_template(path), path)
@@ -158,5 +158,6 @@ class TemplateLookup:
 _UPLOAD = "Upload an archive to the workspace, and name it: s3://{artifact_bucket}/teams/{team}/..."
 
 
-def _is_file(name: str) -> bool:
+def is_file(name: str) -> bool:
+    """Return whether the name of a template is the path of a file."""
     return name.endswith(SUFFIXES) or "/" in name

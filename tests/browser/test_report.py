@@ -16,8 +16,21 @@ def test_the_report_draws_its_figures(tmp_path: Path) -> None:
         name="credit", trials=1_000, minutes_per_trial=5, limits={"instances": 20}, request=REQUEST
     )
     plan = planned(campaign, "narrowing")
-    report = write(plan, frame(plan, trials(plan)), tmp_path / "credit.html")
+    table = frame(plan, trials(plan))
+    report = write(plan, table, tmp_path / "credit.html")
     with headless(tmp_path / "profile") as browser:
         browser.open(report.as_uri())
         browser.wait_for("document.querySelectorAll('.main-svg').length >= 8")
         assert browser.complaints == [f"asks for {report.as_uri()}"]  # and for nothing else
+        browser.show(390, "dark")
+        browser.wait_for("innerWidth <= 390")
+        assert browser.get("document.documentElement.scrollWidth") <= 390
+        assert browser.get("getComputedStyle(document.body).backgroundColor") == "rgb(17, 24, 39)"
+        said = "document.querySelector('#all-trials p').textContent"
+        assert browser.get(said) == "1,000 of 1,000 trials, page 1 of 20"
+        browser.get(
+            "(() => { const find = document.getElementById('find-trial');"
+            " find.value = 'CUDA memory'; find.dispatchEvent(new Event('input')); })()"
+        )
+        failed = int((table["reason"].str.contains("CUDA")).sum())
+        assert browser.get(said).startswith(f"{failed} of 1,000 trials")

@@ -23,6 +23,11 @@ from tests.support.deployed_stack import ROOT, Deployed
 EXAMPLES = ROOT / "examples" / "templates"
 IRIS = ROOT / "examples" / "own_model" / "iris.csv"
 TEAM = "fraud"
+SEARCHED = {
+    "tree": ["max-leaf-nodes", "criterion"],
+    "xgboost": ["eta", "max_depth"],
+    "network": ["lr", "hidden"],
+}
 Hpoq = Callable[..., str]
 
 
@@ -127,3 +132,20 @@ def test_a_first_template_from_a_script_runs_as_it_is(hpoq: Hpoq, tmp_path: Path
     fewer = Path(template).read_text().replace("max_training_jobs: 20", "max_training_jobs: 2")
     Path(template).write_text(fewer)
     joblib.load(tuned(hpoq, template, tmp_path / "model") / "model.joblib")
+
+
+@pytest.mark.timeout(600)
+def test_the_same_models_in_campaigns(hpoq: Hpoq, tmp_path: Path) -> None:
+    hpoq("data", "push", str(IRIS), "--prefix", "data/iris/train")
+    hpoq("data", "push", str(EXAMPLES / "xgboost"), "--prefix", "data/iris-xgboost")
+    for name, strategy in (("tree", "ray"), ("xgboost", "independent"), ("network", "single")):
+        plan = str(tmp_path / f"{name}.plan.json")
+        hpoq(
+            "campaign", "plan", str(ROOT / "examples" / "campaign" / f"{name}.yaml"),
+            "--name", f"own-{name}", "--trials", "4", "--minutes", "0.1", "--strategy", strategy,
+            "--limit", "instances=1", "--out", plan,
+        )  # fmt: skip
+        hpoq("campaign", "run", plan, "--every", "1")
+        rows = json.loads(hpoq("campaign", "results", plan, "--json"))
+        assert [row["usable"] for row in rows] == [True] * 4, rows
+        assert all(row["hp." + each] is not None for row in rows for each in SEARCHED[name])

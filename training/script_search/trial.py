@@ -15,6 +15,7 @@ from script_search.halving import Halving
 from script_search.metrics import usable, values_in
 from script_search.process import ScriptProcess, command, environment, running
 from script_search.record import Row
+from script_search.requirements import packages_of
 from script_search.settings import TrialSettings
 from script_search.source import unpacked
 
@@ -69,7 +70,11 @@ def run_trial(
         is_best: called with the objective of the ended trial.
         environ: the variables of the training job on this host.
     """
-    script = unpacked(settings.source, environ) / settings.script
+    code = unpacked(settings.source, environ)
+    script = code / settings.script
+    if packages := packages_of(code):
+        path = os.pathsep.join(filter(None, [str(packages), environ.get("PYTHONPATH", "")]))
+        environ = {**environ, "PYTHONPATH": path}
     folder = Path(tempfile.gettempdir(), settings.folder, f"{number:06}")
     shutil.rmtree(folder / "model", ignore_errors=True)  # of a process that was killed
     everything = {**settings.fixed, **hyperparameters}

@@ -217,7 +217,10 @@ def _titled(figure: Any, x: str, y: str) -> Any:
 def _styled(figure: Any, margin: dict[str, int] | None = None) -> Any:
     figure.update_layout(
         template="plotly_white",
-        font={"family": "system-ui, sans-serif", "size": 13},
+        # Readable on the light and on the dark page.
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "size": 13, "color": "#7b8494"},
         margin=margin or {"l": 60, "r": 20, "t": 40, "b": 50},
         legend={"orientation": "h", "y": 1.1},
         hoverlabel={"namelength": -1},

@@ -7,34 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpoq.campaign.campaign_plan import CampaignPlan
-from hpoq.campaign.report import figures, series
+from hpoq.campaign.report import all_trials, figures, series
 from hpoq.campaign.results.table import SEARCHED, best
+from hpoq.presentation import dollars
 
 if TYPE_CHECKING:
     import pandas as pd
 
+REASONS = 30  # shown one by one
 CONFIG = {"displayModeBar": False, "responsive": True}
-STYLE = """
-:root { color-scheme: light }
-body { font: 15px/1.5 system-ui, sans-serif; color: #111827; margin: 0 auto; max-width: 1100px;
-       padding: 2rem 1.25rem 4rem }
-h1 { font-size: 1.7rem; margin: 0 0 .25rem } h2 { font-size: 1.15rem; margin: 2.5rem 0 .25rem }
-p { color: #4b5563; margin: .25rem 0 .75rem; max-width: 70ch }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); gap: .75rem;
-         margin: 1.25rem 0 }
-.tile { border: 1px solid #e5e7eb; border-radius: 8px; padding: .6rem .9rem }
-.tile b { display: block; font-size: 1.15rem; font-variant-numeric: tabular-nums;
-          white-space: nowrap }
-.tile span { color: #6b7280; font-size: .85rem }
-.scroll { overflow-x: auto }
-table { border-collapse: collapse; width: 100%; font-size: .92rem }
-th.n { text-align: right }
-th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #e5e7eb;
-         vertical-align: top }
-td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-td.id { white-space: nowrap }
-pre { background: #f3f4f6; border-radius: 8px; padding: .8rem 1rem; overflow-x: auto }
-"""
+STYLE = Path(__file__).with_name("page.css")
 
 
 def write(plan: CampaignPlan, table: pd.DataFrame, path: Path) -> Path:
@@ -61,7 +43,7 @@ def page(plan: CampaignPlan, table: pd.DataFrame) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name}: campaign report</title><style>{STYLE}</style>"
+        f"<title>{name}: campaign report</title><style>{STYLE.read_text()}</style>"
         f"<script>{get_plotlyjs()}</script></head><body>\n{body}\n</body></html>\n"
     )
 
@@ -109,6 +91,7 @@ def _sections(plan: CampaignPlan, table: pd.DataFrame) -> list[str]:
     )
     parts.append(_section("Parallelism", note, figures.parallelism(plan, table)))
     parts.append(_failures(table))
+    parts.append(all_trials.section(table, maximize=plan.campaign.maximize))
     return parts
 
 
@@ -130,7 +113,7 @@ def _heading(plan: CampaignPlan, table: pd.DataFrame) -> str:
         ("without a result", f"{_without_result(table):,}"),
         ("tuning jobs", f"{table['job'].nunique():,} of {len(plan.jobs):,}"),
         ("wall clock", _hours(table)),
-        ("cost", f"${cost:,.2f}" if table["cost"].notna().any() else "price unknown"),
+        ("cost", dollars(cost) if table["cost"].notna().any() else "price unknown"),
     ]
     boxes = "".join(
         f'<div class="tile"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
@@ -202,8 +185,14 @@ def _failures(table: pd.DataFrame) -> str:
         return "<section><h2>Failures</h2><p>Every ended trial has a result.</p></section>"
     rows = "".join(
         f"<tr><td class=n>{count:,}</td><td>{escape(reason)}</td><td>{escape(example)}</td></tr>"
-        for reason, count, example in found[:30]
+        for reason, count, example in found[:REASONS]
     )
+    others = found[REASONS:]
+    if others:
+        count = sum(each[1] for each in others)
+        rows += (
+            f"<tr><td class=n>{count:,}</td><td>{len(others):,} other reasons</td><td></td></tr>"
+        )
     return (
         "<section><h2>Failures</h2><p>Trials that ended without a finite objective, by reason."
         "</p><div class=scroll><table>"

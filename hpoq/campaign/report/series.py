@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.request import CategoricalRange
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 # A forest on more rows takes longer and gives the same answer.
 FOREST_ROWS = 5_000
 FOREST_TREES = 60
+_NUMBER = re.compile(r"\b(?:0x[0-9a-f]+|[0-9][0-9.,:]*(?:e[+-]?[0-9]+)?)", re.IGNORECASE)
 
 
 def searched(plan: CampaignPlan) -> list[str]:
@@ -87,10 +89,13 @@ def parallelism(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def utilization(table: pd.DataFrame, slots: int) -> float:
-    """Return the used share of the slots, from the first start to the last end."""
-    began = table["started_at"].min()
+    """Return the used share of the slots, from the first trial's creation to the last end.
+
+    A trial takes a slot when it is created: its instance and its image are on the way.
+    """
+    began = table["created_at"].min()
     span = (table["ended_at"].max() - began).total_seconds()
-    work = (table["ended_at"] - table["started_at"]).dt.total_seconds().sum()
+    work = (table["ended_at"] - table["created_at"]).dt.total_seconds().sum()
     return float(work / (span * slots)) if span > 0 else 0.0
 
 
@@ -121,14 +126,18 @@ def _ordered(column: pd.Series[Any]) -> Any:
 
 
 def failures(table: pd.DataFrame) -> list[tuple[str, int, str]]:
-    """Return reasons of unusable trials with count and example, most frequent first."""
+    """Return reasons of unusable trials with count and example, most frequent first.
+
+    Reasons that differ in numbers alone are one reason, in the words of its first trial.
+    """
     bad = table[~table["usable"] & ~table["status"].isin(["InProgress", "Stopping"])]
     reasons = [
         reason or ("no finite objective" if status == "Completed" else str(status))
         for reason, status in zip(bad["reason"], bad["status"], strict=True)
     ]
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, list[tuple[str, str]]] = {}
     for reason, trial in zip(reasons, bad["trial"], strict=True):
-        groups.setdefault(reason.strip().splitlines()[-1][:160], []).append(trial)
-    found = [(reason, len(trials), trials[0]) for reason, trials in groups.items()]
+        line = (reason.strip().splitlines() or ["no reason"])[-1][:160]
+        groups.setdefault(_NUMBER.sub("#", line), []).append((line, trial))
+    found = [(each[0][0], len(each), each[0][1]) for each in groups.values()]
     return sorted(found, key=lambda each: -each[1])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.request import CategoricalRange, IntegerRange, Range
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.ranges import scaling
+from hpoq.campaign.results.optuna_rows import add_rows, is_fast
 from hpoq.campaign.results.table import SEARCHED
 
 if TYPE_CHECKING:
@@ -40,7 +42,11 @@ def export(plan: CampaignPlan, table: pd.DataFrame, storage: str) -> optuna.Stud
     ranges = plan.campaign.template_request.hyperparameter_ranges
     space = {name: _distribution(each) for name, each in ranges.items()}
     new = table[table["status"].isin(_FINISHED) & ~table["trial"].isin(existing)]
-    study.add_trials([_trial(row, space) for row in new.to_dict("records")])
+    made = [_trial(row, space) for row in new.to_dict("records")]
+    if is_fast(study):
+        add_rows(study, made)
+        return optuna.load_study(study_name=study.study_name, storage=storage)
+    study.add_trials(made)
     return study
 
 
@@ -57,11 +63,16 @@ def _trial(row: Mapping[Any, Any], space: Mapping[str, Any]) -> optuna.trial.Fro
         distributions={name: space[name] for name in params},
         user_attrs={"trial": row["trial"], "job": row["job"], "wave": row["wave"]},
     )
-    if not pd.isna(row["started_at"]):
-        made.datetime_start = row["started_at"].to_pydatetime().replace(tzinfo=None)
-    if not pd.isna(row["ended_at"]):
-        made.datetime_complete = row["ended_at"].to_pydatetime().replace(tzinfo=None)
+    made.datetime_start = _local(row["started_at"])
+    made.datetime_complete = _local(row["ended_at"])
     return made
+
+
+def _local(at: Any) -> datetime | None:
+    """Return a time as Optuna expects it: local, without a time zone."""
+    import pandas as pd
+
+    return None if pd.isna(at) else at.to_pydatetime().astimezone().replace(tzinfo=None)
 
 
 def _distribution(each: Range) -> Any:

@@ -65,11 +65,21 @@ def save(table: pd.DataFrame, path: Path) -> None:
     """
     match path.suffix:
         case ".parquet":
-            table.to_parquet(path, index=False)
+            _with_one_type(table).to_parquet(path, index=False)
         case ".csv":
             table.to_csv(path, index=False)
         case _:
             raise InvalidPlan(f"{path.name}: unknown format. Use .parquet or .csv")
+
+
+def _with_one_type(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with columns of several types as text, which Parquet requires."""
+    mixed = {
+        name: column.map(wire_value, na_action="ignore")
+        for name, column in table.items()
+        if str(name).startswith(SEARCHED) and len(set(map(type, column.dropna()))) > 1
+    }
+    return table.assign(**{str(name): column for name, column in mixed.items()})
 
 
 def best(table: pd.DataFrame) -> dict[str, Any] | None:

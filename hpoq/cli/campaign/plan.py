@@ -12,7 +12,7 @@ from hpoq.cli.campaign.options import queued_campaign
 from hpoq.cli.campaign.run import follow
 from hpoq.cli.campaign.tables import comparison_values, say_shortfalls, strategies_table
 from hpoq.cli.exit_status import ExitStatus
-from hpoq.cli.options import AsJson, DeploymentName, Team, client
+from hpoq.cli.options import AsJson, DeploymentName, Team, client, one_team
 from hpoq.cli.output import counted, print_json, say, show
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def plan(
     from hpoq.campaign.errors import InvalidPlan
     from hpoq.campaign.planning.compare import campaign_of, compare
 
-    message = _request(request)
+    message = _with_template(_request(request), request.parent, team, deployment)
     limits = _limits(limit or [], instance_type, deployment, _search_of(message))
     wanted: dict[str, Any] = {
         "name": name, "request": message, "instance_type": instance_type,
@@ -152,6 +152,35 @@ def _request(file: Path) -> dict[str, Any]:
     if len(found) != 1:
         raise InvalidPlan(f"{file}: {len(found)} requests. A campaign needs exactly one")
     return found[0]
+
+
+def _with_template(
+    message: dict[str, Any], folder: Path, team: str | None, deployment: str
+) -> dict[str, Any]:
+    """Return the request with what a template in a file or in the team's workspace says.
+
+    The path of a file is relative to the request's folder. The code of a template in a file is
+    uploaded. Templates of the deployment are applied later.
+    """
+    if not isinstance(message.get("template"), str) or "api_request" in message:
+        return message
+    from hpoq.errors import NotDeployed, NotReachable
+    from hpoq.templates.lookup import TemplateLookup, is_file
+
+    deployed, template = client(deployment), message["template"]
+    if is_file(template):
+        template = str(folder / template)
+    try:
+        if template in deployed.settings.templates:
+            return message
+        lookup = TemplateLookup(deployed, one_team(team, deployed))
+        wanted = {**message, "template": template, "request_id": "campaign"}
+        expanded = lookup.expanded(wanted, None)
+    except (NotDeployed, NotReachable):
+        if is_file(template):
+            raise
+        return message
+    return {name: value for name, value in expanded.items() if name != "request_id"}
 
 
 def _search_of(message: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpoq.cli.output import say
-from hpoq.presentation import duration
+from hpoq.presentation import dollars, duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ def _column(option: Option) -> dict[str, str]:
         "wall clock": duration(needed.hours * 3600),
         "80% interval": low if low == high else f"{low} to {high}",
         "instance-hours": f"{needed.instance_hours:,.1f}",
-        "cost": "price unknown" if needed.cost is None else f"${needed.cost:,.2f}",
+        "cost": "price unknown" if needed.cost is None else dollars(needed.cost),
         "learns": STRATEGIES[option.strategy].learns,
         "bound by": needed.bound_by,
     }
@@ -91,7 +91,7 @@ def best_trials(table: pd.DataFrame, top: int) -> Table:
     for row in table[table["usable"]].nsmallest(top, "rank").to_dict("records"):
         values = [row[name] for name in names]
         made.add_row(
-            str(row["rank"]), row["trial"], str(row["wave"]), f"{row['objective']:.5f}",
+            str(row["rank"]), row["trial"], str(row["wave"]), f"{row['objective']:.6g}",
             f"{row['minutes']:.1f}",
             *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values),
         )  # fmt: skip

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hpo_dispatcher.contract.request import CategoricalRange
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.planning.compare import campaign_of, planned
 from hpoq.campaign.report import series, svg, write
+from hpoq.campaign.report.page import page
 from hpoq.campaign.results.table import frame
 
 
@@ -39,7 +41,7 @@ def test_the_report_has_every_section(report: Path) -> None:
     assert titles == [
         "Best so far over time", "Best so far over cost", "Best trials",
         "Importance of hyperparameters", "Slices", "Parallel coordinates", "Waves", "Parallelism",
-        "Failures",
+        "Failures", "All trials",
     ]  # fmt: skip
     assert "CUDA out of memory" in text
     assert "aws s3 cp" in text
@@ -167,3 +169,46 @@ def test_one_line_is_drawn_for_each_column() -> None:
     assert rising == sorted(rising, reverse=True)  # pixels count from the top
     assert falling == sorted(falling)
     assert "<Completed>" in [text.text for text in root.iter() if text.tag.endswith("text")]
+
+
+def test_reasons_that_differ_in_a_number_are_one_and_every_failed_trial_is_counted() -> None:
+    plan = plan_of(200, "single")
+    made = list(trials(plan))
+    bad = [
+        replace(t, reason=f"tried to allocate {n}.5 GiB at 0x{n:04x}, step {n}", objective=None)
+        for n, t in enumerate(made[:100])
+    ]
+    words = [f"reason {chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(100)]
+    bad += [
+        replace(t, reason=word, objective=None) for word, t in zip(words, made[100:], strict=True)
+    ]
+    table = frame(plan, bad)
+    found = series.failures(table)
+    assert (found[0][1], len(found)) == (100, 101)
+    text = page(plan, table)
+    counts = re.findall(r"<tr><td class=n>([0-9,]+)</td>", text.split("<h2>Failures")[1])
+    assert sum(int(count.replace(",", "")) for count in counts) == 200
+
+
+def test_a_slot_is_used_from_when_it_was_taken() -> None:
+    plan = plan_of(100, "single")
+    table = frame(plan, trials(plan))
+    before = series.utilization(table, plan.slots)
+    late = table.assign(
+        started_at=table["started_at"] + (table["ended_at"] - table["started_at"]) / 2
+    )
+    assert series.utilization(late, plan.slots) == before
+
+
+def test_the_table_of_all_trials_has_each_with_the_digits_of_small_numbers() -> None:
+    plan = plan_of(60, "single")
+    found = list(trials(plan))
+    found[0] = replace(found[0], hyperparameters=found[0].hyperparameters | {"lr": "1e-07"})
+    found[1] = replace(found[1], reason="</script><b>", status="Failed", objective=None)
+    text = page(plan, frame(plan, found))
+    written = text.split('id="all-trials-data">')[1].split("</script>")[0]
+    data = json.loads(written)
+    assert [row[0] for row in data["rows"]] == frame(plan, found)["trial"].tolist()
+    at = data["titles"].index("lr")
+    assert 1e-07 in [row[at] for row in data["rows"]]
+    assert "</script><b>" in [row[data["titles"].index("reason")] for row in data["rows"]]

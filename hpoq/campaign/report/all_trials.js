@@ -1,0 +1,41 @@
+// Draws the table of all trials: searched by words, sorted by a column, page by page.
+(() => {
+  const {titles, rows} = JSON.parse(document.getElementById("all-trials-data").textContent);
+  const box = document.getElementById("all-trials"), search = document.getElementById("find-trial");
+  const PAGE = 50; let by = 3, down = DOWN, page = 0;
+  const table = box.querySelector("table"), note = box.querySelector("p");
+  const cell = (text, kind) => {
+    const made = document.createElement("td");
+    made.textContent = text ?? ""; made.className = kind; return made;
+  };
+  const less = (a, b) => a === b ? 0 : a == null ? 1 : b == null ? -1 : (a < b ? -1 : 1) * (down ? -1 : 1);
+  function draw() {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = rows.filter(row => {
+      const text = row.join(" ").toLowerCase(); return words.every(word => text.includes(word));
+    }).sort((a, b) => less(a[by], b[by]));
+    page = Math.max(0, Math.min(page, Math.ceil(found.length / PAGE) - 1));
+    const body = table.tBodies[0]; body.replaceChildren();
+    for (const row of found.slice(page * PAGE, (page + 1) * PAGE)) {
+      const line = body.insertRow();
+      row.forEach((value, at) => {
+        if (at) return line.append(cell(value, typeof value === "number" ? "n" : ""));
+        const link = document.createElement("a");
+        link.href = "CONSOLE" + encodeURIComponent(String(value).split("/")[0]);
+        link.textContent = value; line.append(cell("", "id")); line.cells[0].append(link);
+      });
+    }
+    note.textContent = `${found.length.toLocaleString()} of ${rows.length.toLocaleString()} trials, ` +
+      `page ${page + 1} of ${Math.max(1, Math.ceil(found.length / PAGE))}`;
+  }
+  const head = table.tHead.insertRow();
+  titles.forEach((title, at) => {
+    const made = document.createElement("th"), button = document.createElement("button");
+    button.textContent = title; button.onclick = () => { down = by === at && !down; by = at; draw(); };
+    made.append(button); head.append(made);
+  });
+  search.oninput = () => { page = 0; draw(); };
+  box.querySelector("[name=before]").onclick = () => { page -= 1; draw(); };
+  box.querySelector("[name=after]").onclick = () => { page += 1; draw(); };
+  draw();
+})();

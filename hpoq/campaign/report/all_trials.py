@@ -1,0 +1,53 @@
+"""The table of all trials in the report, which a reader can search, sort and page through."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpoq.campaign.results.table import SEARCHED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCRIPT = Path(__file__).with_name("all_trials.js")
+CONSOLE = "https://console.aws.amazon.com/sagemaker/home#/jobs/"
+_FACTS = ("trial", "wave", "status", "objective", "minutes", "cost", "reason")
+
+
+def section(table: pd.DataFrame, *, maximize: bool) -> str:
+    """Return the section of the page."""
+    names = [str(name) for name in table.columns if str(name).startswith(SEARCHED)]
+    columns = [table[name].tolist() for name in (*_FACTS, *names)]
+    data = {
+        "titles": [*_FACTS, *(name.removeprefix(SEARCHED) for name in names)],
+        "rows": [list(map(_value, row)) for row in zip(*columns, strict=True)],
+    }
+    written = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    script = (
+        SCRIPT.read_text()
+        .replace("CONSOLE", CONSOLE)
+        .replace("DOWN", "true" if maximize else "false")
+    )
+    return (
+        "<section id=all-trials><h2>All trials</h2><label>Search <input id=find-trial type=search>"
+        "</label> <button name=before>previous</button> <button name=after>next</button>"
+        "<p></p><div class=scroll><table><thead></thead><tbody></tbody></table></div>"
+        f'<script type="application/json" id="all-trials-data">{written}</script>'
+        f"<script>{script}</script></section>"
+    )
+
+
+def _value(value: Any) -> Any:
+    """Return a value for JSON, with the digits that the report shows; None for a missing one."""
+    if isinstance(value, bool | str) or value is None:
+        return str(value) if isinstance(value, bool) else value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() else float(f"{number:.6g}")
