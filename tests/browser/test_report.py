@@ -23,8 +23,7 @@ def test_the_report_draws_its_figures(tmp_path: Path) -> None:
         browser.wait_for("document.querySelectorAll('.main-svg').length >= 8")
         assert browser.complaints == [f"asks for {report.as_uri()}"]  # and for nothing else
         browser.show(390, "dark")
-        browser.wait_for("innerWidth <= 390")
-        assert browser.get("document.documentElement.scrollWidth") <= 390
+        browser.wait_for("document.documentElement.scrollWidth <= 390")
         assert browser.get("getComputedStyle(document.body).backgroundColor") == "rgb(17, 24, 39)"
         said = "document.querySelector('#all-trials p').textContent"
         assert browser.get(said) == "1,000 of 1,000 trials, page 1 of 20"
