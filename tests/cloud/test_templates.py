@@ -26,7 +26,6 @@ TEAM = "fraud"
 SEARCHED = {
     "tree": ["max-leaf-nodes", "criterion"],
     "xgboost": ["eta", "max_depth"],
-    "network": ["lr", "hidden"],
 }
 Hpoq = Callable[..., str]
 
@@ -138,14 +137,17 @@ def test_a_first_template_from_a_script_runs_as_it_is(hpoq: Hpoq, tmp_path: Path
 def test_the_same_models_in_campaigns(hpoq: Hpoq, tmp_path: Path) -> None:
     hpoq("data", "push", str(IRIS), "--prefix", "data/iris/train")
     hpoq("data", "push", str(EXAMPLES / "xgboost"), "--prefix", "data/iris-xgboost")
-    for name, strategy in (("tree", "ray"), ("xgboost", "independent"), ("network", "single")):
+    # The network installs packages for minutes: planning it is enough.
+    for name, strategy in (("network", "single"), ("xgboost", "independent"), ("tree", "ray")):
         plan = str(tmp_path / f"{name}.plan.json")
         hpoq(
             "campaign", "plan", str(ROOT / "examples" / "campaign" / f"{name}.yaml"),
-            "--name", f"own-{name}", "--trials", "4", "--minutes", "0.1", "--strategy", strategy,
+            "--name", f"own-{name}", "--trials", "2", "--minutes", "0.1", "--strategy", strategy,
             "--limit", "instances=1", "--out", plan,
         )  # fmt: skip
+        if name == "network":
+            continue
         hpoq("campaign", "run", plan, "--every", "1")
         rows = json.loads(hpoq("campaign", "results", plan, "--json"))
-        assert [row["usable"] for row in rows] == [True] * 4, rows
+        assert [row["usable"] for row in rows] == [True] * 2, rows
         assert all(row["hp." + each] is not None for row in rows for each in SEARCHED[name])
