@@ -21,6 +21,7 @@ LARGE_FOLDERS = {
     "hpoq/cli": "one command per file",
     "infra": "one construct per file",
     "hpoq/local/sagemaker/tuning": "one stage of a tuning job per file",
+    "tools": "one command per file",
     "training/credit_default": "one part of a training run per file",
 }
 # Classes with more code, each with the reason. A docstring may state the reason instead, with the
