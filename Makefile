@@ -112,7 +112,7 @@ audit: setup
 
 # Before a release: make mutants MUTANTS=--all. In an afternoon: MUTANTS='--sample 60'.
 mutants: setup
-	@python -m tools.mutants $(MUTANTS)
+	@python -m tools.mutation.mutants $(MUTANTS)
 
 soak: setup
 	@python -m pytest tests/soak -q --timeout=1200

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.mutants import (
+from tools.mutation.mutants import (
     PACKAGES,
     ROOT,
     MutationOutcome,

@@ -1,8 +1,8 @@
 """Mutation testing of the decision code: `make mutants`.
 
-    python -m tools.mutants                 what this branch changed, compared with main
-    python -m tools.mutants --all           everything, which takes hours: before a release
-    python -m tools.mutants --sample 40     so many mutants of each package, drawn by --seed
+    python -m tools.mutation.mutants               what this branch changed, compared with main
+    python -m tools.mutation.mutants --all         everything, which takes hours: before a release
+    python -m tools.mutation.mutants --sample 40   so many mutants of each package, drawn by --seed
 
 mutmut changes one expression at a time, and runs the tests that reach it. A mutant that no test
 notices survives: a rule without a test, or an equivalent mutant, which equivalent_mutants.json
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT)]
 
 from benchmarks.measure import Measure, at_least, shown, update_results  # noqa: E402
@@ -114,7 +114,7 @@ class MutationOutcome:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the mutants; exit status 1 if a package misses the goal."""
     parser = argparse.ArgumentParser(
-        prog="python -m tools.mutants",
+        prog="python -m tools.mutation.mutants",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,0 +1,1 @@
+"""Mutation testing: whether tests notice changes of the decision code."""
