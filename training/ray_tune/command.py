@@ -84,6 +84,7 @@ def _parser(description: str, *, gpu: bool) -> OneLineParser:
     add("--checkpoint-epochs", number(int, 0, 10**5), 0, "epochs between checkpoints; 0: none")
     add("--failures", number(int, 0, 1000), 3, "retries of a trial that fails")
     add("--progress-seconds", number(float, 0, 86400), 5.0, "seconds between progress lines")
+    add("--minutes", number(float, 0, 10**6), 0.0, "end the search after this time; 0: no limit")
     add("--search-seed", number(int, 0, 2**31 - 1), 0, "random seed of the search")
     add("--cpus", number(int, 1, 1024), cpus, "CPUs of this host to use")
     add("--cpus-per-trial", number(float, 0, 1024, above=True), 1.0, "CPUs per trial")
@@ -91,6 +92,9 @@ def _parser(description: str, *, gpu: bool) -> OneLineParser:
     add("--gpus-per-trial", number(float, 0, 64), 0.25 if gpu else 0.0, "GPUs per trial")
     add("--port", number(int, 1, 65535), 6379, "Ray's port on the first of several hosts")
     add("--join-seconds", number(float, 1, 86400), 600.0, "seconds to wait for other hosts")
+    parser.add_argument(
+        "--target", type=number(float, 0, 1), help="end the search at this validation:auc"
+    )
     parser.add_argument(
         "--space", type=space, default=SPACE, help="JSON, as a request's hyperparameter_ranges"
     )
@@ -110,7 +114,9 @@ def _search_settings(args: argparse.Namespace, *, gpu: bool) -> "SearchSettings"
 
     given = {n.removeprefix(_FIXED): v for n, v in vars(args).items() if n.startswith(_FIXED)}
     fixed = {flag(n)[2:]: text(v) for n, v in given.items() if v is not None}
-    storage = args.storage or str(args.checkpoint_dir or base_folder() / "ray-results")
+    # On a laptop, there is no /opt/ml, and an ordinary user cannot create it.
+    base = base_folder() if base_folder().is_dir() else args.model_dir.parent
+    storage = args.storage or str(args.checkpoint_dir or base / "ray-results")
     return SearchSettings(
         space={name: each for name, each in args.space.items() if name not in fixed},
         fixed=fixed,
@@ -128,6 +134,8 @@ def _search_settings(args: argparse.Namespace, *, gpu: bool) -> "SearchSettings"
                 "checkpoint_epochs",
                 "failures",
                 "progress_seconds",
+                "minutes",
+                "target",
                 "cpus_per_trial",
                 "gpus_per_trial",
             )

@@ -33,6 +33,7 @@ def prepare_environment(environ: Mapping[str, str] = os.environ) -> None:
         # ray_tune.progress and ray_tune.results replace Tune's own, which grow with the trials.
         "RAY_AIR_NEW_OUTPUT": "0",
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # a page each; ray_tune.progress prints a line
         "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
         "OMP_NUM_THREADS": "1",
         "RAY_AUTH_MODE": "token",

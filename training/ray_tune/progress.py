@@ -68,6 +68,12 @@ class SearchProgress(tune.Callback):
             print(f"trial {trial.trial_id} failed: {lines[-1]}", file=sys.stderr, flush=True)
         self._print_if_due()
 
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Print that a trial whose process or host was lost runs again."""
+        print(
+            f"trial {trial.trial_id} lost its process and runs again", file=sys.stderr, flush=True
+        )
+
     def on_experiment_end(self, trials: list[Trial], **_: Any) -> None:
         """Print the last line."""
         self._print()

@@ -66,6 +66,8 @@ class SearchSettings:
         failures: retries of a trial that fails.
         progress_seconds: seconds between progress lines.
         seed: random seed of the search algorithm.
+        minutes: after which the search ends; 0 for no limit.
+        target: a metric at which the search ends; None for no target.
         storage: folder or URI that all hosts can reach.
     """
 
@@ -83,6 +85,8 @@ class SearchSettings:
     failures: int = 3
     progress_seconds: float = 5.0
     seed: int = 0
+    minutes: float = 0.0
+    target: float | None = None
     storage: str = ""
 
     @property
@@ -251,7 +255,8 @@ def _tuner(settings: SearchSettings, name: str, trainable: Any) -> tune.Tuner:
             metric=METRIC,
             mode=MODE,
             num_samples=settings.trials,
-            max_concurrent_trials=settings.parallel or None,
+            max_concurrent_trials=settings.parallel or _fitting_trials(settings),
+            time_budget_s=settings.minutes * 60 or None,
             search_alg=_algorithm(settings),
             scheduler=scheduler_of(settings),
             reuse_actors=True,
@@ -261,11 +266,42 @@ def _tuner(settings: SearchSettings, name: str, trainable: Any) -> tune.Tuner:
             storage_path=settings.storage,
             storage_filesystem=filesystem_of(settings.storage),
             verbose=0,
+            stop=None if settings.target is None else TargetReached(settings.target),
             callbacks=[SearchProgress(settings.trials, settings.progress_seconds)],
             failure_config=tune.FailureConfig(max_failures=settings.failures),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
         ),
     )
+
+
+def _fitting_trials(settings: SearchSettings) -> int | None:
+    """Return how many trials fit into the cluster; None for a random search, which needs no limit.
+
+    Without one, Tune starts the trials of Optuna and HyperOpt one after the other.
+    """
+    if settings.algorithm == "random":
+        return None
+    found = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    fit = [found.get("CPU", 1) / settings.cpus_per_trial]
+    if settings.gpus_per_trial:
+        fit.append(found.get("GPU", 0) / settings.gpus_per_trial)
+    return max(1, int(min(fit)))
+
+
+class TargetReached(tune.Stopper):
+    """Ends the search once a trial has reached a metric."""
+
+    def __init__(self, target: float) -> None:
+        self.target, self.reached = target, False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Record a result and return whether to stop its trial."""
+        self.reached = self.reached or result.get(METRIC, -math.inf) >= self.target
+        return self.reached
+
+    def stop_all(self) -> bool:
+        """Return whether to stop all trials."""
+        return self.reached
 
 
 def scheduler_of(settings: SearchSettings) -> TrialScheduler:

@@ -175,3 +175,24 @@ def test_only_trials_that_lost_their_actor_are_retried_once_more() -> None:
     lost = ActorUnavailableError("gone", actor_id=None)
     grids: list[Any] = [SimpleNamespace(errors=each) for each in ([], [ValueError()], [lost])]
     assert [lost_an_actor(grid) for grid in grids] == [False, False, True]
+
+
+def test_the_search_ends_once_a_trial_has_reached_the_target() -> None:
+    from ray_tune.search import TargetReached
+
+    reached = TargetReached(0.77)
+    assert [reached("a", {"validation_auc": auc}) for auc in (0.7, 0.76)] == [False, False]
+    assert not reached.stop_all()
+    assert reached("b", {"validation_auc": 0.78})
+    assert reached.stop_all()
+
+
+def test_a_lost_process_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    from types import SimpleNamespace
+
+    from ray_tune.progress import SearchProgress
+
+    progress = SearchProgress(10, now=lambda: 0.0, nodes=lambda: 1)
+    trial: Any = SimpleNamespace(trial_id="abc_00001")
+    progress.on_trial_recover(1, [], trial)
+    assert capsys.readouterr().err == "trial abc_00001 lost its process and runs again\n"
