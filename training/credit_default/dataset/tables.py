@@ -1,11 +1,13 @@
-"""Read a credit-default table from CSV or Excel in chunks of checked numbers."""
+"""Read a credit-default table from CSV, Parquet or Excel in chunks of checked numbers."""
 
+import codecs
 import csv
+import gzip
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,7 @@ Chunk = NDArray[np.float64]  # [rows, columns], in the order of the requested co
 
 @dataclass(frozen=True)
 class CreditTable:
-    """A file with a header line: CSV, or Excel as UCI publishes it."""
+    """A file with a header line: CSV (also compressed by gzip, or in UTF-16), Parquet, or Excel."""
 
     path: Path
     columns: Sequence[str] = COLUMNS
@@ -33,6 +35,8 @@ class CreditTable:
         """
         if not self.path.is_file():
             raise DataError(self.path, "does not exist")
+        if self._is_parquet:
+            return [canonical(name) for name in _parquet_file(self.path).schema_arrow.names]
         rows = _excel_header(_excel_sheet(self.path)) if self._is_excel else _csv_header(self.path)
         return [canonical(name) for name in rows[_header_rows(rows) - 1]] if rows else []
 
@@ -40,24 +44,94 @@ class CreditTable:
     def _is_excel(self) -> bool:
         return self.path.suffix.lower() == ".xls"
 
+    @property
+    def _is_parquet(self) -> bool:
+        return self.path.suffix.lower() == ".parquet"
+
     def chunks(self) -> Iterator[Chunk]:
         """Yield every row once, in the file's order.
 
         Raises:
-            DataError: a column is missing, a cell is not a finite number, or a label is neither
-                0 nor 1.
+            DataError: a column is missing, a cell is not a number that float32 can hold, or a label
+                is neither 0 nor 1.
         """
         if not self.path.is_file():
             raise DataError(self.path, "does not exist")
         read = _excel_chunks if self._is_excel else _csv_chunks
+        read = _parquet_chunks if self._is_parquet else read
         for chunk, row_numbers in read(self):
             _check_values(self, chunk, row_numbers)
             yield chunk
 
 
 def _csv_header(path: Path) -> list[list[str]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with _opened(path) as file:
         return list(islice((row for row in csv.reader(file) if row), 2))
+
+
+def _opened(path: Path) -> IO[str]:
+    """Open a text file, compressed by gzip or not, in the encoding that its first bytes name."""
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    opener = gzip.open if compressed else open
+    with opener(path, "rb") as file:
+        start = file.read(2)
+    encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    return opener(path, "rt", newline="", encoding=encoding)
+
+
+def _rows(file: IO[str]) -> Iterator[tuple[int, str]]:
+    """Yield each row with the number of its first line; a quoted cell may contain line breaks."""
+    begun, number = "", 0
+    for n, line in enumerate(file, start=1):
+        if not begun:
+            number = n
+        begun += line
+        if begun.count('"') % 2:
+            continue
+        if begun.strip():
+            yield number, begun.rstrip("\r\n").replace("\r", " ").replace("\n", " ")
+        begun = ""
+    if begun.strip():
+        yield number, begun
+
+
+def _parquet_file(path: Path) -> Any:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        problem = "reading .parquet requires pyarrow; install it or save the table as CSV"
+        raise DataError(path, problem) from None
+    try:
+        return parquet.ParquetFile(path)
+    except (ArrowException, OSError) as error:
+        raise DataError(path, f"cannot be read ({error})") from None
+
+
+def _parquet_chunks(table: CreditTable) -> Iterator[tuple[Chunk, Sequence[int]]]:
+    file = _parquet_file(table.path)
+    names = file.schema_arrow.names
+    wanted = [names[position] for position in positions(table.path, names, table.columns)]
+    before = 0
+    for batch in file.iter_batches(table.chunk_rows, columns=wanted):
+        columns = [
+            _numbers(table, column, batch.column(name), before)
+            for column, name in zip(table.columns, wanted, strict=True)
+        ]
+        yield np.stack(columns, axis=1), range(before + 1, before + 1 + batch.num_rows)
+        before += batch.num_rows
+
+
+def _numbers(table: CreditTable, column: str, cells: Any, before: int) -> NDArray[np.float64]:
+    """Return a column of a Parquet file as numbers; empty cells are not among them."""
+    for index in range(len(cells)) if cells.null_count else ():
+        if not cells[index].is_valid:
+            raise DataError(table.path, "is empty", column=column, row=before + index + 1)
+    try:
+        return np.asarray(cells.to_numpy(zero_copy_only=False), dtype=np.float64)
+    except (TypeError, ValueError):
+        problem = f"is of type {cells.type}, not a number"
+        raise DataError(table.path, problem, column=column) from None
 
 
 def _excel_header(sheet: Any) -> list[list[str]]:
@@ -77,8 +151,8 @@ def _excel_sheet(path: Path) -> Any:
 
 
 def _csv_chunks(table: CreditTable) -> Iterator[tuple[Chunk, Sequence[int]]]:
-    with table.path.open(newline="", encoding="utf-8-sig") as file:
-        numbered = ((n, line) for n, line in enumerate(file, start=1) if line.strip())
+    with _opened(table.path) as file:
+        numbered = _rows(file)
         first = list(islice(numbered, 2))
         headers = [next(csv.reader([line])) for _, line in first]
         skip = _header_rows(headers)
@@ -140,10 +214,14 @@ def _excel_chunks(table: CreditTable) -> Iterator[tuple[Chunk, Sequence[int]]]:
 
 
 def _check_values(table: CreditTable, chunk: Chunk, row_numbers: Sequence[int]) -> None:
-    bad_cells = np.argwhere(~np.isfinite(chunk))
+    # Features are float32: a greater value would become infinite.
+    bad_cells = np.argwhere(~(np.abs(chunk) <= np.finfo(np.float32).max))
     if len(bad_cells):
         row, column = (int(index) for index in bad_cells[0])
-        problem = f"{chunk[row, column]} is not a finite number"
+        value = chunk[row, column]
+        problem = f"{value} is not a finite number"
+        if np.isfinite(value):
+            problem = f"{value} is beyond the numbers that float32 can hold"
         raise DataError(table.path, problem, column=table.columns[column], row=row_numbers[row])
     if TARGET not in table.columns:
         return
