@@ -43,6 +43,16 @@ class InvalidSettings(HpoqError):
         self.fix = fix
 
 
+class UnreadableDocument(HpoqError):
+    """A document of the ledger that is damaged, or that another version of hpoq wrote."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"the document {name} of the ledger cannot be read ({reason}). The next dispatch cycle "
+            "writes it again; if this stays, use the version of hpoq that is deployed"
+        )
+
+
 class BrokenTemplate(HpoqError):
     """The template of a request is invalid: its requests wait until it is fixed and deployed."""
 

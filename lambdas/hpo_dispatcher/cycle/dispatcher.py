@@ -270,7 +270,7 @@ class Dispatcher:
         )
         summary = cycle.summary(
             limit=self.limits.tuning_jobs,
-            unreadable=self.requests.unreadable(),
+            unreadable=[*remembered.unreadable, *self.requests.unreadable()],
             account_faults=backoff.account_faults(self.clock()),
             seconds=(self.clock() - began).total_seconds(),
         )

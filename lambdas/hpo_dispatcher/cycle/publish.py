@@ -21,6 +21,7 @@ from hpo_dispatcher.contract.documents.capacity import (
     WaitingRequest,
 )
 from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
+from hpo_dispatcher.contract.errors import UnreadableDocument
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.cycle.document_size import fitted
 from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, QueueMove
@@ -30,6 +31,7 @@ from hpo_dispatcher.scheduling.budget import Budget
 from hpo_dispatcher.scheduling.history.memory import (
     MEMORY,
     backoff_from,
+    check_memory,
     created_from,
     memory_json,
     timers_from,
@@ -63,6 +65,7 @@ class Remembered:
     run_times: RunTimes
     usage: Mapping[str, float]
     usage_at: datetime | None
+    unreadable: Sequence[str] = ()  # a line for each document that this cycle replaces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +88,20 @@ class State:
 
 
 def recall(documents: Documents) -> Remembered:
-    """Read what the last cycle left in the ledger."""
+    """Read what the last cycle left in the ledger; a damaged document counts as missing."""
     written, memory = documents.get(CAPACITY_DOCUMENT), documents.get(MEMORY)
-    before = CapacityDocument.parse(written)
+    before: CapacityDocument | None = None
+    unreadable = []
+    try:
+        before = CapacityDocument.parse(written)
+    except UnreadableDocument as error:
+        written = None
+        unreadable.append(str(error))
+    try:
+        check_memory(memory)
+    except UnreadableDocument as error:
+        memory = None
+        unreadable.append(str(error))
     return Remembered(
         memory=memory,
         reservation_timers=timers_from(memory, written),
@@ -98,6 +112,7 @@ def recall(documents: Documents) -> Remembered:
         run_times=RunTimes.from_published(before.run_times if before else ()),
         usage=before.usage if before else {},
         usage_at=before.at if before else None,
+        unreadable=unreadable,
     )
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from hpo_dispatcher.contract.entry import Key, Moment
+from hpo_dispatcher.contract.errors import UnreadableDocument
+from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 
 OTHERS = "(others)"  # the users of capacity that this deployment did not start
 
@@ -193,8 +195,15 @@ class CapacityDocument(_DocumentPart):
 
     @classmethod
     def parse(cls, document: str | None) -> CapacityDocument | None:
-        """Parse the document; None before the first cycle has written it."""
-        return cls.model_validate_json(document) if document else None
+        """Parse the document; None before the first cycle has written it.
+
+        Raises:
+            UnreadableDocument: it is damaged, or another version of hpoq wrote it.
+        """
+        try:
+            return cls.model_validate_json(document) if document else None
+        except ValidationError as error:
+            raise UnreadableDocument(CAPACITY_DOCUMENT, error.errors()[0]["msg"]) from None
 
     def to_json(self) -> str:
         """Return the document as it is published."""

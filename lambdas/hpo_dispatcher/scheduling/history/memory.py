@@ -9,11 +9,12 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hpo_dispatcher.contract.aws_limits import QuotaExceeded
 from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.contract.entry import Key, Moment
+from hpo_dispatcher.contract.errors import UnreadableDocument
 from hpo_dispatcher.scheduling.backoff import Backoff, Delay, ReachedLimit
 from hpo_dispatcher.scheduling.snapshot import ReservationTimer
 
@@ -156,6 +157,18 @@ def memory_json(
         created=sorted(created),
     )
     return memory.model_dump_json(exclude_none=True)
+
+
+def check_memory(memory: str | None) -> None:
+    """Check the document that only the dispatcher reads.
+
+    Raises:
+        UnreadableDocument: it is damaged, or another version of hpoq wrote it.
+    """
+    try:
+        _Memory.model_validate_json(memory or "{}")
+    except ValidationError as error:
+        raise UnreadableDocument(MEMORY, error.errors()[0]["msg"]) from None
 
 
 def timers_from(memory: str | None, capacity: str | None) -> dict[Key, ReservationTimer]:
