@@ -75,7 +75,7 @@ def _compared(workload: Workload) -> Iterator[tuple[float, float, float, float]]
             if outlook.starts_in is not None
         )
 
-    account = Simulation(workload, progress=note)
+    account = Simulation(workload, forecasts=True, progress=note)
     account.run()
     for at, key, outlook in stated:
         started_at = account.requests.entries[key].started_at

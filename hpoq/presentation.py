@@ -14,6 +14,7 @@ SILENT_AFTER = timedelta(minutes=15)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 if TYPE_CHECKING:
+    from hpo_dispatcher.contract.documents.capacity import CapacityDocument
     from hpo_dispatcher.contract.entry import Entry
     from hpo_dispatcher.scheduling.forecast.outlooks import Outlook
     from hpoq.client.team_queues import LeftBehind
@@ -122,6 +123,16 @@ def expected(of: Outlook) -> str:
 def _in_minutes(seconds: float) -> str:
     """Return a time span of an estimate, which is not known to the second."""
     return duration(seconds) if seconds >= 3600 else f"{math.ceil(seconds / 60)} min"
+
+
+def estimates_held(document: CapacityDocument) -> str:
+    """Return how many starts of the last weeks were within the stated range; empty: unknown."""
+    measured = document.estimates
+    if measured is None or not measured.starts:
+        return ""
+    held = measured.within / measured.starts
+    starts = "1 start" if measured.starts == 1 else f"{measured.starts} starts"
+    return f"estimates of the last 14 days: {held:.0%} of {starts} within their range"
 
 
 def failed_training_jobs(entry: Entry) -> int:

@@ -22,7 +22,7 @@ def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> No
     from datetime import UTC, datetime
 
     from hpo_dispatcher.scheduling.wording import team_removed
-    from hpoq.presentation import at_utc, duration
+    from hpoq.presentation import at_utc, duration, estimates_held
     from hpoq.wait_reasons import removed_teams
 
     of = client(deployment)
@@ -42,6 +42,8 @@ def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> No
         show(_budget_table(document))
     if document.waiting:
         show(_waiting_table(document, outlooks))
+    if held := estimates_held(document):
+        say(held)
     for team, queued in removed_teams(document, of.teams()).items():
         warn(f"{counted(queued, 'queued request')}: {team_removed(team)}")
     warn_of_left_messages(of)

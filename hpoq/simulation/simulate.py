@@ -114,6 +114,7 @@ class Simulation:
     Args:
         workload: requests and the limits of the account.
         conditions: behavior of the services around the dispatcher.
+        forecasts: whether the dispatcher compares expected starts with real ones, which costs time.
         record: whether to keep the running and queued requests after every cycle, for a plot.
         progress: called after every cycle with the ended and with all requests.
     """
@@ -123,6 +124,7 @@ class Simulation:
         workload: Workload,
         conditions: Conditions = IDEAL,
         *,
+        forecasts: bool = False,
         record: bool = False,
         progress: Callable[[int, int], None] = lambda *_: None,
     ) -> None:
@@ -143,7 +145,7 @@ class Simulation:
             before_read=_Rate(conditions.reads_per_second, self.clock).take,
             search_delay=timedelta(seconds=conditions.search_delay),
         )
-        self.dispatcher = _dispatcher(self, conditions.creates_per_second)
+        self.dispatcher = _dispatcher(self, conditions.creates_per_second, forecasts)
         self._shares = Shares(workload, self.requests, self.queues, self.sagemaker)
         self._accounted = self.clock.now
         self._cycles = 0
@@ -282,7 +284,9 @@ def _runs(workload: Workload, conditions: Conditions) -> dict[Key, SimulatedRun]
     }
 
 
-def _dispatcher(simulation: Simulation, creates_per_second: float | None) -> Dispatcher:
+def _dispatcher(
+    simulation: Simulation, creates_per_second: float | None, forecasts: bool
+) -> Dispatcher:
     """Return the real dispatcher over the ports of a simulation."""
     deployment = simulated_deployment(simulation.workload)
     return Dispatcher(
@@ -302,4 +306,5 @@ def _dispatcher(simulation: Simulation, creates_per_second: float | None) -> Dis
         quotas=_FixedQuotas(simulation.workload.instances),
         clock=simulation.clock,
         bucket=_Rate(creates_per_second, simulation.clock),
+        forecasts=forecasts,
     )

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.contract.settings import Limits, TeamSettings, WorkflowSettings
@@ -55,10 +56,13 @@ from hpo_dispatcher.ports import (
     TuningService,
     Workflows,
 )
+from hpo_dispatcher.scheduling.forecast.outlooks import Forecast
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
 # Intake may use this share of a cycle's time; the rest belongs to starting jobs.
 INTAKE_SHARE = 0.6
+# After this share of a cycle's time, it does not expect starts any more.
+FORECAST_SHARE = 0.8
 
 
 def _unwatched(summary: Summary, seen: Observation, decided: Decision) -> None:
@@ -90,6 +94,7 @@ class Dispatcher:
     bucket: TokenBucket
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)  # of the lease
     watch: Watch = _unwatched  # called after each completed cycle
+    forecasts: bool = True  # False: no expected starts are compared with real ones
 
     def run(self, deadline: Deadline, asked_at: datetime | None = None) -> Summary:
         """Run one cycle, and another one if it is asked for meanwhile.
@@ -127,7 +132,8 @@ class Dispatcher:
             finished=finished,
             answered=self._answer(deadline),  # 6. workflows, capacity document and metrics
         )
-        return self._publish(cycle, remembered, began)
+        in_time = not deadline.passed(FORECAST_SHARE)
+        return self._publish(cycle, remembered, began, self.forecasts and in_time)
 
     @contextmanager
     def _changes_published(self) -> Iterator[list[StateChange]]:
@@ -253,7 +259,9 @@ class Dispatcher:
         )
         return answering.run(deadline)
 
-    def _publish(self, cycle: CycleOutcome, remembered: Remembered, began: datetime) -> Summary:
+    def _publish(
+        self, cycle: CycleOutcome, remembered: Remembered, began: datetime, forecasts: bool
+    ) -> Summary:
         """Write the capacity document, and report the cycle to the log and to metrics."""
         backoff = cycle.backoff(self.clock())
         unblocked = [queue_move(entry, joined=True) for entry in cycle.taken.unblocked]
@@ -267,6 +275,8 @@ class Dispatcher:
             moves=[*cycle.taken.moves, *unblocked],
             resumed=cycle.finished.queued,
             backoff=backoff,
+            arrived=cycle.taken.queued(),
+            forecast=self._forecast if forecasts else None,
         )
         summary = cycle.summary(
             limit=self.limits.tuning_jobs,
@@ -276,3 +286,7 @@ class Dispatcher:
         )
         self.watch(summary, cycle.seen, cycle.decided)
         return summary
+
+    def _forecast(self, document: CapacityDocument) -> Forecast:
+        """Expect the starts of the requests in a capacity document."""
+        return Forecast(document, self.teams)

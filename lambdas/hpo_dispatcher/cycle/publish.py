@@ -8,14 +8,16 @@ only writes this down; clients compute positions and times on request (``schedul
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from hpo_dispatcher.contract.documents.capacity import (
     OTHERS,
     BudgetUse,
     CapacityDocument,
+    MeasuredEstimates,
+    RecentArrival,
     ResourceUse,
     RunningTuningJob,
     WaitingRequest,
@@ -28,12 +30,16 @@ from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, Queu
 from hpo_dispatcher.ports import Documents, TuningJobDetail
 from hpo_dispatcher.scheduling.backoff import Backoff
 from hpo_dispatcher.scheduling.budget import Budget
+from hpo_dispatcher.scheduling.forecast.arrivals import with_arrivals
+from hpo_dispatcher.scheduling.forecast.outlooks import Forecast
+from hpo_dispatcher.scheduling.forecast.predictions import Predictions
 from hpo_dispatcher.scheduling.history.memory import (
     MEMORY,
     backoff_from,
     check_memory,
     created_from,
     memory_json,
+    predictions_from,
     timers_from,
     unannounced_from,
 )
@@ -66,6 +72,8 @@ class Remembered:
     usage: Mapping[str, float]
     usage_at: datetime | None
     unreadable: Sequence[str] = ()  # a line for each document that this cycle replaces
+    arrivals: Sequence[RecentArrival] = ()
+    predictions: Predictions = field(default_factory=Predictions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +93,8 @@ class State:
     reservation_timers: Mapping[Key, ReservationTimer]
     budgets: Mapping[str, Budget]  # before this cycle's starts
     usage: Mapping[str, float]
+    arrivals: Sequence[RecentArrival] = ()
+    estimates: MeasuredEstimates | None = None
 
 
 def recall(documents: Documents) -> Remembered:
@@ -113,6 +123,8 @@ def recall(documents: Documents) -> Remembered:
         usage=before.usage if before else {},
         usage_at=before.at if before else None,
         unreadable=unreadable,
+        arrivals=before.arrivals if before else (),
+        predictions=predictions_from(memory),
     )
 
 
@@ -127,6 +139,8 @@ def publish(
     moves: Iterable[QueueMove],
     resumed: Iterable[Entry],
     backoff: Backoff,
+    arrived: Iterable[Entry] = (),
+    forecast: Callable[[CapacityDocument], Forecast] | None = None,
 ) -> None:
     """Write the capacity document, and what the next cycle has to remember.
 
@@ -140,6 +154,8 @@ def publish(
         moves: requests that joined or left a queue before the plan was made.
         resumed: entries that are queued again after a preemption.
         backoff: what the next cycle delays.
+        arrived: requests that have arrived in their queues.
+        forecast: expects the starts of a document's requests; None: there is no time for it.
     """
     away = done.out_of_queue
     update_counts(remembered.queue_counts, moves, decided.queues, decided.whole)
@@ -153,6 +169,8 @@ def publish(
         for head in decided.plan.starts
         if head.key not in away
     ]
+    predictions = remembered.predictions
+    predictions.compare(away - {*done.rejected, *done.failed}, at)
     timers = {
         key: timer for key, timer in decided.plan.reservation_timers.items() if key not in away
     }
@@ -170,9 +188,15 @@ def publish(
         reservation_timers=timers,
         budgets=decided.budgets,
         usage=decided.usage,
+        arrivals=with_arrivals(remembered.arrivals, arrived),
+        estimates=predictions.measured(at),
     )
-    documents.put(CAPACITY_DOCUMENT, fitted(capacity_document(state)).to_json())
-    memory = memory_json(timers, backoff, done.unannounced, _created(seen, decided, done))
+    document = fitted(capacity_document(state))
+    documents.put(CAPACITY_DOCUMENT, document.to_json())
+    if forecast and document.waiting and predictions.due(at):
+        predictions.note(forecast(document), {each.key for each in document.waiting}, at)
+    created = _created(seen, decided, done)
+    memory = memory_json(timers, backoff, done.unannounced, created, predictions)
     if memory != remembered.memory:
         documents.put(MEMORY, memory)
 
@@ -208,6 +232,8 @@ def capacity_document(state: State) -> CapacityDocument:
         run_times=state.run_times.published(),
         budgets=_budgets(state),
         usage=dict(state.usage),
+        arrivals=tuple(state.arrivals),
+        estimates=state.estimates,
     )
 
 
@@ -278,8 +304,10 @@ def _waiting_request(wait: Wait, position: int, state: State) -> WaitingRequest:
         rounds=entry.rounds if entry else 1,
         first_since=timer.since if timer else None,
         passed_at=timer.passed_at if timer else None,
+        reserved_at=timer.reserved_at if timer else None,
         promised_at=timer.promised_at if timer else None,
         expected_seconds=entry.expected_seconds_left if entry else 0,
+        most_seconds=entry.most_seconds if entry else 0,
     )
 
 
@@ -293,6 +321,7 @@ def _running(state: State) -> Iterable[RunningTuningJob]:
             template=ours.template if ours else "",
             rounds=ours.rounds if ours else 1,
             expected_seconds=ours.expected_seconds if ours else 0,
+            most_seconds=ours.most_seconds if ours else 0,
         )
     for entry in state.started:
         yield RunningTuningJob(
@@ -302,6 +331,7 @@ def _running(state: State) -> Iterable[RunningTuningJob]:
             template=entry.template,
             rounds=entry.rounds,
             expected_seconds=entry.expected_seconds_left,
+            most_seconds=entry.most_seconds,
         )
 
 

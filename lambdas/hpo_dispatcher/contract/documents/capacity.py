@@ -84,8 +84,10 @@ class WaitingRequest(_DocumentPart):
     rounds: int = 1
     first_since: Moment | None = None  # first in its queue since then
     passed_at: Moment | None = None  # when another request first started out of turn
+    reserved_at: Moment | None = None  # since when it has had a reservation
     promised_at: Moment | None = None  # when its reservation was first expected to be met
     expected_seconds: float = 0  # of its whole run, as it says; 0: it does not say
+    most_seconds: float = 0  # its maximum run time, which SageMaker enforces; 0: unknown
 
     @property
     def key(self) -> Key:
@@ -115,6 +117,7 @@ class RunningTuningJob(_DocumentPart):
     template: str = ""
     rounds: int = 1
     expected_seconds: float = 0  # of its whole run, as its request says; 0: it does not say
+    most_seconds: float = 0  # its maximum run time, which SageMaker enforces; 0: unknown
 
 
 class RecentArrival(_DocumentPart):
@@ -127,6 +130,7 @@ class RecentArrival(_DocumentPart):
     rounds: int = 1
     priority: int = 0
     expected_seconds: float = 0  # of its whole run, as it says; 0: it does not say
+    most_seconds: float = 0  # its maximum run time, which SageMaker enforces; 0: unknown
 
 
 class MeasuredEstimates(_DocumentPart):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument, RecentArrival
+from hpo_dispatcher.contract.entry import Entry
 
+# The newest arrivals that are remembered.
+REMEMBERED = 40
 # Requests that arrive within so long of each other are one batch, such as a campaign's.
 TOGETHER = timedelta(minutes=1)
 # Requests have stopped arriving if none has come for this many times the usual time.
@@ -35,6 +38,26 @@ class Arrivals:
     def batch(self, draw: random.Random) -> Sequence[RecentArrival]:
         """Draw the requests of the next batch."""
         return draw.choice(self.batches)
+
+
+def with_arrivals(
+    before: Sequence[RecentArrival], arrived: Iterable[Entry]
+) -> tuple[RecentArrival, ...]:
+    """Return the newest arrivals, the oldest first."""
+    new = [
+        RecentArrival(
+            team=entry.team,
+            at=entry.accepted_at,
+            instances=dict(entry.instances),
+            template=entry.template,
+            rounds=entry.rounds,
+            priority=entry.priority,
+            expected_seconds=entry.expected_seconds_left,
+            most_seconds=entry.most_seconds,
+        )
+        for entry in arrived
+    ]
+    return tuple(sorted([*before, *new], key=lambda each: each.at)[-REMEMBERED:])
 
 
 def _batches(arrivals: Sequence[RecentArrival]) -> list[list[RecentArrival]]:

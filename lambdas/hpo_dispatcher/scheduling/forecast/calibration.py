@@ -2,9 +2,9 @@
 
 The dispatcher notes some of its expected starts and compares each with the real one. A start has a
 score: its distance from the median of the draws, relative to that of the earliest or latest draw.
-Ranges reach from the first to the last tenth of the recent scores, so that eight of ten starts are
-within them if the next scores are like the recent ones. This is split conformal prediction with
-normalized scores (Lei et al., Distribution-Free Predictive Inference for Regression, JASA 2018).
+Ranges leave out eight of a hundred recent scores at either end, so five of six starts are within
+them if the next scores are like the recent ones. This is split conformal prediction with normalized
+scores (Lei et al., Distribution-Free Predictive Inference for Regression, JASA 2018).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 # before enough starts have been compared.
 STRETCH = 2.5
 # Scores that are enough to calibrate with.
-ENOUGH = 40
+ENOUGH = 24
 # The part of the starts below and above a range.
-OUTSIDE = 0.1
+OUTSIDE = 0.08
 # Starts that differ by less are not told apart: a cycle of the schedule.
 LEAST_SPREAD = 60.0
 

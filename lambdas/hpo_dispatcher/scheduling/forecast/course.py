@@ -24,7 +24,7 @@ from hpo_dispatcher.contract.documents.capacity import (
 from hpo_dispatcher.contract.entry import Key
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling.forecast.arrivals import Arrivals
-from hpo_dispatcher.scheduling.forecast.durations import Durations
+from hpo_dispatcher.scheduling.forecast.durations import Durations, RunTimeFacts
 from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
 from hpo_dispatcher.scheduling.history.usage import Used, updated
 from hpo_dispatcher.scheduling.plan import plan
@@ -87,6 +87,7 @@ class Course:
             usage=document.usage,
             timers=_timers(document),
             next_arrival=self._arrivals.wait(draw),
+            among=len(running),
         )
         for each in self._queued:
             situation.join(each)
@@ -124,7 +125,7 @@ class _Queued(NamedTuple):
 
     head: Head
     work: Work
-    stated: float  # how long it will run as it says; 0: it does not say
+    known: RunTimeFacts
 
 
 @dataclass(kw_only=True)
@@ -141,6 +142,7 @@ class _Situation:
     next_arrival: float | None  # seconds
     seconds: float = 0.0  # since the course began
     arrived: int = 0
+    among: int = 1  # running jobs at the beginning
     queues: dict[str, list[Head]] = field(default_factory=dict)
     known: dict[Key, _Queued] = field(default_factory=dict)
     running_jobs: dict[str, RunningJob] = field(default_factory=dict)
@@ -155,13 +157,17 @@ class _Situation:
         """Enter a job that runs at the beginning; the ends of other users' jobs are unknown."""
         expected_end = None
         if job.started_at:
-            work, elapsed = _work(job), _elapsed(job, self.began)
-            seconds = self.run_times.expected_after(work, elapsed, job.expected_seconds)
+            work, elapsed, known = _work(job), _elapsed(job, self.began), _known(job)
+            seconds = self.run_times.expected_after(work, elapsed, *known, self.among)
             expected_end = None if seconds is None else job.started_at + timedelta(seconds=seconds)
-            left = self.durations.left(work, elapsed, job.expected_seconds)
+            left = self.durations.left(work, known, elapsed)
             heapq.heappush(self.ends, (left, name))
         self.running_jobs[name] = RunningJob(
-            tuning_job_name=name, team=job.team, instances=job.instances, expected_end=expected_end
+            tuning_job_name=name,
+            team=job.team,
+            instances=job.instances,
+            started_at=job.started_at,
+            expected_end=expected_end,
         )
 
     def join(self, queued: _Queued) -> None:
@@ -179,14 +185,15 @@ class _Situation:
         queued = self.known.pop(head.key)
         self.queues[head.team].remove(head)
         name = "/".join(head.key)
-        seconds = self.run_times.expected_after(queued.work, 0.0, queued.stated)
+        seconds = self.run_times.expected_after(queued.work, 0.0, *queued.known, self.among)
         self.running_jobs[name] = RunningJob(
             tuning_job_name=name,
             team=head.team,
             instances=head.instances,
+            started_at=self.now,
             expected_end=None if seconds is None else self.now + timedelta(seconds=seconds),
         )
-        run_time = self.durations.of(queued.work, queued.stated)
+        run_time = self.durations.left(queued.work, queued.known)
         heapq.heappush(self.ends, (self.seconds + run_time, name))
 
     def pass_to_next(self, capacity: Capacity) -> bool:
@@ -230,9 +237,9 @@ def _queued(
         priority=each.priority,
         accepted_at=at,
         instances=each.instances,
-        expected_seconds=run_times.expected(work, each.expected_seconds),
+        expected_seconds=run_times.expected(work, *_known(each)),
     )
-    return _Queued(head=head, work=work, stated=each.expected_seconds)
+    return _Queued(head=head, work=work, known=_known(each))
 
 
 def _first_of_shapes(queue: Sequence[Head]) -> list[Head]:
@@ -249,7 +256,10 @@ def _first_of_shapes(queue: Sequence[Head]) -> list[Head]:
 def _timers(document: CapacityDocument) -> dict[Key, ReservationTimer]:
     return {
         each.key: ReservationTimer(
-            since=each.first_since, passed_at=each.passed_at, promised_at=each.promised_at
+            since=each.first_since,
+            passed_at=each.passed_at,
+            reserved_at=each.reserved_at,
+            promised_at=each.promised_at,
         )
         for each in document.waiting
         if each.first_since
@@ -258,6 +268,10 @@ def _timers(document: CapacityDocument) -> dict[Key, ReservationTimer]:
 
 def _elapsed(job: RunningTuningJob, at: datetime) -> float:
     return max(0.0, (at - job.started_at).total_seconds()) if job.started_at else 0.0
+
+
+def _known(each: WaitingRequest | RecentArrival | RunningTuningJob) -> RunTimeFacts:
+    return RunTimeFacts(stated=each.expected_seconds, most=each.most_seconds)
 
 
 def _work(job: RunningTuningJob) -> Work:

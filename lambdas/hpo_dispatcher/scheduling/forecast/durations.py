@@ -30,6 +30,13 @@ class Possible(NamedTuple):
     ended: bool  # False: the run time is longer than that
 
 
+class RunTimeFacts(NamedTuple):
+    """The facts about a run time that are known before its end."""
+
+    stated: float = 0  # how long it will be as its request says; 0: it does not say
+    most: float = 0  # the maximum, which SageMaker enforces; 0: unknown
+
+
 class Durations:
     """The run times of one course.
 
@@ -53,28 +60,32 @@ class Durations:
             self._unended.setdefault(kind, []).append(elapsed / max(1, each.rounds))
         self._drawn: dict[Kind, list[Possible]] = {}
 
-    def of(self, work: Work, stated: float = 0) -> float:
-        """Draw how long a tuning job will run.
+    def left(self, work: Work, known: RunTimeFacts, elapsed: float = 0.0) -> float:
+        """Draw how long a tuning job that has run for some seconds will still run.
 
         Args:
             work: the tuning job.
-            stated: how long it will run as its request says; 0: it does not say.
+            known: what its request says about its run time.
+            elapsed: the seconds.
         """
-        return self.left(work, 0.0, stated)
+        seconds = self._stated(work, known.stated, elapsed) or self._like_others(
+            work, elapsed, known.most
+        )
+        return max(0.0, min(seconds, known.most or seconds) - elapsed)
 
-    def left(self, work: Work, elapsed: float, stated: float = 0) -> float:
-        """Draw how long a tuning job that has run for some seconds will still run."""
-        if stated:
-            ratios = [each for each in self._run_times.ratios(work) if each * stated > elapsed]
-            if ratios:
-                return self._draw.choice(ratios) * stated - elapsed
+    def _stated(self, work: Work, stated: float, elapsed: float) -> float:
+        ratios = [each for each in self._run_times.ratios(work) if each * stated > elapsed]
+        return self._draw.choice(ratios) * stated if ratios else 0.0
+
+    def _like_others(self, work: Work, elapsed: float, most: float) -> float:
         rounds = max(1, work.rounds)
         longer = [each for each in self._possible(work) if each.seconds * rounds > elapsed]
-        if not longer:
-            return elapsed * (self._tail() - 1)
-        weights = [each.weight for each in longer]
-        seconds, _, ended = self._draw.choices(longer, weights)[0]
-        return seconds * rounds * (1.0 if ended else self._tail()) - elapsed
+        # Not more than most: a tuning job that may run longer tells little of one that may not.
+        like = [each for each in longer if not most or each.seconds * rounds <= most] or longer
+        if not like:
+            return elapsed * self._tail()
+        seconds, _, ended = self._draw.choice(like)
+        return seconds * rounds * (1.0 if ended else self._tail())
 
     def _tail(self) -> float:
         return min(LONGEST_TAIL, math.pow(1 - self._draw.random(), -1 / TAIL))

@@ -16,6 +16,7 @@ from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.contract.entry import Key, Moment
 from hpo_dispatcher.contract.errors import UnreadableDocument
 from hpo_dispatcher.scheduling.backoff import Backoff, Delay, ReachedLimit
+from hpo_dispatcher.scheduling.forecast.predictions import Prediction, Predictions
 from hpo_dispatcher.scheduling.snapshot import ReservationTimer
 
 MEMORY = "scheduler-memory"  # the name of the document
@@ -85,6 +86,49 @@ class _StoredLimit(BaseModel):
     counted: int
 
 
+class _StoredPrediction(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    team: str
+    request_id: str
+    at: Moment
+    draws: tuple[float, float, float]
+    earliest: float
+    latest: float
+
+    @classmethod
+    def of(cls, noted: Prediction) -> Self:
+        """Return what is stored of a prediction, in whole seconds."""
+        first, middle, last = map(round, noted.draws)
+        return cls(
+            team=noted.key[0],
+            request_id=noted.key[1],
+            at=noted.at,
+            draws=(first, middle, last),
+            earliest=round(noted.earliest),
+            latest=round(noted.latest),
+        )
+
+    def prediction(self) -> Prediction:
+        """Return the prediction."""
+        return Prediction(
+            key=(self.team, self.request_id),
+            at=self.at,
+            draws=self.draws,
+            earliest=self.earliest,
+            latest=self.latest,
+        )
+
+
+class _StoredPredictions(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    pending: list[_StoredPrediction] = []
+    scores: list[float] = []
+    days: dict[str, tuple[int, int]] = {}
+    noted_at: Moment | None = None
+
+
 class _Memory(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
@@ -93,6 +137,7 @@ class _Memory(BaseModel):
     reached_limits: list[_StoredLimit] = []
     unannounced: list[Key] = []
     created: list[str] = []
+    predictions: _StoredPredictions = _StoredPredictions()
 
 
 class _CapacityOfVersionBefore(BaseModel):
@@ -108,6 +153,7 @@ def memory_json(
     backoff: Backoff | None = None,
     unannounced: Collection[Key] = (),
     created: Collection[str] = (),
+    predictions: Predictions | None = None,
 ) -> str:
     """Return the document.
 
@@ -116,8 +162,10 @@ def memory_json(
         backoff: what is delayed.
         unannounced: requests whose tuning jobs may exist, without an event that says so.
         created: names of running tuning jobs that have existed.
+        predictions: the expected starts that are compared with the real ones.
     """
     backoff = backoff or Backoff()
+    noted = predictions or Predictions()
     memory = _Memory(
         reservation_timers=[
             _Timer(
@@ -155,6 +203,12 @@ def memory_json(
         ],
         unannounced=sorted(unannounced),
         created=sorted(created),
+        predictions=_StoredPredictions(
+            pending=[_StoredPrediction.of(each) for each in noted.pending],
+            scores=noted.scores,
+            days=noted.days,
+            noted_at=noted.noted_at,
+        ),
     )
     return memory.model_dump_json(exclude_none=True)
 
@@ -227,3 +281,14 @@ def unannounced_from(memory: str | None) -> frozenset[Key]:
 def created_from(memory: str | None) -> frozenset[str]:
     """Return the names of running tuning jobs that have existed."""
     return frozenset(_Memory.model_validate_json(memory or "{}").created)
+
+
+def predictions_from(memory: str | None) -> Predictions:
+    """Return the expected starts that are compared with the real ones."""
+    stored = _Memory.model_validate_json(memory or "{}").predictions
+    return Predictions(
+        pending=[each.prediction() for each in stored.pending],
+        scores=stored.scores,
+        days=stored.days,
+        noted_at=stored.noted_at,
+    )

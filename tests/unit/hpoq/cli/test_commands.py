@@ -9,7 +9,9 @@ from unittest.mock import patch
 import jsonschema
 import pytest
 
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument, MeasuredEstimates
 from hpo_dispatcher.contract.entry import BestTrainingJob, Status
+from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.ports import Ending
 from tests.support.command_line import Run
 from tests.support.dispatcher_account import ENVIRONMENT, RANGES, Account
@@ -384,6 +386,19 @@ def test_capacity_tells_what_is_in_use_and_who_waits(hpoq: Run, account: Account
     assert json.loads(out)["tuning_jobs"]["by_team"] == {"fraud": 1}
     _, out, _ = hpoq("status", "b")
     assert "used by: fraud 1" in out
+
+
+def test_capacity_says_how_many_estimates_have_held(hpoq: Run, account: Account) -> None:
+    account.configure()
+    account.cycle()
+    assert "estimates" not in hpoq("capacity")[2]
+    documents = account.dispatcher().documents
+    document = CapacityDocument.parse(documents.get(CAPACITY_DOCUMENT))
+    assert document is not None
+    measured = document.model_copy(update={"estimates": MeasuredEstimates(starts=240, within=194)})
+    documents.put(CAPACITY_DOCUMENT, measured.to_json())
+    said = hpoq("capacity")[2]
+    assert "estimates of the last 14 days: 81% of 240 starts within their range\n" in said
 
 
 def test_capacity_and_status_show_a_budget_and_whom_it_holds(hpoq: Run, account: Account) -> None:

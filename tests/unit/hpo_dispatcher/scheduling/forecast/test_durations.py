@@ -1,0 +1,99 @@
+"""Run times as a forecast draws them."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from hpo_dispatcher.contract.documents.capacity import RunningTuningJob
+from hpo_dispatcher.scheduling.forecast.durations import (
+    LONGEST_TAIL,
+    Durations,
+    RunTimeFacts,
+    possible,
+)
+from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
+
+CPU = Work(team="fraud", template="cpu")
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def remembered(*seconds: float, stated: float = 0) -> RunTimes:
+    run_times = RunTimes()
+    for each in seconds:
+        run_times.record(CPU, each, stated)
+    return run_times
+
+
+def drawn(run_times: RunTimes, known: RunTimeFacts, elapsed: float = 0, seed: int = 1) -> float:
+    return Durations(run_times, [], random.Random(seed)).left(CPU, known, elapsed)
+
+
+def product_limits(ended: list[float], unended: list[float]) -> dict[float, float]:
+    """Return the part that is left after each end, as Kaplan and Meier (1958) define it."""
+    left, limits = 1.0, dict[float, float]()
+    for seconds in sorted(set(ended)):
+        at_risk = sum(each >= seconds for each in [*ended, *unended])
+        left *= 1 - ended.count(seconds) / at_risk
+        limits[seconds] = left
+    return limits
+
+
+def test_jobs_that_still_run_count_as_in_kaplan_and_meiers_estimate() -> None:
+    ended = [6.0, 19.0, 32.0, 42.0, 42.0, 94.0, 207.0, 253.0]
+    unended = [43.0, 126.0, 169.0, 211.0, 227.0, 255.0, 270.0]
+    left, found = 1.0, dict[float, float]()
+    for seconds, weight, has_ended in possible(ended, unended):
+        left -= weight
+        if has_ended:
+            found[seconds] = left
+    assert found == pytest.approx(product_limits(ended, unended))
+
+
+def test_weights_add_up_and_only_the_last_may_not_have_ended() -> None:
+    found = possible([100, 300], [200, 400])
+    assert sum(each.weight for each in found) == pytest.approx(1)
+    assert [(each.seconds, each.ended) for each in found] == [
+        (100, True), (300, True), (400, False),
+    ]  # fmt: skip
+    assert possible([], []) == []
+
+
+def test_a_run_time_is_one_of_those_that_the_job_has_not_outlasted() -> None:
+    run_times = remembered(100, 200, 300)
+    found = {drawn(run_times, RunTimeFacts(), 150, seed) for seed in range(100)}
+    assert found <= {50.0, 150.0} | {each for each in found if each <= 150 * (LONGEST_TAIL - 1)}
+    assert {50.0, 150.0} <= found
+
+
+def test_a_job_never_runs_longer_than_it_may() -> None:
+    run_times = remembered(100, 5000, 6000)
+    assert max(drawn(run_times, RunTimeFacts(most=3600), 200, seed) for seed in range(50)) == 3400
+    assert {drawn(run_times, RunTimeFacts(most=3600), 0, seed) for seed in range(50)} <= {
+        100.0,
+        3600.0,
+    }
+
+
+def test_a_stated_run_time_is_as_wrong_as_recent_ones() -> None:
+    run_times = remembered(500, 250, 1000, stated=1000)
+    found = {drawn(run_times, RunTimeFacts(stated=2000), 0, seed) for seed in range(50)}
+    assert found == {500.0, 1000.0, 2000.0}
+    assert drawn(run_times, RunTimeFacts(stated=2000), 1500) == 500
+
+
+def test_while_few_have_ended_those_that_run_make_run_times_longer() -> None:
+    run_times = remembered(100, 100, 100)
+    job = RunningTuningJob(team="fraud", template="cpu", started_at=NOON)
+
+    def mean(running: list[tuple[RunningTuningJob, float]]) -> float:
+        seconds = [
+            Durations(run_times, running, random.Random(seed)).left(CPU, RunTimeFacts())
+            for seed in range(200)
+        ]
+        return sum(seconds) / len(seconds)
+
+    assert mean([]) == 100
+    assert mean([(job, 900.0)] * 3) > 300

@@ -1,0 +1,74 @@
+"""The dispatcher's own record of how its expected starts have held."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from hpo_dispatcher.scheduling.forecast.calibration import ENOUGH
+from hpo_dispatcher.scheduling.forecast.predictions import (
+    DAYS,
+    SCORES,
+    Prediction,
+    Predictions,
+)
+from hpo_dispatcher.scheduling.history.memory import memory_json, predictions_from
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+KEY = ("fraud", "r")
+
+
+def noted(at: datetime = NOON, key: tuple[str, str] = KEY) -> Prediction:
+    return Prediction(key=key, at=at, draws=(300.0, 600.0, 900.0), earliest=200, latest=1000)
+
+
+@pytest.mark.parametrize(("seconds", "within", "score"), [(200, 1, -1.333), (1001, 0, 1.337)])
+def test_a_start_is_compared_with_the_range_that_was_stated_for_it(
+    seconds: float, within: int, score: float
+) -> None:
+    predictions = Predictions(pending=[noted()])
+    now = NOON + timedelta(seconds=seconds)
+    predictions.compare([("fraud", "other")], now)
+    assert predictions.measured(now) is None
+    predictions.compare([KEY], now)
+    measured = predictions.measured(now)
+    assert measured is not None
+    assert (measured.starts, measured.within, predictions.scores) == (1, within, [score])
+    assert predictions.pending == []
+
+
+def test_only_the_last_fourteen_days_and_the_newest_scores_count() -> None:
+    predictions = Predictions()
+    for number in range(SCORES + 50):
+        predictions.pending = [noted()]
+        predictions.compare([KEY], NOON + timedelta(seconds=number))
+    assert len(predictions.scores) == SCORES
+    later = NOON + DAYS - timedelta(days=1)
+    predictions.compare([], later)
+    measured = predictions.measured(later)
+    assert measured is not None
+    assert measured.starts == SCORES + 50
+    predictions.compare([], later + timedelta(days=1))
+    measured = predictions.measured(later + timedelta(days=1))
+    assert measured is not None
+    assert (measured.starts, measured.within) == (0, 0)
+
+
+def test_a_request_that_is_late_already_counts_with_its_wait_so_far() -> None:
+    predictions = Predictions(pending=[noted()] * ENOUGH, scores=[0.0] * ENOUGH)
+    in_time, late = NOON + timedelta(seconds=800), NOON + timedelta(seconds=3600)
+    for now, highest in ((in_time, 0.0), (late, 10.0)):
+        measured = predictions.measured(now)
+        assert measured is not None
+        assert measured.scores is not None
+        assert measured.scores[2] == highest
+
+
+def test_the_private_document_keeps_what_was_noted() -> None:
+    predictions = Predictions(
+        pending=[noted()], scores=[0.5, -1.25], days={"2026-11-23": (3, 2)}, noted_at=NOON
+    )
+    assert predictions_from(memory_json({}, predictions=predictions)) == predictions
+    assert predictions_from(None) == Predictions()
+    assert predictions_from("{}") == Predictions(), "as the version before wrote it"
