@@ -11,6 +11,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,9 +21,11 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from hpo_dispatcher import ports, wiring
+from hpo_dispatcher.aws.workflows.answers import AwsWorkflows
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.lease import CycleIncomplete
+from hpo_dispatcher.cycle.workflows.heartbeats import SpacedHeartbeats
 from hpo_dispatcher.ports import Unavailable
 from hpo_dispatcher.tuning_job.builder import Images
 from tests.support.account_snapshot import AccountSnapshot
@@ -191,6 +195,10 @@ class Stage:
         self.workflows.reset(*ANSWERED, WAITING)
         self.sagemaker = ScriptedSageMaker(account)
         prepare(account, self.sagemaker)
+        self._services = AwsWorkflows(
+            lambda: account.session.client("stepfunctions"),
+            lambda: account.session.client("sagemaker"),
+        )
         self.healthy = account.dispatcher()
         # A cycle writes settings, images and quotas only if these documents are missing.
         for document in ("settings", "images", "quotas"):
@@ -202,6 +210,9 @@ class Stage:
         self.sagemaker.crowded = True
         self.workflows.reset(*ANSWERED, WAITING)
         self.workflows.denied = {task_token("denied")}
+        # A process that has sent no heartbeat yet.
+        workflows = SpacedHeartbeats(self._services, lambda: datetime.now(UTC))
+        self.healthy = replace(self.healthy, workflows=workflows)
         self._snapshot.restore()
 
     def dispatcher(self) -> Dispatcher:
