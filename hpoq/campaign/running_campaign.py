@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -160,11 +160,19 @@ class RunningCampaign:
         numbers = sorted(self.backend.poll())
         return frame(plan, (trial for n in numbers for trial in self.backend.trials(n)))
 
-    def report(self, path: Path) -> Path:
-        """Write the HTML report and return its path."""
-        from hpoq.campaign.report import write
+    def report(self, path: Path, others: Sequence[RunningCampaign] = ()) -> Path:
+        """Write the HTML report and return its path.
 
-        return write(self.plan, self.results(), path)
+        Args:
+            path: path of the HTML file.
+            others: campaigns of the same objective to compare it with.
+        """
+        from hpoq.campaign.report import write
+        from hpoq.campaign.report.comparison import check_comparable
+
+        found = [(each.plan, each.results()) for each in (self, *others)]
+        check_comparable(found)
+        return write(*found[0], path, found[1:])
 
 
 def s3_client(session: boto3.Session | None) -> S3Client:

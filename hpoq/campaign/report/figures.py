@@ -8,6 +8,7 @@ from hpo_dispatcher.contract.request import CategoricalRange
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.ranges import scaling
 from hpoq.campaign.report import series
+from hpoq.campaign.report.advice import Importance
 from hpoq.campaign.results.table import SEARCHED
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def slices(plan: CampaignPlan, table: pd.DataFrame, names: list[str]) -> Any:
         )  # fmt: skip
     figure.update_yaxes(range=_shown_range(plan, usable["objective"]))
     figure.update_layout(height=260 * rows + 60)
-    return _styled(figure)
+    return styled(figure)
 
 
 def parallel_coordinates(plan: CampaignPlan, table: pd.DataFrame, names: list[str]) -> Any:
@@ -113,21 +114,28 @@ def parallel_coordinates(plan: CampaignPlan, table: pd.DataFrame, names: list[st
         )
     )  # fmt: skip
     figure.update_layout(height=420)
-    return _styled(figure, margin={"l": 70, "r": 60, "t": 60, "b": 30})
+    return styled(figure, margin={"l": 70, "r": 60, "t": 60, "b": 30})
 
 
-def importances(found: dict[str, float]) -> Any:
-    """Draw a bar for each hyperparameter."""
+def importances(found: dict[str, Importance]) -> Any:
+    """Draw a bar for each hyperparameter, with its interval."""
     import plotly.graph_objects as go
 
     names = list(found)[::-1]
     figure = go.Figure(
-        go.Bar(x=[found[name] for name in names], y=names, orientation="h", marker_color=BLUE)
-    )
+        go.Bar(
+            x=[found[name].share for name in names], y=names, orientation="h", marker_color=BLUE,
+            error_x={
+                "type": "data", "symmetric": False, "color": GREY,
+                "array": [max(0.0, found[name].high - found[name].share) for name in names],
+                "arrayminus": [max(0.0, found[name].share - found[name].low) for name in names],
+            },
+        )
+    )  # fmt: skip
     figure.update_layout(height=80 + 28 * len(names))
     figure.update_xaxes(title="share of the explained variation", tickformat=".0%")
     figure.update_yaxes(ticksuffix="  ")
-    return _styled(figure)
+    return styled(figure)
 
 
 def waves(plan: CampaignPlan, table: pd.DataFrame, names: list[str]) -> Any:
@@ -168,7 +176,7 @@ def waves(plan: CampaignPlan, table: pd.DataFrame, names: list[str]) -> Any:
             figure.update_yaxes(type="log", dtick=1, row=row, col=column)
         figure.update_xaxes(dtick=1, title="wave" if row == rows else "", row=row, col=column)
     figure.update_layout(height=250 * rows + 60)
-    return _styled(figure)
+    return styled(figure)
 
 
 def parallelism(plan: CampaignPlan, table: pd.DataFrame) -> Any:
@@ -211,10 +219,11 @@ def _shown_range(plan: CampaignPlan, objective: pd.Series[Any]) -> list[float]:
 def _titled(figure: Any, x: str, y: str) -> Any:
     figure.update_xaxes(title=x)
     figure.update_yaxes(title=y)
-    return _styled(figure)
+    return styled(figure)
 
 
-def _styled(figure: Any, margin: dict[str, int] | None = None) -> Any:
+def styled(figure: Any, margin: dict[str, int] | None = None) -> Any:
+    """Return the figure in the style of the page."""
     figure.update_layout(
         template="plotly_white",
         # Readable on the light and on the dark page.

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpoq.campaign.campaign_plan import CampaignPlan
-from hpoq.campaign.report import all_trials, figures, series
+from hpoq.campaign.report import all_trials, comparison, figures, series
+from hpoq.campaign.report.advice import advice
 from hpoq.campaign.results.table import SEARCHED, best
 from hpoq.presentation import dollars
 
@@ -19,27 +20,31 @@ CONFIG = {"displayModeBar": False, "responsive": True}
 STYLE = Path(__file__).with_name("page.css")
 
 
-def write(plan: CampaignPlan, table: pd.DataFrame, path: Path) -> Path:
+def write(
+    plan: CampaignPlan, table: pd.DataFrame, path: Path, others: comparison.Campaigns = ()
+) -> Path:
     """Write the report of a campaign, finished or not.
 
     Args:
         plan: plan of the campaign.
         table: from ``hpoq.campaign.results.table.frame``.
         path: path of the HTML file, which is replaced if it exists.
+        others: campaigns to compare it with.
 
     Returns:
         ``path``.
     """
-    path.write_text(page(plan, table), encoding="utf-8")
+    path.write_text(page(plan, table, others), encoding="utf-8")
     return path
 
 
-def page(plan: CampaignPlan, table: pd.DataFrame) -> str:
+def page(plan: CampaignPlan, table: pd.DataFrame, others: comparison.Campaigns = ()) -> str:
     """Return the whole HTML document."""
     from plotly.offline import get_plotlyjs
 
     name = escape(plan.campaign.name)
-    body = "\n".join([_heading(plan, table), *_sections(plan, table)])
+    compared = [comparison.section([(plan, table), *others])] if others else []
+    body = "\n".join([_heading(plan, table), *compared, *_sections(plan, table)])
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -67,10 +72,11 @@ def _sections(plan: CampaignPlan, table: pd.DataFrame) -> list[str]:
         note = "The same trials over the money spent so far."
         parts.append(_section("Best so far over cost", note, figure))
     parts.append(_best(plan, table))
+    parts += _what_next(advice(plan, table, weights))
     if weights:
         note = (
             "Share of the objective's variation that a random forest attributes to each "
-            "hyperparameter, over the searched ranges."
+            "hyperparameter, over the searched ranges. The lines are 80 % intervals."
         )
         parts.append(_section("Importance of hyperparameters", note, figures.importances(weights)))
     note = "The objective against each hyperparameter. Later waves are darker."
@@ -93,6 +99,13 @@ def _sections(plan: CampaignPlan, table: pd.DataFrame) -> list[str]:
     parts.append(_failures(table))
     parts.append(all_trials.section(table, maximize=plan.campaign.maximize))
     return parts
+
+
+def _what_next(sentences: list[str]) -> list[str]:
+    if not sentences:
+        return []
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return [f"<section><h2>What next</h2><ul>{items}</ul></section>"]
 
 
 def _section(title: str, note: str, figure: Any) -> str:

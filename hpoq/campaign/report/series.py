@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hpo_dispatcher.contract.request import CategoricalRange
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.model import Campaign
+from hpoq.campaign.report.advice import Importance
 from hpoq.campaign.results.table import SEARCHED
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 # A forest on more rows takes longer and gives the same answer.
 FOREST_ROWS = 5_000
 FOREST_TREES = 60
+FORESTS = 10  # of a tenth of the trees each, for the interval of importances
 _NUMBER = re.compile(r"\b(?:0x[0-9a-f]+|[0-9][0-9.,:]*(?:e[+-]?[0-9]+)?)", re.IGNORECASE)
 
 
@@ -99,8 +101,12 @@ def utilization(table: pd.DataFrame, slots: int) -> float:
     return float(work / (span * slots)) if span > 0 else 0.0
 
 
-def importances(table: pd.DataFrame, names: list[str]) -> dict[str, float]:
-    """Return each hyperparameter's share of the objective's variation, by a random forest."""
+def importances(table: pd.DataFrame, names: list[str]) -> dict[str, Importance]:
+    """Return each hyperparameter's share of the objective's variation, by a random forest.
+
+    The 80 % interval is that of small forests, each on another sample of the trials.
+    """
+    import numpy as np
     import pandas as pd
     from sklearn.ensemble import ExtraTreesRegressor
 
@@ -110,10 +116,21 @@ def importances(table: pd.DataFrame, names: list[str]) -> dict[str, float]:
     sample = usable.sample(min(len(usable), FOREST_ROWS), random_state=0)
     features = pd.DataFrame({name: _ordered(sample[SEARCHED + name]) for name in names})
     # ranks, so that a few diverged trials do not dominate
+    ranks = sample["objective"].rank()
     forest = ExtraTreesRegressor(FOREST_TREES, min_samples_leaf=5, random_state=0, n_jobs=1)
-    forest.fit(features, sample["objective"].rank())
-    pairs = zip(names, forest.feature_importances_, strict=True)
-    return dict(sorted(((n, float(v)) for n, v in pairs), key=lambda pair: -pair[1]))
+    shares = forest.fit(features, ranks).feature_importances_
+    other = ExtraTreesRegressor(
+        FOREST_TREES, min_samples_leaf=5, random_state=1, n_jobs=1, bootstrap=True
+    ).fit(features, ranks)
+    trees = np.array([tree.feature_importances_ for tree in other.estimators_])
+    small = trees.reshape(FORESTS, -1, len(names)).mean(axis=1)
+    low, high = np.quantile(small, [0.1, 0.9], axis=0)
+    found = {
+        name: Importance(share=float(share), low=min(float(least), float(share)),
+                         high=max(float(most), float(share)))
+        for name, share, least, most in zip(names, shares, low, high, strict=True)
+    }  # fmt: skip
+    return dict(sorted(found.items(), key=lambda pair: -pair[1].share))
 
 
 def _ordered(column: pd.Series[Any]) -> Any:

@@ -52,11 +52,16 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="HTML file. Default: NAME.html")
     ] = None,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option("--compare", help="Plan file of a campaign to compare with. Repeatable."),
+    ] = None,
     team: Team = None,
     deployment: DeploymentName = "hpoq",
     direct: Direct = False,
 ) -> None:
     """Write a report of the campaign as one HTML file, and print its path."""
     campaign = campaign_to_read(plan, team, deployment, direct=direct)
-    path = campaign.report(out or Path(f"{campaign.plan.campaign.name}.html"))
+    others = [campaign_to_read(each, team, deployment, direct=direct) for each in compare or ()]
+    path = campaign.report(out or Path(f"{campaign.plan.campaign.name}.html"), others)
     sys.stdout.write(f"{path}\n")

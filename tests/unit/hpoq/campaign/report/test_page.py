@@ -39,7 +39,7 @@ def test_the_report_has_every_section(report: Path) -> None:
     text = report.read_text()
     titles = re.findall(r"<h2>(.*?)</h2>", text)
     assert titles == [
-        "Best so far over time", "Best so far over cost", "Best trials",
+        "Best so far over time", "Best so far over cost", "Best trials", "What next",
         "Importance of hyperparameters", "Slices", "Parallel coordinates", "Waves", "Parallelism",
         "Failures", "All trials",
     ]  # fmt: skip
@@ -82,9 +82,9 @@ def test_the_best_so_far_never_gets_worse() -> None:
 def test_the_decisive_hyperparameter_is_the_most_important() -> None:
     plan = plan_of(1_000)
     found = series.importances(frame(plan, trials(plan)), series.searched(plan))
-    assert sum(found.values()) == pytest.approx(1)
+    assert sum(each.share for each in found.values()) == pytest.approx(1)
     assert next(iter(found)) == "lr"
-    assert found["batch-size"] < 0.1
+    assert found["batch-size"].share < 0.1
 
 
 def test_parallelism_counts_trials_at_once() -> None:
