@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -23,6 +24,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from hpoq.local.sagemaker.errors import invalid
+from hpoq.local.sagemaker.tuning import gaussian_process
 
 Values = dict[str, str]  # hyperparameters as the API writes them
 
@@ -32,7 +34,33 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 AUTO_LOGARITHMIC = 1000.0
 INTEGER = re.compile(r"[+-]?[0-9]{1,30}", re.ASCII)
 DECIMAL = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
+FEW_NUMBERS = 10  # searched at once by a Gaussian process
 MOST_OF_LONG = 2**63
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The scale of a number: its lowest value is 0, its highest one 1."""
+
+    low: float
+    high: float
+    log: bool
+    is_integer: bool
+
+    def of(self, value: float) -> float:
+        """Return the share of the range that is below a value."""
+        low, high, value = map(self._scaled, (self.low, self.high, value))
+        return (value - low) / (high - low) if high > low else 0.5
+
+    def value(self, share: float) -> float | int:
+        """Return the value at a share of the range."""
+        low, high = self._scaled(self.low), self._scaled(self.high)
+        found = low + share * (high - low)
+        found = math.exp(found) if self.log else found
+        return min(max(round(found) if self.is_integer else found, self.low), self.high)
+
+    def _scaled(self, value: float) -> float:
+        return math.log(value) if self.log else value
 
 
 @dataclass(frozen=True)
@@ -43,6 +71,15 @@ class Parameter:
     low: float = 0.0  # of numbers
     high: float = 0.0
     is_reversed: bool = False  # the search sees the distance from 1
+
+    @property
+    def unit(self) -> Unit | None:
+        """The scale of the search, or None for categories."""
+        found = self.distribution
+        if isinstance(found, IntDistribution | FloatDistribution):
+            is_integer = isinstance(found, IntDistribution)
+            return Unit(found.low, found.high, found.log, is_integer)
+        return None
 
     def written(self, value: Any) -> str:
         """Return a value as text, limited to the range in spite of rounding."""
@@ -104,7 +141,11 @@ class HyperparameterSearch:
         if self._grid is not None:
             return self._grid[number]
         with self._lock:
-            self._study.sampler = self._sampler(number)
+            chosen = self._by_gaussian_process(number)
+            if chosen is None:
+                self._study.sampler = self._sampler(number)
+            else:
+                self._study.enqueue_trial(chosen)
             trial = self._study.ask(self._distributions)
             self._asked[number] = trial.number
         return {name: each.written(trial.params[name]) for name, each in self._space.items()}
@@ -145,10 +186,54 @@ class HyperparameterSearch:
         self._study.add_trial(trial)
         return True
 
+    def _by_gaussian_process(self, number: int) -> dict[str, Any] | None:
+        """Return the parameters that a Gaussian process suggests, or None.
+
+        It is better than Optuna's estimator for a few numbers, and cannot compare categories:
+        docs/decisions/0040.
+        """
+        units = [each.unit for each in self._space.values()]
+        if self._strategy != "Bayesian" or not 0 < len(units) <= FEW_NUMBERS or None in units:
+            return None
+        known = [(trial, self._score(trial)) for trial in self._study.get_trials(deepcopy=False)]
+        results = [score for _, score in known if score is not None]
+        first = len(units) + 2
+        if not results or (number < first and len(results) < first):
+            point = gaussian_process.space_filling(number, len(units), self._seed)
+        else:
+            scored, pending = [], []
+            for trial, score in known:
+                values = [trial.params[name] for name in self._space]
+                row = [unit.of(value) for unit, value in zip(units, values, strict=True) if unit]
+                if score is not None or trial.state == TrialState.FAIL:
+                    scored.append((row, min(results) if score is None else score))
+                else:
+                    pending.append(row)
+            try:
+                point = gaussian_process.suggestion(
+                    np.array([row for row, _ in scored]),
+                    np.array([score for _, score in scored]),
+                    np.array(pending).reshape(-1, len(units)),
+                    self._seed_of(number),
+                )
+            except np.linalg.LinAlgError:
+                return None
+        rows = zip(self._space, units, point, strict=True)
+        return {name: unit.value(float(share)) for name, unit, share in rows if unit}
+
+    def _score(self, trial: optuna.trial.FrozenTrial) -> float | None:
+        """Return a trial's result, higher is better; None if it has none."""
+        if trial.state != TrialState.COMPLETE or trial.value is None:
+            return None
+        return trial.value if self._study.direction == StudyDirection.MAXIMIZE else -trial.value
+
+    def _seed_of(self, number: int) -> int:
+        text = f"{self._seed}/{number}".encode()
+        return int.from_bytes(hashlib.sha256(text).digest()[:4])
+
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         """Return a sampler whose seed depends only on the search's seed and the number."""
-        text = f"{self._seed}/{number}".encode()
-        seed = int.from_bytes(hashlib.sha256(text).digest()[:4])
+        seed = self._seed_of(number)
         if self._strategy == "Bayesian":
             # constant_liar counts running training jobs as tried, which parallel searches need.
             return optuna.samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True)

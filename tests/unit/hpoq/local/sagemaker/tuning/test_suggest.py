@@ -55,10 +55,14 @@ def test_a_seed_gives_the_same_bayesian_search_for_the_same_order_of_results() -
     assert tried(search("Bayesian"), 25, 4) == tried(search("Bayesian"), 25, 4)
 
 
+NUMBERS = {kind: RANGES[kind] for kind in ("ContinuousParameterRanges", "IntegerParameterRanges")}
+
+
+@pytest.mark.parametrize("ranges", [RANGES, NUMBERS])
 @pytest.mark.parametrize("strategy", ["Random", "Bayesian"])
-def test_a_resumed_search_gives_the_same_suggestions(strategy: str) -> None:
-    whole = tried(search(strategy), 20, 1)
-    again = search(strategy)
+def test_a_resumed_search_gives_the_same_suggestions(strategy: str, ranges: dict[str, Any]) -> None:
+    whole = tried(search(strategy, ranges), 20, 1)
+    again = search(strategy, ranges)
     for values in whole[:12]:
         again.add_result(values, score(values))
     again.add_running(12, whole[12])  # a training job that was running
@@ -67,10 +71,11 @@ def test_a_resumed_search_gives_the_same_suggestions(strategy: str) -> None:
     assert again.ask(13) == whole[13]
 
 
-def test_bayesian_search_beats_random_search() -> None:
+@pytest.mark.parametrize("ranges", [RANGES, NUMBERS])
+def test_bayesian_search_beats_random_search(ranges: dict[str, Any]) -> None:
     best = {
         strategy: sum(
-            max(score(v) for v in tried(search(strategy, seed=seed), 40, 4)) for seed in range(5)
+            max(score(v) for v in tried(search(strategy, ranges, seed), 40, 4)) for seed in range(5)
         )
         for strategy in ("Bayesian", "Random")
     }
@@ -122,3 +127,23 @@ def test_a_grid_contains_every_combination_once() -> None:
     here = search("Grid", grid)
     points = [here.ask(number) for number in range(here.size)]
     assert len({(point["a"], point["b"]) for point in points}) == here.size == 6
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [lambda _: 1.0, lambda lr: lr * 1e308, lambda lr: -1e308 if lr < 0.05 else lr, lambda _: None],
+)
+def test_a_search_of_numbers_continues_with_any_results(objective: Any) -> None:
+    here = search("Bayesian", NUMBERS)
+    for number in range(12):
+        values = here.ask(number)
+        assert 0.001 <= float(values["lr"]) <= 0.1
+        assert 8 <= int(values["size"]) <= 64
+        here.tell(number, objective(float(values["lr"])))
+
+
+def test_a_search_of_a_single_value_continues() -> None:
+    here = search("Bayesian", lr("0.5", "0.5", "Linear"))
+    for number in range(6):
+        assert here.ask(number) == {"lr": "0.5"}
+        here.tell(number, 1.0)
