@@ -26,8 +26,8 @@ RANGES = {"lr": {"type": "continuous", "min": 0.1, "max": 1}}
 class World(Simulation):
     """An account whose index shows no queued request."""
 
-    def __init__(self) -> None:
-        super().__init__(Workload(name="w", arrivals=[], teams={"fraud": {}}, slots=9))
+    def __init__(self, slots: int = 9) -> None:
+        super().__init__(Workload(name="w", arrivals=[], teams={"fraud": {}}, slots=slots))
         self.sagemaker.run_of = lambda _: SimulatedRun(seconds=100_000)
         real = self.requests
 
@@ -96,6 +96,25 @@ def test_a_request_whose_parent_has_ended_starts_at_once_unless_it_is_on_hold(
 
     child = world.requests.entries["fraud", "child"]
     assert (child.blocked, child.on_hold) == (False, on_hold)
+
+
+def test_a_request_on_hold_takes_no_slot_from_the_one_behind_it() -> None:
+    world = World(slots=1)
+    world.says(request("a"), action("hold", "a"), request("b"))
+    assert world.started() == ["b"]
+
+
+def test_a_request_on_hold_whose_parent_has_ended_takes_no_slot_either() -> None:
+    world = World(slots=1)
+    world.says(request("parent"))
+    assert world.started() == ["parent"]
+    world.sagemaker.end(world.requests.entries["fraud", "parent"].tuning_job_name)
+    assert world.started() == []
+
+    world.says(request("a", after=["parent"]), action("hold", "a"))
+    world.clock.wait(1)
+    world.says(request("b"))
+    assert world.started() == ["b"]
 
 
 @pytest.mark.parametrize("field", ["blocked", "on_hold"])

@@ -258,3 +258,8 @@ def test_a_cycle_killed_while_it_writes_an_end_counts_it_once(
     month = f"{ended.started_at:%Y-%m}"
     expected = spent_by(active, ended.ended_at).instance_seconds
     assert requests.spent(month).get("fraud", 0) == expected
+
+
+def test_a_budget_is_shown_in_hours_to_the_thousandth() -> None:
+    shown = Budget(month="2026-01", allowed=36_000, spent=5_000, set_aside=1_000).in_hours()
+    assert (shown.instance_hours, shown.spent, shown.set_aside) == (10.0, 1.389, 0.278)

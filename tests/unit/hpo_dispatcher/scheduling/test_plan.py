@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from hpo_dispatcher.contract.aws_limits import (
     ALL_SPOT_INSTANCES,
     instances_resource,
 )
+from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.scheduling.plan import RESERVE_AFTER
 from hpo_dispatcher.scheduling.snapshot import SLOTS, Head, RunningJob
 from tests.support.scheduling_scene import (
@@ -147,6 +149,24 @@ def test_spot_instances_have_quotas_of_their_own() -> None:
     assert reason(other_type, "g5") == (
         "all spot training instances 2/3 in use, 2 needed; used by: others 2"
     )
+
+
+@pytest.mark.parametrize(
+    ("in_use", "slots", "kind"),
+    [
+        ({M5: 20}, 9, WaitKind.INSTANCES),
+        ({}, 1, WaitKind.TUNING_JOBS),
+        ({M5: 20}, 1, WaitKind.TUNING_JOBS),  # of several, the one that is named first
+    ],
+)
+def test_the_kind_of_a_wait_says_what_is_lacking(
+    in_use: dict[str, int], slots: int, kind: WaitKind
+) -> None:
+    decided = decide(
+        queued("fraud", "r", 0, {M5: 1}), running=running("vision", 1, in_use), slots=slots,
+        instances={M5: 20},
+    )  # fmt: skip
+    assert [wait.reason.kind for wait in decided.waits] == [kind]
 
 
 def test_a_request_that_does_not_fit_lets_a_smaller_one_pass() -> None:
