@@ -27,11 +27,12 @@ def best(
 ) -> None:
     """Show the best training job of a request, with its hyperparameters and model."""
     from hpoq.errors import NotFound
+    from hpoq.wait_reasons import without_best
 
     deployed = client(deployment)
     entry = deployed.live(deployed.get(one_team(team, deployed), request_id))
     if entry.best is None:
-        raise NotFound(f"{request_id} is {entry.status} and has no best training job yet")
+        raise NotFound(without_best(entry))
     model = deployed.model_uri(entry)
     if download is not None:
         from hpoq.results import models

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpoq.cli.options import DeploymentName, Team, client, one_team
+from hpoq.cli.options import DeploymentName, Team, client, current_team
 from hpoq.cli.output import counted, say
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def push(
     if not source.exists():
         raise UnusableData(f"{source}: no such file or folder. Name one that exists")
     deployed = client(deployment)
+    if team:
+        current_team(team, deployed)
     if prefix:
         destinations = [given_prefix(deployed.settings, team, prefix)]
     else:
@@ -161,7 +163,7 @@ def _channels(
     found = [template_channels(settings, each, template) for each in teams]
     channels = found[0]
     if any(each != channels for each in found):
-        channels = template_channels(settings, one_team(team, deployed), template)
+        channels = template_channels(settings, current_team(team, deployed), template)
     named = template or settings.deployment.default_template
     if not channels:
         raise UnusableData(f"the template {named} reads no data from S3. Use --prefix")

@@ -47,6 +47,29 @@ def one_team(named: str | None, deployed: Client) -> str:
     raise NotDeployed(f"no team given. Use --team or set HPOQ_TEAM; teams: {', '.join(teams)}")
 
 
+def current_team(named: str | None, deployed: Client) -> str:
+    """Return the named team, or the only one: a team of which the settings still know.
+
+    A removed team's requests can be read and ended, but nothing new can be sent for it.
+
+    Raises:
+        NotDeployed: the deployment has no such team.
+    """
+    from hpo_dispatcher.contract.errors import HpoqError
+    from hpoq.errors import NotDeployed
+
+    team = one_team(named, deployed)
+    try:
+        teams = deployed.teams()
+    except HpoqError:
+        return team  # the queue itself answers
+    if team not in teams:
+        raise NotDeployed(
+            f"{deployed.deployment!r} has no team {team!r}. Teams: {', '.join(teams)}"
+        )
+    return team
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Ask before a change that cannot be undone; a script confirms with ``--yes``.
 

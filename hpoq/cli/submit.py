@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpoq.cli.options import AsJson, DeploymentName, Team, client, one_team
+from hpoq.cli.options import AsJson, DeploymentName, Team, client, current_team
 from hpoq.cli.output import counted, print_json, say
 from hpoq.cli.request_files import read_requests
 
@@ -89,11 +89,11 @@ def submit(
         )
     deployed = client(deployment)
     if template or any("template" in message for _, message in read):
-        read = _expanded(deployed, one_team(team, deployed), read, template, upload=not dry_run)
+        read = _expanded(deployed, current_team(team, deployed), read, template, upload=not dry_run)
     for where, message in read:
         _check(where, message)
     messages = [message for _, message in read]
-    named = one_team(team, deployed)
+    named = current_team(team, deployed)
     if not no_check:
         _check_against_deployment(deployed, named, read)
         _check_ids(deployed, named, read)

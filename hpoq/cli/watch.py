@@ -48,6 +48,8 @@ def watch(
     if not keys:
         say("nothing is queued or running. Send a request with `hpoq submit FILE`")
         return
+    if ids:
+        _say_unknown(of, keys)
     entries = follow(of, keys, every)
     for entry in entries:
         if failed_training_jobs(entry):
@@ -55,6 +57,25 @@ def watch(
             say(f"See why training jobs failed: {command}")
     if any(entry.status is not Status.COMPLETED for entry in entries):
         raise typer.Exit(ExitStatus.NOT_COMPLETED)
+
+
+def _say_unknown(of: Client, keys: Sequence[tuple[str, str]]) -> None:
+    """Say which requests are not in the ledger yet, or may never be.
+
+    Raises:
+        NotFound: there are none, and the deployment has no such team that could send them.
+    """
+    team = keys[0][0]
+    known = of.get_all(team, [request_id for _, request_id in keys])
+    unknown = [request_id for _, request_id in keys if request_id not in known]
+    if not unknown:
+        return
+    if team not in of.teams():
+        of.get(team, unknown[0])  # raises NotFound
+    say(
+        f"waiting for {', '.join(unknown)}, not in the ledger of team {team}. A request just sent "
+        "appears with the next cycle; Ctrl-C ends the wait"
+    )
 
 
 def follow(of: Client, keys: Sequence[tuple[str, str]], every: float) -> list[Entry]:

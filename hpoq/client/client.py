@@ -82,8 +82,11 @@ class Client:
         self._queues.send(team, [json.dumps(message) for message in messages])
         self._ask_for_cycle(team, len(messages))
 
-    def _ask_for_cycle(self, team: str, count: int) -> None:
-        """Request a cycle now; without the permission, the next scheduled cycle does the work."""
+    def _ask_for_cycle(self, team: str, count: int) -> bool:
+        """Request a cycle now, and return whether that was possible.
+
+        Without the permission, the next scheduled cycle does the work.
+        """
         detail = Submitted(deployment=self.deployment, team=team, count=count)
         entry = {
             "Source": names.EVENT_SOURCE,
@@ -91,9 +94,10 @@ class Client:
             "Detail": detail.to_json(),
         }
         try:
-            self._connection.client("events").put_events(Entries=[entry])
+            answer = self._connection.client("events").put_events(Entries=[entry])
         except (BotoCoreError, ClientError):
-            return
+            return False
+        return not answer["FailedEntryCount"]
 
     # Reading
 
@@ -106,10 +110,10 @@ class Client:
         """
         document = self._ledger.document(names.SETTINGS_DOCUMENT)
         if document is None:
-            raise NotDeployed(
-                f"the dispatcher of {self.deployment!r} has not run yet. "
-                "It does within ten minutes of being deployed"
-            )
+            when = "It does within ten minutes of being deployed"
+            if self._ask_for_cycle("", 0):
+                when = "It was asked to run now: repeat the command in half a minute"
+            raise NotDeployed(f"the dispatcher of {self.deployment!r} has not run yet. {when}")
         return SettingsDocument.parse(document)
 
     def reload_settings(self) -> None:

@@ -27,7 +27,13 @@ def grouped(jobs: Sequence[TrainingJobResult]) -> list[FailureGroup]:
         reason = " ".join(each.failure_reason.replace(each.name, "the training job").split())
         by_reason.setdefault(reason or UNKNOWN, []).append(each)
     groups = [
-        FailureGroup(reason=reason, count=len(found), first=found[0])
+        FailureGroup(reason=_shown(reason, found), count=len(found), first=found[0])
         for reason, found in by_reason.items()
     ]
     return sorted(groups, key=lambda group: (-group.count, group.first.number))
+
+
+def _shown(reason: str, found: Sequence[TrainingJobResult]) -> str:
+    """Return the reason of one training job in its own words, and that of several without names."""
+    own = " ".join(found[0].failure_reason.split())
+    return own or reason if len(found) == 1 else reason

@@ -13,6 +13,7 @@ from hpo_dispatcher.contract.entry import Entry
 from hpo_dispatcher.tuning_job.api.s3_uri import bucket_and_key
 from hpoq.client import Client, explained
 from hpoq.errors import NotFound, NotReachable
+from hpoq.wait_reasons import without_best
 
 
 def download(client: Client, entry: Entry, folder: Path) -> Path:
@@ -35,8 +36,9 @@ def download(client: Client, entry: Entry, folder: Path) -> Path:
     """
     uri = client.model_uri(entry)
     if uri is None:
-        problem = "has no best training job yet" if entry.best is None else "has no readable model"
-        raise NotFound(f"{entry.request_id} is {entry.status} and {problem}")
+        if entry.best is None:
+            raise NotFound(without_best(entry))
+        raise NotFound(f"{entry.request_id} is {entry.status} and has no readable model")
     bucket, key = bucket_and_key(uri)
     folder.mkdir(parents=True, exist_ok=True)
     s3 = client.service("s3")

@@ -133,6 +133,7 @@ class TuningQueue:
 
         Raises:
             InvalidRequest: there is no such status.
+            NotDeployed: there is no such team.
         """
         if status and status not in tuple(Status):
             fix = f"Use one of {', '.join(Status)}"
@@ -143,6 +144,8 @@ class TuningQueue:
             for entry in self._client.entries(self.team, wanted)
             if job_name in (None, entry.request_id)
         ]
+        if not found:
+            self._require_team(self._client.settings)
         found.sort(key=lambda entry: entry.accepted_at, reverse=True)
         return [self._job(entry.request_id) for entry in found]
 
@@ -218,10 +221,13 @@ class TuningQueue:
     def _settings(self) -> SettingsDocument:
         """The settings of the deployment, which has the team."""
         settings = self._client.settings
+        self._require_team(settings)
+        return settings
+
+    def _require_team(self, settings: SettingsDocument) -> None:
         if self.team not in (teams := sorted(settings.deployment.teams)):
             known = ", ".join(teams)
             raise NotDeployed(f"{self.deployment!r} has no team {self.team!r}. Teams: {known}")
-        return settings
 
     def _job(self, request_id: str, api_request: ApiRequest | None = None) -> TuningQueuedJob:
         return TuningQueuedJob(self._client, self.team, request_id, self._boto_session, api_request)

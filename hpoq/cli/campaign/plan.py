@@ -12,7 +12,7 @@ from hpoq.cli.campaign.options import queued_campaign
 from hpoq.cli.campaign.run import follow
 from hpoq.cli.campaign.tables import comparison_values, say_shortfalls, strategies_table
 from hpoq.cli.exit_status import ExitStatus
-from hpoq.cli.options import AsJson, DeploymentName, Team, client, one_team
+from hpoq.cli.options import AsJson, DeploymentName, Team, client, current_team
 from hpoq.cli.output import counted, print_json, say, show
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _with_template(
     try:
         if template in deployed.settings.templates:
             return message
-        lookup = TemplateLookup(deployed, one_team(team, deployed))
+        lookup = TemplateLookup(deployed, current_team(team, deployed))
         wanted = {**message, "template": template, "request_id": "campaign"}
         expanded = lookup.expanded(wanted, None)
     except (NotDeployed, NotReachable):

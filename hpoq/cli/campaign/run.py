@@ -9,7 +9,7 @@ import typer
 
 from hpoq.cli.campaign.options import Direct, PlanFile, queued_campaign
 from hpoq.cli.exit_status import ExitStatus
-from hpoq.cli.options import DeploymentName, Team, client, one_team
+from hpoq.cli.options import DeploymentName, Team, client, current_team
 from hpoq.cli.output import console, counted, say
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _direct_campaign(
     given = {name: value for name, value in own.items() if value}
     if not given:
         deployed = client(deployment)
-        target = deployed_target(loaded, deployed, one_team(team, deployed), image)
+        target = deployed_target(loaded, deployed, current_team(team, deployed), image)
         return RunningCampaign.direct(plan, target)
     missing = [name for name in own if name not in given]
     if missing:

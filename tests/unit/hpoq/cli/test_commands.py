@@ -367,6 +367,26 @@ def test_watch_of_a_cancelled_request_is_status_3(hpoq: Run, account: Account) -
     assert status == 3
 
 
+def test_watch_says_which_requests_are_not_in_the_ledger_yet(hpoq: Run, account: Account) -> None:
+    account.request("fraud", "late")
+
+    def a_cycle_runs(_: float) -> None:
+        account.send("fraud", {"action": "cancel", "request_id": "late"})
+        account.cycle()
+
+    with patch("hpoq.cli.watch.time.sleep", a_cycle_runs):
+        status, _, err = hpoq("watch", "late")
+    assert "waiting for late, not in the ledger of team fraud" in err
+    assert "fraud/late Cancelled" in err
+    assert status == 3
+
+
+def test_watch_of_a_team_that_does_not_exist_ends_at_once(hpoq: Run) -> None:
+    status, _, err = hpoq("watch", "--team", "nope", "x")
+    assert status == 1
+    assert "no request 'x' of team nope in the ledger" in err
+
+
 def test_watch_of_nothing_says_so(hpoq: Run) -> None:
     assert (
         hpoq("watch")[2] == "nothing is queued or running. Send a request with `hpoq submit FILE`\n"
@@ -520,7 +540,7 @@ def test_an_unknown_deployment_or_team_is_one_line(hpoq: Run, tmp_path: Path) ->
     assert "there is no ledger of other" in err
     file = written(tmp_path, "a.json", json.dumps(REQUEST))
     status, _, err = hpoq("submit", "--team", "sales", file)
-    assert "there is no queue of team sales" in err
+    assert err.splitlines()[-1] == "hpoq: 'hpoq' has no team 'sales'. Teams: fraud, vision"
 
 
 def test_a_deployment_that_has_not_run_yet_says_so(
@@ -530,7 +550,8 @@ def test_a_deployment_that_has_not_run_yet_says_so(
 
     with patch("sys.argv", ["hpoq", "template", "list"]), pytest.raises(SystemExit):
         main()
-    assert "has not run yet" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "has not run yet. It was asked to run now: repeat the command in half a minute" in said
 
 
 def test_status_list_and_capacity_show_position_reason_and_estimate(

@@ -116,6 +116,29 @@ def test_a_waiting_and_a_rejected_request_say_why(hpoq: Run, account: Account) -
     assert err == "Fix and resubmit it: hpoq redrive --team fraud --edit --filter wrong\n"
 
 
+def test_a_completed_request_without_a_result_says_that_the_metric_was_not_found(
+    hpoq: Run, account: Account
+) -> None:
+    account.request("fraud", "a")
+    account.cycle()
+    account.dispatcher().requests.finish(
+        [
+            Ending(
+                team="fraud",
+                request_id="a",
+                was=(Status.IN_PROGRESS,),
+                status=Status.COMPLETED,
+                ended_at=NOW,
+            )
+        ]
+    )
+    text = "no training job reported the objective metric. Compare the regular expression"
+    assert text in " ".join(hpoq("status", "a")[1].split())
+    status, _, err = hpoq("best", "a")
+    assert status == 1
+    assert f"a is Completed and has no best training job: {text}" in err
+
+
 def test_an_unknown_request_says_what_may_have_become_of_it(hpoq: Run, account: Account) -> None:
     account.request("fraud", "sent")
     status, _, err = hpoq("why", "sent")

@@ -196,7 +196,7 @@ def test_a_model_may_be_at_a_url_of_s3(s3: Any, tmp_path: Path) -> None:
 
 
 def test_a_missing_model_is_explained(s3: Any, tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="no best training job yet"):
+    with pytest.raises(NotFound, match="no training job reported the objective metric"):
         models.download(Services(s3=s3), entry(best=False), tmp_path)
     with pytest.raises(NotReachable, match="s3://artifacts/gone"):
         models.download(Services(model="s3://artifacts/gone", s3=s3), entry(), tmp_path)
