@@ -46,6 +46,7 @@ $(DEMO_READY): requirements.txt requirements-demo.in pyproject.toml | $(BIN)/pyt
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpoq needs Python 3.11 or newer; name one: make PYTHON=python3.12 setup")'
+	@echo "Creating a Python environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
 $(NODE_READY): package.json package-lock.json
