@@ -52,6 +52,7 @@ def test_a_sound_deployment_has_no_faults(sound: Deployed) -> None:
     found = list(examine(examined(sound)))
     assert [str(each) for each in found if each.verdict in (Verdict.FAULT, Verdict.UNKNOWN)] == []
     assert len({each.check for each in found if each.verdict is Verdict.OK}) >= 13
+    assert not any("hpoq-no-cycle" in each.text for each in found), "cycles complete"
 
 
 def test_the_documented_policy_lets_the_doctor_look_everywhere(sound: Deployed) -> None:

@@ -8,8 +8,10 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+
+from hpo_dispatcher.contract.names import METRICS_NAMESPACE
 
 # A metric without data, so that the alarm has the state that it defines for missing data.
 STAND_IN = {"Namespace": "hpoq/local", "MetricName": "ExpressionNotEvaluatedHere"}
@@ -44,6 +46,8 @@ def _evaluate_periods() -> None:
     from ministack.services import cloudwatch
 
     def evaluate(alarm: Properties) -> None:
+        if is_unknown(alarm, {namespace for namespace, *_ in cloudwatch._metrics}):
+            return
         name, before = alarm["AlarmName"], alarm["StateValue"]
         dimensions = cloudwatch._dims_from_list(alarm.get("Dimensions") or [])
         metric = (alarm.get("Namespace"), alarm.get("MetricName"))
@@ -65,6 +69,18 @@ def _evaluate_periods() -> None:
         cloudwatch._evaluate_parent_alarms(alarm)
 
     cloudwatch._evaluate_alarm = evaluate
+
+
+def is_unknown(alarm: Properties, namespaces: Collection[str]) -> bool:
+    """Return whether an alarm's metric is in log lines only, from which none is extracted here.
+
+    Its missing data says nothing: an alarm that treats it as breaching would always be on.
+
+    Args:
+        alarm: with its namespace.
+        namespaces: those with data.
+    """
+    return alarm.get("Namespace") == METRICS_NAMESPACE and METRICS_NAMESPACE not in namespaces
 
 
 def periods(points: Sequence[Properties], alarm: Properties, now: float) -> list[list[Properties]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpoq.local.ministack_patches.metric_alarms import breaches, periods, state
+from hpoq.local.ministack_patches.metric_alarms import breaches, is_unknown, periods, state
 
 ABOVE = {"Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold"}
 TWO_OF_THREE = ABOVE | {"EvaluationPeriods": 3, "DatapointsToAlarm": 2}
@@ -52,3 +52,10 @@ def test_so_many_periods_must_breach(values: list[float | None], found: str) -> 
 )
 def test_missing_data_is_treated_as_the_alarm_says(treated: str, found: str) -> None:
     assert state([None, None, None], TWO_OF_THREE | {"TreatMissingData": treated}, "ALARM") == found
+
+
+def test_an_alarm_on_a_metric_of_log_lines_is_not_evaluated_until_it_has_data() -> None:
+    """The dispatcher's metrics are in its log lines; the embedded cloud extracts none of them."""
+    assert is_unknown({"Namespace": "hpoq"}, {"AWS/Lambda"})
+    assert not is_unknown({"Namespace": "hpoq"}, {"hpoq"})
+    assert not is_unknown({"Namespace": "AWS/Lambda"}, set())
