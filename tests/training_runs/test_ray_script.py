@@ -80,6 +80,26 @@ def test_a_killed_search_resumes_with_every_trial_once_and_the_same_results(fold
 
 
 @pytest.mark.timeout(180)
+def test_a_search_whose_driver_is_killed_continues_by_itself(folder: Path) -> None:
+    with subprocess.Popen(
+        command(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if line.startswith(f"5/{TRIALS} trials ended"):
+                break
+        (driver,) = psutil.Process(running.pid).children()
+        driver.kill()
+        out, err = running.communicate(timeout=150)
+    assert running.returncode == 0, err
+    assert "the search was killed and continues" in err
+    found = rows(folder)
+    assert sorted(row["number"] for row in found) == list(range(1, TRIALS + 1))
+    best = max(float(row["objective"]) for row in found)
+    assert out.splitlines()[-1] == f"accuracy={best:.6f}"
+
+
+@pytest.mark.timeout(180)
 def test_optuna_keeps_all_cpus_busy_and_starts_from_the_given_points(folder: Path) -> None:
     points = json.dumps([{"lr": 0.001}])
     ended = subprocess.run(

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from credit_default.container import OneLineParser, TrainingFailed, base_folder, report_failure
 from ray_tune.install import install_ray
+from ray_tune.supervisor import is_driver, supervise
 from script_search.metrics import read_patterns
 from script_search.ranges import as_text, read_space
 from script_search.samplers import read_points
@@ -36,6 +38,8 @@ def main(description: str, argv: Sequence[str] | None = None) -> None:
         state = (args.checkpoint_dir or _default_state(args.model_dir)).resolve()
         search = _search_of(args)
         folder = _folder_of_trials(search, state, checkpoints=args.trial_checkpoints == "yes")
+        if not is_driver():
+            sys.exit(supervise(sys.argv))
         search = replace(search, settings=replace(search.settings, folder=folder))
         with cluster(node):
             from script_search.search import SearchRun  # imports Ray, which reads its environment
