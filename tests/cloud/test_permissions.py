@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,7 @@ from hpoq.local.cloud import Cloud
 from hpoq.local.session import CloudSession
 from tests.support.deployed_stack import Deployed
 from tests.support.iam_users import DENIED, Call, outcome, user_with
+from tests.support.memory_endpoint import archive, ended, training_job
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +193,31 @@ def test_the_port_speaks_tls_only(cloud: Cloud) -> None:
     plain = cloud.running.endpoint.replace("https", "http")
     with pytest.raises(OSError, match=r".+"):
         urllib.request.urlopen(plain, timeout=10)
+
+
+def test_a_role_with_the_managed_policy_of_sagemaker_trains(cloud: Cloud) -> None:
+    """Source: "AWS managed policies for Amazon SageMaker AI" in the developer guide.
+
+    The policy allows objects of buckets whose names contain "sagemaker", and no others.
+    """
+    session = cloud.session()
+    iam, s3, sagemaker = (session.client(each) for each in ("iam", "s3", "sagemaker"))
+    principal = {"Service": "sagemaker.amazonaws.com"}
+    trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    name = f"managed-{uuid.uuid4().hex[:8]}"
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    policy = "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"
+    iam.attach_role_policy(RoleName=name, PolicyArn=policy)
+    for bucket, status in ((f"sagemaker-{name}", "Completed"), (name, "Failed")):
+        s3.create_bucket(Bucket=bucket)
+        s3.put_object(
+            Bucket=bucket, Key="source.tar.gz", Body=archive({"train.py": "print('auc=1')\n"})
+        )
+        request = json.dumps(training_job(f"in-{bucket}")).replace(
+            "s3://bucket/", f"s3://{bucket}/"
+        )
+        job = {**json.loads(request), "RoleArn": role}
+        del job["InputDataConfig"]
+        sagemaker.create_training_job(**job)
+        assert ended(sagemaker, f"in-{bucket}")["TrainingJobStatus"] == status

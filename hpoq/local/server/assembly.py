@@ -27,6 +27,7 @@ from hpoq.local.ministack_patches.existing_resources import refuse_existing_name
 from hpoq.local.ministack_patches.functions import patch_functions
 from hpoq.local.ministack_patches.logs.events import append_events_to_files
 from hpoq.local.ministack_patches.logs.filters import match_filter_patterns
+from hpoq.local.ministack_patches.managed_policies import add_managed_policies
 from hpoq.local.ministack_patches.metric_alarms import evaluate_alarms_as_aws_does
 from hpoq.local.ministack_patches.persistence import store_state_safely
 from hpoq.local.ministack_patches.resource_policies import enforce_resource_policies
@@ -96,6 +97,7 @@ def _patch_ministack(settings: ServerSettings) -> None:
     match_filter_patterns()
     append_events_to_files()
     accept_default_kms_key()
+    add_managed_policies()
     authorize_batches_by_single_action()
     authorize_as_aws_does()
     add_condition_keys()
