@@ -39,7 +39,7 @@ MOST_OF_LONG = 2**63
 
 
 @dataclass(frozen=True)
-class Unit:
+class NumericScale:
     """The scale of a number: its lowest value is 0, its highest one 1."""
 
     low: float
@@ -73,12 +73,12 @@ class Parameter:
     is_reversed: bool = False  # the search sees the distance from 1
 
     @property
-    def unit(self) -> Unit | None:
+    def unit(self) -> NumericScale | None:
         """The scale of the search, or None for categories."""
         found = self.distribution
         if isinstance(found, IntDistribution | FloatDistribution):
             is_integer = isinstance(found, IntDistribution)
-            return Unit(found.low, found.high, found.log, is_integer)
+            return NumericScale(found.low, found.high, found.log, is_integer)
         return None
 
     def written(self, value: Any) -> str:
