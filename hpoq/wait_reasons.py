@@ -11,13 +11,6 @@ from hpo_dispatcher.scheduling import wording
 from hpo_dispatcher.scheduling.plan import plan
 from hpo_dispatcher.scheduling.snapshot import Capacity, Head, Snapshot
 
-# Such training jobs have the ObjectiveStatus Failed, and their tuning job no BestTrainingJob (API
-# reference, HyperParameterTrainingJobSummary).
-WITHOUT_RESULT = (
-    "no training job reported the objective metric. Compare the regular expression of the metric "
-    "with the lines of `hpoq logs`"
-)
-
 
 def removed_teams(document: CapacityDocument | None, teams: Collection[str]) -> dict[str, int]:
     """Return the teams that have queued requests and are not in the settings, with the counts."""
@@ -88,18 +81,9 @@ def _next_attempt(entry: Entry, capacity: CapacityDocument | None) -> WaitReason
 def why(entry: Entry, capacity: CapacityDocument | None) -> str:
     """Return the text that says why a request waits, failed, was rejected or has no result."""
     if entry.status is Status.COMPLETED and entry.best is None and not entry.reason:
-        return WITHOUT_RESULT
+        return wording.metric_not_found()
     reason = wait_reason(entry, capacity)
     return reason.text if reason else entry.reason
-
-
-def without_best(entry: Entry) -> str:
-    """Return the text that says why a request has no best training job, or none yet."""
-    text = f"{entry.request_id} is {entry.status} and has no best training job"
-    if not entry.status.ended:
-        return f"{text} yet"
-    reason = why(entry, None)
-    return f"{text}: {reason}" if reason else text
 
 
 def _parents(entry: Entry) -> str:

@@ -27,7 +27,7 @@ def best(
 ) -> None:
     """Show the best training job of a request, with its hyperparameters and model."""
     from hpoq.errors import NotFound
-    from hpoq.wait_reasons import without_best
+    from hpoq.results.models import without_best
 
     deployed = client(deployment)
     entry = deployed.live(deployed.get(one_team(team, deployed), request_id))

@@ -9,11 +9,11 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-from hpo_dispatcher.contract.entry import Entry
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.scheduling import wording
 from hpo_dispatcher.tuning_job.api.s3_uri import bucket_and_key
 from hpoq.client import Client, explained
 from hpoq.errors import NotFound, NotReachable
-from hpoq.wait_reasons import without_best
 
 
 def download(client: Client, entry: Entry, folder: Path) -> Path:
@@ -51,6 +51,16 @@ def download(client: Client, entry: Entry, folder: Path) -> Path:
             file.seek(0)
             _unpack(file, uri, folder)
     return folder
+
+
+def without_best(entry: Entry) -> str:
+    """Return the text that says why a request has no best training job, or none yet."""
+    text = f"{entry.request_id} is {entry.status} and has no best training job"
+    if not entry.status.ended:
+        return f"{text} yet"
+    completed = entry.status is Status.COMPLETED
+    reason = entry.reason or (wording.metric_not_found() if completed else "")
+    return f"{text}: {reason}" if reason else text
 
 
 def _unpack(file: IO[bytes], uri: str, folder: Path) -> None:

@@ -199,3 +199,15 @@ def _most_first(item: tuple[str | None, int]) -> tuple[int, bool, str]:
 def _first_of(names: Sequence[str], what: str) -> str:
     more = len(names) - NAMED
     return ", ".join([*names[:NAMED], *([f"{more} more {what}"] if more > 0 else [])])
+
+
+def metric_not_found() -> str:
+    """Return why a completed tuning job has no best training job.
+
+    Its training jobs have the ObjectiveStatus Failed (API reference,
+    HyperParameterTrainingJobSummary).
+    """
+    return (
+        "no training job reported the objective metric. Compare the regular expression of the "
+        "metric with the lines of `hpoq logs`"
+    )
