@@ -55,7 +55,7 @@ def with_arrivals(
             expected_seconds=entry.expected_seconds_left,
             most_seconds=entry.most_seconds,
         )
-        for entry in arrived
+        for entry in sorted(arrived, key=lambda each: each.key)  # queues are drained concurrently
     ]
     return tuple(sorted([*before, *new], key=lambda each: each.at)[-REMEMBERED:])
 
