@@ -42,6 +42,10 @@ MADV_COLLAPSE = 25  # since Linux 6.1
 # From linux/sched.h, linux/sockios.h and linux/if.h.
 NEW_NETWORK, NEW_USER = 0x40000000, 0x10000000
 SET_INTERFACE_FLAGS, UP = 0x8914, 1
+CHILD_SUBREAPER = 36  # from linux/prctl.h
+MARK = (
+    "HPOQ_TRAINING_PROCESS"  # the id of the training process in the environment of its descendants
+)
 
 
 def preload(package: str) -> None:
@@ -110,6 +114,7 @@ def run(order: Order) -> None:
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     if order.get("isolated"):
         isolate(peers=len(json.loads(order["environment"].get("SM_HOSTS", "[]"))) > 1)
+    order["environment"][MARK] = order["id"]
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["folder"])
@@ -217,7 +222,7 @@ def start(order: Order, running: dict[int, str]) -> None:
 
 def reap(running: dict[int, str]) -> None:
     """Report every child that has ended."""
-    while running:
+    while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
@@ -228,11 +233,35 @@ def reap(running: dict[int, str]) -> None:
             with contextlib.suppress(OSError):  # its descendants
                 os.killpg(pid, signal.SIGKILL)
             report(id=running.pop(pid), status=os.waitstatus_to_exitcode(status))
+        end_adopted(running)
+
+
+def adopt_descendants() -> None:
+    """Become the parent of what a training process leaves behind, also in sessions of its own."""
+    with contextlib.suppress(OSError, AttributeError):  # not Linux
+        ctypes.CDLL(None).prctl(CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_adopted(running: dict[int, str]) -> None:
+    """Kill adopted processes whose training process has ended."""
+    ids = {f"{MARK}={each}".encode() for each in running.values()}
+    with contextlib.suppress(OSError):  # not Linux
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        for pid in set(map(int, children)) - running.keys():
+            with contextlib.suppress(OSError):  # it has ended
+                marks = [
+                    each
+                    for each in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                    if each.startswith(f"{MARK}=".encode())
+                ]
+                if marks and not ids.intersection(marks):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def main() -> None:
     """Fork a child for each line of the input until the input ends."""
     preload(*sys.argv[1:])
+    adopt_descendants()
     spare_children()
     fill_huge_pages()
     running: dict[int, str] = {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from boto3 import Session
 
+from hpoq.local.lifecycle.processes import wait_until
 from tests.support.memory_endpoint import (
     MemoryPorts,
     Start,
@@ -155,3 +157,19 @@ def test_a_variable_that_an_interpreter_reads_at_its_start_is_honored(
         assert ended(sagemaker, name)["TrainingJobStatus"] == "Completed"
     assert len(set(lines(memory))) == 1
     assert len(lines(memory)) == 2
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux")
+def test_a_child_in_a_session_of_its_own_ends_with_its_training_job(
+    sagemaker: Any, memory: MemoryPorts
+) -> None:
+    runs(
+        memory,
+        "import subprocess\n"
+        "child = subprocess.Popen(['sleep', '300'], start_new_session=True)\n"
+        "print(child.pid)\n",
+    )
+    sagemaker.create_training_job(**training_job("parent"))
+    assert ended(sagemaker, "parent")["TrainingJobStatus"] == "Completed"
+    pid = int(lines(memory)[0])
+    assert wait_until(lambda: not Path(f"/proc/{pid}").exists(), 10)
