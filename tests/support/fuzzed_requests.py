@@ -21,8 +21,10 @@ TEXTS = (
     "auc", "sagemaker-xgboost:1", "arn:aws:iam::123456789012:role/training",
     "/opt/ml/checkpoints", "lr",
 )  # fmt: skip
-NUMBERS = (0, 1, 2, 3, -1, 60, 120, 2**31 - 1, 2**31, 2**63, 10**30, 0.5, 1e308, -1e308,
-           float("nan"), float("inf"), True, "1", None, [], {})  # fmt: skip
+NUMBERS: tuple[Any, ...] = (
+    0, 1, 2, 3, -1, 60, 120, 2**31 - 1, 2**31, 2**63, 10**30, 0.5, 1e308, -1e308, float("nan"),
+    float("inf"), True, "1", None, [], {},
+)  # fmt: skip
 RANGES = {
     "ContinuousParameterRanges": [{"Name": "lr", "MinValue": "0.01", "MaxValue": "1"}],
     "IntegerParameterRanges": [{"Name": "n", "MinValue": "1", "MaxValue": "64"}],

@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.config import Config
 
 from hpoq.local.lifecycle.processes import wait_until
@@ -130,9 +131,10 @@ def client_of(
         status, headers, body = endpoint.handle(name, request.body)
         raw: Any = io.BytesIO(body)
         raw.stream = lambda *_, **__: [raw.read()]
-        return AWSResponse(request.url, status, dict(headers), raw)
+        return AWSResponse(request.url, status, HTTPHeaders.from_dict(dict(headers)), raw)
 
-    client.meta.events.register("before-send.sagemaker", answer)
+    events: Any = client.meta.events
+    events.register("before-send.sagemaker", answer)
     return client
 
 
