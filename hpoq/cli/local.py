@@ -169,9 +169,8 @@ def deploy(
     with _busy("Deploying") as progress:
         outputs = cloud.deploy(settings, app=app_folder, say=progress)
         if function := outputs.get("DispatcherFunctionName"):
-            # Its first cycle publishes the settings, which every client reads.
-            progress("the first dispatch cycle")
-            cloud.session().client("lambda").invoke(FunctionName=function)
+            progress("dispatch cycle")
+            cloud.invoke(function)
     if as_json:
         print_json(outputs)
         return

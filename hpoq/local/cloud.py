@@ -109,6 +109,10 @@ class Cloud:
         )
         return deployment.run(context or {})
 
+    def invoke(self, function: str) -> None:
+        """Run a Lambda function. A dispatcher publishes the settings, which every client reads."""
+        self.session().client("lambda").invoke(FunctionName=function)
+
     def stop(self) -> None:
         """Stop the cloud and every process that it started; keep its state."""
         with self.home.changing():
