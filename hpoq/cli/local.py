@@ -170,7 +170,7 @@ def deploy(
         outputs = cloud.deploy(settings, app=app_folder, say=progress)
         if function := outputs.get("DispatcherFunctionName"):
             progress("dispatch cycle")
-            cloud.invoke(function)
+            cloud.run_function(function)
     if as_json:
         print_json(outputs)
         return

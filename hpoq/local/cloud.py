@@ -109,7 +109,7 @@ class Cloud:
         )
         return deployment.run(context or {})
 
-    def invoke(self, function: str) -> None:
+    def run_function(self, function: str) -> None:
         """Run a Lambda function. A dispatcher publishes the settings, which every client reads."""
         self.session().client("lambda").invoke(FunctionName=function)
 

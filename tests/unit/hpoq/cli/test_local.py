@@ -22,7 +22,7 @@ class RecordingCloud:
     ) -> dict[str, str]:
         return {"DispatcherFunctionName": f"{context['name']}-dispatcher"}
 
-    def invoke(self, function: str) -> None:
+    def run_function(self, function: str) -> None:
         self.invoked.append(function)
 
 
