@@ -19,7 +19,7 @@ def main() -> None:
 
     notice = replace_notices(os.environ)
     if notice:
-        sys.stderr.write(f"hpoq: {notice}\n")
+        sys.stderr.write(f"hpoq: note: {notice}\n")
     try:
         import aws_cdk as cdk
         from cdk_nag import AwsSolutionsChecks

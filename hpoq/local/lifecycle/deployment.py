@@ -21,6 +21,7 @@ CDK = "aws-cdk@2.1148.1"  # for apps that do not install their own
 BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"
 PYTHON_VERSION = "python_version"  # the app's context key
 OUTPUT_LINES_SHOWN = 12  # of cdk, when it fails
+APP_ERROR = "hpoq: "  # how the app's own lines begin
 # jsii prints a banner of eleven lines on releases of Node.js that have reached their end of life.
 NO_BANNER = {"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20"}
 
@@ -120,7 +121,7 @@ class CdkDeployment:
         if done.returncode:
             output = self._log.read_text(errors="replace").rpartition("\n$ ")[2].splitlines()[1:]
             raise DeploymentFailed(
-                f"`cdk {arguments[0]}` failed: " + "\n".join(output[-OUTPUT_LINES_SHOWN:]),
+                f"`cdk {arguments[0]}` failed: " + "\n".join(_cause(output)),
                 f"Its whole output is in {self._log}",
             )
 
@@ -129,6 +130,12 @@ class CdkDeployment:
         here = str(Path(sys.executable).parent)
         path = os.pathsep.join([here, self._environ.get("PATH", os.defpath)])
         return {**self._environ, **NO_BANNER, "PATH": path, "NO_COLOR": "1", "CI": "1"}
+
+
+def _cause(output: Sequence[str]) -> Sequence[str]:
+    """Return the errors that the app itself printed, or the last lines of cdk."""
+    own = [line.removeprefix(APP_ERROR) for line in output if line.startswith(APP_ERROR)]
+    return [each for each in own if not each.startswith("note: ")] or output[-OUTPUT_LINES_SHOWN:]
 
 
 def cdk_command(app: Path) -> list[str]:

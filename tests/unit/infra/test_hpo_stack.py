@@ -533,3 +533,27 @@ def test_no_arn_names_a_partition() -> None:
     """GovCloud and China have partitions of their own; only the key of the settings names one."""
     text = json.dumps(synthesize(**ALL).to_json()).replace(KEY, "")
     assert re.findall(r"arn:aws[a-z-]*:[^\"]*", text) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "roles"),
+    [
+        ({"workflows": {"pipelines": ["none"]}}, ("Dispatcher",)),
+        ({"guardrails": {"input_prefixes": ["s3://none/"]}}, ("TrainingFraud", "TrainingVision2")),
+    ],
+)
+def test_the_settings_that_the_runbook_names_change_the_inline_policies_of_roles(
+    setting: dict[str, Any], roles: tuple[str, ...]
+) -> None:
+    usual = inline_policies(synthesize())
+    changed = inline_policies(synthesize(**setting))
+    for role in roles:
+        found = [name for name in usual if name.startswith(role)]
+        assert found, role
+        assert any(usual[name] != changed[name] for name in found), role
+
+
+def inline_policies(template: Template) -> dict[str, Any]:
+    """Return the statements of the inline policies by logical id."""
+    found = template.find_resources("AWS::IAM::Policy")
+    return {name: each["Properties"]["PolicyDocument"] for name, each in found.items()}

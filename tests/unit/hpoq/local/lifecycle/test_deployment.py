@@ -25,6 +25,12 @@ env > {folder}/environment
 while [ $# -gt 0 ]; do
   if [ "$1" = --outputs-file ]; then echo '{{"hpoq": {{"Table": "hpoq-ledger"}}}}' > "$2"; fi
   if [ "$1" = bad=1 ]; then echo "bad: is not a setting"; exit 1; fi
+  if [ "$1" = gaurdrails=1 ]; then
+    echo "hpoq: note: Node.js 20 has reached its end of life"
+    echo "hpoq: gaurdrails: unknown setting"
+    echo "python3 app.py: Subprocess exited with error 1"
+    exit 1
+  fi
   shift
 done
 """
@@ -125,6 +131,14 @@ def test_cdk_uses_the_cloud_in_spite_of_the_shell_s_variables(
 def test_a_failure_shows_the_output_of_cdk(cloud: Cloud, app: Path) -> None:
     with pytest.raises(DeploymentFailed, match=r"`cdk deploy` failed.*bad: is not a setting"):
         cloud.deploy({"bad": "1"}, app=app)
+
+
+def test_a_failure_in_the_app_shows_the_cause_only(cloud: Cloud, app: Path) -> None:
+    with pytest.raises(DeploymentFailed) as caught:
+        cloud.deploy({"gaurdrails": "1"}, app=app)
+    assert str(caught.value).startswith("`cdk deploy` failed: gaurdrails: unknown setting. Its")
+    assert "Node.js" not in str(caught.value)
+    assert "Subprocess" not in str(caught.value)
 
 
 def test_functions_use_this_python_if_the_requested_version_is_missing(
