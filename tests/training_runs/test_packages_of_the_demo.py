@@ -35,7 +35,8 @@ PARTS = {
 import infra.hpo_stack, cdk_nag, hpo_dispatcher.tuning_job.builder, infra.settings, infra.templates
 """,
     "the commands": """
-import hpoq.cli.tables, hpoq.cli.noted_table, hpoq.presentation, hpoq.forecast, hpoq.results.models
+import hpoq.cli.tables, hpoq.cli.noted_table, hpoq.presentation, hpoq.wait_reasons
+import hpo_dispatcher.scheduling.forecast.outlooks, hpoq.results.models
 import hpoq.client, hpoq.preview, hpoq.cli.app, hpoq.local.cloud, hpoq.local.lifecycle.deployment
 """,
     "the data": """
