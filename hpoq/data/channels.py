@@ -7,7 +7,7 @@ from typing import Any
 
 from hpo_dispatcher.contract.aws_limits import CHANNELS_FOLDER
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
-from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
 from hpo_dispatcher.contract.names import SHARED_PREFIX, workspace_prefix
 from hpo_dispatcher.tuning_job.api.s3_uri import bucket_and_key, s3_uri
 from hpo_dispatcher.tuning_job.api.schema import definitions, source_archive
@@ -72,12 +72,31 @@ def template_channels(
     Raises:
         InvalidRequest: there is no such template, or the guardrails reject its requests.
     """
+    return channels_of(sample_request(settings, team, "hpoq-data", template))
+
+
+def sample_request(
+    settings: SettingsDocument, team: str, request_id: str, template: str | None = None
+) -> dict[str, Any]:
+    """Return what a request of a team with nothing but a template would send to SageMaker.
+
+    Raises:
+        InvalidRequest: there is no such template, or the guardrails reject its values.
+    """
+    named = template or settings.deployment.default_template
     message = {
-        "request_id": "hpoq-data",
-        "template": template or settings.deployment.default_template,
+        "request_id": request_id,
+        "template": named,
         "hyperparameter_ranges": SAMPLE_RANGES,
     }
-    return channels_of(preview(settings, team, message))
+    try:
+        return preview(settings, team, message)
+    except NotAllowed as error:
+        raise NotAllowed(
+            f"template {named}: {error.field}",
+            error.problem,
+            f"{error.fix} in the template, or change the guardrail",
+        ) from None
 
 
 def given_prefix(settings: SettingsDocument, team: str | None, prefix: str) -> S3Channel:

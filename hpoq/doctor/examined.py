@@ -15,8 +15,7 @@ from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpoq.botocore_config import QUICK
 from hpoq.client import Client
-from hpoq.data.channels import SAMPLE_RANGES
-from hpoq.preview import preview
+from hpoq.data.channels import sample_request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +90,4 @@ class Examined:
         return samples
 
     def _sample(self, template: str) -> dict[str, Any]:
-        message = {
-            "request_id": "hpoq-doctor",
-            "hyperparameter_ranges": SAMPLE_RANGES,
-            "template": template,
-        }
-        return preview(self.settings, self.team, message)
+        return sample_request(self.settings, self.team, "hpoq-doctor", template)

@@ -8,6 +8,7 @@ import pytest
 
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.environment import Environment
+from hpo_dispatcher.contract.errors import NotAllowed
 from hpo_dispatcher.contract.settings import Deployment
 from hpo_dispatcher.contract.templates import Template
 from hpoq.data.channels import S3Channel, channels_of, push_command, template_channels
@@ -77,6 +78,13 @@ def test_the_channels_of_a_template_are_those_of_a_teams_requests() -> None:
     (own,) = template_channels(settings(), "fraud", "own")
     assert own == S3Channel(name="train", uri="s3://artifacts/teams/fraud/train/")
     assert (own.bucket, own.key("a.npz")) == ("artifacts", "teams/fraud/train/a.npz")
+
+
+def test_a_template_that_the_guardrails_reject_is_named() -> None:
+    guarded = settings(instance_types=["ml.c5.large"])
+    name = "template credit-default-cpu: "
+    with pytest.raises(NotAllowed, match=f"^{name}.*InstanceType.* in the template, or"):
+        template_channels(guarded, "fraud")
 
 
 @pytest.mark.parametrize(
