@@ -19,6 +19,7 @@ from hpoq.request_ids import new_request_id
 from hpoq.tuning_queue import sdk
 from hpoq.tuning_queue.hook import HOOK, Capture, Send
 from hpoq.tuning_queue.job import TuningQueuedJob
+from hpoq.tuning_queue.local_inputs import uploaded
 from hpoq.tuning_queue.queueing import Queueing
 from hpoq.tuning_queue.sender import Sender
 from hpoq.tuning_queue.workspace import ApiRequest, Uploads, Workspace
@@ -256,7 +257,10 @@ class TuningQueue:
         """Return a function that sends API requests to the queue and lists their jobs."""
 
         def send(api_request: ApiRequest, uploads: Uploads) -> TuningQueuedJob:
-            job = self._sender.send_api_request(uploads.located(api_request), queueing)
+            located = uploaded(
+                uploads.located(api_request), self.workspace, self._client.service("s3")
+            )
+            job = self._sender.send_api_request(located, queueing)
             jobs.append(job)
             return job
 

@@ -104,7 +104,7 @@ class Workspace:
         if isinstance(source := getattr(inputs, "data_source", None), str):  # InputData, version 3
             place = self.with_uploads(session, source, f"{folder}/{inputs.channel_name}")
             return inputs if place == source else inputs.model_copy(update={"data_source": place})
-        path = _local_path(inputs)
+        path = local_path(inputs)
         if path is None:
             return inputs
         if not path.exists():
@@ -116,7 +116,7 @@ class Workspace:
         return f"{place.rstrip('/')}/" if path.is_dir() else place
 
 
-def _local_path(place: Any) -> Path | None:
+def local_path(place: Any) -> Path | None:
     """Return the local file or folder that an input names; None if it names none."""
     if isinstance(place, Path):
         return place

@@ -328,9 +328,32 @@ def test_local_inputs_may_have_any_form(
     )
 
 
+def test_local_files_of_code_that_starts_its_tuner_itself_go_to_the_workspace(
+    account: Account, own: Session, queue: TuningQueue, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("1,2")
+    tuner = SdkTuner(SdkSession(own))
+    with queue.capture(tuner.sagemaker_session):
+        tuner.fit({"train": str(tmp_path)}, job_name="own-code", wait=False)
+    account.cycle()
+    definition = request_of(account, "own-code")["api_request"]["TrainingJobDefinition"]
+    source = definition["InputDataConfig"][0]["DataSource"]["S3DataSource"]
+    assert source["S3Uri"] == f"s3://{ARTIFACTS}/teams/fraud/data/own-code/train/"
+    stored = own.client("s3").get_object(
+        Bucket=ARTIFACTS, Key="teams/fraud/data/own-code/train/rows.csv"
+    )
+    assert stored["Body"].read() == b"1,2"
+
+
 def test_a_misspelled_file_is_one_line(queue: TuningQueue, tuner: SdkTuner) -> None:
     with pytest.raises(UnusableData, match=r"inputs: data/trian: no such file or folder"):
         queue.submit(tuner, {"train": "data/trian"})
+    session = tuner.sagemaker_session.boto_session
+    with (
+        queue.capture(session),
+        pytest.raises(UnusableData, match=r"data/trian: no such file or folder"),
+    ):
+        tuner.fit({"train": "data/trian"}, job_name="own-code", wait=False)
 
 
 class LocalClient:
