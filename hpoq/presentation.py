@@ -72,7 +72,10 @@ def silence(last_cycle: datetime | None, now: datetime) -> str:
 def not_taken_in(team: str, messages: int) -> str:
     """Return a line about messages that wait in a team's queue for the next dispatch cycle."""
     those = "1 message" if messages == 1 else f"{messages} messages"
-    return f"{those} in the queue of team {team}, not yet taken in by a dispatch cycle"
+    return (
+        f"{those} in the queue of team {team}, not yet taken in by a dispatch cycle. After ten "
+        "minutes, let `hpoq doctor` look for the cause"
+    )
 
 
 def left_behind(left: LeftBehind) -> str:

@@ -55,3 +55,4 @@ def test_every_command_that_looks_says_it(hpoq: Run, account: Account, command: 
     said = hpoq(*command)[2]
     assert "last cycle 16 min" in said
     assert "1 message in the queue of team fraud, not yet taken in by a dispatch cycle" in said
+    assert "`hpoq doctor`" in said
