@@ -168,9 +168,8 @@ def deploy(
     cloud = clouds.find(home)
     with _busy("Deploying") as progress:
         outputs = cloud.deploy(settings, app=app_folder, say=progress)
-        if function := outputs.get("DispatcherFunctionName"):
-            progress("dispatch cycle")
-            cloud.run_function(function)
+        progress("dispatch cycle")
+        cloud.run_dispatcher(outputs)
     if as_json:
         print_json(outputs)
         return

@@ -109,9 +109,16 @@ class Cloud:
         )
         return deployment.run(context or {})
 
-    def run_function(self, function: str) -> None:
-        """Run a Lambda function. A dispatcher publishes the settings, which every client reads."""
-        self.session().client("lambda").invoke(FunctionName=function)
+    def run_dispatcher(self, outputs: Mapping[str, str]) -> None:
+        """Run a cycle of a deployed stack's dispatcher, if it has one.
+
+        It publishes the settings, which every client reads.
+
+        Args:
+            outputs: those of the stack.
+        """
+        if function := outputs.get("DispatcherFunctionName"):
+            self.session().client("lambda").invoke(FunctionName=function)
 
     def stop(self) -> None:
         """Stop the cloud and every process that it started; keep its state."""

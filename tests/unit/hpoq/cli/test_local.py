@@ -12,18 +12,18 @@ from tests.support.command_line import Run
 
 
 class RecordingCloud:
-    """A running cloud that records which functions are invoked."""
+    """A running cloud that records with which outputs the dispatcher runs."""
 
     def __init__(self) -> None:
-        self.invoked: list[str] = []
+        self.ran_with: list[dict[str, str]] = []
 
     def deploy(
         self, context: dict[str, str], *, app: Path | None, say: Callable[[str], None]
     ) -> dict[str, str]:
-        return {"DispatcherFunctionName": f"{context['name']}-dispatcher"}
+        return {"Name": context["name"]}
 
-    def run_function(self, function: str) -> None:
-        self.invoked.append(function)
+    def run_dispatcher(self, outputs: dict[str, str]) -> None:
+        self.ran_with.append(outputs)
 
 
 def test_the_first_cycle_runs_with_the_deployment_so_that_clients_know_the_settings(
@@ -33,5 +33,5 @@ def test_the_first_cycle_runs_with_the_deployment_so_that_clients_know_the_setti
     monkeypatch.setattr(clouds, "find", lambda _: cloud)
     status, out, _ = hpoq("local", "deploy", "-c", "name=other")
     assert status == 0
-    assert out == "DispatcherFunctionName = other-dispatcher\n"
-    assert cloud.invoked == ["other-dispatcher"]
+    assert out == "Name = other\n"
+    assert cloud.ran_with == [{"Name": "other"}]
