@@ -3,8 +3,9 @@
 Source of each check: the page of the operation and of the field's type in the API reference,
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateHyperParameterTuningJob.html
 and API_CreateTrainingJob.html, whose constraints botocore's model repeats. The words: public
-reports such as aws/sagemaker-python-sdk issue 1212 ("Value '...' at '...' failed to satisfy
-constraint: Member must satisfy enum value set").
+reports such as aws/sagemaker-python-sdk issue 384 ("Value '...' at '...' failed to satisfy
+constraint: Member must satisfy regular expression pattern") and zenml-io/zenml issue 1502
+(two errors in one message, "Member must have length less than or equal to 63").
 """
 
 from __future__ import annotations
