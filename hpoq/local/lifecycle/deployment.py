@@ -22,6 +22,7 @@ BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"
 PYTHON_VERSION = "python_version"  # the app's context key
 OUTPUT_LINES_SHOWN = 12  # of cdk, when it fails
 APP_ERROR = "hpoq: "  # how the app's own lines begin
+APP_FAILED = "Subprocess exited with error"  # cdk says so after the output of an app that failed
 # jsii prints a banner of eleven lines on releases of Node.js that have reached their end of life.
 NO_BANNER = {"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20"}
 
@@ -133,7 +134,12 @@ class CdkDeployment:
 
 
 def _cause(output: Sequence[str]) -> Sequence[str]:
-    """Return the errors that the app itself printed, or the last lines of cdk."""
+    """Return the errors that the app itself printed, or the last lines of cdk.
+
+    If the app has not failed, cdk's lines about a stack may begin like those of the app.
+    """
+    if not any(APP_FAILED in line for line in output):
+        return output[-OUTPUT_LINES_SHOWN:]
     own = [line.removeprefix(APP_ERROR) for line in output if line.startswith(APP_ERROR)]
     return [each for each in own if not each.startswith("note: ")] or output[-OUTPUT_LINES_SHOWN:]
 

@@ -24,7 +24,7 @@ echo "$@" >> {folder}/commands
 env > {folder}/environment
 while [ $# -gt 0 ]; do
   if [ "$1" = --outputs-file ]; then echo '{{"hpoq": {{"Table": "hpoq-ledger"}}}}' > "$2"; fi
-  if [ "$1" = bad=1 ]; then echo "bad: is not a setting"; exit 1; fi
+  if [ "$1" = bad=1 ]; then echo "hpoq: deploying"; echo "bad: is not a setting"; exit 1; fi
   if [ "$1" = gaurdrails=1 ]; then
     echo "hpoq: note: Node.js 20 has reached its end of life"
     echo "hpoq: gaurdrails: unknown setting"
@@ -129,7 +129,9 @@ def test_cdk_uses_the_cloud_in_spite_of_the_shell_s_variables(
 
 
 def test_a_failure_shows_the_output_of_cdk(cloud: Cloud, app: Path) -> None:
-    with pytest.raises(DeploymentFailed, match=r"`cdk deploy` failed.*bad: is not a setting"):
+    with pytest.raises(
+        DeploymentFailed, match=r"(?s)`cdk deploy` failed: hpoq: deploying.*bad: is not a setting"
+    ):
         cloud.deploy({"bad": "1"}, app=app)
 
 
