@@ -121,9 +121,11 @@ def test_every_job_ends_whatever_one_call_of_the_engine_raises(
             use(scene, number)
             if not scene.all_end(0.3):  # the fault may have hit a call that stops a job
                 scene.stop_all()
-                assert scene.all_end(5), scene.unfinished()
+            if not scene.all_end(5):  # on a busy machine, one of those calls
+                scene.stop_all()
+                assert scene.all_end(60), scene.unfinished()
             scene.ask("DeleteHyperParameterTuningJob", HyperParameterTuningJobName=f"tune-{number}")
             scene.restart()
-        assert scene.all_end(5), scene.unfinished()
+        assert scene.all_end(60), scene.unfinished()
         if not raising.raised:
             return

@@ -80,7 +80,7 @@ def test_no_banner_hides_the_error_of_a_setting(tmp_path: Path) -> None:
         check=False,
     )
     of_node = notice(installed_release() or 0)
-    expected = [f"hpoq: {of_node}"] if of_node else []
+    expected = [f"hpoq: note: {of_node}"] if of_node else []
     assert ended.stderr.splitlines() == [
         *expected,
         "hpoq: guardrail: unknown setting. Did you mean guardrails?",
