@@ -56,17 +56,13 @@ def current_team(named: str | None, deployed: Client) -> str:
         NotDeployed: the deployment has no such team.
     """
     from hpo_dispatcher.contract.errors import HpoqError
-    from hpoq.errors import NotDeployed
 
     team = one_team(named, deployed)
     try:
-        teams = deployed.teams()
+        deployed.teams()
     except HpoqError:
         return team  # the queue itself answers
-    if team not in teams:
-        raise NotDeployed(
-            f"{deployed.deployment!r} has no team {team!r}. Teams: {', '.join(teams)}"
-        )
+    deployed.require_team(team)
     return team
 
 

@@ -63,15 +63,14 @@ def _say_unknown(of: Client, keys: Sequence[tuple[str, str]]) -> None:
     """Say which requests are not in the ledger yet, or may never be.
 
     Raises:
-        NotFound: there are none, and the deployment has no such team that could send them.
+        NotDeployed: there are some, and the deployment has no such team that could send them.
     """
     team = keys[0][0]
     known = of.get_all(team, [request_id for _, request_id in keys])
     unknown = [request_id for _, request_id in keys if request_id not in known]
     if not unknown:
         return
-    if team not in of.teams():
-        of.get(team, unknown[0])  # raises NotFound
+    of.require_team(team)
     say(
         f"waiting for {', '.join(unknown)}, not in the ledger of team {team}. A request just sent "
         "appears with the next cycle; Ctrl-C ends the wait"

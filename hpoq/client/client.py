@@ -128,6 +128,16 @@ class Client:
         """Return the teams of the deployment."""
         return sorted(self.settings.deployment.teams)
 
+    def require_team(self, team: str) -> None:
+        """Check that the settings have a team.
+
+        Raises:
+            NotDeployed: they do not; the error names those that they have.
+        """
+        if team not in (teams := self.teams()):
+            known = ", ".join(teams)
+            raise NotDeployed(f"{self.deployment!r} has no team {team!r}. Teams: {known}")
+
     def get(self, team: str, request_id: str) -> Entry:
         """Return a request.
 

@@ -11,7 +11,7 @@ class LocalCloudError(HpoqError):
     """A problem of the embedded cloud, in one line with its fix."""
 
     def __init__(self, what: str, fix: str) -> None:
-        super().__init__(f"{what}. {fix}")
+        super().__init__(f"{what} {fix}" if what.endswith("?") else f"{what}. {fix}")
         self.what = what
         self.fix = fix
 

@@ -14,7 +14,7 @@ from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpoq.client import Client
-from hpoq.errors import NotDeployed, UnusableTuner
+from hpoq.errors import UnusableTuner
 from hpoq.request_ids import new_request_id
 from hpoq.tuning_queue import sdk
 from hpoq.tuning_queue.hook import HOOK, Capture, Send
@@ -146,7 +146,7 @@ class TuningQueue:
             if job_name in (None, entry.request_id)
         ]
         if not found:
-            self._require_team(self._client.settings)
+            self._client.require_team(self.team)
         found.sort(key=lambda entry: entry.accepted_at, reverse=True)
         return [self._job(entry.request_id) for entry in found]
 
@@ -221,14 +221,8 @@ class TuningQueue:
     @property
     def _settings(self) -> SettingsDocument:
         """The settings of the deployment, which has the team."""
-        settings = self._client.settings
-        self._require_team(settings)
-        return settings
-
-    def _require_team(self, settings: SettingsDocument) -> None:
-        if self.team not in (teams := sorted(settings.deployment.teams)):
-            known = ", ".join(teams)
-            raise NotDeployed(f"{self.deployment!r} has no team {self.team!r}. Teams: {known}")
+        self._client.require_team(self.team)
+        return self._client.settings
 
     def _job(self, request_id: str, api_request: ApiRequest | None = None) -> TuningQueuedJob:
         return TuningQueuedJob(self._client, self.team, request_id, self._boto_session, api_request)

@@ -384,7 +384,7 @@ def test_watch_says_which_requests_are_not_in_the_ledger_yet(hpoq: Run, account:
 def test_watch_of_a_team_that_does_not_exist_ends_at_once(hpoq: Run) -> None:
     status, _, err = hpoq("watch", "--team", "nope", "x")
     assert status == 1
-    assert "no request 'x' of team nope in the ledger" in err
+    assert err == "hpoq: 'hpoq' has no team 'nope'. Teams: fraud, vision\n"
 
 
 def test_watch_of_nothing_says_so(hpoq: Run) -> None:

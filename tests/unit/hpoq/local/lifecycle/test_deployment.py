@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
   if [ "$1" = bad=1 ]; then echo "hpoq: deploying"; echo "bad: is not a setting"; exit 1; fi
   if [ "$1" = gaurdrails=1 ]; then
     echo "hpoq: note: Node.js 20 has reached its end of life"
-    echo "hpoq: gaurdrails: unknown setting"
+    echo "hpoq: gaurdrails: unknown setting. Did you mean guardrails?"
     echo "python3 app.py: Subprocess exited with error 1"
     exit 1
   fi
@@ -138,7 +138,9 @@ def test_a_failure_shows_the_output_of_cdk(cloud: Cloud, app: Path) -> None:
 def test_a_failure_in_the_app_shows_the_cause_only(cloud: Cloud, app: Path) -> None:
     with pytest.raises(DeploymentFailed) as caught:
         cloud.deploy({"gaurdrails": "1"}, app=app)
-    assert str(caught.value).startswith("`cdk deploy` failed: gaurdrails: unknown setting. Its")
+    assert str(caught.value).startswith(
+        "`cdk deploy` failed: gaurdrails: unknown setting. Did you mean guardrails? Its"
+    )
     assert "Node.js" not in str(caught.value)
     assert "Subprocess" not in str(caught.value)
 
