@@ -22,6 +22,8 @@ export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
 # jsii's banner on releases past their end of life; app.py says the same in one line.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 18,20
+# Tests start hundreds of processes, each of which would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test unit slow cloud-test lint format bench deploy dist sbom audit soak mutants docs docs-check lock clean
