@@ -25,7 +25,7 @@ from hpo_dispatcher.contract.request import (
 )
 from hpo_dispatcher.contract.settings import Guardrails, Limits
 from hpo_dispatcher.contract.templates import Template
-from hpo_dispatcher.tuning_job.api.decided_fields import check_decided
+from hpo_dispatcher.tuning_job.api.decided_fields import check_decided, is_decided
 from hpo_dispatcher.tuning_job.api.form import (
     api_request_of,
     in_form_of,
@@ -36,6 +36,7 @@ from hpo_dispatcher.tuning_job.api.schema import (
     ApiRequest,
     check_api_request,
     definitions,
+    input_shape,
 )
 from hpo_dispatcher.tuning_job.api.search_space import check_bounds, training_jobs_of
 from hpo_dispatcher.tuning_job.defaults import with_template_defaults, with_training_jobs_that_exist
@@ -163,7 +164,8 @@ class _Start:
         for guardrails in self.checked:
             check_guardrails(api_request, guardrails)
         if self.places:
-            check_decided(api_request)
+            if not is_decided(input_shape()):  # else the check of the shape has refused the others
+                check_decided(api_request)
             for definition in definitions(api_request):
                 check_places(definition, self.places)
         inherited = sum(parent.training_jobs for parent in parents)

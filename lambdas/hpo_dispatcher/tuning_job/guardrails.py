@@ -160,6 +160,11 @@ def _check_images(definition: Definition, guardrails: Guardrails) -> None:
 
 def _check_resources(definition: Definition, guardrails: Guardrails) -> None:
     """Check resources by field name, at any depth of nesting."""
+    bounds = (
+        guardrails.max_instance_count, guardrails.max_volume_gb, guardrails.max_keep_alive_seconds
+    )  # fmt: skip
+    if not guardrails.instance_types and bounds == (None, None, None):
+        return  # nothing is limited, as by default: every message would pay for the walk
     for field in _RESOURCE_FIELDS:
         for name, value in _fields_below(definition.get(field, {})):
             path = f"TrainingJobDefinition.{field}.{name}"

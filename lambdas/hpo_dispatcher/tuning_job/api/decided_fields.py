@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
+
+from botocore.model import ListShape, Shape, StructureShape
 
 from hpo_dispatcher.contract.errors import NotAllowed
 
@@ -151,38 +154,37 @@ FIELDS: Fields = {
 }
 
 
+@lru_cache(maxsize=1)
+def is_decided(shape: Shape) -> bool:
+    """Return whether every member of the API's request has a row here.
+
+    Then ``check_api_request``, which refuses members that the API lacks, refuses all without a row.
+    """
+    return _covers(FIELDS, shape)
+
+
+def _covers(fields: DecidedBy | Fields, shape: Shape) -> bool:
+    if isinstance(fields, DecidedBy):
+        return True
+    if isinstance(shape, ListShape):
+        return _covers(fields, shape.member)
+    return isinstance(shape, StructureShape) and all(
+        name in fields and _covers(fields[name], member) for name, member in shape.members.items()
+    )
+
+
 def check_decided(api_request: Mapping[str, Any]) -> None:
     """Check that a request has only fields that were decided on.
 
     Raises:
         NotAllowed: naming the first other field.
     """
-    if _all_decided(api_request, FIELDS):
-        return
     for path in undecided(api_request, FIELDS):
         raise NotAllowed(
             path,
             "this version of hpoq does not know which guardrails this field of the API needs",
             "Remove it, or use a version of hpoq that knows it",
         )
-
-
-def _all_decided(value: Any, fields: Fields) -> bool:
-    """Return whether ``undecided`` yields nothing, without the paths: intake asks for each message.
-
-    It returns False for a container that it does not know.
-    """
-    if type(value) is dict:
-        for name, item in value.items():
-            below = fields.get(name)
-            if below is None:
-                return False
-            if type(below) is dict and not _all_decided(item, below):
-                return False
-        return True
-    if type(value) is list:
-        return all(_all_decided(item, fields) for item in value)
-    return False
 
 
 def undecided(value: Any, fields: DecidedBy | Fields, path: str = "") -> Iterator[str]:

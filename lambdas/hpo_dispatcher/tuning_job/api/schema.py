@@ -52,10 +52,16 @@ def problems_in(api_request: dict[str, Any]) -> Iterable[Problem]:
 
 
 @lru_cache(maxsize=1)
-def _input_rule() -> _Rule:
+def input_shape() -> Shape:
+    """Return botocore's description of the request."""
     description = Loader().load_service_model("sagemaker", "service-2")
     operation = ServiceModel(description, "sagemaker").operation_model(OPERATION)
-    return _rule_of(cast(Shape, operation.input_shape))
+    return cast(Shape, operation.input_shape)
+
+
+@lru_cache(maxsize=1)
+def _input_rule() -> _Rule:
+    return _rule_of(input_shape())
 
 
 Problem = tuple[str, str, str]  # path below the checked value, what, and the fix
