@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,8 +13,6 @@ from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract.entry import BestTrainingJob, Status
 from hpo_dispatcher.contract.message import parse_fields
-from hpo_dispatcher.cycle.dispatcher import Dispatcher
-from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.cycle.workflows.verdict import MOST_ATTEMPTS
 from hpo_dispatcher.ports import Ending
@@ -53,12 +51,6 @@ def status(account: Account, request_id: str) -> Status:
     entry = account.dispatcher().requests.get("fraud", request_id)
     assert entry is not None
     return entry.status
-
-
-def after(dispatcher: Dispatcher, start: datetime, hours: int) -> Summary:
-    """Run a cycle so many hours after a start."""
-    at = start + timedelta(hours=hours)
-    return replace(dispatcher, clock=lambda: at).run(ample_time())
 
 
 def owed(account: Account) -> list[str]:
@@ -241,29 +233,6 @@ def test_a_tuning_job_without_success_is_a_failure_as_is_what_it_cancels(
     assert owed(account) == []
 
 
-def test_a_fault_of_the_account_for_a_day_is_a_failure(
-    account: Account, workflows: WaitingWorkflows
-) -> None:
-    def refuse(**_: Any) -> None:
-        text = "Could not assume role arn:aws:iam::111122223333:role/x."
-        error: Any = {"Error": {"Code": "ValidationException", "Message": text}}
-        raise ClientError(error, "CreateHyperParameterTuningJob")
-
-    send(account, "a")
-    event = "before-call.sagemaker.CreateHyperParameterTuningJob"
-    account.session.events.register(event, refuse)
-    try:
-        dispatcher, now = account.dispatcher(), datetime.now(UTC)
-        for hours in range(0, 40, 2):
-            after(dispatcher, now, hours)
-    finally:
-        account.session.events.unregister(event, refuse)
-    _, answer = workflows.answers()[task_token("a")]
-    assert answer["error"] == "Hpoq.Failed"
-    assert "Could not assume role" in answer["cause"]
-    assert owed(account) == []
-
-
 def test_the_workflow_of_a_removed_team_is_answered_once_its_request_ends(
     account: Account, workflows: WaitingWorkflows
 ) -> None:
@@ -435,26 +404,6 @@ def test_a_service_that_takes_no_answers_delays_them_and_nothing_else(
     assert workflows.answers()[task_token("a")][0] == "SendTaskSuccess"
     assert owed(account) == []
     assert account.cycle().unanswered_workflows == 0
-
-
-def test_after_two_weeks_of_failed_attempts_the_dispatcher_gives_up(
-    account: Account, workflows: WaitingWorkflows
-) -> None:
-    def deny(**_: Any) -> None:
-        calls.append("call")
-        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "SendTaskFailure")
-
-    calls: list[str] = []
-    send(account, "a", template="none")
-    account.session.events.register_first("before-call.sfn.SendTaskFailure", deny)
-    try:
-        dispatcher, now = account.dispatcher(), datetime.now(UTC)
-        ran = [after(dispatcher, now, hours) for hours in range(0, 24 * 16, 6)]
-    finally:
-        account.session.events.unregister("before-call.sfn.SendTaskFailure", deny)
-    assert 50 <= len(calls) <= 64
-    assert owed(account) == []
-    assert sum(summary.given_up_workflows for summary in ran) == 1
 
 
 @pytest.mark.parametrize("left", [{}, {"pipelines": ["other"]}])

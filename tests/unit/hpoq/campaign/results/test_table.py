@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import math
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pandas as pd
 import pytest
 
@@ -128,11 +126,6 @@ def test_a_pilot_measures_minutes_and_their_spread() -> None:
         measure(frame(small, [trial("a", None, "Failed", reason="no memory")]))
 
 
-def test_twenty_thousand_trials_have_one_row_each() -> None:
-    plan = plan_of(20_000)
-    assert len(frame(plan, trials(plan))) == 20_000
-
-
 def test_columns_of_several_types_are_text_in_parquet(tmp_path: Path) -> None:
     ranges = {"bias": {"type": "categorical", "values": [True, 3, 0.5, "off"]}}
     plan = plan_of(4, hyperparameter_ranges=ranges)
@@ -143,28 +136,3 @@ def test_columns_of_several_types_are_text_in_parquet(tmp_path: Path) -> None:
     save(frame(plan, found), tmp_path / "mixed.parquet")
     read = pd.read_parquet(tmp_path / "mixed.parquet")
     assert read["hp.bias"].tolist() == ["true", "3", "0.5", "off"]
-
-
-def test_ten_thousand_trials_are_a_study_within_seconds(tmp_path: Path) -> None:
-    """As Optuna itself adds them, which takes 33 CPU seconds for a thousand trials."""
-    plan = plan_of(2_000)
-    table = frame(plan, trials(plan))
-    began = time.process_time()
-    study = export(plan, table, f"sqlite:///{tmp_path}/study.db")
-    assert time.process_time() - began < 10 / 5, "10,000 in 10 seconds"
-
-    few = table.head(30)
-    export(plan, few, f"sqlite:///{tmp_path}/few.db")
-    mine = optuna.load_study(study_name=study.study_name, storage=f"sqlite:///{tmp_path}/few.db")
-    slow = optuna.create_study(
-        storage=f"sqlite:///{tmp_path}/slow.db", direction=study.direction.name.lower()
-    )
-    slow.add_trials(mine.trials)
-    for one, other in zip(mine.trials, slow.trials, strict=True):
-        assert one.params == other.params
-        assert one.distributions == other.distributions
-        assert (one.state, one.number, one.values) == (other.state, other.number, other.values)
-        assert one.user_attrs == other.user_attrs
-        assert (one.datetime_start, one.datetime_complete) == (
-            other.datetime_start, other.datetime_complete,
-        )  # fmt: skip

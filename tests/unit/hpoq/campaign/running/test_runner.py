@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from hpoq import campaign
 from hpoq.campaign.backends.direct import DirectBackend
-from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.errors import InvalidPlan, OtherCampaign
 from hpoq.campaign.planning.compare import extended, planned
 from hpoq.campaign.running.display import line, panel
@@ -57,29 +57,6 @@ def test_a_warm_wave_names_the_best_of_the_wave_before(
     parents = answer["WarmStartConfig"]["ParentHyperParameterTuningJobs"]
     named = {each["HyperParameterTuningJobName"] for each in parents}
     assert named == {backend.jobs.name(job.number) for job in plan.wave(1)}
-
-
-def test_narrowed_jobs_search_around_the_best_and_exploring_ones_everywhere(
-    backend: DirectBackend, sagemaker: Any, file: Path
-) -> None:
-    plan = small_plan("narrowing", trials=80)
-    plan.save(file)
-    RunningCampaign(file, backend).run(EVERY)
-
-    def width(job: PlannedJob) -> tuple[float, float]:
-        answer = sagemaker.describe_hyper_parameter_tuning_job(
-            HyperParameterTuningJobName=backend.jobs.name(job.number)
-        )
-        ranges = answer["HyperParameterTuningJobConfig"]["ParameterRanges"]
-        (lr,) = ranges["ContinuousParameterRanges"]
-        return float(lr["MinValue"]), float(lr["MaxValue"])
-
-    for job in plan.wave(plan.waves):
-        low, high = width(job)
-        if job.explores:
-            assert (low, high) == (0.0001, 1.0)
-        else:
-            assert 0.0001 < low < 10**-1.5 < high < 1.0
 
 
 def test_a_poll_lists_once_and_describes_only_ended_jobs(

@@ -28,7 +28,6 @@ from tests.support.memory_endpoint import (
     training_job,
     tuning_job,
 )
-from tests.support.sdk_drivers import model_trainer_job
 
 LOOK = """
 import json, os, pathlib, sys
@@ -227,30 +226,6 @@ for step in range(done, 12):
 """
 
 
-def test_an_interrupted_spot_job_resumes_from_its_checkpoint(
-    sagemaker: Any, memory: MemoryPorts
-) -> None:
-    runs(memory, COUNTING)
-    job = training_job("spot") | {
-        "EnableManagedSpotTraining": True,
-        "CheckpointConfig": {"S3Uri": "s3://bucket/checkpoints/"},
-        "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 120},
-        "Environment": {"HPOQ_INTERRUPT_AFTER_SECONDS": "0.5"},
-    }
-    sagemaker.create_training_job(**job)
-
-    done = ended(sagemaker, "spot")
-    assert done["TrainingJobStatus"] == "Completed", done
-    said = [line for lines in memory.lines.values() for line in lines]
-    first, second = (int(line.split()[-1]) for line in said)
-    assert first == 0
-    assert 0 < second < 12
-    assert memory.stored["bucket", "checkpoints/steps"] == b"12"
-    statuses = [each["Status"] for each in done["SecondaryStatusTransitions"]]
-    again = ["Starting", "Downloading", "Training"]
-    assert statuses == [*again, "Interrupted", *again, "Uploading", "Completed"]
-
-
 def test_each_training_job_of_a_tuning_job_has_its_own_checkpoints(
     sagemaker: Any, memory: MemoryPorts
 ) -> None:
@@ -270,23 +245,6 @@ def test_an_on_demand_job_is_never_interrupted(sagemaker: Any, memory: MemoryPor
     sagemaker.create_training_job(**job)
     done = ended(sagemaker, "on-demand")
     assert "Interrupted" not in [each["Status"] for each in done["SecondaryStatusTransitions"]]
-
-
-def test_a_training_job_stops_after_its_maximum_runtime(
-    sagemaker: Any, memory: MemoryPorts
-) -> None:
-    runs(
-        memory,
-        "import os, pathlib, time\n"
-        "pathlib.Path(os.environ['SM_MODEL_DIR'], 'half').write_text('done')\n"
-        "time.sleep(60)\n",
-    )
-    job = training_job("slow") | {"StoppingCondition": {"MaxRuntimeInSeconds": 1}}
-    sagemaker.create_training_job(**job)
-
-    done = ended(sagemaker, "slow")
-    assert (done["TrainingJobStatus"], done["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
-    assert unpacked(memory, "output/slow/output/model.tar.gz") == {"half": "done"}
 
 
 def test_exceeding_the_memory_limit_fails_the_job_including_its_child_processes(
@@ -342,27 +300,6 @@ def test_the_description_of_a_running_job_is_up_to_date(
     sagemaker.stop_training_job(TrainingJobName="watched")
     assert status() in ("Stopping Stopping", "Stopped Stopped")
     assert wait_until(lambda: status() == "Stopped Stopped", 30)
-
-
-def test_the_drivers_of_the_sdk_run_from_their_channel(
-    start: Start, session: Session, memory: MemoryPorts
-) -> None:
-    """ModelTrainer of SDK 3 sends an entrypoint in one channel and the code in another."""
-    sagemaker = client_of(start(interpreter=Path(sys.executable)), session)
-    script = (
-        "import os, sys, pathlib\n"
-        "print('auc=0.5', sys.argv[1:], os.environ['SM_MASTER_ADDR'])\n"
-        "pathlib.Path(os.environ['SM_MODEL_DIR'], 'model').write_text('m')\n"
-    )
-    job = model_trainer_job(memory, "by-drivers", script)
-    sagemaker.create_training_job(**job)
-
-    done = ended(sagemaker, "by-drivers")
-    assert done["TrainingJobStatus"] == "Completed", done["FailureReason"]
-    said = [line for lines in memory.lines.values() for line in lines]
-    assert "auc=0.5 ['--lr', '0.5'] 127.0.0.1" in said
-    assert done["FinalMetricDataList"][0]["Value"] == 0.5
-    assert unpacked(memory, "output/by-drivers/output/model.tar.gz") == {"model": "m"}
 
 
 def test_shell_scripts_and_modules_beside_a_script_work(

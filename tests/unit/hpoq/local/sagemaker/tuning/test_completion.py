@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from boto3 import Session
 
-from hpoq.local.sagemaker.store import Store
 from hpoq.local.sagemaker.tuning.completion import CompletionCriteria
 from tests.support.memory_endpoint import (
     MemoryPorts,
-    Start,
-    client_of,
     describe,
     tuning_job,
 )
@@ -61,25 +56,3 @@ def test_a_minimized_objective_reaches_its_target_from_above() -> None:
     criteria = CompletionCriteria.of({"TuningJobCompletionCriteria": asked}, maximize=False)
     assert criteria.met([0.3]) is None
     assert criteria.met([0.3, 0.2]) == "the objective has reached its target"
-
-
-def test_a_tuning_job_completes_after_its_maximum_runtime(
-    start: Start, session: Session, memory: MemoryPorts, tmp_path: Path
-) -> None:
-    job = tuning_job("job-1", jobs=50, parallel=2, static={"sleep": "60"})
-    limits = job["HyperParameterTuningJobConfig"]["ResourceLimits"]
-    limits["MaxRuntimeInSeconds"] = 120  # SageMaker's minimum
-    first = start()
-    client_of(first, session).create_hyper_parameter_tuning_job(**job)
-    first.close()
-    store = Store(tmp_path / "sagemaker" / "jobs.sqlite")
-    record = store.tuning_jobs.get("job-1")
-    assert record is not None
-    store.tuning_jobs.save(record | {"CreationTime": record["CreationTime"] - 118})
-    store.close()
-
-    sagemaker = client_of(start(), session)
-
-    assert memory.await_status("job-1", "Completed", "Failed", seconds=30) == "Completed"
-    counters = describe(sagemaker, "job-1")["TrainingJobStatusCounters"]
-    assert (counters["Completed"], counters["Stopped"]) == (0, 2)
