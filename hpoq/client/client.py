@@ -17,6 +17,7 @@ from hpo_dispatcher.contract.documents.events import Submitted
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.message import parse_fields, parse_message, request_id_of
+from hpo_dispatcher.contract.validation.problems import nearest
 from hpoq.botocore_config import INTERACTIVE
 from hpoq.client import tuning_jobs
 from hpoq.client.connection import DeploymentConnection
@@ -135,8 +136,9 @@ class Client:
             NotDeployed: they do not; the error names those that they have.
         """
         if team not in (teams := self.teams()):
-            known = ", ".join(teams)
-            raise NotDeployed(f"{self.deployment!r} has no team {team!r}. Teams: {known}")
+            guess = nearest(team, teams)
+            fix = f"{guess} Teams: {', '.join(teams)}".strip()
+            raise NotDeployed(f"{self.deployment!r} has no team {team!r}. {fix}")
 
     def get(self, team: str, request_id: str) -> Entry:
         """Return a request.

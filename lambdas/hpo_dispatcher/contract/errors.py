@@ -57,7 +57,7 @@ class BrokenTemplate(HpoqError):
     """The template of a request is invalid: its requests wait until it is fixed and deployed."""
 
     def __init__(self, name: str, problem: str) -> None:
-        problem = _short(problem)
+        problem = _short(problem.removeprefix(f"template {name}: "))  # the text names it already
         super().__init__(
             f"the template {name} is broken ({problem}); its requests wait for the fix"
         )

@@ -541,6 +541,8 @@ def test_an_unknown_deployment_or_team_is_one_line(hpoq: Run, tmp_path: Path) ->
     file = written(tmp_path, "a.json", json.dumps(REQUEST))
     status, _, err = hpoq("submit", "--team", "sales", file)
     assert err.splitlines()[-1] == "hpoq: 'hpoq' has no team 'sales'. Teams: fraud, vision"
+    _, _, err = hpoq("submit", "--team", "frau", file)
+    assert "no team 'frau'. Did you mean fraud? Teams: fraud, vision" in err
 
 
 def test_a_deployment_that_has_not_run_yet_says_so(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -95,6 +96,15 @@ def test_the_guardrails_of_the_deployment_apply() -> None:
     elsewhere = MINE | {"source": "s3://{artifact_bucket}/teams/vision/code/theirs.tar.gz"}
     with pytest.raises(NotAllowed, match="is not a location"):
         expanded(message, parse_template("mine", elsewhere))
+
+
+def test_a_problem_of_the_template_names_it_once() -> None:
+    wrong = copy.deepcopy(MINE)
+    wrong["tuning_job"]["TrainingJobDefinition"]["ResourceConfig"]["InstanceType"] = "ml.m5.none"
+    with pytest.raises(InvalidRequest) as caught:
+        expanded({"request_id": "a"}, parse_template("mine", wrong))
+    assert str(caught.value).count("template mine") == 1
+    assert "InstanceType" in str(caught.value)
 
 
 def test_only_a_deployed_template_can_keep_values_secret() -> None:
