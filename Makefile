@@ -39,6 +39,7 @@ $(READY): requirements.txt pyproject.toml | $(BIN)/python
 	@echo "Installing Python packages into $(VENV), once"
 	@$(BIN)/python tools/set_up.py
 	@touch $@ $(DEMO_READY)
+	@echo "The command hpoq is in $(VENV)/bin: . $(VENV)/bin/activate"
 
 # The first `make demo` installs what it needs; the other targets install the rest.
 $(DEMO_READY): requirements.txt requirements-demo.in pyproject.toml | $(BIN)/python

@@ -142,7 +142,7 @@ class ActOutcome:
 
     dequeued: set[Key] = field(default_factory=set)  # InProgress in the ledger before creation
     started: list[Key] = field(default_factory=list)
-    requeued: list[Key] = field(default_factory=list)
+    requeued: dict[Key, str] = field(default_factory=dict)  # and why
     rejected: list[Key] = field(default_factory=list)
     failed: list[Key] = field(default_factory=list)  # faults of the account for too long
     # Requests whose tuning jobs may exist, without an event that says so.

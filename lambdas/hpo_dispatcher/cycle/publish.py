@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hpo_dispatcher.contract.documents.capacity import (
@@ -21,6 +21,7 @@ from hpo_dispatcher.contract.documents.capacity import (
     ResourceUse,
     RunningTuningJob,
     WaitingRequest,
+    WaitReason,
 )
 from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
 from hpo_dispatcher.contract.errors import UnreadableDocument
@@ -164,8 +165,9 @@ def publish(
     for entry in resumed:
         remembered.queue_counts.of(entry.team).join(entry.queue_sort_key)
     update_run_times(remembered.run_times, seen.ended)
+    refused = _refused(decided, done, backoff, at)
     unstarted = [
-        Wait(head=head, reason=next_in_queue())
+        Wait(head=head, reason=refused.get(head.key) or next_in_queue())
         for head in decided.plan.starts
         if head.key not in away
     ]
@@ -199,6 +201,18 @@ def publish(
     memory = memory_json(timers, backoff, done.unannounced, created, predictions)
     if memory != remembered.memory:
         documents.put(MEMORY, memory)
+
+
+def _refused(
+    decided: Decision, done: ActOutcome, backoff: Backoff, at: datetime
+) -> Mapping[Key, WaitReason]:
+    """Return why the heads wait that SageMaker refused in this cycle."""
+    queues: dict[str, list[Entry]] = {}
+    for head in decided.plan.starts:
+        if reason := done.requeued.get(head.key):
+            entry = replace(decided.entries[head.key], reason=reason)
+            queues.setdefault(entry.team, []).append(entry)
+    return backoff.waits(queues, at)
 
 
 def _created(seen: Observation, decided: Decision, done: ActOutcome) -> set[str]:

@@ -115,7 +115,7 @@ class RefusedStarts:
         """Queue a request again; to its followers it never left the queue."""
         if not self.requests.requeue(entry, reason=reason):
             return
-        outcome.requeued.append(entry.key)
+        outcome.requeued[entry.key] = reason
         if entry.key in outcome.unannounced:
             outcome.unannounced.discard(entry.key)
             return

@@ -202,6 +202,18 @@ def test_a_fault_that_concerns_one_request_delays_no_other() -> None:
     ]  # fmt: skip
 
 
+def test_the_cycle_that_meets_a_fault_says_so() -> None:
+    world = World()
+    world.answer = lambda _: FAULT
+    world.request("a")
+
+    world.cycle()
+
+    kind, reason = world.waits()["a"]
+    assert kind is WaitKind.ACCOUNT_FAULT
+    assert FAULT.message.rstrip(".") in reason
+
+
 def test_a_request_that_meets_faults_for_a_day_fails_and_no_other_does() -> None:
     world = World()
     world.answer = only("a", FAULT)
