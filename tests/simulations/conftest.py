@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.campaign_fixtures import backend, engine, file, sagemaker
+from tests.support.campaign_fixtures import backend, engine, file, sagemaker, target
 from tests.support.command_line import hpoq
 from tests.support.dispatcher_account import account, session
 
-__all__ = ["account", "backend", "engine", "file", "hpoq", "sagemaker", "session"]
+__all__ = ["account", "backend", "engine", "file", "hpoq", "sagemaker", "session", "target"]

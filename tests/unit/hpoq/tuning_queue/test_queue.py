@@ -451,7 +451,7 @@ def test_the_team_comes_from_the_environment(
 
 def test_an_unknown_team_is_one_line_and_nothing_is_uploaded(own: Session, tuner: SdkTuner) -> None:
     queue = TuningQueue("fruad", boto_session=own)
-    with pytest.raises(NotDeployed, match=r"no team 'fruad'\. Teams: fraud, vision"):
+    with pytest.raises(NotDeployed, match=r"no team 'fruad'\. Did you mean fraud\?"):
         queue.submit(tuner, DATA)
     assert "Contents" not in own.client("s3").list_objects_v2(Bucket=ARTIFACTS)
 
