@@ -22,15 +22,18 @@ CHECKOV = {
     ("CKV_AWS_119", "AWS::DynamoDB::Table.LedgerTable"): (
         "encrypted with the AWS managed key unless kms_key_arn is set"
     ),
-    ("CKV_AWS_111", "AWS::IAM::Policy.TrainingRoleDefaultPolicy"): (
+    ("CKV_AWS_111", "AWS::IAM::Policy.Training*RoleDefaultPolicy"): (
         "in a VPC, SageMaker attaches network interfaces as the training role; these EC2 actions "
         "do not support narrower resources"
     ),
-    ("CKV_AWS_109", "AWS::IAM::Policy.TrainingRoleDefaultPolicy"): (
+    ("CKV_AWS_109", "AWS::IAM::Policy.Training*RoleDefaultPolicy"): (
         "CreateNetworkInterfacePermission, for the same reason as CKV_AWS_111"
     ),
     ("CKV_AWS_116", "AWS::Lambda::Function.DispatcherFunction"): (
         "the function has an on-failure destination; see LambdaDLQ in infra/nist.py"
+    ),
+    ("CKV_AWS_115", "AWS::Lambda::Function.DispatcherFunction"): (
+        "the setting reserved_concurrency; see LambdaConcurrency in infra/nist.py"
     ),
     ("CKV_AWS_117", "AWS::Lambda::Function.DispatcherFunction"): (
         "see LambdaInsideVPC in infra/nist.py"
@@ -44,19 +47,25 @@ BANDIT = {
     ("B311", "lambdas/hpo_dispatcher/scheduling/forecast/outlooks.py"): (
         "random run times drawn from a seed, not for security"
     ),
+    ("B311", "hpoq/campaign/report/advice.py"): "random orders drawn from a seed, not for security",
+    ("B311", "training/script_search/samplers.py"): "hyperparameters drawn from a seed",
+    ("B311", "tools/mutation/mutants.py"): "a sample drawn from a seed, not for security",
     ("B311", "hpoq/simulation/*"): "random workloads drawn from a seed, not for security",
     ("B404", "*"): _OWN_COMMANDS,
     ("B603", "*"): _OWN_COMMANDS,
     ("B606", "training/*"): _OWN_COMMANDS,
+    ("B606", "app.py"): "starts this program again with the environment's interpreter, no shell",
+    ("B403", "training/credit_default/checkpoint.py"): (
+        "imported for its exception; torch.load unpickles with weights_only"
+    ),
     ("B403", "training/ray_tune/search.py"): "imported for its exception; nothing is unpickled",
     ("B606", "hpoq/local/sagemaker/training/processes/warm_parent.py"): _OWN_COMMANDS,
     ("B107", "hpoq/ui/account.py"): "an empty pagination token, not a password",
     ("B106", "hpoq/ui/pages/jobs.py"): "an empty pagination token, not a password",
+    ("B105", "lambdas/hpo_dispatcher/contract/workflows/callbacks.py"): (
+        "the name of a field, not a token"
+    ),
     ("B105", "hpoq/ui/access.py"): "the name of a field, not a password",
-    (
-        "B506",
-        "lambdas/hpo_dispatcher/contract/templates.py",
-    ): "CSafeLoader is as safe as safe_load",
     ("B607", "*"): "npx, node and ps come from the user's PATH",
     ("B314", "hpoq/local/server/sagemaker_ports.py"): "XML produced by the embedded cloud itself",
     ("B405", "hpoq/local/server/sagemaker_ports.py"): "XML produced by the embedded cloud itself",
