@@ -55,6 +55,8 @@ def _check_instance_types(names: Iterable[str], known: Iterable[str] = ()) -> No
 class Limits(SettingsModel):
     """The limits on concurrent use of the account, and on the rate of API calls."""
 
+    # The most tuning jobs at a time, those that others created included. A lower number leaves
+    # some to them.
     tuning_jobs: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = aws_limits.TUNING_JOBS
     # Training jobs that one tuning job may run in parallel. Raise it once AWS has raised the quota
     # "Number of parallel training jobs per hyperparameter tuning job".
@@ -67,8 +69,9 @@ class Limits(SettingsModel):
     random_training_jobs: Annotated[int, Field(ge=1, le=aws_limits.TRAINING_JOBS_RANDOM)] = (
         aws_limits.DEFAULT_TRAINING_JOBS_RANDOM
     )
+    # Tuning jobs that the dispatcher creates per second.
     creates_per_second: Annotated[float, Field(gt=0, le=100)] = 5.0
-    # A burst before that rate applies, to fill an empty account. botocore retries throttled calls.
+    # Tuning jobs that it creates at once before that rate applies, to fill an empty account.
     creates_at_once: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = 5
     # Hours after which what a team has used counts half for its turn. 0: only present use counts.
     usage_half_life_hours: Annotated[float, Field(ge=0)] = 24.0
@@ -94,7 +97,9 @@ class Limits(SettingsModel):
 class Vpc(SettingsModel):
     """The VPC that training jobs run in."""
 
+    # Ids of the subnets.
     subnets: Annotated[tuple[SubnetId, ...], Field(min_length=1, max_length=16)]
+    # Ids of the security groups.
     security_group_ids: Annotated[tuple[SecurityGroupId, ...], Field(min_length=1, max_length=5)]
 
 
@@ -105,26 +110,42 @@ class Guardrails(SettingsModel):
     write to the workspace. The prefixes open further places.
     """
 
-    instance_types: tuple[str, ...] = ()  # exact, or a pattern such as ml.m5.*
-    images: tuple[str, ...] = ()  # exact, or a pattern such as 123456789012.dkr.ecr.*/*
-    # s3://bucket/prefix/, which training jobs may read besides the workspace and shared/
+    # The instance types that training jobs may use, exact or as patterns such as ml.m5.*
+    instance_types: tuple[str, ...] = ()
+    # The images that they may use, exact or as patterns such as 123456789012.dkr.ecr.*/*
+    images: tuple[str, ...] = ()
+    # Prefixes such as s3://bucket/prefix/ that training jobs may read, besides the workspace and
+    # shared/.
     input_prefixes: tuple[S3Prefix, ...] = ()
-    # s3://bucket/prefix/, to which training jobs may write besides the workspace
+    # Prefixes such as s3://bucket/prefix/ to which training jobs may write, besides the workspace.
     output_prefixes: tuple[S3Prefix, ...] = ()
+    # The most seconds that a training job may run.
     max_run_seconds: Annotated[int, Field(ge=1)] | None = None
+    # The most seconds that a training job may keep its instances warm after its end.
     max_keep_alive_seconds: Annotated[int, Field(ge=0)] | None = None
+    # The most training jobs of a tuning job.
     max_training_jobs: Annotated[int, Field(ge=1)] | None = None
+    # The most training jobs of a tuning job that run in parallel.
     max_parallel_training_jobs: (
         Annotated[int, Field(ge=1, le=aws_limits.PARALLEL_TRAINING_JOBS)] | None
     ) = None
+    # The most instances of a training job.
     max_instance_count: Annotated[int, Field(ge=1)] | None = None
+    # The largest storage volume of an instance, in GB.
     max_volume_gb: Annotated[int, Field(ge=1)] | None = None
+    # Whether all training jobs are managed spot training.
     spot_only: bool = False
+    # The VPC that all training jobs run in.
     vpc: Vpc | None = None
+    # The KMS key of all storage volumes that can be encrypted with a key of yours.
     volume_kms_key: KeyName | None = None
+    # The KMS key of all models and other output.
     output_kms_key: KeyName | None = None
+    # Whether the containers of all training jobs have no network.
     network_isolation: bool = False
+    # Whether the traffic between the instances of a training job is encrypted.
     inter_container_encryption: bool = False
+    # Keys of tags that each request must have.
     required_tags: tuple[TagKey, ...] = ()
 
     def opened_for(self, team: Guardrails | None) -> Guardrails:
@@ -152,26 +173,29 @@ class Guardrails(SettingsModel):
 class TeamSettings(SettingsModel):
     """One team's share of the account."""
 
-    weight: Annotated[float, Field(gt=0)] = 1.0  # of the team's fair share, under contention
-    guaranteed_share: Annotated[float, Field(ge=0, le=1)] = 0.0  # of each resource
-    ceiling: Annotated[float, Field(gt=0, le=1)] = 1.0  # the most that the team may use of each
-    # How much of the guaranteed share other teams may use while it is idle. None: all of it.
+    # The weight of the team when several want the same: a team of weight 2 gets twice as much as
+    # one of weight 1.
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    # The part of each resource that the team can count on.
+    guaranteed_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    # The most that the team may use of each resource.
+    ceiling: Annotated[float, Field(gt=0, le=1)] = 1.0
+    # How much of the guaranteed share other teams may use while it is idle. Not set: all of it.
     lend: Annotated[float, Field(ge=0, le=1)] | None = None
-    # How far the team may exceed its guaranteed share. None: up to the ceiling.
+    # How far the team may exceed its guaranteed share. Not set: up to the ceiling.
     borrow: Annotated[float, Field(ge=0, le=1)] | None = None
     # Whether running requests may be preempted and resumed later: by another team that reclaims its
     # guaranteed share, or by a request of the same team with a higher priority.
     preemptible: bool = False
     # The highest priority of the team's requests. A higher priority in a message is lowered to it.
     priority_cap: Annotated[int, Field(ge=-1000, le=1000)] | None = None
-    # How many minutes of waiting count as much as one level of priority. None: a higher priority
+    # How many minutes of waiting count as much as one level of priority. Not set: a higher priority
     # always starts first. Applies to the requests that are accepted from then on.
     priority_aging_minutes: Annotated[int, Field(ge=1, le=10_080)] | None = None
     # Whether the team has an SNS topic that receives every state change of its requests.
     notify: bool = False
-    notify_emails: tuple[
-        EmailAddress, ...
-    ] = ()  # subscribed to the topic; any address implies notify
+    # Email addresses to subscribe to that topic, which the team then has in any case.
+    notify_emails: tuple[EmailAddress, ...] = ()
     # Training instance-hours per calendar month (UTC). Requests that would exceed them wait.
     monthly_instance_hours: Annotated[float, Field(ge=0)] | None = None
     # Guardrails of this team, besides the deployment's. The team's prefixes are open in addition to

@@ -58,6 +58,8 @@ def test_the_settings_reference_is_up_to_date_and_complete() -> None:
     assert filled(page) == page, "run: python -m tools.settings_reference"
     for key in Settings.model_fields:
         assert f"| `{key}` |" in reference()
+    rows = reference().splitlines()[2:]
+    assert [row for row in rows if row.endswith("|  |")] == [], "each has a description"
 
 
 def test_the_gaps_of_the_embedded_cloud_are_up_to_date() -> None:
