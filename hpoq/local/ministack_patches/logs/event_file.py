@@ -1,7 +1,9 @@
 """The events of one log stream in a file to which they are appended.
 
 The file has one JSON array for each event: timestamp, ingestion time and message, in the order of
-the timestamps. Memory holds the position of every 256th event only.
+the timestamps. Memory holds the position of every 256th event only. A snapshot of the state holds
+how far the file has been read, so that a start reads only what was appended after the snapshot. The
+positions are read when they are needed.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ import threading
 import uuid
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -30,23 +33,29 @@ class EventFile(Sequence[Event]):
 
     Args:
         folder: of the files.
-        name: of the file, whose events it has; None for a new file.
+        stored: what a snapshot holds of the file, whose events it has; None for a new file.
     """
 
-    def __init__(self, folder: Path, name: str | None = None) -> None:
-        self.name = name or uuid.uuid4().hex
+    def __init__(self, folder: Path, stored: Mapping[str, Any] | None = None) -> None:
+        self.name = stored[MARK] if stored else uuid.uuid4().hex
         self._path = folder / self.name
         self._starts = array("Q")  # byte position of every block
+        self._has_starts = True
         self._count = 0
         self._size = 0  # bytes
         self._text_size = 0  # characters of all messages
         self._lock = threading.Lock()
-        self.last: int | None = None  # timestamp
-        if name:
-            self._scan()
+        self.first: int | None = None  # timestamp
+        self.last: int | None = None
+        if stored:
+            self._restore(stored)
 
-    def __deepcopy__(self, _: object) -> dict[str, str]:
-        return {MARK: self.name}
+    def __deepcopy__(self, _: object) -> dict[str, Any]:
+        with self._lock:
+            return {
+                MARK: self.name, "count": self._count, "size": self._size,
+                "text_size": self._text_size, "first": self.first, "last": self.last,
+            }  # fmt: skip
 
     def __len__(self) -> int:
         return self._count
@@ -82,11 +91,22 @@ class EventFile(Sequence[Event]):
             for event, line in zip(added, lines, strict=True):
                 self._add(len(line), event["timestamp"], len(event["message"]))
 
-    def _scan(self) -> None:
-        """Read the file and drop an incomplete last line, which a killed cloud left."""
+    def _restore(self, stored: Mapping[str, Any]) -> None:
+        """Continue where a snapshot ends, or at the beginning if the file is not the same."""
         if not self._path.exists():
             return
+        size = stored.get("size", 0)
+        if 0 < size <= self._path.stat().st_size:
+            self._count, self._size = stored["count"], size
+            self._text_size = stored["text_size"]
+            self.first, self.last = stored["first"], stored["last"]
+            self._has_starts = False
+        self._scan()
+
+    def _scan(self) -> None:
+        """Read the rest of the file; drop an incomplete last line, which a killed cloud left."""
         with self._path.open("r+b") as file:
+            file.seek(self._size)
             for line in file:
                 if not line.endswith(b"\n"):
                     file.truncate(self._size)
@@ -96,16 +116,29 @@ class EventFile(Sequence[Event]):
                 self._add(len(line), int(timestamp), len(message) - 2)
 
     def _add(self, size: int, timestamp: int, text_size: int) -> None:
-        if self._count % BLOCK == 0:
+        if self._has_starts and self._count % BLOCK == 0:
             self._starts.append(self._size)
         self._count += 1
         self._size += size
+        self.first = timestamp if self.first is None else self.first
         self.last = timestamp
         self._text_size += text_size
+
+    def _read_starts(self) -> None:
+        """Read the positions of the blocks, which a snapshot does not hold."""
+        self._starts, position = array("Q"), 0
+        with self._path.open("rb") as file:
+            for number, line in enumerate(islice(file, self._count)):
+                if number % BLOCK == 0:
+                    self._starts.append(position)
+                position += len(line)
+        self._has_starts = True
 
     def _block(self, number: int) -> list[Event]:
         """Return the events of a block, of which the last blocks that were read are kept."""
         with self._lock:
+            if not self._has_starts:
+                self._read_starts()
             count = min(BLOCK, self._count - number * BLOCK)
             is_last = number + 1 == len(self._starts)
             start = self._starts[number]

@@ -71,10 +71,10 @@ def _in_file(folder: Path, stream: Json) -> EventFile:
 def _set_times(stream: Json) -> None:
     events = stream["events"]
     if len(events):
-        if stream.get("firstEventTimestamp") is None:
-            stream["firstEventTimestamp"] = events[0]["timestamp"]
-        first = min(stream["firstEventTimestamp"], events[0]["timestamp"])
-        stream["firstEventTimestamp"] = first
+        earliest = stream.get("firstEventTimestamp")
+        stream["firstEventTimestamp"] = min(
+            each for each in (earliest, events.first) if each is not None
+        )
         stream["lastEventTimestamp"] = events.last
 
 
@@ -123,17 +123,17 @@ def _loader(folder: Path) -> Callable[[Json], None]:
     restore = cloudwatch_logs._restore_state
 
     def load(data: Json) -> None:
-        names = {}
+        stored = {}
         for key, stream in _streams(data):
             events = stream["events"]
-            names[key] = events.get(MARK) if isinstance(events, dict) else None
-            if names[key]:
+            stored[key] = events if isinstance(events, dict) and MARK in events else None
+            if stored[key]:
                 stream["events"] = []
         data = {**data, "log_records": {}}  # an earlier version stored each event a second time
         restore(data)
         for key, stream in _streams(data):
-            if names[key]:
-                stream["events"] = EventFile(folder, names[key])
+            if stored[key]:
+                stream["events"] = EventFile(folder, stored[key])
             else:
                 _in_file(folder, stream)
             _set_times(stream)
