@@ -5,7 +5,6 @@ AWS has none of them, so these tests do not run there.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,12 @@ import yaml
 
 from hpoq.local.lifecycle.processes import wait_until
 from tests.support.conformance_requests import NAME, TRAINING, TUNING, base_of, changed
-from tests.support.conformance_service import Service
+from tests.support.conformance_service import ON_AWS, Service
 
 OPERATIONS = {"T": TUNING, "J": TRAINING}
 GAPS = yaml.safe_load(Path(__file__).with_name("gaps.yaml").read_text())
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("HPOQ_CONFORMANCE") == "aws", reason="these are gaps of the embedded cloud"
-)
+pytestmark = pytest.mark.skipif(ON_AWS, reason="these are gaps of the embedded cloud")
 
 
 @pytest.mark.parametrize("gap", GAPS, ids=lambda gap: gap["gap"][:40])

@@ -5,6 +5,7 @@ Each test names the page of the API reference, or the client or issue, that it f
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ def ended(service: Service, operation: str, name: str) -> dict[str, Any]:
         body = service.call(f"Describe{kind}", {f"{kind}Name": name}).body
         if body[f"{kind}Status"] not in ("InProgress", "Stopping"):
             return body
+        time.sleep(service.pause)
     raise AssertionError(f"{name} has not ended")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import re
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.support.memory_endpoint import tuning_job
 TUNING, TRAINING = "CreateHyperParameterTuningJob", "CreateTrainingJob"
 NAME = {TUNING: "HyperParameterTuningJobName", TRAINING: "TrainingJobName"}
 _numbers = itertools.count(1)
+_RUN = uuid.uuid4().hex[:8]
 SERVICE = botocore.session.Session().get_service_model("sagemaker")
 # Values that one of the API's patterns matches.
 SAMPLES = (
@@ -24,8 +26,8 @@ SAMPLES = (
 
 
 def new_name() -> str:
-    """Return a name that no job has."""
-    return f"conformance-{next(_numbers)}"
+    """Return a name that no job has, nor had in an earlier run against the same account."""
+    return f"conformance-{_RUN}-{next(_numbers)}"
 
 
 def full_tuning_job() -> dict[str, Any]:
