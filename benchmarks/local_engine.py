@@ -254,7 +254,7 @@ def _peak(cloud: Cloud) -> float:
 def fuzzing() -> Iterator[Measure]:
     """Send requests with unusual values, restart now and then, and count what does not end."""
     generator = random.Random(1)
-    failed = stuck = 0
+    failed = stuck = accepted = 0
     with (
         tempfile.TemporaryDirectory() as folder,
         pytest.MonkeyPatch.context() as patch,
@@ -262,14 +262,19 @@ def fuzzing() -> Iterator[Measure]:
     ):
         for number in range(FUZZED):
             operation, body = fuzzed(f"job-{number}", generator.choice)
-            failed += scene.send(operation, body)[0] == 500
+            status, _ = scene.send(operation, body)
+            failed += status == 500
+            accepted += status == 200
             if number % 10 == 0:
                 scene.restart()
             if not scene.all_end(0.3):
                 scene.stop_all()
                 stuck += not scene.all_end(30)
     yield at_most(NAME, f"{FUZZED:,} unusual requests: jobs that do not end", stuck, 0)
+    restarts, failed_starts = FUZZED // 10, scene.failed_starts
+    yield at_most(NAME, f"{restarts:,} restarts in between: failed starts", failed_starts, 0)
     yield at_most(NAME, f"{FUZZED:,} unusual requests: internal failures", failed, 0)
+    yield shown(NAME, f"{FUZZED:,} unusual requests: accepted", accepted)
 
 
 def results() -> Iterable[Measure]:

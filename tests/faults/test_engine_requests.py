@@ -40,6 +40,7 @@ def test_any_request_is_answered_and_its_job_ends_also_after_a_restart(
     status, answer = scene.send(operation, body)
     assert status in (200, 400), (answer, body)
     scene.restart()
+    assert scene.failed_starts == 0
     if not scene.all_end(0.3):
         scene.stop_all()
         assert scene.all_end(10), scene.unfinished()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ class EngineScene:
             interpreter=Path(sys.executable),
             deletion_seconds=0.01,
         )
+        self.failed_starts = 0  # including those that only logged an error
         self.endpoint = self._started()
 
     def _started(self) -> SageMakerEndpoint:
@@ -48,7 +50,16 @@ class EngineScene:
     def restart(self) -> None:
         """Close the endpoint and start another one on its jobs."""
         self.endpoint.close()
-        self.endpoint = self._started()
+        errors: list[logging.LogRecord] = []
+        handler = logging.Handler(logging.ERROR)
+        handler.emit = errors.append  # type: ignore[method-assign]
+        logger = logging.getLogger("hpoq.local.sagemaker")
+        logger.addHandler(handler)
+        try:
+            self.endpoint = self._started()
+        finally:
+            logger.removeHandler(handler)
+        self.failed_starts += bool(errors)
 
     def send(self, operation: str, body: bytes) -> tuple[int, Any]:
         """Send a request and return status and response."""
