@@ -37,7 +37,9 @@ worst = 0.2 * (math.log10(known.lr) + 2) ** 2 + 0.03 * abs(math.log2(known.batch
 worst += 0.05 * (known.optimizer == "sgd")
 print(f"lr={known.lr:.3g} batch size={known.batch_size} optimizer={known.optimizer}")
 for epoch in range(1, 9):
-    while epoch == 5 and not pathlib.Path(os.environ.get("WAIT_FOR", "/")).exists():
+    while epoch == 5 and not pathlib.Path(
+        os.environ["SAGEMAKER_BASE_DIR"], os.environ.get("WAIT_FOR", "")
+    ).exists():
         time.sleep(0.02)
     time.sleep(0.05)
     print(f"epoch {epoch}: loss={0.3 + worst + math.exp(-epoch / 2):.6f}")
@@ -139,11 +141,9 @@ def test_the_figures_of_a_tuning_job_appear_while_it_runs(account: Cloud, browse
 
 
 @pytest.mark.timeout(120)
-def test_the_log_of_a_training_job_grows_on_its_page(
-    account: Cloud, browser: Browser, tmp_path: Path
-) -> None:
+def test_the_log_of_a_training_job_grows_on_its_page(account: Cloud, browser: Browser) -> None:
     request = training(account, lr="0.01", optimizer="adam", **{"batch-size": "64"})
-    request["Environment"] = {"WAIT_FOR": str(tmp_path / "go")}
+    request["Environment"] = {"WAIT_FOR": "go"}
     request["HyperParameters"] = request.pop("parameters")
     account.session().client("sagemaker").create_training_job(
         TrainingJobName="shown-as-log", **request
@@ -155,7 +155,8 @@ def test_the_log_of_a_training_job_grows_on_its_page(
         browser.open(f"{pages.url}training-jobs/shown-as-log")
         browser.wait_for(f'{said}("epoch 4")')
         assert not browser.get(f'{said}("epoch 5")')
-        (tmp_path / "go").touch()
+        job = account.home.path / "sagemaker" / "jobs" / "shown-as-log"
+        (job / "opt" / "ml" / "go").touch()
         browser.wait_for(f'{said}("epoch 8")')
         browser.wait_for(f'{STATUS} === "Completed"')
         browser.wait_for('!!document.querySelector("#metrics svg.main-svg")')

@@ -64,6 +64,7 @@ def ran(
     fresh: bool = False,
     isolated: bool = False,
     hosts: str = '["algo-1"]',
+    temporary: dict[str, str] | None = None,
 ) -> list[str]:
     log = folder / f"{number}.log"
     order: dict[str, Any] = {
@@ -74,6 +75,9 @@ def ran(
         "log": str(log),
         "fresh": fresh,
         "isolated": isolated,
+        "temporary": temporary or {},
+        "visible": [str(folder)],
+        "note": "",
     }
     assert parent.stdin is not None
     assert parent.stdout is not None
@@ -145,3 +149,18 @@ def test_several_instances_keep_the_network_between_them_and_say_so(
     (tmp_path / "script.py").write_text("")
     lines = ran(parent, tmp_path, 1, isolated=True, hosts='["algo-1", "algo-2"]')
     assert lines == [f"{NOT_ENFORCED}its instances must reach each other"]
+
+
+# Where a folder cannot be replaced, such as on a Mac, none is.
+@pytest.mark.parametrize("fresh", [False, True])
+def test_without_folders_of_its_own_a_process_has_a_tmpdir_of_its_own(
+    parent: subprocess.Popen[bytes], tmp_path: Path, *, fresh: bool
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "script.py").write_text(
+        "import os, tempfile\nprint(tempfile.gettempdir(), sorted(os.listdir('/tmp')))\n"
+    )
+    folders = {"/tmp": str(tmp_path / "own"), "/hpoq-nowhere": str(tmp_path / "own")}
+    (line,) = ran(parent, tmp_path, 1, fresh=fresh, temporary=folders)
+    assert line.split()[0] == str(tmp_path / "own")
+    assert tmp_path.parts[2] in line  # /tmp is what it was

@@ -28,7 +28,7 @@ def upload(record: Record, containers: Sequence[Container], objects: ObjectStore
     outputs = [container.ml / "output" / "data" for container in containers]
     try:
         for name, folders, always in (("model", models, True), ("output", outputs, False)):
-            if not always and not any(any(folder.iterdir()) for folder in folders):
+            if not always and not any(map(_has_files, folders)):
                 continue
             if compress:
                 archive = containers[0].root / f"{name}.tar.gz"
@@ -40,6 +40,10 @@ def upload(record: Record, containers: Sequence[Container], objects: ObjectStore
     except (FileNotFoundError, PermissionError) as error:
         raise ContainerError(f"ClientError: s3://{bucket}/{prefix}: {error}") from None
     return {"S3ModelArtifacts": f"s3://{bucket}/{prefix}/model" + (".tar.gz" if compress else "/")}
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())  # the script may have removed it
 
 
 def _upload_files(folders: Sequence[Path], objects: ObjectStore, bucket: str, prefix: str) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import shutil
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,10 +19,10 @@ from hpoq.local.sagemaker.ports import StoredObject
 from hpoq.local.sagemaker.training.role_objects import RoleObjects
 
 Record = Mapping[str, Any]
-# Modification time of every cached file, in nanoseconds since the epoch. A script that changed
-# a cached file, in spite of its mode, also changed this time.
+# Modification time of every cached file, in nanoseconds since the epoch. Whatever changed a cached
+# file, in spite of its mode, also changed this time.
 UNTOUCHED = 10**18
-# Linux refuses a hard link to a file that another training job replaces at the same moment.
+SHARE_BLOCKS = 0x40049409  # FICLONE in linux/fs.h
 _publishing = threading.Lock()
 
 
@@ -66,7 +70,7 @@ class Inputs:
                     f"ClientError: the path of {each.key} is outside of channel {name}"
                 )
             file.parent.mkdir(parents=True, exist_ok=True)
-            self.link(bucket, each, file)
+            self.copy(bucket, each, file)
 
     def _objects_of(self, source: Record, channel: str) -> Iterator[tuple[str, StoredObject, str]]:
         """Yield bucket, object and path in the channel of each input object."""
@@ -134,14 +138,19 @@ class Inputs:
             raise ContainerError(f"ClientError: {uri}: {error}") from None
         if found is None:
             raise ContainerError(f"ClientError: no {what} at {uri}")
-        return self._copy(bucket, found)
+        return self._downloaded(bucket, found)
 
-    def link(self, bucket: str, each: StoredObject, target: Path) -> None:
-        """Create ``target`` as a hard link to an object's cached file, which uses no space."""
+    def copy(self, bucket: str, each: StoredObject, target: Path) -> None:
+        """Create ``target`` as a copy of an object that its training job may change.
+
+        The copy uses no space where the file system shares blocks, such as Btrfs and XFS.
+        """
         target.unlink(missing_ok=True)
-        os.link(self._copy(bucket, each), target)
+        source = self._downloaded(bucket, each)
+        if not _shares_blocks(source, target):
+            shutil.copyfile(source, target)
 
-    def _copy(self, bucket: str, each: StoredObject) -> Path:
+    def _downloaded(self, bucket: str, each: StoredObject) -> Path:
         """Return the cached file of an object's version, downloading it the first time."""
         try:
             self.objects.check_read(bucket, each.key)  # the file may be there from another role
@@ -168,6 +177,15 @@ class Inputs:
 
 def _is_untouched(file: Path) -> bool:
     return file.exists() and file.stat().st_mtime_ns == UNTOUCHED
+
+
+def _shares_blocks(source: Path, target: Path) -> bool:
+    """Return whether ``target`` was created as a copy that shares blocks until one is changed."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError), source.open("rb") as read, target.open("wb") as written:
+            fcntl.ioctl(written, SHARE_BLOCKS, read.fileno())
+            return True
+    return False
 
 
 def path_in_channel(prefix: str, key: str) -> str:

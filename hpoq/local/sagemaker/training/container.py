@@ -45,7 +45,7 @@ class Container:
     def failure(self) -> str:
         """Return the text that the script wrote to output/failure, or an empty string."""
         file = self.ml / "output" / "failure"
-        return file.read_text(errors="replace").strip()[:1000] if file.exists() else ""
+        return file.read_text(errors="replace").strip()[:1000] if file.is_file() else ""
 
     def delete_folders(self) -> None:
         """Delete all folders and keep the log: thousands of training jobs share the disk."""

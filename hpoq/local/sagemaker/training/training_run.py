@@ -27,6 +27,7 @@ from hpoq.local.sagemaker.training.execution import (
     Outcome,
     ShouldStop,
 )
+from hpoq.local.sagemaker.training.logs.pattern_search import PatternSearch
 from hpoq.local.sagemaker.training.logs.publisher import LogPublisher
 from hpoq.local.sagemaker.training.processes.process_pool import ProcessPool
 from hpoq.local.sagemaker.training.programs.environment import Host
@@ -34,6 +35,7 @@ from hpoq.local.sagemaker.training.programs.program import Program
 from hpoq.local.sagemaker.training.programs.requirements import TrainingPython
 from hpoq.local.sagemaker.training.role_objects import RoleObjects
 from hpoq.local.sagemaker.training.status import with_outcome, with_secondary_status
+from hpoq.local.sagemaker.training.temporary_folders import TemporaryFolders
 
 Record = dict[str, Any]
 logger = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class _Run:
     """One training job while it runs."""
 
     containers: Sequence[Container]
+    temporary: TemporaryFolders
     publisher: LogPublisher
     inputs: Inputs
     credentials: Mapping[str, str]  # of the job's role, for its script
@@ -81,6 +84,7 @@ class TrainingRunner:
             settings.interpreter, grace=settings.stop_grace_seconds, sigterm=settings.sigterm
         )
         self._executor = Executor(self._processes)
+        self._search = PatternSearch()
         self._python = TrainingPython(
             interpreter=settings.interpreter,
             environments=settings.environments,
@@ -124,7 +128,8 @@ class TrainingRunner:
         self._processes.warm_up("xgboost" if built_in else "torch")
         run = _Run(
             containers=containers(folder, record),
-            publisher=LogPublisher(self._ports, record, self._clock),
+            temporary=TemporaryFolders(folder),
+            publisher=LogPublisher(self._ports, record, self._clock, self._search),
             inputs=Inputs(self._objects_of(record), self._cache),
             credentials=self._credentials(record),
             should_stop=should_stop,
@@ -141,6 +146,7 @@ class TrainingRunner:
             stopped = self._executor.is_to_stop(name)
             outcome = Outcome("Stopped") if stopped else Outcome("Failed", str(error))
         finally:
+            run.temporary.delete()
             for container in run.containers:
                 container.delete_folders()
         return with_outcome(record, outcome, run.publisher.final_metrics(), self._clock())
@@ -152,6 +158,7 @@ class TrainingRunner:
     def close(self) -> None:
         """Kill every training process and block until all have ended."""
         self._processes.close()
+        self._search.close()
 
     def _attempts(self, record: Record, run: _Run) -> tuple[Record, Outcome]:
         """Make one attempt, and another one if the spot instance was taken away."""
@@ -161,6 +168,7 @@ class TrainingRunner:
         while True:
             record = with_secondary_status(record, "Downloading", self._clock())
             run.publisher.follow([container.log for container in run.containers])
+            run.temporary.create()
             programs = self._prepared(record, run, deadline)
             checkpoints = Checkpoints(record, run.containers[0].ml, run.inputs)
             checkpoints.restore()
@@ -219,7 +227,13 @@ class TrainingRunner:
             for container, host in zip(run.containers, hosts, strict=True)
         ]
         return [
-            replace(each, environment={**run.credentials, **each.environment}) for each in programs
+            replace(
+                program,
+                environment={**run.credentials, **program.environment},
+                root=container.root,
+                temporary=run.temporary.paths,
+            )
+            for program, container in zip(programs, run.containers, strict=True)
         ]
 
 

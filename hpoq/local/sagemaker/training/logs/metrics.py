@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from hpoq.local.sagemaker.java_patterns import compiled
+from hpoq.local.sagemaker.training.logs.pattern_search import Found, PatternSearch
 
 
 @dataclass(frozen=True)
@@ -18,19 +20,44 @@ class MetricValue:
     at: float  # seconds since the epoch
 
 
-def find(
-    definitions: Sequence[Mapping[str, str]], lines: Iterable[tuple[float, str]]
-) -> list[MetricValue]:
-    """Return the values in the order of printing; skip text that is not a finite number."""
-    patterns = [(each["Name"], compiled(each["Regex"])) for each in definitions]
-    found = []
-    for at, line in lines:
-        for name, pattern in patterns:
-            for match in pattern.finditer(line):
-                value = _number(match.group(1 if pattern.groups else 0))
+class MetricFinder:
+    """A finder of the metrics of one training job in its log.
+
+    Args:
+        definitions: the MetricDefinitions of the job, whose patterns are valid.
+        search: of the patterns.
+    """
+
+    def __init__(self, definitions: Sequence[Mapping[str, str]], search: PatternSearch) -> None:
+        self._patterns = [(each["Name"], compiled(each["Regex"]).pattern) for each in definitions]
+        self._search = search
+        self.problems: list[str] = []  # lines for the log of the job, not yet written
+
+    def find(self, lines: Sequence[tuple[float, str]]) -> list[MetricValue]:
+        """Return the values in the order of printing; skip text that is not a finite number."""
+        texts = [text for _, text in lines]
+        patterns = [pattern for _, pattern in self._patterns]
+        found = self._search.search(patterns, texts) if patterns and texts else []
+        values: list[tuple[int, MetricValue]] = []
+        for (name, pattern), each in zip(list(self._patterns), found, strict=False):
+            self._note_slow_lines(name, pattern, each, texts)
+            for number, text in each.matches:
+                value = _number(text)
                 if value is not None and math.isfinite(value):
-                    found.append(MetricValue(name, value, at))
-    return found
+                    values.append((number, MetricValue(name, value, lines[number][0])))
+        values.sort(key=itemgetter(0))  # a stable sort: within a line, in the order of definitions
+        return [value for _, value in values]
+
+    def _note_slow_lines(self, name: str, pattern: str, found: Found, lines: Sequence[str]) -> None:
+        """Report the lines that took a pattern too long, and give up the pattern after some."""
+        for number in found.slow:
+            self.problems.append(
+                f"hpoq: a line of {len(lines[number])} characters has no values of the metric "
+                f"{name}: its regular expression takes more than {self._search.seconds} s"
+            )
+        if found.is_too_slow:
+            self._patterns.remove((name, pattern))
+            self.problems.append(f"hpoq: the metric {name} is not searched for from here on")
 
 
 def last(values: Iterable[MetricValue]) -> dict[str, MetricValue]:

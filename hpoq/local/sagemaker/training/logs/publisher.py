@@ -11,6 +11,7 @@ from hpo_dispatcher.contract.aws_limits import TRAINING_LOG_GROUP
 from hpoq.local.sagemaker.ports import Clock, MetricDatum, Ports
 from hpoq.local.sagemaker.training.logs import metrics
 from hpoq.local.sagemaker.training.logs.follower import LogFollower
+from hpoq.local.sagemaker.training.logs.pattern_search import PatternSearch
 from hpoq.local.sagemaker.training.programs.environment import host_name
 
 Record = dict[str, Any]
@@ -27,10 +28,11 @@ class _InstanceLog:
 class LogPublisher:
     """The logs and metrics of one training job, across all of its instances and attempts."""
 
-    def __init__(self, ports: Ports, record: Record, clock: Clock) -> None:
+    def __init__(self, ports: Ports, record: Record, clock: Clock, search: PatternSearch) -> None:
         self._ports = ports
         self._name = record["TrainingJobName"]
-        self._definitions = record["AlgorithmSpecification"].get("MetricDefinitions", ())
+        definitions = record["AlgorithmSpecification"].get("MetricDefinitions", ())
+        self._finder = metrics.MetricFinder(definitions, search)
         self._objective = record.get("_objective", {}).get("MetricName")
         self._clock = clock
         self._instances: list[_InstanceLog] = []
@@ -55,12 +57,19 @@ class LogPublisher:
             if not lines:
                 continue
             self._ports.logs.write(TRAINING_LOG_GROUP, instance.stream, lines)
-            values = metrics.find(self._definitions, lines)
+            values = self._finder.find(lines)
+            self._write_problems(instance.stream)
             if values:
                 self._ports.metrics.put([self._datum(value) for value in values])
             self._last |= metrics.last(values)
             objectives += [each.value for each in values if each.name == self._objective]
         return objectives
+
+    def _write_problems(self, stream: str) -> None:
+        problems, self._finder.problems = self._finder.problems, []
+        if problems:
+            now = self._clock()
+            self._ports.logs.write(TRAINING_LOG_GROUP, stream, [(now, each) for each in problems])
 
     @property
     def is_behind(self) -> bool:

@@ -63,16 +63,21 @@ class ProcessPool:
             log: the file that receives its output.
         """
         process = TrainingProcess(id=uuid.uuid4().hex)
-        defaults = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        variables = inherited() | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        if program.temporary:
+            variables.pop("TMPDIR", None)
         order = {
             "id": process.id,
             "arguments": list(program.arguments),
-            "environment": inherited() | defaults | dict(program.environment),
+            "environment": variables | dict(program.environment),
             "folder": str(program.folder),
             "log": str(log),
             "fresh": not program.warm and not program.is_command,
             "command": program.is_command,
             "isolated": program.isolated,
+            "temporary": dict(program.temporary),
+            "visible": [str(program.root or program.folder)],
+            "note": program.note,
         }
         with self._lock:
             if self._closed:  # the process counts as killed, like those that were running

@@ -5,11 +5,12 @@ The user's interpreter runs this file, so it uses the standard library only:
     python warm_parent.py torch
 
 Each line of its input is a JSON object that starts a process: {"id", "arguments", "environment",
-"folder", "log", "fresh", "command", "isolated"}. A fresh process gets a new interpreter; the
-arguments of a command are a whole command line; an isolated process has no network. The warm
-parent writes {"id", "pid"} when a process has started
-and {"id", "status"} when it has ended: the exit code, or the negative signal number. It ends, with
-its children, when its input is closed.
+"folder", "log", "fresh", "command", "isolated", "temporary", "visible", "note"}. A fresh process
+gets a new interpreter; the arguments of a command are a whole command line; an isolated process has
+no network. "temporary" names the folders that take the place of /tmp and others, in which what is
+"visible" stays visible. The note is the first line of the log. The warm parent writes {"id", "pid"}
+when a process has started and {"id", "status"} when it has ended: the exit code, or the negative
+signal number. It ends, with its children, when its input is closed.
 
 Figures below are CPU times on an AMD EPYC with two cores, Linux 6.18, torch 2.13 (ADR 0027).
 """
@@ -19,7 +20,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
-import fcntl
 import gc
 import importlib
 import json
@@ -27,9 +27,8 @@ import os
 import runpy
 import selectors
 import signal
-import socket
-import struct
 import sys
+import tempfile
 import threading
 import traceback
 import weakref
@@ -39,13 +38,15 @@ from typing import Any
 Order = dict[str, Any]
 HUGE_PAGE = 1 << 21  # bytes
 MADV_COLLAPSE = 25  # since Linux 6.1
-# From linux/sched.h, linux/sockios.h and linux/if.h.
-NEW_NETWORK, NEW_USER = 0x40000000, 0x10000000
-SET_INTERFACE_FLAGS, UP = 0x8914, 1
 CHILD_SUBREAPER = 36  # from linux/prctl.h
 MARK = (
     "HPOQ_TRAINING_PROCESS"  # the id of the training process in the environment of its descendants
 )
+# Lists of paths, and files, that a process needs also if they are below /tmp.
+PATH_LISTS = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "AWS_CA_BUNDLE")
+# Run, not imported: a script may have a module of the same name.
+isolation: dict[str, Any] = runpy.run_path(str(Path(__file__).with_name("isolation.py")))
+CAN_REPLACE_FOLDERS = False
 
 
 def preload(package: str) -> None:
@@ -112,8 +113,13 @@ def run(order: Order) -> None:
         os.dup2(descriptor, target)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    if order.get("note"):
+        sys.stdout.write(f"{order['note']}\n")
     if order.get("isolated"):
-        isolate(peers=len(json.loads(order["environment"].get("SM_HOSTS", "[]"))) > 1)
+        peers = len(json.loads(order["environment"].get("SM_HOSTS", "[]"))) > 1
+        isolation["isolate"](peers=peers)
+    if order.get("temporary"):
+        use_own_folders(order)
     order["environment"][MARK] = order["id"]
     os.environ.clear()
     os.environ.update(order["environment"])
@@ -128,45 +134,30 @@ def run(order: Order) -> None:
     # The order of a new interpreter: the folder of the script, then PYTHONPATH.
     more = order["environment"].get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:1] = [str(Path(script).parent), *filter(None, more)]
-    reseed()
+    forget_choices()
     runpy.run_path(script, run_name="__main__")
 
 
-def isolate(*, peers: bool) -> None:
-    """Leave this process only a loopback interface, or say why that is impossible here.
+def use_own_folders(order: Order) -> None:
+    """Give the process folders of its own instead of /tmp and others that processes share.
 
-    Args:
-        peers: whether other instances of the training job must reach this one, as AWS allows.
+    Where that is impossible, TMPDIR names the folder that stands for /tmp.
     """
-    problem = "its instances must reach each other" if peers else leave_network()
-    if problem:
-        line = f"hpoq: network isolation of this job is not enforced on this machine: {problem}\n"
-        sys.stdout.write(line)
+    folders, environment = order["temporary"], order["environment"]
+    interpreter = [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path]
+    program = Path(order["arguments"][0])
+    lists = os.pathsep.join(environment.get(name, "") for name in PATH_LISTS).split(os.pathsep)
+    visible = [*order["visible"], *interpreter, str(program.parent.parent), *lists]
+    if not (CAN_REPLACE_FOLDERS and isolation["replace_folders"](folders, visible)):
+        environment.setdefault("TMPDIR", next(iter(folders.values())))
 
 
-def leave_network() -> str:
-    """Move this process to a network of its own; return why that failed, or an empty string."""
-    if not sys.platform.startswith("linux"):
-        return "it needs Linux"
-    unshare = ctypes.CDLL(None, use_errno=True).unshare
-    user, group = os.getuid(), os.getgid()
-    if unshare(NEW_NETWORK):
-        if unshare(NEW_NETWORK | NEW_USER):
-            return os.strerror(ctypes.get_errno())
-        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        up = struct.pack("16sh22x", b"lo", UP)
-        fcntl.ioctl(any_socket, SET_INTERFACE_FLAGS, up)
-    return ""
+def forget_choices() -> None:
+    """Forget what the parent chose at random or found in its environment.
 
-
-def reseed() -> None:
-    """Set new seeds in numpy and torch, whose generators all children share otherwise.
-
-    ``random`` gets a new seed at each fork.
+    numpy and torch get new seeds; ``random`` gets one at each fork.
     """
+    tempfile.tempdir = None  # looked up again: TMPDIR may differ
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()
     if "torch" in sys.modules:
@@ -260,6 +251,8 @@ def end_adopted(running: dict[int, str]) -> None:
 
 def main() -> None:
     """Fork a child for each line of the input until the input ends."""
+    global CAN_REPLACE_FOLDERS  # noqa: PLW0603  before the imports, with which a fork takes longer
+    CAN_REPLACE_FOLDERS = isolation["can_replace_folders"]()
     preload(*sys.argv[1:])
     adopt_descendants()
     spare_children()

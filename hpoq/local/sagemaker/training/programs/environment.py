@@ -30,7 +30,9 @@ HOME = "root"  # folder of the container that is empty when the job starts
 # happened already in a process that is forked.
 READ_AT_START = (
     "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "KMP_", "GOMP_", "NUMEXPR_", "VECLIB_", "MALLOC_", "LD_",
-    "TORCH", "PYTORCH", "CUDA_", "NCCL_", "XGBOOST", "GLIBC_", "LC_", "LANG", "TZ",
+    "TORCH", "PYTORCH", "ATEN_", "DNNL_", "ONEDNN_", "KINETO_", "CUDA_", "NCCL_", "GLOO_",
+    "XGBOOST", "NPY_", "NUMPY_", "SCIPY_", "SKLEARN_", "JOBLIB_", "LOKY_", "PANDAS_", "GLIBC_",
+    "LC_", "LANG", "TZ",
 )  # fmt: skip
 # Those that a forked process honors.
 HONORED = ("PYTHONPATH", "PYTHONUNBUFFERED")

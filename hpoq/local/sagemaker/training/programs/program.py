@@ -10,7 +10,7 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,16 @@ UNSUPPORTED_LAUNCHERS = (
     "sagemaker_pytorch_xla_multi_worker_enabled",
 )  # fmt: skip
 TORCHRUN = "sagemaker_torch_distributed_enabled"
+NO_LAUNCHER = (
+    f"ClientError: this endpoint has no launcher for {{}}; use {TORCHRUN}, which runs torchrun"
+)
+NEW_INTERPRETER = (
+    "hpoq: {} is read when Python or a library starts, so this job runs in a new interpreter"
+)
 XGBOOST = Path(__file__).with_name("xgboost_algorithm.py")
 # Channel of the SageMaker SDK's own scripts, which contain the paths of a container's folders.
 DRIVERS = "sm_drivers"
+MPI_DRIVER = re.compile(r"\bmpi_driver\.py\b")
 # The command of these scripts that installs the requirements, in the folder of the channel "code".
 DRIVER_INSTALLS = re.compile(r"(?:install_requirements\.py|pip install -r) ([^\s-]\S*)")
 
@@ -60,6 +67,9 @@ class Program:
         warm: the package that the warm parent has imported; empty to start a new interpreter.
         is_command: whether the arguments are a whole command.
         isolated: whether it runs without a network.
+        root: the folder that stands for the container's /; it stays visible.
+        temporary: the folder that takes the place of /tmp, and those of others.
+        note: first line of its log.
     """
 
     arguments: Sequence[str]
@@ -68,6 +78,9 @@ class Program:
     warm: str
     is_command: bool = False
     isolated: bool = False
+    root: Path | None = None
+    temporary: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
 
 
 def program_of(
@@ -91,7 +104,9 @@ def program_of(
     arguments = {k: v for k, v in decoded.items() if not k.startswith(RESERVED)}
     variables = environment(record, host, arguments, channels)
     # CUDA does not work in a forked process.
-    needs_new = gpus.count_in(variables) > 0 or bool(needs_new_interpreter(record))
+    read_at_start = needs_new_interpreter(record)
+    needs_new = gpus.count_in(variables) > 0 or bool(read_at_start)
+    note = NEW_INTERPRETER.format(read_at_start) if read_at_start else ""
     if record["AlgorithmSpecification"].get("ContainerEntrypoint"):
         chosen = _python_of_drivers(channels, python, installing)
         return _entrypoint(record, host, variables, channels, chosen)
@@ -101,6 +116,7 @@ def program_of(
             environment=variables,
             folder=host.ml / "code",
             warm="" if needs_new else "xgboost",
+            note=note,
         )
     script, source = decoded.get("sagemaker_program"), decoded.get("sagemaker_submit_directory")
     if not script or not source:
@@ -151,16 +167,14 @@ def program_of(
         environment=script_variables | variables,
         folder=code,
         warm="" if needs_new else "torch",
+        note=note,
     )
 
 
 def _refuse_launchers(decoded: Mapping[str, Any]) -> None:
     for name in UNSUPPORTED_LAUNCHERS:
         if decoded.get(name) is True:
-            raise ContainerError(
-                f"ClientError: this endpoint has no launcher for {name}; use {TORCHRUN}, which "
-                "runs torchrun"
-            )
+            raise ContainerError(NO_LAUNCHER.format(name))
 
 
 def _torchrun(host: Host, variables: Mapping[str, str]) -> list[str]:
@@ -180,7 +194,10 @@ def _python_of_drivers(
     script = drivers / "sm_train.sh" if drivers else None
     if script is None or code is None or not script.is_file():
         return python.interpreter
-    found = DRIVER_INSTALLS.search(script.read_text())
+    text = script.read_text()
+    if MPI_DRIVER.search(text):
+        raise ContainerError(NO_LAUNCHER.format("MPI"))
+    found = DRIVER_INSTALLS.search(text)
     if found is None or not (code / found[1]).is_file():
         return python.interpreter
     return python.with_requirements(code / found[1], installing)
@@ -214,7 +231,6 @@ def _adapt_drivers(drivers: Path, host: Host) -> None:
             text = file.read_text().replace("/opt/ml", str(host.ml))
             text = text.replace('SM_MASTER_ADDR = "algo-1"', 'SM_MASTER_ADDR = "127.0.0.1"')
             text = text.replace("SM_MASTER_PORT = 7777", f"SM_MASTER_PORT = {host.port}")
-            file.unlink()  # the file is a link into the cache
             file.write_text(text)
 
 

@@ -1,4 +1,4 @@
-"""Input channels as files, and the cache that all training jobs share."""
+"""Input channels as files, and the cache that they are copied from."""
 
 from __future__ import annotations
 
@@ -25,12 +25,24 @@ class OneObject:
             self.meanwhile.pop()()
 
 
-def test_jobs_that_download_an_object_at_once_link_the_same_cached_file(tmp_path: Path) -> None:
+def test_jobs_that_download_an_object_at_once_copy_the_same_cached_file(tmp_path: Path) -> None:
     s3 = OneObject()
     inputs = Inputs(objects=s3, cache=tmp_path / "cache")  # type: ignore[arg-type]
     first, second = (StoredObject(key="train/rows.csv", size=4, etag='"etag"') for _ in range(2))
-    s3.meanwhile.append(lambda: inputs.link("bucket", second, tmp_path / "faster"))
-    inputs.link("bucket", first, tmp_path / "slower")
-    assert (tmp_path / "faster").samefile(tmp_path / "slower"), "no job replaced the file"
+    s3.meanwhile.append(lambda: inputs.copy("bucket", second, tmp_path / "faster"))
+    inputs.copy("bucket", first, tmp_path / "slower")
+    assert (tmp_path / "faster").read_text() == (tmp_path / "slower").read_text() == "rows"
     (cached,) = (each for each in (tmp_path / "cache").rglob("*") if each.is_file())
-    assert cached.samefile(tmp_path / "faster")
+    assert cached.stat().st_mode & 0o777 == 0o444
+
+
+# On AWS, each instance downloads its channels to a disk of its own.
+def test_a_job_that_changes_an_input_changes_it_for_no_other_job(tmp_path: Path) -> None:
+    inputs = Inputs(objects=OneObject(), cache=tmp_path / "cache")  # type: ignore[arg-type]
+    rows = StoredObject(key="train/rows.csv", size=4, etag='"etag"')
+    inputs.copy("bucket", rows, tmp_path / "first")
+    inputs.copy("bucket", rows, tmp_path / "second")
+    with (tmp_path / "first").open("a") as file:  # also as a user who is not root
+        file.write(", changed")
+    inputs.copy("bucket", rows, tmp_path / "third")
+    assert (tmp_path / "second").read_text() == (tmp_path / "third").read_text() == "rows"

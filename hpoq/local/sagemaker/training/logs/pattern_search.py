@@ -1,0 +1,139 @@
+"""Searching log lines for the regular expressions of metrics, each in bounded time.
+
+A regular expression that backtracks can take years for a line of 40 characters, and one that begins
+with ``.*`` takes the square of the length of a line. Worker processes search, so that neither keeps
+the embedded cloud from answering.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WORKER = Path(__file__).with_name("pattern_worker.py")
+SECONDS = 2  # of CPU time, for one pattern in a part of a log (follower.CHUNK)
+MOST_SLOW_LINES = 3  # of one pattern, before it is given up
+
+Match = tuple[int, str | None]
+"""The number of a line, and the text of a match or None if its group took no part."""
+
+
+@dataclass
+class Found:
+    """What one pattern found in some lines."""
+
+    matches: list[Match] = field(default_factory=list)
+    slow: list[int] = field(default_factory=list)  # lines that were not searched to the end
+
+    @property
+    def is_too_slow(self) -> bool:
+        """Whether the pattern was given up: the lines after the slow ones were not searched."""
+        return len(self.slow) >= MOST_SLOW_LINES
+
+
+class PatternSearch:
+    """A search by worker processes, one for each thread that searches at the same time.
+
+    Args:
+        seconds: of CPU time that a pattern may take.
+    """
+
+    def __init__(self, seconds: int = SECONDS) -> None:
+        self.seconds = seconds
+        self._workers: set[subprocess.Popen[str]] = set()
+        self._idle: list[subprocess.Popen[str]] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def search(self, patterns: Sequence[str], lines: Sequence[str]) -> list[Found]:
+        """Return what each pattern finds in the lines; less once the search is closed.
+
+        Args:
+            patterns: in Python's dialect.
+            lines: without newlines.
+        """
+        found: list[Found] = []
+        while len(found) < len(patterns) and not self._closed:
+            answers = self._asked(patterns[len(found) :], lines, each_line=False)
+            found += [Found(matches) for matches in answers]
+            if len(found) < len(patterns) and not self._closed:
+                found.append(self._line_by_line(patterns[len(found)], lines))
+        return found
+
+    def close(self) -> None:
+        """End the workers, also those that search something."""
+        with self._lock:
+            idle, self._idle, self._closed = self._idle, [], True
+            searching = self._workers.difference(idle)
+        for worker in idle:
+            _end(worker)
+        for worker in searching:  # its thread closes its pipes
+            worker.kill()
+
+    def _line_by_line(self, pattern: str, lines: Sequence[str]) -> Found:
+        found, first = Found(), 0
+        while first < len(lines) and not found.is_too_slow and not self._closed:
+            answers = self._asked([pattern], lines[first:], each_line=True)
+            found.matches += [(first + number, text) for each in answers for number, text in each]
+            first += len(answers)
+            if first < len(lines):
+                found.slow.append(first)
+                first += 1
+        return found
+
+    def _asked(
+        self, patterns: Sequence[str], lines: Sequence[str], *, each_line: bool
+    ) -> list[list[Match]]:
+        """Return the answers of a worker, fewer than expected if one takes too long."""
+        order = {"patterns": list(patterns), "lines": list(lines), "each_line": each_line}
+        expected = len(lines) if each_line else len(patterns)
+        answers: list[list[Match]] = []
+        worker = self._taken()
+        try:
+            assert worker.stdin is not None  # noqa: S101  opened as pipes
+            assert worker.stdout is not None  # noqa: S101
+            with contextlib.suppress(BrokenPipeError):
+                worker.stdin.write(json.dumps(order) + "\n")
+                worker.stdin.flush()
+            while len(answers) < expected and (line := worker.stdout.readline()).endswith("\n"):
+                answers.append([(number, text) for number, text in json.loads(line)])
+        finally:
+            self._give_back(worker, is_usable=len(answers) == expected)
+        return answers
+
+    def _taken(self) -> subprocess.Popen[str]:
+        """Return a worker that no other thread uses."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+            worker = self._started()
+            self._workers.add(worker)
+        return worker
+
+    def _give_back(self, worker: subprocess.Popen[str], *, is_usable: bool) -> None:
+        with self._lock:
+            if is_usable and not self._closed:
+                self._idle.append(worker)
+                return
+            self._workers.discard(worker)
+        _end(worker)
+
+    def _started(self) -> subprocess.Popen[str]:
+        command = [sys.executable, "-I", "-S", str(WORKER), str(self.seconds)]
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+
+
+def _end(worker: subprocess.Popen[str]) -> None:
+    worker.kill()
+    worker.wait()
+    for pipe in (worker.stdin, worker.stdout):
+        with contextlib.suppress(OSError):
+            pipe.close()  # type: ignore[union-attr]

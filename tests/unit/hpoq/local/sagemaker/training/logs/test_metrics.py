@@ -1,0 +1,82 @@
+"""The metrics of a training job, which workers find in its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from hpoq.local.sagemaker.training.logs.metrics import MetricFinder
+from hpoq.local.sagemaker.training.logs.pattern_search import MOST_SLOW_LINES, Found, PatternSearch
+
+
+@pytest.fixture(scope="module")
+def search() -> Iterator[PatternSearch]:
+    made = PatternSearch()
+    yield made
+    made.close()
+
+
+def finder(search: PatternSearch, **patterns: str) -> MetricFinder:
+    return MetricFinder([{"Name": k, "Regex": v} for k, v in patterns.items()], search)
+
+
+def test_values_come_in_the_order_of_printing(search: PatternSearch) -> None:
+    made = finder(search, loss=r"loss=(\S+)", auc=r"auc=(\S+)")
+    lines = [(1.0, "auc=0.5 loss=3 loss=2"), (2.0, "nothing"), (3.0, "auc=0.6")]
+    found = [(each.name, each.value, each.at) for each in made.find(lines)]
+    assert found == [("loss", 3, 1), ("loss", 2, 1), ("auc", 0.5, 1), ("auc", 0.6, 3)]
+
+
+def test_text_that_is_not_a_finite_number_is_skipped(search: PatternSearch) -> None:
+    made = finder(search, m=r"a: (\S+)|b: (\S+)")
+    lines = [(1.0, each) for each in ("a: nan", "a: inf", "a: text", "b: 2", "a: é", "a: -1e3")]
+    assert [each.value for each in made.find(lines)] == [-1000]
+
+
+def test_a_pattern_without_a_group_matches_whole(search: PatternSearch) -> None:
+    assert [each.value for each in finder(search, m=r"[0-9.]+").find([(1.0, "7 8.5")])] == [7, 8.5]
+
+
+def test_a_job_without_definitions_or_lines_starts_no_worker() -> None:
+    search = PatternSearch()
+    assert finder(search).find([(1.0, "auc=1")]) == []
+    assert finder(search, m="x").find([]) == []
+    search.close()
+
+
+def test_a_closed_search_finds_nothing(search: PatternSearch) -> None:
+    closed = PatternSearch()
+    closed.close()
+    assert finder(closed, m=r"(\d)").find([(1.0, "1")]) == []
+
+
+class SlowSearch(PatternSearch):
+    """A search in which the second pattern takes too long for some lines."""
+
+    def __init__(self, *slow: int) -> None:
+        super().__init__()
+        self._slow = slow
+
+    def search(self, patterns: Sequence[str], lines: Sequence[str]) -> list[Found]:
+        return [Found([(0, "1")]), *(Found([], list(self._slow)) for _ in patterns[1:])]
+
+
+def test_a_line_that_takes_too_long_is_reported_and_the_metric_stays() -> None:
+    made = finder(SlowSearch(1), good="g", slow="s")
+    lines = [(1.0, "x"), (1.0, "y" * 40)]
+    assert [each.name for each in made.find(lines)] == ["good"]
+    assert made.problems == [
+        "hpoq: a line of 40 characters has no values of the metric slow: its regular expression "
+        "takes more than 2 s"
+    ]
+
+
+def test_a_metric_that_takes_too_long_again_and_again_is_given_up() -> None:
+    made = finder(SlowSearch(*range(MOST_SLOW_LINES)), good="g", slow="s")
+    lines = [(1.0, "x")] * MOST_SLOW_LINES
+    made.find(lines)
+    assert made.problems[-1] == "hpoq: the metric slow is not searched for from here on"
+    made.problems.clear()
+    assert [each.name for each in made.find(lines)] == ["good"]
+    assert made.problems == []
