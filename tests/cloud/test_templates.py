@@ -26,6 +26,7 @@ TEAM = "fraud"
 SEARCHED = {
     "tree": ["max-leaf-nodes", "criterion"],
     "xgboost": ["eta", "max_depth"],
+    "linear_learner": ["learning_rate", "wd"],
 }
 Hpoq = Callable[..., str]
 
@@ -102,6 +103,16 @@ def test_the_built_in_xgboost(hpoq: Hpoq, tmp_path: Path) -> None:
     features, classes = iris()
     scores = booster.predict(xgboost.DMatrix(features.to_numpy()))
     assert (np.asarray(scores).argmax(1) == classes).mean() > 0.9
+
+
+@pytest.mark.timeout(600)
+def test_the_built_in_linear_learner(hpoq: Hpoq, tmp_path: Path) -> None:
+    hpoq("data", "push", str(EXAMPLES / "xgboost"), "--prefix", "data/iris-xgboost")
+    folder = tuned(hpoq, EXAMPLES / "linear_learner.yaml", tmp_path)
+    model = json.loads((folder / "model.json").read_text())
+    features, classes = iris()
+    scores = features.to_numpy() @ np.array(model["weights"]) + model["bias"]
+    assert (scores.argmax(1) == classes).mean() > 0.8
 
 
 @pytest.mark.timeout(600)

@@ -22,6 +22,7 @@ Accounts and deployments
     page_visitor          a visitor of the pages without a browser
     page_scene            an account whose pages have something of everything
     iam_users             IAM users of the embedded cloud
+    protobuf_records      records as Amazon's algorithms read them
     policies              who may do what in a template, by a policy simulator
 
 Requests and schedules

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hpoq.local.sagemaker.built_in_xgboost import is_built_in
+from hpoq.local.sagemaker.built_in_algorithms import algorithm_of
 from hpoq.local.sagemaker.errors import reason_of
 from hpoq.local.sagemaker.ports import Clock, Ports
 from hpoq.local.sagemaker.settings import EngineSettings
@@ -124,8 +124,8 @@ class TrainingRunner:
         name = record["TrainingJobName"]
         folder = self._folder / name
         shutil.rmtree(folder, ignore_errors=True)
-        built_in = is_built_in(record, record["HyperParameters"])
-        self._processes.warm_up("xgboost" if built_in else "torch")
+        algorithm = algorithm_of(record, record["HyperParameters"])
+        self._processes.warm_up(algorithm.package if algorithm else "torch")
         run = _Run(
             containers=containers(folder, record),
             temporary=TemporaryFolders(folder),

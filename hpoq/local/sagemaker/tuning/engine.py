@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hpoq.local.sagemaker.account_checks import AccountChecks
-from hpoq.local.sagemaker.built_in_xgboost import add_metric_definitions
+from hpoq.local.sagemaker.built_in_algorithms import add_metric_definitions
 from hpoq.local.sagemaker.errors import cannot_stop, in_use, no_training_job, over_limit, reason_of
 from hpoq.local.sagemaker.ports import Clock, Ports
 from hpoq.local.sagemaker.records import (

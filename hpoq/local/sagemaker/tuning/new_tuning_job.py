@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpoq.local.sagemaker.built_in_xgboost import add_metric_definitions
+from hpoq.local.sagemaker.built_in_algorithms import add_metric_definitions
 from hpoq.local.sagemaker.records import TUNING_JOB, definitions_of, without_tags
 from hpoq.local.sagemaker.rules import check_definitions, check_grid, check_tuning_job
 from hpoq.local.sagemaker.settings import EngineSettings

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo_dispatcher.contract.aws_limits import CHANNELS_FOLDER
-from hpoq.local.sagemaker.built_in_xgboost import is_built_in
+from hpoq.local.sagemaker.built_in_algorithms import XGBOOST, algorithm_of
 from hpoq.local.sagemaker.training.channels import ContainerError, Inputs
 from hpoq.local.sagemaker.training.programs import gpus
 from hpoq.local.sagemaker.training.programs.environment import (
@@ -48,7 +48,8 @@ NO_LAUNCHER = (
 NEW_INTERPRETER = (
     "hpoq: {} is read when Python or a library starts, so this job runs in a new interpreter"
 )
-XGBOOST = Path(__file__).with_name("xgboost_algorithm.py")
+XGBOOST_PROGRAM = Path(__file__).with_name("xgboost_algorithm.py")
+AMAZON_PROGRAM = Path(__file__).with_name("amazon_algorithms")
 # Channel of the SageMaker SDK's own scripts, which contain the paths of a container's folders.
 DRIVERS = "sm_drivers"
 MPI_DRIVER = re.compile(r"\bmpi_driver\.py\b")
@@ -110,19 +111,26 @@ def program_of(
     if record["AlgorithmSpecification"].get("ContainerEntrypoint"):
         chosen = _python_of_drivers(channels, python, installing)
         return _entrypoint(record, host, variables, channels, chosen)
-    if is_built_in(record, hyperparameters):
+    algorithm = algorithm_of(record, hyperparameters)
+    if algorithm:
+        amazons = [str(AMAZON_PROGRAM), algorithm.name]
+        if algorithm is not XGBOOST and host.count > 1:
+            raise ContainerError(
+                f"ClientError: this endpoint runs {algorithm.name} on one instance"
+            )
         return Program(
-            arguments=[str(XGBOOST)],
+            arguments=[str(XGBOOST_PROGRAM)] if algorithm is XGBOOST else amazons,
             environment=variables,
             folder=host.ml / "code",
-            warm="" if needs_new else "xgboost",
+            warm="" if needs_new else algorithm.package,
             note=note,
         )
     script, source = decoded.get("sagemaker_program"), decoded.get("sagemaker_submit_directory")
     if not script or not source:
         raise ContainerError(
             "ClientError: this endpoint does not pull images; set sagemaker_program and "
-            "sagemaker_submit_directory, or a ContainerEntrypoint, or use XGBoost's image"
+            "sagemaker_submit_directory, or a ContainerEntrypoint, or use the image of XGBoost, "
+            "the linear learner or k-means"
         )
     code = host.ml / "code"
     _unpack(_archive(str(source), host, inputs), code)
