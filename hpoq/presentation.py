@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 # A cycle starts every ten minutes, and sooner if there is work. Its end is published.
@@ -38,7 +39,7 @@ def printable(text: str) -> str:
 
 def dollars(cost: float) -> str:
     """Return an amount with enough digits that a small one is not zero."""
-    return f"${cost:,.2f}" if cost == 0 or cost >= 0.1 else f"${cost:.2g}"
+    return f"${cost:,.2f}" if cost == 0 or cost >= 0.1 else f"${Decimal(f'{cost:.2g}'):f}"
 
 
 def duration(seconds: float) -> str:

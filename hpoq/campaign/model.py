@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,6 +15,10 @@ from hpoq.campaign.api_form import search_of
 
 NAME_MAX_LENGTH = 20
 NAME_PATTERN = rf"^[a-z][a-z0-9-]{{0,{NAME_MAX_LENGTH - 1}}}$"
+# What every trial has without printing it: minutes of training, and USD.
+MEASURED = ("minutes", "cost")
+Direction = Literal["Maximize", "Minimize"]
+MetricName = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class CampaignModel(BaseModel):
@@ -62,6 +66,8 @@ class Campaign(CampaignModel):
     deadline_hours: Annotated[float, Field(gt=0)] | None = None
     budget: Annotated[float, Field(gt=0)] | None = None  # USD
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    # Besides the objective: names in the metric definitions, or of MEASURED.
+    further_metrics: dict[MetricName, Direction] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check_request(self) -> Campaign:
@@ -69,7 +75,14 @@ class Campaign(CampaignModel):
             _ = self.template_request
         except InvalidRequest as error:
             raise ValueError(f"request.{error}") from None
+        if self.metric in self.further_metrics:
+            raise ValueError(f"further_metrics: {self.metric} is the objective. Leave it out")
         return self
+
+    @property
+    def logged_metrics(self) -> list[str]:
+        """The further metrics that training jobs print."""
+        return [name for name in self.further_metrics if name not in MEASURED]
 
     @cached_property
     def template_request(self) -> TuningRequest:

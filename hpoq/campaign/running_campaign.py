@@ -16,11 +16,22 @@ from hpoq.campaign.running.runner import Runner
 if TYPE_CHECKING:
     import boto3
     import pandas as pd
+    from botocore.client import ClientMeta
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
 
+    from hpoq.campaign.backends.curve_reader import CurveReader
     from hpoq.campaign.backends.interface import Backend
     from hpoq.campaign.backends.target import Target
+    from hpoq.campaign.results.curves import LearningCurves
+
+CURVES = 20  # trials whose logs are read for learning curves
+NO_CURVES = "No training job of these printed a metric more than once."
+# The console of each partition, by the domain of its endpoints.
+CONSOLES = {
+    ".amazonaws.com": "console.aws.amazon.com",
+    ".amazonaws.com.cn": "console.amazonaws.cn",
+}
 
 
 class RunningCampaign:
@@ -29,11 +40,15 @@ class RunningCampaign:
     Args:
         file: path of the saved plan.
         backend: where it runs; ``queued`` and ``direct`` create one.
+        curve_reader: reader of learning curves; None: there are none.
     """
 
-    def __init__(self, file: Path, backend: Backend) -> None:
+    def __init__(
+        self, file: Path, backend: Backend, curve_reader: CurveReader | None = None
+    ) -> None:
         self.file = file
         self.backend = backend
+        self._curve_reader = curve_reader
 
     @classmethod
     def queued(
@@ -45,6 +60,7 @@ class RunningCampaign:
         session: boto3.Session | None = None,
     ) -> RunningCampaign:
         """Return a campaign that runs through a team's queue."""
+        from hpoq.campaign.backends.curve_reader import CurveReader
         from hpoq.campaign.backends.queued import QueueBackend
         from hpoq.campaign.backends.ray_jobs import RayJobs
         from hpoq.campaign.backends.ray_trials import RayTrials
@@ -61,6 +77,7 @@ class RunningCampaign:
                 lambda message: deployed_api_form(client, team, message),
                 lambda: client.settings.environment.training_source,
             ),
+            CurveReader(sagemaker, client),
         )
 
     @classmethod
@@ -74,15 +91,17 @@ class RunningCampaign:
             target: what a deployment would supply; not needed to read results.
             session: session of the account; default: boto3's default session.
         """
+        from hpoq.campaign.backends.curve_reader import CurveReader
         from hpoq.campaign.backends.direct import DirectBackend
         from hpoq.campaign.backends.ray_jobs import RayJobs
         from hpoq.campaign.backends.ray_trials import RayTrials
+        from hpoq.client import Client
 
         sagemaker = sagemaker_client(session)
         backend = DirectBackend(sagemaker, target)
         records = RayTrials(sagemaker, s3_client(session))
         ray = RayJobs(backend, records, backend.in_api_form, lambda: backend.training_source)
-        return cls(file, ray)
+        return cls(file, ray, CurveReader(sagemaker, Client(session=session)))
 
     @property
     def began(self) -> datetime | None:
@@ -158,7 +177,35 @@ class RunningCampaign:
         plan = self.plan
         self.backend.follow(plan)
         numbers = sorted(self.backend.poll())
-        return frame(plan, (trial for n in numbers for trial in self.backend.trials(n)))
+        trials = [trial for number in numbers for trial in self.backend.trials(number)]
+        if plan.campaign.logged_metrics:
+            from hpoq.campaign.backends.final_metrics import FinalMetrics
+
+            jobs = self.backend.jobs
+            names = [jobs.name(number) for number in numbers]
+            trials = FinalMetrics(jobs.sagemaker).added_to(trials, names)
+        return frame(plan, trials)
+
+    def curves(self, table: pd.DataFrame, trials: int = CURVES) -> LearningCurves:
+        """Return the learning curves of some trials: the better half of them are the best ones.
+
+        Args:
+            table: from ``results``.
+            trials: how many logs to read at most.
+        """
+        from hpoq.campaign.results.curves import LearningCurves, chosen, curves_frame
+        from hpoq.errors import NotReachable
+
+        ranks, note = chosen(table, trials), ""
+        found = {}
+        try:
+            found = self._curve_reader.of(list(ranks)) if self._curve_reader else {}
+        except NotReachable as error:
+            note = f"The logs cannot be read: {error}."
+        made = curves_frame(found, ranks)
+        if made.empty:
+            note = note or NO_CURVES
+        return LearningCurves(table=made, note=note)
 
     def report(self, path: Path, others: Sequence[RunningCampaign] = ()) -> Path:
         """Write the HTML report and return its path.
@@ -172,7 +219,18 @@ class RunningCampaign:
 
         found = [(each.plan, each.results()) for each in (self, *others)]
         check_comparable(found)
-        return write(*found[0], path, found[1:])
+        (plan, table), *compared = found
+        console = console_address(self.backend.jobs.sagemaker.meta)
+        return write(plan, table, path, compared, curves=self.curves(table), console=console)
+
+
+def console_address(meta: ClientMeta) -> str:
+    """Return the address of a training job in the console, up to its name; empty outside of AWS."""
+    host, region = meta.endpoint_url, meta.region_name
+    for domain, console in CONSOLES.items():
+        if host.endswith(domain):
+            return f"https://{region}.{console}/sagemaker/home?region={region}#/jobs/"
+    return ""
 
 
 def s3_client(session: boto3.Session | None) -> S3Client:

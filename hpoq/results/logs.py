@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
@@ -32,12 +33,29 @@ def last_lines(client: Client, training_job: str, count: int) -> list[str]:
     return [text for _, text in log.ending(count)]
 
 
-class TrainingJobLog:
-    """The log of one training job, read from where the last read ended."""
+class Services(Protocol):
+    """Any source of botocore clients, such as the client of a deployment."""
 
-    def __init__(self, client: Client, training_job: str) -> None:
-        self._logs = client.service("logs")
+    def service(self, name: str) -> Any:
+        """Return the botocore client of an AWS service."""
+
+
+class TrainingJobLog:
+    """The log of one training job, read from where the last read ended.
+
+    Args:
+        services: the account of the log.
+        training_job: its name.
+        most_pages: read at most so many pages of a stream at once, each up to 1 MiB or 10,000
+            lines; None for all.
+    """
+
+    def __init__(
+        self, services: Services, training_job: str, most_pages: int | None = None
+    ) -> None:
+        self._logs = services.service("logs")
         self._training_job = training_job
+        self._most_pages = most_pages
         self._tokens: dict[str, str] = {}
 
     def new_lines(self) -> list[tuple[int, str]]:
@@ -73,7 +91,7 @@ class TrainingJobLog:
             raise
 
     def _read(self, stream: str) -> Iterator[tuple[int, str]]:
-        while True:
+        for _ in range(self._most_pages) if self._most_pages else itertools.count():
             position: dict[str, Any] = (
                 {"nextToken": self._tokens[stream]} if stream in self._tokens else {}
             )

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,43 +15,41 @@ import pytest
 from hpoq.ui.account import Account
 from hpoq.ui.app import ROUTES
 from hpoq.ui.server import PageServer, serving
+from tests.support.axe import violations
 from tests.support.browser import Browser, headless
 from tests.support.dispatcher_account import deployment_in_moto, session
-from tests.support.page_scene import RUNNING, scene
+from tests.support.page_scene import RUNNING, campaign_entries, put, scene
 
 __all__ = ["session"]
-AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS, SCHEMES = (1280, 390), ("light", "dark")
 PAGES = {
     "overview": "",
     "request": "requests/fraud/sweep-1",
     "failed-request": "requests/vision/resnet-deep",
     "dead-letters": "dead-letters",
+    "campaigns": "campaigns",
+    "campaign": "campaigns/fraud/credit",
     "tuning-jobs": "tuning-jobs",
     "tuning-job": f"tuning-jobs/{RUNNING}",
     "training-job": "training-jobs/fraud-nightly-auc-x7k2p9qa-013",
     "not-found": "training-jobs/../nothing",
 }
 DRAWN = {
+    "campaign": "!!document.querySelector('[data-drawn] svg.main-svg')",
     "tuning-job": "document.querySelectorAll('[data-drawn]').length === 5",
     "training-job": "!!document.querySelector('#metrics svg.main-svg')",
 }
-# WCAG 2.2, levels A and AA, and the advice of axe's authors.
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-CHECK = f"""
-window.found = "";
-axe.run(document, {{runOnly: {json.dumps(RULES)}, resultTypes: ["violations"]}})
-  .then((found) => {{ window.found = JSON.stringify(found.violations.map(
-    (each) => [each.id, each.nodes.map((node) => node.html + " " + node.failureSummary)])) }});
-"""
 LOADED = "document.querySelector('main').dataset.refresh !== '1'"
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory, session: Any) -> Iterator[PageServer]:
     folder = tmp_path_factory.mktemp("account")
-    with deployment_in_moto(folder, session) as account, serving(Account(scene(account))) as server:
-        yield server
+    with deployment_in_moto(folder, session) as account:
+        made = scene(account)
+        put(account, campaign_entries())
+        with serving(Account(made)) as server:
+            yield server
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +65,12 @@ def open_page(browser: Browser, pages: PageServer, name: str) -> None:
     browser.wait_for(DRAWN.get(name, "true"))
 
 
-def violations(browser: Browser) -> list[Any]:
-    """Return the rules that the page breaks, each with its elements."""
-    assert AXE.exists(), "axe-core is not installed: npm ci"
-    browser.get(AXE.read_text() + "; true")
-    browser.get(CHECK + "; true")
-    return list(json.loads(browser.wait_for("window.found")))
-
-
 def test_every_kind_of_page_is_looked_at() -> None:
     shown = {rule.endpoint for rule in ROUTES.iter_rules() if "GET" in (rule.methods or ())}
     looked_at = {name.replace("-", "_") for name in PAGES}
-    assert shown - looked_at == {"static", "tuning_job_figures", "log"}
+    assert shown - looked_at == {
+        "static", "tuning_job_figures", "campaign_figures", "log",
+    }  # fmt: skip
 
 
 @pytest.mark.timeout(180)

@@ -22,7 +22,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Copy the project to another path with a home of its own, so that the clouds share nothing."""
     folder = tmp_path_factory.mktemp("notebooks")
-    for name in ("infra", "lambdas", "layers", "training", "hpoq", "notebooks"):
+    for name in ("infra", "lambdas", "layers", "training", "hpoq", "notebooks", "examples"):
         ignored = shutil.ignore_patterns("__pycache__", ".hpoq", ".cache*")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     cache = ROOT / "layers" / "sagemaker_sdk" / ".cache"

@@ -66,4 +66,5 @@ Jobs, campaigns and training
     sagemaker_container   the entry point of SageMaker's PyTorch container
     ui_jobs               tuning jobs and training jobs as SageMaker describes them
     browser               a headless Chromium
+    axe                   the rules of accessibility that a page breaks
 """

@@ -32,6 +32,11 @@ def sagemaker(engine: Engine) -> Any:
 @pytest.fixture
 def target() -> Target:
     """Return a target that runs the script of the engine."""
+    return engine_target()
+
+
+def engine_target() -> Target:
+    """Return a target that runs the script of an engine."""
     environment = Environment(
         deployment="direct", ledger_table="none", artifact_bucket="bucket",
         training_role_arn="arn:aws:iam::123456789012:role/training",

@@ -101,6 +101,7 @@ def _trial(row: dict[str, Any], training_job: Trial) -> Trial:
         started_at=started,
         ended_at=ended,
         reason=str(row.get("reason", "")),
+        metrics=dict(row.get("metrics", {})),
     )
 
 

@@ -1,18 +1,20 @@
 // Draws the table of all trials: searched by words, sorted by a column, page by page.
 (() => {
-  const {titles, rows} = JSON.parse(document.getElementById("all-trials-data").textContent);
+  const {titles, rows, console: address, maximize} = JSON.parse(document.getElementById("all-trials-data").textContent);
   const box = document.getElementById("all-trials"), search = document.getElementById("find-trial");
-  const PAGE = 50; let by = 3, down = DOWN, page = 0;
+  const PAGE = 50; let by = 3, down = maximize, page = 0;
   const table = box.querySelector("table"), note = box.querySelector("p");
+  // Python writes 1e-07 where JavaScript writes 1e-7.
+  const shown = (value) => typeof value === "number" ? String(value).replace(/e-(\d)$/, "e-0$1") : value ?? "";
   const cell = (text, kind) => {
     const made = document.createElement("td");
-    made.textContent = text ?? ""; made.className = kind; return made;
+    made.textContent = shown(text); made.className = kind; return made;
   };
   const less = (a, b) => a === b ? 0 : a == null ? 1 : b == null ? -1 : (a < b ? -1 : 1) * (down ? -1 : 1);
   function draw() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = rows.filter(row => {
-      const text = row.join(" ").toLowerCase(); return words.every(word => text.includes(word));
+      const text = row.map(shown).join(" ").toLowerCase(); return words.every(word => text.includes(word));
     }).sort((a, b) => less(a[by], b[by]));
     page = Math.max(0, Math.min(page, Math.ceil(found.length / PAGE) - 1));
     const body = table.tBodies[0]; body.replaceChildren();
@@ -20,11 +22,14 @@
       const line = body.insertRow();
       row.forEach((value, at) => {
         if (at) return line.append(cell(value, typeof value === "number" ? "n" : ""));
+        if (!address) return line.append(cell(value, "id"));
         const link = document.createElement("a");
-        link.href = "CONSOLE" + encodeURIComponent(String(value).split("/")[0]);
+        link.href = address + encodeURIComponent(String(value).split("/")[0]);
         link.textContent = value; line.append(cell("", "id")); line.cells[0].append(link);
       });
     }
+    [...table.tHead.rows[0].cells].forEach((made, at) =>
+      made.setAttribute("aria-sort", at !== by ? "none" : down ? "descending" : "ascending"));
     note.textContent = `${found.length.toLocaleString()} of ${rows.length.toLocaleString()} trials, ` +
       `page ${page + 1} of ${Math.max(1, Math.ceil(found.length / PAGE))}`;
   }
@@ -32,6 +37,7 @@
   titles.forEach((title, at) => {
     const made = document.createElement("th"), button = document.createElement("button");
     button.textContent = title; button.onclick = () => { down = by === at && !down; by = at; draw(); };
+    if (rows.some(row => typeof row[at] === "number")) made.className = "n";
     made.append(button); head.append(made);
   });
   search.oninput = () => { page = 0; draw(); };

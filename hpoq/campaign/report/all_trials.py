@@ -7,37 +7,45 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpoq.campaign.results.table import SEARCHED
+from hpoq.campaign.results.table import METRIC, SEARCHED
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCRIPT = Path(__file__).with_name("all_trials.js")
-CONSOLE = "https://console.aws.amazon.com/sagemaker/home#/jobs/"
 _FACTS = ("trial", "wave", "status", "objective", "minutes", "cost", "reason")
 
 
-def section(table: pd.DataFrame, *, maximize: bool) -> str:
-    """Return the section of the page."""
-    names = [str(name) for name in table.columns if str(name).startswith(SEARCHED)]
+def section(table: pd.DataFrame, *, maximize: bool, console: str = "") -> str:
+    """Return the section of the page.
+
+    Args:
+        table: of the trials.
+        maximize: whether greater objectives come first.
+        console: address to which the name of a training job is appended; empty for no links.
+    """
+    prefixes = (METRIC, SEARCHED)
+    names = [str(name) for name in table.columns if str(name).startswith(prefixes)]
     columns = [table[name].tolist() for name in (*_FACTS, *names)]
     data = {
-        "titles": [*_FACTS, *(name.removeprefix(SEARCHED) for name in names)],
+        "titles": [*_FACTS, *(_title(name) for name in names)],
+        "console": console,
+        "maximize": maximize,
         "rows": [list(map(_value, row)) for row in zip(*columns, strict=True)],
     }
     written = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    script = (
-        SCRIPT.read_text()
-        .replace("CONSOLE", CONSOLE)
-        .replace("DOWN", "true" if maximize else "false")
-    )
     return (
         "<section id=all-trials><h2>All trials</h2><label>Search <input id=find-trial type=search>"
         "</label> <button name=before>previous</button> <button name=after>next</button>"
-        "<p></p><div class=scroll><table><thead></thead><tbody></tbody></table></div>"
+        "<p role=status></p><div class=scroll tabindex=0>"
+        "<table><thead></thead><tbody></tbody></table></div>"
         f'<script type="application/json" id="all-trials-data">{written}</script>'
-        f"<script>{script}</script></section>"
+        f"<script>{SCRIPT.read_text()}</script></section>"
     )
+
+
+def _title(column: str) -> str:
+    return column.removeprefix(METRIC).removeprefix(SEARCHED)
 
 
 def _value(value: Any) -> Any:

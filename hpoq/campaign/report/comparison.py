@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.errors import InvalidPlan
 from hpoq.campaign.report import series
+from hpoq.campaign.report.axes import time_unit
 from hpoq.campaign.results.table import best
-from hpoq.presentation import dollars
+from hpoq.presentation import dollars, duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,9 +40,9 @@ def check_comparable(campaigns: Campaigns) -> None:
 
 def section(campaigns: Campaigns) -> str:
     """Return the section of the page; the first campaign is the page's own."""
-    parts = [_table(campaigns), _figure(campaigns, "hours", "hours since the start")]
+    parts = [_table(campaigns), _figure(campaigns, "hours")]
     if all(bool(table["cost"].notna().any()) for _, table in campaigns):
-        parts.append(_figure(campaigns, "spent", "USD spent on trials that have ended"))
+        parts.append(_figure(campaigns, "spent"))
     return f"<section><h2>Campaigns compared</h2>{''.join(parts)}</section>"
 
 
@@ -75,7 +77,7 @@ def _table(campaigns: Campaigns) -> str:
         ("cost", [dollars(float(table["cost"].sum())) for _, table in campaigns]),
     ]
     rows += [
-        (f"best after {amount:.3g} h", [_number(value) for value in values])
+        (f"best after {_time(amount)}", [_number(value) for value in values])
         for amount, values in reached(campaigns, "hours")
     ]
     if all(bool(table["cost"].notna().any()) for _, table in campaigns):
@@ -90,7 +92,7 @@ def _table(campaigns: Campaigns) -> str:
         + "</tr>"
         for title, values in rows
     )
-    return f"<div class=scroll><table><tr>{head}</tr>{body}</table></div>"
+    return f"<div class=scroll tabindex=0><table><tr>{head}</tr>{body}</table></div>"
 
 
 def _best(table: pd.DataFrame) -> str:
@@ -102,14 +104,24 @@ def _number(value: float | None) -> str:
     return "none yet" if value is None else f"{value:.6g}"
 
 
-def _figure(campaigns: Campaigns, over: str, title: str) -> str:
+def _time(hours: float) -> str:
+    return f"{hours:.3g} h" if hours >= 0.1 else duration(hours * 3600)
+
+
+def _figure(campaigns: Campaigns, over: str) -> str:
     import plotly.graph_objects as go
 
-    from hpoq.campaign.report.figures import styled
+    from hpoq.campaign.report.figures import html, styled
 
     figure: Any = go.Figure()
-    for (plan, table), color in zip(campaigns, COLORS, strict=False):
-        found = series.best_so_far(table, plan.campaign)
+    curves = [series.best_so_far(table, plan.campaign) for plan, table in campaigns]
+    title = "USD spent on trials that have ended"
+    if over == "hours":
+        longest = max((float(each["hours"].max()) for each in curves if len(each)), default=1.0)
+        unit, of_an_hour = time_unit(longest)
+        curves = [each.assign(hours=each["hours"] / of_an_hour) for each in curves]
+        title = f"{unit} since the start"
+    for (plan, _), found, color in zip(campaigns, curves, cycle(COLORS)):
         steps = found[found["so_far"].diff() != 0]
         ends = found.tail(1)
         figure.add_scatter(
@@ -118,4 +130,4 @@ def _figure(campaigns: Campaigns, over: str, title: str) -> str:
         )  # fmt: skip
     figure.update_xaxes(title=title)
     figure.update_yaxes(title=campaigns[0][0].campaign.metric)
-    return str(styled(figure).to_html(full_html=False, include_plotlyjs=False))
+    return html(styled(figure))

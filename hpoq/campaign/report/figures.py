@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.request import CategoricalRange
 from hpoq.campaign.campaign_plan import CampaignPlan
-from hpoq.campaign.ranges import scaling
 from hpoq.campaign.report import series
 from hpoq.campaign.report.advice import Importance
+from hpoq.campaign.report.axes import SearchedAxis, axis_of, time_unit
 from hpoq.campaign.results.table import SEARCHED
 
 if TYPE_CHECKING:
@@ -16,18 +16,30 @@ if TYPE_CHECKING:
 
 # Points that a figure shows: the best ones, and a sample of the rest.
 SHOWN = 4_000
+SHOWN_IN_PANEL = 800  # of several panels side by side, which a browser draws without WebGL
 SHOWN_LINES = 500
-SLICES = 12
+PANELS = 12
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#9ca3af"
-COLORS = [[0, "#dbeafe"], [1, "#1e3a8a"]]
+COLORS = [[0, "#93c5fd"], [1, "#2563eb"]]  # both ends can be seen on white and on black
+CONFIG = {"displayModeBar": False, "responsive": True}
+PANEL_HEIGHT = 250  # pixels
 
 
-def best_so_far(plan: CampaignPlan, table: pd.DataFrame, over: str, title: str) -> Any:
+def html(figure: Any) -> str:
+    """Return a figure as a part of the page."""
+    return str(figure.to_html(full_html=False, include_plotlyjs=False, config=CONFIG))
+
+
+def best_so_far(plan: CampaignPlan, table: pd.DataFrame, over: str) -> Any:
     """Draw each trial as a dot and the best so far as a line, over ``hours`` or ``spent``."""
     import plotly.graph_objects as go
 
     found = series.best_so_far(table, plan.campaign)
-    shown = _sample(found)
+    title = "USD spent on trials that have ended"
+    if over == "hours":
+        unit, of_an_hour = time_unit(float(found["hours"].max()))
+        found, title = found.assign(hours=found["hours"] / of_an_hour), f"{unit} since the start"
+    shown = sampled(found, SHOWN)
     figure = go.Figure()
     figure.add_scattergl(
         x=_small(shown[over]), y=_small(shown["objective"]), mode="markers", name="trial",
@@ -39,70 +51,55 @@ def best_so_far(plan: CampaignPlan, table: pd.DataFrame, over: str, title: str) 
         x=[*steps[over], *ends[over]], y=[*steps["so_far"], *ends["so_far"]],
         mode="lines", line={"shape": "hv", "color": BLUE, "width": 2.5}, name="best so far",
     )  # fmt: skip
-    figure.update_yaxes(range=_shown_range(plan, found["objective"]))
+    figure.update_yaxes(range=shown_range(found["objective"], maximize=plan.campaign.maximize))
     figure.update_xaxes(range=[0, float(found[over].max()) * 1.01])
     return _titled(figure, title, plan.campaign.metric)
 
 
-def slices(plan: CampaignPlan, table: pd.DataFrame, names: list[str]) -> Any:
+def slices(plan: CampaignPlan, table: pd.DataFrame, names: list[str]) -> list[Any]:
     """Draw the objective against each hyperparameter, colored by wave."""
-    from plotly.subplots import make_subplots
+    import plotly.graph_objects as go
 
-    chosen = names[:SLICES]
-    columns = min(3, len(chosen))
-    rows = -(-len(chosen) // columns)
-    figure = make_subplots(rows=rows, cols=columns, subplot_titles=chosen, shared_yaxes=True)
     usable = table[table["usable"]]
-    shown = _sample(usable)
-    for index, name in enumerate(chosen):
-        row, column = index // columns + 1, index % columns + 1
-        values = shown[SEARCHED + name]
-        each = plan.campaign.template_request.hyperparameter_ranges[name]
-        if isinstance(each, CategoricalRange):
-            places, labels = series.places(values, each)
-            ticks = {"tickvals": list(range(len(labels))), "ticktext": labels}
-            figure.update_xaxes(**ticks, row=row, col=column)
-            values = places
-        elif scaling(each) == "Logarithmic":
-            figure.update_xaxes(type="log", dtick=1, row=row, col=column)
-        figure.add_scattergl(
-            x=_small(values), y=_small(shown["objective"]),
-            mode="markers", showlegend=False, text=shown["trial"],
+    shown = sampled(usable, SHOWN_IN_PANEL)
+    span = shown_range(usable["objective"], maximize=plan.campaign.maximize)
+    panels = []
+    for name in names[:PANELS]:
+        axis, values = _axis(plan, name), shown[SEARCHED + name]
+        figure = go.Figure()
+        figure.add_scatter(
+            x=_small(axis.at(values)), y=_small(shown["objective"]), mode="markers",
+            customdata=[_short(value) for value in values], text=shown["trial"], name="",
+            hovertemplate="%{text}<br>" + name + " %{customdata}<br>%{y}",
             marker={"size": 4, "opacity": 0.6, "color": shown["wave"], "colorscale": COLORS,
                     "cmin": 0, "cmax": plan.waves},
-            row=row, col=column,
         )  # fmt: skip
-    figure.update_yaxes(range=_shown_range(plan, usable["objective"]))
-    figure.update_layout(height=260 * rows + 60)
-    return styled(figure)
+        figure.update_xaxes(title=name, **_ticks(axis))
+        figure.update_yaxes(range=span)
+        panels.append(_panel(figure))
+    return panels
 
 
 def parallel_coordinates(plan: CampaignPlan, table: pd.DataFrame, names: list[str]) -> Any:
     """Draw the best trials as lines through all hyperparameters."""
-    import numpy as np
     import plotly.graph_objects as go
 
     best = table[table["usable"]].nsmallest(SHOWN_LINES, "rank")
     dimensions: list[dict[str, Any]] = []
     for name in names:
-        column = best[SEARCHED + name]
-        each = plan.campaign.template_request.hyperparameter_ranges[name]
-        if isinstance(each, CategoricalRange):
-            labels = [str(value) for value in each.values]
-            codes = column.astype(str).map({label: i for i, label in enumerate(labels)})
-            ticks = {"tickvals": list(range(len(labels))), "ticktext": labels}
-            around = [-0.5, len(labels) - 0.5]
-            dimensions.append({"label": name, "values": codes.fillna(0), "range": around, **ticks})
-        elif scaling(each) == "Logarithmic":
-            logarithms = np.log10(column.astype("float64"))
-            low, high = np.log10(float(each.min)), np.log10(float(each.max))
-            at, texts = zip(*series.decades(low, high), strict=True)
-            ticks = {"tickvals": at, "ticktext": texts}
-            dimensions.append({"label": name, "values": logarithms, "range": [low, high], **ticks})
+        axis, column = _axis(plan, name), best[SEARCHED + name]
+        if isinstance(_range(plan, name), CategoricalRange):
+            codes = {label: place for place, label in axis.ticks or ()}
+            positions = column.astype(str).map(codes).fillna(0)
         else:
-            bounds = [float(each.min), float(each.max)]
-            values = column.astype("float64")
-            dimensions.append({"label": name, "values": values, "range": bounds})
+            positions = axis.at(column)
+        ticks = axis.ticks
+        labels = (
+            {"tickvals": [t[0] for t in ticks], "ticktext": [t[1] for t in ticks]} if ticks else {}
+        )
+        dimensions.append(
+            {"label": name, "values": positions, "range": [axis.low, axis.high], **labels}
+        )
     dimensions.append({"label": plan.campaign.metric, "values": best["objective"]})
     figure = go.Figure(
         go.Parcoords(
@@ -113,6 +110,7 @@ def parallel_coordinates(plan: CampaignPlan, table: pd.DataFrame, names: list[st
             },
         )
     )  # fmt: skip
+    # Narrower, the axes could not be told apart: the page scrolls the figure instead.
     figure.update_layout(height=420)
     return styled(figure, margin={"l": 70, "r": 60, "t": 60, "b": 30})
 
@@ -132,51 +130,40 @@ def importances(found: dict[str, Importance]) -> Any:
             },
         )
     )  # fmt: skip
-    figure.update_layout(height=80 + 28 * len(names))
+    figure.update_layout(height=110 + 28 * len(names))
     figure.update_xaxes(title="share of the explained variation", tickformat=".0%")
-    figure.update_yaxes(ticksuffix="  ")
+    figure.update_yaxes(ticksuffix="  ", automargin=True)
     return styled(figure)
 
 
-def waves(plan: CampaignPlan, table: pd.DataFrame, names: list[str]) -> Any:
+def waves(plan: CampaignPlan, table: pd.DataFrame, names: list[str]) -> list[Any]:
     """Draw where the jobs of each wave searched, and each wave's best trial."""
     import plotly.graph_objects as go
-    from plotly.subplots import make_subplots
 
-    ranges = plan.campaign.template_request.hyperparameter_ranges
-    numeric = [n for n in names if not isinstance(ranges[n], CategoricalRange)][:SLICES]
-    if not numeric:
-        return None
-    columns = min(3, len(numeric))
-    rows = -(-len(numeric) // columns)
-    figure = make_subplots(rows=rows, cols=columns, subplot_titles=numeric)
+    numeric = [n for n in names if not isinstance(_range(plan, n), CategoricalRange)][:PANELS]
     exploring = {job.number for job in plan.jobs if job.explores and job.wave > 1}
     narrowed = table[~table["job"].isin(exploring)]
-    for index, name in enumerate(numeric):
-        row, column = index // columns + 1, index % columns + 1
-        tried = narrowed.groupby("wave")[SEARCHED + name].agg(["min", "max"]).astype("float64")
-        low, high = tried["min"], tried["max"]
-        figure.add_trace(
-            go.Bar(
-                x=tried.index, base=low, y=high - low, showlegend=False,
-                marker={"color": BLUE, "opacity": 0.35},
-            ),
-            row=row, col=column,
+    best = table[table["usable"]].sort_values("rank").groupby("wave").head(1)
+    panels = []
+    for name in numeric:
+        axis, column = _axis(plan, name), SEARCHED + name
+        positions = narrowed.assign(at=axis.at(narrowed[column]))
+        tried = positions.groupby("wave")["at"].agg(["min", "max"])
+        figure = go.Figure()
+        figure.add_bar(
+            x=tried.index, base=tried["min"], y=tried["max"] - tried["min"], name="",
+            marker={"color": BLUE, "opacity": 0.35}, hoverinfo="skip",
         )  # fmt: skip
-        best = table[table["usable"]].sort_values("rank").groupby("wave").head(1)
-        figure.add_trace(
-            go.Scatter(
-                x=best["wave"], y=best[SEARCHED + name].astype("float64"), mode="markers",
-                marker={"color": ORANGE, "symbol": "diamond", "size": 9}, showlegend=False,
-            ),
-            row=row, col=column,
+        figure.add_scatter(
+            x=best["wave"], y=axis.at(best[column]), mode="markers", name="",
+            customdata=[_short(value) for value in best[column]], text=best["trial"],
+            hovertemplate="%{text}<br>" + name + " %{customdata}",
+            marker={"color": ORANGE, "symbol": "diamond", "size": 9},
         )  # fmt: skip
-        each = ranges[name]
-        if not isinstance(each, CategoricalRange) and scaling(each) == "Logarithmic":
-            figure.update_yaxes(type="log", dtick=1, row=row, col=column)
-        figure.update_xaxes(dtick=1, title="wave" if row == rows else "", row=row, col=column)
-    figure.update_layout(height=250 * rows + 60)
-    return styled(figure)
+        figure.update_yaxes(range=[axis.low, axis.high], **_ticks(axis))
+        figure.update_xaxes(dtick=1, title=f"{name} by wave")
+        panels.append(_panel(figure))
+    return panels
 
 
 def parallelism(plan: CampaignPlan, table: pd.DataFrame) -> Any:
@@ -184,42 +171,34 @@ def parallelism(plan: CampaignPlan, table: pd.DataFrame) -> Any:
     import plotly.graph_objects as go
 
     found = series.parallelism(table)
+    unit, of_an_hour = time_unit(float(found["hours"].max()))
     step = max(1, len(found) // SHOWN)
     shown = found.iloc[::step]
     figure = go.Figure(
         go.Scatter(
-            x=_small(shown["hours"]), y=shown["at_once"], mode="lines", fill="tozeroy",
+            x=_small(shown["hours"] / of_an_hour), y=shown["at_once"], mode="lines", fill="tozeroy",
             line={"shape": "hv", "color": BLUE, "width": 1}, name="trials at once",
         )
     )  # fmt: skip
     figure.add_hline(y=plan.slots, line={"color": ORANGE, "dash": "dash"})
     figure.update_yaxes(range=[0, plan.slots * 1.08])
-    return _titled(figure, "hours since the start", "trials at once")
+    return _titled(figure, f"{unit} since the start", "trials at once")
 
 
-def _sample(table: pd.DataFrame) -> pd.DataFrame:
-    if len(table) <= SHOWN:
+def sampled(table: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Return so many trials at most: the best tenth of them, and a sample of the rest."""
+    if len(table) <= most:
         return table
-    best = table.nsmallest(SHOWN // 10, "rank")
-    rest = table.drop(best.index).sample(SHOWN - len(best), random_state=0)
+    best = table.nsmallest(most // 10, "rank")
+    rest = table.drop(best.index).sample(most - len(best), random_state=0)
     return table.loc[best.index.union(rest.index)]
 
 
-def _small(column: Any) -> Any:
-    """Halve the size; the digits are too small to see."""
-    return column.astype("float32").to_numpy()
-
-
-def _shown_range(plan: CampaignPlan, objective: pd.Series[Any]) -> list[float]:
-    low, high = series.focus(objective, maximize=plan.campaign.maximize)
+def shown_range(values: pd.Series[Any], *, maximize: bool) -> list[float]:
+    """Return the range of an axis, so that a few diverged trials do not flatten a figure."""
+    low, high = series.focus(values, maximize=maximize)
     room = 0.04 * ((high - low) or 1.0)
     return [low - room, high + room]
-
-
-def _titled(figure: Any, x: str, y: str) -> Any:
-    figure.update_xaxes(title=x)
-    figure.update_yaxes(title=y)
-    return styled(figure)
 
 
 def styled(figure: Any, margin: dict[str, int] | None = None) -> Any:
@@ -234,4 +213,44 @@ def styled(figure: Any, margin: dict[str, int] | None = None) -> Any:
         legend={"orientation": "h", "y": 1.1},
         hoverlabel={"namelength": -1},
     )
+    lines = "rgba(123,132,148,0.25)"
+    axes = {"gridcolor": lines, "zerolinecolor": lines, "exponentformat": "e"}
+    figure.update_xaxes(**axes)
+    figure.update_yaxes(**axes)
     return figure
+
+
+def _panel(figure: Any) -> Any:
+    """Return a figure in the style of several side by side."""
+    figure.update_layout(height=PANEL_HEIGHT, showlegend=False)
+    figure.update_yaxes(automargin=True)
+    return styled(figure, margin={"l": 50, "r": 12, "t": 12, "b": 44})
+
+
+def _titled(figure: Any, x: str, y: str) -> Any:
+    figure.update_xaxes(title=x)
+    figure.update_yaxes(title=y)
+    return styled(figure)
+
+
+def _range(plan: CampaignPlan, name: str) -> Any:
+    return plan.campaign.template_request.hyperparameter_ranges[name]
+
+
+def _axis(plan: CampaignPlan, name: str) -> SearchedAxis:
+    return axis_of(_range(plan, name))
+
+
+def _ticks(axis: SearchedAxis) -> dict[str, Any]:
+    if axis.ticks is None:
+        return {"nticks": 5}
+    return {"tickvals": [at for at, _ in axis.ticks], "ticktext": [text for _, text in axis.ticks]}
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _small(column: Any) -> Any:
+    """Halve the size; the digits are too small to see."""
+    return column.astype("float32").to_numpy()

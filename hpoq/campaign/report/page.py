@@ -7,21 +7,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpoq.campaign.campaign_plan import CampaignPlan
-from hpoq.campaign.report import all_trials, comparison, figures, series
+from hpoq.campaign.report import all_trials, comparison, figures, learning, pareto, series
 from hpoq.campaign.report.advice import advice
+from hpoq.campaign.report.parts import cell, table_of
+from hpoq.campaign.results.curves import LearningCurves
 from hpoq.campaign.results.table import SEARCHED, best
-from hpoq.presentation import dollars
+from hpoq.presentation import dollars, duration
 
 if TYPE_CHECKING:
     import pandas as pd
 
 REASONS = 30  # shown one by one
-CONFIG = {"displayModeBar": False, "responsive": True}
+AXIS_WIDTH = 95  # pixels between two parallel coordinates, at least
 STYLE = Path(__file__).with_name("page.css")
 
 
 def write(
-    plan: CampaignPlan, table: pd.DataFrame, path: Path, others: comparison.Campaigns = ()
+    plan: CampaignPlan,
+    table: pd.DataFrame,
+    path: Path,
+    others: comparison.Campaigns = (),
+    *,
+    curves: LearningCurves | None = None,
+    console: str = "",
 ) -> Path:
     """Write the report of a campaign, finished or not.
 
@@ -30,75 +38,121 @@ def write(
         table: from ``hpoq.campaign.results.table.frame``.
         path: path of the HTML file, which is replaced if it exists.
         others: campaigns to compare it with.
+        curves: learning curves of some trials; None for no section of them.
+        console: address to which the name of a training job is appended; empty for no links.
 
     Returns:
         ``path``.
     """
-    path.write_text(page(plan, table, others), encoding="utf-8")
+    text = page(plan, table, others, curves=curves, console=console)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
-def page(plan: CampaignPlan, table: pd.DataFrame, others: comparison.Campaigns = ()) -> str:
+def page(
+    plan: CampaignPlan,
+    table: pd.DataFrame,
+    others: comparison.Campaigns = (),
+    *,
+    curves: LearningCurves | None = None,
+    console: str = "",
+) -> str:
     """Return the whole HTML document."""
     from plotly.offline import get_plotlyjs
 
     name = escape(plan.campaign.name)
     compared = [comparison.section([(plan, table), *others])] if others else []
-    body = "\n".join([_heading(plan, table), *compared, *_sections(plan, table)])
+    sections = [_heading(plan, table), *compared, *_sections(plan, table, curves)]
+    if len(table):
+        sections.append(all_trials.section(table, maximize=plan.campaign.maximize, console=console))
+    body = "\n".join(sections)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
         f"<title>{name}: campaign report</title><style>{STYLE.read_text()}</style>"
-        f"<script>{get_plotlyjs()}</script></head><body>\n{body}\n</body></html>\n"
+        f"<script>{get_plotlyjs()}</script></head><body><main>\n{body}\n</main></body></html>\n"
     )
 
 
-def _sections(plan: CampaignPlan, table: pd.DataFrame) -> list[str]:
+def _sections(plan: CampaignPlan, table: pd.DataFrame, curves: LearningCurves | None) -> list[str]:
     if not bool(table["usable"].any()):
-        note = "<p>No trial has a finite objective yet.</p>"
-        return [note, _failures(table)]
+        return ["<p>No trial has a finite objective yet.</p>", _failures(table)]
     names = series.searched(plan)
     weights = series.importances(table, names)
     ordered = list(weights) or names
-    parts = [
-        _section(
-            "Best so far over time",
-            "Each dot is a trial at the time it ended. The line is the best objective so far.",
-            figures.best_so_far(plan, table, "hours", "hours since the start"),
-        )
+    return [
+        *_progress(plan, table),
+        _best(plan, table),
+        pareto.section(plan, table),
+        *_what_next(advice(plan, table, weights)),
+        learning.section(plan, curves),
+        *_importances(weights),
+        *_hyperparameters(plan, table, ordered),
+        *_waves(plan, table, ordered),
+        _parallelism(plan, table),
+        _failures(table),
     ]
-    if bool(table["cost"].notna().any()):
-        figure = figures.best_so_far(plan, table, "spent", "USD spent on trials that have ended")
-        note = "The same trials over the money spent so far."
-        parts.append(_section("Best so far over cost", note, figure))
-    parts.append(_best(plan, table))
-    parts += _what_next(advice(plan, table, weights))
-    if weights:
-        note = (
-            "Share of the objective's variation that a random forest attributes to each "
-            "hyperparameter, over the searched ranges. The lines are 80 % intervals."
-        )
-        parts.append(_section("Importance of hyperparameters", note, figures.importances(weights)))
+
+
+def _progress(plan: CampaignPlan, table: pd.DataFrame) -> list[str]:
+    over_time = _section(
+        "Best so far over time",
+        "Each dot is a trial at the time it ended. The line is the best objective so far.",
+        figures.best_so_far(plan, table, "hours"),
+    )
+    if not bool(table["cost"].notna().any()):
+        return [over_time]
+    figure = figures.best_so_far(plan, table, "spent")
+    note = "The same trials over the money spent so far."
+    return [over_time, _section("Best so far over cost", note, figure)]
+
+
+def _importances(weights: Any) -> list[str]:
+    if not weights:
+        return []
+    note = (
+        "Share of the objective's variation that a random forest attributes to each "
+        "hyperparameter, over the searched ranges. The lines are 80 % intervals."
+    )
+    return [_section("Importance of hyperparameters", note, figures.importances(weights))]
+
+
+def _hyperparameters(plan: CampaignPlan, table: pd.DataFrame, ordered: list[str]) -> list[str]:
+    usable = int(table["usable"].sum())
     note = "The objective against each hyperparameter. Later waves are darker."
-    parts.append(_section("Slices", note, figures.slices(plan, table, ordered)))
+    if usable > figures.SHOWN_IN_PANEL:
+        note += f" Shown are {figures.SHOWN_IN_PANEL:,} of {usable:,} trials, with the best ones."
+    slices = _panels("Slices", note, figures.slices(plan, table, ordered))
     note = "Each line is one of the best trials. Drag along an axis to select trials."
-    coordinates = figures.parallel_coordinates(plan, table, ordered[:10])
-    parts.append(_section("Parallel coordinates", note, coordinates))
-    if plan.waves > 1 and (shrinking := figures.waves(plan, table, ordered)) is not None:
-        note = (
-            "Bars: the range that each wave searched, without the jobs that keep the full ranges. "
-            "Diamonds: the best trial of each wave."
-        )
-        parts.append(_section("Waves", note, shrinking))
+    shown = ordered[:10]
+    drawn = figures.html(figures.parallel_coordinates(plan, table, shown))
+    least = AXIS_WIDTH * (len(shown) + 1)
+    coordinates = (
+        f"<section><h2>Parallel coordinates</h2><p>{note}</p><div class=scroll tabindex=0>"
+        f'<div style="min-width:{least}px">{drawn}</div></div></section>'
+    )
+    return [slices, coordinates]
+
+
+def _waves(plan: CampaignPlan, table: pd.DataFrame, ordered: list[str]) -> list[str]:
+    panels = figures.waves(plan, table, ordered) if plan.waves > 1 else []
+    if not panels:
+        return []
+    note = (
+        "Bars: the range that each wave searched, without the jobs that keep the full ranges. "
+        "Diamonds: the best trial of each wave."
+    )
+    return [_panels("Waves", note, panels)]
+
+
+def _parallelism(plan: CampaignPlan, table: pd.DataFrame) -> str:
     used = series.utilization(table, plan.slots)
     note = (
         f"{used:.0%} of the allowed parallelism (dashed line) was used between the first start and "
         "the last end."
     )
-    parts.append(_section("Parallelism", note, figures.parallelism(plan, table)))
-    parts.append(_failures(table))
-    parts.append(all_trials.section(table, maximize=plan.campaign.maximize))
-    return parts
+    return _section("Parallelism", note, figures.parallelism(plan, table))
 
 
 def _what_next(sentences: list[str]) -> list[str]:
@@ -109,12 +163,16 @@ def _what_next(sentences: list[str]) -> list[str]:
 
 
 def _section(title: str, note: str, figure: Any) -> str:
-    div = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        config=CONFIG,
+    drawn = figures.html(figure)
+    return f"<section><h2>{escape(title)}</h2><p>{escape(note)}</p>{drawn}</section>"
+
+
+def _panels(title: str, note: str, panels: list[Any]) -> str:
+    drawn = "".join(map(figures.html, panels))
+    return (
+        f"<section><h2>{escape(title)}</h2><p>{escape(note)}</p>"
+        f"<div class=panels>{drawn}</div></section>"
     )
-    return f"<section><h2>{escape(title)}</h2><p>{escape(note)}</p>{div}</section>"
 
 
 def _heading(plan: CampaignPlan, table: pd.DataFrame) -> str:
@@ -122,9 +180,9 @@ def _heading(plan: CampaignPlan, table: pd.DataFrame) -> str:
     cost = float(table["cost"].sum())
     tiles = [
         ("best objective", f"{top['objective']:.6g}" if top else "none yet"),
-        ("trials ended", f"{_ended(table):,} of {plan.campaign.trials:,}"),
+        (f"trials ended of {plan.campaign.trials:,}", f"{_ended(table):,}"),
         ("without a result", f"{_without_result(table):,}"),
-        ("tuning jobs", f"{table['job'].nunique():,} of {len(plan.jobs):,}"),
+        (f"tuning jobs started of {len(plan.jobs):,}", f"{table['job'].nunique():,}"),
         ("wall clock", _hours(table)),
         ("cost", dollars(cost) if table["cost"].notna().any() else "price unknown"),
     ]
@@ -134,7 +192,7 @@ def _heading(plan: CampaignPlan, table: pd.DataFrame) -> str:
     )
     objective = plan.campaign.template_request.objective
     goal = f"{objective.type.lower()} {objective.metric}" if objective else ""
-    about = f"Strategy {plan.strategy} · {goal} · up to {plan.slots} trials at once"
+    about = f"Strategy {plan.strategy} · {goal} · up to {plan.slots:,} trials at once"
     return (
         f"<h1>{escape(plan.campaign.name)}</h1><p>{escape(about)}</p>"
         f'<div class="tiles">{boxes}</div>'
@@ -145,7 +203,7 @@ def _hours(table: pd.DataFrame) -> str:
     if not bool(table["ended_at"].notna().any()):
         return "none yet"
     span = table["ended_at"].max() - table["created_at"].min()
-    return f"{span.total_seconds() / 3600:.2f} h"
+    return duration(span.total_seconds())
 
 
 def _ended(table: pd.DataFrame) -> int:
@@ -160,16 +218,11 @@ def _best(plan: CampaignPlan, table: pd.DataFrame) -> str:
     """Return the best trials, and the commands that download or deploy the best model."""
     first = table[table["usable"]].nsmallest(5, "rank").to_dict("records")
     names = series.searched(plan)
-    titles = [escape(title) for title in ("wave", "objective", *names)]
-    head = "<th>trial</th>" + "".join(f"<th class=n>{title}</th>" for title in titles)
-    rows = "".join(
-        "<tr>"
-        + f"<td class=id>{escape(str(row['trial']))}</td><td class=n>{row['wave']}</td>"
-        + f"<td class=n>{row['objective']:.6g}</td>"
-        + "".join(f"<td class=n>{escape(_cell(row[SEARCHED + n]))}</td>" for n in names)
-        + "</tr>"
+    rows = [
+        [str(row["trial"]), str(row["wave"]), cell(row["objective"])]
+        + [cell(row[SEARCHED + name]) for name in names]
         for row in first
-    )
+    ]
     # Ray's trials share a training job, whose model is that of its best trial.
     trial = escape(str(first[0]["trial"]).split("/")[0])
     commands = (
@@ -182,14 +235,8 @@ def _best(plan: CampaignPlan, table: pd.DataFrame) -> str:
         f"  describe-training-job --training-job-name {trial} \\\n"
         f"  --query ModelArtifacts.S3ModelArtifacts --output text)"
     )
-    return (
-        f"<section><h2>Best trials</h2><div class=scroll><table><tr>{head}</tr>{rows}</table></div>"
-        f"<pre>{commands}</pre></section>"
-    )
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    listed = table_of(["trial", "wave", "objective", *names], rows)
+    return f"<section><h2>Best trials</h2>{listed}<pre tabindex=0>{commands}</pre></section>"
 
 
 def _failures(table: pd.DataFrame) -> str:
@@ -208,7 +255,7 @@ def _failures(table: pd.DataFrame) -> str:
         )
     return (
         "<section><h2>Failures</h2><p>Trials that ended without a finite objective, by reason."
-        "</p><div class=scroll><table>"
+        "</p><div class=scroll tabindex=0><table>"
         f"<tr><th class=n>trials</th><th>reason</th><th>example</th></tr>{rows}"
         "</table></div></section>"
     )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from hpo_dispatcher.contract.request import CategoricalRange
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.model import Campaign
 from hpoq.campaign.report.advice import Importance
@@ -19,7 +17,11 @@ if TYPE_CHECKING:
 FOREST_ROWS = 5_000
 FOREST_TREES = 60
 FORESTS = 10  # of a tenth of the trees each, for the interval of importances
-_NUMBER = re.compile(r"\b(?:0x[0-9a-f]+|[0-9][0-9.,:]*(?:e[+-]?[0-9]+)?)", re.IGNORECASE)
+# Numbers, also at the end of a word, and identifiers of eight or more hexadecimal digits.
+_NUMBER = re.compile(
+    r"\b(?=[a-f]*[0-9])[0-9a-f]{8,}\b|(?:(?<!\w)[-+])?(?:0x[0-9a-f]+|[0-9][0-9.,:]*(?:e[+-]?[0-9]+)?)",
+    re.IGNORECASE,
+)
 
 
 def searched(plan: CampaignPlan) -> list[str]:
@@ -37,28 +39,6 @@ def best_so_far(table: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:
     found = found[found["usable"]]
     so_far = found["objective"].cummax() if campaign.maximize else found["objective"].cummin()
     return found.assign(so_far=so_far)
-
-
-def places(column: pd.Series[Any], each: CategoricalRange) -> tuple[pd.Series[Any], list[str]]:
-    """Return positions for values without an order, spread a little, and the axis labels."""
-    labels = [str(value) for value in each.values]
-    middles = column.astype(str).map({label: float(at) for at, label in enumerate(labels)})
-    # multiples of the golden ratio fill an interval evenly and reproducibly
-    spread = [(number * 0.618034) % 1 - 0.5 for number in range(len(column))]
-    return middles.astype("float64") + [0.5 * each for each in spread], labels
-
-
-def decades(low: float, high: float) -> list[tuple[float, str]]:
-    """Return labels of a logarithmic axis: powers of ten, or if too few, both ends and the middle.
-
-    Args:
-        low: logarithm of the lower end.
-        high: logarithm of the upper end.
-    """
-    powers = [float(power) for power in range(math.ceil(low), math.floor(high) + 1)]
-    found = powers if len(powers) > 1 else [low, (low + high) / 2, high]
-    values = [(at, 10**at) for at in found]
-    return [(at, f"{n:,.0f}" if n >= 1_000 else f"{n:.3g}") for at, n in values]
 
 
 def focus(objective: pd.Series[Any], *, maximize: bool) -> tuple[float, float]:
@@ -98,7 +78,8 @@ def utilization(table: pd.DataFrame, slots: int) -> float:
     began = table["created_at"].min()
     span = (table["ended_at"].max() - began).total_seconds()
     work = (table["ended_at"] - table["created_at"]).dt.total_seconds().sum()
-    return float(work / (span * slots)) if span > 0 else 0.0
+    # SageMaker may create a trial shortly before another one's slot is free.
+    return min(1.0, float(work / (span * slots))) if span > 0 else 0.0
 
 
 def importances(table: pd.DataFrame, names: list[str]) -> dict[str, Importance]:
@@ -155,6 +136,7 @@ def failures(table: pd.DataFrame) -> list[tuple[str, int, str]]:
     groups: dict[str, list[tuple[str, str]]] = {}
     for reason, trial in zip(reasons, bad["trial"], strict=True):
         line = (reason.strip().splitlines() or ["no reason"])[-1][:160]
-        groups.setdefault(_NUMBER.sub("#", line), []).append((line, trial))
+        kind = _NUMBER.sub("#", line.replace(str(trial), "#"))
+        groups.setdefault(kind, []).append((line, trial))
     found = [(each[0][0], len(each), each[0][1]) for each in groups.values()]
     return sorted(found, key=lambda each: -each[1])

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from hpo_dispatcher.contract.request import CategoricalRange
 from hpoq.campaign.campaign_plan import CampaignPlan
-from hpoq.campaign.ranges import scaling
 from hpoq.campaign.report import series
+from hpoq.campaign.report.axes import axis_of, time_unit
 from hpoq.campaign.report.figures import BLUE
 from hpoq.campaign.results.table import SEARCHED
 
@@ -45,8 +44,8 @@ class Axis:
 def best_so_far(plan: CampaignPlan, table: pd.DataFrame) -> str:
     """Draw each usable trial as a dot and the best so far as a line, over time."""
     found = series.best_so_far(table, plan.campaign)
-    unit, seconds = _unit(float(found["hours"].max()) * 3600)
-    times = found["hours"] * 3600 / seconds
+    unit, of_an_hour = time_unit(float(found["hours"].max()))
+    times = found["hours"] / of_an_hour
     x = _linear(0.0, float(times.max()), LEFT, WIDTH - RIGHT)
     y = _objective_axis(plan, table, TOP, TOP + PANEL_HEIGHT)
     dots = _dots(zip(times, found["objective"], found["wave"], strict=True), x, y, plan.waves)
@@ -77,16 +76,18 @@ def slices(plan: CampaignPlan, table: pd.DataFrame) -> str:
     return _picture(-(-len(names) // columns) * height, "".join(parts))
 
 
-def lines(table: pd.DataFrame, title: str, below: str) -> str:
+def lines(table: pd.DataFrame, title: str, below: str, *, zero: bool = True) -> str:
     """Draw a line for each column over the numeric index.
 
     Args:
         table: at least two rows.
         title: title above the picture.
         below: label of the index.
+        zero: whether the axis of the values begins at zero.
     """
     x = _linear(float(table.index.min()), float(table.index.max()), LEFT, WIDTH - RIGHT)
-    y = _linear(0.0, float(table.to_numpy().max()), TOP + PANEL_HEIGHT, TOP)
+    least = 0.0 if zero else float(table.to_numpy().min())
+    y = _linear(least, float(table.to_numpy().max()), TOP + PANEL_HEIGHT, TOP)
     parts, at = [_frame(x, y, title, below)], WIDTH - RIGHT
     for number, (name, column) in reversed(list(enumerate(table.items(), 1))):
         color = _shade(number, len(table.columns))
@@ -108,18 +109,12 @@ def _searched_axis(
 ) -> tuple[Axis, Iterable[float]]:
     """Return the axis of a hyperparameter, and the column as positions on it."""
     start, end = left + LEFT, right - RIGHT
-    each = plan.campaign.template_request.hyperparameter_ranges[name]
-    if isinstance(each, CategoricalRange):
-        places, texts = series.places(column, each)
-        labels = tuple((float(place), text[:12]) for place, text in enumerate(texts))
-        return Axis(-0.5, len(texts) - 0.5, start, end, labels), places
-    low, high = float(each.min), float(each.max)
-    values = column.astype("float64")
-    if scaling(each) != "Logarithmic":
-        return _linear(low, high, start, end), values
-    low, high = math.log10(low), math.log10(high)
-    labels = tuple(series.decades(low, high))
-    return Axis(low, high, start, end, labels), values.map(math.log10)
+    axis = axis_of(plan.campaign.template_request.hyperparameter_ranges[name])
+    values = axis.at(column)
+    if axis.ticks is None:
+        return _linear(axis.low, axis.high, start, end), values
+    labels = tuple((at, text[:12]) for at, text in axis.ticks)
+    return Axis(axis.low, axis.high, start, end, labels), values
 
 
 def _linear(low: float, high: float, start: float, end: float) -> Axis:
@@ -131,12 +126,6 @@ def _linear(low: float, high: float, start: float, end: float) -> Axis:
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     ticks = [number * step for number in range(first, last + 1)]
     return Axis(low, high, start, end, tuple((tick, f"{tick:.{digits}f}") for tick in ticks))
-
-
-def _unit(seconds: float) -> tuple[str, int]:
-    """Return the unit to show a time in, and its length in seconds."""
-    units = (("hours", 3600), ("minutes", 60), ("seconds", 1))
-    return next((each for each in units if seconds >= 2 * each[1]), units[-1])
 
 
 def _shade(wave: int, waves: int) -> str:

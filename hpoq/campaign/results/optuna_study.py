@@ -10,7 +10,7 @@ from hpo_dispatcher.contract.request import CategoricalRange, IntegerRange, Rang
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.ranges import scaling
 from hpoq.campaign.results.optuna_rows import add_rows, is_fast
-from hpoq.campaign.results.table import SEARCHED
+from hpoq.campaign.results.table import METRIC, SEARCHED
 
 if TYPE_CHECKING:
     import optuna
@@ -55,13 +55,18 @@ def _trial(row: Mapping[Any, Any], space: Mapping[str, Any]) -> optuna.trial.Fro
     import pandas as pd
 
     params = {n: row[SEARCHED + n] for n in space if not pd.isna(row[SEARCHED + n])}
+    metrics = {
+        str(name): value
+        for name, value in row.items()
+        if str(name).startswith(METRIC) and not pd.isna(value)
+    }
     usable = bool(row["usable"])
     made = optuna.trial.create_trial(
         state=optuna.trial.TrialState.COMPLETE if usable else optuna.trial.TrialState.FAIL,
         value=row["objective"] if usable else None,
         params=params,
         distributions={name: space[name] for name in params},
-        user_attrs={"trial": row["trial"], "job": row["job"], "wave": row["wave"]},
+        user_attrs={"trial": row["trial"], "job": row["job"], "wave": row["wave"], **metrics},
     )
     made.datetime_start = _local(row["started_at"])
     made.datetime_complete = _local(row["ended_at"])

@@ -22,6 +22,7 @@ FACTS = (
     "ended_at", "minutes", "instance_type", "instances", "cost", "reason",
 )  # fmt: skip
 SEARCHED = "hp."  # prefix of the columns that hold searched hyperparameters
+METRIC = "metric."  # prefix of the columns that hold further metrics from the logs
 
 
 def frame(plan: CampaignPlan, trials: Iterable[Trial]) -> pd.DataFrame:
@@ -30,7 +31,8 @@ def frame(plan: CampaignPlan, trials: Iterable[Trial]) -> pd.DataFrame:
     Columns: trial (training job name), job and wave (numbers in the plan), status, objective,
     usable (whether the objective is finite), rank (1 is the best; missing unless usable), the
     three times, minutes, instance_type, instances, cost (USD; missing without a price), reason,
-    and one ``hp.<name>`` column per searched hyperparameter, with the type of its range.
+    one ``metric.<name>`` column per further metric of the campaign that is read from logs, and one
+    ``hp.<name>`` column per searched hyperparameter, with the type of its range.
     """
     import pandas as pd
 
@@ -49,11 +51,15 @@ def frame(plan: CampaignPlan, trials: Iterable[Trial]) -> pd.DataFrame:
         "ended_at": _times(t.ended_at for t in found),
         "reason": [t.reason for t in found],
     }
+    for name in campaign.logged_metrics:
+        values = [_number(t.metrics.get(name)) for t in found]
+        columns[METRIC + name] = pd.Series(values, dtype="float64")
     for name, each in ranges.items():
         columns[SEARCHED + name] = _typed([t.hyperparameters.get(name) for t in found], each)
     table = pd.DataFrame(columns)
     _add_derived(table, campaign, plan.instances_per_trial)
-    order = [*FACTS, *(SEARCHED + name for name in ranges)]
+    metrics = [METRIC + name for name in campaign.logged_metrics]
+    order = [*FACTS, *metrics, *(SEARCHED + name for name in ranges)]
     return table[order].sort_values(["created_at", "trial"], ignore_index=True)
 
 

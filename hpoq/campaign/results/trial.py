@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -21,6 +21,7 @@ class Trial:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     reason: str = ""  # why it failed
+    metrics: Mapping[str, float] = field(default_factory=dict)  # the last value of each, if read
 
     @property
     def usable(self) -> bool:

@@ -10,6 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hpoq.presentation import dollars
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -52,7 +54,7 @@ def line(progress: CampaignProgress, began: datetime | None = None) -> str:
         parts.append(f"{left:.1f} h left" if left >= 1 else f"{math.ceil(left * 60)} min left")
     cost = cost_so_far(progress)
     if cost is not None:
-        parts.append(f"about ${cost:,.2f}")
+        parts.append(f"about {dollars(cost)}")
     if progress.paused:
         parts.append("paused")
     if progress.refusal:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from hpoq.cli.campaign.further_metrics import Metrics, further_metrics
 from hpoq.cli.campaign.options import queued_campaign
 from hpoq.cli.campaign.run import follow
 from hpoq.cli.campaign.tables import comparison_values, say_shortfalls, strategies_table
@@ -78,6 +79,7 @@ def plan(
     deadline: Annotated[float | None, typer.Option(help="Hours from the start.")] = None,
     budget: Annotated[float | None, typer.Option(help="USD.")] = None,
     strategy: Annotated[str | None, typer.Option()] = None,
+    metric: Metrics = None,
     limit: Limits = None,
     seed: Annotated[int, typer.Option(help="Same seed, same searches.")] = 0,
     out: Annotated[
@@ -98,12 +100,13 @@ def plan(
     from hpoq.campaign.planning.compare import campaign_of, compare
 
     message = _with_template(_request(request), request.parent, team, deployment)
+    metrics = further_metrics(metric or [], message)
     limits = _limits(limit or [], instance_type, deployment, _search_of(message))
     wanted: dict[str, Any] = {
         "name": name, "request": message, "instance_type": instance_type,
         "instances_per_trial": instances_per_trial, "price_per_hour": price, "limits": limits,
         "seed": seed, "trials_per_instance": trials_per_instance, "reports_per_trial": reports,
-        "startup_minutes": startup,
+        "startup_minutes": startup, "further_metrics": metrics,
     }  # fmt: skip
     if pilot:
         minutes, spread = _measured(wanted, pilot, minutes or 1.0, team, deployment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from hpoq.cli.campaign.options import Direct, PlanFile, campaign_to_read
 from hpoq.cli.campaign.tables import best_trials
 from hpoq.cli.options import AsJson, DeploymentName, Team
 from hpoq.cli.output import say, show
+
+if TYPE_CHECKING:
+    from hpoq.campaign.results.curves import LearningCurves
 
 
 def results(
@@ -22,6 +25,17 @@ def results(
     optuna: Annotated[
         str | None, typer.Option(help="Also write an Optuna study, e.g. sqlite:///study.db.")
     ] = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(help="Also write MLflow runs; address of a server, or sqlite:///mlflow.db."),
+    ] = None,
+    curves: Annotated[
+        Path | None,
+        typer.Option(help="File (.parquet or .csv) for the learning curves of some trials."),
+    ] = None,
+    curve_trials: Annotated[
+        int, typer.Option(min=1, help="Trials whose logs are read for --curves.")
+    ] = 20,
     top: Annotated[int, typer.Option(help="Number of trials to show.")] = 10,
     team: Team = None,
     deployment: DeploymentName = "hpoq",
@@ -41,10 +55,27 @@ def results(
 
         study = export(campaign.plan, table, optuna)
         say(f"study {study.study_name} holds {len(study.trials):,} trials")
+    found = campaign.curves(table, curve_trials) if curves or mlflow else None
+    if curves and found:
+        _save_curves(found, curves)
+    if mlflow:
+        from hpoq.campaign.results import mlflow_runs
+
+        client = mlflow_runs.tracking_client(mlflow)
+        added = mlflow_runs.export(campaign.plan, table, client, found.table if found else None)
+        say(f"added {added:,} runs to the experiment {campaign.plan.campaign.name}")
     if as_json:
         sys.stdout.write(table.to_json(orient="records", date_format="iso", indent=2) + "\n")
-    elif not out and not optuna:
+    elif not (out or optuna or curves or mlflow):
         show(best_trials(table, top))
+
+
+def _save_curves(found: LearningCurves, path: Path) -> None:
+    from hpoq.campaign.results.table import save
+
+    save(found.table, path)
+    trials = found.table["trial"].nunique()
+    say(found.note or f"wrote the learning curves of {trials:,} trials to {path}")
 
 
 def report(

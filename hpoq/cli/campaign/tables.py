@@ -80,13 +80,13 @@ def comparison_values(comparison: Comparison) -> dict[str, Any]:
 
 def best_trials(table: pd.DataFrame, top: int) -> Table:
     """Return the best usable trials as a table, best first."""
-    from hpoq.campaign.results.table import SEARCHED
+    from hpoq.campaign.results.table import METRIC, SEARCHED
     from hpoq.cli.noted_table import table as empty
 
-    names = [name for name in table.columns if name.startswith(SEARCHED)]
+    names = [name for name in table.columns if name.startswith((METRIC, SEARCHED))]
     made = empty(
         ">rank", "trial", ">wave", ">objective", ">minutes",
-        *(f">{name.removeprefix(SEARCHED)}" for name in names),
+        *(f">{name.removeprefix(METRIC).removeprefix(SEARCHED)}" for name in names),
     )  # fmt: skip
     for row in table[table["usable"]].nsmallest(top, "rank").to_dict("records"):
         values = [row[name] for name in names]

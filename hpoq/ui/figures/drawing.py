@@ -20,8 +20,9 @@ from optuna.visualization import (
 )
 from plotly.colors import sample_colorscale
 
+from hpo_dispatcher.contract.entry import Entry
+from hpoq.results.measured import Series, series
 from hpoq.ui.descriptions import Record
-from hpoq.ui.figures.measured import Series, series
 from hpoq.ui.figures.study import METRIC, studies
 
 BLUE, GREY = "#2563eb", "#6b7280"
@@ -57,15 +58,54 @@ def of_study(study: optuna.Study) -> dict[str, Any]:
 def over_time(study: optuna.Study, done: Sequence[FrozenTrial], metric: str) -> go.Figure:
     """Draw each training job as a dot at its end, and the best so far as a line."""
     ended = sorted((t for t in done if t.datetime_complete), key=_end)
-    values = [_objective(trial) for trial in ended]
-    so_far = list(accumulate(values, max if _maximizes(study) else min))
-    times = [trial.datetime_complete for trial in ended]
+    points = [
+        (trial.datetime_complete, _objective(trial), trial.user_attrs["training job"],
+         _hover(trial, metric))
+        for trial in ended
+    ]  # fmt: skip
+    return _best_so_far(points, "training job", metric, maximize=_maximizes(study))
+
+
+def of_campaign(entries: Sequence[Entry], minimizes: bool) -> dict[str, dict[str, Any]]:
+    """Make the figures of a campaign: the best objective of each tuning job when it ended."""
+    ended = sorted(
+        (entry for entry in entries if entry.best and entry.ended_at),
+        key=lambda entry: entry.ended_at or entry.accepted_at,
+    )
+    points = [
+        (entry.ended_at.astimezone().replace(tzinfo=None), entry.best.objective, entry.best.name,
+         _lines([f"{entry.best.metric} {entry.best.objective:.6g}", entry.request_id]))
+        for entry in ended if entry.best and entry.ended_at
+    ]  # fmt: skip
+    if not points:
+        return {}
+    metric = next(entry.best.metric for entry in ended if entry.best)
+    drawn = _best_so_far(points, "tuning job", metric, maximize=not minimizes)
+    return {"objective": as_json(drawn)}
+
+
+def _best_so_far(
+    points: Sequence[tuple[datetime | None, float, str, str]],
+    kind: str,
+    metric: str,
+    *,
+    maximize: bool,
+) -> go.Figure:
+    """Draw a dot for each point and the best so far as a line.
+
+    Args:
+        points: time, value, training job and text of each, in the order of time.
+        kind: what a dot is.
+        metric: title of the values.
+        maximize: whether greater values are better.
+    """
+    times, values, jobs, texts = zip(*points, strict=True) if points else ((), (), (), ())
+    so_far = list(accumulate(values, max if maximize else min))
     figure = go.Figure()
     figure.add_scatter(
-        x=times, y=values, mode="markers", name="training job",
+        x=times, y=values, mode="markers", name=kind,
         marker={"size": 8, "color": GREY, "opacity": 0.65},
-        customdata=[trial.user_attrs["training job"] for trial in ended],
-        hovertemplate=[_hover(trial, metric) for trial in ended],
+        customdata=jobs, hovertemplate=texts,
     )  # fmt: skip
     figure.add_scatter(
         x=times, y=so_far, mode="lines", name="best so far", hoverinfo="skip",
@@ -117,6 +157,11 @@ def as_json(figure: go.Figure) -> dict[str, Any]:
 def _hover(trial: FrozenTrial, metric: str) -> str:
     lines = [f"{metric} {trial.value:.6g}", str(trial.user_attrs["training job"])]
     lines += [f"{name} {_short(value)}" for name, value in trial.params.items()]
+    return _lines(lines)
+
+
+def _lines(lines: Iterable[str]) -> str:
+    """Return lines as the text beside a point."""
     return "<br>".join(map(_plain, lines)) + "<extra></extra>"
 
 

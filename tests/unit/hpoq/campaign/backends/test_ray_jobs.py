@@ -76,6 +76,12 @@ def test_a_ray_campaign_has_every_trial_once_in_the_same_table(ray: RayJobs, fil
     assert 0.5 < table["minutes"].median() * 60 < 2
 
 
+def test_further_metrics_are_those_in_the_record_of_a_ray_job(ray: RayJobs, file: Path) -> None:
+    plan = small_plan("ray", trials=8, further_metrics={"latency": "Minimize"})
+    table = run(plan, ray, file).results()
+    assert table["metric.latency"].tolist() == pytest.approx((100 * table["hp.lr"]).tolist())
+
+
 def test_a_ray_job_is_one_training_job_of_several_instances(
     ray: RayJobs, sagemaker: Any, file: Path
 ) -> None:

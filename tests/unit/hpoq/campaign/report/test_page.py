@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from benchmarks.fabricated import REQUEST, trials
-from hpo_dispatcher.contract.request import CategoricalRange
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.planning.compare import campaign_of, planned
 from hpoq.campaign.report import series, svg, write
@@ -132,33 +131,6 @@ def test_one_diverged_trial_does_not_flatten_the_figures_and_the_best_is_in_them
     assert series.focus(-values, maximize=False) == pytest.approx((-0.95, -0.605), abs=0.01)
 
 
-def test_values_without_an_order_are_drawn_side_by_side() -> None:
-    plan = plan_of(200)
-    table = frame(plan, trials(plan))
-    optimizer = plan.campaign.template_request.hyperparameter_ranges["optimizer"]
-    assert isinstance(optimizer, CategoricalRange)
-    column = table["hp.optimizer"]
-    places, labels = series.places(column, optimizer)
-    assert labels == ["adam", "sgd"]
-    assert [labels[round(place)] for place in places] == list(column)
-    assert places.nunique() > 190
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "labelled"),
-    [
-        (1e-4, 0.1, ["0.0001", "0.001", "0.01", "0.1"]),
-        (2e-4, 0.1, ["0.001", "0.01", "0.1"]),
-        (128, 2048, ["128", "512", "2,048"]),
-    ],
-)
-def test_logarithmic_axes_are_labelled_at_powers_of_ten(
-    low: float, high: float, labelled: list[str]
-) -> None:
-    found = series.decades(math.log10(low), math.log10(high))
-    assert [label for _, label in found] == labelled
-
-
 def test_one_line_is_drawn_for_each_column() -> None:
     table = pd.DataFrame({"Queued": [9, 4, 0], "<Completed>": [0, 5, 9]}, index=[0.0, 2.0, 4.0])
     root = ElementTree.fromstring(svg.lines(table, "requests", "seconds"))
@@ -212,3 +184,55 @@ def test_the_table_of_all_trials_has_each_with_the_digits_of_small_numbers() -> 
     at = data["titles"].index("lr")
     assert 1e-07 in [row[at] for row in data["rows"]]
     assert "</script><b>" in [row[data["titles"].index("reason")] for row in data["rows"]]
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        "loss is {n} at step {n}",
+        "value -{n}.5 and value {n}e-{n}",
+        "GPU{n} ran out of memory in layer{n}.weight",
+        "request 3f9c2a{n:02x}41 at 0x{n:04x} failed",
+        "training job credit-0001-{n:03} failed",
+    ],
+)
+def test_reasons_that_differ_in_numbers_or_identifiers_are_one(different: str) -> None:
+    plan = plan_of(12, "single")
+    bad = [
+        replace(t, reason=different.format(n=n), objective=None, status="Failed")
+        for n, t in enumerate(trials(plan), 1)
+    ]
+    ((_, count, _),) = series.failures(frame(plan, bad))
+    assert count == 12
+
+
+def test_reasons_of_different_words_stay_apart() -> None:
+    plan = plan_of(2, "single")
+    one, other = trials(plan)
+    bad = [
+        replace(one, reason="facade missing", objective=None, status="Failed"),
+        replace(other, reason="decade missing", objective=None, status="Failed"),
+    ]
+    assert len(series.failures(frame(plan, bad))) == 2
+
+
+def test_names_of_trials_link_to_the_console_that_is_given_and_nowhere_else() -> None:
+    plan = plan_of(60, "single")
+    table = frame(plan, trials(plan))
+    address = (
+        "https://eu-central-1.console.aws.amazon.com/sagemaker/home?region=eu-central-1#/jobs/"
+    )
+
+    def linked(text: str) -> str:
+        written = text.split('id="all-trials-data">')[1].split("</script>")[0]
+        return str(json.loads(written)["console"])
+
+    assert linked(page(plan, table, console=address)) == address
+    assert linked(page(plan, table)) == ""
+
+
+def test_a_campaign_without_a_result_lists_its_failed_trials() -> None:
+    plan = plan_of(20, "single")
+    bad = [replace(t, objective=None, status="Failed", reason="no data") for t in trials(plan)]
+    titles = re.findall(r"<h2>(.*?)</h2>", page(plan, frame(plan, bad)))
+    assert titles == ["Failures", "All trials"]

@@ -147,6 +147,9 @@ def test_plan_prints_all_strategies_as_json() -> None:
         (("--strategy", "luck"), "luck"),
         (("--limit", "instances=many"), "NAME=NUMBER"),
         (("--limit", "cores=4"), "cores"),
+        (("--metric", "latency"), "write NAME=Minimize or NAME=Maximize"),
+        (("--metric", "latency=Lower"), "write NAME=Minimize or NAME=Maximize"),
+        (("--metric", "auc=Minimize"), "auc is the objective"),
     ],
 )
 def test_a_wrong_option_is_reported_in_one_line(words: tuple[str, ...], said: str) -> None:
@@ -154,6 +157,31 @@ def test_a_wrong_option_is_reported_in_one_line(words: tuple[str, ...], said: st
     assert isinstance(ended.exception, HpoqError)
     assert said in str(ended.exception)
     assert "\n" not in str(ended.exception)
+
+
+def test_further_metrics_are_part_of_the_plan() -> None:
+    metrics = ("--metric", "validation:loss=Minimize", "--metric", "cost=Minimize")
+    assert planned(*metrics).exit_code == 0
+    saved = CampaignPlan.load(Path("credit.plan.json")).campaign.further_metrics
+    assert saved == {"validation:loss": "Minimize", "cost": "Minimize"}
+
+
+def test_a_metric_that_a_request_in_api_form_does_not_define_is_refused() -> None:
+    definitions = [{"Name": "auc", "Regex": "auc=(.*)"}, {"Name": "loss", "Regex": "loss=(.*)"}]
+    ranges = [{"Name": "lr", "MinValue": "0.1", "MaxValue": "1"}]
+    objective = {"MetricName": "auc", "Type": "Maximize"}
+    api_request = {
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Bayesian", "HyperParameterTuningJobObjective": objective,
+            "ParameterRanges": {"ContinuousParameterRanges": ranges},
+        },
+        "TrainingJobDefinition": {"AlgorithmSpecification": {"MetricDefinitions": definitions}},
+    }  # fmt: skip
+    Path("request.yaml").write_text(yaml.safe_dump({"api_request": api_request}))
+    refused = planned("--metric", "latency=Minimize")
+    said = "--metric latency=Minimize: the template defines no such metric. Use auc, loss, "
+    assert str(refused.exception).startswith(said)
+    assert planned("--metric", "loss=Minimize", "--metric", "minutes=Minimize").exit_code == 0
 
 
 def test_minutes_must_be_given_or_measured() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hpoq.ui.figures.measured import series
+from hpoq.results.measured import series
 
 
 def test_metrics_are_read_by_their_expressions_in_the_order_printed() -> None:
