@@ -16,7 +16,6 @@ from hpoq.campaign.errors import InvalidPlan, OtherCampaign
 from hpoq.campaign.grid import checksum, point_count
 from hpoq.campaign.model import Campaign, CampaignModel, first_problem
 
-TAG_PLAN = "campaign-plan"  # its value, the digest, tells plans of the same name apart
 NUMBER_DIGITS = 5
 
 

@@ -16,7 +16,7 @@ from hpoq.errors import NotDeployed, NotFound, NotPermitted
 from hpoq.ui import render
 from hpoq.ui.access import PageAccess
 from hpoq.ui.account import Account
-from hpoq.ui.pages import jobs
+from hpoq.ui.pages import campaigns, jobs
 from hpoq.ui.pages.dead_letters import dead_letters
 from hpoq.ui.pages.overview import overview
 from hpoq.ui.pages.request import ACTIONS, act, request
@@ -51,6 +51,9 @@ ROUTES = Map(
     [
         Rule("/", methods=["GET"], endpoint="overview"),
         Rule("/requests/<team>/<request_id>", methods=["GET"], endpoint="request"),
+        Rule("/campaigns", methods=["GET"], endpoint="campaigns"),
+        Rule("/campaigns/<team>/<name>", methods=["GET"], endpoint="campaign"),
+        Rule("/campaigns/<team>/<name>/figures.json", methods=["GET"], endpoint="campaign_figures"),
         Rule("/tuning-jobs", methods=["GET"], endpoint="tuning_jobs"),
         Rule("/tuning-jobs/<name>", methods=["GET"], endpoint="tuning_job"),
         Rule("/tuning-jobs/<name>/figures.json", methods=["GET"], endpoint="tuning_job_figures"),
@@ -152,6 +155,9 @@ PAGES: dict[str, Callable[..., str | Response]] = {
     "overview": overview,
     "request": request,
     "dead_letters": dead_letters,
+    "campaigns": campaigns.campaigns,
+    "campaign": campaigns.campaign,
+    "campaign_figures": campaigns.campaign_figures,
     "tuning_jobs": jobs.tuning_jobs,
     "tuning_job": jobs.tuning_job,
     "tuning_job_figures": jobs.tuning_job_figures,

@@ -79,6 +79,37 @@ def entries() -> list[Entry]:
     ]  # fmt: skip
 
 
+def campaign_entries() -> list[Entry]:
+    """Return the requests of a campaign of 5 tuning jobs, of which one runs and one failed."""
+
+    def sent(number: int, status: Status, **fields: Any) -> Entry:
+        request_id = f"credit-{number:05}"
+        tags = {"campaign": "credit", "campaign-plan": "0123456789abcdef"}
+        return entry(
+            request_id, status, request_json=request_json(request_id, tags=tags),
+            tuning_job_name=f"fraud-{request_id}-a1b2", minutes=130 - number, **fields,
+        )  # fmt: skip
+
+    ended = [
+        sent(
+            n, Status.COMPLETED, counters={"Completed": 38, "NonRetryableError": 2},
+            best=BestTrainingJob(
+                name=f"fraud-credit-{n:05}-a1b2-017", objective=objective, metric="auc",
+                hyperparameters={"lr": "0.01"},
+            ),
+            started_at=NOW - timedelta(minutes=125 - n),
+            ended_at=NOW - timedelta(minutes=110 - 30 * n),
+        )
+        for n, objective in enumerate((0.9127, 0.9301, 0.9288), 1)
+    ]  # fmt: skip
+    return [
+        *ended,
+        sent(4, Status.FAILED, counters={"NonRetryableError": 40}, reason=REASON,
+             started_at=NOW - timedelta(minutes=90), ended_at=NOW - timedelta(minutes=80)),
+        sent(5, Status.IN_PROGRESS, started_at=NOW - timedelta(minutes=15)),
+    ]  # fmt: skip
+
+
 def waiting(found: Sequence[Entry]) -> tuple[WaitingRequest, ...]:
     """Return the heads of the queues, as the dispatcher publishes them."""
     text = "ml.g5.xlarge for training 12/12 in use, 4 needed; used by: fraud 8, vision 4"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.message import parse_fields
-from hpo_dispatcher.contract.names import DIRECT
+from hpo_dispatcher.contract.names import DIRECT, TAG_PLAN
 from hpo_dispatcher.contract.request import API_NAME, SHORT_FORM, TuningRequest
 from hpo_dispatcher.contract.settings import Limits
 from hpo_dispatcher.ports import (
@@ -23,7 +23,7 @@ from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.parents import Parent
 from hpoq.campaign.backends.job_state import JobState
 from hpoq.campaign.backends.tuning_jobs import CampaignTuningJobs
-from hpoq.campaign.campaign_plan import TAG_PLAN, CampaignPlan
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.errors import InvalidPlan, OtherCampaign
 from hpoq.campaign.results.trial import Trial
 

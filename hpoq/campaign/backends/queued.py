@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.names import TAG_PLAN
 from hpoq.campaign.backends.job_state import JobState, state_from
 from hpoq.campaign.backends.tuning_jobs import CampaignTuningJobs
-from hpoq.campaign.campaign_plan import TAG_PLAN, CampaignPlan
+from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.results.trial import Trial
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hpo_dispatcher.contract.names import TAG_CAMPAIGN, TAG_PLAN
 from hpo_dispatcher.contract.request import CategoricalRange, Range
 from hpo_dispatcher.tuning_job.short_form import parameter_ranges
 from hpoq.campaign.api_form import CONFIG
-from hpoq.campaign.campaign_plan import TAG_PLAN, CampaignPlan, PlannedJob
+from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
 
-TAG_CAMPAIGN = "campaign"
 _SEEDS = 2**31 - 1
 _SEED_STEP = 7919  # a prime, so that the seeds of jobs differ
 

@@ -16,6 +16,7 @@ from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.scheduling.forecast.outlooks import Outlook
 from hpoq import presentation
 from hpoq.presentation import entry_fields
+from hpoq.ui.pages.campaign_requests import campaign_of
 from hpoq.ui.pages.request_table import request_row
 from hpoq.ui.site import Site
 
@@ -37,6 +38,7 @@ def request(site: Site, query: Mapping[str, str], team: str, request_id: str) ->
     return site.page(
         "request.html",
         **request_row(entry, state, outlook),
+        campaign=campaign_of(entry),
         estimating=state is not None and forecast is None and outlook.position is not None,
         failures=failures.value if failures else None,
         failures_note=failures.note if failures else "",

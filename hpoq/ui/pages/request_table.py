@@ -38,7 +38,7 @@ def request_table(
     matching = chosen.matching(found.entries)
     if found.complete:
         chosen = chosen.within(len(matching))
-    rows = _rows(site, state, forecast, chosen.on_page(matching), deadline) if state else []
+    rows = rows_of(site, state, forecast, chosen.on_page(matching), deadline) if state else []
     return {
         "chosen": chosen,
         "orders": selection.NAMES,
@@ -51,7 +51,7 @@ def request_table(
     }
 
 
-def _rows(
+def rows_of(
     site: Site,
     state: DeploymentState,
     forecast: Forecast | None,

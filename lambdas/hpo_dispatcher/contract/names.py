@@ -55,6 +55,9 @@ NAME_ENDING = rf"-[a-z2-7]{{{_HASH_LENGTH}}}$"
 TAG_REQUEST_ID = "hpoq:request-id"
 TAG_TEAM = "hpoq:team"
 TAG_DEPLOYMENT = "hpoq:deployment"
+# Tags of a campaign's requests: its name, and a digest that tells plans of one name apart.
+TAG_CAMPAIGN = "campaign"
+TAG_PLAN = "campaign-plan"
 OWN_TAGS = (TAG_REQUEST_ID, TAG_TEAM, TAG_DEPLOYMENT)
 OWN_TAG_PREFIX = "hpoq:"
 

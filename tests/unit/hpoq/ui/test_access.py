@@ -20,8 +20,9 @@ from tests.support.page_visitor import HOST, visitor_of
 
 __all__ = ["account", "session"]
 CANCEL = "/requests/fraud/queued/cancel"
-PATHS = ("/", "/requests/fraud/queued", "/dead-letters", "/tuning-jobs", "/tuning-jobs/a",
-         "/tuning-jobs/a/figures.json", "/training-jobs/a",
+PATHS = ("/", "/requests/fraud/queued", "/dead-letters", "/campaigns",
+         "/campaigns/fraud/credit", "/campaigns/fraud/credit/figures.json", "/tuning-jobs",
+         "/tuning-jobs/a", "/tuning-jobs/a/figures.json", "/training-jobs/a",
          "/training-jobs/a/log.json")  # fmt: skip
 
 
