@@ -121,12 +121,15 @@ mutants: setup
 soak: setup
 	@python -m pytest tests/soak -q --timeout=1200
 
-# Both lock files cover every platform; see the first lines of the .in files.
+# The lock files cover every platform, with the hash of every file; see the first lines of the .in files.
 lock: setup
 	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --excludes requirements.excludes \
-	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" -o requirements.txt requirements.in
+	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -o requirements.txt requirements.in
 	@cd layers/sagemaker_sdk && uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	  --excludes excludes.txt --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" -o requirements.lock requirements.in
+	@cd hpoq/local && uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command "make lock" -o requirements.lock requirements.in
 
 clean:

@@ -31,7 +31,11 @@ from tools.templates import VARIANTS, nag_findings  # noqa: E402
 TOOLS = Path(__file__).with_name("audit.in")
 ENVIRONMENT = ROOT / ".cache" / "audit"
 SOURCES = ["app.py", "examples", "hpoq", "infra", "lambdas", "layers", "tools", "training"]
-LOCKS = [ROOT / "requirements.txt", ROOT / "layers" / "sagemaker_sdk" / "requirements.lock"]
+LOCKS = [
+    ROOT / "requirements.txt",
+    ROOT / "layers" / "sagemaker_sdk" / "requirements.lock",
+    ROOT / "hpoq" / "local" / "requirements.lock",
+]
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def bandit() -> AuditOutcome:
 
 
 def vulnerabilities() -> AuditOutcome:
-    """Look for known vulnerabilities of the packages in both lock files."""
+    """Look for known vulnerabilities of the packages in the lock files."""
     found: list[AuditFinding] = []
     notes: list[str] = []
     known = 0

@@ -7,18 +7,20 @@ Steps that do not depend on each other run at the same time; each prints when it
 it took. uv installs everything: it is the fastest, and its `--torch-backend=cpu` gets the CPU build
 of PyTorch on Linux, too, where PyPI's has 3 GB of CUDA. pip does what uv cannot, for example with a
 package index that only pip's configuration names, but installs no CUDA either (tools/pytorch.py).
-Needs no package itself.
+Every file is checked against the hashes of the lock file, except for PyTorch's: its CPU builds have
+other files, on an index of their own or on a mirror (SECURITY.md). Needs no package itself.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,17 +56,18 @@ class Step:
     required: bool = True  # False: `hpoq local` does the same later, and reports its errors
 
 
-def steps(pinned: Mapping[str, str], packages: Sequence[str], scratch: str) -> list[Step]:
+def steps(torch: str, uv: str, packages: Sequence[str], layer: str) -> list[Step]:
     """Return all steps.
 
     Args:
-        pinned: requirements that are installed alone, by package.
+        torch: the requirement of PyTorch.
+        uv: the path of a file with the requirement of uv and its hashes.
         packages: arguments of uv and pip that name all other requirements.
-        scratch: an empty folder.
+        layer: an empty folder for the Lambda layer.
     """
-    torch, editable = pinned["torch"], ("--no-deps", "--no-build-isolation", "-e", str(ROOT))
+    editable = ("--no-deps", "--no-build-isolation", "-e", str(ROOT))
     return [
-        Step(name="uv", commands=[[*PIP, "--no-deps", pinned["uv"]]]),
+        Step(name="uv", commands=[[*PIP, "--no-deps", "--require-hashes", "-r", uv]]),
         Step(
             name="PyTorch (CPU)",
             # The CPU build needs packages of the lock file only. What pip finds may need others,
@@ -80,7 +83,7 @@ def steps(pinned: Mapping[str, str], packages: Sequence[str], scratch: str) -> l
         Step(name="hpoq", commands=[[*UV, *editable], [*PIP, *editable]], after=["packages"]),
         Step(
             name="Lambda layer",
-            commands=[[sys.executable, "-c", LAYER, scratch]],
+            commands=[[sys.executable, "-c", LAYER, layer]],
             after=["uv"],
             required=False,
         ),
@@ -159,23 +162,30 @@ class SetUp:
 
 
 def split(lock: str, alone: Sequence[str]) -> tuple[dict[str, str], str]:
-    """Split the lines of a lock file into those of some packages and all others."""
-    lines = lock.splitlines()
-    found = {name: line for name in alone for line in lines if line.startswith(f"{name}==")}
-    rest = [line for line in lines if line not in found.values()]
-    return {name: line.split(" ")[0] for name, line in found.items()}, "\n".join(rest) + "\n"
+    """Split a lock file into the requirements of some packages, with their hashes, and the rest."""
+    found: dict[str, str] = {}
+    rest: list[str] = []
+    for requirement in re.split(r"\n(?=\S)", lock.strip()):
+        name = requirement.partition("==")[0]
+        if name in alone:
+            found[name] = f"{requirement}\n"
+        else:
+            rest.append(requirement)
+    return found, "\n".join(rest) + "\n"
 
 
 def main() -> None:
     """Run all steps; exit status 1 and the reason if a required one failed."""
     pinned, rest = split(LOCK.read_text(), ["torch", "uv"])
     with tempfile.TemporaryDirectory(prefix="hpoq-set-up-") as scratch:
-        requirements = Path(scratch, "requirements.txt")
+        requirements, uv = Path(scratch, "requirements.txt"), Path(scratch, "uv.txt")
         requirements.write_text(rest)
-        packages = ["--no-deps", "-r", str(requirements)]
+        uv.write_text(pinned["uv"])
+        packages = ["--no-deps", "--require-hashes", "-r", str(requirements)]
         if "--demo" in sys.argv[1:]:
             packages = ["-r", str(OF_DEMO), "-c", str(requirements)]
-        failed = SetUp(steps(pinned, packages, f"{scratch}/layer"), say).run()
+        torch = pinned["torch"].split()[0]
+        failed = SetUp(steps(torch, str(uv), packages, f"{scratch}/layer"), say).run()
     for name, output in failed.items():
         say(f"could not install {name}: {output}")
     sys.exit(bool(failed))

@@ -53,7 +53,7 @@ def _create(folder: Path, *, interpreter: Path, install: bool) -> None:
     _run("create a Python environment", [str(interpreter), "-m", "venv", *pip, str(folder)])
     if install and not _installed_with_uv(folder):
         command = [str(python_of(folder)), "-m", "pip", "install", "--quiet"]
-        options = ["--disable-pip-version-check", "--no-input", "--no-deps"]
+        options = ["--disable-pip-version-check", "--no-input", "--no-deps", "--require-hashes"]
         _run("install the embedded cloud's packages", [*command, *options, "-r", str(LOCK)])
 
 
@@ -63,7 +63,7 @@ def _installed_with_uv(folder: Path) -> bool:
     uv may be missing, or reach no index: it does not read pip's configuration.
     """
     uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
-    command = [*uv, "--python", str(python_of(folder)), "-r", str(LOCK)]
+    command = [*uv, "--require-hashes", "--python", str(python_of(folder)), "-r", str(LOCK)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 

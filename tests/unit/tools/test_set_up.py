@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -44,11 +45,32 @@ def test_a_step_that_a_later_command_repeats_may_fail() -> None:
     assert run(Step(name="layer", commands=[FAIL], required=False))[0] == {}
 
 
+def test_the_lock_is_split_into_whole_requirements_with_their_hashes() -> None:
+    a, uv = (
+        "a==1 \\\n    --hash=sha256:1 \\\n    --hash=sha256:2\n",
+        "uv==3 ; x \\\n    --hash=sha256:3\n",
+    )
+    pinned, rest = split(f"# made\n{a}{uv}b==2\n", ["uv"])
+    assert pinned == {"uv": uv}
+    assert rest == f"# made\n{a}b==2\n"
+
+
+def test_every_file_but_those_of_pytorch_must_have_a_hash_of_the_lock() -> None:
+    """pip: "--require-hashes: Require a hash to check each requirement against"."""
+    pinned, rest = split(LOCK.read_text(), ["torch", "uv"])
+    requirements = [each for each in re.split(r"\n(?=\S)", rest) if not each.startswith("#")]
+    assert len(requirements) > 150
+    assert all("--hash=sha256:" in each for each in [*requirements, pinned["uv"]])
+    planned = {each.name: each for each in steps("torch==1", "uv.txt", ["-r", "x"], "layer")}
+    assert "--require-hashes" in planned["uv"].commands[0]
+
+
 def test_the_cpu_build_of_pytorch_is_asked_for_before_pip_chooses_one() -> None:
     pinned, rest = split(LOCK.read_text(), ["torch", "uv"])
     assert pinned["torch"].startswith("torch==")
     assert "\ntorch==" not in rest
-    planned = {step.name: step for step in steps(pinned, ["-r", "rest.txt"], "layer")}
+    packages = ["-r", "rest.txt"]
+    planned = {step.name: step for step in steps("torch==1", "uv.txt", packages, "layer")}
     first, second = planned["PyTorch (CPU)"].commands
     assert "--torch-backend=cpu" in first
     assert "uv" in first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -44,8 +45,8 @@ def test_a_missing_version_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_package_of_the_cloud_is_pinned_exactly() -> None:
-    lines = installation.LOCK.read_text().splitlines()
-    packages = [line for line in lines if line and not line.startswith("#")]
+    requirements = re.split(r"\n(?=\S)", installation.LOCK.read_text())
+    packages = [each for each in requirements if not each.startswith("#")]
 
-    assert "ministack==1.5.33" in packages
-    assert all("==" in line for line in packages)
+    assert any(each.startswith("ministack==1.5.33 ") for each in packages)
+    assert all("==" in each and "--hash=sha256:" in each for each in packages)
