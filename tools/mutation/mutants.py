@@ -3,6 +3,7 @@
     python -m tools.mutation.mutants               what this branch changed, compared with main
     python -m tools.mutation.mutants --all         everything, which takes hours: before a release
     python -m tools.mutation.mutants --sample 40   so many mutants of each package, drawn by --seed
+    python -m tools.mutation.mutants cycle --processes 1       one package, on one core
 
 mutmut changes one expression at a time, and runs the tests that reach it. A mutant that no test
 notices survives: a rule without a test, or an equivalent mutant, which equivalent_mutants.json
@@ -15,10 +16,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -31,6 +34,7 @@ from benchmarks.measure import Measure, at_least, shown, update_results  # noqa:
 
 WORK = ROOT / ".cache" / "mutants"
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.json")
+QUICK_FIRST = Path(__file__).with_name("quick_first.py")
 RESULTS = ROOT / "benchmarks" / "results.json"
 GOAL = 0.9
 ALSO_COPIED = ("training", "benchmarks", "docs")  # which tests import or read
@@ -49,6 +53,12 @@ class Package:
 
 
 _UNIT = "tests/unit/hpo_dispatcher"
+_CAMPAIGN = "tests/unit/hpoq/campaign"
+_ENGINE = "tests/unit/hpoq/local/sagemaker"
+# What the engine decides. The modules beside them start threads and processes.
+_TUNING_RULES = (
+    "autotune", "completion", "counters", "early_stopping", "quota_check", "suggest", "warm_start",
+)  # fmt: skip
 PACKAGES = (
     Package("scheduling", ("lambdas/hpo_dispatcher/scheduling/*",), (f"{_UNIT}/scheduling",)),
     Package(
@@ -70,12 +80,20 @@ PACKAGES = (
          f"{_UNIT}/contract/ledger", f"{_UNIT}/ports"),
     ),
     Package(
-        "campaign planning", ("hpoq/campaign/planning/*",), ("tests/unit/hpoq/campaign/planning",)
+        "campaign planning",
+        ("hpoq/campaign/planning/*",),
+        (f"{_CAMPAIGN}/planning", f"{_CAMPAIGN}/backends/test_interface.py"),
     ),
     Package(
         "engine",
-        ("hpoq/local/sagemaker/rules.py", "hpoq/local/sagemaker/tuning/*"),
-        ("tests/unit/hpoq/local/sagemaker/tuning", "tests/unit/hpoq/local/sagemaker/test_rules.py"),
+        (
+            "hpoq/local/sagemaker/rules.py",
+            *(f"hpoq/local/sagemaker/tuning/{each}.py" for each in _TUNING_RULES),
+        ),
+        (
+            f"{_ENGINE}/test_rules.py",
+            *(f"{_ENGINE}/tuning/test_{each}.py" for each in _TUNING_RULES),
+        ),
     ),
 )  # fmt: skip
 
@@ -99,6 +117,8 @@ class MutationOutcome:
     killed: int = 0
     equivalent: int = 0
     survivors: list[Survivor] = field(default_factory=list)
+    names: Sequence[str] = ()  # of those that were run
+    all_mutants: int = 0  # of the files
 
     @property
     def viable(self) -> int:
@@ -123,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="also what main has unchanged")
     parser.add_argument("--sample", type=int, help="mutants of each package; implies --all")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
+    parser.add_argument("--processes", type=int, help="at once; default: one for each core")
     parser.add_argument("--record", action="store_true", help="write benchmarks/results.json")
     options = parser.parse_args(argv)
     if unknown := {*options.package} - {*names}:
@@ -134,8 +155,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         files = [*sources(package)] if changed is None else [*chosen(package, changed)]
         if files:
-            outcome = MutmutRun(package, files).outcome(options.sample, options.seed)
-            report(package, outcome)
+            began = time.monotonic()
+            run = MutmutRun(package, files, options.processes or os.cpu_count() or 1)
+            outcome = run.outcome(options.sample, options.seed)
+            report(package, outcome, time.monotonic() - began)
             measures += measured(package, outcome)
     if not measures:
         say("no file of these packages differs from main; --all runs all mutants")
@@ -163,13 +186,14 @@ def sources(package: Package) -> Iterator[str]:
     return chosen(package, _git("ls-files", "lambdas", "hpoq"))
 
 
-def report(package: Package, outcome: MutationOutcome) -> None:
-    """Print the survivors and the score of a package."""
+def report(package: Package, outcome: MutationOutcome, seconds: float) -> None:
+    """Print the survivors and the score of a package, and how long its run took."""
     for each in outcome.survivors:
         say(f"  survived: {each}")
     say(
         f"{package.name}: {outcome.score:.1%} of {outcome.viable} mutants killed, "
-        f"{len(outcome.survivors)} survived, {outcome.equivalent} more are equivalent"
+        f"{len(outcome.survivors)} survived, {outcome.equivalent} more are equivalent; "
+        f"{len(outcome.names)} of {outcome.all_mutants} mutants run in {seconds / 60:.0f} minutes"
     )
 
 
@@ -189,23 +213,27 @@ def measured(package: Package, outcome: MutationOutcome) -> Iterator[Measure]:
 class MutmutRun:
     """One run of mutmut on a copy of the sources."""
 
-    def __init__(self, package: Package, files: Sequence[str]) -> None:
+    def __init__(self, package: Package, files: Sequence[str], processes: int) -> None:
         self._package = package
+        self._processes = processes
         self._files = files
         self._folder = WORK / package.name.replace(" ", "_")
 
     def outcome(self, sample: int | None, seed: int) -> MutationOutcome:
         """Run all mutants, or a sample of them."""
         self._copy()
-        self._mutmut("run", "no such mutant")  # makes the mutants, and finds the tests of each
-        names = sorted(self._statuses())
+        # Makes the mutants, and finds the tests of each.
+        self._mutmut("run", "--max-children", f"{self._processes}", "no such mutant")
+        names = every = sorted(self._statuses())
         if sample and sample < len(names):
             names = random.Random(seed).sample(names, sample)  # noqa: S311
-        self._mutmut("run", *names)
+        self._mutmut("run", "--max-children", f"{self._processes}", *names)
         statuses = self._statuses()
         if not names or any(statuses[name] is None for name in names):
             sys.exit(f"mutmut failed; its output is in {self._folder / 'mutmut.log'}")
-        return self._judged(names, known_equivalents())
+        outcome = MutationOutcome(names=names, all_mutants=len(every))
+        self._judge(outcome, known_equivalents())
+        return outcome
 
     def _copy(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -218,6 +246,7 @@ class MutmutRun:
             if source.is_file() and "__pycache__" not in path:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)
+        shutil.copy2(QUICK_FIRST, self._folder)
         (self._folder / "pyproject.toml").write_text(self._settings())
 
     def _settings(self) -> str:
@@ -229,8 +258,9 @@ class MutmutRun:
             f"pytest_add_cli_args_test_selection = {json.dumps(self._package.tests)}\n"
             # Lines that are a sentence: texts are for people, and no code depends on them.
             f"do_not_mutate_patterns = ['{SENTENCE}']\n"
-            'pytest_add_cli_args = ["-p", "no:cacheprovider", "-n", "0", "--timeout=60"]\n'
-            f"also_copy = {json.dumps(ALSO_COPIED)}\n"
+            'pytest_add_cli_args = ["-p", "no:cacheprovider", "-n", "0", "--timeout=60", '
+            f'"-p", "{QUICK_FIRST.stem}"]\n'
+            f"also_copy = {json.dumps([*ALSO_COPIED, QUICK_FIRST.name])}\n"
             "[tool.pytest.ini_options]\n"
             'pythonpath = [".", "src", "training"]\n'
             'markers = ["slow: takes more than ten seconds"]\n'
@@ -253,9 +283,9 @@ class MutmutRun:
             found |= json.loads(meta.read_text())["exit_code_by_key"]
         return found
 
-    def _judged(self, names: Sequence[str], equivalents: Mapping[str, str]) -> MutationOutcome:
-        statuses, outcome = self._statuses(), MutationOutcome()
-        for name in names:
+    def _judge(self, outcome: MutationOutcome, equivalents: Mapping[str, str]) -> None:
+        statuses = self._statuses()
+        for name in outcome.names:
             status = statuses[name]
             if status not in SURVIVED + UNTESTED:  # killed, or it ran into an endless loop
                 outcome.killed += 1
@@ -265,7 +295,6 @@ class MutmutRun:
                 outcome.equivalent += 1
             else:
                 outcome.survivors.append(survivor)
-        return outcome
 
     def _survivor(self, name: str) -> Survivor:
         shown_by = subprocess.run(
