@@ -84,7 +84,10 @@ def up(
     where = f"{cloud.running.endpoint} (account {cloud.running.account}, {cloud.home.path})"
     say(f"The embedded cloud {'is up' if cloud.started_here else 'is already up'}: {where}")
     for damaged in cloud.recovered:
-        say(f"A stored file was damaged; the one before it is in use. It is kept as {damaged}")
+        if damaged.is_relative_to(cloud.home.damaged_objects):
+            say(f"An object of S3 was damaged, and is no longer in its bucket: {damaged}")
+        else:
+            say(f"A stored file was damaged; the one before it is in use. It is kept as {damaged}")
     if cloud.not_applied:
         say(
             f"Not applied, because it is running: {', '.join(cloud.not_applied)}. "

@@ -44,7 +44,7 @@ class Cloud:
         self.running = running
         self.started_here = started_here
         self.not_applied = not_applied  # options for the next start of a cloud that was running
-        self.recovered = recovered  # damaged files that this start has replaced by earlier ones
+        self.recovered = recovered  # damaged files that this start has replaced or set aside
 
     def __enter__(self) -> Self:
         return self

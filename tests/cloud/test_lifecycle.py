@@ -245,6 +245,16 @@ def test_torn_files_are_replaced_by_the_ones_before_or_refused_by_name(
     assert Path(f"{state}.damaged").read_text() == torn
     hpoq_local("down")
 
+    (stored,) = started.home.objects.rglob("thing")
+    stored.write_bytes(b"be")
+    up = hpoq_local("up")
+    aside = started.home.damaged_objects / stored.relative_to(started.home.objects)
+    assert f"An object of S3 was damaged, and is no longer in its bucket: {aside}" in up.stderr
+    assert aside.read_bytes() == b"be"
+    objects = clouds.find(home).session().client("s3").list_objects_v2(Bucket="things")
+    assert objects["KeyCount"] == 0
+    hpoq_local("down")
+
     files = [state, state.parent / "previous" / state.name]
     for file in files:
         file.write_text(torn)

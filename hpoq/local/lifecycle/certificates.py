@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from hpoq.local.lifecycle import state_files
 from hpoq.local.lifecycle.home import Home
 
 LIFETIME = timedelta(days=397)  # the longest that strict clients accept
@@ -26,7 +28,7 @@ _PEM = serialization.Encoding.PEM
 
 
 def ensure(home: Home) -> None:
-    """Create CA, certificate and key if they are missing or about to expire.
+    """Create CA, certificate and key if they are missing, damaged or about to expire.
 
     The authority's private key is not stored, so that no other
     certificate can be issued that clients of this cloud would trust.
@@ -36,19 +38,26 @@ def ensure(home: Home) -> None:
 
 
 def _usable(home: Home) -> bool:
-    if not (home.ca.exists() and home.certificate.exists() and home.key.exists()):
+    """Return whether the three files can be read, belong together, and are valid for a day."""
+    try:
+        authority = x509.load_pem_x509_certificate(home.ca.read_bytes())
+        certificate, *chain = x509.load_pem_x509_certificates(home.certificate.read_bytes())
+        key = serialization.load_pem_private_key(home.key.read_bytes(), password=None)
+        certificate.verify_directly_issued_by(authority)
+    except (FileNotFoundError, ValueError, InvalidSignature):
         return False
-    certificate = x509.load_pem_x509_certificate(home.certificate.read_bytes())
-    return certificate.not_valid_after_utc > datetime.now(UTC) + RENEW_BEFORE
+    belong_together = chain == [authority] and key.public_key() == certificate.public_key()
+    return belong_together and certificate.not_valid_after_utc > datetime.now(UTC) + RENEW_BEFORE
 
 
 def _issue(home: Home) -> None:
     authority_key, key = generate_private_key(SECP256R1()), generate_private_key(SECP256R1())
     authority = _authority(authority_key)
     certificate = _server(key, authority, authority_key)
-    _write_private(home, key)
-    home.certificate.write_bytes(certificate.public_bytes(_PEM) + authority.public_bytes(_PEM))
-    home.ca.write_bytes(authority.public_bytes(_PEM))
+    chain = certificate.public_bytes(_PEM) + authority.public_bytes(_PEM)
+    _write(home.key, _private(key))
+    _write(home.certificate, chain)
+    _write(home.ca, authority.public_bytes(_PEM))
 
 
 def _authority(key: EllipticCurvePrivateKey) -> x509.Certificate:
@@ -112,10 +121,9 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _write_private(home: Home, key: EllipticCurvePrivateKey) -> None:
-    content = key.private_bytes(
-        _PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    descriptor = os.open(home.key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+def _private(key: EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def _write(path: Path, content: bytes) -> None:
+    state_files.write(path, content.decode(), keep_previous=False)

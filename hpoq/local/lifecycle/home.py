@@ -65,6 +65,7 @@ class Home:
         self.logs = self.path / "logs"
         self.state = self.path / "state"
         self.objects = self.path / "s3"
+        self.damaged_objects = self.path / "s3.damaged"
         self.settings = self.path / "server.json"
         self._account = self.path / "account.json"
         self._running = self.path / "cloud.json"
@@ -133,8 +134,14 @@ class Home:
         self._running.unlink(missing_ok=True)
 
     def damaged(self) -> set[Path]:
-        """Return the damaged files that are kept; earlier ones are in use instead."""
-        return state_files.damaged_files(self.path) | state_files.damaged_files(self.state)
+        """Return the damaged files that are kept.
+
+        Earlier ones are in use instead, except for those in ``damaged_objects``.
+        """
+        folders = (self.path, self.state)
+        found = {file for folder in folders for file in state_files.damaged_files(folder)}
+        objects = {file for file in self.damaged_objects.rglob("*") if file.is_file()}
+        return (found - {self.damaged_objects}) | objects
 
     def is_alive(self) -> bool:
         """Return whether a process holds the lock of this home."""

@@ -1,19 +1,21 @@
 """State on disk that survives a power cut and a full disk.
 
 ministack takes a state file that it cannot read for one that does not exist: it starts empty, and
-writes over the file. Its own files are renamed without being synced.
+writes over the file. Its own files are renamed without being synced, those of S3 objects included.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import ministack.app
 from ministack.core import persistence
+from ministack.services import s3
 
 from hpoq.local.errors import DamagedFile
 from hpoq.local.lifecycle import state_files
@@ -52,6 +54,22 @@ def store_state_safely(folder: Path) -> None:
 
     ministack.app._load_persisted_state = restore
     persistence.save_state = save
+    s3._atomic_write = _write_object
+
+
+def _write_object(path: str, data: Any, *, text: bool = False) -> None:
+    """Write a file of an object aside, sync it and rename it."""
+    new = f"{path}.tmp"  # ministack does not take files with this ending for objects
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data.encode() if text else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)  # noqa: PTH105 - a key may be what Path would change
+    except OSError:
+        Path(new).unlink(missing_ok=True)
+        raise
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -31,9 +31,10 @@ def main(home: Path) -> None:
     where = Home(home)
     _lock = where.hold()  # as long as this process runs
     settings = ServerSettings(**json.loads(where.settings.read_text()))
-    from hpoq.local.lifecycle import certificates
+    from hpoq.local.lifecycle import certificates, stored_objects
 
     certificates.ensure(where)
+    stored_objects.set_torn_aside(where)
     constants.SSL_SHUTDOWN_TIMEOUT = TLS_SHUTDOWN_TIMEOUT  # hypercorn has no setting
     try:
         asyncio.run(_serve(where, settings))

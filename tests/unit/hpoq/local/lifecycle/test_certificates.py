@@ -76,6 +76,33 @@ def test_a_certificate_is_renewed_before_it_expires(
     assert handshake(home, home.ca, "localhost")
 
 
+@pytest.mark.parametrize("file", ["ca", "certificate", "key"])
+@pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\nMII", b"\0" * 100])
+def test_torn_files_are_issued_again(home: Home, file: str, content: bytes) -> None:
+    getattr(home, file).write_bytes(content)
+    certificates.ensure(home)
+    assert handshake(home, home.ca, "localhost")
+
+
+@pytest.mark.parametrize("file", ["ca", "certificate", "key"])
+def test_files_that_do_not_belong_together_are_issued_again(
+    home: Home, tmp_path: Path, file: str
+) -> None:
+    """A cloud may be killed after it has replaced some of them."""
+    other = Home(tmp_path / "other")
+    other.create()
+    certificates.ensure(other)
+    getattr(home, file).write_bytes(getattr(other, file).read_bytes())
+
+    certificates.ensure(home)
+
+    assert handshake(home, home.ca, "localhost")
+
+
+def test_only_the_owner_can_read_the_key(home: Home) -> None:
+    assert home.key.stat().st_mode & 0o777 == 0o600
+
+
 def test_authorities_trusted_before_remain_trusted(home: Home, tmp_path: Path) -> None:
     other = Home(tmp_path / "company")
     other.create()
