@@ -231,10 +231,16 @@ class MemoryRequests:
         """See ``QueuedRequests``."""
         return self._change(team, request_id, rules.release)
 
-    def blocked(self) -> Sequence[BlockedEntry]:
+    def blocked(self, count: int | None = None) -> Sequence[BlockedEntry]:
         """See ``QueuedRequests``."""
         with self._called("Query"):
-            return list(self._rows.blocked.values())
+            return list(self._rows.blocked.values())[:count]
+
+    def blocked_of(self, team: str, after: str, count: int) -> Sequence[BlockedEntry]:
+        """See ``QueuedRequests``."""
+        with self._called("Query"):
+            ids = sorted(id_ for of, id_ in self._rows.blocked if of == team and id_ > after)
+            return [self._rows.blocked[team, each] for each in ids[:count]]
 
     def unblock(self, team: str, request_id: str, demand: Entry | None = None) -> bool:
         """See ``QueuedRequests``."""

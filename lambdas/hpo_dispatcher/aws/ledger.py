@@ -79,9 +79,21 @@ class DynamoDBReads:
             count=len(accepted), oldest=moment(min(filter(None, accepted), default=None))
         )
 
-    def blocked(self) -> Sequence[BlockedEntry]:
+    def blocked(self, count: int | None = None) -> Sequence[BlockedEntry]:
         """See ``QueuedRequests``."""
-        return self._partition(BLOCKED, blocked_from)
+        return self._partition(BLOCKED, blocked_from, count)
+
+    def blocked_of(self, team: str, after: str, count: int) -> Sequence[BlockedEntry]:
+        """See ``QueuedRequests``."""
+        between = {":partition": BLOCKED, ":first": f"{team}/{after}", ":last": f"{team}0"}
+        found = self._table.rows(
+            self._readable(blocked_from),
+            count + 1,  # the first one may be ``after`` itself
+            KeyConditionExpression="team = :partition AND id BETWEEN :first AND :last",
+            ExpressionAttributeValues=to_wire(between),  # "0" comes after "/"
+            ConsistentRead=True,
+        )
+        return [each for each in found if each.request_id > after][:count]
 
     def running(self) -> Sequence[RunningEntry]:
         """See ``RunningRequests``."""
@@ -116,11 +128,13 @@ class DynamoDBReads:
 
         return reading
 
-    def _partition(self, name: str, read: Callable[[Item], _T]) -> list[_T]:
-        """Return all rows of a partition, read consistently."""
+    def _partition(
+        self, name: str, read: Callable[[Item], _T], count: int | None = None
+    ) -> list[_T]:
+        """Return the rows of a partition, all or the first ones, read consistently."""
         return self._table.rows(
             self._readable(read),
-            None,
+            count,
             KeyConditionExpression="team = :partition",
             ExpressionAttributeValues=to_wire({":partition": name}),
             ConsistentRead=True,

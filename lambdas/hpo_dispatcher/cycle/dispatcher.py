@@ -238,6 +238,8 @@ class Dispatcher:
     def _reconciler(self) -> Reconciler:
         return Reconciler(
             requests=self.requests,
+            documents=self.documents,
+            teams=self.teams,
             builder=self.builder,
             redactor=self.redactor,
             clock=self.clock,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Status
 from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.cycle.endings import ending_of, finish, never_created
 from hpo_dispatcher.cycle.outcome import Observation, ReconcileOutcome
-from hpo_dispatcher.ports import Ending, Requests
+from hpo_dispatcher.ports import Documents, Ending, Requests
 from hpo_dispatcher.scheduling.dependencies import (
     Hopeless,
     Ready,
@@ -24,12 +25,21 @@ from hpo_dispatcher.scheduling.dependencies import (
 )
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
+# While no more requests wait for others, each cycle reads all of them.
+BLOCKED_READ = 2_000
+# While there are more, each cycle reads so many of each team, and the next cycle the next ones. So
+# a team that has 20,000 of them delays its own, and costs the other teams no more than one query.
+BLOCKED_OF_TEAM = 500
+BLOCKED_POSITIONS = "blocked-positions"  # the name of the document
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reconciler:
     """Records in the ledger what has ended, and what may start because of it."""
 
     requests: Requests
+    documents: Documents
+    teams: Collection[str]
     builder: JobBuilder
     redactor: Redactor
     clock: Callable[[], datetime]
@@ -66,7 +76,7 @@ class Reconciler:
 
         Only entries whose verdict may change are read: in a chain, the first and its parent.
         """
-        all_blocked = self.requests.blocked()
+        all_blocked = self._blocked()
         graph = graph_of(all_blocked)
         parents_keys = parents_outside(graph)
         outside = self.requests.get_all(parents_keys) if parents_keys else {}
@@ -101,6 +111,22 @@ class Reconciler:
                     pass
         changes = finish(self.requests, endings, self.clock)
         return ReconcileOutcome(changes=changes, queued=queued, broken_templates=broken)
+
+    def _blocked(self) -> Sequence[BlockedEntry]:
+        """Return the requests that wait for others, or the next ones of each team."""
+        found = self.requests.blocked(BLOCKED_READ + 1)
+        if len(found) <= BLOCKED_READ:
+            return found
+        positions = json.loads(self.documents.get(BLOCKED_POSITIONS) or "{}")
+        following: dict[str, str] = {}
+        of_teams: list[BlockedEntry] = []
+        for team in self.teams:
+            part = self.requests.blocked_of(team, positions.get(team, ""), BLOCKED_OF_TEAM)
+            of_teams += part
+            if len(part) == BLOCKED_OF_TEAM:  # otherwise, the next cycle begins with the first one
+                following[team] = part[-1].request_id
+        self.documents.put(BLOCKED_POSITIONS, json.dumps(following))
+        return of_teams
 
     def _with_demand(self, entry: Entry) -> Entry | None:
         """Return an entry with the demand of its request; None while its template is broken.

@@ -137,8 +137,21 @@ class QueuedRequests(Protocol):
             The entry before the change; None if it is not on hold.
         """
 
-    def blocked(self) -> Sequence[BlockedEntry]:
-        """Return all requests that wait for others to end, read consistently."""
+    def blocked(self, count: int | None = None) -> Sequence[BlockedEntry]:
+        """Return requests that wait for others to end, read consistently.
+
+        Args:
+            count: return no more; None for all of them.
+        """
+
+    def blocked_of(self, team: str, after: str, count: int) -> Sequence[BlockedEntry]:
+        """Return requests of one team that wait for others to end, read consistently.
+
+        Args:
+            team: the team.
+            after: the first one has a greater request id.
+            count: return no more.
+        """
 
     def unblock(self, team: str, request_id: str, demand: Entry | None = None) -> bool:
         """Let a blocked request join its team's queue; return False if it was not blocked.

@@ -289,6 +289,26 @@ def test_a_blocked_entry_is_not_in_its_queue_until_it_is_unblocked(requests: Req
     assert requests.blocked() == []
 
 
+def test_blocked_entries_are_read_in_parts(requests: Requests) -> None:
+    """A team's name may begin like another one's, and an id may be the beginning of another one."""
+    ids = ["a", "a-b", "b", "c"]
+    others = replace(entry("x", after=["parent"]), team="fraud-2")
+    requests.add([*(entry(each, after=["parent"]) for each in ids), others])
+    assert len(requests.blocked()) == 5
+    assert len(requests.blocked(5)) == 5
+    assert len(requests.blocked(2)) == 2
+
+    def part(team: str, after: str, count: int) -> list[str]:
+        return [each.request_id for each in requests.blocked_of(team, after, count)]
+
+    assert part("fraud", "", 2) == ["a", "a-b"]
+    assert part("fraud", "a", 2) == ["a-b", "b"]
+    assert part("fraud", "aa", 9) == ["b", "c"]  # one that is gone
+    assert part("fraud", "c", 9) == []
+    assert part("fraud-2", "", 9) == ["x"]
+    assert part("nobody", "", 9) == []
+
+
 def test_an_unblocked_entry_takes_over_the_demand_it_lacks(requests: Requests) -> None:
     without = replace(entry("child", after=["parent"]), instances={}, max_parallel=0)
     requests.add([without])
