@@ -6,12 +6,38 @@ import random
 from datetime import timedelta
 from typing import Any
 
-from hpo_dispatcher.contract.entry import Status, queue_sort_key
+import pytest
+
+from hpo_dispatcher.contract.aws_limits import ALL_INSTANCES
+from hpo_dispatcher.contract.documents.capacity import (
+    BudgetUse,
+    CapacityDocument,
+    MeasuredEstimates,
+    QueueLength,
+    RecentArrival,
+    ResourceUse,
+    RunningTuningJob,
+    RunTimeSamples,
+    WaitingRequest,
+    WaitKind,
+    WaitReason,
+)
+from hpo_dispatcher.contract.entry import Entry, RunningEntry, Status, queue_sort_key
 from hpo_dispatcher.cycle.outcome import QueueMove
-from hpo_dispatcher.cycle.publish import update_counts
+from hpo_dispatcher.cycle.publish import (
+    WAITING_SHOWN,
+    State,
+    capacity_document,
+    update_counts,
+    update_run_times,
+)
+from hpo_dispatcher.ports import TuningJobDetail
+from hpo_dispatcher.scheduling.budget import Budget
 from hpo_dispatcher.scheduling.history.queue_counts import PER_MARK, QueueCounts
+from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
+from hpo_dispatcher.scheduling.snapshot import Capacity, ReservationTimer, RunningJob, Wait
 from tests.support.dispatcher_account import Account
-from tests.support.scheduling_scene import NOON
+from tests.support.scheduling_scene import G5, M5, NOON, ago, queued
 
 
 def published(account: Account) -> dict[str, Any]:
@@ -120,3 +146,164 @@ def test_positions_are_right_to_half_a_mark_when_requests_join_out_of_order() ->
     update_counts(counts, moves, {}, [])
     errors = [abs(counts.of("fraud").before(key) - number) for number, key in enumerate(keys)]
     assert max(errors) <= PER_MARK // 2
+
+
+def entry(request_id: str, team: str = "fraud", **fields: Any) -> Entry:
+    given: dict[str, Any] = {
+        "status": Status.QUEUED, "accepted_at": ago(50), "instances": {M5: 2}, "template": "cpu",
+        "max_training_jobs": 6, "max_parallel": 2, "most_instance_seconds": 7200,
+        "expected_seconds": 600,
+    }  # fmt: skip
+    return Entry(team=team, request_id=request_id, **(given | fields))
+
+
+def state(**fields: Any) -> State:
+    given: dict[str, Any] = {
+        "at": NOON, "capacity": Capacity(tuning_jobs=9), "running_jobs": (), "active": {},
+        "started": (), "waits": (), "entries": {}, "teams_on_hold": (),
+        "queue_counts": QueueCounts(), "run_times": RunTimes(), "reservation_timers": {},
+        "budgets": {}, "usage": {},
+    }  # fmt: skip
+    return State(**(given | fields))
+
+
+def test_the_document_says_all_that_a_cycle_knows() -> None:
+    ours = RunningEntry(
+        tuning_job_name="ours", team="vision", request_id="v", status=Status.IN_PROGRESS,
+        instances={M5: 4, G5: 1}, started_at=ago(30), template="gpu", rounds=3,
+        most_instance_seconds=1000, expected_seconds=100,
+    )  # fmt: skip
+    waiting, unknown = entry("waits", priority=7), queued("vision", "unread", 3, {G5: 2})
+    head = queued("fraud", "waits", 50, {M5: 2}, priority=7)
+    timer = ReservationTimer(
+        since=ago(40), passed_at=ago(30), reserved_at=ago(20), promised_at=ago(-10)
+    )
+    counts, run_times = QueueCounts(), RunTimes()
+    counts.of("fraud").correct([waiting.queue_sort_key], whole=True)
+    run_times.record(Work(team="fraud", template="cpu", rounds=2), 100)
+    arrival = RecentArrival(team="fraud", at=ago(1))
+    estimates = MeasuredEstimates(starts=5, within=4)
+    full = WaitReason(kind=WaitKind.INSTANCES, text="none free")
+
+    document = capacity_document(
+        state(
+            capacity=Capacity(tuning_jobs=9, instances={M5: 10, ALL_INSTANCES: 20}),
+            running_jobs=[
+                RunningJob(tuning_job_name="ours", team="vision", instances={M5: 3, G5: 1}),
+                RunningJob(tuning_job_name="theirs", team=None, instances={M5: 1}),
+            ],
+            active={"ours": ours},
+            started=[entry("new")],
+            waits=[Wait(head, full), Wait(unknown, full)],
+            entries={waiting.key: waiting},
+            teams_on_hold={"vision", "speech"},
+            queue_counts=counts,
+            run_times=run_times,
+            reservation_timers={waiting.key: timer},
+            budgets={
+                "fraud": Budget(month="2026-11", allowed=36000, spent=3600, set_aside=1800),
+                "vision": Budget(month="2026-11", allowed=3600, spent=0, set_aside=0),
+            },
+            usage={"fraud": 0.5},
+            arrivals=[arrival],
+            estimates=estimates,
+        )
+    )
+
+    used = {"vision": 3, "(others)": 1, "fraud": 2}
+    assert document == CapacityDocument(
+        at=NOON,
+        tuning_jobs=ResourceUse(
+            limit=9, in_use=3, by_team={"vision": 1, "(others)": 1, "fraud": 1}
+        ),
+        instances={
+            ALL_INSTANCES: ResourceUse(
+                limit=20, in_use=7, by_team={"vision": 4, "(others)": 1, "fraud": 2}
+            ),
+            G5: ResourceUse(limit=None, in_use=1, by_team={"vision": 1, "(others)": 0, "fraud": 0}),
+            M5: ResourceUse(limit=10, in_use=6, by_team=used),
+        },
+        quotas={M5: 10, ALL_INSTANCES: 20},
+        waiting=(
+            WaitingRequest(
+                team="fraud", request_id="waits", position=1, reason="none free",
+                reason_kind=WaitKind.INSTANCES, priority=7, accepted_at=ago(50), instances={M5: 2},
+                template="cpu", rounds=3, first_since=ago(40), passed_at=ago(30),
+                reserved_at=ago(20), promised_at=ago(-10), expected_seconds=600, most_seconds=3600,
+            ),
+            WaitingRequest(
+                team="vision", request_id="unread", position=1, reason="none free",
+                reason_kind=WaitKind.INSTANCES, accepted_at=ago(3), instances={G5: 2},
+            ),
+        ),
+        queues={
+            "fraud": QueueLength(queued=1, complete=True, marks=((waiting.queue_sort_key, 1),))
+        },
+        teams_on_hold=("speech", "vision"),
+        running=(
+            RunningTuningJob(
+                team="vision", instances={M5: 3, G5: 1}, started_at=ago(30), template="gpu",
+                rounds=3, expected_seconds=100, most_seconds=200,
+            ),
+            RunningTuningJob(team=None, instances={M5: 1}),
+            RunningTuningJob(
+                team="fraud", instances={M5: 2}, started_at=NOON, template="cpu", rounds=3,
+                expected_seconds=600, most_seconds=3600,
+            ),
+        ),
+        run_times=(RunTimeSamples(team="fraud", template="cpu", seconds_per_round=(50.0,)),),
+        arrivals=(arrival,),
+        estimates=estimates,
+        budgets={
+            "fraud": BudgetUse(month="2026-11", instance_hours=10, spent=1, set_aside=2.5),
+            "vision": BudgetUse(month="2026-11", instance_hours=1, spent=0, set_aside=0),
+        },
+        usage={"fraud": 0.5},
+    )  # fmt: skip
+
+
+def test_the_first_requests_of_every_queue_are_listed_before_the_second_ones() -> None:
+    full = WaitReason(kind=WaitKind.TUNING_JOBS, text="full")
+    heads = [queued("fraud", f"f{n}") for n in range(WAITING_SHOWN)]
+    heads += [queued("vision", f"v{n}") for n in range(2)]
+    document = capacity_document(state(waits=[Wait(head, full) for head in heads]))
+    shown = [(each.request_id, each.position) for each in document.waiting]
+    assert shown[:5] == [("f0", 1), ("v0", 1), ("f1", 2), ("v1", 2), ("f2", 3)]
+    assert len(shown) == WAITING_SHOWN
+
+
+@pytest.mark.parametrize(
+    ("status", "minutes", "recorded"),
+    [
+        (Status.COMPLETED, 20, True),
+        (Status.FAILED, 20, True),
+        (Status.STOPPED, 20, False),  # how long it would have run is not known
+        (Status.COMPLETED, None, False),
+    ],
+)
+def test_only_jobs_that_ran_to_their_end_say_how_long_such_jobs_run(
+    status: Status, minutes: int | None, recorded: bool
+) -> None:
+    job = RunningEntry(
+        tuning_job_name="job", team="fraud", request_id="a", status=Status.IN_PROGRESS,
+        instances={M5: 1}, started_at=ago(30), template="cpu", rounds=4, expected_seconds=300,
+    )  # fmt: skip
+    detail = TuningJobDetail(
+        name="job", status=status, counters={}, best=None, failure_reason="",
+        ended_at=None if minutes is None else ago(minutes),
+    )  # fmt: skip
+    run_times = RunTimes()
+    update_run_times(run_times, [(job, detail)])
+    kind = ("fraud", "cpu")
+    assert run_times.kinds == ({kind: [150.0]} if recorded else {})  # ten minutes in four rounds
+    assert run_times.of_stated == ({kind: [2.0]} if recorded else {})
+
+
+def test_requests_that_left_the_queue_are_counted_out_after_those_that_joined() -> None:
+    """A request may be accepted and cancelled by the same intake, whose threads report both."""
+    key = queue_sort_key(0, NOON, "r")
+    counts = QueueCounts()
+    counts.of("fraud").correct([], whole=True)
+    moves = [QueueMove(team="fraud", sort_key=key, joined=joined) for joined in (False, True)]
+    update_counts(counts, moves, {}, [])
+    assert len(counts.of("fraud")) == 0

@@ -11,7 +11,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hpoq.local.sagemaker.errors import ApiError
-from hpoq.local.sagemaker.rules import check_combinations
+from hpoq.local.sagemaker.rules import (
+    check_combinations,
+    check_definitions,
+    check_training_job,
+    check_tuning_job,
+    combinations,
+)
 from tests.support.memory_endpoint import training_job, tuning_job
 
 GRID_OF_784 = {"CategoricalParameterRanges": [
@@ -176,3 +182,154 @@ def test_a_request_that_sagemaker_would_reject_is_rejected(
     with pytest.raises(ClientError) as caught:
         sagemaker.create_hyper_parameter_tuning_job(**tuning_job("job-1", **change))
     assert caught.value.response["Error"]["Code"] == "ValidationException"
+
+
+def numbers(count: int) -> dict[str, Any]:
+    return {
+        "ContinuousParameterRanges": [
+            {"Name": f"p{n}", "MinValue": "0", "MaxValue": "1"} for n in range(count)
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"jobs": 3, "parallel": 3},
+        {"jobs": 200, "parallel": 100},
+        {"jobs": 750, "Strategy": "Bayesian"},
+        {"jobs": 10_000},
+        {"Strategy": "Hyperband", "StrategyConfig": {"HyperbandStrategyConfig": {}}},
+        {"ranges": numbers(30)},
+        {"Strategy": "Grid", "ranges": GRID_OF_784},
+    ],
+)
+def test_a_tuning_job_at_the_limits_of_sagemaker_is_taken(changes: dict[str, Any]) -> None:
+    check_tuning_job(tuning_job("job-1", **changes))
+
+
+def in_definition(**fields: Any) -> dict[str, Any]:
+    job = tuning_job("job-1")
+    job["TrainingJobDefinition"] |= fields
+    return job
+
+
+def in_algorithm(**fields: Any) -> dict[str, Any]:
+    job = tuning_job("job-1")
+    job["TrainingJobDefinition"]["AlgorithmSpecification"] |= fields
+    return job
+
+
+def channel(name: str, **source: Any) -> dict[str, Any]:
+    return {"ChannelName": name, "DataSource": {"S3DataSource": {}, **source}}
+
+
+SPOT = {"EnableManagedSpotTraining": True}
+MONTH = 28 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("request_", "problem"),
+    [
+        (tuning_job("job-1", StrategyConfig={}), "only valid for the Hyperband"),
+        (tuning_job("job-1", ranges=numbers(31)), "31 hyperparameters are searched"),
+        (tuning_job("job-1") | {"WarmStartConfig": {"ParentHyperParameterTuningJobs": [{}]}},
+         "needs a HyperParameterTuningJobName"),
+        (tuning_job("job-1") | {"Tags": [{"Key": "AWS:x", "Value": ""}]}, "begins with aws:"),
+        (tuning_job("job-1") | {"Tags": [{"Key": "a", "Value": ""}] * 2}, "a is used 2 times"),
+        (in_definition(InputDataConfig=[channel("a"), channel("a")]), "name a is used 2 times"),
+        (in_definition(InputDataConfig=[channel("..")]), r"channel name \.\. is not valid"),
+        (in_definition(InputDataConfig=[channel("a", FileSystemDataSource={})]),
+         "a needs exactly one source"),
+        (in_definition(InputDataConfig=[{"ChannelName": "a", "DataSource": {}}]), "exactly one"),
+        (in_definition(CheckpointConfig={"LocalPath": "/opt/../etc"}), "LocalPath .* not valid"),
+        (in_definition(ResourceConfig={"InstanceCount": 1}), "needs an InstanceType or"),
+        (in_definition(ResourceConfig={"InstanceType": "ml.m5.large", "InstanceGroups": [{}]}),
+         "neither InstanceType nor InstanceCount"),
+        (in_definition(ResourceConfig={"InstanceCount": 1, "InstanceGroups": [{}]}),
+         "neither InstanceType nor InstanceCount"),
+        (in_definition(StoppingCondition={"MaxRuntimeInSeconds": MONTH + 1}), "28 days"),
+        (in_definition(**SPOT, StoppingCondition={"MaxWaitTimeInSeconds": 86_399}),
+         "86399 is less than MaxRuntimeInSeconds 86400"),
+        (in_algorithm(TrainingImage=""), "exactly one of TrainingImage and AlgorithmName"),
+        (in_algorithm(AlgorithmName="a"), "exactly one of TrainingImage and AlgorithmName"),
+        (in_algorithm(MetricDefinitions=[]), "A metric is required"),
+        (in_algorithm(MetricDefinitions=[{"Name": "auc", "Regex": "("}]), r"expression \[\(\]"),
+    ],
+)  # fmt: skip
+def test_one_step_beyond_a_rule_is_refused_with_its_reason(
+    request_: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ApiError) as caught:
+        check_tuning_job(request_)
+    assert re.search(problem, str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        in_definition(InputDataConfig=[channel("a"), channel("b"), channel(".a")]),
+        in_definition(CheckpointConfig={"LocalPath": "/opt/ml/check..points"}),
+        in_definition(ResourceConfig={"InstanceGroups": [{"InstanceType": "ml.m5.large"}]}),
+        in_definition(StoppingCondition={"MaxRuntimeInSeconds": MONTH}),
+        in_definition(**SPOT, StoppingCondition={"MaxWaitTimeInSeconds": 86_400}),
+        in_definition(
+            **SPOT, StoppingCondition={"MaxWaitTimeInSeconds": 60, "MaxRuntimeInSeconds": 60}
+        ),
+        in_algorithm(TrainingImage="", AlgorithmName="a"),
+        tuning_job("job-1") | {"Tags": [{"Key": "my-aws:x", "Value": ""}]},
+    ],
+)
+def test_what_is_just_within_a_rule_is_taken(request_: dict[str, Any]) -> None:
+    check_tuning_job(request_)
+
+
+@pytest.mark.parametrize(
+    ("fields", "taken"),
+    [
+        ({"TrainingJobDefinition": {}}, True),
+        ({"TrainingJobDefinitions": [{}]}, True),
+        ({}, False),
+        ({"TrainingJobDefinitions": []}, False),
+        ({"TrainingJobDefinition": {}, "TrainingJobDefinitions": [{}]}, False),
+    ],
+)
+def test_definitions_are_in_exactly_one_of_two_fields(fields: dict[str, Any], taken: bool) -> None:
+    if taken:
+        check_definitions(fields)
+    else:
+        with pytest.raises(ApiError, match="Exactly one of"):
+            check_definitions(fields)
+
+
+@pytest.mark.parametrize("field", ["AlgorithmSpecification", "ResourceConfig", "StoppingCondition"])
+def test_a_training_job_needs_fields_that_the_api_makes_optional(field: str) -> None:
+    check_training_job(training_job("job-1"))
+    with pytest.raises(ApiError, match=f"{field} is required"):
+        check_training_job({k: v for k, v in training_job("job-1").items() if k != field})
+
+
+@pytest.mark.parametrize(
+    ("ranges", "points"),
+    [
+        ({"IntegerParameterRanges": [{"Name": "n", "MinValue": "-2", "MaxValue": "2"}]}, 5),
+        ({"IntegerParameterRanges": [{"Name": "n", "MinValue": "3", "MaxValue": "3"}]}, 1),
+        ({"CategoricalParameterRanges": [{"Name": "c", "Values": ["a", "b", "a"]}]}, 2),
+        (INTEGERS | GRID_OF_784, 2 * 784),
+        ({}, 1),
+    ],
+)
+def test_the_points_of_a_search_space(ranges: dict[str, Any], points: int) -> None:
+    assert combinations(ranges) == points
+
+
+@pytest.mark.parametrize(("values", "taken"), [(750, True), (751, False)])
+def test_a_grid_has_no_more_points_than_a_tuning_job_may_try(values: int, taken: bool) -> None:
+    each = [{"Name": "c", "Values": [str(n) for n in range(values)]}]
+    grid = tuning_job("g", Strategy="Grid", ranges={"CategoricalParameterRanges": each}, jobs=10)
+    if taken:
+        check_combinations(grid)
+    else:
+        with pytest.raises(ApiError, match="751 combinations, which is more than 750"):
+            check_combinations(grid)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from hpoq.local.sagemaker.tuning.autotune import with_chosen_values
 from tests.support.memory_endpoint import (
     describe,
     tuning_job,
@@ -45,3 +48,87 @@ def test_autotune_keeps_the_values_of_the_request(sagemaker: Any) -> None:
     config = describe(sagemaker, "job-1")["HyperParameterTuningJobConfig"]
     assert config["ResourceLimits"]["MaxNumberOfTrainingJobs"] == 4
     assert config["TrainingJobEarlyStoppingType"] == "Off"
+
+
+def chosen(hint: str) -> tuple[str, str, str, str] | None:
+    """Return kind, bounds and scaling of the range for a hint; None if it became static."""
+    ranges = {"AutoParameters": [{"Name": "p", "ValueHint": hint}]}
+    made = with_chosen_values(tuning_job("j", ranges=ranges) | AUTOTUNE)
+    found = made["HyperParameterTuningJobConfig"]["ParameterRanges"]
+    if not found:
+        assert made["TrainingJobDefinition"]["StaticHyperParameters"]["p"] == hint
+        return None
+    ((kind, (each,)),) = found.items()
+    return kind[:3], each["MinValue"], each["MaxValue"], each["ScalingType"]
+
+
+AUTOTUNE = {"Autotune": {"Mode": "Enabled"}}
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        ("10", ("Int", "1", "100", "Logarithmic")),
+        ("1", ("Int", "1", "10", "Logarithmic")),  # an integer stays positive
+        ("-1", ("Int", "-10", "-1", "Linear")),
+        ("-50", ("Int", "-500", "-5", "Linear")),
+        ('"64"', ("Int", "6", "640", "Logarithmic")),
+        ("2.0", ("Con", "0.2", "20.0", "Logarithmic")),
+        ("0.5", ("Con", "0.0", "0.75", "Linear")),
+        ("0.75", ("Con", "0.5", "0.875", "Linear")),
+        ("0.25", ("Con", "0.025", "0.625", "Logarithmic")),  # not beyond half of the way to 1
+        ("0.001", ("Con", "0.0001", "0.01", "Logarithmic")),
+        ("-0.5", ("Con", "-5.0", "-0.05", "Linear")),
+        ("0", None),
+        ("0.0", None),
+        ("1e16", None),
+        ("adam", None),
+        ("", None),
+    ],
+)
+def test_a_range_is_from_a_tenth_of_its_hint_to_ten_times_it(
+    hint: str, expected: tuple[str, str, str, str] | None
+) -> None:
+    assert chosen(hint) == expected
+
+
+@pytest.mark.parametrize(("searched", "jobs"), [(1, 20), (2, 20), (3, 30), (20, 200), (21, 200)])
+def test_the_number_of_training_jobs_follows_from_the_hyperparameters(
+    searched: int, jobs: int
+) -> None:
+    auto = [{"Name": f"p{n}", "ValueHint": "1.5"} for n in range(searched)]
+    job = tuning_job("j", ranges={"AutoParameters": auto}, parallel=1) | AUTOTUNE
+    del job["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxNumberOfTrainingJobs"]
+    made = with_chosen_values(job)
+    assert made["HyperParameterTuningJobConfig"]["ResourceLimits"] == {
+        "MaxNumberOfTrainingJobs": jobs, "MaxParallelTrainingJobs": 1
+    }  # fmt: skip
+    assert "AutoParameters" in job["HyperParameterTuningJobConfig"]["ParameterRanges"], "unchanged"
+
+
+def test_as_many_training_jobs_as_run_at_once_are_the_least() -> None:
+    job = tuning_job("j", parallel=50) | AUTOTUNE
+    del job["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxNumberOfTrainingJobs"]
+    limits = with_chosen_values(job)["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    assert limits["MaxNumberOfTrainingJobs"] == 50
+
+
+@pytest.mark.parametrize(
+    ("strategy", "absent"),
+    [("Hyperband", "TrainingJobEarlyStoppingType"), ("Random", "nothing")],
+)
+def test_hyperband_keeps_its_own_early_stopping(strategy: str, absent: str) -> None:
+    made = with_chosen_values(tuning_job("j", Strategy=strategy) | AUTOTUNE)
+    assert absent not in made["HyperParameterTuningJobConfig"]
+
+
+@pytest.mark.parametrize("mode", [{}, {"Autotune": {}}, {"Autotune": {"Mode": "Disabled"}}])
+def test_without_autotune_a_request_is_unchanged(mode: dict[str, Any]) -> None:
+    job = tuning_job("j") | mode
+    assert with_chosen_values(job) is job
+
+
+def test_a_static_value_of_the_request_wins_over_a_hint_that_is_no_number() -> None:
+    ranges = {"AutoParameters": [{"Name": "p", "ValueHint": "adam"}]}
+    made = with_chosen_values(tuning_job("j", ranges=ranges, static={"p": "sgd"}) | AUTOTUNE)
+    assert made["TrainingJobDefinition"]["StaticHyperParameters"]["p"] == "sgd"

@@ -12,6 +12,7 @@ from hpoq.local.sagemaker.tuning.early_stopping import (
     EarlyStopping,
     Hyperband,
     MedianRule,
+    NoEarlyStopping,
     early_stopping_of,
 )
 from tests.support.memory_endpoint import tuning_job
@@ -81,3 +82,73 @@ def test_the_api_rejects_hyperband_with_early_stopping(sagemaker: Any) -> None:
     job = tuning_job("job-1", Strategy="Hyperband", TrainingJobEarlyStoppingType="Auto")
     with pytest.raises(ClientError, match="must be Off"):
         sagemaker.create_hyper_parameter_tuning_job(**job)
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        ({"Strategy": "Random"}, NoEarlyStopping),
+        ({"Strategy": "Bayesian", "TrainingJobEarlyStoppingType": "Off"}, NoEarlyStopping),
+        ({"Strategy": "Bayesian", "TrainingJobEarlyStoppingType": "Auto"}, MedianRule),
+        ({"Strategy": "Hyperband"}, Hyperband),
+        ({"Strategy": "Hyperband", "TrainingJobEarlyStoppingType": "Off"}, Hyperband),
+    ],
+)
+def test_the_rule_follows_from_the_configuration(config: dict[str, Any], kind: type) -> None:
+    assert type(early_stopping_of(config, maximize=True)) is kind
+
+
+def test_without_early_stopping_every_training_job_runs_to_its_end() -> None:
+    assert not NoEarlyStopping().should_stop(9, -1e9)
+
+
+def test_two_predecessors_are_too_few_to_stop_a_training_job() -> None:
+    judge = MedianRule(maximize=True)
+    for number in range(2):
+        judge.should_stop(number, 0.9)
+    assert not judge.should_stop(2, 0.1)
+    assert judge.should_stop(3, 0.1)
+
+
+def test_a_value_at_the_median_continues() -> None:
+    judge = MedianRule(maximize=True)
+    for number, value in enumerate((0.1, 0.5, 0.9)):
+        judge.should_stop(number, value)
+    assert not judge.should_stop(3, 0.5)
+
+
+def hyperband(**resources: int) -> EarlyStopping:
+    given = {"HyperbandStrategyConfig": resources}
+    config = {"Strategy": "Hyperband", "StrategyConfig": given}
+    return early_stopping_of(config, maximize=True)
+
+
+@pytest.mark.parametrize(
+    ("resources", "most"),
+    [({}, 27), ({"MaxResource": 9}, 9), ({"MinResource": 30}, 30), ({"MinResource": 5}, 27)],
+)
+def test_a_hyperband_job_ends_at_its_largest_resource(resources: dict[str, int], most: int) -> None:
+    assert steps_of(hyperband(**resources), 0, [0.5] * 100) == most
+
+
+def test_least_and_largest_resource_may_be_equal() -> None:
+    judge = hyperband(MinResource=3, MaxResource=3)
+    assert [steps_of(judge, number, [0.1 * number] * 9) for number in range(6)] == [3] * 6
+
+
+def test_rungs_grow_by_three_and_each_bracket_begins_a_rung_later() -> None:
+    """Steps 1, 3 and 9 of 27: jobs 0, 3, 6, ... begin at 1, jobs 1, 4, ... at 3, the rest at 9."""
+    judge = hyperband(MinResource=1, MaxResource=27)
+    for number in range(9):
+        steps_of(judge, number, [0.9] * 26)
+    stopped = [steps_of(judge, number, [0.1] * 27) for number in (9, 10, 11)]
+    assert stopped == [1, 3, 9]
+
+
+def test_at_a_rung_the_best_third_continues() -> None:
+    judge = hyperband(MinResource=1, MaxResource=3)  # one bracket with one rung
+    values = [0.5, 0.4, 0.3, 0.6, 0.55, 0.1]
+    assert [judge.should_stop(number, value) for number, value in enumerate(values)] == [
+        False, False, True,  # two are too few to compare; the third is not the best of three
+        False, False, True,  # the best, the second of five (two continue), the last of six
+    ]  # fmt: skip

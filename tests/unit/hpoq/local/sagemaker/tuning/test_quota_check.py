@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Any
 
 import pytest
 from boto3 import Session
 from botocore.exceptions import ClientError
 
+from hpoq.local.sagemaker.errors import ApiError
+from hpoq.local.sagemaker.settings import AccountQuotas
+from hpoq.local.sagemaker.tuning.quota_check import (
+    Demand,
+    Usage,
+    check_quotas,
+    check_tuning_job_size,
+)
 from tests.support.memory_endpoint import (
     MemoryPorts,
     Start,
@@ -152,3 +162,85 @@ def test_training_jobs_of_parents_count_toward_the_quota_of_a_random_search(
     with pytest.raises(ClientError, match=r"is 5, with current utilization of 3.* delta of 3"):
         sagemaker.create_hyper_parameter_tuning_job(**tuning_job("large", jobs=3), **child)
     sagemaker.create_hyper_parameter_tuning_job(**tuning_job("small", jobs=2), **child)
+
+
+def demand(instances: dict[str, int], jobs: int = 1, *, spot: bool = False) -> Demand:
+    return Demand(
+        training_jobs=jobs, instances=instances, all_instances=sum(instances.values()), spot=spot
+    )
+
+
+M5, C5 = "ml.m5.large", "ml.c5.xlarge"
+
+
+@pytest.mark.parametrize(
+    ("quotas", "used", "wanted", "refused"),
+    [
+        ({"instances": {M5: 5}}, demand({M5: 3}), demand({M5: 2}), None),
+        ({"instances": {M5: 5}}, demand({M5: 3}), demand({M5: 3}), "is 5 .* of 3 .* delta of 3"),
+        ({"instances": {M5: 5}}, demand({C5: 9}), demand({M5: 5}), None),
+        ({"instances": {M5: 0}}, demand({}), demand({M5: 1}), "is 0 .* of 0 .* delta of 1"),
+        ({"instances": {M5: 5}}, demand({M5: 5}), demand({M5: 5}, spot=True), None),
+        ({"spot_instances": {M5: 5}}, demand({M5: 5}), demand({M5: 5}, spot=True), None),
+        ({"spot_instances": {M5: 5}}, demand({M5: 1}, spot=True), demand({M5: 5}, spot=True),
+         "for spot training job usage' is 5 .* of 1 .* delta of 5"),
+        ({"all_instances": 5}, demand({M5: 3}), demand({C5: 2}), None),
+        ({"all_instances": 5}, demand({M5: 3}), demand({C5: 3}), "across all training jobs' is 5"),
+        ({"all_instances": 5}, demand({M5: 5}), demand({C5: 5}, spot=True), None),
+        ({"all_spot_instances": 5}, demand({M5: 3}, spot=True), demand({C5: 2}, spot=True), None),
+        ({"all_spot_instances": 5}, demand({M5: 3}, spot=True), demand({C5: 3}, spot=True),
+         "across all spot training jobs' is 5"),
+        ({"training_jobs": 5}, demand({M5: 3}, 3), demand({M5: 2}, 2), None),
+        ({"training_jobs": 5}, demand({M5: 3}, 3), demand({M5: 3}, 3),
+         "training jobs' is 5, .* of 3 .* delta of 3"),
+        ({"training_jobs": 5}, demand({M5: 3}, 3), demand({M5: 3}, 3, spot=True), "is 5, .* of 3"),
+        ({"instances_per_job": 4}, demand({}), demand({M5: 8}, 2), None),
+        ({"instances_per_job": 3}, demand({}), demand({M5: 8}, 2), "is 3 .* of 0 .* delta of 4"),
+        ({}, demand({M5: 10_000}, 1_000), demand({M5: 20}), None),  # no quota is known
+    ],
+)  # fmt: skip
+def test_a_quota_is_used_up_to_its_value_and_not_beyond(
+    quotas: dict[str, Any], used: Demand, wanted: Demand, refused: str | None
+) -> None:
+    usage = Usage()
+    usage.add(used)
+    if refused is None:
+        check_quotas(AccountQuotas(**quotas), usage, wanted)
+        return
+    with pytest.raises(ApiError) as caught:
+        check_quotas(AccountQuotas(**quotas), usage, wanted)
+    assert caught.value.code == "ResourceLimitExceeded"
+    assert re.search(refused, str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("limits", "changes", "inherited", "taken"),
+    [
+        ({"parallel_training_jobs": 10}, {"parallel": 10, "jobs": 20}, 0, True),
+        ({"parallel_training_jobs": 10}, {"parallel": 11, "jobs": 20}, 0, False),
+        ({"random_training_jobs": 50}, {"jobs": 50}, 0, True),
+        ({"random_training_jobs": 50}, {"jobs": 50}, 1, False),
+        ({"random_training_jobs": 50}, {"jobs": 49}, 1, True),
+        ({"random_training_jobs": 50}, {"jobs": 51, "Strategy": "Bayesian"}, 0, True),
+    ],
+)
+def test_a_tuning_job_may_be_as_large_as_its_quotas(
+    limits: dict[str, int], changes: dict[str, Any], inherited: int, taken: bool
+) -> None:
+    record, quotas = tuning_job("job", **changes), AccountQuotas(**limits)
+    if taken:
+        check_tuning_job_size(quotas, record, inherited)
+    else:
+        with pytest.raises(ApiError):
+            check_tuning_job_size(quotas, record, inherited)
+
+
+def test_usage_adds_up_tuning_jobs_and_training_jobs() -> None:
+    spotted = training_job("t")
+    spotted["EnableManagedSpotTraining"] = True
+    spotted["ResourceConfig"]["InstanceCount"] = 3
+    usage = Usage.of([tuning_job("a", parallel=2), tuning_job("b", parallel=4, jobs=9)], [spotted])
+    assert usage == Usage(
+        training_jobs=7, on_demand=Counter({M5: 6}), spot=Counter({M5: 3}), all_on_demand=6,
+        all_spot=3,
+    )  # fmt: skip

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hpoq.local.sagemaker.tuning.suggest import HyperparameterSearch
+from hpoq.local.sagemaker.errors import ApiError
+from hpoq.local.sagemaker.tuning.suggest import HyperparameterSearch, NumericScale, parameters
 
 
 def lr(low: str, high: str, scaling: str = "Auto") -> dict[str, Any]:
@@ -147,3 +148,127 @@ def test_a_search_of_a_single_value_continues() -> None:
     for number in range(6):
         assert here.ask(number) == {"lr": "0.5"}
         here.tell(number, 1.0)
+
+
+def number(low: str, high: str, scaling: str | None = None, kind: str = "Continuous") -> Any:
+    each = {"Name": "p", "MinValue": low, "MaxValue": high}
+    each |= {"ScalingType": scaling} if scaling else {}
+    return parameters({f"{kind}ParameterRanges": [each]})["p"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "scaling", "log"),
+    [
+        ("1", "1000", None, True),  # three decades
+        ("1", "999", None, False),
+        ("0", "1000", None, False),
+        ("-1", "1000", "Auto", False),
+        ("1", "2", "Logarithmic", True),
+        ("1", "100000", "Linear", False),
+    ],
+)
+def test_auto_is_logarithmic_from_three_decades_on(
+    low: str, high: str, scaling: str | None, log: bool
+) -> None:
+    assert number(low, high, scaling).distribution.log is log
+    assert number(low, high, scaling, "Integer").distribution.log is log
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "scaling", "kind", "problem"),
+    [
+        ("2", "1", None, "Integer", "MinValue 2 is greater than MaxValue 1"),
+        ("0", "1", "Logarithmic", "Continuous", "needs MinValue above 0"),
+        ("0", "1", "ReverseLogarithmic", "Continuous", "needs 0 <= range < 1"),
+        ("-0.1", "0.5", "ReverseLogarithmic", "Continuous", "needs 0 <= range < 1"),
+        ("0", "0", "ReverseLogarithmic", "Integer", "needs 0 <= range < 1"),
+        ("-1e308", "1e308", None, "Continuous", "too wide"),
+        ("1_0", "20", None, "Integer", r"MinValue \[1_0\] is not an integer"),
+        ("1.5", "20", None, "Integer", "not an integer"),
+        ("0", "inf", None, "Continuous", r"MaxValue \[inf\] is not a number"),
+        ("0", "1e999", None, "Continuous", "not a number"),
+        ("0", str(2**63), None, "Integer", "not an integer"),
+    ],
+)
+def test_a_range_that_java_or_the_search_cannot_have_is_refused(
+    low: str, high: str, scaling: str | None, kind: str, problem: str
+) -> None:
+    with pytest.raises(ApiError, match=problem):
+        number(low, high, scaling, kind)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "scaling", "kind"),
+    [
+        ("1", "1", None, "Integer"),
+        ("0", "0.99", "ReverseLogarithmic", "Continuous"),
+        (str(-(2**63)), "0", None, "Integer"),
+        ("0", str(2**63 - 1), None, "Integer"),
+        (" 1.", ".5e1 ", None, "Continuous"),
+    ],
+)
+def test_a_range_at_these_bounds_is_taken(
+    low: str, high: str, scaling: str | None, kind: str
+) -> None:
+    assert number(low, high, scaling, kind).distribution
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "text"),
+    [
+        (("1", "9", None, "Integer"), 5, "5"),
+        (("1", "9", None, "Integer"), 10, "9"),
+        (("1", "9", None, "Integer"), 0, "1"),
+        (("0.5", "0.9", None, "Continuous"), 0.95, "0.9"),
+        (("0.5", "0.9", "ReverseLogarithmic", "Continuous"), 0.25, "0.75"),
+        (("0.5", "0.9", "ReverseLogarithmic", "Continuous"), 0.6, "0.5"),
+    ],
+)
+def test_a_value_is_written_within_its_range(parameter: Any, value: Any, text: str) -> None:
+    assert number(*parameter).written(value) == text
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "value"),
+    [
+        (("1", "9", None, "Integer"), "5", 5),
+        (("1", "9", None, "Integer"), "4.9", 5),
+        (("1", "9", None, "Integer"), "10", None),
+        (("0", "1", None, "Continuous"), "1.0", 1.0),
+        (("0", "1", None, "Continuous"), "1.1", None),
+        (("0", "1", None, "Continuous"), "text", None),
+        (("0.5", "0.9", "ReverseLogarithmic", "Continuous"), "0.75", 0.25),
+        (("0.5", "0.9", "ReverseLogarithmic", "Continuous"), "0.25", None),
+    ],
+)
+def test_a_value_outside_the_range_is_not_read(parameter: Any, text: str, value: Any) -> None:
+    assert number(*parameter).read(text) == value
+
+
+def test_a_category_is_read_and_written_as_it_is() -> None:
+    each = {"Name": "c", "Values": ["adam", "1"]}
+    category = parameters({"CategoricalParameterRanges": [each]})["c"]
+    assert (category.read("1"), category.read("sgd"), category.written("1")) == ("1", None, "1")
+    assert category.unit is None
+
+
+@pytest.mark.parametrize(
+    ("scale", "value", "share"),
+    [
+        (NumericScale(0, 10, log=False, is_integer=False), 2.5, 0.25),
+        (NumericScale(1, 100, log=True, is_integer=False), 10.0, 0.5),
+        (NumericScale(-4, 4, log=False, is_integer=True), 0, 0.5),
+        (NumericScale(1, 10000, log=True, is_integer=True), 100, 0.5),
+    ],
+)
+def test_a_number_and_its_share_of_the_range(
+    scale: NumericScale, value: float, share: float
+) -> None:
+    assert scale.of(value) == pytest.approx(share)
+    assert scale.value(share) == pytest.approx(value)
+    assert (scale.value(-0.1), scale.value(1.1)) == (scale.low, scale.high)
+    assert isinstance(scale.value(share), int) is scale.is_integer
+
+
+def test_a_single_value_is_in_the_middle() -> None:
+    assert NumericScale(3, 3, log=False, is_integer=False).of(3) == 0.5

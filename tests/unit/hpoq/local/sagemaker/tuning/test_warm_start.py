@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from hpoq.local.sagemaker.errors import ApiError
 from hpoq.local.sagemaker.tuning.suggest import HyperparameterSearch
+from hpoq.local.sagemaker.tuning.warm_start import check, definition_like
 from tests.support.memory_endpoint import (
     MemoryPorts,
     describe,
@@ -121,3 +123,119 @@ def test_a_child_starts_warm_from_the_results_of_its_parent(
     }
     sagemaker.create_hyper_parameter_tuning_job(**child)
     assert memory.await_status("child", "Completed", "Failed") == "Completed"
+
+
+def ended_parent(launched: int = 5, status: str = "Completed", **changes: Any) -> dict[str, Any]:
+    """Return the record of a parent, as the engine has it."""
+    record = tuning_job("parent", **changes)
+    counters = {"Completed": launched - 2, "Stopped": 1, "NonRetryableError": 1}
+    return record | {
+        "HyperParameterTuningJobStatus": status, "TrainingJobStatusCounters": counters
+    }  # fmt: skip
+
+
+def floats(*names: str) -> dict[str, Any]:
+    return {"ContinuousParameterRanges": [{**LR, "Name": name} for name in names]}
+
+
+LETTERS = "abcdefghijk"
+
+
+@pytest.mark.parametrize("status", ["Completed", "Failed", "Stopped"])
+def test_a_child_may_start_warm_from_any_parent_that_has_ended(status: str) -> None:
+    check(child(), [ended_parent(status=status)], 750)
+
+
+@pytest.mark.parametrize("status", ["InProgress", "Stopping"])
+def test_a_child_waits_for_its_parents_to_end(status: str) -> None:
+    with pytest.raises(ApiError, match="parent has not ended"):
+        check(child(), [ended_parent(), ended_parent(status=status)], 750)
+
+
+@pytest.mark.parametrize(("most", "taken"), [(11, True), (10, False)])
+def test_the_training_jobs_of_all_parents_count(most: int, taken: bool) -> None:
+    parents = [ended_parent(5), ended_parent(4)]
+    if taken:
+        check(child(jobs=2), parents, most)
+    else:
+        with pytest.raises(ApiError, match="2 and the 9 training jobs of the parent"):
+            check(child(jobs=2), parents, most)
+
+
+def test_a_child_without_a_number_of_training_jobs_is_within_the_limit() -> None:
+    unlimited = child()
+    del unlimited["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxNumberOfTrainingJobs"]
+    check(unlimited, [ended_parent(750)], 750)
+
+
+@pytest.mark.parametrize(("changed", "taken"), [(10, True), (11, False)])
+def test_ten_hyperparameters_may_change_between_static_and_searched(
+    changed: int, taken: bool
+) -> None:
+    """Developer guide: "the total number of static plus tunable hyperparameters must remain the
+    same in all parent jobs and the new tuning job"; up to ten may change."""
+    names = LETTERS[:changed]
+    before = ended_parent(ranges=floats("lr"), static=dict.fromkeys(names, "1"))
+    now = child(ranges=floats("lr", *names))
+    if taken:
+        check(now, [before], 750)
+    else:
+        with pytest.raises(ApiError, match="11 hyperparameters have changed"):
+            check(now, [before], 750)
+
+
+def test_changes_of_both_directions_count_together() -> None:
+    first, second = LETTERS[:6], "uvwxyz"[:5]
+    before = ended_parent(ranges=floats(*first), static=dict.fromkeys(second, "1"))
+    now = child(ranges=floats(*second), static=dict.fromkeys(first, "1"))
+    with pytest.raises(ApiError, match="11 hyperparameters have changed"):
+        check(now, [before], 750)
+
+
+def with_(job: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    job["TrainingJobDefinition"] |= fields
+    return job
+
+
+CODE = {"ChannelName": "code", "DataSource": {"S3DataSource": {"S3Uri": "s3://b/new-code"}}}
+
+
+@pytest.mark.parametrize(
+    ("now", "problem"),
+    [
+        (child(HyperParameterTuningJobObjective={"Type": "Minimize", "MetricName": "auc"}),
+         "objective metric"),
+        (child(static={"one": "more"}), "number of static and tunable"),
+        (with_(child(), AlgorithmSpecification={"TrainingImage": "other"}), "training image"),
+        (with_(child(), InputDataConfig=[]), "input data"),
+    ],
+)  # fmt: skip
+def test_what_a_child_must_have_in_common_with_its_parent(
+    now: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ApiError, match=problem):
+        check(now, [ended_parent()], 750)
+
+
+@pytest.mark.parametrize("name", ["code", "sm_drivers"])
+def test_the_code_of_an_identical_child_may_differ(name: str) -> None:
+    data = child()["TrainingJobDefinition"]["InputDataConfig"]
+    now = with_(child(), InputDataConfig=[*data, {**CODE, "ChannelName": name}])
+    check(now, [ended_parent()], 750)
+    with pytest.raises(ApiError, match="input data"):
+        check(
+            with_(now, InputDataConfig=[*data, {**CODE, "ChannelName": "x"}]), [ended_parent()], 9
+        )
+
+
+def test_transfer_learning_is_not_compared_in_image_and_data() -> None:
+    now = with_(
+        child("TransferLearning"), InputDataConfig=[], AlgorithmSpecification={"TrainingImage": "x"}
+    )
+    check(now, [ended_parent()], 750)
+
+
+def test_the_definition_of_a_parent_is_that_of_the_same_name_or_its_first() -> None:
+    several = {"TrainingJobDefinitions": [{"DefinitionName": "a"}, {"DefinitionName": "b"}]}
+    for name, expected in (("b", "b"), ("a", "a"), ("c", "a"), (None, "a")):
+        assert definition_like({"DefinitionName": name}, several)["DefinitionName"] == expected
