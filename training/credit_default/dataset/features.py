@@ -13,6 +13,7 @@ _STATUSES = (-2, -1, 0, 1, 2, 3)  # -2 unused, -1 paid in full, 0 revolving, n =
 _LATE_CAP_MONTHS = 4.0  # longer delays are too rare to distinguish
 _OUTLIER_DEVIATIONS = 6.0
 WIDTH = 87  # number of derived features
+_PIECE_ROWS = 1 << 16  # derived at once; the intermediate results are several times as large
 
 
 def derive(raw: Tensor) -> Tensor:
@@ -76,8 +77,8 @@ class Features(nn.Module):
     def fit(self, part: Part) -> Self:
         """Compute mean and deviation of a part, one shard at a time."""
         total, squares = torch.zeros(2, WIDTH, dtype=torch.float64)
-        for rows in part:
-            features = derive(rows.raw).double()
+        for piece in (each for rows in part for each in torch.split(rows.raw, _PIECE_ROWS)):
+            features = derive(piece).double()
             total += features.sum(0)
             squares += features.square().sum(0)
         mean = total / part.rows
@@ -89,6 +90,16 @@ class Features(nn.Module):
 
     def forward(self, raw: Tensor) -> Tensor:
         """Return standardized features [rows, 87] of raw columns [rows, 23]."""
+        if len(raw) <= _PIECE_ROWS:
+            return self._standardized(raw)
+        whole = raw.new_empty(len(raw), WIDTH)
+        for piece, into in zip(
+            torch.split(raw, _PIECE_ROWS), torch.split(whole, _PIECE_ROWS), strict=True
+        ):
+            into.copy_(self._standardized(piece))
+        return whole
+
+    def _standardized(self, raw: Tensor) -> Tensor:
         standard = (derive(raw) - self.mean) / self.deviation
         return standard.clamp(-_OUTLIER_DEVIATIONS, _OUTLIER_DEVIATIONS)
 
