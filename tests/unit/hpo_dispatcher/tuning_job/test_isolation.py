@@ -27,6 +27,7 @@ CODE = {
 }
 IN_CHANNEL = "/opt/ml/input/data/code/training.tar.gz"
 RAY = read_templates()["credit-default-ray"]
+WITH_RAY = {"credit-default-ray", "credit-default-ray-gpu"}  # which need a channel of wheels
 
 
 def s3_channel(name: str, uri: str = "s3://artifacts/data/x/") -> dict[str, Any]:
@@ -40,7 +41,7 @@ def source_of(training: dict[str, Any]) -> str:
     return str(training["StaticHyperParameters"]["sagemaker_submit_directory"])
 
 
-@pytest.mark.parametrize("name", sorted(set(read_templates()) - {"credit-default-ray"}))
+@pytest.mark.parametrize("name", sorted(set(read_templates()) - WITH_RAY))
 def test_the_code_of_a_bundled_template_is_a_channel(name: str) -> None:
     template = read_templates()[name]
     training = job(ISOLATED, template)["TrainingJobDefinition"]
