@@ -114,3 +114,98 @@ def test_optuna_keeps_all_cpus_busy_and_starts_from_the_given_points(folder: Pat
         if one["started"] < other["started"] < one["ended"]
     ]  # fmt: skip
     assert len(overlapping) > len(found) / 3, "two trials at a time"
+
+
+FUNCTION = """
+import argparse, os, time
+from pathlib import Path
+
+LOADED = Path(__file__).with_name("loaded")
+with LOADED.open("a") as file:
+    print(os.getpid(), file=file)
+
+def main(argv):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--lr", type=float)
+    lr = parser.parse_args(argv).lr
+    if lr < 0.02:
+        os._exit(9) if not Path(__file__).with_name("lost").exists() else None
+    for step in range(3):
+        print(f"accuracy={1 - lr + step / 100:.6f} pid={os.getpid()}")
+    print("device", os.environ.get("CUDA_VISIBLE_DEVICES", ""), os.environ["SM_NUM_GPUS"])
+    Path(os.environ["SM_MODEL_DIR"], "model.txt").write_text(str(lr))
+"""
+
+
+@pytest.mark.timeout(180)
+def test_a_function_is_called_in_actors_that_keep_imports_and_share_a_gpu(folder: Path) -> None:
+    """Ray counts the GPUs that it is told of, so that no card is needed to share one."""
+    (folder / "own.py").write_text(FUNCTION)
+    metrics = {"accuracy": "accuracy=([0-9.]+)", "pid": "pid=(\\d+)", "gpu": "device 0 (1)"}
+    ended = subprocess.run(
+        command(
+            folder, function="main", metrics=json.dumps(metrics), gpus=1,
+            **{"gpus-per-trial": 0.5, "cpus-per-trial": 1},
+        ),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    found = rows(folder)
+    assert sorted(row["number"] for row in found) == list(range(1, TRIALS + 1))
+    assert {row["status"] for row in found} <= {"Completed", "Failed"}
+    completed = [row for row in found if row["status"] == "Completed"]
+    assert {row["metrics"]["gpu"] for row in completed} == {1.0}, "all see the first GPU"
+    loaded = (folder / "loaded").read_text().splitlines()
+    processes = {str(int(row["metrics"]["pid"])) for row in completed}
+    assert processes <= set(loaded)
+    lost = ended.stderr.count("lost its process and runs again")
+    assert len(loaded) <= 2 + 4 * lost + 4, "the script is loaded once per process"
+    assert len(completed) > len(processes) * 3
+    best = max(completed, key=lambda row: float(row["objective"]))
+    assert (folder / "model" / "model.txt").read_text() == best["hyperparameters"]["lr"]
+
+
+@pytest.mark.timeout(180)
+def test_asha_stops_a_function_where_it_prints(folder: Path) -> None:
+    (folder / "own.py").write_text(FUNCTION)
+    ended = subprocess.run(
+        command(folder, function="main", scheduler="asha", trials=16),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    stopped = [row for row in rows(folder) if row["status"] == "Stopped"]
+    assert stopped
+    assert all(row["steps"] == 1 and row["objective"] is not None for row in stopped)
+
+
+def test_a_missing_function_is_one_line_before_anything_starts(folder: Path) -> None:
+    ended = subprocess.run(
+        command(folder, function="train"), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert (
+        ended.stderr.strip().splitlines()[-1] == "error: --function train: own.py defines no train"
+    )
+
+
+@pytest.mark.timeout(180)
+def test_points_are_tried_with_each_seed_first(folder: Path) -> None:
+    space = {
+        "lr": {"type": "continuous", "min": 0, "max": 1},
+        "seed": {"type": "categorical", "values": [1, 2]},
+    }
+    (folder / "own.py").write_text(
+        SCRIPT.replace('"--lr"', '"--seed"); parser.add_argument("--lr"')
+    )
+    ended = subprocess.run(
+        command(
+            folder, space=json.dumps(space), points='[{"lr": 0.25}, {"lr": 0.5}]',
+            repeats='{"seed": [1, 2]}', trials=5,
+        ),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    by_number = {row["number"]: row["hyperparameters"] for row in rows(folder)}
+    assert [by_number[n] for n in range(1, 5)] == [
+        {"lr": lr, "seed": seed} for lr in ("0.25", "0.5") for seed in ("1", "2")
+    ]

@@ -16,7 +16,7 @@ from script_search.metrics import read_patterns
 from script_search.ranges import as_text, read_space
 from script_search.samplers import read_points
 from script_search.settings import Search, TrialSettings
-from script_search.source import source_of
+from script_search.source import check_function, source_of
 
 _ON_SAGEMAKER = "SM_CURRENT_HOST"
 
@@ -73,12 +73,20 @@ def _parser(description: str) -> OneLineParser:
 
     parser.add_argument("--script", required=True, help="path of the script within its source")
     parser.add_argument("--source", help="folder or tar.gz of the script (default: its channel)")
+    parser.add_argument(
+        "--function", default="",
+        help="function of the script to call for each trial, in processes that keep imports and "
+        "data (default: start the script for each trial)",
+    )  # fmt: skip
     parser.add_argument("--space", required=True, help="JSON, as a request's hyperparameter_ranges")
     parser.add_argument("--metrics", required=True, help="JSON: regular expressions by metric")
     parser.add_argument("--objective", required=True, help="metric to optimize")
     parser.add_argument("--direction", choices=["Maximize", "Minimize"], default="Maximize")
     parser.add_argument("--fixed", default="{}", help="JSON: hyperparameters that are not searched")
     parser.add_argument("--points", default="[]", help="JSON: hyperparameters to try first")
+    parser.add_argument(
+        "--repeats", default="{}", help="JSON: values by hyperparameter, for each of the points"
+    )
     parser.add_argument("--algorithm", choices=["random", "optuna"], default="random")
     parser.add_argument("--scheduler", choices=["asha", "none"], default="asha")
     add("--trials", int, 40, "number of trials")
@@ -121,15 +129,19 @@ def _search_of(args: argparse.Namespace) -> Search:
     cpus, gpus = args.cpus_per_trial, args.gpus_per_trial
     if args.trials_per_host:
         cpus, gpus = args.cpus / args.trials_per_host, args.gpus / args.trials_per_host
+    source = source_of(args.source)
+    if args.function:
+        check_function(source, args.script, args.function)
     settings = TrialSettings(
         script=args.script,
-        source=source_of(args.source),
+        source=source,
         fixed={name: as_text(value) for name, value in fixed.items()},
         patterns=patterns,
         objective=args.objective,
         maximize=args.direction == "Maximize",
         cpus=cpus,
         gpus=gpus,
+        function=args.function,
         directory="" if _ON_SAGEMAKER in os.environ else str(Path.cwd()),
     )
     return Search(
@@ -142,7 +154,9 @@ def _search_of(args: argparse.Namespace) -> Search:
         grace=args.grace,
         factor=args.reduction_factor,
         seed=args.search_seed,
-        points=tuple(read_points(_json(args.points, "--points"), space)),
+        points=tuple(
+            read_points(_json(args.points, "--points"), space, _json(args.repeats, "--repeats"))
+        ),
         retries=args.retries,
         minutes=args.minutes,
         target=args.target,

@@ -15,13 +15,18 @@ _STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, prctl(2)
 
 
-def command(script: Path, hyperparameters: Mapping[str, str]) -> list[str]:
-    """Return the command line, with hyperparameters as SageMaker's toolkit passes them."""
-    flags = [
+def flags_of(hyperparameters: Mapping[str, str]) -> list[str]:
+    """Return hyperparameters as SageMaker's toolkit passes them to a script."""
+    return [
         part
         for name, value in sorted(hyperparameters.items())
         for part in (f"--{name}" if len(name) > 1 else f"-{name}", value)
     ]
+
+
+def command(script: Path, hyperparameters: Mapping[str, str]) -> list[str]:
+    """Return the command line of a script."""
+    flags = flags_of(hyperparameters)
     if script.suffix == ".py":
         return [sys.executable, str(script), *flags]
     return ["/bin/sh", str(script), *flags]
@@ -66,6 +71,12 @@ def environment(
     return kept | {name: str(value) for name, value in own.items()}
 
 
+def make_folders(folder: Path) -> None:
+    """Create the folders that the variables of a trial name."""
+    for name in ("model", "output/data", "checkpoints"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+
+
 class ScriptProcess:
     """A running script, whose output is read line by line.
 
@@ -79,8 +90,7 @@ class ScriptProcess:
     def __init__(
         self, arguments: Sequence[str], environ: Mapping[str, str], folder: Path, directory: Path
     ) -> None:
-        for name in ("model", "output/data", "checkpoints"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
         self._failure = folder / "output" / "failure"
         self._tail: list[str] = []
         self._process = subprocess.Popen(

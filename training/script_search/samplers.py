@@ -1,5 +1,6 @@
 """Where the hyperparameters of the next trial come from."""
 
+import itertools
 import random
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
@@ -103,18 +104,33 @@ class OptunaSampler:
         )
 
 
-def read_points(written: Any, space: Space) -> list[dict[str, str]]:
+def read_points(written: Any, space: Space, repeats: Any = None) -> list[dict[str, str]]:
     """Return the points to try first.
 
+    Args:
+        written: a list of objects of hyperparameters.
+        space: the ranges.
+        repeats: values by hyperparameter, with each of which every point is tried.
+
     Raises:
-        TrainingFailed: the document is not a list of objects, or names what is not searched.
+        TrainingFailed: a document has another form, or names what is not searched.
     """
     if not isinstance(written, list) or not all(isinstance(each, dict) for each in written):
         raise TrainingFailed("--points: not a JSON list of objects of hyperparameters")
     unknown = sorted({name for each in written for name in each} - set(space))
     if unknown:
         raise TrainingFailed(f"--points: {unknown[0]} is not searched")
-    return [{name: as_text(value) for name, value in each.items()} for each in written]
+    points = [{name: as_text(value) for name, value in each.items()} for each in written]
+    return [point | seeds for point in points for seeds in _combinations(repeats or {}, space)]
+
+
+def _combinations(repeats: Any, space: Space) -> list[dict[str, str]]:
+    if not isinstance(repeats, dict) or not all(isinstance(v, list) for v in repeats.values()):
+        raise TrainingFailed("--repeats: not a JSON object of lists of values by hyperparameter")
+    if unknown := sorted(set(repeats) - set(space)):
+        raise TrainingFailed(f"--repeats: {unknown[0]} is not searched")
+    texts = [[as_text(value) for value in values] for values in repeats.values()]
+    return [dict(zip(repeats, each, strict=True)) for each in itertools.product(*texts)]
 
 
 def _distribution(each: Range) -> Any:

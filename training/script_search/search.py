@@ -15,11 +15,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from credit_default.container import TrainingFailed
 from credit_default.files import write_atomically
+from script_search.execution.workers import workers_of
 from script_search.halving import Halving
 from script_search.record import FILE, Record, Row, best_of
 from script_search.samplers import OptunaSampler, RandomSampler, Sampler
 from script_search.settings import Search
-from script_search.trial import Judge, TrialOutcome, ray_trial
+from script_search.trial import Judge, TrialOutcome
 
 MODEL = "best-model.tar"
 _WAIT_SECONDS = 5.0  # after which newly joined hosts are used
@@ -53,11 +54,8 @@ class SearchRun:
         if rows:
             print(f"resuming after {len(rows)} trials", file=sys.stderr, flush=True)
             self._restore_model()
-        sampler, judge = self._sampler(), self._judge()
-        task = ray.remote(ray_trial).options(
-            num_cpus=search.settings.cpus, num_gpus=search.settings.gpus,
-            max_retries=search.retries, scheduling_strategy="SPREAD",
-        )  # fmt: skip
+        sampler = self._sampler()
+        workers = workers_of(search, self._judge())
         left = iter([n for n in range(1, search.trials + 1) if n not in rows])
         running: dict[Any, tuple[int, dict[str, str], float]] = {}
         while True:
@@ -66,11 +64,14 @@ class SearchRun:
                 if number is None:
                     break
                 values = sampler.ask(number)
-                started = task.remote(number, values, search.settings, judge)
-                running[started] = number, values, time.time()
+                running[workers.start(number, values)] = number, values, time.time()
             if not running:
                 break
             for done in ray.wait(list(running), num_returns=1, timeout=_WAIT_SECONDS)[0]:
+                if (again := workers.ended(done)) is not None:
+                    number, values, _ = running[again] = running.pop(done)
+                    print(f"trial {number} lost its process and runs again", file=sys.stderr)
+                    continue
                 outcome = _outcome(done, *running.pop(done))
                 self._keep(outcome)
                 sampler.tell(outcome.row)

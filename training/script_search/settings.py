@@ -26,6 +26,8 @@ class TrialSettings:
         folder: where trials keep their files while they run; relative to the host's temporary
             folder.
         directory: the working directory; empty for the script's folder, as on SageMaker.
+        function: name of a function of the script, called for each trial in a process that stays;
+            empty to start the script for each trial.
     """
 
     script: str
@@ -38,6 +40,7 @@ class TrialSettings:
     gpus: float
     folder: str = "hpoq-trials"
     directory: str = ""
+    function: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,4 +89,5 @@ class Search:
             common.maximize, self.algorithm, self.seed, [dict(each) for each in self.points],
             [self.halving, self.grace, self.factor], source.digest(common.source, common.fixed),
         ]  # fmt: skip
+        parts += [common.function] if common.function else []
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,11 +1,12 @@
 """The source of a script: a folder, or an archive that each host unpacks once."""
 
+import ast
 import hashlib
 import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -59,6 +60,33 @@ def _unpack(place: Path, _changed: int) -> Path:
         if not folder.is_dir():
             raise
     return folder
+
+
+def check_function(source: str, script: str, name: str) -> None:
+    """Check that a script defines a function, without running the script.
+
+    Raises:
+        TrainingFailed: it does not, or is not a Python script.
+    """
+    file = unpacked(source) / script
+    try:
+        tree = ast.parse(file.read_text())
+    except (OSError, SyntaxError, ValueError) as error:
+        problem = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise TrainingFailed(f"--function {name}: {script} cannot be read ({problem})") from None
+    if name not in set(_defined(tree)):
+        raise TrainingFailed(f"--function {name}: {script} defines no {name}")
+
+
+def _defined(tree: ast.Module) -> Iterator[str]:
+    """Yield the names that a module defines or imports at its top level."""
+    for each in tree.body:
+        if isinstance(each, ast.FunctionDef):
+            yield each.name
+        elif isinstance(each, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in each.names)
+        elif isinstance(each, ast.Assign):
+            yield from (target.id for target in each.targets if isinstance(target, ast.Name))
 
 
 def digest(source: str, fixed: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> str:

@@ -51,6 +51,61 @@ class TrialOutcome:
     lines: tuple[str, ...] = ()
 
 
+class Reading:
+    """The metrics of a running trial, from the lines that it prints.
+
+    Args:
+        settings: what all trials have in common.
+        continues: called with each step and value of the objective.
+    """
+
+    def __init__(self, settings: TrialSettings, continues: Callable[[int, float], bool]) -> None:
+        self._settings, self._continues = settings, continues
+        self._last: dict[str, float] = {}
+        self._lines: dict[str, str] = {}
+        self.steps, self.stopped, self.began = 0, False, time.time()
+
+    def read(self, line: str) -> bool:
+        """Read a line and return whether the trial should continue."""
+        for name, value in values_in(line, self._settings.patterns):
+            self._last[name], self._lines[name] = value, line
+            if name == self._settings.objective and not self.stopped:
+                self.steps += 1
+                self.stopped = not self._continues(self.steps, value)
+        return not self.stopped
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines of the last values."""
+        return tuple(dict.fromkeys(self._lines.values()))
+
+    def row(self, number: int, hyperparameters: Mapping[str, str], failure: str) -> Row:
+        """Return the row of the trial, which has ended.
+
+        Args:
+            number: of the trial.
+            hyperparameters: the searched ones.
+            failure: why the script failed; empty if it did not.
+        """
+        name = self._settings.objective
+        objective = self._last.get(name)
+        reason = "" if self.stopped else failure
+        if not reason and not usable(objective):
+            reason = f"printed no {name}" if objective is None else f"{name} ended as {objective}"
+        counts = usable(objective) and (self.stopped or not reason)
+        return Row(
+            number=number,
+            hyperparameters=dict(hyperparameters),
+            status="Stopped" if self.stopped else "Failed" if reason else "Completed",
+            objective=objective if counts else None,
+            metrics={each: value for each, value in self._last.items() if usable(value)},
+            started=self.began,
+            ended=time.time(),
+            steps=self.steps,
+            reason=reason,
+        )
+
+
 def run_trial(
     number: int,
     hyperparameters: Mapping[str, str],
@@ -75,54 +130,53 @@ def run_trial(
     if packages := packages_of(code):
         path = os.pathsep.join(filter(None, [str(packages), environ.get("PYTHONPATH", "")]))
         environ = {**environ, "PYTHONPATH": path}
-    folder = Path(tempfile.gettempdir(), settings.folder, f"{number:06}")
-    shutil.rmtree(folder / "model", ignore_errors=True)  # of a process that was killed
+    folder = new_folder(settings, number)
     everything = {**settings.fixed, **hyperparameters}
     variables = environment(
         environ, folder, script, everything, cpus=settings.cpus, gpus=settings.gpus
     )
-    directory = Path(settings.directory) if settings.directory else script.parent
-    began = time.time()
-    last: dict[str, float] = {}
-    lines: dict[str, str] = {}
-    steps, stopped = 0, False
+    reading = Reading(settings, continues)
     with running(
-        ScriptProcess(command(script, everything), variables, folder, directory)
-    ) as process:
-        for line in process.lines():
-            for name, value in values_in(line, settings.patterns):
-                last[name], lines[name] = value, line
-                if name != settings.objective or stopped:
-                    continue
-                steps += 1
-                if not continues(steps, value):
-                    stopped = True
-                    process.stop()
-        reason = "" if stopped else process.failure()
-    objective = last.get(settings.objective)
-    if not reason and not usable(objective):
-        reason = (
-            f"printed no {settings.objective}"
-            if objective is None
-            else f"{settings.objective} ended as {objective}"
+        ScriptProcess(
+            command(script, everything), variables, folder, directory_of(settings, script)
         )
-    row = Row(
-        number=number,
-        hyperparameters=dict(hyperparameters),
-        status="Stopped" if stopped else "Failed" if reason else "Completed",
-        objective=objective if usable(objective) and (stopped or not reason) else None,
-        metrics={name: value for name, value in last.items() if usable(value)},
-        started=began,
-        ended=time.time(),
-        steps=steps,
-        reason=reason,
-    )
+    ) as process:
+        stopping = False
+        for line in process.lines():
+            if not reading.read(line) and not stopping:
+                stopping = True
+                process.stop()
+        failure = "" if stopping else process.failure()
+    return outcome_of(reading.row(number, hyperparameters, failure), reading, folder, is_best)
+
+
+def new_folder(settings: TrialSettings, number: int) -> Path:
+    """Return the folder of a trial, without a model of a process that was killed."""
+    folder = Path(tempfile.gettempdir(), settings.folder, f"{number:06}")
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    return folder
+
+
+def directory_of(settings: TrialSettings, script: Path) -> Path:
+    """Return the working directory of a trial."""
+    return Path(settings.directory) if settings.directory else script.parent
+
+
+def outcome_of(
+    row: Row, reading: Reading, folder: Path, is_best: Callable[[float], bool]
+) -> TrialOutcome:
+    """Return what came out of a trial that has ended, and remove its folder.
+
+    Args:
+        row: its row.
+        reading: what it printed.
+        folder: its folder, with its model.
+        is_best: called with the objective.
+    """
     best = row.objective is not None and is_best(row.objective)
     model = _packed(folder / "model") if best else None
     shutil.rmtree(folder, ignore_errors=True)
-    return TrialOutcome(
-        row=row, model=model, lines=tuple(dict.fromkeys(lines.values())) if best else ()
-    )
+    return TrialOutcome(row=row, model=model, lines=reading.lines if best else ())
 
 
 def _packed(folder: Path) -> bytes | None:
