@@ -17,6 +17,7 @@ from hpoq.campaign.grid import checksum, point_count
 from hpoq.campaign.model import Campaign, CampaignModel, first_problem
 
 NUMBER_DIGITS = 5
+_LATER_FIELDS = ("point", "repeats")
 
 
 class PlannedJob(CampaignModel):
@@ -31,6 +32,15 @@ class PlannedJob(CampaignModel):
     values: dict[StrictStr, tuple[Any, ...]] | None = None  # its part of the grid
     # Instances of the one training job in which Ray runs all trials; 0: a training job per trial.
     instances: Annotated[int, Field(ge=0)] = 0
+    # Number of the campaign's point that it trains, from 1; 0: it searches.
+    point: Annotated[int, Field(ge=0)] = 0
+    # Ranks of the settings that it trains with each seed; 1 is the best of all waves before.
+    repeats: tuple[Annotated[int, Field(ge=1)], ...] = ()
+
+    @property
+    def searches(self) -> bool:
+        """Whether it chooses its settings itself."""
+        return not self.point and not self.repeats
 
 
 class CampaignPlan(CampaignModel):
@@ -113,8 +123,10 @@ class CampaignPlan(CampaignModel):
     def _digest_of(self, jobs: int) -> str:
         if jobs not in self._digests:
             fields = self.model_dump(mode="json", include={"strategy": True, "jobs": True})
-            fields["jobs"] = fields["jobs"][:jobs]
+            fields["jobs"] = [_as_digested(job) for job in fields["jobs"][:jobs]]
             asked = self.campaign.model_dump(mode="json", include={"name", "request", "seed"})
+            given = {"points", "repeats"}
+            asked |= self.campaign.model_dump(mode="json", include=given, exclude_defaults=True)
             text = json.dumps(fields | asked, sort_keys=True)
             self._digests[jobs] = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self._digests[jobs]
@@ -148,6 +160,11 @@ class CampaignPlan(CampaignModel):
             raise InvalidPlan(f"{path}: {first_problem(error)}. Fix it, or plan again") from None
 
 
+def _as_digested(job: dict[str, Any]) -> dict[str, Any]:
+    """Return a job's fields; those that earlier versions did not have, only if they are set."""
+    return {name: value for name, value in job.items() if value or name not in _LATER_FIELDS}
+
+
 def _problem_with(plan: CampaignPlan) -> str:
     """Return what is wrong with a plan; empty if nothing is."""
     campaign, jobs = plan.campaign, plan.jobs
@@ -176,6 +193,8 @@ def _problem_with(plan: CampaignPlan) -> str:
 
 def _problem_with_job(job: PlannedJob, campaign: Campaign) -> str:
     max_trials = campaign.max_trials_per_job
+    if problem := _problem_with_given_settings(job, campaign):
+        return f"job {job.number}: {problem}"
     if job.instances > campaign.slots:
         return f"job {job.number}: {job.instances} instances, but at most {campaign.slots} are free"
     if job.trials > max_trials and not job.instances:
@@ -185,6 +204,19 @@ def _problem_with_job(job: PlannedJob, campaign: Campaign) -> str:
         parallel = job.instances * campaign.trials_per_instance
     if job.parallel > parallel:
         return f"job {job.number}: {job.parallel} in parallel, but at most {parallel} are allowed"
+    return ""
+
+
+def _problem_with_given_settings(job: PlannedJob, campaign: Campaign) -> str:
+    if job.point > len(campaign.points):
+        return f"point {job.point}, but the campaign has {len(campaign.points)}"
+    if job.point and job.trials != 1:
+        return f"{job.trials} trials of one point"
+    if not job.repeats:
+        return ""
+    seeds = len(campaign.repeats.seeds) if campaign.repeats else 0
+    if job.trials != len(job.repeats) * seeds:
+        return f"{job.trials} trials of {len(job.repeats)} settings with {seeds} seeds"
     return ""
 
 

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.message import parse_fields
-from hpo_dispatcher.contract.request import CategoricalRange, TuningRequest
+from hpo_dispatcher.contract.request import CategoricalRange, Range, Scalar, TuningRequest
 from hpoq.campaign.api_form import search_of
+from hpoq.campaign.ranges import problem_with_setting
 
 NAME_MAX_LENGTH = 20
 NAME_PATTERN = rf"^[a-z][a-z0-9-]{{0,{NAME_MAX_LENGTH - 1}}}$"
@@ -47,17 +48,46 @@ class AccountLimits(CampaignModel):
         return self.training_jobs_random if search == "Random" else self.training_jobs
 
 
+class Repeats(CampaignModel):
+    """The seeds with which the best settings are trained again after the search."""
+
+    hyperparameter: Annotated[str, Field(min_length=1)]
+    seeds: Annotated[tuple[int, ...], Field(min_length=2, max_length=aws_limits.CATEGORICAL_VALUES)]
+    settings: Annotated[int, Field(ge=1, le=1_000)] = 5  # how many of the best
+
+    @model_validator(mode="after")
+    def _check_seeds(self) -> Repeats:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("a seed is listed twice. List each once")
+        return self
+
+    @property
+    def trials(self) -> int:
+        """The number of trials."""
+        return self.settings * len(self.seeds)
+
+    @property
+    def as_range(self) -> CategoricalRange:
+        """The seeds as a range."""
+        return CategoricalRange(type="categorical", values=self.seeds)
+
+
 class Campaign(CampaignModel):
     """One search over many tuning jobs, with its limits and goals."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
-    trials: Annotated[int, Field(ge=1, le=10_000_000)]
+    trials: Annotated[int, Field(ge=1, le=10_000_000)]  # points and repeats included
     minutes_per_trial: Annotated[float, Field(gt=0)]
     spread: Annotated[float, Field(ge=0, le=3)] = 0.5  # sigma of the log of a trial's minutes
     request: dict[str, Any]  # as in the published schema, without the fields that the plan sets
+    points: tuple[dict[str, Scalar], ...] = ()  # settings to train first
+    repeats: Repeats | None = None
     instance_type: str = "ml.m5.large"
     instances_per_trial: Annotated[int, Field(ge=1)] = 1
     trials_per_instance: Annotated[int, Field(ge=1)] = 1  # that Ray runs at once
+    # Of the script, which Ray calls for each trial in processes that keep imports and data; empty:
+    # Ray starts the script for each trial.
+    function: Annotated[str, Field(pattern=r"^([A-Za-z_]\w*)?$")] = ""
     # How often a script prints its objective; Ray stops poor trials between them.
     reports_per_trial: Annotated[int, Field(ge=1)] = 1
     startup_minutes: Annotated[float, Field(ge=0)] = 0.0  # of the first trial on an instance
@@ -77,7 +107,37 @@ class Campaign(CampaignModel):
             raise ValueError(f"request.{error}") from None
         if self.metric in self.further_metrics:
             raise ValueError(f"further_metrics: {self.metric} is the objective. Leave it out")
+        if problem := self._problem_with_given_settings():
+            raise ValueError(problem)
         return self
+
+    def _problem_with_given_settings(self) -> str:
+        """Return what is wrong with points and repeats; empty if nothing is."""
+        if not self.points and self.repeats is None:
+            return ""
+        if self.search == "Grid":
+            return "points and repeats: a Grid trains all its settings. List the seeds as a range"
+        ranges = self.template_request.hyperparameter_ranges
+        if self.repeats is not None and self.repeats.hyperparameter in ranges:
+            name = self.repeats.hyperparameter
+            return f"repeats: {name} is searched. Remove it from the ranges"
+        given = len(self.points) + self.repeated
+        if given >= self.trials:
+            return f"trials: {self.trials}, but {given} are points and repeats. Ask for more"
+        problems = (problem_with_setting(ranges, point) for point in self.points)
+        found = [f"points: number {n}: {each}" for n, each in enumerate(problems, 1) if each]
+        return found[0] if found else ""
+
+    @property
+    def repeated(self) -> int:
+        """The number of trials that repeat the best settings."""
+        return self.repeats.trials if self.repeats else 0
+
+    @cached_property
+    def ranges(self) -> dict[str, Range]:
+        """What the results of a trial may name: the searched ranges and the seeds."""
+        seeds = {self.repeats.hyperparameter: self.repeats.as_range} if self.repeats else {}
+        return {**self.template_request.hyperparameter_ranges, **seeds}
 
     @property
     def logged_metrics(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from hpo_dispatcher.contract.request import CategoricalRange, ContinuousRange, IntegerRange, Range
 
@@ -50,3 +51,29 @@ def _points(each: Range) -> float:
             return each.max - each.min + 1
         case ContinuousRange():
             return math.inf
+
+
+def problem_with_setting(ranges: Mapping[str, Range], setting: Mapping[str, Any]) -> str:
+    """Return why values of hyperparameters are no point of the ranges; empty if they are."""
+    for name in setting:
+        if name not in ranges:
+            return f"{name} is not searched. Remove it"
+    for name, each in ranges.items():
+        if name not in setting:
+            return f"{name} is missing. Give each searched hyperparameter"
+        if problem := problem_with_value(each, setting[name]):
+            return f"{name}: {problem}"
+    return ""
+
+
+def problem_with_value(each: Range, value: Any) -> str:
+    """Return why a range does not have a value; empty if it does."""
+    if isinstance(each, CategoricalRange):
+        return "" if value in each.values else f"{value!r} is not one of its values"
+    wanted = int if isinstance(each, IntegerRange) else (int, float)
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        kind = "a whole number" if isinstance(each, IntegerRange) else "a number"
+        return f"{value!r} is not {kind}"
+    if each.min <= value <= each.max:
+        return ""
+    return f"{value} is outside of {each.min} to {each.max}"

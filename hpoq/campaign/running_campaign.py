@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,8 @@ CONSOLES = {
 
 class RunningCampaign:
     """A plan file and the backend it runs on.
+
+    The class is long because it is the one object that commands and notebooks use.
 
     Args:
         file: path of the saved plan.
@@ -139,10 +142,21 @@ class RunningCampaign:
         return last
 
     def updates(
-        self, every: float = 30.0, *, keep_goals: bool = True
+        self,
+        every: float = 30.0,
+        *,
+        keep_goals: bool = True,
+        wait: Callable[[float], None] = time.sleep,
     ) -> Iterator[CampaignProgress]:
-        """Run the campaign and yield its progress at each poll."""
-        return Runner(self.plan, self.backend, self.file, keep_goals=keep_goals).run(every)
+        """Run the campaign and yield its progress at each poll.
+
+        Args:
+            every: seconds between polls.
+            keep_goals: start no tuning job that would miss the plan's deadline or budget.
+            wait: called with these seconds.
+        """
+        runner = Runner(self.plan, self.backend, self.file, keep_goals=keep_goals, wait=wait)
+        return runner.run(every)
 
     def detach(self) -> int:
         """Send the rest of the current wave and leave it to the queue.

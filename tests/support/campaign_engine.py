@@ -14,6 +14,7 @@ SCRIPT = """
 import argparse, math, sys
 parser = argparse.ArgumentParser()
 parser.add_argument("--lr", type=float)
+parser.add_argument("--seed", type=int)
 lr = parser.parse_args().lr
 if lr > 0.9:
     sys.exit("too hot")
@@ -26,10 +27,15 @@ RAY_SCRIPT = """
 import argparse, json, math, os, pathlib, random, time
 parser = argparse.ArgumentParser()
 names = "script space metrics objective direction fixed trials algorithm trials-per-host"
-for name in (*names.split(), "search-seed", "_tuning_objective_metric"):
+for name in (*names.split(), "search-seed", "scheduler", "_tuning_objective_metric"):
     parser.add_argument("--" + name)
+parser.add_argument("--points", default="[]")
+parser.add_argument("--repeats", default="{}")
 args = parser.parse_args()
-((name, each),) = json.loads(args.space).items()
+(name, each), *_ = json.loads(args.space).items()
+(seeds,) = json.loads(args.repeats).items() or [("", [None])]
+given = [dict(point, **({seeds[0]: seed} if seeds[0] else {}))
+         for point in json.loads(args.points) for seed in seeds[1]]
 draws = random.Random(args.search_seed)
 folder = pathlib.Path(os.environ["SM_CHECKPOINT_DIR"])
 folder.mkdir(parents=True, exist_ok=True)
@@ -38,9 +44,11 @@ with (folder / "trials.jsonl").open("w") as record:
     print(json.dumps({"identity": "x"}), file=record)
     for number in range(1, int(args.trials) + 1):
         value = math.exp(draws.uniform(math.log(each["min"]), math.log(each["max"])))
+        point = given[number - 1] if number <= len(given) else {name: repr(value)}
+        value = float(point[name])
         failed = value > 0.9
         auc = None if failed else 1 - (math.log10(value) + 1.5) ** 2 / 10
-        row = {"number": number, "hyperparameters": {name: repr(value)},
+        row = {"number": number, "hyperparameters": {n: str(v) for n, v in point.items()},
                "status": "Failed" if failed else "Stopped" if number % 2 else "Completed",
                "objective": auc, "metrics": {"latency": 100 * value},
                "started": time.time(), "ended": time.time() + 1,

@@ -13,6 +13,7 @@ from hpoq.campaign.backends.ray_request import as_ray_request
 from hpoq.campaign.backends.ray_trials import RayTrials
 from hpoq.campaign.backends.tuning_jobs import CampaignTuningJobs
 from hpoq.campaign.campaign_plan import CampaignPlan
+from hpoq.campaign.given_settings import settings_of
 from hpoq.campaign.results.trial import Trial, ranked
 
 _SUCCESSFUL = ("Completed", "Stopped")  # Ray stops poor trials early, which have a result
@@ -107,12 +108,20 @@ class RayJobs:
         plan = self._plan
         assert plan is not None  # noqa: S101  messages are made from the plan
         whole = self._in_api_form(message)
+        job = plan.job(number)
+        before = [
+            trial
+            for each in plan.jobs
+            if job.repeats and each.wave < job.wave
+            for trial in self.trials(each.number)
+        ]
         try:
             api_request = as_ray_request(
                 whole["api_request"],
                 plan,
-                plan.job(number),
+                job,
                 training_source=self._training_source(),
+                settings=settings_of(plan, job, before),
             )
         except InvalidRequest as error:
             where = f"{message['request_id']}: {error.field}"

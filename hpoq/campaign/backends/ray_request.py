@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo_dispatcher.contract import aws_limits
@@ -12,6 +12,7 @@ from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.tuning_job.script_search import SEED
 from hpoq.campaign.api_form import CONFIG
 from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
+from hpoq.campaign.given_settings import Setting
 from hpoq.campaign.ray_space import as_hyperparameter, space_of
 
 ApiRequest = Mapping[str, Any]
@@ -20,8 +21,6 @@ SCRIPT = "train_ray_script.py"  # among the bundled scripts
 CHANNEL = "script"  # brings the archive of the team's script
 _PROGRAM, _ARCHIVE = "sagemaker_program", "sagemaker_submit_directory"
 _RUNTIME_FACTOR = 3  # of the planned run time, after which SageMaker stops a training job
-# "Longest run time for a training job" without an increased quota: 5 days.
-_LONGEST_SECONDS = 432_000
 _ALGORITHMS = {"Bayesian": "optuna"}  # other searches draw at random
 
 
@@ -31,6 +30,7 @@ def as_ray_request(
     job: PlannedJob,
     *,
     training_source: str,
+    settings: Sequence[Setting] = (),
 ) -> dict[str, Any]:
     """Return the request of one Ray job.
 
@@ -39,6 +39,7 @@ def as_ray_request(
         plan: the plan of the campaign.
         job: one of its jobs.
         training_source: the archive of the bundled scripts.
+        settings: those that the job repeats with each seed, if it does.
 
     Raises:
         InvalidRequest: the request runs no script, or does not fit into hyperparameters.
@@ -59,9 +60,8 @@ def as_ray_request(
         **{name: str(text) for name, text in static.items() if name.startswith("sagemaker_")},
         "script": str(script),
         **_search(plan, job, definition),
-        "fixed": as_hyperparameter(
-            {name: value for name, value in static.items() if not name.startswith("sagemaker_")}
-        ),
+        **_given(plan, job, settings),
+        "fixed": as_hyperparameter(_fixed(static, plan, job)),
     }
     _check_lengths(hyperparameters)
     if source != training_source:
@@ -107,6 +107,34 @@ def _search(plan: CampaignPlan, job: PlannedJob, definition: Mapping[str, Any]) 
         "trials": str(job.trials),
         "trials-per-host": str(campaign.trials_per_instance),
         "algorithm": _ALGORITHMS.get(campaign.search, "random"),
+        **({"function": campaign.function} if campaign.function else {}),
+    }
+
+
+def _given(plan: CampaignPlan, job: PlannedJob, settings: Sequence[Setting]) -> dict[str, str]:
+    """Return the hyperparameters of a job that has points to start from, or settings to repeat."""
+    campaign = plan.campaign
+    if job.repeats and campaign.repeats:
+        seeds = {campaign.repeats.hyperparameter: list(campaign.repeats.seeds)}
+        return {
+            "space": space_of(campaign.ranges),
+            "points": as_hyperparameter(settings),
+            "repeats": as_hyperparameter(seeds),
+            "algorithm": "random",
+            "scheduler": "none",
+        }
+    if campaign.points and job.number == 1:
+        return {"points": as_hyperparameter(campaign.points)}
+    return {}
+
+
+def _fixed(static: Mapping[str, Any], plan: CampaignPlan, job: PlannedJob) -> dict[str, Any]:
+    """Return the hyperparameters that all trials of a job have in common."""
+    repeats = plan.campaign.repeats if job.repeats else None
+    return {
+        name: value
+        for name, value in static.items()
+        if not name.startswith("sagemaker_") and not (repeats and name == repeats.hyperparameter)
     }
 
 
@@ -146,7 +174,10 @@ def _with_instances(definition: Mapping[str, Any], count: int) -> dict[str, Any]
 def _stopping(given: Mapping[str, Any], minutes: float) -> dict[str, Any]:
     """Return a stopping condition for the whole search instead of one trial."""
     needed = math.ceil(_RUNTIME_FACTOR * minutes * 60) + 3600
-    longest = max(int(given.get("MaxRuntimeInSeconds", 0)), min(needed, _LONGEST_SECONDS))
+    longest = max(
+        int(given.get("MaxRuntimeInSeconds", 0)),
+        min(needed, aws_limits.DEFAULT_TRAINING_RUNTIME_SECONDS),
+    )
     changed = {**given, "MaxRuntimeInSeconds": longest}
     if "MaxWaitTimeInSeconds" in given:  # spot: at least the run time
         changed["MaxWaitTimeInSeconds"] = max(int(given["MaxWaitTimeInSeconds"]), longest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
 from hpoq.campaign.errors import InvalidPlan
 from hpoq.campaign.model import Campaign, first_problem
 from hpoq.campaign.planning.estimate import HIGH, PlanEstimate, estimate, slots_needed
+from hpoq.campaign.planning.given_jobs import all_jobs
 from hpoq.campaign.planning.prices import price_per_hour
 from hpoq.campaign.planning.strategies.independent import IndependentStrategy
 from hpoq.campaign.planning.strategies.registry import STRATEGIES, strategy_named
@@ -21,6 +23,8 @@ from hpoq.campaign.ranges import combinations
 # A strategy that learns more may take this much longer than the fastest one.
 PATIENCE = 1.25
 PATIENCE_HOURS = 1.0  # for searches that learn
+_MORE_SLOTS = 10  # tries, each with 2 % more
+TIE = 1.02  # times the fastest; the estimates tell less apart by chance
 SEARCHES_WITHOUT_MEMORY = ("Random", "Grid")
 
 
@@ -103,9 +107,10 @@ def check_points(campaign: Campaign) -> None:
         InvalidPlan: some trials could only repeat others.
     """
     points = combinations(campaign.template_request.hyperparameter_ranges)
-    if campaign.trials > points:
+    searched = campaign.trials - campaign.repeated
+    if searched > points:
         raise InvalidPlan(
-            f"trials: {campaign.trials:,}, but the ranges have {int(points):,} different "
+            f"trials: {searched:,}, but the ranges have {int(points):,} different "
             f"combinations. Ask for at most {int(points):,}, or widen a range"
         )
 
@@ -142,7 +147,7 @@ def planned(campaign: Campaign, strategy: str) -> CampaignPlan:
     Raises:
         InvalidPlan: the strategy is unknown or cannot run this campaign.
     """
-    jobs = tuple(strategy_named(strategy).jobs(campaign))
+    jobs = tuple(all_jobs(campaign, strategy_named(strategy)))
     return CampaignPlan(campaign=campaign, strategy=strategy, jobs=jobs, generations=(len(jobs),))
 
 
@@ -202,14 +207,35 @@ def _too_late(campaign: Campaign, strategy: str, needed: PlanEstimate, deadline:
     trials = _trials_by(campaign, strategy, deadline)
     if trials:
         remedies.append(f"{trials:,} trials")
-    slots = slots_needed(campaign, deadline)
-    if needed.parallel < slots <= campaign.trials:
-        remedies.append(f"{int(slots):,} trials in parallel instead of {needed.parallel:,}")
+    slots = _slots_by(campaign, strategy, deadline)
+    if slots and needed.parallel < slots:
+        remedies.append(f"{slots:,} trials in parallel instead of {needed.parallel:,}")
     would = " or ".join(remedies) or "only shorter trials"
     return (
         f"takes up to {needed.hours_high:,.1f} h ({HIGH:.0%} confidence), {late:,.1f} h over the "
         f"deadline of {deadline:,.1f} h; {would} would meet it"
     )
+
+
+def _slots_by(campaign: Campaign, strategy: str, deadline: float) -> int | None:
+    """Return about how many trials at once finish before the deadline; None if none would.
+
+    The number without the waits of tuning jobs is the least possible; a little more may be needed.
+    """
+    slots = slots_needed(campaign, deadline)
+    for _ in range(_MORE_SLOTS):
+        if slots > campaign.trials:
+            return None
+        instances = math.ceil(slots) * campaign.instances_per_trial
+        limits = campaign.limits.model_copy(update={"instances": instances})
+        wider = campaign.model_copy(update={"limits": limits})
+        try:
+            if estimate(planned(wider, strategy)).hours_high <= deadline:
+                return math.ceil(slots)
+        except InvalidPlan:
+            return None
+        slots *= 1.02
+    return None
 
 
 def _trials_by(campaign: Campaign, strategy: str, deadline: float) -> int:
@@ -236,7 +262,7 @@ def _recommend(campaign: Campaign, options: Mapping[str, Option]) -> tuple[str, 
     if fitting:
         fastest = min(map(_hours, fitting))
         learns = campaign.search not in SEARCHES_WITHOUT_MEMORY
-        within = fastest * PATIENCE + (PATIENCE_HOURS if learns else 0)
+        within = fastest * PATIENCE + PATIENCE_HOURS if learns else fastest * TIE
         near = {each.strategy for each in fitting if _hours(each) <= within}
         chosen = min((STRATEGIES[name] for name in near), key=lambda each: each.preference)
         if learns:

@@ -46,16 +46,21 @@ def measured(
         guess: expected minutes per trial.
 
     Returns:
-        Two fields of the campaign: ``minutes_per_trial`` and ``spread``.
+        Fields of the campaign: ``minutes_per_trial``, ``spread`` and, if SageMaker told when its
+        training jobs were created and started, ``startup_minutes``.
 
     Raises:
         InvalidPlan: no trial completed.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pilot.json"
-        pilot_of(wanted, trials, guess).save(file)
-        minutes, spread = measure(run(file))
-    return {"minutes_per_trial": minutes, "spread": spread}
+        plan = pilot_of(wanted, trials, guess)
+        plan.save(file)
+        table = run(file)
+    minutes, spread = measure(table)
+    found = {"minutes_per_trial": minutes, "spread": spread}
+    startup = measure_startup(table, plan.jobs[0].parallel)
+    return found if startup is None else {**found, "startup_minutes": startup}
 
 
 def measure(table: pd.DataFrame) -> tuple[float, float]:
@@ -72,3 +77,20 @@ def measure(table: pd.DataFrame) -> tuple[float, float]:
     middle = sum(logarithms) / len(logarithms)
     variance = sum((each - middle) ** 2 for each in logarithms) / max(1, len(logarithms) - 1)
     return sum(minutes) / len(minutes), math.sqrt(variance)
+
+
+def measure_startup(table: pd.DataFrame, slots: int) -> float | None:
+    """Return the median minutes from the creation to the start of the first training jobs.
+
+    The first training job of a slot starts an instance. The ones after it may reuse one.
+
+    Args:
+        table: the results of the pilot.
+        slots: training jobs that ran at once.
+    """
+    known = table.dropna(subset=["created_at", "started_at"]).sort_values("created_at")
+    first = known.head(slots)
+    if first.empty:
+        return None
+    seconds = (first["started_at"] - first["created_at"]).dt.total_seconds().median()
+    return max(0.0, float(seconds) / 60)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hpo_dispatcher.contract import aws_limits
 from hpoq.campaign.campaign_plan import PlannedJob
 from hpoq.campaign.model import Campaign
 
-# "Amazon SageMaker Automatic Model Tuning now reuses SageMaker Training instances to reduce
-# start-up overheads by 20x" (AWS, What's New, September 2022).
-REUSE = 1 / 20
+REUSE = 1 / aws_limits.REUSED_INSTANCE_SPEEDUP
 RAY_MINUTES = 0.5  # pip installs Ray, and its hosts find each other
 # Asynchronous halving continues one trial in this many at each rung (training/script_search).
 ASHA_FACTOR = 4
+_EXACT = 2_000  # trials; with more, the share is a quarter
+# Pairs of a share of the trials and the share of their training that these do.
+Parts = tuple[tuple[float, float], ...]
+POLL_MINUTES = 0.5  # between two looks of `hpoq campaign run`
 
 
 def startup_minutes(campaign: Campaign, jobs: Sequence[PlannedJob]) -> float:
     """Return the start-ups of all trials of some jobs, in minutes of slots."""
-    if not campaign.startup_minutes:
-        return 0.0
     if jobs[0].instances:
         return sum(job.parallel for job in jobs) * (campaign.startup_minutes + RAY_MINUTES)
     first = sum(job.parallel for job in jobs)
@@ -26,17 +27,44 @@ def startup_minutes(campaign: Campaign, jobs: Sequence[PlannedJob]) -> float:
     return campaign.startup_minutes * (first + later * REUSE)
 
 
-def trained_share(campaign: Campaign, jobs: Sequence[PlannedJob]) -> float:
-    """Return which share of the training is left when Ray stops poor trials early.
+def waiting_minutes(jobs: Sequence[PlannedJob], slots: int) -> float:
+    """Return how long slots wait for the runner, which looks every half minute, in all.
+
+    The tuning jobs that start at once wait for nothing.
+    """
+    free, waiting = slots, 0
+    for job in jobs:
+        free -= job.parallel
+        waiting += job.parallel if free < 0 else 0
+    return waiting * POLL_MINUTES / 2
+
+
+def trained_parts(campaign: Campaign, jobs: Sequence[PlannedJob]) -> Parts:
+    """Return how much of their training trials do, when Ray stops poor ones early.
 
     A script that prints its objective once cannot be stopped.
     """
     reports = campaign.reports_per_trial
     if not jobs[0].instances or reports == 1:
-        return 1.0
-    trained, rung, left = 0.0, 0, 1.0
-    following = 1
+        return ((1.0, 1.0),)
+    trials = max(job.trials for job in jobs)  # each training job compares its own trials
+    found, rung, left = [], 1, float(trials)
     while rung < reports:
-        trained += left * (min(following, reports) - rung)
-        rung, following, left = following, following * ASHA_FACTOR, left / ASHA_FACTOR
-    return trained / reports
+        further = continuing(left)
+        found.append(((left - further) / trials, rung / reports))
+        rung, left = rung * ASHA_FACTOR, further
+    return (*found, (left / trials, 1.0))
+
+
+def continuing(trials: float) -> float:
+    """Return how many of the trials that reach a rung are expected to continue.
+
+    The halving is asynchronous: a trial continues if it is among the best quarter of those that
+    reached the rung before it, and the first three always do. Of n trials in random order, the last
+    is among the best k with the probability k / n.
+    """
+    count = round(trials)
+    early = min(count, ASHA_FACTOR - 1)
+    exact = range(ASHA_FACTOR, min(count, _EXACT) + 1)
+    found = early + sum(n // ASHA_FACTOR / n for n in exact)
+    return found + max(0, count - _EXACT) / ASHA_FACTOR

@@ -38,7 +38,7 @@ def frame(plan: CampaignPlan, trials: Iterable[Trial]) -> pd.DataFrame:
 
     found = list(trials)
     campaign = plan.campaign
-    ranges = campaign.template_request.hyperparameter_ranges
+    ranges = campaign.ranges
     columns: dict[str, Any] = {
         "trial": [t.name for t in found],
         "job": [t.job for t in found],

@@ -11,6 +11,7 @@ from hpo_dispatcher.tuning_job.short_form import parameter_ranges
 from hpoq.campaign.api_form import CONFIG
 from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
 
+GRID = "Grid"
 _SEEDS = 2**31 - 1
 _SEED_STEP = 7919  # a prime, so that the seeds of jobs differ
 
@@ -25,10 +26,12 @@ def message(
 ) -> dict[str, Any]:
     """Return the request message of one tuning job.
 
+    A job with given settings is a Grid of them, without early stopping.
+
     Args:
         plan: plan of the campaign.
         job: one of its jobs.
-        ranges: ranges to search instead of the campaign's own.
+        ranges: ranges to search instead of the campaign's own; of a job with given settings, these.
         parents: jobs to warm-start from.
         after: numbers of the jobs that must end first.
     """
@@ -47,6 +50,10 @@ def message(
         written["hyperparameter_ranges"] = {
             name: each.model_dump(mode="json") for name, each in ranges.items()
         }
+    if is_grid_of_settings(job):
+        written["strategy"] = GRID
+        fixed = campaign.request.get("hyperparameters", {})
+        written["hyperparameters"] = {n: v for n, v in fixed.items() if n not in (ranges or ())}
     if job.values is not None:
         written["hyperparameter_ranges"] = {
             name: {"type": "categorical", "values": list(values)}
@@ -84,20 +91,36 @@ def _in_api_form(
         }
     if ranges is not None:
         config["ParameterRanges"] = parameter_ranges(ranges)
-    if plan.campaign.search != "Grid":
+    definition = dict(api_request["TrainingJobDefinition"])
+    if is_grid_of_settings(job):
+        config = _as_grid(config) | {"Strategy": GRID}
+        fixed = definition.get("StaticHyperParameters", {})
+        kept = {name: text for name, text in fixed.items() if name not in (ranges or ())}
+        definition["StaticHyperParameters"] = kept
+    elif plan.campaign.search != GRID:
         config["RandomSeed"] = seed_of(plan, job)
     tags = {TAG_CAMPAIGN: plan.campaign.name, TAG_PLAN: plan.digest(job)}
     written = {
         **asked,
         "request_id": plan.request_id(job),
         "tags": {**asked.get("tags", {}), **tags},
-        "api_request": {**api_request, CONFIG: config},
+        "api_request": {**api_request, CONFIG: config, "TrainingJobDefinition": definition},
     }
     if parents:
         written["warm_start_from"] = [plan.request_id(parent) for parent in parents]
     if after:
         written["after"] = [plan.request_id(plan.job(number)) for number in after]
     return written
+
+
+def is_grid_of_settings(job: PlannedJob) -> bool:
+    """Return whether SageMaker trains given settings; Ray's jobs get theirs otherwise."""
+    return not job.searches and not job.instances
+
+
+def _as_grid(config: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {n: each for n, each in config.items() if n not in ("StrategyConfig", "RandomSeed")}
+    return kept | {"TrainingJobEarlyStoppingType": "Off"}
 
 
 def _training_jobs(job: PlannedJob) -> tuple[int, int]:
@@ -113,6 +136,8 @@ def seed_of(plan: CampaignPlan, job: PlannedJob) -> int:
 def _with_seed(overrides: Mapping[str, Any], plan: CampaignPlan, job: PlannedJob) -> dict[str, Any]:
     """Give each job its own seed, so that no two searches draw the same; a grid draws nothing."""
     config = dict(overrides.get("HyperParameterTuningJobConfig", {}))
-    if plan.campaign.search != "Grid":
+    if is_grid_of_settings(job):
+        config = _as_grid(config)
+    elif plan.campaign.search != GRID:
         config["RandomSeed"] = seed_of(plan, job)
     return {**overrides, "HyperParameterTuningJobConfig": config} if config else dict(overrides)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from hpoq.campaign.backends.interface import Backend, Message
 from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
+from hpoq.campaign.given_settings import ranges_of, settings_of
 from hpoq.campaign.results.trial import Trial
-from hpoq.campaign.running.messages import message
+from hpoq.campaign.running.messages import is_grid_of_settings, message
 from hpoq.campaign.running.narrowing import Ranges, narrowed
 
 
@@ -39,7 +40,7 @@ class WaveMessages:
             job.number: message(
                 plan,
                 job,
-                ranges=None if job.explores else ranges,
+                ranges=self._given(plan, job) or (None if job.explores else ranges),
                 parents=parents,
                 after=after.get(job.number, ()),
             )
@@ -50,16 +51,28 @@ class WaveMessages:
         """Return the best jobs of the wave before; jobs without a result are left out."""
         if not job.parents:
             return []
-        bests = [(self._backend.best(each.number), each) for each in plan.wave(job.wave - 1)]
+        wave = [each for each in plan.wave(job.wave - 1) if each.searches]
+        bests = [(self._backend.best(each.number), each) for each in wave]
         found = [(best, each) for best, each in bests if best is not None]
         found.sort(key=lambda pair: pair[0], reverse=plan.campaign.maximize)
         return [each for _, each in found[: job.parents]]
 
-    def _narrowed_ranges(self, plan: CampaignPlan, wave: int) -> Ranges:
-        """Return ranges narrowed by all trials of all waves before."""
-        trials = [
+    def _given(self, plan: CampaignPlan, job: PlannedJob) -> Ranges | None:
+        """Return the ranges of a job whose settings are given; Ray's jobs get theirs otherwise."""
+        if not is_grid_of_settings(job):
+            return None
+        (setting,) = settings_of(plan, job, self._before(plan, job.wave) if job.repeats else ())
+        return ranges_of(plan, job, setting)
+
+    def _before(self, plan: CampaignPlan, wave: int) -> list[Trial]:
+        """Return the trials of all waves before."""
+        return [
             trial for job in plan.jobs if job.wave < wave for trial in self.trials_of(job.number)
         ]
+
+    def _narrowed_ranges(self, plan: CampaignPlan, wave: int) -> Ranges:
+        """Return ranges narrowed by all trials of all waves before."""
+        trials = self._before(plan, wave)
         full = plan.campaign.template_request.hyperparameter_ranges
         most = max(job.trials for job in plan.wave(wave) if not job.explores)
         return narrowed(full, trials, maximize=plan.campaign.maximize, points=most)

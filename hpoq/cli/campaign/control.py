@@ -37,8 +37,14 @@ def extend(
 ) -> None:
     """Add trials. A runner picks them up at its next poll."""
     from hpoq.campaign.campaign_plan import CampaignPlan
+    from hpoq.campaign.errors import InvalidPlan
+    from hpoq.campaign.many_models import plan_files
     from hpoq.campaign.planning.compare import extended
 
+    members = plan_files(plan)
+    if "" not in members:
+        names = ", ".join(str(file) for file in members.values())
+        raise InvalidPlan(f"{plan} has several models. Extend one of {names}")
     longer = extended(CampaignPlan.load(plan), trials)
     longer.save(plan)
     jobs = counted(len(longer.jobs), "tuning job")
@@ -47,7 +53,11 @@ def extend(
 
 def _send(plan: Path, command: Command) -> None:
     from hpoq.campaign.campaign_plan import CampaignPlan
+    from hpoq.campaign.many_models import plan_files
     from hpoq.campaign.running.control import Control
 
-    CampaignPlan.load(plan)
-    Control(plan).send(command)
+    files = list(plan_files(plan).values())
+    for file in files:
+        CampaignPlan.load(file)
+    for file in files:
+        Control(file).send(command)

@@ -37,3 +37,15 @@ def campaign_to_read(
     if direct:
         return RunningCampaign.direct(plan)
     return queued_campaign(plan, team, deployment)
+
+
+def campaigns_to_read(
+    plan: Path, team: str | None, deployment: str, *, direct: bool
+) -> dict[str, RunningCampaign]:
+    """Return the campaign of each model, to read its results; of a single plan, under ""."""
+    from hpoq.campaign.many_models import plan_files
+
+    return {
+        model: campaign_to_read(file, team, deployment, direct=direct)
+        for model, file in plan_files(plan).items()
+    }

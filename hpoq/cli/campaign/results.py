@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpoq.cli.campaign.options import Direct, PlanFile, campaign_to_read
-from hpoq.cli.campaign.tables import best_trials
+from hpoq.cli.campaign.options import (
+    Direct,
+    PlanFile,
+    campaign_to_read,
+    campaigns_to_read,
+)
+from hpoq.cli.campaign.tables import best_trials, repeated_settings
 from hpoq.cli.options import AsJson, DeploymentName, Team
 from hpoq.cli.output import say, show
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hpoq.campaign.results.curves import LearningCurves
+    from hpoq.campaign.running_campaign import RunningCampaign
 
 
 def results(
@@ -40,11 +48,19 @@ def results(
     team: Team = None,
     deployment: DeploymentName = "hpoq",
     direct: Direct = False,
+    settings: Annotated[
+        bool,
+        typer.Option("--settings", help="Show the mean of the settings that --seeds repeated."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the best trials, or write all trials so far, including failed ones."""
-    campaign = campaign_to_read(plan, team, deployment, direct=direct)
-    table = campaign.results()
+    campaigns = campaigns_to_read(plan, team, deployment, direct=direct)
+    if settings:
+        for campaign in campaigns.values():
+            show(repeated_settings(campaign.plan, campaign.results()))
+        return
+    table = _table(campaigns)
     if out:
         from hpoq.campaign.results.table import save
 
@@ -53,17 +69,20 @@ def results(
     if optuna:
         from hpoq.campaign.results.optuna_study import export
 
-        study = export(campaign.plan, table, optuna)
-        say(f"study {study.study_name} holds {len(study.trials):,} trials")
-    found = campaign.curves(table, curve_trials) if curves or mlflow else None
-    if curves and found:
-        _save_curves(found, curves)
-    if mlflow:
-        from hpoq.campaign.results import mlflow_runs
+        for model, campaign in campaigns.items():
+            study = export(campaign.plan, _of_model(table, model), optuna)
+            say(f"study {study.study_name} holds {len(study.trials):,} trials")
+    for model, campaign in campaigns.items() if curves or mlflow else ():
+        own = _of_model(table, model)
+        found = campaign.curves(own, curve_trials)
+        if curves:
+            _save_curves(found, curves.with_stem(f"{curves.stem}-{model}") if model else curves)
+        if mlflow:
+            from hpoq.campaign.results import mlflow_runs
 
-        client = mlflow_runs.tracking_client(mlflow)
-        added = mlflow_runs.export(campaign.plan, table, client, found.table if found else None)
-        say(f"added {added:,} runs to the experiment {campaign.plan.campaign.name}")
+            client = mlflow_runs.tracking_client(mlflow)
+            added = mlflow_runs.export(campaign.plan, own, client, found.table)
+            say(f"added {added:,} runs to the experiment {campaign.plan.campaign.name}")
     if as_json:
         sys.stdout.write(table.to_json(orient="records", date_format="iso", indent=2) + "\n")
     elif not (out or optuna or curves or mlflow):
@@ -92,7 +111,21 @@ def report(
     direct: Direct = False,
 ) -> None:
     """Write a report of the campaign as one HTML file, and print its path."""
-    campaign = campaign_to_read(plan, team, deployment, direct=direct)
-    others = [campaign_to_read(each, team, deployment, direct=direct) for each in compare or ()]
+    campaign, *models = campaigns_to_read(plan, team, deployment, direct=direct).values()
+    others = models + [
+        campaign_to_read(each, team, deployment, direct=direct) for each in compare or ()
+    ]
     path = campaign.report(out or Path(f"{campaign.plan.campaign.name}.html"), others)
     sys.stdout.write(f"{path}\n")
+
+
+def _table(campaigns: dict[str, RunningCampaign]) -> pd.DataFrame:
+    """Return the trials of one campaign, or of several models as one table."""
+    from hpoq.campaign.many_models import ManyModels
+
+    return campaigns[""].results() if "" in campaigns else ManyModels(campaigns).results()
+
+
+def _of_model(table: pd.DataFrame, model: str) -> pd.DataFrame:
+    """Return the trials of one model; of a single campaign, all."""
+    return table[table["model"] == model] if model else table

@@ -57,22 +57,30 @@ def run(
     Exit status 3: a tuning job did not complete, or the rest was not started because no trial
     has completed or because it would miss the plan's deadline or budget.
     """
+    from hpoq.campaign.many_models import plan_files
+
     own = {"role_arn": role_arn, "bucket": bucket, "source": source}
-    campaign = (
-        _direct_campaign(plan, team, deployment, own, image, template_file)
+    files = plan_files(plan)
+    campaigns = {
+        model: _direct_campaign(file, team, deployment, own, image, template_file)
         if direct
-        else queued_campaign(plan, team, deployment)
-    )
+        else queued_campaign(file, team, deployment)
+        for model, file in files.items()
+    }
     if detach:
-        sent = campaign.detach()
+        sent = sum(campaign.detach() for campaign in campaigns.values())
         say(f"{counted(sent, 'tuning job')} sent. To run later waves: hpoq campaign run {plan}")
         return
-    last = follow(campaign, every, keep_goals=not ignore_goals)
-    for state in last.problems:
-        request_id = last.plan.request_id(last.plan.job(state.number))
-        say(f"{request_id} {state.status} {state.reason}".rstrip())
-    _say_what_is_left(last, plan)
-    if last.problems or not last.ended:
+    if "" in campaigns:
+        ended = {"": follow(campaigns[""], every, keep_goals=not ignore_goals)}
+    else:
+        ended = _follow_all(campaigns, every, keep_goals=not ignore_goals)
+    for model, last in ended.items():
+        for state in last.problems:
+            request_id = last.plan.request_id(last.plan.job(state.number))
+            say(f"{request_id} {state.status} {state.reason}".rstrip())
+        _say_what_is_left(last, files[model])
+    if any(last.problems or not last.ended for last in ended.values()):
         raise typer.Exit(ExitStatus.NOT_COMPLETED)
 
 
@@ -99,6 +107,37 @@ def follow(campaign: RunningCampaign, every: float, *, keep_goals: bool = True) 
             lambda progress: live.update(panel(progress, campaign.began), refresh=True),
             keep_goals=keep_goals,
         )
+
+
+def _follow_all(
+    campaigns: dict[str, RunningCampaign], every: float, *, keep_goals: bool
+) -> dict[str, CampaignProgress]:
+    """Run the campaigns of several models side by side and show each one's progress."""
+    from rich.console import Group
+    from rich.live import Live
+
+    from hpoq.campaign.many_models import ManyModels
+    from hpoq.campaign.running.display import line, panel
+
+    last: dict[str, CampaignProgress] = {}
+    updates = ManyModels(campaigns).updates(every, keep_goals=keep_goals)
+    screen = console()
+    if screen.is_terminal:
+        with Live(console=screen, auto_refresh=False) as live:
+            for found in updates:
+                last = dict(found)
+                panels = (panel(each, campaigns[model].began) for model, each in last.items())
+                live.update(Group(*panels), refresh=True)
+        return last
+    printed: dict[str, str] = {}
+    for found in updates:
+        last = dict(found)
+        for model, progress in last.items():
+            text = f"{model}: {line(progress, campaigns[model].began)}"
+            if printed.get(model) != text:
+                say(text)
+            printed[model] = text
+    return last
 
 
 def _direct_campaign(

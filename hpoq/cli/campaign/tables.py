@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
+    from hpoq.campaign.campaign_plan import CampaignPlan
     from hpoq.campaign.planning.compare import Comparison, Option
 
 
@@ -84,15 +85,39 @@ def best_trials(table: pd.DataFrame, top: int) -> Table:
     from hpoq.cli.noted_table import table as empty
 
     names = [name for name in table.columns if name.startswith((METRIC, SEARCHED))]
+    models = ["model"] if "model" in table.columns else []
     made = empty(
-        ">rank", "trial", ">wave", ">objective", ">minutes",
+        ">rank", *models, "trial", ">wave", ">objective", ">minutes",
         *(f">{name.removeprefix(METRIC).removeprefix(SEARCHED)}" for name in names),
     )  # fmt: skip
     for row in table[table["usable"]].nsmallest(top, "rank").to_dict("records"):
         values = [row[name] for name in names]
         made.add_row(
-            str(row["rank"]), row["trial"], str(row["wave"]), f"{row['objective']:.6g}",
+            str(row["rank"]), *(row[name] for name in models), row["trial"],
+            str(row["wave"]), f"{row['objective']:.6g}",
             f"{row['minutes']:.1f}",
+            *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values),
+        )  # fmt: skip
+    return made
+
+
+def repeated_settings(plan: CampaignPlan, trials: pd.DataFrame) -> Table:
+    """Return the settings that were trained with several seeds as a table, best mean first."""
+    from hpoq.campaign.results.repeated import by_setting
+    from hpoq.campaign.results.table import SEARCHED
+    from hpoq.cli.noted_table import table as empty
+
+    found = by_setting(plan, trials)
+    names = [name for name in found.columns if name.startswith(SEARCHED)]
+    made = empty(
+        ">mean", ">std", ">lowest", ">highest", ">trials",
+        *(f">{name.removeprefix(SEARCHED)}" for name in names),
+    )  # fmt: skip
+    for row in found.to_dict("records"):
+        numbers = (f"{row[name]:.6g}" for name in ("mean", "std", "lowest", "highest"))
+        values = (row[name] for name in names)
+        made.add_row(
+            *numbers, str(row["trials"]),
             *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values),
         )  # fmt: skip
     return made

@@ -20,7 +20,11 @@ DEFAULT_PARALLEL_TRAINING_JOBS = 10
 TRAINING_JOBS_RANDOM = 10_000
 DEFAULT_TRAINING_JOBS_RANDOM = 750
 TRAINING_JOBS = 750  # with every other strategy
-INSTANCES_PER_JOB = 20  # of one training job, by default
+# "Maximum number of instances per training job" and "Longest run time for a training job", of one
+# training job in an account without raised quotas: "Feature Processor restrictions, limits, and
+# quotas" in the developer guide, "Training Limits per Region".
+INSTANCES_PER_JOB = 20
+DEFAULT_TRAINING_RUNTIME_SECONDS = 432_000  # 5 days
 MIN_RUNTIME_SECONDS = 120
 TRAINING_RUNTIME_SECONDS = 2_419_200  # of one training job, 28 days
 MAX_RUNTIME_SECONDS = 15_768_000  # half a year
@@ -71,6 +75,14 @@ BUILT_IN_ALGORITHMS = {
 
 # Seconds that a training job may run if its StoppingCondition does not say.
 DEFAULT_RUN_SECONDS = 86_400
+
+# What is published about the time until a training job runs its script. The first is about one
+# account, not a promise: "the provisioned instance takes roughly 3min to bootstrap" (J. Pereira,
+# "Fast and Scalable Hyperparameter Tuning and Cross-validation in AWS SageMaker", Towards Data
+# Science, March 2023). The second is about the later training jobs of a tuning job: it "reuses
+# SageMaker Training instances to reduce start-up overheads by 20x" (What's New, September 2022).
+STARTUP_MINUTES = 3.0
+REUSED_INSTANCE_SPEEDUP = 20
 
 # Where a container finds the files of its channels.
 CHANNELS_FOLDER = "/opt/ml/input/data"

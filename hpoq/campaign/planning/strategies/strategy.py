@@ -10,6 +10,8 @@ from hpoq.campaign.campaign_plan import PlannedJob
 from hpoq.campaign.errors import InvalidPlan
 from hpoq.campaign.grid import point_count
 from hpoq.campaign.model import Campaign
+from hpoq.campaign.planning.shapes import Shape
+from hpoq.campaign.planning.waves import next_wave
 
 
 class Strategy(ABC):
@@ -19,6 +21,7 @@ class Strategy(ABC):
     learns: ClassVar[str]  # what its tuning jobs learn from each other, in a few words
     preference: ClassVar[int]  # of the strategies that meet the goals, the lowest is recommended
     advantage: ClassVar[str]  # why to choose it, as a clause
+    starts_from_points: ClassVar[bool] = False  # its own searches train the campaign's points
 
     @abstractmethod
     def jobs(self, campaign: Campaign) -> list[PlannedJob]:
@@ -37,6 +40,19 @@ class Strategy(ABC):
         Raises:
             InvalidPlan: the strategy cannot add them.
         """
+
+    def repeating_jobs(self, campaign: Campaign, before: Sequence[PlannedJob]) -> list[PlannedJob]:
+        """Return tuning jobs that train the best settings with each seed, as a last wave."""
+        wanted = campaign.repeats
+        if wanted is None:
+            return []
+        seeds = len(wanted.seeds)
+        width = min(campaign.limits.parallel_training_jobs, campaign.slots, seeds)
+        shapes = [Shape(seeds, width)] * wanted.settings
+        return [
+            job.model_copy(update={"repeats": (rank,)})
+            for rank, job in enumerate(next_wave(before, shapes), 1)
+        ]
 
 
 def require_bayesian(campaign: Campaign, feature: str) -> None:

@@ -134,3 +134,18 @@ def test_records_are_read_again_only_after_they_have_changed(
     for _ in range(3):
         assert ray.poll()[1].completed + ray.poll()[1].failed == 5
     assert s3.reads == before
+
+
+def test_ray_starts_from_the_points_and_repeats_the_best_settings_with_each_seed(
+    ray: RayJobs, file: Path
+) -> None:
+    repeats = {"hyperparameter": "seed", "seeds": [1, 2, 3], "settings": 2}
+    plan = small_plan("ray", trials=26, points=[{"lr": 0.03}], repeats=repeats)
+    table = run(plan, ray, file).results()
+    assert len(table) == table["trial"].nunique() == 26
+    first = table[table["trial"].str.endswith("/1") & (table["job"] == 1)]
+    assert list(first["hp.lr"]) == [0.03]
+    best = table[table["job"] == 1].nsmallest(2, "rank")["hp.lr"]
+    repeated = table[table["job"] == 2]
+    assert sorted(repeated["hp.lr"].unique()) == pytest.approx(sorted(best))
+    assert sorted(repeated["hp.seed"]) == [1, 1, 2, 2, 3, 3]

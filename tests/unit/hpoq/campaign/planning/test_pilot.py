@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from benchmarks.fabricated import REQUEST
 from hpoq.campaign.campaign_plan import PlannedJob
 from hpoq.campaign.model import NAME_MAX_LENGTH
 from hpoq.campaign.planning.compare import campaign_of
-from hpoq.campaign.planning.pilot import pilot_of
+from hpoq.campaign.planning.pilot import measure_startup, pilot_of
 from hpoq.campaign.planning.startup import startup_minutes
 
 WANTED: dict[str, Any] = {"name": "credit", "request": {**REQUEST, "strategy": "Bayesian"}}
@@ -48,3 +49,14 @@ def test_trials_that_reuse_an_instance_start_in_a_twentieth_of_the_time(
     )  # fmt: skip
     jobs = [PlannedJob(number=1, trials=trials, parallel=parallel)]
     assert startup_minutes(campaign, jobs) == pytest.approx(expected)
+
+
+def test_the_start_up_is_that_of_the_first_training_job_of_each_slot() -> None:
+    """The ones after it reuse an instance."""
+    seconds = [200, 160, 9, 9, 9, 9]
+    created = pd.Series(pd.date_range("2026-01-01", periods=6, freq="min", tz="UTC"))
+    table = pd.DataFrame(
+        {"created_at": created, "started_at": created + pd.to_timedelta(seconds, unit="s")}
+    )
+    assert measure_startup(table, slots=2) == pytest.approx(3.0)
+    assert measure_startup(table.assign(started_at=pd.NaT), slots=2) is None

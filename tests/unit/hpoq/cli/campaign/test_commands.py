@@ -89,7 +89,7 @@ def test_a_missed_goal_is_shown_for_each_strategy_with_what_would_meet_it() -> N
     assert "would meet it" in said
     assert "over the budget of $0.01" in said
     assert "would fit" in said
-    assert "recommended: independent; no strategy meets the goals" in said
+    assert "; no strategy meets the goals; this one comes closest: takes up to" in said
 
 
 def test_a_plan_that_misses_a_goal_is_saved_only_if_asked_to() -> None:
@@ -303,3 +303,75 @@ def test_an_inconsistent_plan_is_rejected() -> None:
     file = Path("credit.plan.json")
     file.write_text(file.read_text().replace('"trials": 40', '"trials": 41', 1))
     assert "the jobs hold 40" in str(hpoq("run", file).exception)
+
+
+MODELS = """
+models:
+  flat: {request: request.yaml, minutes: 1, trials: 8}
+  steep:
+    request:
+      strategy: Random
+      objective: {metric: auc, type: Maximize}
+      hyperparameter_ranges: {lr: {type: continuous, min: 0.001, max: 1.0}}
+    points: [{lr: 0.03}]
+"""
+
+
+def test_several_models_of_one_file_are_planned_run_and_read_together(
+    sagemaker: Any, target: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def queued(file: Path, *_: object, **__: object) -> RunningCampaign:
+        return RunningCampaign(file, DirectBackend(sagemaker, target))
+
+    monkeypatch.setattr(RunningCampaign, "queued", queued)
+    Path("models.yaml").write_text(MODELS)
+    limits = ["--limit", "instances=4", "--limit", "parallel_training_jobs=2"]
+    options = ["--name", "many", "--trials", 6, "--minutes", 0.5, "--strategy", "independent"]
+    ended = hpoq("plan", "models.yaml", *options, *limits)
+    assert ended.exit_code == 0, ended.output
+    flat = CampaignPlan.load(Path("many-flat.plan.json")).campaign
+    steep = CampaignPlan.load(Path("many-steep.plan.json")).campaign
+    assert (flat.trials, flat.limits.instances, flat.minutes_per_trial) == (8, 2, 1)
+    assert (steep.trials, steep.limits.instances, len(steep.points)) == (6, 2, 1)
+
+    ran = hpoq("run", "many.plan.json", "--every", "0.5")
+    assert ran.exit_code == 0, ran.output
+    assert "flat: 8/8 trials" in ran.stderr or "flat: 7/8 trials" in ran.stderr
+    rows = json.loads(hpoq("results", "many.plan.json", "--json").stdout)
+    assert sorted(row["model"] for row in rows) == ["flat"] * 8 + ["steep"] * 6
+    assert "model" in hpoq("results", "many.plan.json").stdout
+    report = hpoq("report", "many.plan.json", "-o", "many.html")
+    assert "many-steep" in Path(report.stdout.strip()).read_text()
+
+    assert hpoq("pause", "many.plan.json").exit_code == 0
+    assert Control(Path("many-flat.plan.json")).command == "pause"
+    refused = hpoq("extend", "many.plan.json", 4)
+    assert "several models. Extend one of many-flat.plan.json" in str(refused.exception)
+
+
+def test_points_studies_and_seeds_are_options_of_a_plan(
+    backend: DirectBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_on(monkeypatch, backend)
+    Path("points.yaml").write_text("- {lr: 0.03}\n- {lr: 0.5}\n")
+    given = ["--points", "points.yaml", "--seeds", "seed=1,2", "--seeds-best", 2]
+    assert planned(*given, "--strategy", "single", name="given", trials=10).exit_code == 0
+    assert hpoq("run", "given.plan.json", "--every", "0.5").exit_code == 0
+    assert "std" in hpoq("results", "given.plan.json", "--settings").stdout
+
+    storage = "sqlite:///study.db"
+    hpoq("results", "given.plan.json", "--optuna", storage)
+    again = planned("--optuna-study", storage, "--study-best", 3, name="again", trials=20)
+    assert again.exit_code == 0, again.output
+    best = CampaignPlan.load(Path("again.plan.json")).campaign.points
+    assert len(best) == 3
+    assert "3 settings will be tried first" in again.stderr
+    wrong = planned("--seeds", "seed=a")
+    assert "write NAME=NUMBER,NUMBER" in str(wrong.exception)
+
+
+def test_an_unmeasured_start_up_is_said_to_be_one() -> None:
+    said = planned().stderr
+    assert "start-up of a training job: 3 minutes, a published figure of another account" in said
+    assert "start-up" not in planned("--startup", "2").stderr
+    assert CampaignPlan.load(Path("credit.plan.json")).campaign.startup_minutes == 2
