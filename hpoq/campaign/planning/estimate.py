@@ -111,12 +111,17 @@ def _hours(plan: CampaignPlan, waves: int) -> tuple[float, float, float]:
     means = [0.3 * a + 0.4 * b + 0.3 * c for a, b, c in zip(low, middle, high, strict=True)]
     total = middle[0] if waves == 1 else sum(means)
     center = middle if waves == 1 else means
-    formula = MODEL_ERROR * total
+    formula = _model_error(plan.campaign) * total
     return (
         total,
         total - math.hypot(math.dist(center, low), formula),
         total + math.hypot(math.dist(center, high), formula),
     )
+
+
+def _model_error(campaign: Campaign) -> float:
+    """Return the error of the formulas as a share; none where all trials take the same time."""
+    return MODEL_ERROR if campaign.spread else 0.0
 
 
 def _at_once(parallels: list[int], plan: CampaignPlan) -> int:
@@ -249,6 +254,6 @@ def _total_hours(campaign: Campaign, slots: int) -> float:
     slots = min(slots, campaign.trials)
     rounds, sigma = campaign.trials / slots, campaign.spread
     middle, high = (_trial_times(rounds, slots, sigma, WHOLE, each) for each in (0.5, HIGH))
-    return (middle + math.hypot(high - middle, MODEL_ERROR * middle)) * (
+    return (middle + math.hypot(high - middle, _model_error(campaign) * middle)) * (
         campaign.minutes_per_trial / 60
     )
