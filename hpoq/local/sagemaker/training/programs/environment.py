@@ -174,6 +174,8 @@ def toolkit_variables(
         "instance_groups_dict": {group["instance_group_name"]: group},
         "is_hetero": False,
         "is_master": host.number == 0,
+        "is_smddpmprun_installed": False,
+        "is_smddprun_installed": False,
         "job_name": record["TrainingJobName"],
         "log_level": 20,
         "master_hostname": host_name(0),
@@ -188,6 +190,7 @@ def toolkit_variables(
         "output_dir": str(host.ml / "output"),
         "output_intermediate_dir": str(host.ml / "output" / "intermediate"),
         "resource_config": resource_config(record, host),
+        "topology": [],
         "user_entry_point": variables.get("SM_USER_ENTRY_POINT", ""),
     }
     return {
