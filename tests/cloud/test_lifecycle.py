@@ -22,12 +22,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from hpo_dispatcher.contract.aws_limits import TRAINING_LOG_GROUP
 from hpoq.cli import main
 from hpoq.local import cloud as clouds
 from hpoq.local.cloud import Cloud
 from hpoq.local.errors import LocalCloudError, NotRunning
 from hpoq.local.lifecycle import launch, processes
 from hpoq.local.lifecycle.home import Home
+from tests.support.memory_endpoint import archive, training_job
 
 
 @pytest.fixture
@@ -220,6 +222,70 @@ def test_stored_data_survives_the_kill_of_every_process(
     with clouds.start(home) as again:
         assert again.running.mark != cloud.running.mark
         assert _stored(again) == ["before"]
+
+
+def test_a_cloud_killed_in_a_flood_of_log_lines_loses_at_most_its_last_moments(home: Path) -> None:
+    cloud = clouds.start(home)
+    _flood(cloud)
+    sqs = cloud.session().client("sqs")
+    queue = sqs.create_queue(QueueName="kept")["QueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody="sent during the flood")
+    state = cloud.home.state / "sqs.json"
+    stored = "sent during the flood"
+    assert processes.wait_until(lambda: state.exists() and stored in state.read_text(), 10)
+    printed = _last_line(cloud)
+    os.kill(cloud.running.pid, signal.SIGKILL)
+    assert processes.wait_until(lambda: not cloud.home.is_alive(), 5)
+
+    with clouds.start(home) as again:
+        received = again.session().client("sqs").receive_message(QueueUrl=queue)["Messages"]
+        assert [each["Body"] for each in received] == [stored]
+        lines = _lines(again)
+        assert lines == [f"line {number}" for number in range(len(lines))]
+        assert len(lines) > printed, "each line that a client has seen is kept"
+
+
+def _flood(cloud: Cloud) -> None:
+    """Start a training job that prints lines until it is stopped."""
+    s3, iam = cloud.session().client("s3"), cloud.session().client("iam")
+    s3.create_bucket(Bucket="bucket")
+    script = "number = 0\nwhile True:\n    print('line', number)\n    number += 1\n"
+    s3.put_object(Bucket="bucket", Key="source.tar.gz", Body=archive({"train.py": script}))
+    principal = {"Service": "sagemaker.amazonaws.com"}
+    trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    policies = [
+        json.dumps({"Version": "2012-10-17", "Statement": [each]})
+        for each in (trust, {"Effect": "Allow", "Action": ["s3:*"], "Resource": "*"})
+    ]
+    role = iam.create_role(RoleName="flood", AssumeRolePolicyDocument=policies[0])["Role"]["Arn"]
+    iam.put_role_policy(RoleName="flood", PolicyName="all", PolicyDocument=policies[1])
+    job = training_job("flood") | {"RoleArn": role}
+    del job["InputDataConfig"]
+    cloud.session().client("sagemaker").create_training_job(**job)
+    assert processes.wait_until(lambda: _last_line(cloud) > 1000, 60)
+
+
+def _last_line(cloud: Cloud) -> int:
+    """Return the number of the last line in the log; -1 if there is none."""
+    logs = cloud.session().client("logs")
+    try:
+        streams = logs.describe_log_streams(logGroupName=TRAINING_LOG_GROUP)["logStreams"]
+    except logs.exceptions.ResourceNotFoundException:
+        return -1
+    names = [each["logStreamName"] for each in streams]
+    if not names:
+        return -1
+    events = logs.get_log_events(
+        logGroupName=TRAINING_LOG_GROUP, logStreamName=min(names), limit=1, startFromHead=False
+    )["events"]
+    return int(events[-1]["message"].split()[1]) if events else -1
+
+
+def _lines(cloud: Cloud) -> list[str]:
+    """Return the lines of the first log stream; the job that starts again has another one."""
+    files = (cloud.home.state / "log_events").iterdir()
+    first = min(files, key=lambda each: each.stat().st_mtime)
+    return [json.loads(line)[2] for line in first.read_text().splitlines()]
 
 
 def test_torn_files_are_replaced_by_the_ones_before_or_refused_by_name(

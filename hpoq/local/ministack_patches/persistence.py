@@ -36,6 +36,7 @@ def store_state_safely(folder: Path) -> None:
     """
     stored = {name: _read(folder, name) for name in ministack.app._state_map}
     failing: set[str] = set()
+    written: dict[str, int] = {}  # the hash of the text, which most snapshots do not change
 
     def restore() -> None:
         for name, module in ministack.app._state_map.items():
@@ -44,8 +45,12 @@ def store_state_safely(folder: Path) -> None:
                 _restore(folder, name, module, content)
 
     def save(name: str, content: object) -> None:
+        text = _text(name, content)
+        if written.get(name) == hash(text):
+            return
         try:
-            state_files.write(_file(folder, name), _text(name, content))
+            state_files.write(_file(folder, name), text)
+            written[name] = hash(text)
             failing.discard(name)
         except OSError as error:
             if name not in failing:  # one line, not one a second
