@@ -103,6 +103,7 @@ docs: setup
 	@python -m tools.settings_reference
 	@python -m tools.costs
 	@python -m tools.conformance_gaps
+	@python -m tools.measured
 	@hpoq schema > docs/request.schema.json
 
 docs-check: setup

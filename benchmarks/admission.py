@@ -12,12 +12,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from benchmarks import intake
-from benchmarks.against import ROOT, checked_out
-from benchmarks.heavy_tailed import ALL, WHOLE_QUOTA, mean_waits_with
 from benchmarks.measure import Measure, at_least, at_most, print_table, shown
 from hpo_dispatcher.contract.settings import Limits
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
@@ -26,6 +23,7 @@ from hpo_dispatcher.scheduling.snapshot import Capacity, Head, Snapshot
 from hpoq.simulation.result import SimulationResult
 from hpoq.simulation.simulate import Conditions, Simulation
 from hpoq.simulation.workload import WORKLOADS, Arrival, Workload
+from tests.support.delivered_shares import QUOTAS, farthest_from_ideal
 from tests.support.plan_properties import nothing_idles, plain_scene
 from tests.support.waiting_times import waited_job_ends
 
@@ -33,11 +31,8 @@ NAME = "admission"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HEADS = 110  # requests of each team's queue that a cycle reads at most
 POLLING = Conditions(on_events=False)
-MILLION = 1_000_000
 MESSAGES = 10_000
 SNAPSHOTS = 100_000
-SEEDS = range(1, 9)
-WITHOUT_BACKFILL = "3547fc4"
 LATENCY_SECONDS = 0.1  # of each SageMaker call
 
 
@@ -63,9 +58,8 @@ def results() -> Iterable[Measure]:
     yield at_most(NAME, "100 free slots to 100 started, 100 ms calls", filled, 3, "s")
     yield from _planning()
     yield from _shapes()
+    yield from _delivered_shares()
     yield from _random_snapshots()
-    yield from _heavy_tailed()
-    yield from _million()
     ours, bare, storing = intake.seconds(MESSAGES)
     yield shown(NAME, f"bare receive+delete of {MESSAGES:,} messages", bare, "s")
     yield at_most(NAME, f"intake of {MESSAGES:,} messages, over the bare loop", ours / bare, 1.3)
@@ -93,11 +87,11 @@ def _bypass(report: SimulationResult) -> Iterable[Measure]:
 
 def _calls(one_by_one: SimulationResult, polled: SimulationResult) -> Iterable[Measure]:
     """Yield API calls per started job; the jobs that start in a cycle share its calls."""
-    together = Simulation(_waves(5000)).run()
+    together = Simulation(waves(5000)).run()
     for what, report in (("jobs ending together", together), ("a cycle every 10 min", polled)):
         yield at_most(NAME, f"calls per job, {what}", report.calls_per_job, 3)
         yield at_most(NAME, "  of SageMaker's", report.sagemaker_calls_per_job, 1.5)
-    late = Simulation(_waves(5000), Conditions(search_delay=60)).run()
+    late = Simulation(waves(5000), Conditions(search_delay=60)).run()
     yield shown(NAME, "calls per job, ending together, Search 60 s behind", late.calls_per_job)
     yield shown(NAME, "  of SageMaker's", late.sagemaker_calls_per_job)
     # Slots become free 18 seconds apart and are filled within a second, so each job needs a cycle
@@ -108,23 +102,12 @@ def _calls(one_by_one: SimulationResult, polled: SimulationResult) -> Iterable[M
     yield shown(NAME, "  of them the cycle's own", own / one_by_one.cycles)
 
 
-def _waves(requests: int) -> Workload:
+def waves(requests: int) -> Workload:
     """Return a workload of equally long jobs, a hundred of which start and end together."""
     arrivals = [
         Arrival(at=0, team="fraud", request_id=f"r{n}", seconds=590) for n in range(requests)
     ]
     return Workload(name="waves", arrivals=arrivals, teams={"fraud": {}})
-
-
-def _million() -> Iterable[Measure]:
-    began = time.perf_counter()
-    report = Simulation(_waves(MILLION)).run()
-    minutes = (time.perf_counter() - began) / 60
-    yield at_most(NAME, f"{MILLION:,} requests simulated", minutes, 30, "min")
-    unfinished = report.requests - report.completed
-    yield at_most(
-        NAME, "  lost, duplicated or not ended", report.lost + report.duplicated + unfinished, 0
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +123,7 @@ class _SlowSageMaker:
 
 def _fill_seconds() -> float:
     """Return the seconds of one cycle in real time, with the default settings' token bucket."""
-    account = Simulation(_waves(100))
+    account = Simulation(waves(100))
     for arrival in account.workload.arrivals:
         account.send(arrival)
     limits = Limits()
@@ -194,36 +177,18 @@ def _shapes() -> Iterable[Measure]:
         yield at_most(NAME, f"one plan, 100 teams x 1,000 heads, {what}", milliseconds, goal, "ms")
 
 
+def _delivered_shares() -> Iterable[Measure]:
+    """Compare what teams get over a day with their weights 1:3:10."""
+    for quota in QUOTAS:
+        label = f"share over a day on a quota of {quota}, farthest from its weight"
+        yield at_most(NAME, label, farthest_from_ideal(quota), 0.05)
+
+
 def _random_snapshots() -> Iterable[Measure]:
     """Count random snapshots in which a request waits though it fits and nothing is reserved."""
     scenes = map(plain_scene, range(SNAPSHOTS))
     idle = sum(bool(nothing_idles(each, each.planned_by(plan))) for each in scenes)
     yield at_most(NAME, f"a request idles though it fits, of {SNAPSHOTS:,} snapshots", idle, 0)
-
-
-def _heavy_tailed() -> Iterable[Measure]:
-    """Compare mean waits with those of the last commit that did not lend reserved capacity."""
-    goals = {0.6: (0.5, 0.25), 0.8: (0.6, 0.45)}
-    with checked_out(WITHOUT_BACKFILL) as checkout:
-        for load, (unestimated, estimated) in goals.items():
-            before = _waits_with(checkout, load)
-            for what, estimates, goal in (
-                ("no estimates", False, unestimated),
-                ("estimates 1-3 x too long", True, estimated),
-            ):
-                waits = _waits_with(ROOT, load, estimates)
-                label = f"mean wait, heavy-tailed, load {load}, {what}, over before"
-                yield at_most(NAME, label, waits[ALL] / before[ALL], goal)
-                ratio = waits[WHOLE_QUOTA] / before[WHOLE_QUOTA]
-                yield at_most(NAME, "  of requests for the whole quota, over before", ratio, 1)
-                yield shown(NAME, "  of all", waits[ALL], "h")
-                yield shown(NAME, "  of requests for the whole quota", waits[WHOLE_QUOTA], "h")
-
-
-def _waits_with(checkout: Path, load: float, estimates: bool = False) -> dict[str, float]:
-    """Return mean waits over several seeds: one has about five requests for the whole quota."""
-    waits = [mean_waits_with(checkout, load, seed, estimates) for seed in SEEDS]
-    return {which: statistics.fmean(each[which] for each in waits) for which in waits[0]}
 
 
 def _plan_seconds(teams: int, heads: int) -> float:

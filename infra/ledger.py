@@ -76,7 +76,10 @@ class LedgerTable(Construct):
         return iam.PolicyStatement(
             sid="ReadOwnEntries",
             actions=["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"],
-            resources=[self.table.table_arn],
+            resources=[
+                self.table.table_arn,
+                f"{self.table.table_arn}/index/{names.LEDGER_INDEX}",
+            ],
             conditions={
                 "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [team, SHARED_PARTITION]},
                 # ForAllValues also matches an empty set: deny calls that name no partition.

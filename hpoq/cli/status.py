@@ -44,7 +44,8 @@ def status(
     document = of.capacity() if queued else None
     if not entry.status.ended:
         say_state(of, document or of.capacity(), [named])
-    outlook = Forecast(document, of.settings.deployment.teams).of(entry, datetime.now(UTC))
+    forecast = Forecast(document, of.settings.deployment.teams)
+    outlook = forecast.of(entry, datetime.now(UTC), of.queued_between)
     if entry.blocked and (reason := _waits_for(of, entry)):
         entry = replace(entry, reason=reason)
     if as_json:

@@ -125,6 +125,10 @@ class Client:
         """Return what is in use and which requests wait for what; None before the first cycle."""
         return CapacityDocument.parse(self._ledger.document(names.CAPACITY_DOCUMENT))
 
+    def queued_between(self, team: str, first: str, last: str) -> int | None:
+        """Return how many requests of a team's queue are between two sort keys; None: unknown."""
+        return self._ledger.queued_between(team, first, last)
+
     def teams(self) -> list[str]:
         """Return the teams of the deployment."""
         return sorted(self.settings.deployment.teams)

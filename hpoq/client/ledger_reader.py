@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from hpo_dispatcher.aws.dynamodb_table import BATCH_GET
 from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.entry import Entry
@@ -73,6 +75,24 @@ class LedgerReader:
                 found += [entry_from(from_wire(item)) for item in items]
                 left += answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
         return {entry.request_id: entry for entry in found}
+
+    def queued_between(self, team: str, first: str, last: str) -> int | None:
+        """Return how many requests of a team's queue are between two sort keys, both included.
+
+        Returns:
+            None if that takes more than one read, or is not permitted.
+        """
+        try:
+            answer = self._dynamodb.query(
+                TableName=self._table,
+                IndexName=names.LEDGER_INDEX,
+                KeyConditionExpression="line = :team AND line_position BETWEEN :first AND :last",
+                ExpressionAttributeValues=to_wire({":team": team, ":first": first, ":last": last}),
+                Select="COUNT",
+            )
+        except (BotoCoreError, ClientError):
+            return None
+        return None if "LastEvaluatedKey" in answer else answer["Count"]
 
     @cached_property
     def _dynamodb(self) -> DynamoDBClient:

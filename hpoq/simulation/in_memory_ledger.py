@@ -213,6 +213,14 @@ class MemoryRequests:
         with self._called("Query"):
             return self.first_queued(team, count)
 
+    def queued_from(self, team: str, sort_key: str, count: int) -> Sequence[Entry]:
+        """See ``QueuedRequests``."""
+        with self._called("Query"):
+            queue = self._rows.queues.get(team, [])
+            start = bisect_left(queue, (sort_key, ""))
+            found = queue[start : start + count]
+            return [self._rows.entries[team, request_id] for _, request_id in found]
+
     def backlog(self, team: str) -> Backlog:
         """See ``QueuedRequests``."""
         with self._called("Query"):

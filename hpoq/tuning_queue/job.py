@@ -208,7 +208,8 @@ class TuningQueuedJob:
         if entry is None or entry.status is not Status.QUEUED:
             return Outlook()
         teams = self._client.settings.deployment.teams
-        return Forecast(self._client.capacity(), teams).of(entry, datetime.now(UTC))
+        forecast = Forecast(self._client.capacity(), teams)
+        return forecast.of(entry, datetime.now(UTC), self._client.queued_between)
 
     def _progress(self, entry: Entry | None) -> str:
         if entry is None:

@@ -13,6 +13,7 @@ import pytest
 from hpo_dispatcher.contract.documents.capacity import WaitReason
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling.plan import Plan, plan
+from hpo_dispatcher.scheduling.preemption import Stop
 from hpo_dispatcher.scheduling.reasons import next_in_queue
 from hpo_dispatcher.scheduling.snapshot import Capacity, Snapshot, Wait
 from tests.support.plan_properties import (
@@ -22,6 +23,7 @@ from tests.support.plan_properties import (
     conservation,
     guarantees_come_first,
     limits_hold,
+    no_stop_is_in_vain,
     nothing_idles,
     order_holds,
     plain_scene,
@@ -157,3 +159,24 @@ def stops_jobs_of_equal_priority(snapshot: Snapshot, capacity: Capacity, teams: 
 )
 def test_a_preemption_that_does_not_settle_is_found(planted: Planner, problem: str) -> None:
     assert any(problem in preemption_settles(planted, seed) for seed in range(SNAPSHOTS))
+
+
+def test_no_job_is_stopped_in_vain() -> None:
+    assert [
+        problem for seed in range(SNAPSHOTS) if (problem := no_stop_is_in_vain(plan, seed))
+    ] == []
+
+
+def stops_one_more(snapshot: Snapshot, capacity: Capacity, teams: Teams) -> Plan:
+    decided = plan(snapshot, capacity, teams)
+    stopped = {stop.job.tuning_job_name for stop in decided.stops}
+    more = [
+        Stop(job=job, head=decided.stops[-1].head)
+        for job in snapshot.running_jobs
+        if stopped and job.tuning_job_name not in stopped and job.request_id
+    ]
+    return replace(decided, stops=(*more[:1], *decided.stops))
+
+
+def test_a_stop_in_vain_is_found() -> None:
+    assert any(no_stop_is_in_vain(stops_one_more, seed) for seed in range(SNAPSHOTS))

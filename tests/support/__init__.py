@@ -28,6 +28,8 @@ Accounts and deployments
 Requests and schedules
     tuning_requests       requests, and the tuning jobs that are built from them
     scheduling_scene      snapshots, plans and Hypothesis strategies for them
+    preemption_scene      running jobs that can be stopped, and plans that may stop them
+    delivered_shares      what teams get of a quota over a day
     plan_properties       what holds for every plan, and random snapshots to check it on
     event_schema          the published schema of state-change events
     signed_url            a URL that carries credentials

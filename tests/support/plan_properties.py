@@ -287,6 +287,34 @@ def preemption_settles(planner: Planner, seed: int) -> str:
     return f"jobs are still stopped after {MOST_CYCLES_WITH_STOPS} cycles"
 
 
+def no_stop_is_in_vain(planner: Planner, seed: int) -> str:
+    """Without any one of the stops for it, the request does not start.
+
+    Only the last request with stops is looked at: what is stopped for it may also be enough for the
+    requests before it. It states no run time, so it does not borrow reserved capacity.
+    """
+    at = without_run_times(scene(seed))
+    decided = at.planned_by(planner)
+    for stop in decided.stops:
+        if stop.head != decided.stops[-1].head:
+            continue
+        others = tuple(each for each in decided.stops if each is not stop)
+        later = _after_stops(at.snapshot, replace(decided, stops=others))
+        snapshot = replace(later, promised=frozenset())  # nothing is kept for it out of turn
+        if stop.head.key in {head.key for head in planner(snapshot, at.capacity, at.teams).starts}:
+            return f"{stop.head.key} starts without the stop of {stop.job.tuning_job_name}"
+    return ""
+
+
+def without_run_times(scene: Scene) -> Scene:
+    """Return a scene in which no request states how long it will run."""
+    queues = {
+        team: [replace(head, expected_seconds=None) for head in queue]
+        for team, queue in scene.snapshot.queues.items()
+    }
+    return replace(scene, snapshot=replace(scene.snapshot, queues=queues))
+
+
 def _after_stops(snapshot: Snapshot, decided: Plan) -> Snapshot:
     """Return the snapshot of the next cycle: starts run, and stopped jobs are queued again."""
     stopped = {stop.job.tuning_job_name: stop.job for stop in decided.stops}

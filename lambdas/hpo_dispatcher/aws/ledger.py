@@ -65,6 +65,16 @@ class DynamoDBReads:
             ExpressionAttributeValues=to_wire({":team": team}),
         )
 
+    def queued_from(self, team: str, sort_key: str, count: int) -> Sequence[Entry]:
+        """See ``QueuedRequests``."""
+        return self._table.rows(
+            self._readable(head_from),
+            count,
+            IndexName=LEDGER_INDEX,
+            KeyConditionExpression="line = :team AND line_position >= :from",
+            ExpressionAttributeValues=to_wire({":team": team, ":from": sort_key}),
+        )
+
     def backlog(self, team: str) -> Backlog:
         """See ``QueuedRequests``."""
         accepted: list[str] = self._table.rows(

@@ -190,6 +190,7 @@ class Dispatcher:
             run_times=remembered.run_times,
             usage=remembered.usage,
             usage_at=remembered.usage_at,
+            read_up_to=remembered.read_up_to,
         )
         return decider.decide(seen, taken.queued(), memory)
 
@@ -279,6 +280,7 @@ class Dispatcher:
             backoff=backoff,
             arrived=cycle.taken.queued(),
             forecast=self._forecast if forecasts else None,
+            queued_from=self.requests.queued_from,
         )
         summary = cycle.summary(
             limit=self.limits.tuning_jobs,

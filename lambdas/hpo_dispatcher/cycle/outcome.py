@@ -75,6 +75,7 @@ class Decision:
     budgets: Mapping[str, Budget]  # of the teams that have one
     backoff: Backoff = field(default_factory=Backoff)  # what is delayed, before the starts
     usage: Mapping[str, float] = field(default_factory=dict)  # by team, before the starts
+    read_up_to: Mapping[str, str] = field(default_factory=dict)  # by team, in long queues
     problems: tuple[str, ...] = ()
 
 

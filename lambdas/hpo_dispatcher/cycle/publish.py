@@ -28,7 +28,7 @@ from hpo_dispatcher.contract.errors import UnreadableDocument
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.cycle.document_size import fitted
 from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, QueueMove
-from hpo_dispatcher.ports import Documents, TuningJobDetail
+from hpo_dispatcher.ports import Documents, TuningJobDetail, Unavailable
 from hpo_dispatcher.scheduling.backoff import Backoff
 from hpo_dispatcher.scheduling.budget import Budget
 from hpo_dispatcher.scheduling.forecast.arrivals import with_arrivals
@@ -41,10 +41,11 @@ from hpo_dispatcher.scheduling.history.memory import (
     created_from,
     memory_json,
     predictions_from,
+    read_up_to_from,
     timers_from,
     unannounced_from,
 )
-from hpo_dispatcher.scheduling.history.queue_counts import QueueCounts
+from hpo_dispatcher.scheduling.history.queue_counts import READ_AT_ONCE, QueueCounts
 from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
 from hpo_dispatcher.scheduling.reasons import next_in_queue
 from hpo_dispatcher.scheduling.snapshot import (
@@ -57,6 +58,9 @@ from hpo_dispatcher.scheduling.snapshot import (
 
 # The most requests in the document; ``fitted`` shows fewer if their texts are long.
 WAITING_SHOWN = 500
+
+# Returns some requests of a team's queue from a sort key on.
+QueuedFrom = Callable[[str, str, int], Sequence[Entry]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,7 @@ class Remembered:
     unreadable: Sequence[str] = ()  # a line for each document that this cycle replaces
     arrivals: Sequence[RecentArrival] = ()
     predictions: Predictions = field(default_factory=Predictions)
+    read_up_to: Mapping[str, str] = field(default_factory=dict)  # by team, a sort key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +131,7 @@ def recall(documents: Documents) -> Remembered:
         unreadable=unreadable,
         arrivals=before.arrivals if before else (),
         predictions=predictions_from(memory),
+        read_up_to=read_up_to_from(memory),
     )
 
 
@@ -140,6 +146,7 @@ def publish(
     moves: Iterable[QueueMove],
     resumed: Iterable[Entry],
     backoff: Backoff,
+    queued_from: QueuedFrom,
     arrived: Iterable[Entry] = (),
     forecast: Callable[[CapacityDocument], Forecast] | None = None,
 ) -> None:
@@ -155,6 +162,7 @@ def publish(
         moves: requests that joined or left a queue before the plan was made.
         resumed: entries that are queued again after a preemption.
         backoff: what the next cycle delays.
+        queued_from: reads a team's queue from a sort key on.
         arrived: requests that have arrived in their queues.
         forecast: expects the starts of a document's requests; None: there is no time for it.
     """
@@ -164,6 +172,7 @@ def publish(
         remembered.queue_counts.of(key[0]).leave(decided.entries[key].queue_sort_key)
     for entry in resumed:
         remembered.queue_counts.of(entry.team).join(entry.queue_sort_key)
+    divide_overfull(remembered.queue_counts, queued_from)
     update_run_times(remembered.run_times, seen.ended)
     refused = _refused(decided, done, backoff, at)
     unstarted = [
@@ -198,7 +207,14 @@ def publish(
     if forecast and document.waiting and predictions.due(at):
         predictions.note(forecast(document), {each.key for each in document.waiting}, at)
     created = _created(seen, decided, done)
-    memory = memory_json(timers, backoff, done.unannounced, created, predictions)
+    memory = memory_json(
+        timers,
+        backoff,
+        done.unannounced,
+        created,
+        predictions,
+        read_up_to=decided.read_up_to,
+    )
     if memory != remembered.memory:
         documents.put(MEMORY, memory)
 
@@ -271,6 +287,19 @@ def update_counts(
         (count.join if move.joined else count.leave)(move.sort_key)
     for team, entries in queues.items():
         counts.of(team).correct([entry.queue_sort_key for entry in entries], team in whole)
+
+
+def divide_overfull(counts: QueueCounts, queued_from: QueuedFrom) -> None:
+    """Divide the mark that counts too many requests, if there is one, by reading a page of it."""
+    overfull = counts.overfull()
+    if overfull is None:
+        return
+    team, first = overfull
+    try:
+        read = queued_from(team, first, READ_AT_ONCE)
+    except Unavailable:
+        return  # a later cycle divides it
+    counts.of(team).divide(first, [entry.queue_sort_key for entry in read])
 
 
 def update_run_times(

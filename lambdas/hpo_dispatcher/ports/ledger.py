@@ -113,6 +113,9 @@ class QueuedRequests(Protocol):
     def heads(self, team: str, count: int) -> Sequence[Entry]:
         """Return the first requests of a team's queue; may lag behind the latest writes."""
 
+    def queued_from(self, team: str, sort_key: str, count: int) -> Sequence[Entry]:
+        """Return requests of a team's queue from a sort key on; may lag behind as ``heads``."""
+
     def backlog(self, team: str) -> Backlog:
         """Return the size and age of a team's queue; reads the whole queue, so call it rarely."""
 

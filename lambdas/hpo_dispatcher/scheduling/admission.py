@@ -138,15 +138,16 @@ class _Scan:
             if reservations and head in reservations:
                 if self._allocation.fits(head) or _ends_within(head, self._lent_for(head)):
                     return head
-            elif head.shape not in misfits:
-                if self._allocation.fits(head):
-                    return head
-                misfits[head.shape] = self._lent_for(head)
-                continue
-            elif misfits[head.shape] and _ends_within(head, misfits[head.shape]):
-                misfits[head.shape] = self._lent_for(head)
-                if _ends_within(head, misfits[head.shape]):
-                    return head
+            else:
+                lent = misfits.get(head.shape)
+                if lent is None:
+                    if self._allocation.fits(head):
+                        return head
+                    lent = misfits[head.shape] = self._lent_for(head)
+                if lent and _ends_within(head, lent):
+                    lent = misfits[head.shape] = self._lent_for(head)
+                    if _ends_within(head, lent):
+                        return head
             self._at += 1
         return None
 

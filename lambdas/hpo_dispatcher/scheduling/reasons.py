@@ -39,12 +39,14 @@ class Reasons:
                     continue
                 if reservations and head in reservations:  # its rank among them is its own
                     reason = self._reason(head)
-                elif head.shape in known:
-                    reason = known[head.shape]
                 else:
-                    reason = known[head.shape] = self._reason(head)
+                    reason = known.get(head.shape) or self._remembered(head, known)
                 waits.append(Wait(head, reason))
         return waits
+
+    def _remembered(self, head: Head, known: dict[Shape, WaitReason]) -> WaitReason:
+        reason = known[head.shape] = self._reason(head)
+        return reason
 
     def _reason(self, head: Head) -> WaitReason:
         allocation = self._allocation

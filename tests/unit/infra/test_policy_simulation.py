@@ -448,6 +448,10 @@ def team_calls(account: TemplateAccount) -> Iterator[Call]:
         "sends requests": (True, "sqs:SendMessage", queue("fraud-requests"), {}),
         "takes dead letters": (True, "sqs:ReceiveMessage", queue("fraud-dead-letter"), {}),
         "reads its entries": (True, "dynamodb:Query", table, ours("fraud")),
+        "counts its queue": (True, "dynamodb:Query", f"{table}/index/line", ours("fraud")),
+        "does not count another team's queue": (
+            False, "dynamodb:Query", f"{table}/index/line", ours("vision"),
+        ),
         "reads its entries by id": (True, "dynamodb:BatchGetItem", table, ours("fraud")),
         "does not read another team's entries by id": (
             False, "dynamodb:BatchGetItem", table, ours("vision"),

@@ -44,6 +44,7 @@ class PlanMemory:
     run_times: RunTimes
     usage: Mapping[str, float]
     usage_at: datetime | None
+    read_up_to: Mapping[str, str] = field(default_factory=dict)  # by team, a sort key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ class Decider:
         backoff = memory.backoff.seen_with(running)
         on_hold = teams_on_hold(self.documents)
         queues = _Queues(
-            reader=QueueReader(requests=self.requests, accepted=accepted, left_out=left_out),
+            reader=_reader(self.requests, accepted, left_out, memory),
             run_times=memory.run_times,
             backoff=backoff,
             budgets=self._budgets(seen),
@@ -123,13 +124,14 @@ class Decider:
         return Decision(
             plan=with_other_waits(planned, read.heads, read.waiting),
             capacity=capacity,
-            entries={entry.key: entry for queue in read.queues.values() for entry in queue},
-            queues=read.queues,
-            whole=read.whole,
+            entries={entry.key: entry for queue in read.examined.values() for entry in queue},
+            queues=read.queues.by_team,
+            whole=read.queues.whole,
+            read_up_to=read.queues.read_up_to,
             teams_on_hold=on_hold,
             running_jobs=running,
             budgets=queues.budgets,
-            backoff=self._still_queued(backoff, read.queues),
+            backoff=self._still_queued(backoff, read.examined),
             usage=snapshot.usage,
         )
 
@@ -190,13 +192,24 @@ class Decider:
         return Capacity(tuning_jobs=limits.tuning_jobs, instances=instances)
 
 
+def _reader(
+    requests: Requests,
+    accepted: Sequence[Entry],
+    left_out: Collection[Key],
+    memory: PlanMemory,
+) -> QueueReader:
+    return QueueReader(
+        requests=requests, accepted=accepted, left_out=left_out, read_up_to=memory.read_up_to
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Read:
     """The heads that were read, and which of them are not planned."""
 
-    queues: Mapping[str, Sequence[Entry]]
+    queues: QueueHeads
+    examined: Mapping[str, Sequence[Entry]]
     heads: Mapping[str, Sequence[Head]]
-    whole: frozenset[str]
     parked: frozenset[Key]  # they never fit
     delayed: Mapping[Key, WaitReason]  # SageMaker refused them
     over_budget: Mapping[Key, WaitReason]
@@ -242,21 +255,20 @@ class _Queues:
         return self.known[entry.key]
 
     def _examined(self, read: QueueHeads, visibility: Visibility) -> _Read:
-        heads = {
-            team: [self._head(entry) for entry in queue] for team, queue in read.by_team.items()
-        }
+        examined = read.examined()
+        heads = {team: [self._head(entry) for entry in queue] for team, queue in examined.items()}
         parked = frozenset(
             head.key for queue in heads.values() for head in queue if visibility.never_fits(head)
         )
-        delayed = self.backoff.waits(read.by_team, self.now)
+        delayed = self.backoff.waits(examined, self.now)
         over: dict[Key, WaitReason] = {}
-        for team in self.budgets.keys() & read.by_team.keys():
-            queue = [e for e in read.by_team[team] if e.key not in delayed and e.key not in parked]
+        for team in self.budgets.keys() & examined.keys():
+            queue = [e for e in examined[team] if e.key not in delayed and e.key not in parked]
             over |= over_budget(queue, self.budgets[team])
         return _Read(
-            queues=read.by_team,
+            queues=read,
+            examined=examined,
             heads=heads,
-            whole=read.whole,
             parked=parked,
             delayed=delayed,
             over_budget=over,

@@ -10,7 +10,7 @@ would have needed.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -20,7 +20,10 @@ from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling.forecast.calibration import Calibration
 from hpo_dispatcher.scheduling.forecast.course import DRAWS, Course
-from hpo_dispatcher.scheduling.history.queue_counts import QueueCounts
+from hpo_dispatcher.scheduling.history.queue_counts import QueueCount, QueueCounts
+
+# Counts the requests of a team's queue between two sort keys, both included; None: unknown.
+QueuedBetween = Callable[[str, str, str], int | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +79,16 @@ class Forecast:
             if self._samples and self._waiting:
                 self._spreads = self._drawn(document, random.Random(seed))  # noqa: S311
 
-    def of(self, entry: Entry, now: datetime) -> Outlook:
+    def of(
+        self, entry: Entry, now: datetime, queued_between: QueuedBetween | None = None
+    ) -> Outlook:
         """Return the outlook of a request; empty for one that is in no queue.
 
         Args:
             entry: as the ledger has it.
             now: the estimate counts from here.
+            queued_between: counts requests for an exact position, with one read; None: the position
+                of a request that the document does not list is approximate.
         """
         if entry.status is not Status.QUEUED or entry.on_hold or entry.blocked:
             return Outlook()
@@ -97,8 +104,8 @@ class Forecast:
         count = self._queue_counts.by_team.get(entry.team)
         if count is None or not len(count):
             return Outlook()
-        position = min(count.before(entry.queue_sort_key) + 1, len(count))
-        return self._outlook(entry.key, position, False, now)
+        position, exact = _counted_position(count, entry, queued_between)
+        return self._outlook(entry.key, position, exact, now)
 
     def of_listed(self, now: datetime) -> dict[Key, Outlook]:
         """Return the outlooks of all requests that the document lists."""
@@ -154,3 +161,16 @@ class Forecast:
             key: Spread(tuple(starts[key]), rank)
             for rank, (_, _, key) in enumerate(medians, start=1)
         }
+
+
+def _counted_position(
+    count: QueueCount, entry: Entry, queued_between: QueuedBetween | None
+) -> tuple[int, bool]:
+    """Return a request's position in its team's queue, and whether it is exact."""
+    part = count.part(entry.queue_sort_key)
+    inside = (
+        queued_between(entry.team, part.first, entry.queue_sort_key) if queued_between else None
+    )
+    if inside is None:
+        return min(count.before(entry.queue_sort_key) + 1, len(count)), False
+    return part.before + max(1, inside), count.complete

@@ -138,6 +138,7 @@ class _Memory(BaseModel):
     unannounced: list[Key] = []
     created: list[str] = []
     predictions: _StoredPredictions = _StoredPredictions()
+    read_up_to: dict[str, str] = {}
 
 
 class _CapacityOfVersionBefore(BaseModel):
@@ -154,6 +155,8 @@ def memory_json(
     unannounced: Collection[Key] = (),
     created: Collection[str] = (),
     predictions: Predictions | None = None,
+    *,
+    read_up_to: Mapping[str, str] | None = None,
 ) -> str:
     """Return the document.
 
@@ -163,6 +166,7 @@ def memory_json(
         unannounced: requests whose tuning jobs may exist, without an event that says so.
         created: names of running tuning jobs that have existed.
         predictions: the expected starts that are compared with the real ones.
+        read_up_to: the sort keys at which the next cycle reads on in long queues, by team.
     """
     backoff = backoff or Backoff()
     noted = predictions or Predictions()
@@ -209,6 +213,7 @@ def memory_json(
             days=noted.days,
             noted_at=noted.noted_at,
         ),
+        read_up_to=dict(read_up_to or {}),
     )
     return memory.model_dump_json(exclude_none=True)
 
@@ -292,3 +297,8 @@ def predictions_from(memory: str | None) -> Predictions:
         days=stored.days,
         noted_at=stored.noted_at,
     )
+
+
+def read_up_to_from(memory: str | None) -> Mapping[str, str]:
+    """Return the sort keys at which a cycle reads on in long queues, by team."""
+    return _Memory.model_validate_json(memory or "{}").read_up_to

@@ -111,6 +111,16 @@ def test_a_backlog_has_the_size_of_the_queue_and_its_oldest_request_at_any_prior
     assert requests.backlog("fraud") == Backlog(count=3, oldest=NOON + timedelta(minutes=3))
 
 
+def test_a_queue_is_read_from_a_sort_key_on(requests: Requests) -> None:
+    entries = [entry(f"r{n}", minute=n) for n in range(6)]
+    requests.add([*entries, entry("other", minute=3, team="vision")])
+    from_third = requests.queued_from("fraud", entries[2].queue_sort_key, 3)
+    assert [each.request_id for each in from_third] == ["r2", "r3", "r4"]
+    behind = requests.queued_from("fraud", entries[2].queue_sort_key + " ", 9)
+    assert [each.request_id for each in behind] == ["r3", "r4", "r5"]
+    assert list(requests.queued_from("fraud", entries[5].queue_sort_key + " ", 9)) == []
+
+
 def ending(of: Entry, **fields: Any) -> Ending:
     defaults: dict[str, Any] = {
         "team": of.team,

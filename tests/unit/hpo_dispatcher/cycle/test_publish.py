@@ -28,12 +28,13 @@ from hpo_dispatcher.cycle.publish import (
     WAITING_SHOWN,
     State,
     capacity_document,
+    divide_overfull,
     update_counts,
     update_run_times,
 )
-from hpo_dispatcher.ports import TuningJobDetail
+from hpo_dispatcher.ports import TuningJobDetail, Unavailable
 from hpo_dispatcher.scheduling.budget import Budget
-from hpo_dispatcher.scheduling.history.queue_counts import PER_MARK, QueueCounts
+from hpo_dispatcher.scheduling.history.queue_counts import PER_MARK, QueueCount, QueueCounts
 from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
 from hpo_dispatcher.scheduling.snapshot import Capacity, ReservationTimer, RunningJob, Wait
 from tests.support.dispatcher_account import Account
@@ -237,7 +238,11 @@ def test_the_document_says_all_that_a_cycle_knows() -> None:
             ),
         ),
         queues={
-            "fraud": QueueLength(queued=1, complete=True, marks=((waiting.queue_sort_key, 1),))
+            "fraud": QueueLength(
+                queued=1,
+                complete=True,
+                marks=((waiting.queue_sort_key, 1), (waiting.queue_sort_key + " ", 0)),
+            )
         },
         teams_on_hold=("speech", "vision"),
         running=(
@@ -307,3 +312,20 @@ def test_requests_that_left_the_queue_are_counted_out_after_those_that_joined() 
     moves = [QueueMove(team="fraud", sort_key=key, joined=joined) for joined in (False, True)]
     update_counts(counts, moves, {}, [])
     assert len(counts.of("fraud")) == 0
+
+
+def test_a_queue_that_cannot_be_read_is_divided_by_a_later_cycle() -> None:
+    entries = [
+        Entry(team="fraud", request_id=f"r{n:03}", status=Status.QUEUED, accepted_at=NOON)
+        for n in range(100)
+    ]
+    counts = QueueCounts({"fraud": QueueCount([(entries[0].queue_sort_key, 100)])})
+    before = counts.published()
+
+    def fails(*_: object) -> list[Entry]:
+        raise Unavailable("dynamodb:Query: throttled")
+
+    divide_overfull(counts, fails)
+    assert counts.published() == before
+    divide_overfull(counts, lambda *_: entries)
+    assert [count for _, count in counts.of("fraud").marks] == [PER_MARK] * 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 
 import pytest
@@ -32,6 +33,17 @@ from tests.support.scheduling_scene import (
 
 def test_all_start_while_there_is_room() -> None:
     assert len(decide(*(queued("fraud", f"r{n}") for n in range(5))).starts) == 5
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_plan_leaves_the_garbage_collector_as_it_was(enabled: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        decide(queued("a"))
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 def test_never_more_than_the_slots_whoever_holds_them() -> None:

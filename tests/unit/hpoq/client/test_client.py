@@ -8,6 +8,7 @@ from boto3 import Session
 from botocore.stub import Stubber
 
 from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.scheduling.history.queue_counts import BEFORE_ALL
 from hpoq.client import Client
 from tests.support.api_calls import api_calls
 from tests.support.dispatcher_account import RANGES, Account, account, session
@@ -68,3 +69,31 @@ def test_keys_that_dynamodb_did_not_process_are_read_again() -> None:
                 {"RequestItems": {"hpoq-ledger": {"Keys": keys, "ConsistentRead": True}}},
             )
         assert list(client.get_all("fraud", ["a", "b"])) == ["a", "b"]
+
+
+def test_the_requests_between_two_sort_keys_of_a_queue_are_counted_with_one_read(
+    account: Account,
+) -> None:
+    account.configure(limits={"tuning_jobs": 1})
+    Client().submit("fraud", [SMALL | {"request_id": f"r{n:02}"} for n in range(30)])
+    account.cycle()
+    queued = account.dispatcher().requests.heads("fraud", 99)
+    keys = [entry.queue_sort_key for entry in queued]
+    with api_calls(account.session) as calls:
+        client = Client("hpoq", account.session)
+        assert client.queued_between("fraud", keys[3], keys[12]) == 10
+        assert client.queued_between("fraud", BEFORE_ALL, keys[0]) == 1
+        assert client.queued_between("vision", BEFORE_ALL, keys[0]) == 0
+    assert [name for name, _ in calls.requested] == ["Query"] * 3
+
+
+def test_a_count_that_takes_more_than_one_read_or_is_not_permitted_is_unknown() -> None:
+    aws = Session("testing", "testing", region_name="eu-central-1").client("dynamodb")
+    session: Any = SimpleNamespace(client=lambda *_, **__: aws)
+    client = Client("hpoq", session)
+    with Stubber(aws) as dynamodb:
+        dynamodb.add_response("query", {"Count": 7})
+        dynamodb.add_response("query", {"Count": 7, "LastEvaluatedKey": {"id": {"S": "a"}}})
+        dynamodb.add_client_error("query", "AccessDeniedException")
+        found = [client.queued_between("fraud", BEFORE_ALL, "b") for _ in range(3)]
+    assert found == [7, None, None]

@@ -9,7 +9,7 @@ import pytest
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.cycle.decision.queue_heads import MOST_HEADS, MOST_MORE_HEADS, QueueReader
-from tests.support.scheduling_scene import ago
+from tests.support.scheduling_scene import G5, M5, ago
 
 
 def entry(team: str, number: int, **fields: Any) -> Entry:
@@ -30,10 +30,20 @@ class Queues:
         self.asked.append((team, count))
         return [entry(team, number) for number in range(min(count, self.lengths[team]))]
 
+    def queued_from(self, team: str, sort_key: str, count: int) -> Sequence[Entry]:
+        last = int(sort_key.strip().rsplit("#r", 1)[1])
+        first = last + 1 if sort_key.endswith(" ") else last
+        return [
+            entry(team, number, instances={M5: 1} if number % 3_000 else {G5: 1})
+            for number in range(first, min(first + count, self.lengths[team]))
+        ]
 
-def reader(queues: Queues, accepted: Sequence[Entry] = (), left_out: Any = ()) -> QueueReader:
+
+def reader(
+    queues: Queues, accepted: Sequence[Entry] = (), left_out: Any = (), **fields: Any
+) -> QueueReader:
     requests: Any = queues
-    return QueueReader(requests=requests, accepted=accepted, left_out=left_out)
+    return QueueReader(requests=requests, accepted=accepted, left_out=left_out, **fields)
 
 
 def test_a_queue_that_hides_nothing_is_read_once() -> None:
@@ -74,6 +84,16 @@ def test_one_queue_is_read_to_its_bound_and_all_queues_to_theirs() -> None:
     assert lengths[:deep] == [MOST_HEADS] * deep
     assert sum(lengths) == 40 * 10 + MOST_MORE_HEADS
     assert min(lengths) == 10, "the first heads of every queue are read"
+
+
+def test_a_longer_queue_is_read_on_page_by_page_and_then_from_its_first_page_again() -> None:
+    queues, read_up_to, seen = Queues(a=7_000), dict[str, str](), []
+    for _ in range(4):
+        found = reader(queues, read_up_to=read_up_to).read({"a": 1}, lambda team, queue: True)
+        assert len(found.by_team["a"]) == MOST_HEADS
+        seen.append([each.request_id for each in found.farther["a"]])
+        read_up_to = dict(found.read_up_to)
+    assert seen == [["r02000", "r03000"], ["r04000"], ["r06000", "r06001"], ["r02000", "r03000"]]
 
 
 def test_what_this_cycle_accepted_is_in_the_queue_once_though_the_index_lags_behind() -> None:

@@ -145,6 +145,24 @@ def test_farther_back_than_a_cycle_looks_it_is_reckoned_on() -> None:
     assert presentation.queue_position(found) == "about 21 of 40, 32 of all teams'"
 
 
+def test_one_read_makes_the_position_of_one_request_exact() -> None:
+    marks = (("0000", 12), ("1000#2026-11-23T11", 28))
+    queue = QueueLength(queued=40, complete=True, marks=marks)
+    of = STATED.model_copy(update={"queues": {"fraud": queue}})
+    deep = Entry(team="fraud", request_id="f39", status=Status.QUEUED, accepted_at=NOON)
+    asked: list[tuple[str, str, str]] = []
+
+    def nine(*of_what: str) -> int:
+        asked.append((of_what[0], of_what[1], of_what[2]))
+        return 9
+
+    found = Forecast(of, TEAMS).of(deep, NOON, nine)
+    assert (found.position, found.exact, found.of_team) == (21, True, 40)
+    assert asked == [("fraud", "1000#2026-11-23T11", deep.queue_sort_key)]
+    unread = Forecast(of, TEAMS).of(deep, NOON, lambda *_: None)
+    assert (unread.position, unread.exact) == (27, False)
+
+
 def test_who_is_held_or_blocked_has_no_position_but_a_reason() -> None:
     entry = Entry(
         team="fraud", request_id="f1", status=Status.QUEUED, accepted_at=NOON, on_hold=True

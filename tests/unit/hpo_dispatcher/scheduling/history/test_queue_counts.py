@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import random
+from bisect import bisect_left, bisect_right, insort
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo_dispatcher.contract.entry import queue_sort_key
-from hpo_dispatcher.scheduling.history.queue_counts import MARKS, PER_MARK, QueueCount, QueueCounts
+from hpo_dispatcher.scheduling.history.queue_counts import (
+    MARKS,
+    OVERFULL,
+    PER_MARK,
+    READ_AT_ONCE,
+    QueueCount,
+    QueueCounts,
+)
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -39,13 +47,91 @@ def test_a_place_is_right_to_half_a_mark() -> None:
     assert max(errors) <= PER_MARK // 2
 
 
-def test_a_position_stays_near_the_real_one_if_requests_join_in_any_order() -> None:
+def divided(count: QueueCount, queue: list[str]) -> int:
+    """Divide the mark that counts too many, as a cycle does; return how many keys were read."""
+    counts = QueueCounts({"fraud": count})
+    overfull = counts.overfull()
+    if overfull is None:
+        return 0
+    start = bisect_left(queue, overfull.first)
+    read = queue[start : start + READ_AT_ONCE]
+    count.divide(overfull.first, read)
+    return len(read)
+
+
+def farthest_off(count: QueueCount, queue: list[str]) -> int:
+    return max((abs(count.before(key) - place) for place, key in enumerate(queue)), default=0)
+
+
+def test_a_position_is_right_to_half_a_mark_in_whatever_order_requests_join() -> None:
     keys = [at(number) for number in range(500)]
     for seed in range(8):
-        count = count_of(*random.Random(seed).sample(keys, len(keys)))
-        errors = [abs(count.before(key) - number) for number, key in enumerate(keys)]
+        count, queue = QueueCount(complete=True), list[str]()
+        for key in random.Random(seed).sample(keys, len(keys)):
+            count.join(key)
+            insort(queue, key)
+            divided(count, queue)
         assert len(count) == 500
-        assert max(errors) <= 80, "without marks in the middle, it was up to 157"
+        assert farthest_off(count, queue) <= OVERFULL // 2, "without dividing it was up to 157"
+
+
+def test_positions_do_not_drift_in_four_hundred_cycles_of_joins_and_starts_in_any_order() -> None:
+    """Of each cycle's requests some have a priority, and some are released from a hold."""
+    draw = random.Random(5)
+    count, queue = QueueCount(complete=True), list[str]()
+    for cycle in range(400):
+        joined = [
+            at(draw.choice((cycle, draw.randint(0, cycle))) * 100 + n, draw.choice((0, 0, 5)))
+            for n in range(draw.randint(0, 9))
+        ]
+        for key in sorted(set(joined) - set(queue)):
+            count.join(key)
+            insort(queue, key)
+        for _ in range(min(len(queue), draw.randint(0, 7))):
+            place = draw.choice((0, draw.randrange(len(queue))))
+            count.leave(queue.pop(place))
+        count.correct(queue[:10], whole=len(queue) < 10)
+        assert divided(count, queue) <= READ_AT_ONCE
+        assert len(count) == len(queue)
+        assert farthest_off(count, queue) <= OVERFULL // 2, f"in cycle {cycle}"
+    assert len(queue) > 200
+
+
+def test_an_exact_position_takes_one_read_of_a_bounded_size() -> None:
+    keys = [at(number) for number in range(500)]
+    count, queue = QueueCount(complete=True), list[str]()
+    for key in random.Random(3).sample(keys, len(keys)):
+        count.join(key)
+        insort(queue, key)
+        divided(count, queue)
+    for place, key in enumerate(queue):
+        part = count.part(key)
+        read = bisect_right(queue, key) - bisect_left(queue, part.first)
+        assert part.before + read == place + 1
+        assert read <= OVERFULL + 1
+
+
+def test_a_mark_that_counts_far_too_many_is_corrected_when_it_is_read_to_its_end() -> None:
+    """A killed cycle has not counted out 60 requests; what a read may lack is not counted out."""
+    count = QueueCount([(at(0), 100), (at(500), 20)], complete=True)
+    assert divided(count, [*map(at, range(40)), *map(at, range(500, 520))]) == 60
+    assert len(count) == 60
+    lagging = QueueCount([(at(0), 42)], complete=True)
+    assert divided(lagging, [*map(at, range(39))]) == 39
+    assert len(lagging) == 42
+
+
+def test_teams_with_short_queues_leave_their_marks_to_those_with_long_ones() -> None:
+    counts = QueueCounts({f"t{n}": count_of(at(0)) for n in range(50)})
+    for number in range(7_500):
+        counts.of("long").join(at(number))
+    counts.published()
+    assert farthest_off(counts.of("long"), [*map(at, range(7_500))]) <= PER_MARK // 2
+
+
+def test_no_mark_is_divided_if_there_are_as_many_as_there_may_be() -> None:
+    count = QueueCount([(at(100 * number), 50) for number in range(MARKS)])
+    assert divided(count, [at(number) for number in range(5000)]) == 0
 
 
 def test_who_is_more_urgent_stands_before_all_others() -> None:
