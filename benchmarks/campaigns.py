@@ -35,6 +35,7 @@ from hpoq.campaign.model import Campaign
 from hpoq.campaign.planning.compare import campaign_of, plan, planned
 from hpoq.campaign.planning.shapes import divided
 from hpoq.campaign.report import write
+from hpoq.campaign.results.optuna_study import export
 from hpoq.campaign.results.table import frame
 from hpoq.campaign.running.schedule import due, predecessors
 
@@ -82,7 +83,7 @@ def planning() -> Iterable[Measure]:
 
 
 def understanding() -> Iterable[Measure]:
-    """Time the table and the report of 20,000 stored trials."""
+    """Time the table and the report of 20,000 stored trials, and a study of 10,000."""
     made = planned(campaign(20_000, 0.5, fabricated.REQUEST), "narrowing")
     stored = list(fabricated.trials(made))
     began = time.perf_counter()
@@ -93,6 +94,10 @@ def understanding() -> Iterable[Measure]:
         path = write(made, table, Path(folder) / "report.html")
         yield at_most(NAME, "report of 20,000 trials", time.perf_counter() - began, 20, "s")
         yield at_most(NAME, "report of 20,000 trials, size", path.stat().st_size / 1e6, 10, "MB")
+        began = time.perf_counter()
+        export(made, table.head(10_000), f"sqlite:///{folder}/study.db")
+        seconds = time.perf_counter() - began
+        yield at_most(NAME, "Optuna study of 10,000 trials in SQLite", seconds, 10, "s")
         if browser := shutil.which("chromium") or shutil.which("chromium-browser"):
             drawn = figures_drawn(browser, path)
             yield at_least(NAME, "figures of the report that a browser draws", drawn, FIGURES)

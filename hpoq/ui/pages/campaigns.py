@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -43,6 +44,9 @@ def campaign(site: Site, _: Mapping[str, str], team: str, name: str) -> str:
     forecast = site.account.ledger.forecast(state).by(deadline).value if state else None
     first = _most_interesting(made)[:LISTED] if made else []
     rows = rows_of(site, state, forecast, first, deadline) if state else []
+    if made:  # with the counters and the best objectives that running tuning jobs have now
+        current = {row["entry"].key: row["entry"] for row in rows}
+        made = replace(made, entries=[current.get(each.key, each) for each in made.entries])
     return site.page(
         "campaign.html",
         team=team,

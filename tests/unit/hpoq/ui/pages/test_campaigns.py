@@ -30,6 +30,9 @@ def test_the_page_of_a_campaign_has_its_tuning_jobs_and_their_best(account: Moto
     put(account, campaign_entries())
     text = html.unescape(visit(made, PAGE))
     assert "5 tuning jobs sent so far" in text
+    tiles = text.partition('<div class="tiles">')[2].partition("</section>")[0]
+    assert "<b>0.9407</b>" in tiles, "the running tuning job's best so far"
+    assert f"<b>{3 * 38 + 14}</b>" in tiles
     table = text.partition("<h2>Tuning jobs</h2>")[2]
     places = [table.index(f">credit-{n:05}</a>") for n in (5, 2, 3, 1, 4)]
     assert places == sorted(places), "running ones first, then the best ones"
