@@ -236,3 +236,19 @@ def test_a_campaign_without_a_result_lists_its_failed_trials() -> None:
     bad = [replace(t, objective=None, status="Failed", reason="no data") for t in trials(plan)]
     titles = re.findall(r"<h2>(.*?)</h2>", page(plan, frame(plan, bad)))
     assert titles == ["Failures", "All trials"]
+
+
+def test_an_axis_of_lines_may_begin_at_their_least_value() -> None:
+    table = pd.DataFrame({"auc": [0.7, 0.75, 0.8]}, index=[1, 2, 3])
+
+    def heights(zero: bool) -> list[float]:
+        root = ElementTree.fromstring(svg.lines(table, "auc", "epochs", zero=zero))
+        (line,) = root.findall("{http://www.w3.org/2000/svg}polyline")
+        return [float(point.split(",")[1]) for point in (line.get("points") or "").split()]
+
+    assert heights(zero=False) == [
+        svg.TOP + svg.PANEL_HEIGHT,
+        svg.TOP + svg.PANEL_HEIGHT / 2,
+        svg.TOP,
+    ]
+    assert heights(zero=True)[0] < svg.TOP + svg.PANEL_HEIGHT / 2
