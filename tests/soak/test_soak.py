@@ -1,7 +1,9 @@
-"""Two dispatchers run for ten minutes with random faults in the embedded cloud (``make soak``).
+"""Three dispatchers run for ten minutes with random faults in the embedded cloud (``make soak``).
 
-The dispatchers are processes that are killed and restarted. Any call may fail before or after it
-takes effect. Meanwhile, teams send, repeat and cancel requests and send bad messages.
+The dispatchers are processes that are killed every few seconds and restarted. Any call may fail
+before or after it takes effect. Meanwhile, teams send, repeat, cancel, hold and reprioritize
+requests and send bad messages; others create tuning jobs, delete those that have ended, and cut the
+limit. SageMaker and the queues say what became of it; the ledger is compared with them.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import itertools
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -18,32 +21,42 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hpo_dispatcher.aws import service_quotas
 from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.errors import HpoqError
+from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.templates import read_templates
+from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.wiring import build_dispatcher
 from hpoq.client import Client
+from hpoq.local import cloud as clouds
 from hpoq.local.cloud import Cloud
 from infra.source import write_function
 from tests.support import tiny_jobs as tiny
-from tests.support.deployed_stack import ROOT, Deployed, cloud
+from tests.support.deployed_stack import ROOT, Deployed
 from tests.support.faulty_dispatcher import KILLED
-from tests.support.job_spans import most_at_once, tuning_jobs
+from tests.support.faulty_dispatcher import SECONDS as SECONDS_OF_A_CYCLE
+from tests.support.job_spans import most_at_once
+from tests.support.soak_accounting import soak_accounts
+from tests.support.soak_others import Killer, LimitHistory, OtherUsers
 from tests.support.soak_workload import TEAMS, Sender
 from tests.support.unreliable_dispatcher import run_two_failing_dispatchers
 
-__all__ = ["cloud"]
-
 SECONDS = float(os.environ.get("HPOQ_SOAK_SECONDS", "600"))
-LIMIT = 8
+DISPATCHERS = 3
+REQUESTS = 500
+LIMIT, CUT_LIMIT = 8, 3
+QUOTA = 10  # instances of the account; fewer than all others and LIMIT requests would use
+LAG = timedelta(seconds=SECONDS_OF_A_CYCLE + 4)  # from the observation of a cycle to its last start
 SHARE = 0.02  # of all calls fail
-SENDS_PER_SECOND = 2.0
+SENDS_PER_SECOND = max(1.0, REQUESTS / (0.8 * SECONDS))
 SETTLE_SECONDS = 600
 SETTINGS: dict[str, Any] = {
     "teams": {team: {} for team in TEAMS},
@@ -60,9 +73,10 @@ class RestartedDispatcher:
     templates: Path
     seeds: Iterator[int]
     cycles: int = 0
-    kills: int = 0
+    kills: int = 0  # by itself, during a call
     failures: int = 0
     said: Counter[str] = field(default_factory=Counter)
+    pid: int | None = None  # while a process runs
     _over: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -89,6 +103,7 @@ class RestartedDispatcher:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         ) as process:  # fmt: skip
             assert process.stdout is not None
+            self.pid = process.pid
             failed = 0
             for line in process.stdout:
                 outcome = json.loads(line)
@@ -99,8 +114,19 @@ class RestartedDispatcher:
                     process.stdin.close()
             self.failures += failed
             status = process.wait()
+            self.pid = None
         self.kills += status == KILLED
-        assert status in (0, KILLED), f"a dispatcher ended with {status}"
+        assert status in (0, KILLED, -signal.SIGKILL), f"a dispatcher ended with {status}"
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    """Start an embedded cloud whose account has few instances."""
+    started = clouds.start(tmp_path / ".hpoq", quotas={"ml.m5.large": QUOTA})
+    try:
+        yield started
+    finally:
+        started.stop()
 
 
 @pytest.fixture
@@ -124,31 +150,38 @@ def environment(deployed: Deployed) -> dict[str, str]:
     }
 
 
+def write_outdated_quotas(dispatcher: Dispatcher) -> None:
+    """Write quotas to the ledger as if AWS had cut them after they were read."""
+    content = {
+        "at": datetime.now(UTC).isoformat(),
+        "training_instances": {"ml.m5.large": 10 * QUOTA},
+    }
+    dispatcher.documents.put(service_quotas.DOCUMENT, json.dumps(content))
+
+
 @contextmanager
-def two_dispatchers(
-    variables: dict[str, str], folder: Path, templates: Path
-) -> Iterator[list[RestartedDispatcher]]:
-    seeds = itertools.count(1)
-    both = [RestartedDispatcher(variables, folder, templates, seeds) for _ in range(2)]
-    threads = [threading.Thread(target=each.run) for each in both]
+def running(*each: Any) -> Iterator[None]:
+    """Run things in threads, and stop them in the end, the last one first."""
+    threads = [threading.Thread(target=one.run) for one in each]
     for thread in threads:
         thread.start()
     try:
-        yield both
+        yield
     finally:
-        for each in both:
-            each.stop()
-        for thread in threads:
+        for one, thread in [*zip(each, threads, strict=True)][::-1]:
+            one.stop()
             thread.join()
 
 
 @pytest.mark.timeout(SECONDS + SETTLE_SECONDS + 300)
-def test_two_failing_dispatchers_lose_and_double_no_request_and_keep_the_limit(
+def test_three_killed_dispatchers_lose_double_and_retrain_no_request_and_keep_the_limit(
     soak_deployment: Deployed, tmp_path: Path
 ) -> None:
     variables, folder = environment(soak_deployment), tmp_path / "function"
     folder.mkdir()
     write_function(folder, SETTINGS | {"default_template": "tiny"})
+    limits = LimitHistory(folder / "deployment.json")
+    limits.set(LIMIT)
     templates = tmp_path / "soak" / "lambdas" / "hpo_dispatcher" / "templates"
     with pytest.MonkeyPatch.context() as patch:
         read = read_templates(templates)
@@ -160,14 +193,26 @@ def test_two_failing_dispatchers_lose_and_double_no_request_and_keep_the_limit(
             ),
             draw=random.Random(7),
         )
+        seeds = itertools.count(1)
+        dispatchers = [
+            RestartedDispatcher(variables, folder, templates, seeds) for _ in range(DISPATCHERS)
+        ]
+        others = OtherUsers(
+            soak_deployment.client("sagemaker"), limits, LIMIT, CUT_LIMIT, random.Random(8)
+        )
+        killer = Killer(lambda: [d.pid for d in dispatchers if d.pid], random.Random(9))
+        write_outdated_quotas(build_dispatcher(variables, folder, soak_deployment.session))
         until = time.monotonic() + SECONDS
-        with two_dispatchers(variables, folder, templates) as both:
+        with running(*dispatchers, others, killer):
             while time.monotonic() < until:
-                sender.some()
+                if len(sender.parents) < REQUESTS:
+                    sender.some()
                 time.sleep(sender.draw.expovariate(SENDS_PER_SECOND))
+        sender.release_all()
         client = Client("soak", session=soak_deployment.session)
         settle(soak_deployment, variables, folder, client, sender)
-        judge(soak_deployment, client, sender, both)
+        others.look()
+        judge(soak_deployment, client, sender, dispatchers, others, killer)
 
 
 def settle(
@@ -185,6 +230,8 @@ def settle(
         found = entries(client)
         if sender.parents.keys() <= found.keys() and all(e.status.ended for e in found.values()):
             return
+        # A hold whose deletion failed is received again, perhaps after the release.
+        sender.release(key for key, entry in found.items() if entry.on_hold)
         time.sleep(0.5)
     raise AssertionError("some requests have not ended")
 
@@ -194,39 +241,61 @@ def entries(client: Client) -> dict[Key, Entry]:
 
 
 def judge(
-    deployed: Deployed, client: Client, sender: Sender, both: list[RestartedDispatcher]
+    deployed: Deployed,
+    client: Client,
+    sender: Sender,
+    dispatchers: list[RestartedDispatcher],
+    others: OtherUsers,
+    killer: Killer,
 ) -> None:
-    found = entries(client)
-    good = {key: found[key].status for key in sender.parents}
-    surely = {key for key in good if not sender.may_be_cancelled(key)}
-    assert {good[key] for key in surely} == {Status.COMPLETED}, "nothing lost"
-    assert set(good.values()) <= {Status.COMPLETED, Status.CANCELLED, Status.STOPPED}
-
-    started = {entry.tuning_job_name for entry in found.values() if entry.tuning_job_name}
-    spans = tuning_jobs(deployed, started)
-    everything = deployed.client("sagemaker").get_paginator("list_hyper_parameter_tuning_jobs")
-    listed = [
-        summary["HyperParameterTuningJobName"]
-        for page in everything.paginate(PaginationConfig={"PageSize": 100})
-        for summary in page["HyperParameterTuningJobSummaries"]
-    ]
-    assert len(listed) == len(set(listed)) == len(started), "nothing doubled"
-    peak = most_at_once(spans)
-    assert peak <= LIMIT, "the limit was exceeded"
-    for team in TEAMS:
-        letters = client.dead_letters(team)
-        assert {letter.body for letter in letters} == sender.bad[team]
-        assert all(letter.problem and letter.fix for letter in letters)
-    said = sum((each.said for each in both), Counter[str]())
+    """Compare what was sent with what SageMaker and the queues show, and print the accounts."""
+    letters = [letter for team in TEAMS for letter in client.dead_letters(team, hold_seconds=0)]
+    found = soak_accounts(deployed, TEAMS, others.deleted)
+    trained = found.jobs_of(sender.parents)
+    deleted = {key for key in trained if tuning_job_name(*key) in others.deleted}
+    surely = {key for key in trained if sender.ends_surely(key, deleted)}
+    lost = sorted(key for key in surely if trained[key] != ["Completed"])
+    doubled = sorted(key for key in trained if len(trained[key]) > 1)
+    again = sorted(name for name, times in others.began.items() if len(times) > 1)
+    known = {tuning_job_name(*key) for key in trained} | {*others.foreign}
+    beyond = found.started_beyond(others.limits, lag=LAG)
+    instances = most_at_once([*found.instances])
+    said = sum((each.said for each in dispatchers), Counter[str]())
+    fates = Counter("+".join(each) or "never trained" for each in trained.values())
+    cuts = sum(limit == CUT_LIMIT for _, limit in others.limits.since)
     sys.stdout.write(
-        f"\nsoak: {SECONDS:.0f} s, {len(good)} requests, {len(started)} tuning jobs, "
-        f"{dict(Counter(str(status) for status in good.values()))}, "
-        f"{sum(map(len, sender.bad.values()))} bad; {sum(e.cycles for e in both)} cycles "
-        f"({said['ok']} clean, {said['skipped']} skipped), {sum(e.failures for e in both)} calls "
-        f"failed in processes that lived, {sum(e.kills for e in both)} processes killed; "
-        f"peak {peak} of {LIMIT}, none lost, none doubled\n"
+        f"\nsoak: {SECONDS:.0f} s, {len(trained)} requests {dict(fates)}, {len(surely)} of them "
+        f"had to complete; actions {sender.actions}; {sum(map(len, sender.bad.values()))} bad "
+        f"messages; by others: {len(others.foreign)} tuning jobs ({others.refused} refused), "
+        f"{len(others.deleted)} deletions of ended ones ({len(deleted)} of requests), limit cut "
+        f"{cuts} times\n"
+        f"  {DISPATCHERS} dispatchers: {sum(e.cycles for e in dispatchers)} cycles ({said['ok']} "
+        f"clean, {said['skipped']} skipped); {killer.kills} killed by SIGKILL and "
+        f"{sum(e.kills for e in dispatchers)} during a call; {sum(e.failures for e in dispatchers)}"
+        f" calls failed in processes that lived\n"
+        f"  by SageMaker and the queues: {len(lost)} lost, {len(doubled)} doubled, {len(again)} "
+        f"retrained, {len(beyond)} started beyond the limit; peak {found.peak()} of {LIMIT} tuning "
+        f"jobs, {instances} of {QUOTA} instances; messages left {dict(found.left)}, dead letters "
+        f"{ {team: len(bodies) for team, bodies in found.dead.items()} }\n"
     )
-    assert sum(each.kills for each in both) or SECONDS < 120, "at least one process is killed"
+    assert not lost, [(key, trained[key]) for key in lost]
+    assert not doubled
+    assert not again
+    assert not others.deleted.keys() & found.tuning_jobs.keys(), "no deleted one was created again"
+    assert found.tuning_jobs.keys() | found.trained.keys() <= known, "nobody else's"
+    assert not beyond
+    assert found.peak() <= LIMIT
+    assert instances <= QUOTA
+    assert not any(found.left.values()), "no message is left in a queue"
+    assert {team: {*bodies} for team, bodies in found.dead.items()} == sender.bad
+    assert all(letter.problem and letter.fix for letter in letters)
+    written = {key: entry.status for key, entry in entries(client).items() if key in trained}
+    ends = {Status.COMPLETED, Status.CANCELLED, Status.STOPPED}
+    assert written.keys() == trained.keys(), "the ledger has all of them"
+    assert set(written.values()) <= ends
+    wrong = [k for k in trained if written[k] is Status.COMPLETED and trained[k] != ["Completed"]]
+    assert not wrong, "what the ledger calls completed has trained"
+    assert killer.kills or SECONDS < 60, "processes are killed"
 
 
 @pytest.mark.timeout(SECONDS + 120)

@@ -46,6 +46,8 @@ Faults
     fault_scene           a cycle in which a dispatcher makes every call that it can make
     faulty_dispatcher     a process whose calls fail at random, for the soak test
     soak_workload         the messages that teams send during the soak test
+    soak_others           what others do during the soak test: foreign jobs, deletions, kills
+    soak_accounting       what became of its requests, by SageMaker and the queues
     ledger_record         the program that records ledgers for upgrade tests
 
 Jobs, campaigns and training

@@ -1,16 +1,17 @@
-"""The messages that teams send during a soak test: new, repeated, bad and cancelled requests."""
+"""The messages that teams send during a soak test: new, repeated and bad requests, and actions."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 Key = tuple[str, str]  # team, request id
 TEAMS = ("fraud", "vision")
 RANGES = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}
+HELD_FOR = 10  # so many messages later, a request on hold is released
 
 
 @dataclass
@@ -22,12 +23,24 @@ class Sender:
     parents: dict[Key, Key | None] = field(default_factory=dict)  # the parent of each good request
     cancelled: set[Key] = field(default_factory=set)
     bad: dict[str, set[str]] = field(default_factory=lambda: {team: set() for team in TEAMS})
+    actions: dict[str, int] = field(default_factory=dict)  # how many of each
     _bodies: list[tuple[str, str]] = field(default_factory=list)
+    _on_hold: list[tuple[int, Key]] = field(default_factory=list)  # since which message
 
     def some(self) -> None:
-        """Send one to three messages."""
+        """Send one to four messages."""
         for team, body in self._chosen():
             self.send(team, body)
+
+    def release(self, keys: Iterable[Key]) -> None:
+        """Release requests from a hold."""
+        for key in keys:
+            self.send(*self._action("release", key))
+
+    def release_all(self) -> None:
+        """Release the requests that are on hold."""
+        self.release(key for _, key in self._on_hold)
+        self._on_hold.clear()
 
     def _chosen(self) -> Iterator[tuple[str, str]]:
         team, number = self.draw.choice(TEAMS), len(self.parents)
@@ -41,16 +54,40 @@ class Sender:
         elif fate < 0.18:
             victim = self.draw.choice(list(self.parents))
             self.cancelled.add(victim)
-            yield victim[0], json.dumps({"action": "cancel", "request_id": victim[1]})
+            yield self._action("cancel", victim)
         elif fate < 0.25:
             bad = json.dumps({"hyperparameter_ranges": {}, "request_id": f"bad{number}"})
             self.bad[team].add(bad)
             yield team, bad
+        elif fate < 0.33:
+            recent = self._recent()
+            self._on_hold.append((number, recent))
+            yield self._action("hold", recent)
+        elif fate < 0.41:
+            priority = self.draw.choice([-5, 1, 10])
+            yield self._action("priority", self._recent(), priority=priority)
+        while self._on_hold and self._on_hold[0][0] + HELD_FOR <= number:
+            yield self._action("release", self._on_hold.pop(0)[1])
 
-    def may_be_cancelled(self, key: Key) -> bool:
-        """Return whether the team has cancelled a request or one of its ancestors."""
+    def ends_surely(self, key: Key, ended_early: set[Key]) -> bool:
+        """Return whether a request must complete.
+
+        It need not if its team has cancelled it, or if a parent that it waits for was cancelled or
+        ended without a result in the eyes of the dispatcher.
+        """
         parent = self.parents[key]
-        return key in self.cancelled or (parent is not None and self.may_be_cancelled(parent))
+        if key in self.cancelled:
+            return False
+        return parent is None or (
+            parent not in ended_early and self.ends_surely(parent, ended_early)
+        )
+
+    def _recent(self) -> Key:
+        return self.draw.choice(list(self.parents)[-5:])
+
+    def _action(self, action: str, key: Key, **fields: Any) -> tuple[str, str]:
+        self.actions[action] = self.actions.get(action, 0) + 1
+        return key[0], json.dumps({"action": action, "request_id": key[1], **fields})
 
     def _request(self, team: str, request_id: str) -> dict[str, Any]:
         wanted: dict[str, Any] = {
