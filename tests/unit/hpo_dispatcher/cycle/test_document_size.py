@@ -12,7 +12,7 @@ from hpo_dispatcher.contract.documents.capacity import (
     WaitingRequest,
     WaitKind,
 )
-from hpo_dispatcher.cycle.document_size import MOST_BYTES, fitted
+from hpo_dispatcher.cycle.document_size import MOST_BYTES, USERS_NAMED, fitted
 from tests.support.scheduling_scene import NOON, decide, queued, running
 
 
@@ -81,3 +81,30 @@ def test_a_reason_names_few_of_many_users_and_reservations() -> None:
     (wait,) = [each for each in decided.waits if each.head.team == "fraud"]
     assert len(wait.reason.text) < 300
     assert "90 more teams" in wait.reason.text
+
+
+def test_the_largest_users_of_a_resource_are_named_and_of_equal_ones_the_first_by_name() -> None:
+    use = {f"team-{n:03}": 1 + n % 3 for n in range(300)}
+    whole = document(0, 0, 0, 1, "")
+    crowded = {f"ml.t{n}.large": ResourceUse(limit=999, in_use=600, by_team=use) for n in range(40)}
+    small = fitted(whole.model_copy(update={"instances": crowded}))
+    assert len(small.to_json().encode()) <= MOST_BYTES
+    for each in small.instances.values():
+        assert each.by_team == {f"team-{n:03}": 3 for n in range(2, 2 + 3 * USERS_NAMED, 3)}
+        assert (each.limit, each.in_use) == (999, 600)
+
+
+@pytest.mark.parametrize("spare", [0, 1])
+def test_waiting_requests_fill_the_document_to_its_last_byte(spare: int) -> None:
+    whole = document(3, 0, 0, 1, "in use")
+    size = len(whole.to_json().encode())
+    # The list's first request has no comma before it: a byte more is counted than is needed.
+    assert len(fitted(whole, size + 1).waiting) == 3
+    assert len(fitted(whole, size - 1 - spare).waiting) == 2
+
+
+def test_the_newest_half_of_the_samples_is_kept() -> None:
+    whole = document(0, 0, 8, 1, "")
+    size = len(whole.to_json().encode())
+    kept = fitted(whole, size - 1).run_times
+    assert [each.template for each in kept] == ["t4", "t5", "t6", "t7"]

@@ -290,3 +290,32 @@ def test_what_has_come_is_accounted_for_without_waiting_for_more(account: Accoun
 
     replace(dispatcher, queues=watched).run(ample_time())
     assert looks == [(True, 10, 0), (False, 3, 0), (True, 0, 13)]
+
+
+def test_a_bug_that_a_message_meets_rejects_that_message_only_and_tells_no_secret() -> None:
+    arrivals = Simulation(Workload(name="w", arrivals=[], teams={"fraud": {}}))
+    real = arrivals.dispatcher.builder
+
+    class Buggy:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def entry(self, team: str, request: Any, accepted_at: Any) -> Entry:
+            if request.request_id == "meets-a-bug":
+                raise KeyError("a secret")
+            return real.entry(team, request, accepted_at)
+
+    builder: Any = Buggy()
+    for request_id in ("meets-a-bug", "good"):
+        body = {"request_id": request_id, "hyperparameter_ranges": RANGES}
+        arrivals.queues.send("fraud", json.dumps(body))
+    replace(arrivals.dispatcher, builder=builder).run(ample_time())
+
+    ((_, _, error),) = arrivals.queues.dead_letters
+    assert (error.field, error.problem, error.fix) == (
+        "body",
+        "hpoq hit an internal error while reading this message (KeyError)",
+        "Report the bug with this message; redrive the message once it is fixed",
+    )
+    assert arrivals.requests.entries["fraud", "good"].status is Status.IN_PROGRESS
+    assert arrivals.requests.entries["fraud", "meets-a-bug"].status is Status.REJECTED

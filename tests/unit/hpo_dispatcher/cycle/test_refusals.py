@@ -23,7 +23,7 @@ from hpo_dispatcher.contract.aws_limits import (
 )
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument, WaitKind
 from hpo_dispatcher.contract.entry import Entry, Status
-from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT, TAG_REQUEST_ID
+from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT, TAG_REQUEST_ID, tuning_job_name
 from hpo_dispatcher.cycle.act import START_BATCH
 from hpo_dispatcher.cycle.lease import CycleIncomplete
 from hpo_dispatcher.cycle.outcome import Summary
@@ -31,8 +31,10 @@ from hpo_dispatcher.ports import (
     AccountFault,
     AtLimit,
     Creation,
+    NameTaken,
     NotYetVisible,
     Refused,
+    Rejection,
     Unavailable,
     Untagged,
 )
@@ -283,6 +285,61 @@ def test_a_rejection_says_that_the_request_was_queued_before() -> None:
     world.request("a")
     world.cycle()
     assert world.history("a") == [QUEUED, ("Queued", "Rejected")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "field", "problem", "fix"),
+    [
+        (Refused("bad"), "request", "bad", "Fix the request and resubmit it"),
+        (NameTaken("somebody"), "request_id",
+         f"the tuning job name {tuning_job_name('fraud', 'a')} belongs to somebody",
+         "Send it under a new request id"),
+    ],
+)  # fmt: skip
+def test_a_rejection_names_the_field_the_problem_and_the_fix(
+    answer: Creation, field: str, problem: str, fix: str
+) -> None:
+    world = World()
+    world.answer = only("a", answer)
+    world.request("a")
+    summary = world.cycle()
+    ((team, body, error),) = world.queues.dead_letters
+    assert (team, json.loads(body)["request_id"]) == ("fraud", "a")
+    assert (error.field, error.problem, error.fix) == (field, problem, fix)
+    assert world.entry("a").reason == str(error)
+    assert (summary.rejected, summary.started, summary.requeued) == (1, 0, 0)
+
+
+def test_without_its_dead_letter_queue_a_rejected_request_waits_as_for_a_fault() -> None:
+    world = World()
+    world.answer = only("a", Refused("bad"))
+    real = world.queues
+
+    class WithoutDeadLetters:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def reject(self, rejection: Rejection) -> None:
+            raise Unavailable("the queue does not exist")
+
+    queues: Any = WithoutDeadLetters()
+    world.dispatcher = replace(world.dispatcher, queues=queues)
+    world.request("a")
+    world.request("b")
+
+    with pytest.raises(CycleIncomplete, match="rejection of fraud/a: the queue does not exist"):
+        world.cycle()
+
+    assert (world.status("a"), world.status("b")) == (Status.QUEUED, Status.IN_PROGRESS)
+    assert world.entry("a").reason == (
+        "request: bad. Fix the request and resubmit it; it was not rejected: the queue does not "
+        "exist"
+    )
+    assert world.cycle(after=1).account_faults == 1, "it is delayed"
+    assert world.tried["a"] == 1
+    world.dispatcher = replace(world.dispatcher, queues=real)
+    world.cycle(after=10)
+    assert world.status("a") is Status.REJECTED
 
 
 # Quotas
