@@ -12,6 +12,7 @@ import pytest
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.ports import Envelope
+from hpoq.simulation.sagemaker import SimulatedRun
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Workload
 from tests.support.dispatcher_account import RANGES, Account, ample_time
@@ -294,6 +295,7 @@ def test_what_has_come_is_accounted_for_without_waiting_for_more(account: Accoun
 
 def test_a_bug_that_a_message_meets_rejects_that_message_only_and_tells_no_secret() -> None:
     arrivals = Simulation(Workload(name="w", arrivals=[], teams={"fraud": {}}))
+    arrivals.sagemaker.run_of = lambda _: SimulatedRun(seconds=60)
     real = arrivals.dispatcher.builder
 
     class Buggy:
