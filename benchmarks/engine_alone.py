@@ -40,6 +40,12 @@ class Memory:
     def list_access(self, role: str, bucket: str, prefix: str) -> Access:
         return Access.ALLOWED
 
+    def object_access(self, role: str, action: str, bucket: str, key: str) -> Access:
+        return Access.ALLOWED
+
+    def credentials(self, role: str) -> dict[str, str]:
+        return {}
+
     def read(self, bucket: str, key: str, to: Path) -> None:
         to.write_bytes(self._stored[key])
 
@@ -94,12 +100,16 @@ def tune(endpoint: SageMakerEndpoint, name: str, jobs: int, parallel: int) -> fl
     began = time.perf_counter()
     ask(endpoint, "CreateHyperParameterTuningJob", **tuning_job(name, jobs, parallel))
 
+    def described() -> Any:
+        return ask(endpoint, "DescribeHyperParameterTuningJob", HyperParameterTuningJobName=name)
+
     def ended() -> bool:
-        job = ask(endpoint, "DescribeHyperParameterTuningJob", HyperParameterTuningJobName=name)
-        return job["HyperParameterTuningJobStatus"] not in RUNNING
+        return described()["HyperParameterTuningJobStatus"] not in RUNNING
 
     assert wait_until(ended, 600, step=0.05)  # polling more often would slow the trials
-    return time.perf_counter() - began
+    took = time.perf_counter() - began
+    assert described()["TrainingJobStatusCounters"]["Completed"] == jobs, described()
+    return took
 
 
 def metric(endpoint: SageMakerEndpoint, tuning_job_name: str, metric_name: str) -> list[float]:
