@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from hpoq.local.sagemaker.java_patterns import compiled
-from hpoq.local.sagemaker.training.logs.pattern_search import Found, PatternSearch
+from hpoq.local.sagemaker.training.logs.pattern_search import (
+    Found,
+    PatternSearch,
+    required_text,
+)
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,16 @@ class MetricFinder:
 
     def __init__(self, definitions: Sequence[Mapping[str, str]], search: PatternSearch) -> None:
         self._patterns = [(each["Name"], compiled(each["Regex"]).pattern) for each in definitions]
+        self._texts = {pattern: required_text(pattern) for _, pattern in self._patterns}
         self._search = search
         self.problems: list[str] = []  # lines for the log of the job, not yet written
 
     def find(self, lines: Sequence[tuple[float, str]]) -> list[MetricValue]:
         """Return the values in the order of printing; skip text that is not a finite number."""
-        texts = [text for _, text in lines]
         patterns = [pattern for _, pattern in self._patterns]
-        found = self._search.search(patterns, texts) if patterns and texts else []
+        lines = self._possible(patterns, lines)
+        texts = [text for _, text in lines]
+        found = self._search.search(patterns, texts) if texts else []
         values: list[tuple[int, MetricValue]] = []
         for (name, pattern), each in zip(list(self._patterns), found, strict=False):
             self._note_slow_lines(name, pattern, each, texts)
@@ -47,6 +53,15 @@ class MetricFinder:
                     values.append((number, MetricValue(name, value, lines[number][0])))
         values.sort(key=itemgetter(0))  # a stable sort: within a line, in the order of definitions
         return [value for _, value in values]
+
+    def _possible(
+        self, patterns: Sequence[str], lines: Sequence[tuple[float, str]]
+    ) -> Sequence[tuple[float, str]]:
+        """Return the lines that a pattern may match, which in a flood of lines are few."""
+        required = {self._texts[pattern] for pattern in patterns}
+        if "" in required:
+            return lines
+        return [line for line in lines if any(text in line[1] for text in required)]
 
     def _note_slow_lines(self, name: str, pattern: str, found: Found, lines: Sequence[str]) -> None:
         """Report the lines that took a pattern too long, and give up the pattern after some."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import re._parser as parser  # type: ignore[import-not-found]  # the parser of re.compile
 import subprocess
 import sys
 import threading
@@ -17,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 WORKER = Path(__file__).with_name("pattern_worker.py")
-SECONDS = 2  # of CPU time, for one pattern in a part of a log (follower.CHUNK)
+SECONDS = 1  # of CPU time, for one pattern in a part of a log (follower.CHUNK)
 MOST_SLOW_LINES = 3  # of one pattern, before it is given up
 
 Match = tuple[int, str | None]
@@ -35,6 +37,24 @@ class Found:
     def is_too_slow(self) -> bool:
         """Whether the pattern was given up: the lines after the slow ones were not searched."""
         return len(self.slow) >= MOST_SLOW_LINES
+
+
+def required_text(pattern: str) -> str:
+    """Return a text that each match of a pattern contains; empty if none is known.
+
+    Args:
+        pattern: in Python's dialect, and valid.
+    """
+    parsed = parser.parse(pattern)
+    if parsed.state.flags & re.IGNORECASE:
+        return ""
+    runs = [""]
+    for kind, value in parsed:
+        if kind is parser.LITERAL:
+            runs[-1] += chr(value)
+        else:
+            runs.append("")
+    return max(runs, key=len)
 
 
 class PatternSearch:

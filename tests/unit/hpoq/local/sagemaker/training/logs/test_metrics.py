@@ -7,7 +7,12 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from hpoq.local.sagemaker.training.logs.metrics import MetricFinder
-from hpoq.local.sagemaker.training.logs.pattern_search import MOST_SLOW_LINES, Found, PatternSearch
+from hpoq.local.sagemaker.training.logs.pattern_search import (
+    MOST_SLOW_LINES,
+    Found,
+    PatternSearch,
+    required_text,
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +56,36 @@ def test_a_closed_search_finds_nothing(search: PatternSearch) -> None:
     assert finder(closed, m=r"(\d)").find([(1.0, "1")]) == []
 
 
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        (r"auc=([0-9.]+)", "auc="),
+        (r".*\[[0-9]+\].*#011validation-auc:([-+\w.]+)", "#011validation-auc:"),
+        (r"a: (\d+)|b: (\d+)", ""),
+        (r"(?i)auc=(\d)", ""),
+        (r"(?:auc=)?(\d+)", ""),
+        (r"x*abc{2}", "ab"),
+        (r"\d+", ""),
+        (r"(?x) a b =", "ab="),
+    ],
+)
+def test_the_text_that_each_match_contains(pattern: str, expected: str) -> None:
+    assert required_text(pattern) == expected
+
+
+def test_only_lines_that_a_pattern_may_match_are_searched() -> None:
+    searched: list[str] = []
+
+    class Search(PatternSearch):
+        def search(self, patterns: Sequence[str], lines: Sequence[str]) -> list[Found]:
+            searched.extend(lines)
+            return [Found([(0, "1")]) for _ in patterns]
+
+    made = finder(Search(), loss=r"loss=(\d)", auc=r"auc=(\d)")
+    assert [each.at for each in made.find([(1.0, "x"), (2.0, "auc=1"), (3.0, "loss")])] == [2, 2]
+    assert searched == ["auc=1"]
+
+
 class SlowSearch(PatternSearch):
     """A search in which the second pattern takes too long for some lines."""
 
@@ -64,17 +99,17 @@ class SlowSearch(PatternSearch):
 
 def test_a_line_that_takes_too_long_is_reported_and_the_metric_stays() -> None:
     made = finder(SlowSearch(1), good="g", slow="s")
-    lines = [(1.0, "x"), (1.0, "y" * 40)]
+    lines = [(1.0, "gs"), (1.0, "s" * 40)]
     assert [each.name for each in made.find(lines)] == ["good"]
     assert made.problems == [
         "hpoq: a line of 40 characters has no values of the metric slow: its regular expression "
-        "takes more than 2 s"
+        "takes more than 1 s"
     ]
 
 
 def test_a_metric_that_takes_too_long_again_and_again_is_given_up() -> None:
     made = finder(SlowSearch(*range(MOST_SLOW_LINES)), good="g", slow="s")
-    lines = [(1.0, "x")] * MOST_SLOW_LINES
+    lines = [(1.0, "gs")] * MOST_SLOW_LINES
     made.find(lines)
     assert made.problems[-1] == "hpoq: the metric slow is not searched for from here on"
     made.problems.clear()
