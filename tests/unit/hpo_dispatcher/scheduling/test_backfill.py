@@ -8,8 +8,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from hpo_dispatcher.scheduling.allocation import Allocation
+from hpo_dispatcher.scheduling.backfill import Backfill
 from hpo_dispatcher.scheduling.plan import plan
 from hpo_dispatcher.scheduling.snapshot import (
+    SLOTS,
     Capacity,
     Head,
     ReservationTimer,
@@ -231,3 +234,46 @@ def test_a_request_with_a_reservation_starts_when_it_was_promised_if_run_times_h
     assert promised is not None
     assert BIG.key in started(decided)
     assert now <= promised
+
+
+def allocated(*reserved: Head, running: list[RunningJob], m5: int = 20) -> Allocation:
+    allocation = Allocation({SLOTS: 100, M5: m5}, {}, running)
+    for head in reserved:
+        allocation.reserve(head)
+    return allocation
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"), [((60,), 60), ((60, 90), 90), ((-5,), 0), ((0,), 0), ((30, -5), 30)]
+)
+def test_a_reservation_is_expected_to_be_met_when_enough_jobs_have_ended(
+    ends: tuple[float, ...], expected: float
+) -> None:
+    """A job that should have ended already ends now."""
+    jobs = [job for each in ends for job in until(each, m5=5)]
+    backfill = Backfill(allocated(BIG, running=jobs), jobs, NOON, {})
+    assert backfill.expected() == {BIG.key: NOON + timedelta(minutes=expected)}
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(60, 3600.0), (0, 0.0), (-5, 0.0)])
+def test_capacity_is_lent_until_it_is_needed(minutes: float, seconds: float) -> None:
+    jobs = until(minutes)
+    backfill = Backfill(allocated(BIG, running=jobs), jobs, NOON, {})
+    assert backfill.lends_for(queued("c", "small", 0, {M5: 5})) == seconds
+    assert backfill.lends_for(BIG) == float("inf"), "its own reservation is not in its way"
+
+
+def test_what_starts_and_outlasts_a_window_takes_from_what_is_left_over_then() -> None:
+    """20 instances in an hour, of which the reservation needs 15: 5 are left over."""
+    reserved = queued("a", "big", 60, {M5: 15})
+    jobs = until(60, m5=15)
+    backfill = Backfill(allocated(reserved, running=jobs), jobs, NOON, {})
+    head = queued("c", "first", 0, {M5: 3})
+    assert backfill.lends_for(head) == float("inf")
+    backfill.enter(lasting(head, 60))  # it has ended by then
+    assert backfill.lends_for(head) == float("inf")
+    backfill.enter(lasting(head, 61))
+    assert backfill.lends_for(queued("c", "second", 0, {M5: 2})) == float("inf")
+    assert backfill.lends_for(queued("c", "third", 0, {M5: 3})) == 3600.0
+    backfill.enter(reserved)
+    assert backfill.expected() == {}

@@ -5,14 +5,24 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
+from typing import Any
 
 import pytest
 
 from hpo_dispatcher.contract.aws_limits import QuotaExceeded
-from hpo_dispatcher.contract.documents.capacity import WaitKind
-from hpo_dispatcher.scheduling.backoff import GIVE_UP_AFTER, Backoff, Delay, ReachedLimit, Refusals
+from hpo_dispatcher.contract.documents.capacity import WaitKind, WaitReason
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.scheduling.backoff import (
+    GIVE_UP_AFTER,
+    Backoff,
+    Delay,
+    ReachedLimit,
+    Refusals,
+    lacks,
+)
 from hpo_dispatcher.scheduling.history.memory import backoff_from, memory_json, unannounced_from
 from hpo_dispatcher.scheduling.snapshot import RunningJob
 
@@ -182,3 +192,111 @@ def test_a_memory_of_the_version_before_has_none_of_it() -> None:
     for memory in (None, '{"reservation_timers": []}'):
         assert backoff_from(memory) == Backoff()
         assert unannounced_from(memory) == frozenset()
+
+
+def at(limit: int, in_use: int, **fields: Any) -> ReachedLimit:
+    quota = QuotaExceeded(name=QUOTA.name, limit=limit, in_use=in_use, requested=1)
+    return ReachedLimit(quota=quota, **({"tries": 1, "retry_at": NOW + minutes(10)} | fields))
+
+
+def entry(request_id: str, count: int = 1, **fields: Any) -> Entry:
+    return Entry(
+        team="fraud", request_id=request_id, status=Status.QUEUED, accepted_at=NOW,
+        instances={P3: count}, **fields,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("in_use", "free"), [(1, 3), (4, 0), (5, 0)])
+def test_what_is_left_of_a_limit_is_never_negative(in_use: int, free: int) -> None:
+    assert at(4, in_use).free == free
+
+
+def test_what_starts_within_a_limit_counts_toward_it() -> None:
+    reached = at(9, 2, counted=2)
+    more = reached.with_more(3)
+    assert (more.quota.in_use, more.counted, more.free) == (5, 5, 4)
+    assert (more.quota.limit, more.tries, more.retry_at) == (9, 1, NOW + minutes(10))
+
+
+@pytest.mark.parametrize(
+    ("started", "after", "in_use"),
+    [
+        ([], 0, 2),
+        ([], 99, 2),  # nothing that needs it has started: the limit is not known to be higher
+        (["a"], 0, 3),
+        (["a"], 9, 3),
+        (["a"], 10, None),  # it was tried again, and has started: the limit has been raised
+    ],
+)
+def test_a_limit_is_forgotten_once_something_starts_that_was_tried_again(
+    started: list[str], after: int, in_use: int | None
+) -> None:
+    before = Backoff(limits={P3: at(4, 2)})
+    found = before.after(Refusals(), [entry(each) for each in started], [], NOW + minutes(after))
+    assert (found.limits[P3].quota.in_use if P3 in found.limits else None) == in_use
+
+
+@pytest.mark.parametrize(
+    ("amount", "minute", "kind"),
+    [
+        (2, 0, None),
+        (3, 0, WaitKind.INSTANCES),
+        (3, 9, WaitKind.INSTANCES),
+        (3, 10, None),  # it is tried again
+        (4, 0, WaitKind.INSTANCES),
+        (5, 0, WaitKind.NEVER_FITS),
+    ],
+)
+def test_what_needs_more_than_is_left_of_a_limit_waits_until_it_is_tried_again(
+    amount: int, minute: int, kind: WaitKind | None
+) -> None:
+    backoff = Backoff(limits={P3: at(4, 2)})
+    waits = backoff.waits({"fraud": [entry("a", amount)]}, NOW + minutes(minute))
+    assert [each.kind for each in waits.values()] == ([kind] if kind else [])
+
+
+@pytest.mark.parametrize(("minute", "waits"), [(0, True), (9, True), (10, False)])
+def test_a_refused_request_waits_for_its_next_try_and_says_why(minute: int, waits: bool) -> None:
+    delay = Delay(kind=FAULT, since=NOW, tries=1, retry_at=NOW + minutes(10))
+    backoff = Backoff(requests={KEY: delay})
+    found = backoff.waits({"fraud": [entry("a", reason="no role")]}, NOW + minutes(minute))
+    if waits:
+        assert found[KEY] == WaitReason(kind=FAULT, text="no role; tried again at 00:10 UTC")
+    else:
+        assert found == {}
+
+
+@pytest.mark.parametrize(("delayed", "waits"), [(49, False), (50, True)])
+def test_behind_fifty_refused_requests_the_others_of_the_team_wait(
+    delayed: int, waits: bool
+) -> None:
+    delay = Delay(kind=FAULT, since=NOW, tries=1, retry_at=NOW)
+    backoff = Backoff(requests={("fraud", f"r{n}"): delay for n in range(delayed)})
+    others = replace(entry("new"), team="vision")
+    queues = {"fraud": [entry("new"), entry("r0")], "vision": [others]}
+    found = backoff.waits(queues, NOW)
+    assert found.keys() == ({("fraud", "new")} if waits else set())
+    assert [each.kind for each in found.values()] == [FAULT] * waits
+
+
+@pytest.mark.parametrize(
+    ("needed", "in_use", "lacking"), [(2, 2, False), (3, 2, True), (1, 4, True), (1, 9, True)]
+)
+def test_what_needs_more_than_sagemaker_said_is_left_is_not_tried_in_the_same_cycle(
+    needed: int, in_use: int, lacking: bool
+) -> None:
+    quota = QuotaExceeded(name=QUOTA.name, limit=4, in_use=in_use, requested=1)
+    assert lacks(entry("a", needed), {P3: quota}) is lacking
+    assert not lacks(entry("a", needed), {"ml.c5.xlarge": quota})
+
+
+def test_users_of_a_limit_are_the_jobs_that_ran_and_started() -> None:
+    jobs = [
+        RunningJob(tuning_job_name="uses", team=None, instances={P3: 2}),
+        RunningJob(tuning_job_name="other", team=None, instances={"ml.c5.xlarge": 7}),
+    ]
+    started = entry("new", 1)
+    found = Backoff().after(Refusals(quotas={P3: QUOTA}), [started], jobs, NOW).limits[P3]
+    assert (found.users, found.counted, found.tries) == ({"uses", started.job_name}, 3, 1)
+    again = Backoff(limits={P3: found}).after(Refusals(quotas={P3: QUOTA}), [], jobs, NOW)
+    assert (again.limits[P3].tries, again.limits[P3].retry_at) == (2, NOW + minutes(20))

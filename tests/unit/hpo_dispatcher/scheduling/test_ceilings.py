@@ -9,11 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_dispatcher.contract.documents.capacity import WaitKind
-from hpo_dispatcher.scheduling.snapshot import SLOTS, Head, ReservationTimer, RunningJob
+from hpo_dispatcher.contract.documents.capacity import (
+    CapacityDocument,
+    ResourceUse,
+    WaitKind,
+    WaitReason,
+)
+from hpo_dispatcher.scheduling.snapshot import SLOTS, Capacity, Head, ReservationTimer, RunningJob
 from tests.support.scheduling_scene import (
     G5,
     M5,
+    NOON,
     ago,
     decide,
     heads_of,
@@ -76,3 +82,19 @@ def test_a_wait_at_the_ceiling_names_a_ceiling_that_the_request_would_pass(
         ]
         if wait.reason.kind is WaitKind.TEAM_CEILING:
             assert would_pass
+
+
+def test_a_wait_at_the_ceiling_is_of_that_kind() -> None:
+    decided = decide(queued("a", "r", 0), running=running("a", 2), slots=10, a={"ceiling": 0.2})
+    (wait,) = decided.waits
+    assert wait.reason == WaitReason(
+        kind=WaitKind.TEAM_CEILING, text="team a is at its ceiling of 20%"
+    )
+
+
+def test_without_a_limit_in_the_document_nothing_may_start() -> None:
+    """A document of an account whose limit is not known, which no version has written."""
+    unknown = CapacityDocument(at=NOON, tuning_jobs=ResourceUse(limit=None), quotas={M5: 3})
+    assert Capacity.of(unknown) == Capacity(tuning_jobs=0, instances={M5: 3})
+    known = CapacityDocument(at=NOON, tuning_jobs=ResourceUse(limit=7))
+    assert Capacity.of(known).limits == {SLOTS: 7}

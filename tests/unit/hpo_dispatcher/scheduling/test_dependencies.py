@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Status
+from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.scheduling.dependencies import (
     Hopeless,
     Ready,
@@ -16,6 +18,7 @@ from hpo_dispatcher.scheduling.dependencies import (
     graph_of,
     judge,
     may_change,
+    warm_start_problem,
 )
 from tests.support.scheduling_scene import NOON
 
@@ -94,3 +97,78 @@ def test_a_parent_of_another_team_is_not_the_parent() -> None:
     graph = graph_of([blocked])
     outside = {("vision", "p"): parent(Status.IN_PROGRESS)}
     assert may_change(blocked, graph, outside, cyclic(graph))
+
+
+def warm(*parents: str, after: tuple[str, ...] = ()) -> BlockedEntry:
+    return BlockedEntry(team="fraud", request_id="child", after=after, warm_start_from=parents)
+
+
+@pytest.mark.parametrize(
+    ("blocked", "outside", "again"),
+    [
+        (child("p", "q"), [parent(Status.IN_PROGRESS)], True),  # q may never arrive
+        (child("p", "q"), [parent(Status.COMPLETED), parent(Status.IN_PROGRESS, "q")], False),
+        (child("p", "q"), [parent(Status.COMPLETED), parent(Status.STOPPED, "q")], True),
+        (child("p", "q"), [parent(Status.IN_PROGRESS), parent(Status.FAILED, "q")], True),
+        (warm("p"), [parent(Status.IN_PROGRESS)], True),  # the searches may not match
+        (warm("p", after=("q",)), [parent(Status.QUEUED), parent(Status.QUEUED, "q")], True),
+    ],
+)
+def test_a_request_is_judged_again_if_any_of_its_parents_may_decide(
+    blocked: BlockedEntry, outside: list[Entry], again: bool
+) -> None:
+    graph = graph_of([blocked])
+    found = may_change(blocked, graph, {each.key: each for each in outside}, cyclic(graph))
+    assert found is again
+
+
+def search(**fields: Any) -> TuningRequest:
+    """Return a request; names stand for the hyperparameters that it searches or sets."""
+    ranges = {
+        name: {"type": "continuous", "min": 0, "max": 1} for name in fields.pop("searched", "a")
+    }
+    static = dict.fromkeys(fields.pop("static", ""), 1)
+    return TuningRequest.model_validate(
+        {
+            "request_id": "r", "hyperparameter_ranges": ranges, "hyperparameters": static,
+            **fields,
+        }
+    )  # fmt: skip
+
+
+AUC, LOSS = {"metric": "auc", "type": "Maximize"}, {"metric": "loss", "type": "Minimize"}
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "problem"),
+    [
+        (search(), search(), ""),
+        (search(objective=AUC), search(objective=AUC), ""),
+        (search(objective=AUC), search(objective=LOSS), "it has another objective"),
+        (search(objective=AUC), search(objective=AUC | {"type": "Minimize"}),
+         "it has another objective"),
+        # Of one template, only one of them can differ from it.
+        (search(objective=AUC), search(), "it has another objective"),
+        # The objectives of other templates are not known here.
+        (search(objective=AUC, template="x"), search(template="y"), ""),
+        (search(objective=AUC, template="x"), search(objective=LOSS, template="y"),
+         "it has another objective"),
+        (search(searched="a"), search(searched="ab"), "it searched b, which this request lacks"),
+        (search(searched="a", static="b"), search(searched="ab"), ""),
+        (search(searched="ab"), search(searched="a"), "it lacks b"),
+        (search(searched="ab"), search(searched="a", static="b"), ""),
+        (search(searched="bc"), search(searched="bca"), "it searched a, which this request lacks"),
+        (search(searched="cba"), search(searched="c"), "it lacks a"),
+    ],
+)  # fmt: skip
+def test_searches_match_in_their_objective_and_their_hyperparameters(
+    now: TuningRequest, before: TuningRequest, problem: str
+) -> None:
+    """Developer guide, "Run a Warm Start Hyperparameter Tuning Job", restrictions."""
+    assert warm_start_problem(now, before) == problem
+
+
+def test_a_search_in_api_form_is_left_to_sagemaker() -> None:
+    api = TuningRequest.model_validate({"request_id": "r", "api_request": {"x": 1}})
+    assert warm_start_problem(api, search(searched="b")) == ""
+    assert warm_start_problem(search(), api) == ""

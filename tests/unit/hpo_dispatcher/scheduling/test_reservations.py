@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo_dispatcher.contract.documents.capacity import WaitKind
+from hpo_dispatcher.scheduling.reservations import Reservations
 from hpo_dispatcher.scheduling.snapshot import SLOTS, Head, ReservationTimer, RunningJob
 from tests.support.scheduling_scene import (
     G5,
@@ -150,3 +151,57 @@ def test_of_equal_requests_of_a_team_the_first_in_its_queue_starts_first(
             waiting.add((head.team, head.shape))
         else:
             assert (head.team, head.shape) not in waiting
+
+
+def kept(reservations: Reservations, head: Head) -> tuple[dict[str, int], dict[str, int]]:
+    """Return what is reserved before a head: in all, and by its team."""
+    before, of_team = reservations.before(head), reservations.of_team_before(head)
+    return {k: n for k, n in before.items() if n}, {k: n for k, n in of_team.items() if n}
+
+
+def three() -> tuple[Reservations, Head, Head, Head]:
+    """Return the reservations of a/1, b/2 and a/3."""
+    first, second = queued("a", "1", 9, {M5: 1}), queued("b", "2", 8, {M5: 2})
+    third, reservations = queued("a", "3", 7, {M5: 4}), Reservations()
+    for head in (first, second, third):
+        reservations.add(head, head.instances, head.instances)
+    return reservations, first, second, third
+
+
+def test_a_reservation_comes_after_those_before_it_and_before_everything_else() -> None:
+    reservations, first, second, third = three()
+    assert kept(reservations, first) == ({}, {})
+    assert kept(reservations, second) == ({M5: 1}, {})
+    assert kept(reservations, third) == ({M5: 3}, {M5: 1})
+    assert kept(reservations, queued("a", "other")) == ({M5: 7}, {M5: 5})
+    assert reservations.of_resource(M5, third) == [first.key, second.key]
+    assert reservations.of_resource(G5, third) == []
+    assert reservations.kept_for("a") == {M5: 5}
+
+
+def test_a_reservation_that_ends_is_before_no_other_any_more() -> None:
+    reservations, first, second, third = three()
+    reservations.end(first.key)
+    assert kept(reservations, second) == ({}, {})
+    assert kept(reservations, third) == ({M5: 2}, {})
+    assert kept(reservations, queued("a", "other")) == ({M5: 6}, {M5: 4})
+    assert (len(reservations), first in reservations) == (2, False)
+    assert reservations.kept_for("a") == {M5: 4}
+
+
+def test_a_request_has_one_reservation() -> None:
+    reservations, first, _, _ = three()
+    reservations.add(first, {M5: 9}, {M5: 9})
+    assert (len(reservations), reservations.total) == (3, {M5: 7})
+
+
+def test_a_wider_reservation_keeps_its_place_and_the_larger_of_both_amounts() -> None:
+    reservations, first, second, third = three()
+    reservations.widen(second, {M5: 5, G5: 1})
+    assert kept(reservations, first) == ({}, {})
+    assert kept(reservations, second) == ({M5: 1}, {})
+    assert kept(reservations, third)[0] == {M5: 6, G5: 1}
+    assert reservations.total == {M5: 10, G5: 1}
+    assert reservations.kept_for("b") == {M5: 5, G5: 1}
+    reservations.widen(second, {M5: 1})
+    assert reservations.total == {M5: 10, G5: 1}

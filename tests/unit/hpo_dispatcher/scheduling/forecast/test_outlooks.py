@@ -246,3 +246,45 @@ def test_a_preempted_request_says_what_it_waits_for_and_why_it_was_stopped() -> 
     )  # fmt: skip
     assert why(entry, STATED) == "text of next in queue; stopped to make room for vision/v"
     assert why(replace(entry, request_id="new"), STATED) == "stopped to make room for vision/v"
+
+
+def queued_entry(request_id: str, **fields: Any) -> Entry:
+    given: dict[str, Any] = {"status": Status.QUEUED, "accepted_at": NOON, "team": "fraud"}
+    return Entry(request_id=request_id, **(given | fields))
+
+
+@pytest.mark.parametrize(("counted", "of_team"), [(9, 9), (0, 2)])
+def test_a_request_refused_since_has_a_position_and_no_start(counted: int, of_team: int) -> None:
+    queue = QueueLength(queued=counted, complete=True, marks=(("0000", counted),))
+    of = STATED.model_copy(update={"queues": {"fraud": queue} if counted else {}})
+    refused = queued_entry("f2", reason="no role")
+    assert Forecast(of, TEAMS).of(refused, NOON) == Outlook(position=2, of_team=of_team)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        queued_entry("f1", status=Status.IN_PROGRESS),
+        queued_entry("f1", on_hold=True),
+        queued_entry("f1", blocked=True),
+        queued_entry("f1", team="removed"),
+        queued_entry("unknown", team="vision"),  # its queue was never counted
+    ],
+)
+def test_a_request_that_is_in_no_queue_has_no_outlook(entry: Entry) -> None:
+    assert Forecast(STATED, TEAMS).of(entry, NOON) == Outlook()
+
+
+def test_before_the_first_cycle_there_is_no_outlook() -> None:
+    assert Forecast(None, TEAMS).of(queued_entry("f1"), NOON) == Outlook()
+    assert Forecast(None, TEAMS).of_listed(NOON) == {}
+
+
+def test_older_requests_go_first_whatever_the_order_of_the_document() -> None:
+    """Both teams have used nothing: the request that was accepted first starts first."""
+    first, second = waiting("vision", "v", 1), waiting("fraud", "f", 1)
+    first["accepted_at"] = timestamp(NOON - timedelta(hours=2))
+    for heads in ([first, second], [second, first]):
+        of = document(*heads, runs=[running(None, 4)], slots=1, seconds=[600.0] * 5)
+        assert outlook(of, "vision", "v").starts_in == 6 * 60
+        assert outlook(of, "fraud", "f").starts_in == 16 * 60

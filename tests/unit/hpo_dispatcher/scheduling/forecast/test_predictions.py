@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from hpo_dispatcher.scheduling.forecast.calibration import ENOUGH
+from hpo_dispatcher.scheduling.forecast.outlooks import Outlook, Spread
 from hpo_dispatcher.scheduling.forecast.predictions import (
     DAYS,
+    MOST_PENDING,
+    NOTED,
     SCORES,
     Prediction,
     Predictions,
@@ -72,3 +76,59 @@ def test_the_private_document_keeps_what_was_noted() -> None:
     assert predictions_from(memory_json({}, predictions=predictions)) == predictions
     assert predictions_from(None) == Predictions()
     assert predictions_from("{}") == Predictions(), "as the version before wrote it"
+
+
+class Drawn:
+    """A forecast with these requests, in an order of its own."""
+
+    def __init__(self, **overall: int) -> None:
+        self.overall = {("fraud", name): place for name, place in overall.items()}
+        self.unknown: set[tuple[str, str]] = set()
+
+    def spreads(self) -> dict[tuple[str, str], Spread]:
+        return {key: Spread((1.0, 20.0, 300.0), place) for key, place in self.overall.items()}
+
+    def of_listed(self, now: datetime) -> dict[tuple[str, str], Outlook]:
+        return {
+            key: Outlook() if key in self.unknown else Outlook(earliest=5.0, latest=250.0)
+            for key in self.overall
+        }
+
+
+def note(predictions: Predictions, drawn: Drawn, queued: set[tuple[str, str]]) -> list[str]:
+    forecast: Any = drawn
+    predictions.note(forecast, queued, NOON)
+    return [each.key[1] for each in predictions.pending]
+
+
+def test_expected_starts_are_noted_from_all_parts_of_the_queue() -> None:
+    drawn = Drawn(**{f"r{n:02}": 100 - n for n in range(2 * NOTED)})
+    found = note(Predictions(), drawn, {*drawn.overall})
+    assert found == [f"r{n:02}" for n in range(2 * NOTED - 1, 0, -2)], "every second, first first"
+
+
+def test_a_noted_start_has_its_draws_and_its_range() -> None:
+    predictions, drawn = Predictions(), Drawn(a=1, b=2)
+    drawn.unknown = {("fraud", "b")}
+    assert note(predictions, drawn, set()) == ["a"]
+    assert predictions.pending == [
+        Prediction(
+            key=("fraud", "a"), at=NOON, draws=(1.0, 20.0, 300.0), earliest=5.0, latest=250.0
+        )
+    ]
+    assert predictions.noted_at == NOON
+
+
+def test_requests_that_have_left_the_queue_are_forgotten_and_few_are_pending() -> None:
+    predictions = Predictions(pending=[noted(key=("fraud", f"p{n}")) for n in range(MOST_PENDING)])
+    queued = {each.key for each in predictions.pending[2:]}
+    found = note(predictions, Drawn(x=1, y=2, z=3), queued)
+    assert len(found) == MOST_PENDING
+    assert found[-2:] == ["x", "y"]
+    assert "p1" not in found
+
+
+@pytest.mark.parametrize(("minutes", "due"), [(None, True), (29, False), (30, True)])
+def test_starts_are_noted_every_half_hour(minutes: int | None, due: bool) -> None:
+    at = None if minutes is None else NOON - timedelta(minutes=minutes)
+    assert Predictions(noted_at=at).due(NOON) is due

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from hpo_dispatcher.scheduling.history.run_times import (
     ENOUGH_TO_BORROW,
     KINDS,
@@ -127,3 +129,23 @@ def test_a_resample_has_as_many_run_times_of_each_kind_and_leaves_the_others_as_
     assert len(found) == len(times.of(CPU))
     assert set(found) < set(times.of(CPU)), "some are drawn twice, and others not at all"
     assert times == remembered(*range(100, 120))
+
+
+@pytest.mark.parametrize(
+    ("ratios", "elapsed", "expected"),
+    [
+        ((2.0, 2.0), 0, 100),  # two are too few to correct a statement
+        ((2.0, 2.0, 2.0), 0, 200),
+        ((1.0, 2.0, 3.0), 0, 200),  # the median
+        ((1.0, 2.0, 3.0), 150, 200),
+        ((1.0, 2.0, 3.0), 250, 300),
+        ((1.0, 2.0, 3.0), 300, None),  # it has outlasted all of them, and its statement
+        ((0.5, 0.5, 0.5), 60, 100),  # it has outlasted them, and not its statement
+    ],
+)
+def test_what_a_request_states_is_corrected_by_three_statements_or_more(
+    ratios: tuple[float, ...], elapsed: float, expected: float | None
+) -> None:
+    work = Work(team="a", template="t")
+    run_times = RunTimes(of_stated={("a", "t"): [*ratios]})
+    assert run_times.expected_after(work, elapsed, stated=100) == expected
