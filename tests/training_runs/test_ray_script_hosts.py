@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAD, WORKER = "127.0.0.2", "127.0.0.3"  # Ray would replace 127.0.0.1 by the machine's address
-TRIALS = 120
+TRIALS = int(os.environ.get("HPOQ_RAY_TRIALS", "120"))
 SCRIPT = """
 import argparse, os, time
 
@@ -76,26 +76,42 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines[1:]]
 
 
+def wait_for_a_trial_on_the_second(head: subprocess.Popen[str], folder: Path) -> str:
+    """Read the first host's log until the second one has ended a trial, and return it."""
+    said = ""
+    assert head.stderr is not None
+    for line in head.stderr:
+        said += line
+        if any(row["metrics"].get("host") == 2 for row in rows(folder)):
+            break
+    assert len(rows(folder)) < TRIALS, "the kill comes while the search runs"
+    return said
+
+
 @pytest.mark.timeout(280)
-def test_two_hosts_share_the_trials_and_none_is_lost_with_one_of_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", ["host", "search"])
+def test_no_trial_is_lost_or_counted_twice_with_a_host_or_with_the_search(
+    lost: str, tmp_path: Path
+) -> None:
     (tmp_path / "own.py").write_text(SCRIPT)
     with socket.create_server((HEAD, 0)) as free:
         port: int = free.getsockname()[1]
     with host(WORKER, tmp_path, port, 2) as worker, host(HEAD, tmp_path, port, 1) as head:
-        said = ""
-        assert head.stderr is not None
-        for line in head.stderr:
-            said += line
-            if any(row["metrics"].get("host") == 2 for row in rows(tmp_path)):
-                break
+        said = wait_for_a_trial_on_the_second(head, tmp_path)
         assert "2 hosts form one Ray cluster" in said
-        assert len(rows(tmp_path)) < TRIALS, "the host is lost while the search runs"
-        kill(worker)
+        if lost == "host":
+            kill(worker)
+        else:
+            (driver,) = psutil.Process(head.pid).children()
+            driver.kill()
         out, rest = head.communicate(timeout=200)
     assert head.returncode == 0, said + rest
+    assert ("the search was killed and continues" in rest) == (lost == "search")
     found = rows(tmp_path)
     assert sorted(row["number"] for row in found) == list(range(1, TRIALS + 1))
     assert {row["status"] for row in found} == {"Completed"}
     assert {row["metrics"]["host"] for row in found} == {1, 2}
+    for row in found:
+        assert row["objective"] == pytest.approx(1 - float(row["hyperparameters"]["lr"]), abs=1e-6)
     best = max(float(row["objective"]) for row in found)
     assert out.splitlines()[-1].startswith(f"accuracy={best:.6f}")

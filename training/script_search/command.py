@@ -18,6 +18,7 @@ from script_search.samplers import read_points
 from script_search.settings import Search, TrialSettings
 from script_search.source import check_function, source_of
 
+_RESTART_SECONDS = 30.0  # that the first host takes to search again after its search was killed
 _ON_SAGEMAKER = "SM_CURRENT_HOST"
 
 
@@ -33,7 +34,7 @@ def main(description: str, argv: Sequence[str] | None = None) -> None:
             cpus=args.cpus, gpus=args.gpus, port=args.port, join_seconds=args.join_seconds
         )
         if not is_head():
-            join_cluster(node)
+            join_cluster(node, return_seconds=_RESTART_SECONDS)
             return
         state = (args.checkpoint_dir or _default_state(args.model_dir)).resolve()
         search = _search_of(args)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +150,28 @@ def test_ray_starts_from_the_points_and_repeats_the_best_settings_with_each_seed
     repeated = table[table["job"] == 2]
     assert sorted(repeated["hp.lr"].unique()) == pytest.approx(sorted(best))
     assert sorted(repeated["hp.seed"]) == [1, 1, 2, 2, 3, 3]
+
+
+def test_a_killed_runner_of_a_ray_campaign_resumes_with_each_trial_once(
+    engine: Engine, sagemaker: Any, target: Any, file: Path
+) -> None:
+    def backend() -> RayJobs:
+        inner = DirectBackend(sagemaker, target)
+        s3: Any = MemoryS3(engine)
+        records = RayTrials(sagemaker, s3)
+        return RayJobs(inner, records, inner.in_api_form, lambda: inner.training_source)
+
+    plan = small_plan("ray", trials=200)
+    plan.save(file)
+    for looks in (1, 2, 3):  # a new runner each time, which is killed after so many looks
+        running = RunningCampaign(file, backend()).updates(EVERY)
+        for _ in range(looks):
+            next(running, None)
+        running.close()  # type: ignore[attr-defined]
+    resumed = RunningCampaign(file, backend())
+    last = resumed.run(EVERY)
+    assert (last.done + last.failed, last.problems) == (200, [])
+    table = resumed.results()
+    assert len(table) == table["trial"].nunique() == 200
+    exact = 1 - (table["hp.lr"].map(math.log10) + 1.5) ** 2 / 10
+    assert (table["objective"] - exact)[table["usable"]].abs().max() < 1e-9
