@@ -72,7 +72,14 @@ def under_ray(folder: Path) -> float:
 def as_tuning_job(home: Path) -> float:
     """Return the seconds of a tuning job of all trials, two at a time."""
     with engine_alone.engine(SCRIPT, home, 2) as endpoint:
-        return engine_alone.tune(endpoint, "trials", TRIALS, 2)
+        seconds = engine_alone.tune(endpoint, "trials", TRIALS, 2)
+        ended = engine_alone.ask(
+            endpoint, "DescribeHyperParameterTuningJob", HyperParameterTuningJobName="trials"
+        )
+    completed = ended["TrainingJobStatusCounters"]["Completed"]
+    if completed != TRIALS:
+        raise RuntimeError(f"{completed} of {TRIALS} trials completed")
+    return seconds
 
 
 def killing() -> Iterable[Measure]:

@@ -5,7 +5,8 @@
 A surrogate replaces training: a Gaussian process fitted to real trials on the credit-default data
 (credit_trials.csv, written by credit_trials.py). Each tuning job is a search of the embedded
 cloud's engine; the planner and the runner supply waves, ranges and parents. Ray's search is the
-training script's. No trial stops early, so `hyperband` shows its draws alone. Prints AUCs (0..1).
+training script's. No trial stops early, so `hyperband` shows its draws alone. HPOQ_QUALITY_SEEDS
+sets the number of seeds (10). Prints AUCs (0..1).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import csv
 import functools
 import math
+import os
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -34,7 +36,7 @@ from hpoq.campaign.running.narrowing import narrowed
 
 NAME = "search quality"
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))  # whose scripts import it so
-TRIALS, SEEDS = 600, 10
+TRIALS, SEEDS = 600, int(os.environ.get("HPOQ_QUALITY_SEEDS", "10"))
 DATA = Path(__file__).parent / "credit_trials.csv"
 REQUEST: dict[str, Any] = {
     "strategy": "Bayesian",
