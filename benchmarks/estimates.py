@@ -18,14 +18,13 @@ from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Key
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.scheduling.forecast.calibration import SHORTEST_WAIT, expected
 from hpo_dispatcher.scheduling.forecast.outlooks import Forecast, Outlook
 from hpoq.simulation.simulate import START, Simulation
 from hpoq.simulation.workload import WORKLOADS, Workload
 
 NAME = "estimates"
 EVERY = timedelta(minutes=37)  # between two forecasts
-# A wait is not told apart from one that is shorter by less than a cycle of the schedule.
-SHORTEST = 600.0
 
 
 def workloads() -> dict[str, Workload]:
@@ -46,7 +45,7 @@ def results() -> Iterable[Measure]:
         pairs = [*_compared(workload, of_draws)]
         floor = statistics.median(of_draws)
         within = [low <= real <= high for low, _, high, real in pairs]
-        errors = [abs(stated - real) / max(real, SHORTEST) for _, stated, _, real in pairs]
+        errors = [abs(stated - real) / max(real, SHORTEST_WAIT) for _, stated, _, real in pairs]
         yield shown(NAME, f"{name}: starts compared", len(pairs))
         held = statistics.fmean(within)
         yield at_least(NAME, f"{name}: starts within the stated range", held, 0.75)
@@ -99,10 +98,10 @@ def _compared(
 
 
 def _errors_among(starts: Sequence[float]) -> Iterator[float]:
-    """Yield the error of the median of all draws but one, relative to that one."""
+    """Yield the error of what all draws but one say, relative to that one."""
     for at, real in enumerate(starts):
         others = [*starts[:at], *starts[at + 1 :]]
-        yield abs(statistics.median(others) - real) / max(real, SHORTEST)
+        yield abs(expected(others) - real) / max(real, SHORTEST_WAIT)
 
 
 if __name__ == "__main__":

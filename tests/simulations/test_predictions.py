@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
-from hpo_dispatcher.scheduling.forecast.calibration import ENOUGH
 from hpo_dispatcher.scheduling.forecast.outlooks import Forecast
 from hpo_dispatcher.scheduling.forecast.predictions import EVERY, MOST_PENDING, Predictions
 from hpo_dispatcher.scheduling.history.memory import MEMORY, memory_json, predictions_from
@@ -34,7 +33,7 @@ def test_the_dispatcher_measures_its_expected_starts_and_publishes_how_many_held
     document = CapacityDocument.parse(simulation.documents.get(CAPACITY_DOCUMENT))
     assert document is not None
     assert document.estimates is not None
-    assert document.estimates.starts >= ENOUGH
+    assert document.estimates.starts >= 24
     assert document.estimates.within >= 0.5 * document.estimates.starts
     assert document.estimates.scores is not None
     predictions = predictions_from(simulation.documents.get(MEMORY))

@@ -4,7 +4,10 @@ The dispatcher notes some of its expected starts and compares each with the real
 score: its distance from the median of the draws, relative to that of the earliest or latest draw.
 Ranges leave out eight of a hundred recent scores at either end, so five of six starts are within
 them if the next scores are like the recent ones. This is split conformal prediction with normalized
-scores (Lei et al., Distribution-Free Predictive Inference for Regression, JASA 2018).
+scores (Lei et al., Distribution-Free Predictive Inference for Regression, JASA 2018). The next
+scores are not like the recent ones when the load changes: each range that does not hold widens the
+following ones, and each that holds narrows them a little (Gibbs and Candès, Adaptive Conformal
+Inference Under Distribution Shift, NeurIPS 2021).
 """
 
 from __future__ import annotations
@@ -15,34 +18,38 @@ from statistics import median
 
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 
-# How many times farther from the median than the earliest and the latest draw a range reaches
-# before enough starts have been compared.
-STRETCH = 2.5
-# Scores that are enough to calibrate with.
-ENOUGH = 24
-# The part of the starts below and above a range.
+# The part of the starts below and above a range, as it is meant to be.
 OUTSIDE = 0.08
+# How much a range that does not hold changes that part for the following ranges.
+ADAPTATION = 0.005
+LEAST_OUTSIDE, MOST_OUTSIDE = 0.01, 0.2
+# Scores as simulated workloads had them. They count beside the real ones: few starts that are
+# compared are often of one hour, and say little about the next one.
+PRIOR = (
+    -2.0, -1.5, -1.2, -1.0, -0.8, -0.6, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0,
+    0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.2, 1.5, 2.0,
+)  # fmt: skip
 # Starts that differ by less are not told apart: a cycle of the schedule.
 LEAST_SPREAD = 60.0
+# Errors of shorter waits are relative to this: requests start with cycles, every ten minutes.
+SHORTEST_WAIT = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """The scores between which a range reaches, and the score of the expected start."""
+    """The scores between which a range reaches."""
 
-    low: float = -STRETCH
-    middle: float = 0.0
-    high: float = STRETCH
+    low: float
+    high: float
     measured: bool = False
 
     @classmethod
-    def of(cls, document: CapacityDocument) -> Calibration:
-        """Return the calibration that a document states."""
-        stated = document.estimates
-        if stated is None or stated.scores is None:
-            return cls()
-        low, middle, high = stated.scores
-        return cls(low=low, middle=middle, high=high, measured=True)
+    def of(cls, document: CapacityDocument | None) -> Calibration:
+        """Return the calibration that a document states; without one, that of no real scores."""
+        stated = document.estimates if document else None
+        measured = stated is not None and stated.scores is not None
+        scores = stated.scores if stated and stated.scores else calibrated(())
+        return cls(low=scores[0], high=scores[2], measured=measured)
 
     def range_of(self, starts: Sequence[float]) -> tuple[float, float, float]:
         """Return the earliest, the expected and the latest start.
@@ -54,9 +61,35 @@ class Calibration:
         below, above = at - starts[0], starts[-1] - at
         if self.measured:
             below, above = _least(below), _least(above)
-        ends = (_at_score(each, at, below, above) for each in (self.low, self.middle, self.high))
-        low, middle, high = (max(0.0, each) for each in ends)
-        return low, middle, high
+        low, high = (max(0.0, _at_score(each, at, below, above)) for each in (self.low, self.high))
+        return low, min(high, max(low, expected(starts))), high
+
+
+def expected(starts: Sequence[float]) -> float:
+    """Return the time from which half of the draws differ least, relative to the wait.
+
+    That half is early where the waits of some draws are many times as long as those of others. An
+    error of an hour matters more for a short wait.
+
+    Args:
+        starts: those drawn, sorted; seconds.
+    """
+    half = len(starts) // 2 + 1
+    pairs = [(starts[at], starts[at + half - 1]) for at in range(len(starts) - half + 1)]
+    return min((_between(*pair) for pair in pairs), key=lambda found: found[0])[1]
+
+
+def _between(low: float, high: float) -> tuple[float, float]:
+    """Return the relative error that two times have from a third one alike, and the third one."""
+    of_low, of_high = max(low, SHORTEST_WAIT), max(high, SHORTEST_WAIT)
+    at = (low / of_low + high / of_high) / (1 / of_low + 1 / of_high)
+    return (at - low) / of_low, at
+
+
+def adapted(outside: float, *, held: bool) -> float:
+    """Return the part of starts to leave out at either end, after a range held or did not."""
+    outside += ADAPTATION * (2 * OUTSIDE - (0 if held else 1))
+    return min(MOST_OUTSIDE, max(LEAST_OUTSIDE, outside))
 
 
 def score(real: float, starts: Sequence[float]) -> float:
@@ -67,14 +100,16 @@ def score(real: float, starts: Sequence[float]) -> float:
     return (real - at) / _least(at - starts[0])
 
 
-def calibrated(scores: Sequence[float]) -> tuple[float, float, float] | None:
-    """Return the scores of the earliest, the expected and the latest start; None: too few."""
-    if len(scores) < ENOUGH:
-        return None
-    found = sorted(scores)
-    last = len(found) - 1
-    low, high = found[int(OUTSIDE * last)], found[-int(OUTSIDE * last) - 1]
-    return low, median(found), high
+def calibrated(scores: Sequence[float], outside: float = OUTSIDE) -> tuple[float, float, float]:
+    """Return the scores of the earliest, the median and the latest start.
+
+    Args:
+        scores: of the starts that were compared.
+        outside: the part of the scores to leave out at either end.
+    """
+    found = sorted([*scores, *PRIOR])
+    left_out = int(outside * (len(found) - 1))
+    return found[left_out], median(found), found[-left_out - 1]
 
 
 def _at_score(score: float, at: float, below: float, above: float) -> float:

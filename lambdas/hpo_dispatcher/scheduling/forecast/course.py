@@ -39,7 +39,7 @@ from hpo_dispatcher.scheduling.snapshot import (
 
 DRAWS = 9
 # Moments in one course; starts after the last of them are extrapolated from those before.
-MOST_MOMENTS = 200
+MOST_MOMENTS = 600
 # Heads of each team and shape in one plan: the requests that start next are among them.
 LOOKED_AT = 25
 # Of what teams have used, in the hours that a course foresees; the dispatcher's is a setting.
@@ -62,8 +62,8 @@ class Course:
         self._arrivals = Arrivals.of(document)
         self._queued = tuple(self._waiting())
 
-    def starts(self, draw: random.Random) -> dict[Key, float]:
-        """Draw one course; return the seconds until each request starts, if it does in there."""
+    def draw(self, draw: random.Random) -> DrawnCourse:
+        """Draw one course."""
         situation = self._beginning(draw)
         listed = {each.head.key for each in self._queued}
         starts: dict[Key, float] = {}
@@ -73,7 +73,7 @@ class Course:
                     starts[head.key] = situation.seconds
             if len(starts) == len(listed) or not situation.pass_to_next(self._capacity):
                 break
-        return starts
+        return DrawnCourse(starts=starts, seconds=situation.seconds)
 
     def _beginning(self, draw: random.Random) -> _Situation:
         at, document = self._document.at, self._document
@@ -118,6 +118,13 @@ class Course:
         for each in sorted(self._document.waiting, key=lambda waiting: waiting.position):
             if each.team not in on_hold and each.reason_kind.starts_by_itself:
                 yield _queued(each, each.request_id, each.accepted_at, self._run_times)
+
+
+class DrawnCourse(NamedTuple):
+    """One course of the next hours."""
+
+    starts: Mapping[Key, float]  # seconds until each request starts that starts in it
+    seconds: float  # until it ends; the other requests start later
 
 
 class _Queued(NamedTuple):

@@ -1,15 +1,16 @@
 """The outlook of queued requests: position, expected start and its range. Pure.
 
-The estimate continues from the ``capacity`` document, as ``course`` draws it. The median of the
-draws is the estimate, and their spread the range. Real starts differ more from the median than
-draws do: requests that are still to come are drawn from few, and the next month's budgets are not
-foreseen. So the range is stretched as ``calibration`` says: as much as the starts of the last weeks
-would have needed.
+The estimate continues from the ``capacity`` document, as ``course`` draws it. The time from which
+half of the draws differ least is the estimate, and their spread the range. Real starts differ more
+from it than draws do: requests that are still to come are drawn from few, and the next month's
+budgets are not foreseen. So the range is stretched as ``calibration`` says: as much as the starts
+of the last weeks would have needed.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -114,7 +115,7 @@ class Forecast:
         }
 
     def spreads(self) -> Mapping[Key, Spread]:
-        """Return the drawn starts of the requests that start in every draw."""
+        """Return the drawn starts of the requests that start in most draws."""
         return self._spreads
 
     def _outlook(self, key: Key, position: int, exact: bool, now: datetime) -> Outlook:
@@ -153,9 +154,14 @@ class Forecast:
 
     def _drawn(self, document: CapacityDocument, draw: random.Random) -> dict[Key, Spread]:
         course = Course(document, self._teams)
-        draws = [course.starts(draw) for _ in range(DRAWS)]
-        everywhere = set(draws[0]).intersection(*draws[1:])
-        starts = {key: sorted(each[key] for each in draws) for key in everywhere}
+        draws = [course.draw(draw) for _ in range(DRAWS)]
+        found = Counter(key for each in draws for key in each.starts)
+        # A request that starts in most draws starts after the end of the others at the earliest.
+        starts = {
+            key: sorted(each.starts.get(key, each.seconds) for each in draws)
+            for key, count in found.items()
+            if 2 * count > DRAWS
+        }
         medians = sorted((median(each), self._position(key), key) for key, each in starts.items())
         return {
             key: Spread(tuple(starts[key]), rank)

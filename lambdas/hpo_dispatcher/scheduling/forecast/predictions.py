@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from hpo_dispatcher.contract.documents.capacity import MeasuredEstimates
 from hpo_dispatcher.contract.entry import Key
-from hpo_dispatcher.scheduling.forecast.calibration import calibrated, score
+from hpo_dispatcher.scheduling.forecast.calibration import OUTSIDE, adapted, calibrated, score
 from hpo_dispatcher.scheduling.forecast.outlooks import Forecast
 
 # Expected starts are noted so often, for so many requests from all parts of the queue.
@@ -40,6 +40,7 @@ class Predictions:
     scores: list[float] = field(default_factory=list)  # the newest last
     days: dict[str, tuple[int, int]] = field(default_factory=dict)  # starts, and those within
     noted_at: datetime | None = None
+    outside: float = OUTSIDE  # of the starts, at either end of a range
 
     def due(self, now: datetime) -> bool:
         """Return whether expected starts should be noted again."""
@@ -76,6 +77,7 @@ class Predictions:
             self.scores = [*self.scores, round(score(real, noted.draws), 3)][-SCORES:]
             starts, within = self.days.get(f"{now:%Y-%m-%d}", (0, 0))
             held = noted.earliest <= real <= noted.latest
+            self.outside = adapted(self.outside, held=held)
             self.days[f"{now:%Y-%m-%d}"] = starts + 1, within + held
         self.pending = [each for each in self.pending if each.key not in started]
         first = f"{now - DAYS:%Y-%m-%d}"
@@ -92,7 +94,7 @@ class Predictions:
         return MeasuredEstimates(
             starts=sum(starts for starts, _ in self.days.values()),
             within=sum(within for _, within in self.days.values()),
-            scores=calibrated([*self.scores, *self._late(now)]),
+            scores=calibrated([*self.scores, *self._late(now)], self.outside),
         )
 
     def _late(self, now: datetime) -> Iterable[float]:

@@ -16,6 +16,7 @@ from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.contract.entry import Key, Moment
 from hpo_dispatcher.contract.errors import UnreadableDocument
 from hpo_dispatcher.scheduling.backoff import Backoff, Delay, ReachedLimit
+from hpo_dispatcher.scheduling.forecast.calibration import OUTSIDE
 from hpo_dispatcher.scheduling.forecast.predictions import Prediction, Predictions
 from hpo_dispatcher.scheduling.snapshot import ReservationTimer
 
@@ -127,6 +128,7 @@ class _StoredPredictions(BaseModel):
     scores: list[float] = []
     days: dict[str, tuple[int, int]] = {}
     noted_at: Moment | None = None
+    outside: float = OUTSIDE
 
 
 class _Memory(BaseModel):
@@ -212,6 +214,7 @@ def memory_json(
             scores=noted.scores,
             days=noted.days,
             noted_at=noted.noted_at,
+            outside=round(noted.outside, 5),
         ),
         read_up_to=dict(read_up_to or {}),
     )
@@ -296,6 +299,7 @@ def predictions_from(memory: str | None) -> Predictions:
         scores=stored.scores,
         days=stored.days,
         noted_at=stored.noted_at,
+        outside=stored.outside,
     )
 
 

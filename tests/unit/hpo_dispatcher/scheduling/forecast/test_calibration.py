@@ -13,10 +13,13 @@ from hpo_dispatcher.contract.documents.capacity import (
     ResourceUse,
 )
 from hpo_dispatcher.scheduling.forecast.calibration import (
-    ENOUGH,
-    STRETCH,
+    LEAST_OUTSIDE,
+    MOST_OUTSIDE,
+    OUTSIDE,
     Calibration,
+    adapted,
     calibrated,
+    expected,
     score,
 )
 
@@ -25,33 +28,72 @@ DRAWS = [1000.0, 2000.0, 4000.0]
 
 
 @pytest.mark.parametrize(
-    ("real", "expected"), [(2000, 0), (4000, 1), (6000, 2), (1000, -1), (500, -1.5)]
+    ("real", "distance"), [(2000, 0), (4000, 1), (6000, 2), (1000, -1), (500, -1.5)]
 )
 def test_a_score_is_the_distance_from_the_median_relative_to_the_draws(
-    real: float, expected: float
+    real: float, distance: float
 ) -> None:
-    assert score(real, DRAWS) == expected
+    assert score(real, DRAWS) == distance
 
 
 def test_draws_that_agree_have_the_spread_of_a_minute() -> None:
     assert score(660, [600, 600, 600]) == 1
 
 
-def test_few_scores_calibrate_nothing_and_the_range_is_stretched_as_before() -> None:
-    assert calibrated([0.0] * (ENOUGH - 1)) is None
-    below, above = STRETCH * 1000, STRETCH * 2000
-    assert Calibration().range_of(DRAWS) == (max(0.0, 2000 - below), 2000, 2000 + above)
+def test_without_real_scores_the_range_is_as_wide_as_simulated_workloads_needed() -> None:
+    assert calibrated([]) == (-1.5, 0.0, 1.5)
+    assert Calibration.of(None).range_of(DRAWS)[::2] == (500, 5000)
+    assert Calibration.of(document(None)) == Calibration.of(None)
+
+
+def test_few_real_scores_count_little_and_many_decide() -> None:
+    assert calibrated([9.0]) == (-1.5, 0.0, 2.0)
+    low, _, high = calibrated([9.0] * 200)
+    assert (low, high) == (0.5, 9.0)
+
+
+def test_a_range_that_does_not_hold_widens_the_following_ones_until_they_hold_as_often() -> None:
+    outside = OUTSIDE
+    for _ in range(4):
+        outside = adapted(outside, held=False)
+    assert outside < OUTSIDE
+    for _ in range(100):
+        outside = adapted(outside, held=False)
+    assert outside == LEAST_OUTSIDE
+    for _ in range(1_000):
+        outside = adapted(outside, held=True)
+    assert outside == MOST_OUTSIDE
+    # 84 of 100 hold: as many as are meant to.
+    held = [number % 25 >= 4 for number in range(1_000)]
+    outside = OUTSIDE
+    for each in held:
+        outside = adapted(outside, held=each)
+    assert outside == pytest.approx(OUTSIDE, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("starts", "seconds"),
+    [
+        ([600.0, 600.0, 600.0], 600),
+        ([1000.0, 2000.0, 4000.0], 4000 / 3),  # a third off the first, and a third off the second
+        ([0.0, 300.0, 9000.0], 150),  # both of a short wait
+        ([100.0, 7000.0, 7700.0, 8000.0, 50_000.0], 2 / (1 / 7000 + 1 / 8000)),
+    ],
+)
+def test_the_expected_start_differs_least_from_half_of_the_draws(
+    starts: list[float], seconds: float
+) -> None:
+    assert expected(starts) == pytest.approx(seconds)
 
 
 def document(estimates: MeasuredEstimates | None) -> CapacityDocument:
     return CapacityDocument(at=NOON, tuning_jobs=ResourceUse(limit=1), estimates=estimates)
 
 
-def test_the_range_and_the_expected_start_move_to_where_starts_have_been() -> None:
+def test_the_range_moves_to_where_starts_have_been() -> None:
     measured = MeasuredEstimates(starts=50, within=40, scores=(-0.5, 0.25, 3.0))
-    assert Calibration.of(document(measured)).range_of(DRAWS) == (1500, 2500, 8000)
-    assert Calibration.of(document(None)) == Calibration()
-    assert Calibration.of(document(MeasuredEstimates(starts=3))) == Calibration()
+    assert Calibration.of(document(measured)).range_of(DRAWS) == (1500, 1500, 8000)
+    assert Calibration.of(document(MeasuredEstimates(starts=3))) == Calibration.of(None)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -64,13 +106,11 @@ def test_ranges_hold_eight_of_ten_starts_whatever_the_draws_are_wrong_about(seed
         drawn = sorted(scale * draw.uniform(0.8, 1.2) for _ in range(9))
         return 2 * scale * draw.lognormvariate(0, 0.5), drawn
 
-    found = calibrated([score(*pair()) for _ in range(400)])
-    assert found is not None
-    low, middle, high = found
-    calibration = Calibration(low=low, middle=middle, high=high, measured=True)
+    low, _, high = calibrated([score(*pair()) for _ in range(400)])
+    calibration = Calibration(low=low, high=high, measured=True)
     later = [pair() for _ in range(400)]
     ranges = [(real, calibration.range_of(drawn)) for real, drawn in later]
     within = [earliest <= real <= latest for real, (earliest, _, latest) in ranges]
     assert 0.75 <= sum(within) / len(within) <= 0.9
-    uncalibrated = [(real, Calibration().range_of(drawn)) for real, drawn in later]
+    uncalibrated = [(real, Calibration.of(None).range_of(drawn)) for real, drawn in later]
     assert sum(low <= real <= high for real, (low, _, high) in uncalibrated) < 0.6 * len(later)

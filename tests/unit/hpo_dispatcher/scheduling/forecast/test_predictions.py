@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.scheduling.forecast.calibration import ENOUGH
+from hpo_dispatcher.scheduling.forecast.calibration import OUTSIDE
 from hpo_dispatcher.scheduling.forecast.outlooks import Outlook, Spread
 from hpo_dispatcher.scheduling.forecast.predictions import (
     DAYS,
@@ -60,9 +60,9 @@ def test_only_the_last_fourteen_days_and_the_newest_scores_count() -> None:
 
 
 def test_a_request_that_is_late_already_counts_with_its_wait_so_far() -> None:
-    predictions = Predictions(pending=[noted()] * ENOUGH, scores=[0.0] * ENOUGH)
+    predictions = Predictions(pending=[noted()] * 24, scores=[0.0] * 24)
     in_time, late = NOON + timedelta(seconds=800), NOON + timedelta(seconds=3600)
-    for now, highest in ((in_time, 0.0), (late, 10.0)):
+    for now, highest in ((in_time, 1.0), (late, 10.0)):
         measured = predictions.measured(now)
         assert measured is not None
         assert measured.scores is not None
@@ -71,7 +71,11 @@ def test_a_request_that_is_late_already_counts_with_its_wait_so_far() -> None:
 
 def test_the_private_document_keeps_what_was_noted() -> None:
     predictions = Predictions(
-        pending=[noted()], scores=[0.5, -1.25], days={"2026-11-23": (3, 2)}, noted_at=NOON
+        pending=[noted()],
+        scores=[0.5, -1.25],
+        days={"2026-11-23": (3, 2)},
+        noted_at=NOON,
+        outside=0.05,
     )
     assert predictions_from(memory_json({}, predictions=predictions)) == predictions
     assert predictions_from(None) == Predictions()
@@ -132,3 +136,10 @@ def test_requests_that_have_left_the_queue_are_forgotten_and_few_are_pending() -
 def test_starts_are_noted_every_half_hour(minutes: int | None, due: bool) -> None:
     at = None if minutes is None else NOON - timedelta(minutes=minutes)
     assert Predictions(noted_at=at).due(NOON) is due
+
+
+def test_starts_outside_their_ranges_widen_the_next_ones() -> None:
+    for seconds, narrower in ((600, True), (2_000, False)):
+        predictions = Predictions(pending=[noted()])
+        predictions.compare([KEY], NOON + timedelta(seconds=seconds))
+        assert (predictions.outside > OUTSIDE) is narrower
