@@ -24,7 +24,7 @@ def campaign(kind: str = "Maximize") -> Campaign:
 
 
 def add_study(storage: str, name: str, direction: str) -> None:
-    """Add a study whose objective is its learning rate; its last trial has failed."""
+    """Add a study whose objective is its learning rate; its last two trials have no value."""
     made = optuna.create_study(study_name=name, storage=storage, direction=direction)
     distributions: dict[str, Any] = {
         "lr": optuna.distributions.FloatDistribution(0.001, 1.0),
@@ -40,6 +40,11 @@ def add_study(storage: str, name: str, direction: str) -> None:
                 for lr, depth in settings
             ),
             optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL),
+            optuna.trial.create_trial(  # it was given up, and has no value
+                state=optuna.trial.TrialState.PRUNED,
+                params={"lr": 0.09, "depth": 3},
+                distributions=distributions,
+            ),
         ]
     )
 
@@ -100,3 +105,11 @@ def test_a_file_that_is_no_storage_is_one_line_and_stays_as_it_is(
         points_of_study(campaign(), f"sqlite:///{file}")
     assert "\n" not in str(raised.value)
     assert file.exists() == bool(made)
+
+
+def test_a_storage_that_does_not_exist_is_named_and_not_created(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'none.db'}"
+    with pytest.raises(InvalidPlan) as caught:
+        points_of_study(campaign(), storage)
+    assert str(caught.value) == f"{storage}: no such file. Name the storage of the study"
+    assert not [*tmp_path.iterdir()]

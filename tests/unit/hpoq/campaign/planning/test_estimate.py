@@ -9,15 +9,18 @@ import pytest
 
 from benchmarks.fabricated import REQUEST
 from hpoq.campaign.model import Campaign
-from hpoq.campaign.planning.compare import campaign_of, planned
+from hpoq.campaign.planning.compare import campaign_of, plan, planned
 from hpoq.campaign.planning.estimate import PlanEstimate, estimate, longest_residual, slots_needed
 
 
-def wanted(trials: int, search: str = "Random", **fields: Any) -> Campaign:
+def fields(trials: int, search: str = "Random", **changes: Any) -> dict[str, Any]:
     given: dict[str, Any] = {"minutes_per_trial": 6.0, "spread": 0.0}
-    return campaign_of(
-        name="c", trials=trials, request={**REQUEST, "strategy": search}, **(given | fields)
-    )
+    request = {**REQUEST, "strategy": search}
+    return {"name": "c", "trials": trials, "request": request} | given | changes
+
+
+def wanted(trials: int, search: str = "Random", **changes: Any) -> Campaign:
+    return campaign_of(**fields(trials, search, **changes))
 
 
 def test_an_estimate_counts_what_a_plan_uses() -> None:
@@ -110,3 +113,23 @@ def test_the_remaining_time_of_equal_trials_is_uniform(
 def test_the_slots_that_finish_in_time(hours: float, slots: float) -> None:
     """A hundred trials of an hour each, and half an hour for the tail."""
     assert slots_needed(wanted(100, minutes_per_trial=60.0), hours) == slots
+
+
+def test_each_later_wave_waits_for_the_next_look_half_of_the_time_between_two_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hours = []
+    for minutes in (0.0, 60.0):
+        monkeypatch.setattr("hpoq.campaign.planning.estimate.POLL_MINUTES", minutes)
+        campaign = wanted(600, search="Bayesian", limits={"instances": 10})
+        hours.append(estimate(planned(campaign, "narrowing")).hours)
+    assert hours[1] - hours[0] == pytest.approx(3 * 0.5)
+
+
+def test_the_parallelism_that_would_meet_a_deadline_is_nearly_the_least() -> None:
+    asked = {"limits": {"instances": 100}, "deadline_hours": 9.0}
+    (shortfall,) = plan(**fields(10_000, **asked)).option("independent").shortfalls
+    parallel = int(shortfall.split(" trials in parallel")[0].split()[-1].replace(",", ""))
+    for instances, fits in ((parallel, True), (round(parallel * 0.97), False)):
+        wider = fields(10_000, **asked | {"limits": {"instances": instances}})
+        assert plan(**wider).option("independent").fits is fits

@@ -132,3 +132,9 @@ def test_hyperband_needs_three_trials_in_a_tuning_job(trials: int, limits: dict[
 def test_a_single_job_runs_as_much_at_once_as_it_may(trials: int, parallel: int) -> None:
     assert jobs(wanted(trials, instances=30), "single") == [(1, trials, parallel)]
     assert jobs(wanted(trials, instances=4), "single") == [(1, trials, 4)]
+
+
+def test_a_single_job_is_extended_by_one_as_long_as_it_holds_the_trials() -> None:
+    one = planned(wanted(700), "single")
+    assert [job.trials for job in extended(one, 750).jobs] == [700, 750]
+    assert len(extended(one, 751).jobs) > 2
