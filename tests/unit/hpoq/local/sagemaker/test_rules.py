@@ -203,8 +203,11 @@ def numbers(count: int) -> dict[str, Any]:
         {"Strategy": "Hyperband", "StrategyConfig": {"HyperbandStrategyConfig": {}}},
         {"ranges": numbers(30)},
         {"Strategy": "Grid", "ranges": GRID_OF_784},
+        {"Strategy": "Grid", "ranges": {"CategoricalParameterRanges": [
+            {"Name": "only", "Values": ["a", "b"]}
+        ]}},
     ],
-)
+)  # fmt: skip
 def test_a_tuning_job_at_the_limits_of_sagemaker_is_taken(changes: dict[str, Any]) -> None:
     check_tuning_job(tuning_job("job-1", **changes))
 
@@ -283,6 +286,13 @@ def test_one_step_beyond_a_rule_is_refused_with_its_reason(
 )
 def test_what_is_just_within_a_rule_is_taken(request_: dict[str, Any]) -> None:
     check_tuning_job(request_)
+
+
+@pytest.mark.parametrize("field", ["StoppingCondition", "InputDataConfig", "StaticHyperParameters"])
+def test_a_tuning_job_needs_no_field_that_the_api_makes_optional(field: str) -> None:
+    job = tuning_job("job-1")
+    del job["TrainingJobDefinition"][field]
+    check_tuning_job(job)
 
 
 @pytest.mark.parametrize(
