@@ -24,8 +24,9 @@ from tests.support.conformance_service import ON_AWS, Answer, Service
 
 DESCRIBE = {TUNING: "DescribeHyperParameterTuningJob", TRAINING: "DescribeTrainingJob"}
 STOP = {TUNING: "StopHyperParameterTuningJob", TRAINING: "StopTrainingJob"}
-# Replaced by the bucket and the role of the account.
-PLACES = ("S3Uri", "S3OutputPath", "RoleArn", "sagemaker_submit_directory")
+# Replaced by the bucket, the role and the image of the account.
+PLACES = ("S3Uri", "S3OutputPath", "RoleArn", "sagemaker_submit_directory",
+          *(("TrainingImage",) if ON_AWS else ()))  # fmt: skip
 GIVEN = [
     (operation, path, value)
     for operation in (TUNING, TRAINING)
