@@ -222,3 +222,40 @@ def test_a_role_with_the_managed_policy_of_sagemaker_trains(cloud: Cloud) -> Non
         del job["InputDataConfig"]
         sagemaker.create_training_job(**job)
         assert ended(sagemaker, f"in-{bucket}")["TrainingJobStatus"] == status
+
+
+IDENTITY = """
+import boto3
+session = boto3.Session()
+arn = session.client("sts").get_caller_identity()["Arn"]
+print(session.get_credentials().access_key[:4], session.region_name, arn)
+print(session.client("s3").meta.endpoint_url)
+"""
+
+
+# aws/sagemaker-python-sdk issue 403 and pull request 411: a script found another identity.
+def test_a_script_acts_as_the_role_of_its_job_in_this_account(cloud: Cloud) -> None:
+    session, name = cloud.session(), f"sagemaker-{uuid.uuid4().hex[:8]}"
+    iam, s3, sagemaker = (session.client(each) for each in ("iam", "s3", "sagemaker"))
+    principal = {"Service": "sagemaker.amazonaws.com"}
+    trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    policy = "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"
+    iam.attach_role_policy(RoleName=name, PolicyArn=policy)
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="source.tar.gz", Body=archive({"train.py": IDENTITY}))
+    request = json.dumps(training_job(name)).replace("s3://bucket/", f"s3://{name}/")
+    job = {**json.loads(request), "RoleArn": role}
+    del job["InputDataConfig"]
+    job["StoppingCondition"]["MaxRuntimeInSeconds"] = 600
+    sagemaker.create_training_job(**job)
+    assert ended(sagemaker, name)["TrainingJobStatus"] == "Completed"
+    events = session.client("logs").filter_log_events(
+        logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/"
+    )["events"]
+    account, region = cloud.running.account, cloud.running.region
+    assert [each["message"] for each in events] == [
+        f"ASIA {region} arn:aws:sts::{account}:assumed-role/{name}/SageMaker",
+        cloud.running.endpoint,
+    ]

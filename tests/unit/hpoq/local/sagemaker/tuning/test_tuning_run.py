@@ -13,8 +13,11 @@ from botocore.exceptions import ClientError
 
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.sagemaker.store import Store
+from hpoq.local.sagemaker.tuning.counters import zeros
+from hpoq.local.sagemaker.tuning.tuning_run import tuning_run_of
 from tests.support.memory_endpoint import (
     MemoryPorts,
+    archive,
     client_of,
     describe,
     tuning_job,
@@ -270,3 +273,27 @@ def test_an_engine_killed_between_two_writes_rebuilds_its_counters(
     assert found["BestTrainingJob"]["TrainingJobName"] == jobs[-1]["TrainingJobName"]
     tried = {each["TunedHyperParameters"]["lr"] for each in jobs}
     assert len(tried) == 5  # the search was resumed, not restarted
+
+
+# "Training jobs per hyperparameter tuning job" of automatic-model-tuning-limits.html.
+def test_without_a_count_a_tuning_job_has_at_most_750_training_jobs() -> None:
+    request = tuning_job("unlimited", jobs=1, parallel=100)
+    del request["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxNumberOfTrainingJobs"]
+    statuses, objectives = zeros()
+    counted = {"TrainingJobStatusCounters": statuses, "ObjectiveStatusCounters": objectives}
+    run = tuning_run_of(request | counted | {"HyperParameterTuningJobStatus": "InProgress"})
+    while run.can_launch:
+        run.next()
+    assert run.launched == 750
+
+
+# API_ObjectiveStatusCounters.html: Failed counts what "did not emit an objective metric".
+def test_a_tuning_job_whose_objective_is_never_printed_completes_without_a_best_job(
+    sagemaker: Any, memory: MemoryPorts
+) -> None:
+    memory.stored["bucket", "source.tar.gz"] = archive({"train.py": "print('nothing')\n"})
+    sagemaker.create_hyper_parameter_tuning_job(**tuning_job("silent", jobs=2))
+    assert memory.await_status("silent", "Completed", "Failed") == "Completed"
+    job = describe(sagemaker, "silent")
+    assert job["ObjectiveStatusCounters"] == {"Succeeded": 0, "Pending": 0, "Failed": 2}
+    assert "BestTrainingJob" not in job
