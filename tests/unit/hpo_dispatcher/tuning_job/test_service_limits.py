@@ -13,7 +13,11 @@ from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails, Limits
 from hpo_dispatcher.contract.templates import Template
 from hpo_dispatcher.tuning_job.parents import Parent
-from hpo_dispatcher.tuning_job.service_limits import check_account_limits
+from hpo_dispatcher.tuning_job.service_limits import (
+    check_account_limits,
+    check_documented_limits,
+    check_inherited,
+)
 from tests.support.tuning_requests import TEMPLATE, definition, job
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/volume"
@@ -254,3 +258,152 @@ def test_a_mix_of_both_kinds_would_leave_a_volume_without_the_key_and_is_refused
     mixed = definition(HyperParameterTuningResourceConfig={"InstanceConfigs": configs})
     with pytest.raises(NotAllowed, match=r"required for ml\.m5\.large"):
         job(WITH_KEY, **mixed)
+
+
+def plain(
+    strategy: str = "Bayesian", total: int | None = 20, parallel: int = 5, **fields: Any
+) -> dict[str, Any]:
+    """Return a request that SageMaker takes; ``fields`` change its definition."""
+    limits = {"MaxParallelTrainingJobs": parallel}
+    limits |= {} if total is None else {"MaxNumberOfTrainingJobs": total}
+    lr = {"Name": "lr", "MinValue": "0.1", "MaxValue": "1"}
+    return {
+        "HyperParameterTuningJobConfig": {
+            "Strategy": strategy, "ResourceLimits": limits,
+            "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "auc"},
+            "ParameterRanges": {"ContinuousParameterRanges": [lr]},
+        },
+        "TrainingJobDefinition": {
+            "AlgorithmSpecification": {
+                "TrainingImage": "i", "MetricDefinitions": [{"Name": "auc", "Regex": "a"}]
+            },
+            "ResourceConfig": {"InstanceType": "ml.m5.large"},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        } | fields,
+    }  # fmt: skip
+
+
+def searching(*names: str) -> dict[str, Any]:
+    each = [{"Name": name, "MinValue": "0", "MaxValue": "1"} for name in names]
+    return {"HyperParameterRanges": {"ContinuousParameterRanges": each}}
+
+
+def with_config(**fields: Any) -> dict[str, Any]:
+    made = plain()
+    made["HyperParameterTuningJobConfig"] |= fields
+    return made
+
+
+def with_metrics(*names: str, **fields: Any) -> dict[str, Any]:
+    metrics = [{"Name": name, "Regex": "x"} for name in names]
+    return plain(
+        AlgorithmSpecification={"TrainingImage": "i", "MetricDefinitions": metrics}, **fields
+    )
+
+
+TOTAL, PARALLEL = "resource_limits.max_training_jobs", "resource_limits.max_parallel_training_jobs"
+SPLIT = "Split it over several requests; `hpoq campaign plan` does"
+
+
+@pytest.mark.parametrize(
+    ("request_", "inherited", "said"),
+    [
+        (plain(total=751), 0,
+         (TOTAL, "751 training jobs exceed the limit of 750 for strategy Bayesian", SPLIT)),
+        (plain(total=745), 6,
+         (TOTAL, "745 training jobs plus 6 of its parents exceed the limit of 750 for strategy "
+          "Bayesian", SPLIT)),
+        (plain("Random", total=10_001), 0,
+         (TOTAL, "10001 training jobs exceed the limit of 10000 for strategy Random", SPLIT)),
+        (plain(total=4), 0,
+         (PARALLEL, "5 in parallel, but only 4 in total", "Lower it or raise max_training_jobs")),
+        (with_config(Strategy="Hyperband", TrainingJobEarlyStoppingType="Auto"), 0,
+         ("overrides.HyperParameterTuningJobConfig.TrainingJobEarlyStoppingType",
+          "Hyperband stops training jobs itself", "Set it to Off")),
+        (plain(**searching("a", "a")), 0,
+         ("hyperparameter_ranges.a", "both searched and fixed, or given twice",
+          "Keep one of them")),
+        (plain(StaticHyperParameters={"lr": "1"}), 0,
+         ("hyperparameter_ranges.lr", "both searched and fixed, or given twice",
+          "Keep one of them")),
+        (plain(**searching("sagemaker_x")), 0,
+         ("hyperparameter_ranges.sagemaker_x",
+          "names that begin with sagemaker_ are reserved for the container",
+          "Rename the hyperparameter")),
+        (plain(ResourceConfig={}), 0,
+         ("overrides.TrainingJobDefinition.ResourceConfig",
+          "missing, so there is no instance type", "Add it")),
+        (with_config(HyperParameterTuningJobObjective={}), 0,
+         ("objective", "missing", "Name the metric to optimize")),
+        (with_metrics(), 0,
+         ("objective.metric", "no metric definition finds 'auc' in the log of the training jobs",
+          "Add it to AlgorithmSpecification.MetricDefinitions")),
+        (with_metrics("f1", "loss"), 0,
+         ("objective.metric", "no metric definition has the name 'auc'", "Use one of f1, loss")),
+        (plain(StoppingCondition={"MaxWaitTimeInSeconds": 9}), 0,
+         (STOPPING, "only spot training accepts it",
+          "Remove it, or set EnableManagedSpotTraining to true")),
+        (plain(**SPOT), 0,
+         (STOPPING, "missing",
+          "Set it to at least 60: spot training waits and runs no longer than this")),
+        (plain(**SPOT, StoppingCondition={"MaxWaitTimeInSeconds": 86_399}), 0,
+         (STOPPING, "86399 is less than MaxRuntimeInSeconds, 86400",
+          "Set it to at least 86400: spot training waits and runs no longer than this")),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_is_wrong_and_how_to_fix_it(
+    request_: dict[str, Any], inherited: int, said: tuple[str, str, str]
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        check_documented_limits(request_, inherited)
+    assert (refused.value.field, refused.value.problem, refused.value.fix) == said
+
+
+@pytest.mark.parametrize(
+    ("request_", "inherited"),
+    [
+        (plain(), 0),
+        (plain(total=750), 0),
+        (plain(total=745), 5),
+        (plain("Random", total=10_000), 0),
+        (plain(total=5), 0),
+        (plain(total=None), 0),
+        (with_config(Strategy="Hyperband", TrainingJobEarlyStoppingType="Off"), 0),
+        (with_config(TrainingJobEarlyStoppingType="Auto"), 0),
+        (plain(**searching("a", "b"), StaticHyperParameters={"lr": "1"}), 0),
+        (plain(**searching("x_sagemaker_")), 0),
+        (with_metrics("f1", "auc"), 0),
+        (with_metrics("f1", TuningObjective={"Type": "Minimize", "MetricName": "f1"}), 0),
+        (plain(**SPOT, StoppingCondition={"MaxWaitTimeInSeconds": 86_400}), 0),
+        (plain(**SPOT, StoppingCondition={"MaxWaitTimeInSeconds": 60, "MaxRuntimeInSeconds": 60}),
+         0),
+    ],
+)  # fmt: skip
+def test_what_is_just_within_the_limits_of_sagemaker_is_taken(
+    request_: dict[str, Any], inherited: int
+) -> None:
+    check_documented_limits(request_, inherited)
+
+
+@pytest.mark.parametrize(
+    ("total", "inherited", "refused"),
+    [(50, 0, False), (49, 1, False), (50, 1, True), (51, 0, False), (51, 9, False)],
+)
+def test_parents_count_toward_the_quota_of_a_search_that_is_within_it_by_itself(
+    total: int, inherited: int, refused: bool
+) -> None:
+    """A search that exceeds the quota by itself was accepted before its setting was lowered."""
+    limits = Limits(random_training_jobs=50)
+    check_inherited(plain("Bayesian", total), inherited, limits)
+    if not refused:
+        check_inherited(plain("Random", total), inherited, limits)
+        return
+    with pytest.raises(InvalidRequest) as caught:
+        check_inherited(plain("Random", total), inherited, limits)
+    assert caught.value.field == TOTAL
+    assert caught.value.problem == (
+        "50 training jobs plus 1 of its parents exceed this account's limit of 50 for strategy "
+        "Random"
+    )
+    assert caught.value.fix.startswith("Lower it, or have AWS raise the quota '[Random search] Nu")
+    assert caught.value.fix.endswith("and set limits.random_training_jobs to its new value")
