@@ -152,15 +152,14 @@ def test_several_instances_keep_the_network_between_them_and_say_so(
 
 
 # Where a folder cannot be replaced, such as on a Mac, none is.
-@pytest.mark.parametrize("fresh", [False, True])
 def test_without_folders_of_its_own_a_process_has_a_tmpdir_of_its_own(
-    parent: subprocess.Popen[bytes], tmp_path: Path, *, fresh: bool
+    parent: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "script.py").write_text(
         "import os, tempfile\nprint(tempfile.gettempdir(), sorted(os.listdir('/tmp')))\n"
     )
     folders = {"/tmp": str(tmp_path / "own"), "/hpoq-nowhere": str(tmp_path / "own")}
-    (line,) = ran(parent, tmp_path, 1, fresh=fresh, temporary=folders)
+    (line,) = ran(parent, tmp_path, 1, temporary=folders)
     assert line.split()[0] == str(tmp_path / "own")
     assert tmp_path.parts[2] in line  # /tmp is what it was

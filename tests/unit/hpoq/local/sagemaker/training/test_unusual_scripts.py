@@ -19,6 +19,7 @@ from tests.support.memory_endpoint import (
     training_job,
     tuning_job,
 )
+from tests.support.sdk_drivers import model_trainer_job
 
 LOOK = """
 import json, os, sys
@@ -155,6 +156,18 @@ def test_a_launcher_that_is_missing_here_is_named(
     sagemaker.create_training_job(**training_job("distributed", **{name: "true"}))
     reason = ended(sagemaker, "distributed")["FailureReason"]
     assert reason.startswith(f"ClientError: this endpoint has no launcher for {name}")
+
+
+# sagemaker/train/distributed.py of SDK 3: class MPI names this driver.
+def test_the_mpi_launcher_of_model_trainer_is_named(sagemaker: Any, memory: MemoryPorts) -> None:
+    job = model_trainer_job(memory, "mpi", "print('never')\n")
+    key = ("bucket", "job/sm_drivers/sm_train.sh")
+    basic = memory.stored[key]
+    memory.stored[key] = basic.replace(b"basic_script_driver.py", b"mpi_driver.py")
+    assert memory.stored[key] != basic
+    sagemaker.create_training_job(**job)
+    reason = ended(sagemaker, "mpi")["FailureReason"]
+    assert reason.startswith("ClientError: this endpoint has no launcher for MPI")
 
 
 # PYTHONHASHSEED is read when an interpreter starts: "Environment variables" in Python's manual.
