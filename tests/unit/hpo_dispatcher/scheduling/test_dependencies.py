@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -172,3 +173,28 @@ def test_a_search_in_api_form_is_left_to_sagemaker() -> None:
     api = TuningRequest.model_validate({"request_id": "r", "api_request": {"x": 1}})
     assert warm_start_problem(api, search(searched="b")) == ""
     assert warm_start_problem(search(), api) == ""
+
+
+def with_request(request: TuningRequest | None, status: Status = Status.COMPLETED) -> Entry:
+    text = request.to_json() if request else ""
+    return replace(parent(status), request_json=text)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "verdict"),
+    [
+        (search(), None, Waiting("waits for p (not in the ledger yet)")),
+        (search(), with_request(search()), Ready()),
+        (search(), with_request(search(searched="b")),
+         Hopeless("warm start from p: it searched b, which this request lacks")),
+        (search(), with_request(None), Ready()),  # a rebuilt entry: SageMaker decides
+        (None, with_request(search(searched="b")), Ready()),
+        (search(), with_request(search(searched="b"), Status.IN_PROGRESS),
+         Hopeless("warm start from p: it searched b, which this request lacks")),
+    ],
+)  # fmt: skip
+def test_a_warm_start_is_judged_by_the_searches_as_far_as_they_are_known(
+    now: TuningRequest | None, before: Entry | None, verdict: Verdict
+) -> None:
+    blocked = replace(warm("p"), request=now)
+    assert judge(blocked, {"p": before} if before else {}, {}) == verdict

@@ -64,3 +64,22 @@ def test_the_newest_arrivals_are_remembered() -> None:
     )])  # fmt: skip
     assert [each.team for each in late[:2]] == ["a", "b"], "in the order of their acceptance"
     assert len(late) == REMEMBERED
+
+
+def test_the_usual_time_is_the_mean_of_all_gaps_the_last_one_included() -> None:
+    """50 minutes in three gaps, and five minutes since."""
+    assert arrived(55, 45, 35, 5).seconds_between == pytest.approx(50 / 3 * 60)
+
+
+def test_an_arrival_is_remembered_with_what_a_forecast_needs() -> None:
+    entry = Entry(
+        team="a", request_id="r", status=Status.QUEUED, accepted_at=NOON, priority=3,
+        instances={"ml.m5.large": 2}, template="cpu", max_training_jobs=6, max_parallel=2,
+        expected_seconds=100, most_instance_seconds=600,
+    )  # fmt: skip
+    assert with_arrivals((), [entry]) == (
+        RecentArrival(
+            team="a", at=NOON, instances={"ml.m5.large": 2}, template="cpu", rounds=3, priority=3,
+            expected_seconds=100, most_seconds=300,
+        ),
+    )  # fmt: skip

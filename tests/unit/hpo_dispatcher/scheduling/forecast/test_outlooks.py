@@ -288,3 +288,17 @@ def test_older_requests_go_first_whatever_the_order_of_the_document() -> None:
         of = document(*heads, runs=[running(None, 4)], slots=1, seconds=[600.0] * 5)
         assert outlook(of, "vision", "v").starts_in == 6 * 60
         assert outlook(of, "fraud", "f").starts_in == 16 * 60
+
+
+def test_a_request_runs_as_long_as_others_of_its_team() -> None:
+    """vision's request starts in 6 minutes and takes 20: then fraud's starts."""
+    first = waiting("vision", "v", 1) | {"accepted_at": timestamp(NOON - timedelta(hours=2))}
+    of = document(
+        first, waiting("fraud", "f", 1), runs=[running(None, 4)], slots=1, seconds=[],
+        run_times=[
+            {"team": team, "template": "cpu", "seconds_per_round": [seconds] * 5}
+            for team, seconds in (("fraud", 600.0), ("vision", 1200.0), ("", 600.0))
+        ],
+    )  # fmt: skip
+    assert outlook(of, "vision", "v").starts_in == 6 * 60
+    assert outlook(of, "fraud", "f").starts_in == 26 * 60

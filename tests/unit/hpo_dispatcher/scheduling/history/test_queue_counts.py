@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hpo_dispatcher.contract.entry import queue_sort_key
 from hpo_dispatcher.scheduling.history.queue_counts import (
+    BEFORE_ALL,
     MARKS,
     OVERFULL,
     PER_MARK,
@@ -195,3 +196,10 @@ def test_whatever_joins_and_leaves_the_number_is_right(
         count.correct(heads, whole=len(heads) < read)
     wrong = abs(len(count) - len(truth))
     assert wrong <= (PER_MARK if reads else 0)
+
+
+def test_a_key_before_all_marks_is_in_the_part_before_them() -> None:
+    count = QueueCount(marks=[("b", 2), ("d", 3)])
+    assert (count.part("a").first, count.part("a").before) == (BEFORE_ALL, 0)
+    assert (count.part("c").first, count.part("c").before) == ("b", 0)
+    assert (count.part("d").first, count.part("d").before) == ("d", 2)
