@@ -17,7 +17,7 @@ import pytest
 
 from hpoq.local.cloud import Cloud
 from hpoq.local.lifecycle.processes import wait_until
-from tests.support.deployed_stack import ROOT
+from tests.support.deployed_stack import ROOT, Deployed
 from tests.support.older_clients import older
 
 __all__ = ["older"]
@@ -99,20 +99,20 @@ def test_the_sagemaker_sdk_version_3_runs_a_tuning_job(place: Place) -> None:
     assert max(found["values"]) == pytest.approx(1 - (lr - 0.3) ** 2, abs=1e-5)
 
 
-@pytest.mark.timeout(240)
-def test_the_page_about_the_sagemaker_sdk_runs_as_printed(place: Place, tmp_path: Path) -> None:
-    """Nothing is replaced: its commands prepare the data, and its code the role and the bucket."""
+def run_page(cloud: Cloud, folder: Path, way: int) -> None:
+    """Run the page's commands and code in one of its two ways, and check what it prints."""
     page = (ROOT / "docs" / "sagemaker-sdk.md").read_text()
-    example = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    *ways, tune = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(ways) == 2
     (prepare,) = re.findall(r"^python (training/prepare_data.py .*)$", page, re.MULTILINE)
-    (tmp_path / "training").symlink_to(ROOT / "training")
+    (folder / "training").symlink_to(ROOT / "training")
     command = [sys.executable, *prepare.split()]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
     done = subprocess.run(
-        [sys.executable, "-c", example],
-        cwd=tmp_path,
-        env=place.cloud.environ(os.environ),
+        [sys.executable, "-c", ways[way] + tune],
+        cwd=folder,
+        env=cloud.environ(os.environ),
         capture_output=True,
         text=True,
         check=False,
@@ -122,10 +122,23 @@ def test_the_page_about_the_sagemaker_sdk_runs_as_printed(place: Place, tmp_path
     heading, *rows, best = done.stdout.strip().splitlines()
     assert "FinalObjectiveValue" in heading
     assert len(rows) == 6
-    describe = place.cloud.session().client("sagemaker").describe_training_job
+    describe = cloud.session().client("sagemaker").describe_training_job
     metrics = describe(TrainingJobName=best)["FinalMetricDataList"]
     assert metrics[0]["MetricName"] == "validation:auc"
     assert metrics[0]["Value"] == pytest.approx(max(float(row.split()[-1]) for row in rows))
+
+
+@pytest.mark.timeout(240)
+def test_the_page_about_the_sagemaker_sdk_runs_as_printed(place: Place, tmp_path: Path) -> None:
+    """Nothing is replaced: its commands prepare the data, and its code the role and the bucket."""
+    run_page(place.cloud, tmp_path, way=0)
+
+
+@pytest.mark.timeout(240)
+def test_the_page_runs_with_the_training_role_of_the_stack(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    run_page(deployed.cloud, tmp_path, way=1)
 
 
 @pytest.mark.slow
