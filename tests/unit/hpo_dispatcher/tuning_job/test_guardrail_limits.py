@@ -9,6 +9,7 @@ import pytest
 
 from hpo_dispatcher.contract.errors import NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails
+from hpo_dispatcher.tuning_job.guardrails import check_guardrails
 from tests.support.tuning_requests import definition, job
 
 M5_LARGE = {"InstanceType": "ml.m5.large", "InstanceCount": 1}
@@ -52,3 +53,15 @@ def test_a_limit_itself_is_allowed_and_one_more_is_not(
         job(limits, **asked)
     assert refused.value.problem == f"{most + 1}, but the deployment allows at most {most}"
     assert refused.value.fix == f"Set it to at most {most}"
+
+
+def test_a_request_without_a_time_limit_exceeds_every_limit() -> None:
+    unlimited = {
+        "HyperParameterTuningJobConfig": {"Strategy": "Random", "ResourceLimits": {}},
+        "TrainingJobDefinition": {"AlgorithmSpecification": {}, "StoppingCondition": {}},
+    }
+    check_guardrails(unlimited, Guardrails())
+    with pytest.raises(NotAllowed) as refused:
+        check_guardrails(unlimited, Guardrails(max_run_seconds=900))
+    assert refused.value.field == "TrainingJobDefinition.StoppingCondition.MaxRuntimeInSeconds"
+    assert refused.value.problem == "no limit, but the deployment allows at most 900"

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.contract.entry import HOUR
-from hpo_dispatcher.tuning_job.usage import most_cost, most_instance_seconds, most_used
+from hpo_dispatcher.tuning_job.usage import (
+    instances_of,
+    most_cost,
+    most_instance_seconds,
+    most_used,
+)
 
 M5, G5 = "ml.m5.xlarge", "ml.g5.xlarge"
 
@@ -93,3 +98,11 @@ def test_of_several_definitions_or_types_the_dearest_may_get_all_training_jobs()
 @pytest.mark.parametrize("prices", [{}, {G5: 1.0}])
 def test_no_price_is_made_up(prices: dict[str, float]) -> None:
     assert most_cost(most_used(api_request(definition())), prices) is None
+
+
+def test_without_a_count_a_training_job_has_one_instance() -> None:
+    api_request = {
+        "HyperParameterTuningJobConfig": {"ResourceLimits": {"MaxParallelTrainingJobs": 3}},
+        "TrainingJobDefinition": {"ResourceConfig": {"InstanceType": "ml.m5.large"}},
+    }
+    assert instances_of(api_request) == {"ml.m5.large": 3}
