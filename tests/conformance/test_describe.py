@@ -73,7 +73,10 @@ def found(service: Service) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize(("operation", "path", "value"), GIVEN)
+# The ids have no values: names of jobs differ between runs, and so between test processes.
+@pytest.mark.parametrize(
+    ("operation", "path", "value"), GIVEN, ids=[f"{each[0]}-{each[1]}" for each in GIVEN]
+)
 def test_describe_returns_what_create_was_given(
     found: dict[str, dict[str, Any]], operation: str, path: str, value: Any
 ) -> None:

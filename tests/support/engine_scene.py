@@ -52,7 +52,7 @@ class EngineScene:
         self.endpoint.close()
         errors: list[logging.LogRecord] = []
         handler = logging.Handler(logging.ERROR)
-        handler.emit = errors.append  # type: ignore[method-assign]
+        handler.emit = errors.append  # type: ignore[method-assign, assignment]
         logger = logging.getLogger("hpoq.local.sagemaker")
         logger.addHandler(handler)
         try:
