@@ -40,6 +40,7 @@ OWN_METHODS = {
     "cloudformation:GetTemplate",  # of Jinja
     "lambda:GetPolicy",  # IAM's is called
     "lambda:ListTags",  # SageMaker's is called
+    "sagemaker:CreateExperiment",  # of MLflow
     "sagemaker:CreateTrial",  # of Optuna
     "sns:Publish",  # of the dispatcher's port
 }
