@@ -64,15 +64,20 @@ def sound(deployed: Deployed) -> Deployed:
 
 
 def cycle(deployed: Deployed) -> None:
-    """Run a whole cycle; the function skips one while another is under way."""
-    lambda_, function = deployed.client("lambda"), deployed.outputs["DispatcherFunctionName"]
+    """Run a cycle, or let the dispatcher that is running one run another, and wait for its end."""
+    function, table = (
+        deployed.outputs[each] for each in ("DispatcherFunctionName", "LedgerTableName")
+    )
+    answer = deployed.client("lambda").invoke(FunctionName=function, Payload=b"{}")
+    summary = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer or not summary["skipped"]:
+        return
+    dynamodb, key = deployed.client("dynamodb"), to_wire(LEASE_KEY)
 
-    def has_run() -> bool:
-        answer = lambda_.invoke(FunctionName=function, Payload=b"{}")
-        summary = json.loads(answer["Payload"].read())
-        return bool(answer.get("FunctionError")) or not summary["skipped"]
+    def is_over() -> bool:
+        return "holder" not in dynamodb.get_item(TableName=table, Key=key)["Item"]
 
-    assert wait_until(has_run, 120), "another cycle does not end"
+    assert wait_until(is_over, 120), "another cycle does not end"
 
 
 def send(deployed: Deployed, body: dict[str, Any]) -> None:

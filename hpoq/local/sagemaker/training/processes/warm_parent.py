@@ -147,7 +147,9 @@ def use_own_folders(order: Order) -> None:
     interpreter = [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path]
     program = Path(order["arguments"][0])
     lists = os.pathsep.join(environment.get(name, "") for name in PATH_LISTS).split(os.pathsep)
-    visible = [*order["visible"], *interpreter, str(program.parent.parent), *lists]
+    # A command of an environment needs all of the environment, not just its bin folder.
+    environments = [str(Path(each).parent) for each in lists if Path(each).name == "bin"]
+    visible = [*order["visible"], *interpreter, str(program.parent.parent), *lists, *environments]
     if not (CAN_REPLACE_FOLDERS and isolation["replace_folders"](folders, visible)):
         environment.setdefault("TMPDIR", next(iter(folders.values())))
 
