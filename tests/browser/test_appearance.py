@@ -118,7 +118,9 @@ def test_tiles_filters_and_actions_work_without_a_mouse(
     open_page(browser, pages, "overview")
     browser.get("document.querySelector('a.tile[href*=Failed]').click(); true")
     browser.wait_for("location.search === '?status=Failed' && document.readyState === 'complete'")
-    assert browser.get("document.querySelectorAll('#requests a[href^=\"/requests\"]').length") == 1
+    rows = "[...document.querySelectorAll('#requests a[href^=\"/requests\"]')]"
+    failed = browser.get(f"{rows}.map(each => each.textContent.trim()).sort().join(' ')")
+    assert failed == "credit-00004 resnet-deep"
     open_page(browser, pages, "request")
     browser.get("document.querySelector('form[action$=hold] button').click(); true")
     browser.wait_for("location.search === '?sent=hold' && document.readyState === 'complete'")

@@ -21,6 +21,7 @@ from tests.support.tuning_requests import definition, job
 EXAMPLE = ROOT / "examples" / "guardrails.json"
 REQUESTS = sorted((ROOT / "examples" / "demo" / "requests").iterdir())
 TEMPLATES = read_templates()
+ON_GPU = [name for name in TEMPLATES if name.endswith("-gpu")]
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +30,23 @@ def guardrails() -> Guardrails:
     return parse_deployment(fields).guardrails
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
-def test_every_bundled_template_starts_under_them(guardrails: Guardrails, template: str) -> None:
+@pytest.mark.parametrize("template", sorted(set(TEMPLATES).difference(ON_GPU)))
+def test_every_bundled_template_for_cpus_starts_under_them(
+    guardrails: Guardrails, template: str
+) -> None:
     made = job(guardrails, TEMPLATES[template])
     definition = made["TrainingJobDefinition"]
     assert definition["ResourceConfig"]["InstanceType"].startswith("ml.m5.")
+
+
+@pytest.mark.parametrize("template", ON_GPU)
+def test_templates_for_gpus_need_an_instance_type_more(
+    guardrails: Guardrails, template: str
+) -> None:
+    with pytest.raises(NotAllowed, match=r"ml\.g5\.xlarge is not allowed"):
+        job(guardrails, TEMPLATES[template])
+    more = guardrails.model_copy(update={"instance_types": ("ml.m5.*", "ml.g5.*")})
+    assert job(more, TEMPLATES[template])
 
 
 @pytest.mark.parametrize("path", REQUESTS, ids=lambda path: path.name)
