@@ -61,9 +61,11 @@ ROWS: list[Row] = [
         ("requests.get", "dynamodb", "GetItem"),
         ("requests.get_all", "dynamodb", "BatchGetItem"),
         ("requests.heads", "dynamodb", "Query"),
+        ("requests.queued_from", "dynamodb", "Query"),
         ("requests.running", "dynamodb", "Query"),
         ("requests.backlog", "dynamodb", "Query"),
         ("requests.blocked", "dynamodb", "Query"),
+        ("requests.blocked_of", "dynamodb", "Query"),
         ("requests.unblock", "dynamodb", "GetItem TransactWriteItems"),
         ("requests.set_priority", "dynamodb", "GetItem TransactWriteItems"),
         ("requests.hold", "dynamodb", "GetItem TransactWriteItems"),
@@ -259,6 +261,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory, session: boto3.Session) -> I
         yield made
         made.sagemaker.close()
         made.workflows.close()
+
+
+@pytest.fixture(autouse=True)
+def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a cycle read page by page, as it otherwise does with thousands of requests."""
+    monkeypatch.setattr("hpo_dispatcher.cycle.reconcile.BLOCKED_READ", 0)
+    monkeypatch.setattr("hpo_dispatcher.cycle.decision.queue_heads.MOST_HEADS", 1)
 
 
 @pytest.mark.parametrize(
