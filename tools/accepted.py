@@ -51,6 +51,15 @@ BANDIT = {
     ("B311", "training/script_search/samplers.py"): "hyperparameters drawn from a seed",
     ("B311", "tools/mutation/mutants.py"): "a sample drawn from a seed, not for security",
     ("B311", "hpoq/simulation/*"): "random workloads drawn from a seed, not for security",
+    ("B108", "hpoq/local/sagemaker/training/processes/isolation.py"): (
+        "the places that folders of a job's own replace"
+    ),
+    ("B108", "hpoq/local/sagemaker/training/temporary_folders.py"): (
+        "the places that are replaced; a folder is created with mode 0700, or not at all"
+    ),
+    ("B110", "training/script_search/execution/workers.py"): (
+        "the outcome of the trial, which is read next, has its error"
+    ),
     ("B404", "*"): _OWN_COMMANDS,
     ("B603", "*"): _OWN_COMMANDS,
     ("B606", "training/*"): _OWN_COMMANDS,
