@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks import fabricated
 from benchmarks.measure import Measure, at_least, at_most, print_table, shown
-from hpo_dispatcher.contract.entry import Status
+from benchmarks.planner import state_of
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpoq.campaign.backends.job_state import JobState
 from hpoq.campaign.backends.tuning_jobs import CampaignTuningJobs
@@ -250,16 +250,6 @@ def makespan(of: CampaignPlan, sigma: float, seed: int, start: Next) -> float:
                 begin(job.number, now)
         now += POLL_MINUTES
     return last / (of.campaign.trials * MINUTES / SLOTS)
-
-
-def state_of(job: PlannedJob, left: int, running: int) -> JobState:
-    ended = not left and not running
-    return JobState(
-        number=job.number,
-        status=Status.COMPLETED if ended else Status.IN_PROGRESS,
-        completed=job.trials - left - running,
-        running=running,
-    )
 
 
 def list_schedule(trials: int, sigma: float, seed: int) -> float:

@@ -202,6 +202,7 @@ def campaign(of: CampaignPlan, draw: random.Random) -> tuple[float, float]:
 
 
 def state_of(job: PlannedJob, left: int, running: int) -> JobState:
+    """Return the state of a tuning job with so many trials that have not started, and that run."""
     ended = not left and not running
     return JobState(
         number=job.number,
