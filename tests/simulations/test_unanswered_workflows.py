@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from tests.support.dispatcher_account import Account, ample_time
 from tests.support.waiting_workflows import (
-    STEP_TOKEN,
     WaitingWorkflows,
+    send,
     task_token,
+    workflows,
 )
 
-ON = {"state_machines": ["credit-*"], "pipelines": ["credit"]}
-
-
-@pytest.fixture
-def workflows(account: Account) -> Iterator[WaitingWorkflows]:
-    account.configure(workflows=ON)
-    waiting = WaitingWorkflows(account.session, {STEP_TOKEN, *map(task_token, "abc")})
-    yield waiting
-    waiting.close()
-
-
-def send(account: Account, name: str, **fields: Any) -> None:
-    account.request("fraud", fields.pop("request_id", name), task_token=task_token(name), **fields)
+__all__ = ["workflows"]
 
 
 def after(dispatcher: Dispatcher, start: datetime, hours: int) -> Summary:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import pytest
 from botocore.exceptions import ClientError
+
+from tests.support.dispatcher_account import Account
 
 EXECUTION = "arn:aws:sagemaker:eu-central-1:123456789012:pipeline/credit/execution/0k3p9r7s1t2u"
 TASK_TOKEN = "AQCEAAAAKgAAAAMAAAAAAAAAAd" + "x" * 600
 STEP_TOKEN = "26vcYbeWsZ"
 TASKS = ("SendTaskSuccess", "SendTaskFailure", "SendTaskHeartbeat")
+ON = {"state_machines": ["credit-*"], "pipelines": ["credit"]}  # the setting ``workflows``
 STEPS = ("SendPipelineExecutionStepSuccess", "SendPipelineExecutionStepFailure")
 
 
@@ -101,3 +106,17 @@ def _error(code: str, operation: str) -> ClientError:
 def callback_step(token: str = STEP_TOKEN, **arguments: Any) -> dict[str, Any]:
     """Return the message of a CallbackStep."""
     return {"token": token, "pipelineExecutionArn": EXECUTION, "arguments": arguments}
+
+
+@pytest.fixture
+def workflows(account: Account) -> Iterator[WaitingWorkflows]:
+    """Let workflows wait for requests of the account, whose settings permit it."""
+    account.configure(workflows=ON)
+    waiting = WaitingWorkflows(account.session, {STEP_TOKEN, *map(task_token, "abc")})
+    yield waiting
+    waiting.close()
+
+
+def send(account: Account, name: str, **fields: Any) -> None:
+    """Send a request for which a task of Step Functions waits."""
+    account.request("fraud", fields.pop("request_id", name), task_token=task_token(name), **fields)

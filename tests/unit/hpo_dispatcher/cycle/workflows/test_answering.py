@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,26 +19,18 @@ from tests.support.dispatcher_account import RANGES, Account, ample_time
 from tests.support.killed_dispatcher import much_later
 from tests.support.ledger_record import take_in
 from tests.support.waiting_workflows import (
+    ON,
     STEP_TOKEN,
     WaitingWorkflows,
     callback_step,
+    send,
     task_token,
+    workflows,
 )
 
-ON = {"state_machines": ["credit-*"], "pipelines": ["credit"]}
+__all__ = ["workflows"]
+
 STEP = callback_step(hyperparameter_ranges=RANGES)
-
-
-@pytest.fixture
-def workflows(account: Account) -> Iterator[WaitingWorkflows]:
-    account.configure(workflows=ON)
-    waiting = WaitingWorkflows(account.session, {STEP_TOKEN, *map(task_token, "abc")})
-    yield waiting
-    waiting.close()
-
-
-def send(account: Account, name: str, **fields: Any) -> None:
-    account.request("fraud", fields.pop("request_id", name), task_token=task_token(name), **fields)
 
 
 def cycles(account: Account, count: int = 3) -> None:
