@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 def cell(value: Any) -> str:
     """Return a value as text with the digits that matter: 1e-07 stays 1e-07."""
     if isinstance(value, float):
-        return "" if value != value else f"{value:.6g}"  # noqa: PLR0124  NaN differs from itself
+        return "" if math.isnan(value) else f"{value:.6g}"
     return str(value)
 
 
