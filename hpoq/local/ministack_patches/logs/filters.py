@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from hpoq.local.ministack_patches.logs.expressions import LogExpression, UnsupportedExpression
+
 # A term that is a word, a phrase in double quotes or a regular expression between percent signs.
 _TERM = re.compile(r'([?-]?)(?:"([^"]*)"|%([^%]+)%|(\S+))')
 # One comparison: { $.field[0] >= 1 }, { $.field = "text*" }, { $.field IS NULL }.
@@ -22,12 +24,17 @@ _COMPARISON = re.compile(
 )
 _STEP = re.compile(r"[^.\[\]]+")
 _ABSENT = object()
+MOST_OF_A_PATTERN = 1024  # characters: API_FilterLogEvents.html of the CloudWatch Logs reference
+# A comparison with a regular expression, of which a pattern for JSON has at most two: "Supported
+# regular expressions (regex) syntax".
+_WITH_EXPRESSION = re.compile(r"=\s*%[^%]+%")
+_MOST_EXPRESSIONS = 2
 
 Matches = Callable[[str], bool]
 
 
 class UnsupportedPattern(ValueError):
-    """A pattern for JSON that is wrong, or is not supported here."""
+    """A pattern that is wrong, or is not supported here."""
 
 
 def match_filter_patterns() -> None:
@@ -60,14 +67,20 @@ def matcher(pattern: str) -> Matches:
     """Return a function that tells whether the text of an event matches a pattern.
 
     Raises:
-        UnsupportedPattern: a pattern for JSON that is wrong, or is not supported here.
+        UnsupportedPattern: the pattern is wrong, or is not supported here.
     """
+    if len(pattern) > MOST_OF_A_PATTERN:
+        raise UnsupportedPattern(
+            f"1 validation error detected: Value '{pattern}' at 'filterPattern' failed to satisfy "
+            f"constraint: Member must have length less than or equal to {MOST_OF_A_PATTERN}"
+        )
     stripped = pattern.strip()
-    if stripped.startswith("{"):
-        return _of_json(stripped)
     if stripped.startswith("[") and stripped.endswith("]"):
         raise UnsupportedPattern("the embedded cloud matches no space-delimited events")
-    return _of_text(pattern)
+    try:
+        return _of_json(stripped) if stripped.startswith("{") else _of_text(pattern)
+    except UnsupportedExpression as error:
+        raise UnsupportedPattern(str(error)) from None
 
 
 def _of_text(pattern: str) -> Matches:
@@ -76,17 +89,19 @@ def _of_text(pattern: str) -> Matches:
     A text must contain each required term, none of the excluded ones and, if there are no required
     terms, one of the optional ones.
     """
-    terms: dict[str, list[re.Pattern[str]]] = {"": [], "?": [], "-": []}
+    terms: dict[str, list[Callable[[str], object]]] = {"": [], "?": [], "-": []}
     for sign, phrase, expression, word in _TERM.findall(pattern):
         words = rf"(?<!\w){re.escape(phrase or word)}(?!\w)"
-        terms[sign].append(re.compile(expression or words))
+        terms[sign].append(
+            LogExpression(expression).is_found_in if expression else re.compile(words).search
+        )
     required, optional, excluded = terms[""], terms["?"], terms["-"]
 
     def matches(text: str) -> bool:
         return (
-            all(each.search(text) for each in required)
-            and not any(each.search(text) for each in excluded)
-            and (bool(required) or not optional or any(each.search(text) for each in optional))
+            all(each(text) for each in required)
+            and not any(each(text) for each in excluded)
+            and (bool(required) or not optional or any(each(text) for each in optional))
         )
 
     return matches
@@ -94,17 +109,15 @@ def _of_text(pattern: str) -> Matches:
 
 def _of_json(pattern: str) -> Matches:
     """Match JSON objects by comparisons that && and || combine, without nested parentheses."""
-    if not pattern.endswith("}"):
+    if not pattern.endswith("}") or len(_WITH_EXPRESSION.findall(pattern)) > _MOST_EXPRESSIONS:
         raise UnsupportedPattern(f"Invalid filter pattern: {pattern}")
-    alternatives = [
-        [_comparison(part) for part in alternative.split("&&")]
-        for alternative in pattern[1:-1].split("||")
-    ]
+    parts = [alternative.split("&&") for alternative in pattern[1:-1].split("||")]
+    alternatives = [[_comparison(part) for part in alternative] for alternative in parts]
 
     def matches(text: str) -> bool:
         try:
             event = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
         return isinstance(event, dict) and any(
             all(holds(event) for holds in alternative) for alternative in alternatives
@@ -123,7 +136,8 @@ def _comparison(text: str) -> Callable[[Any], bool]:
         wanted = {"IS NULL": None, "IS TRUE": True, "IS FALSE": False, "NOT EXISTS": _ABSENT}[test]
         return lambda event: _value(event, steps) is wanted
     given = quoted if quoted is not None else bare
-    return lambda event: _compared(_value(event, steps), operator, given, expression)
+    found_in = LogExpression(expression).is_found_in if expression else None
+    return lambda event: _compared(_value(event, steps), operator, given, found_in)
 
 
 def _steps(path: str) -> Iterator[str | int]:
@@ -140,12 +154,12 @@ def _value(event: Any, steps: list[str | int]) -> Any:
     return event
 
 
-def _compared(value: Any, operator: str, given: str | None, expression: str | None) -> bool:
+def _compared(value: Any, operator: str, given: str | None, found_in: Matches | None) -> bool:
     """Compare a field; one that is absent matches nothing."""
     if value is _ABSENT or isinstance(value, dict | list):
         return False
-    if expression is not None:
-        return bool(re.search(expression, str(value))) == (operator == "=")
+    if found_in is not None:
+        return found_in(str(value)) == (operator == "=")
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _ordered(float(value), operator, _number(given))
     equal = fnmatch.fnmatchcase(str(value), (given or "").replace("[", "[[]"))

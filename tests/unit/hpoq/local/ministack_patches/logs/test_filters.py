@@ -75,3 +75,24 @@ def test_a_pattern_for_json_compares_fields(pattern: str, found: bool) -> None:
 def test_a_pattern_that_is_not_supported_is_refused_instead_of_ignored(pattern: str) -> None:
     with pytest.raises(UnsupportedPattern):
         matcher(pattern)
+
+
+def test_a_pattern_for_json_has_at_most_two_expressions() -> None:
+    with pytest.raises(UnsupportedPattern, match="Invalid filter pattern"):
+        matcher("{ $.a = %b% && $.c = %d% && $.e = %f% }")
+
+
+def test_an_expression_that_aws_refuses_is_refused_in_its_words() -> None:
+    for pattern in ("%something!%", "{ $.a = %(b)% }"):
+        with pytest.raises(UnsupportedPattern, match=r"Invalid character\(s\) in term '%"):
+            matcher(pattern)
+
+
+def test_an_event_of_nested_brackets_is_not_a_json_object() -> None:
+    assert not matcher("{ $.a = 1 }")("[" * 100_000)
+
+
+def test_a_pattern_has_at_most_1024_characters() -> None:
+    assert not matcher("a" * 1024)("b")
+    with pytest.raises(UnsupportedPattern, match="at 'filterPattern' failed to satisfy constraint"):
+        matcher("a" * 1025)
