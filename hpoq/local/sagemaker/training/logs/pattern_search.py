@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import re._parser as parser  # type: ignore[import-not-found]  # the parser of re.compile
 import subprocess
 import sys
 import threading
@@ -21,6 +20,18 @@ from pathlib import Path
 WORKER = Path(__file__).with_name("pattern_worker.py")
 SECONDS = 1  # of CPU time, for one pattern in a part of a log (follower.CHUNK)
 MOST_SLOW_LINES = 3  # of one pattern, before it is given up
+_TOKEN = re.compile(
+    r"""
+    (?P<unknown>\(\?[aiLmsux\#-])     # flags, and comments, which change what follows
+    | (?P<opening>\()
+    | (?P<closing>\))
+    | (?P<other>\|)
+    | (?P<repeat>[*+?]|\{(?:\d*,?\d*\})?)
+    | (?P<one>\[\^?\]?(?:\\.|[^\]\\])*\] | \\N\{[^}]*\} | \\[dDsSwWbBAZ] | \\\w+ | [.^$])
+    | \\?(?P<literal>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 
 Match = tuple[int, str | None]
 """The number of a line, and the text of a match or None if its group took no part."""
@@ -45,15 +56,17 @@ def required_text(pattern: str) -> str:
     Args:
         pattern: in Python's dialect, and valid.
     """
-    parsed = parser.parse(pattern)
-    if parsed.state.flags & re.IGNORECASE:
-        return ""
-    runs = [""]
-    for kind, value in parsed:
-        if kind is parser.LITERAL:
-            runs[-1] += chr(value)
-        else:
-            runs.append("")
+    runs, depth = [""], 0  # of literal characters outside of groups
+    for token in _TOKEN.finditer(pattern):
+        if token["unknown"] or (token["other"] and not depth):
+            return ""
+        depth += bool(token["opening"]) - bool(token["closing"])
+        if token["literal"] and not depth:
+            runs[-1] += token["literal"]
+            continue
+        if token["repeat"]:  # the character before it may be absent
+            runs[-1] = runs[-1][:-1]
+        runs.append("")
     return max(runs, key=len)
 
 

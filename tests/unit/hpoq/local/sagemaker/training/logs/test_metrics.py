@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterator, Sequence
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 from hpoq.local.sagemaker.training.logs.metrics import MetricFinder
 from hpoq.local.sagemaker.training.logs.pattern_search import (
@@ -66,11 +70,37 @@ def test_a_closed_search_finds_nothing(search: PatternSearch) -> None:
         (r"(?:auc=)?(\d+)", ""),
         (r"x*abc{2}", "ab"),
         (r"\d+", ""),
-        (r"(?x) a b =", "ab="),
+        (r"(?x) a b =", ""),
+        (r"\[epoch\] \x41b\d auc: ", "[epoch] "),
+        (r"(?#a)bc", ""),
+        (r"(a(b|c)d[)(]e)f|g", ""),
+        (r"(a(b|c)d[)(]e)f\|g", "f|g"),
+        (r"a{0}bc", "bc"),
     ],
 )
 def test_the_text_that_each_match_contains(pattern: str, expected: str) -> None:
     assert required_text(pattern) == expected
+
+
+PATTERNS = st.text(r"ab=|()[]^\\.*+?{}0,2:-#dwx", max_size=12)
+
+
+@given(PATTERNS, st.text("ab=02[(-", max_size=8))
+@example("a?", "")
+@example("a{0}b", "b")
+@example(r"(?:a)?b", "b")
+@example(r"a\|b", "a|b")
+@example(r"\x61", "a")
+def test_each_match_contains_the_text(pattern: str, line: str) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = re.search(pattern, line)
+    except (re.error, FutureWarning, OverflowError):
+        assume(False)
+        raise
+    text = required_text(pattern)
+    assert not found or text in found[0]
 
 
 def test_only_lines_that_a_pattern_may_match_are_searched() -> None:
