@@ -1,10 +1,11 @@
-"""Compare intake and planning with those of another commit.
+"""Compare intake and planning, or the local engine, with those of another commit.
 
-    python -m benchmarks.against COMMIT [--rounds 30]
+    python -m benchmarks.against COMMIT [--engine] [--rounds 30] [--task WORD]
 
 Checks the commit out into a temporary worktree and runs ``benchmarks/side.py`` in one process per
-side. The sides take turns, so that a busy machine slows both. Prints the median ratio of the CPU
-seconds of this working tree to those of the commit, and the quartiles of the ratio as its noise.
+side, or ``benchmarks/engine_side.py``. The sides take turns, so that a busy machine slows both.
+Prints the median ratio of the seconds of this working tree to those of the commit, and the
+quartiles of the ratio as its noise. Seconds are of CPU time, and those of the engine of wall time.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from benchmarks import engine_side, side
 from benchmarks.measure import Measure, at_most, print_table, shown
-from benchmarks.side import TASKS
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_RATIO = 1.0
@@ -28,13 +29,18 @@ ROUNDS = 30
 
 
 class Side:
-    """A process that runs tasks with the code of one commit."""
+    """A process that runs tasks with the code of one commit.
 
-    def __init__(self, checkout: Path) -> None:
+    Args:
+        checkout: of the commit.
+        script: the program that runs the tasks, of this commit.
+    """
+
+    def __init__(self, checkout: Path, script: Path) -> None:
         paths = os.pathsep.join(str(checkout / each) for each in (".", "lambdas"))
         # -P: the folder of the script must not hide modules of the checkout.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(ROOT / "benchmarks" / "side.py")],
+            [sys.executable, "-P", str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -42,7 +48,7 @@ class Side:
         )
 
     def seconds(self, task: str) -> float:
-        """Return the CPU seconds of one repetition of a task."""
+        """Return the seconds of one repetition of a task."""
         assert self._process.stdin and self._process.stdout
         print(task, file=self._process.stdin, flush=True)
         return float(self._process.stdout.readline())
@@ -52,21 +58,22 @@ class Side:
         self._process.communicate()
 
 
-def compare(commit: str, rounds: int) -> Iterable[Measure]:
-    """Yield the ratio of each task, with its quartiles."""
+def compare(commit: str, rounds: int, script: Path, tasks: Iterable[str]) -> Iterable[Measure]:
+    """Yield the ratio of each task of a script, with its quartiles."""
     with ExitStack() as stack:
-        sides = [Side(ROOT), Side(stack.enter_context(checked_out(commit)))]
-        for side in sides:
-            stack.callback(side.close)
-        for task in TASKS:
+        checkouts = [ROOT, stack.enter_context(checked_out(commit))]
+        sides = [Side(checkout, script) for checkout in checkouts]
+        for each in sides:
+            stack.callback(each.close)
+        for task in tasks:
             pairs = list(_pairs(sides, task, rounds))
             yield from measures(commit, task, pairs)
 
 
 def _pairs(sides: Sequence[Side], task: str, rounds: int) -> Iterator[tuple[float, float]]:
-    """Yield the CPU seconds of both sides, each of which goes first in every other round."""
-    for side in sides:
-        side.seconds(task)  # warm up
+    """Yield the seconds of both sides, each of which goes first in every other round."""
+    for each in sides:
+        each.seconds(task)  # warm up
     ours, theirs = sides
     for number in range(rounds):
         if number % 2:
@@ -113,8 +120,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("commit", help="commit to compare with")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"repetitions ({ROUNDS})")
+    parser.add_argument("--engine", action="store_true", help="compare the local engine")
+    parser.add_argument("--task", default="", help="only tasks whose name contains this text")
     arguments = parser.parse_args(argv)
-    measured = list(compare(arguments.commit, arguments.rounds))
+    known = list(engine_side.TASKS if arguments.engine else side.TASKS)
+    tasks = [each for each in known if arguments.task in each]
+    script = ROOT / "benchmarks" / ("engine_side.py" if arguments.engine else "side.py")
+    measured = list(compare(arguments.commit, arguments.rounds, script, tasks))
     print_table(measured)
     return 1 if any(each.holds is False for each in measured) else 0
 
