@@ -23,7 +23,9 @@ from hpoq.local.lifecycle.launch import CloudOptions
 if TYPE_CHECKING:
     from boto3 import Session
 
-STOP_TIMEOUT = 20.0  # seconds for an orderly stop, during which the state is written
+# Seconds for an orderly stop, during which the state is written; it starts again as long as lines
+# are stored that training jobs printed before they were killed.
+STOP_TIMEOUT = 20.0
 # Variables that would make a client use another account.
 CONFLICTING = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
@@ -192,11 +194,15 @@ def exports(cloud: Cloud) -> str:
 
 def _terminate(home: Home, running: RunningCloud) -> None:
     """Send SIGTERM and wait for the cloud's process, which holds the lock of the home."""
+    stored = home.log_size()
     try:
         os.kill(running.pid, signal.SIGTERM)
     except ProcessLookupError:
         return
-    processes.wait_until(lambda: not home.is_alive(), STOP_TIMEOUT)
+    while not processes.wait_until(lambda: not home.is_alive(), STOP_TIMEOUT):
+        before, stored = stored, home.log_size()
+        if stored == before:
+            return
 
 
 def _no_proxy(host: str) -> str:

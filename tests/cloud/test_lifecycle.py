@@ -227,22 +227,48 @@ def test_stored_data_survives_the_kill_of_every_process(
 def test_a_cloud_killed_in_a_flood_of_log_lines_loses_at_most_its_last_moments(home: Path) -> None:
     cloud = clouds.start(home)
     _flood(cloud)
-    sqs = cloud.session().client("sqs")
-    queue = sqs.create_queue(QueueName="kept")["QueueUrl"]
-    sqs.send_message(QueueUrl=queue, MessageBody="sent during the flood")
+    queue = _send(cloud, stored := "sent during the flood")
     state = cloud.home.state / "sqs.json"
-    stored = "sent during the flood"
     assert processes.wait_until(lambda: state.exists() and stored in state.read_text(), 10)
     printed = _last_line(cloud)
     os.kill(cloud.running.pid, signal.SIGKILL)
     assert processes.wait_until(lambda: not cloud.home.is_alive(), 5)
 
     with clouds.start(home) as again:
-        received = again.session().client("sqs").receive_message(QueueUrl=queue)["Messages"]
-        assert [each["Body"] for each in received] == [stored]
+        assert _received(again, queue) == [stored]
         lines = _lines(again)
         assert lines == [f"line {number}" for number in range(len(lines))]
         assert len(lines) > printed, "each line that a client has seen is kept"
+
+
+def test_a_normal_stop_in_a_flood_of_log_lines_loses_nothing(home: Path) -> None:
+    """A message is sent and lines are printed until the moment of `down`; all are there after `up`.
+
+    The job's process is killed, so that its last line may be incomplete.
+    """
+    cloud = clouds.start(home)
+    _flood(cloud)
+    queue = _send(cloud, "sent just before down")
+    cloud.stop()
+    printed = (home / "sagemaker" / "jobs" / "flood" / "output.log").read_text().splitlines()
+
+    with clouds.start(home) as again:
+        assert _received(again, queue) == ["sent just before down"]
+        assert _lines(again) == printed
+        assert printed[:-1] == [f"line {number}" for number in range(len(printed) - 1)]
+
+
+def _send(cloud: Cloud, body: str) -> str:
+    """Send a message to a new queue and return the queue's URL."""
+    sqs = cloud.session().client("sqs")
+    url: str = sqs.create_queue(QueueName="kept")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=body)
+    return url
+
+
+def _received(cloud: Cloud, queue: str) -> list[str]:
+    messages = cloud.session().client("sqs").receive_message(QueueUrl=queue).get("Messages", [])
+    return [each["Body"] for each in messages]
 
 
 def _flood(cloud: Cloud) -> None:

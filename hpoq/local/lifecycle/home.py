@@ -17,6 +17,7 @@ from hpoq.local.limits import Profile
 
 DEFAULT = ".hpoq"
 VARIABLE = "HPOQ_HOME"
+LOG_EVENTS = "log_events"  # folder of the state, with a file for each log stream
 _OTHERS = 0o077  # permissions of other users
 
 
@@ -142,6 +143,11 @@ class Home:
         found = {file for folder in folders for file in state_files.damaged_files(folder)}
         objects = {file for file in self.damaged_objects.rglob("*") if file.is_file()}
         return (found - {self.damaged_objects}) | objects
+
+    def log_size(self) -> int:
+        """Return the bytes of all log events that are stored."""
+        folder = self.state / LOG_EVENTS
+        return sum(file.stat().st_size for file in folder.glob("*"))
 
     def is_alive(self) -> bool:
         """Return whether a process holds the lock of this home."""

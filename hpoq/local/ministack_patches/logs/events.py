@@ -14,11 +14,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from hpoq.local.lifecycle.home import LOG_EVENTS
 from hpoq.local.ministack_patches.logs.event_file import MARK, EventFile, sizes_only
 from hpoq.local.ministack_patches.speed import copied
 
 Json = dict[str, Any]
-FOLDER = "log_events"  # in the folder of the state
 
 
 def append_events_to_files() -> None:
@@ -26,7 +26,7 @@ def append_events_to_files() -> None:
     from ministack.core import persistence
     from ministack.services import cloudwatch_logs
 
-    folder = Path(persistence.STATE_DIR) / FOLDER
+    folder = Path(persistence.STATE_DIR) / LOG_EVENTS
     folder.mkdir(parents=True, exist_ok=True)
     cloudwatch_logs.copy = SimpleNamespace(deepcopy=copied)
     cloudwatch_logs._append_log_events = _appender(folder)
