@@ -44,6 +44,12 @@ def search_of(api_request: Mapping[str, Any]) -> TuningRequest:
     )
 
 
+def runs_script(api_request: Mapping[str, Any]) -> bool:
+    """Return whether the training jobs run a script, as SageMaker's own algorithms do not."""
+    definition = api_request.get("TrainingJobDefinition", {})
+    return bool(definition.get("StaticHyperParameters", {}).get("sagemaker_program"))
+
+
 def _ranges(written: Mapping[str, Any]) -> dict[str, Range]:
     found: dict[str, dict[str, Any]] = {
         each["Name"]: {"type": "categorical", "values": list(each["Values"])}

@@ -11,7 +11,7 @@ from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.message import parse_fields
 from hpo_dispatcher.contract.request import CategoricalRange, Range, Scalar, TuningRequest
-from hpoq.campaign.api_form import search_of
+from hpoq.campaign.api_form import runs_script, search_of
 from hpoq.campaign.ranges import problem_with_setting
 
 NAME_MAX_LENGTH = 20
@@ -85,6 +85,7 @@ class Campaign(CampaignModel):
     instance_type: str = "ml.m5.large"
     instances_per_trial: Annotated[int, Field(ge=1)] = 1
     trials_per_instance: Annotated[int, Field(ge=1)] = 1  # that Ray runs at once
+    runs_script: bool = True  # as SageMaker's own algorithms do not
     # Of the script, which Ray calls for each trial in processes that keep imports and data; empty:
     # Ray starts the script for each trial.
     function: Annotated[str, Field(pattern=r"^([A-Za-z_]\w*)?$")] = ""
@@ -160,6 +161,12 @@ class Campaign(CampaignModel):
             fix = 'Give {"metric": ..., "type": "Maximize" or "Minimize"}'
             raise InvalidRequest("objective", "missing", fix)
         return parsed
+
+    @property
+    def suits_ray(self) -> bool:
+        """Whether there is a script that Ray can start, as far as the request says."""
+        api_request = self.request.get("api_request")
+        return self.runs_script and (api_request is None or runs_script(api_request))
 
     @property
     def search(self) -> str:

@@ -20,11 +20,9 @@ from hpoq.campaign.planning.strategies.registry import STRATEGIES, strategy_name
 from hpoq.campaign.planning.strategies.strategy import Strategy
 from hpoq.campaign.ranges import combinations
 
-# A strategy that learns more may take this much longer than the fastest one.
-PATIENCE = 1.25
-PATIENCE_HOURS = 1.0  # for searches that learn
 _MORE_SLOTS = 10  # tries, each with 2 % more
 TIE = 1.02  # times the fastest; the estimates tell less apart by chance
+NEARLY = 1.25  # times the fastest; a strategy that learns more is named if it takes no longer
 SEARCHES_WITHOUT_MEMORY = ("Random", "Grid")
 
 
@@ -254,25 +252,36 @@ def _trials_by(campaign: Campaign, strategy: str, deadline: float) -> int:
 
 
 def _recommend(campaign: Campaign, options: Mapping[str, Option]) -> tuple[str, str]:
-    """Return the preferred strategy of those that meet the goals about as fast as the fastest."""
+    """Return the fastest strategy that meets the goals; of equals, the preferred one."""
     possible = [each for each in options.values() if each.plan]
     if not possible:  # every campaign could be independent tuning jobs, so their problem counts
         raise InvalidPlan(options[IndependentStrategy.name].why_not)
-    fitting = [each for each in possible if each.fits]
-    if fitting:
-        fastest = min(map(_hours, fitting))
-        learns = campaign.search not in SEARCHES_WITHOUT_MEMORY
-        within = fastest * PATIENCE + PATIENCE_HOURS if learns else fastest * TIE
-        near = {each.strategy for each in fitting if _hours(each) <= within}
-        chosen = min((STRATEGIES[name] for name in near), key=lambda each: each.preference)
-        if learns:
-            return chosen.name, chosen.advantage
+    fitting = {each.strategy: _hours(each) for each in possible if each.fits}
+    if not fitting:
+        nearest = min(possible, key=_hours_high)
+        return (
+            nearest.strategy,
+            f"no strategy meets the goals; this one comes closest: {nearest.shortfalls[0]}",
+        )
+    fastest = min(fitting.values())
+    chosen = _preferred(fitting, fastest * TIE)
+    if campaign.search in SEARCHES_WITHOUT_MEMORY:
         return chosen.name, f"{campaign.search} learns nothing, and no other takes less time"
-    nearest = min(possible, key=_hours_high)
+    slower = _preferred(fitting, fastest * NEARLY)
+    if slower is chosen:
+        return chosen.name, chosen.advantage
+    hours = fitting[slower.name] - fitting[chosen.name]
+    longer = f"{hours:,.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
     return (
-        nearest.strategy,
-        f"no strategy meets the goals; this one comes closest: {nearest.shortfalls[0]}",
+        chosen.name,
+        f"{chosen.advantage}. {slower.name} takes {longer} longer, but {slower.advantage}",
     )
+
+
+def _preferred(hours: Mapping[str, float], most: float) -> Strategy:
+    """Return the preferred one of the strategies that take at most so many hours."""
+    near = (STRATEGIES[name] for name, each in hours.items() if each <= most)
+    return min(near, key=lambda each: each.preference)
 
 
 def _hours(option: Option) -> float:

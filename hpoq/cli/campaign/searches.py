@@ -19,7 +19,7 @@ def searches_of(file: Path, team: str | None, deployment: str) -> dict[str, dict
     document = _document(file)
     models = models_of(document)
     if models is None:
-        return {"": {"request": _with_template(document, file.parent, team, deployment)}}
+        return {"": _with_template(document, file.parent, team, deployment)}
     return {name: _search(name, each, file, team, deployment) for name, each in models.items()}
 
 
@@ -63,7 +63,7 @@ def _search(
         raise InvalidPlan(f"models.{name}.request: not a request. Give an object, or a file")
     renamed = {"minutes": "minutes_per_trial"}
     found = {renamed.get(field, field): value for field, value in fields.items()}
-    return {**found, "request": _with_template(request, folder, team, deployment)}
+    return {**found, **_with_template(request, folder, team, deployment)}
 
 
 def _document(file: Path) -> dict[str, Any]:
@@ -82,13 +82,14 @@ def _document(file: Path) -> dict[str, Any]:
 def _with_template(
     message: dict[str, Any], folder: Path, team: str | None, deployment: str
 ) -> dict[str, Any]:
-    """Return the request with what a template in a file or in the team's workspace says.
+    """Return the field ``request``, with what a template in a file or the team's workspace says.
 
     The path of a file is relative to the request's folder. The code of a template in a file is
-    uploaded. Templates of the deployment are applied later.
+    uploaded. Templates of the deployment are applied later; ``runs_script`` says whether one has
+    a script.
     """
     if not isinstance(message.get("template"), str) or "api_request" in message:
-        return message
+        return {"request": message}
     from hpoq.errors import NotDeployed, NotReachable
     from hpoq.templates.lookup import TemplateLookup, is_file
 
@@ -97,12 +98,13 @@ def _with_template(
         template = str(folder / template)
     try:
         if template in deployed.settings.templates:
-            return message
+            script = deployed.settings.templates[template].entry_point
+            return {"request": message, "runs_script": bool(script)}
         lookup = TemplateLookup(deployed, current_team(team, deployed))
         wanted = {**message, "template": template, "request_id": "campaign"}
         expanded = lookup.expanded(wanted, None)
     except (NotDeployed, NotReachable):
         if is_file(template):
             raise
-        return message
-    return {name: value for name, value in expanded.items() if name != "request_id"}
+        return {"request": message}
+    return {"request": {name: each for name, each in expanded.items() if name != "request_id"}}

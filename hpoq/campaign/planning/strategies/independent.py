@@ -19,7 +19,7 @@ class IndependentStrategy(Strategy):
     name = "independent"
     learns = "none between tuning jobs"
     preference = 50
-    advantage = "it is the fastest, and tuning jobs have nothing to learn from each other"
+    advantage = "tuning jobs start and end without waiting for each other"
 
     def jobs(self, campaign: Campaign) -> list[PlannedJob]:
         """Return tuning jobs that together hold all trials of the campaign."""

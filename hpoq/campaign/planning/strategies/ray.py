@@ -37,6 +37,8 @@ class RayStrategy(Strategy):
         """Return further training jobs, which start when the existing ones have ended."""
         if campaign.search == "Grid":
             raise InvalidPlan("Ray searches at random or learns. Use another strategy for a Grid")
+        if not campaign.suits_ray:
+            raise InvalidPlan("Ray starts a script for each trial, but the training job runs none")
         if campaign.instances_per_trial > 1:
             raise InvalidPlan("Ray's trials share instances, but each trial needs several")
         problem = problem_with_space(campaign.ranges) or problem_with_points(campaign.points)

@@ -77,7 +77,8 @@ def test_a_registered_strategy_is_offered_and_recommended_by_the_command_line(
     monkeypatch.setattr("hpoq.campaign.planning.account_limits.limits_of", lambda *_: {})
     Path("request.json").write_text(json.dumps(REQUEST))
     assert toy.name in hpoq("plan", "--help")[0]
-    table, said = hpoq("plan", "request.json", "--name", "toy", "--trials", "30", "--minutes", "5")
+    size = ("--trials", "1", "--minutes", "5")
+    table, said = hpoq("plan", "request.json", "--name", "toy", *size)
     assert toy.learns in table
     assert f"recommended: {toy.name}; {toy.advantage}" in said
     assert CampaignPlan.load(Path("toy.plan.json")).strategy == toy.name

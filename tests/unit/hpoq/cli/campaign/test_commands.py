@@ -68,7 +68,7 @@ def planned(*more: object, name: str = "credit", trials: int = 40) -> Any:
 def test_plan_compares_strategies_and_saves_the_recommended_one() -> None:
     ended = planned()
     assert ended.exit_code == 0, ended.output
-    assert "single *" in ended.stdout
+    assert "ray *" in ended.stdout
     for fact in (
         "wall clock",
         "80% interval",
@@ -78,7 +78,7 @@ def test_plan_compares_strategies_and_saves_the_recommended_one() -> None:
         "bound by",
     ):
         assert fact in ended.stdout
-    assert "recommended: single" in ended.stderr
+    assert "recommended: ray; Ray runs the trials inside a few training jobs" in ended.stderr
     assert CampaignPlan.load(Path("credit.plan.json")).campaign.trials == 40
 
 
@@ -226,7 +226,7 @@ def test_a_direct_campaign_runs_without_any_deployment(
 ) -> None:
     run_directly_on(monkeypatch, sagemaker)
     Path("tiny.yaml").write_text(yaml.safe_dump(TEMPLATE))
-    planned(name="ours", trials=8)
+    planned("--strategy", "single", name="ours", trials=8)
     direct = (
         "run", "ours.plan.json", "--every", "0.5", "--direct",
         "--role-arn", "arn:aws:iam::123456789012:role/training", "--bucket", "bucket",
@@ -373,5 +373,5 @@ def test_points_studies_and_seeds_are_options_of_a_plan(
 def test_an_unmeasured_start_up_is_said_to_be_one() -> None:
     said = planned().stderr
     assert "start-up of a training job: 3 minutes, a published figure of another account" in said
-    assert "start-up" not in planned("--startup", "2").stderr
+    assert "a published figure" not in planned("--startup", "2").stderr
     assert CampaignPlan.load(Path("credit.plan.json")).campaign.startup_minutes == 2

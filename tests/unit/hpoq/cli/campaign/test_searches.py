@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from hpo_dispatcher.contract.templates import Template
+from hpoq.cli.campaign.searches import searches_of
+
+
+@pytest.mark.parametrize(("template", "script"), [("script", True), ("algorithm", False)])
+def test_a_template_of_the_deployment_tells_whether_ray_has_a_script(
+    template: str, script: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    templates = {
+        "script": Template(description="A script.", image="image", entry_point="train.py"),
+        "algorithm": Template(description="An algorithm of SageMaker.", image="image"),
+    }
+    deployed = SimpleNamespace(settings=SimpleNamespace(templates=templates))
+    monkeypatch.setattr("hpoq.cli.campaign.searches.client", lambda deployment: deployed)
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps({"template": template}))
+    wanted = {"request": {"template": template}, "runs_script": script}
+    assert searches_of(file, "fraud", "hpoq") == {"": wanted}
