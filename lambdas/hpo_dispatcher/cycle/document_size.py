@@ -18,11 +18,18 @@ USERS_NAMED = 10  # teams with the largest use of a resource
 def fitted(document: CapacityDocument, most: int = MOST_BYTES) -> CapacityDocument:
     """Return the document with as many waiting requests as its size allows, in their order.
 
-    If it is too large without them, samples of run times, marks of queues and small users of
-    resources are left out as well.
+    If it is too large without them, samples of run times, small users of resources and marks of
+    queues are left out as well. Without any samples, nothing expects the ends of running jobs; then
+    arrivals and running jobs are left out, too. The rest grows with teams and instance types only.
     """
     bare = document.model_copy(update={"waiting": ()})
-    for smaller in (_with_fewer_samples, _with_large_users_only, _with_fewer_marks):
+    for smaller in (
+        _with_fewer_samples,
+        _with_large_users_only,
+        _with_fewer_marks,
+        _without_arrivals,
+        _without_running_jobs,
+    ):
         while _size(bare) > most and (reduced := smaller(bare)) != bare:
             bare = reduced
     waiting = _first_within(document.waiting, most - _size(bare))
@@ -58,6 +65,14 @@ def _large_users(use: ResourceUse) -> ResourceUse:
 def _with_fewer_marks(document: CapacityDocument) -> CapacityDocument:
     queues = {team: _coarser(queue) for team, queue in document.queues.items()}
     return document.model_copy(update={"queues": queues})
+
+
+def _without_arrivals(document: CapacityDocument) -> CapacityDocument:
+    return document.model_copy(update={"arrivals": ()})
+
+
+def _without_running_jobs(document: CapacityDocument) -> CapacityDocument:
+    return document.model_copy(update={"running": ()})
 
 
 def _coarser(queue: QueueLength) -> QueueLength:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hpo_dispatcher.contract.documents.capacity import (
+    BudgetUse,
     CapacityDocument,
     QueueLength,
+    RecentArrival,
     ResourceUse,
+    RunningTuningJob,
     RunTimeSamples,
     WaitingRequest,
     WaitKind,
@@ -108,3 +113,92 @@ def test_the_newest_half_of_the_samples_is_kept() -> None:
     size = len(whole.to_json().encode())
     kept = fitted(whole, size - 1).run_times
     assert [each.template for each in kept] == ["t4", "t5", "t6", "t7"]
+
+
+TEAMS = [f"team-{n:015}" for n in range(100)]  # as long as a team's name may be
+TYPES = [f"ml.p4de{n:02}.24xlarge (spot)" for n in range(20)]
+LONGEST = "x" * 64  # a request's id, or the name of a template
+# A tuning job of ten training job definitions, of a type each: CreateHyperParameterTuningJob takes
+# no more (API reference, TrainingJobDefinitions).
+DEFINED = dict.fromkeys(TYPES[:10], 1000)
+
+
+def largest(
+    running: int, arrivals: int, kinds: int, marks: int, reason: str, uses: int
+) -> CapacityDocument:
+    """Return the document of a hundred teams that use twenty types, with the longest names.
+
+    Args:
+        running: tuning jobs.
+        arrivals: that are remembered.
+        kinds: of tuning jobs whose run times are remembered.
+        marks: of each team's queue.
+        reason: why 500 requests wait.
+        uses: teams that use each type.
+    """
+    work = {"instances": DEFINED, "template": LONGEST, "rounds": 750, "most_seconds": 2592000.0}
+    key = f"9999#2026-11-23T12:00:00.000000+00:00#{LONGEST}"
+    return CapacityDocument(
+        at=NOON,
+        tuning_jobs=ResourceUse(limit=100, in_use=100, by_team=dict.fromkeys(TEAMS, 1)),
+        instances={
+            each: ResourceUse(limit=9999, in_use=9999, by_team=dict.fromkeys(TEAMS[:uses], 99))
+            for each in TYPES
+        },
+        quotas=dict.fromkeys(TYPES, 9999),
+        waiting=tuple(
+            WaitingRequest(
+                team=TEAMS[n % 100], request_id=LONGEST, position=1 + n // 100, reason=reason,
+                accepted_at=NOON, first_since=NOON, passed_at=NOON, reserved_at=NOON, **work,
+            )
+            for n in range(500)
+        ),
+        queues={
+            team: QueueLength(queued=10**6 * marks, marks=((key, 10**6),) * marks) for team in TEAMS
+        },
+        teams_on_hold=tuple(TEAMS),
+        running=tuple(
+            RunningTuningJob(team=TEAMS[n % 100], started_at=NOON, **work) for n in range(running)
+        ),
+        run_times=tuple(
+            RunTimeSamples(
+                team=TEAMS[0], template=f"{n:064}", seconds_per_round=(123456.7,) * 40,
+                of_stated=(0.123,) * 20,
+            )
+            for n in range(kinds)
+        ),
+        arrivals=(RecentArrival(team=TEAMS[0], at=NOON, **work),) * arrivals,
+        budgets={
+            team: BudgetUse(month="2026-11", instance_hours=1e6 / 7, spent=1e5 / 7, set_aside=1 / 7)
+            for team in TEAMS
+        },
+        usage=dict.fromkeys(TEAMS, 1 / 7),
+    )  # fmt: skip
+
+
+@settings(max_examples=20)
+@given(
+    running=st.integers(0, 100),
+    arrivals=st.integers(0, 40),
+    kinds=st.integers(0, 200),
+    marks=st.integers(1, 20),
+    reason=st.integers(0, 2000),
+    uses=st.integers(0, 100),
+)
+def test_a_hundred_teams_with_twenty_types_and_the_longest_names_keep_the_document_small(
+    running: int, arrivals: int, kinds: int, marks: int, reason: int, uses: int
+) -> None:
+    small = fitted(largest(running, arrivals, kinds, marks, "é" * reason, uses))
+    assert len(small.to_json().encode()) <= MOST_BYTES
+    assert small.queues.keys() == small.budgets.keys() == small.usage.keys() == set(TEAMS)
+    assert {team: queue.queued for team, queue in small.queues.items()} == dict.fromkeys(
+        TEAMS, 10**6 * marks
+    )
+
+
+def test_the_largest_document_has_no_running_jobs_if_it_has_no_run_times() -> None:
+    whole = largest(running=100, arrivals=40, kinds=200, marks=20, reason="in use", uses=100)
+    small = fitted(whole)
+    assert len(small.to_json().encode()) <= MOST_BYTES
+    assert (small.run_times, small.arrivals, small.running) == ((), (), ())
+    assert small.waiting
