@@ -31,7 +31,10 @@ class SdkLayer(Construct):
                 str(FOLDER),
                 asset_hash=build.fingerprint("x86_64", python_version),
                 asset_hash_type=cdk.AssetHashType.CUSTOM,
-                bundling=bundling(lambda out: build.build(out, "x86_64", python_version)),
+                bundling=bundling(
+                    lambda out: build.build_archive(out, "x86_64", python_version),
+                    cdk.BundlingOutput.ARCHIVED,
+                ),
             ),
         )
 

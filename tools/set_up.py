@@ -37,8 +37,8 @@ LAYER = """
 import subprocess, sys
 from hpoq.local.lifecycle import interpreters as found
 version = found.FUNCTION_VERSION if found.find(found.FUNCTION_VERSION) else found.own_version()
-build = [sys.executable, "layers/sagemaker_sdk/build.py", sys.argv[1], "--python", version]
-sys.exit(subprocess.run(build).returncode)
+build = [sys.executable, "layers/sagemaker_sdk/build.py", sys.argv[1], "--archive"]
+sys.exit(subprocess.run([*build, "--python", version]).returncode)
 """
 CLOUD = "from hpoq.local.lifecycle import installation; installation.cloud_python()"
 PYTORCH = str(ROOT / "tools" / "pytorch.py")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Build the SageMaker SDK layer without Docker.
 
-Standalone: python layers/sagemaker_sdk/build.py OUT [--arch x86_64] [--python 3.13]
+Standalone: python layers/sagemaker_sdk/build.py OUT [--archive] [--arch x86_64] [--python 3.13]
 With CDK:   infra/sdk_layer.py calls ``build`` during synthesis.
 
 Installs the pinned wheels for Lambda's platform, removes files that never run there, and
@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,8 +26,7 @@ HERE = Path(__file__).resolve().parent
 LOCK = HERE / "requirements.lock"
 LIMIT_BYTES = 250 * 1024 * 1024  # Lambda's limit on function and layers together, unzipped
 CACHE = HERE / ".cache"
-# The earliest time that a zip file can store: 1980.
-MTIME = 315_532_800
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip file can store
 PRUNED_SUFFIXES = {".pyi", ".pxd", ".pyx", ".h", ".c", ".a"}
 PRUNED_NAMES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", ".lock"}
 PRUNED_FOLDERS = {("bin",), ("share",), ("numpy", "_core", "include"), ("numpy", "f2py")}
@@ -63,30 +63,62 @@ def build(out: Path | str, arch: str = "x86_64", python: str = "3.13") -> int:
     Raises:
         BuildError: the interpreter or a wheel is missing, or the layer is too large.
     """
-    cached = CACHE / f"{fingerprint(arch, python)[:20]}-{python}-{arch}"
+    with zipfile.ZipFile(_cached(arch, python)) as layer:
+        layer.extractall(out)
+    return _size(Path(out))
+
+
+def build_archive(out: Path | str, arch: str = "x86_64", python: str = "3.13") -> Path:
+    """Build the layer as the only file of the folder ``out``, ``layer.zip``.
+
+    cdk publishes such a file as it is. It would compress a folder again for each deployment, which
+    takes 5 s.
+
+    Args:
+        out: the folder to fill.
+        arch: x86_64 or aarch64.
+        python: the minor version of the runtime, such as 3.13.
+
+    Returns:
+        The file.
+
+    Raises:
+        BuildError: as ``build``.
+    """
+    cached, archive = _cached(arch, python), Path(out, "layer.zip")
+    try:
+        os.link(cached, archive)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(cached, archive)
+    return archive
+
+
+def _cached(arch: str, python: str) -> Path:
+    """Return the archive of the layer in the cache, built if it is not there yet."""
+    cached = CACHE / f"{fingerprint(arch, python)[:20]}-{python}-{arch}.zip"
     if not cached.exists():
         CACHE.mkdir(exist_ok=True)
         # Build outside the cache, so that the cache only ever contains complete layers.
         with tempfile.TemporaryDirectory(prefix=f"{CACHE.name}.", dir=CACHE.parent) as scratch:
-            fresh = Path(scratch, "layer")
-            _build(fresh, arch, python)
-            _keep(fresh, cached)
-    shutil.copytree(cached, out, dirs_exist_ok=True)
-    size = _size(Path(out))
-    print(f"layer: {size / 1e6:.0f} MB of {LIMIT_BYTES / 1e6:.0f} MB", file=sys.stderr)
-    return size
+            layer, archive = Path(scratch, "layer"), Path(scratch, "layer.zip")
+            size = _build(layer, arch, python)
+            _archive(layer, archive)
+            archive.replace(cached)
+        print(f"layer: {size / 1e6:.0f} MB of {LIMIT_BYTES / 1e6:.0f} MB", file=sys.stderr)
+    return cached
 
 
-def _keep(fresh: Path, cached: Path) -> None:
-    """Move a layer into the cache unless a concurrent build has already done so."""
-    try:
-        fresh.rename(cached)
-    except OSError:
-        if not cached.exists():
-            raise
+def _archive(layer: Path, archive: Path) -> None:
+    """Write the files of a folder in a fixed order, with a fixed time and mode."""
+    with zipfile.ZipFile(archive, "w") as written:
+        for path in sorted(path for path in layer.rglob("*") if path.is_file()):
+            member = zipfile.ZipInfo(path.relative_to(layer).as_posix(), EARLIEST)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.external_attr = (0o755 if os.access(path, os.X_OK) else 0o644) << 16
+            written.writestr(member, path.read_bytes())
 
 
-def _build(out: Path, arch: str, python: str) -> None:
+def _build(out: Path, arch: str, python: str) -> int:
     interpreter = find_interpreter(python)
     site = out / "python"
     install_wheels(site, arch, python)
@@ -98,8 +130,7 @@ def _build(out: Path, arch: str, python: str) -> None:
         raise BuildError(
             f"{size} bytes, Lambda allows {LIMIT_BYTES}. Exclude more packages in excludes.txt"
         )
-    for path in (out, *out.rglob("*")):
-        os.utime(path, (MTIME, MTIME), follow_symlinks=False)
+    return size
 
 
 def find_interpreter(python: str) -> str:
@@ -205,8 +236,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--arch", default="x86_64", choices=["x86_64", "aarch64"])
     parser.add_argument("--python", default="3.13")
+    parser.add_argument("--archive", action="store_true", help="write layer.zip, not its content")
     chosen = parser.parse_args()
-    build(chosen.out, chosen.arch, chosen.python)
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    (build_archive if chosen.archive else build)(chosen.out, chosen.arch, chosen.python)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -142,6 +143,8 @@ def test_two_builds_are_identical_and_carry_unchecked_bytecode(
         files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
         trees.append([(p.relative_to(tmp_path / name), p.read_bytes()) for p in files])
     assert trees[0] == trees[1]
+    archives = {file.read_bytes() for file in tmp_path.glob("cache-*/*.zip")}
+    assert len(archives) == 1
     (bytecode,) = [content for path, content in trees[0] if path.suffix == ".pyc"]
     assert bytecode[4:8] == b"\x01\0\0\0"  # PEP 552: hash-based, unchecked
 
@@ -167,6 +170,22 @@ def test_of_two_builds_at_once_the_slower_takes_what_the_quicker_has_kept(
     assert (tmp_path / "first/python/module.py").exists()
     assert (tmp_path / "second/python/module.py").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "first", "second"]
+
+
+def test_the_archive_is_the_only_file_and_contains_what_the_folder_would(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(build, "install_wheels", lambda site, *_: _write(site))
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    (tmp_path / "out").mkdir()
+    archive = build.build_archive(tmp_path / "out", "x86_64", own)
+    assert list((tmp_path / "out").iterdir()) == [archive]
+    build.build(tmp_path / "folder", "x86_64", own)
+    in_folder = [p for p in (tmp_path / "folder").rglob("*") if p.is_file()]
+    with zipfile.ZipFile(archive) as layer:
+        assert {tmp_path / "folder" / each for each in layer.namelist()} == set(in_folder)
+        assert "python/module.py" in layer.namelist()
 
 
 def _write(site: Path) -> None:
