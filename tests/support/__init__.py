@@ -61,6 +61,7 @@ Jobs, campaigns and training
     fuzzed_requests       requests for jobs with unusual values
     conformance_service   the API of that endpoint, of moto or of AWS
     conformance_requests  requests with every field, and changes of single fields
+    campaign_commands      a folder with a request, and the commands of `hpoq campaign`
     campaign_engine       the local SageMaker endpoint for campaigns
     campaign_fixtures     fixtures of a campaign on that endpoint
     small_campaigns       plans of a few trials

@@ -9,6 +9,7 @@ from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.planning.compare import campaign_of, planned
 
 NUMBERS = itertools.count()
+POINTS = [{"lr": 0.03}, {"lr": 0.5}]
 
 
 def small_plan(strategy: str, trials: int = 24, **changes: Any) -> CampaignPlan:
@@ -31,3 +32,9 @@ def small_plan(strategy: str, trials: int = 24, **changes: Any) -> CampaignPlan:
         **changes,
     )
     return planned(campaign, strategy)
+
+
+def plan_with_given_settings(strategy: str, trials: int = 40, **more: Any) -> CampaignPlan:
+    """Return a plan that trains two points first and repeats the two best settings at the end."""
+    repeats = {"hyperparameter": "seed", "seeds": [1, 2, 3], "settings": 2}
+    return small_plan(strategy, trials=trials, **{"points": POINTS, "repeats": repeats} | more)

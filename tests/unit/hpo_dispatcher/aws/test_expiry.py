@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.errors import InvalidSettings
 from hpo_dispatcher.contract.settings import parse_deployment
 from hpoq.repair.run import repair
 from tests.support.dispatcher_account import Account, account, session
-from tests.support.synthesized_stack import synthesize
 
 __all__ = ["account", "session"]
 
@@ -91,13 +89,6 @@ def test_a_row_that_is_written_while_the_setting_is_off_no_longer_expires(
     row = rows(account)["fraud/good"]
     assert row["status"] == {"S": "Completed"}
     assert "expires_at" not in row
-
-
-def test_the_table_deletes_by_the_attribute_that_is_written() -> None:
-    synthesize().has_resource_properties(
-        "AWS::DynamoDB::Table",
-        {"TimeToLiveSpecification": {"AttributeName": names.EXPIRES_AT, "Enabled": True}},
-    )
 
 
 def test_requests_stay_as_long_as_their_messages_may_come_again() -> None:
