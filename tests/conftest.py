@@ -34,6 +34,7 @@ settings.load_profile("repeatable")
 botocore.session.create_loader = functools.cache(create_loader)
 
 TESTS = Path(__file__).parent
+ALL = bool(os.environ.get("HPOQ_TEST_ALL"))
 NOTEBOOKS = "cloud/test_campaign_notebooks.py"
 # The files that take longest start first, so that no process is left with a long one at the end.
 FIRST = (
@@ -82,7 +83,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first, then those with tests that are marked as slow."""
+    """Skip what only CI runs. Put the longest files first, then those with slow tests."""
+    if not ALL:
+        for item in items:
+            if item.get_closest_marker("ci"):
+                item.add_marker(pytest.mark.skip(reason="runs in CI, and with make test ALL=1"))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
 
     def rank(item: pytest.Item) -> int:

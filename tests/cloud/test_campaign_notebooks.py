@@ -41,6 +41,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         clouds.find(folder / ".hpoq").stop()
 
 
+@pytest.mark.ci
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", [path.name for path in NOTEBOOKS])

@@ -17,6 +17,7 @@ BUCKET = "conformance"
 IMAGE = "492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py310"
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(180)
 def test_a_part_of_the_suite_passes_in_the_mode_for_aws(cloud: Cloud) -> None:
     s3, iam = cloud.session().client("s3"), cloud.session().client("iam")

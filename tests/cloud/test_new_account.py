@@ -159,6 +159,7 @@ def test_the_demo_ends_completed_and_the_doctor_finds_no_fault(deployed: Deploye
     assert [str(each) for each in found if each.verdict in (Verdict.FAULT, Verdict.UNKNOWN)] == []
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(PATIENCE + 60)
 def test_150_bare_messages_complete_and_no_request_flaps(flooded: Deployed) -> None:
     listener = EventListener(flooded, "flood", "flood")

@@ -141,6 +141,7 @@ def test_the_page_runs_with_the_training_role_of_the_stack(
     run_page(deployed.cloud, tmp_path, way=1)
 
 
+@pytest.mark.ci
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_sagemaker_sdk_version_2_runs_a_tuning_job_and_a_warm_start(
@@ -242,6 +243,7 @@ def tune(place: Place, aws: Aws, name: str, static: dict[str, str]) -> str:
     return str(created["HyperParameterTuningJobArn"])
 
 
+@pytest.mark.ci
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_aws_command_runs_a_tuning_job(place: Place, aws: Aws) -> None:
@@ -286,6 +288,7 @@ def test_the_aws_command_runs_a_tuning_job(place: Place, aws: Aws) -> None:
     assert "ResourceNotFound" in gone.stderr
 
 
+@pytest.mark.ci
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_aws_command_runs_a_training_job(place: Place, aws: Aws) -> None:
@@ -308,6 +311,7 @@ def test_the_aws_command_runs_a_training_job(place: Place, aws: Aws) -> None:
     assert "trained-by-the-command" in names
 
 
+@pytest.mark.ci
 @pytest.mark.slow
 def test_the_aws_command_gets_an_error_for_an_unsupported_operation(aws: Aws) -> None:
     assert "not supported" in aws.run("list-models").stderr

@@ -19,6 +19,7 @@ BODY = json.dumps({"hyperparameter_ranges": {"lr": {"type": "continuous", "min":
 BOTH = {"fraud": {}, "vision": {}}
 
 
+@pytest.mark.ci
 def test_messages_of_a_removed_team_are_kept_moved_and_never_replaced_by_an_empty_queue(
     cloud: Cloud, tmp_path: Path
 ) -> None:

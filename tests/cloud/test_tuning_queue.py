@@ -173,6 +173,7 @@ def test_a_tuner_of_the_sagemaker_sdk_version_3_runs_through_the_queue(
     assert max(found["values"]) == pytest.approx(prediction(found["folder"]), abs=1e-5)
 
 
+@pytest.mark.ci
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_tuners_of_the_sagemaker_sdk_version_2_run_through_the_queue(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +12,11 @@ import pytest
 OLDER = ("sagemaker==2.257.7", "awscli==1.46.3")
 # What hpoq needs besides them, in the versions that they allow.
 FOR_HPOQ = ("pydantic", "rich", "tenacity", "typer")
-WANTED = "HPOQ_TEST_OLDER_CLIENTS"
 
 
 @pytest.fixture(scope="session")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the older clients in about a minute; return the folder of their commands."""
-    if not os.environ.get(WANTED):
-        pytest.skip(f"installs {', '.join(OLDER)}; set {WANTED}=1")
     folder = tmp_path_factory.mktemp("older")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *OLDER, *FOR_HPOQ]

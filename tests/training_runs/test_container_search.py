@@ -28,6 +28,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.ci
 def test_an_isolated_search_without_ray_fails_with_the_ways_to_provide_it(
     small: Path, tmp_path: Path
 ) -> None:
@@ -42,6 +43,7 @@ def test_an_isolated_search_without_ray_fails_with_the_ways_to_provide_it(
     assert "pass the wheels as a channel" in (tmp_path / "output" / "failure").read_text()
 
 
+@pytest.mark.ci
 def test_an_isolated_search_installs_ray_from_its_channel(small: Path, tmp_path: Path) -> None:
     container = Container(tmp_path, without_ray(tmp_path / "image"), network=False)
     container.lay_out(small, "train_ray_cpu.py", trials=2, **QUICK)

@@ -115,7 +115,7 @@ def test_two_hosts_share_the_trials_and_the_search_survives_the_loss_of_one(
 ) -> None:
     # So long that the head is still busy when the worker's first process has imported PyTorch, and
     # that its steps are seen.
-    wanted = ["--trials", "40", "--scheduler", "none", *QUICK, "--epochs", "60"]
+    wanted = ["--trials", "20", "--scheduler", "none", *QUICK, "--epochs", "60"]
     with ExitStack() as hosts:
         worker = hosts.enter_context(host(WORKER, small, tmp_path, port, *wanted))
         head = hosts.enter_context(host(HEAD, small, tmp_path, port, *wanted))
@@ -128,11 +128,11 @@ def test_two_hosts_share_the_trials_and_the_search_survives_the_loss_of_one(
     assert ", 2 of 2 hosts" in log
     assert head.returncode == 0, err
     assert ", 1 of 2 hosts" in err, err
-    assert "40/40 trials ended" in err
+    assert "20/20 trials ended" in err
     assert FINAL.search(out)
     with (tmp_path / "model" / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 40
+    assert len(rows) == 20
     assert not any(row["error"] for row in rows)
     assert {row["node_ip"] for row in rows} == {HEAD, WORKER}
     assert (tmp_path / "model" / "model.pt").is_file()
