@@ -160,6 +160,35 @@ def test_the_sagemaker_sdk_version_2_runs_a_tuning_job_and_a_warm_start(
     assert child["WarmStartConfig"]["WarmStartType"] == "IdenticalDataAndAlgorithm"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_sagemaker_sdk_version_2_attaches_to_tuning_jobs_and_runs_them_again(
+    place: Place, older: Path
+) -> None:
+    found = place.run("sdk_v2_attach.py", "sdk-two", str(older / "python"))
+
+    read = {
+        "class": "PyTorch", "framework": "2.3", "entry_point": "train.py",
+        "instance": ["ml.m5.large", 1], "role": place.role, "optimizer": "sgd", "jobs": [2, 2],
+        "strategy": "Random",
+    }  # fmt: skip
+    assert found["attached"] == read
+    assert found["ranges"] == {"lr": [0.01, 1.0]}
+    assert found["objective"] == ["auc", "Maximize"]
+    best, same = found["best"]
+    assert best == same == found["best_estimator"]
+    assert found["class"] == "Estimator"
+    for key, kind in (("same", "IdenticalDataAndAlgorithm"), ("other", "TransferLearning")):
+        warm_start, trials = found[key]
+        assert warm_start["WarmStartType"] == kind
+        assert warm_start["ParentHyperParameterTuningJobs"] == [
+            {"HyperParameterTuningJobName": "sdk-two-xgb"}
+        ]
+        assert trials == 2
+    assert found["both"] == {"a": read | {"optimizer": "adam"}, "s": read}
+    assert found["objectives"] == {"a": "auc", "s": "auc"}
+
+
 @dataclass(frozen=True)
 class Aws:
     """The aws command, which finds the endpoint through environment variables."""
