@@ -2,7 +2,7 @@
 
 A regular expression that backtracks can take years for a line of 40 characters, and one that begins
 with ``.*`` takes the square of the length of a line. Worker processes search, so that neither keeps
-the embedded cloud from answering.
+the embedded cloud from answering. Where a few steps are enough, there is no need for them.
 """
 
 from __future__ import annotations
@@ -15,26 +15,29 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+
+from hpoq.local.sagemaker.training.logs.pattern_worker import Match, matches
 
 WORKER = Path(__file__).with_name("pattern_worker.py")
 SECONDS = 1  # of CPU time, for one pattern in a part of a log (follower.CHUNK)
 MOST_SLOW_LINES = 3  # of one pattern, before it is given up
+MOST_STEPS = 1_000_000  # of a search without a worker, which takes milliseconds
 _TOKEN = re.compile(
     r"""
-    (?P<unknown>\(\?[aiLmsux\#-])     # flags, and comments, which change what follows
-    | (?P<opening>\()
+    (?P<unknown>\(\?(?:[aiLmsux\#(-]|P=))  # flags, comments, conditions, references
+    | (?P<reference>\\[1-9])
+    | (?P<opening>\((?:\?(?:P?<\w+>|<?[=!]|[:>]))?)
     | (?P<closing>\))
     | (?P<other>\|)
-    | (?P<repeat>[*+?]|\{(?:\d*,?\d*\})?)
+    | (?P<unbounded>[*+] | \{\d*,\})
+    | (?P<bounded>\? | \{\d+\} | \{\d*,\d+\})
     | (?P<one>\[\^?\]?(?:\\.|[^\]\\])*\] | \\N\{[^}]*\} | \\[dDsSwWbBAZ] | \\\w+ | [.^$])
     | \\?(?P<literal>.)
     """,
     re.VERBOSE | re.DOTALL,
 )
-
-Match = tuple[int, str | None]
-"""The number of a line, and the text of a match or None if its group took no part."""
 
 
 @dataclass
@@ -64,10 +67,45 @@ def required_text(pattern: str) -> str:
         if token["literal"] and not depth:
             runs[-1] += token["literal"]
             continue
-        if token["repeat"]:  # the character before it may be absent
+        if token["unbounded"] or token["bounded"]:  # the character before it may be absent
             runs[-1] = runs[-1][:-1]
         runs.append("")
     return max(runs, key=len)
+
+
+@lru_cache(maxsize=1024)
+def choices(pattern: str) -> tuple[int, int] | None:
+    """Return how a search for a pattern may branch: repetitions without bound, and other ways.
+
+    Each repetition without bound may end at each character of a line. Optional parts, bounded
+    repetitions and alternatives multiply the other ways. None: the pattern may branch in more ways,
+    because it repeats a group or refers to one.
+
+    Args:
+        pattern: in Python's dialect, and valid.
+    """
+    unbounded, ways, before = 0, 1, ""
+    for token in _TOKEN.finditer(pattern):
+        kind = token.lastgroup or ""
+        repeats_group = before == "closing" and kind in ("unbounded", "bounded")
+        if kind in ("unknown", "reference") or (repeats_group and token[0] != "?"):
+            return None
+        unbounded += kind == "unbounded"
+        if kind == "bounded":
+            ways *= 1 + max(map(int, re.findall(r"\d+", token[0])), default=1)
+        ways *= 2 if kind == "other" else 1
+        before = kind
+    return unbounded, ways
+
+
+def is_quick(pattern: str, lines: Sequence[str]) -> bool:
+    """Return whether a search for a pattern in lines takes few steps, whatever they contain."""
+    found = choices(pattern)
+    if found is None:
+        return False
+    unbounded, ways = found
+    steps: int = ways * sum((len(line) + 1) ** (unbounded + 1) for line in lines)
+    return steps <= MOST_STEPS
 
 
 class PatternSearch:
@@ -91,10 +129,13 @@ class PatternSearch:
             patterns: in Python's dialect.
             lines: without newlines.
         """
+        if not self._closed and all(is_quick(each, lines) for each in patterns):
+            numbered = list(enumerate(lines))
+            return [Found(matches(re.compile(each), numbered)) for each in patterns]
         found: list[Found] = []
         while len(found) < len(patterns) and not self._closed:
             answers = self._asked(patterns[len(found) :], lines, each_line=False)
-            found += [Found(matches) for matches in answers]
+            found += map(Found, answers)
             if len(found) < len(patterns) and not self._closed:
                 found.append(self._line_by_line(patterns[len(found)], lines))
         return found

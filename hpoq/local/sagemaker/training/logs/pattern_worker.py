@@ -24,10 +24,14 @@ from functools import lru_cache
 compiled = lru_cache(maxsize=1024)(re.compile)
 
 
-def matches(pattern: re.Pattern[str], lines: Iterable[tuple[int, str]]) -> list[list[object]]:
-    """Return the number of the line and the text of each match."""
+Match = tuple[int, str | None]
+"""The number of a line, and the text of a match or None if its group took no part."""
+
+
+def matches(pattern: re.Pattern[str], lines: Iterable[tuple[int, str]]) -> list[Match]:
+    """Return the matches of a pattern in numbered lines."""
     group = 1 if pattern.groups else 0
-    return [[number, found[group]] for number, line in lines for found in pattern.finditer(line)]
+    return [(number, found[group]) for number, line in lines for found in pattern.finditer(line)]
 
 
 def limit(seconds: int) -> None:

@@ -15,6 +15,7 @@ from hpoq.local.sagemaker.training.logs.pattern_search import (
     MOST_SLOW_LINES,
     Found,
     PatternSearch,
+    is_quick,
     required_text,
 )
 
@@ -80,6 +81,25 @@ def test_a_closed_search_finds_nothing(search: PatternSearch) -> None:
 )
 def test_the_text_that_each_match_contains(pattern: str, expected: str) -> None:
     assert required_text(pattern) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "most"),
+    [
+        (r"auc=(\d)", 999_999),
+        (r"auc=([0-9.]+)", 999),
+        (r"auc=([0-9.]*)|loss=(.*)", 78),
+        (r"(?:auc)?=(\d{2,3})?", 62_499),
+        (r"(a+)+b", 0),
+        (r"(a|a)*b", 0),
+        (r"(a){3}b", 0),
+        (r"(?i)a", 0),
+        (r"(a*)\1b", 0),
+    ],
+)
+def test_a_search_is_quick_if_no_line_of_its_length_can_take_long(pattern: str, most: int) -> None:
+    lengths = [length for length in (0, most, most + 1) if is_quick(pattern, ["x" * length])]
+    assert max(lengths, default=0) == most
 
 
 PATTERNS = st.text(r"ab=|()[]^\\.*+?{}0,2:-#dwx", max_size=12)
