@@ -7,6 +7,7 @@ import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Container:
 
     root: Path  # stands for the container's /
 
-    @property
+    @cached_property
     def ml(self) -> Path:
         """The folder that stands for /opt/ml."""
         return self.root / "opt" / "ml"

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from hpoq.local.environments import digest
@@ -27,7 +28,7 @@ class TemporaryFolders:
 
     job: Path
 
-    @property
+    @cached_property
     def paths(self) -> dict[str, str]:
         """The folder of the job that takes the place of each; the first one is for /tmp."""
         name = f"hpoq-{digest(str(self.job.absolute()))}"
@@ -39,9 +40,12 @@ class TemporaryFolders:
 
     def create(self) -> None:
         """Create the folders, empty and for this user only."""
-        self.delete()
         for path in set(self.paths.values()):
-            Path(path).mkdir(mode=0o700)
+            try:
+                Path(path).mkdir(mode=0o700)
+            except FileExistsError:  # of a killed cloud
+                shutil.rmtree(path, ignore_errors=True)
+                Path(path).mkdir(mode=0o700)
 
     def delete(self) -> None:
         """Delete the folders and what is in them, if they exist."""

@@ -21,6 +21,8 @@ NEW_NETWORK, NEW_USER, NEW_MOUNTS = 0x40000000, 0x10000000, 0x00020000
 SET_INTERFACE_FLAGS, UP = 0x8914, 1
 BIND, RECURSIVE, PRIVATE = 0x1000, 0x4000, 0x40000
 DETACH = 2
+# Loaded once, before a child is forked, where it would take longer than the call.
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def isolate(*, peers: bool) -> None:
@@ -101,11 +103,10 @@ def replace_folders(folders: Mapping[str, str], visible: Iterable[str]) -> bool:
 def hidden(paths: Iterable[str], folders: Iterable[str]) -> list[str]:
     """Return the paths below folders, without those that are below another path."""
     found: list[str] = []
-    places = list(folders)
-    for path in sorted({os.path.normpath(each) for each in paths if each.startswith("/")}):
-        below = any(path.startswith(f"{place}/") for place in places)
+    places = tuple(f"{place}/" for place in folders)
+    for path in sorted(filter(lambda each: each.startswith(places), map(os.path.normpath, paths))):
         covered = any(path.startswith(f"{each}/") for each in found)
-        if below and not covered and Path(path).exists():
+        if path not in found and not covered and os.path.exists(path):  # noqa: PTH110  faster
             found.append(path)
     return found
 
@@ -123,7 +124,7 @@ def _unshare(kind: int) -> str:
     """Move this process to a namespace of its own; return why that failed, or an empty string."""
     if not sys.platform.startswith("linux"):
         return "it needs Linux"
-    unshare = ctypes.CDLL(None, use_errno=True).unshare
+    unshare = LIBC.unshare
     user, group = os.getuid(), os.getgid()
     if unshare(kind):
         if unshare(kind | NEW_USER):
@@ -138,10 +139,9 @@ def _unshare(kind: int) -> str:
 
 
 def _mount(source: str, place: str, flags: int) -> None:
-    mount = ctypes.CDLL(None, use_errno=True).mount
-    if mount(os.fsencode(source), os.fsencode(place), None, ctypes.c_ulong(flags), None):
+    if LIBC.mount(os.fsencode(source), os.fsencode(place), None, ctypes.c_ulong(flags), None):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), place)
 
 
 def _unmount(place: str) -> None:
-    ctypes.CDLL(None).umount2(os.fsencode(place), DETACH)
+    LIBC.umount2(os.fsencode(place), DETACH)

@@ -15,8 +15,6 @@ Record = Mapping[str, Any]
 # The variables that training processes inherit from the cloud's process. HOME is not among them: a
 # script finds neither the user's AWS credentials nor what other scripts leave there.
 INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HPOQ_CLOUD_MARK", "LD_LIBRARY_PATH")
-
-
 # Hyperparameters that the training toolkit reads itself.
 TOOLKIT_PARAMETERS = (
     "sagemaker_program", "sagemaker_submit_directory", "sagemaker_enable_cloudwatch_metrics",
@@ -36,6 +34,8 @@ READ_AT_START = (
 )  # fmt: skip
 # Those that a forked process honors.
 HONORED = ("PYTHONPATH", "PYTHONUNBUFFERED")
+# Of one encoder: json.dumps makes a new one for each of the twenty variables of a job.
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def needs_new_interpreter(record: Record) -> str:
@@ -256,4 +256,4 @@ def checkpoint_folder(record: Record, ml: Path) -> Path:
 
 def compact_json(value: Any) -> str:
     """Return JSON as the training toolkit writes it to variables."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _encode(value)

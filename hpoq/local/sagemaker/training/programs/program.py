@@ -257,8 +257,9 @@ def _archive(source: str, host: Host, inputs: Inputs) -> Path:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    if any(folder.iterdir()):
+        shutil.rmtree(folder)
+        folder.mkdir()
     try:
         with tarfile.open(archive) as packed:
             packed.extractall(folder, filter="data")
