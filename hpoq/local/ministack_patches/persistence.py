@@ -2,14 +2,18 @@
 
 ministack takes a state file that it cannot read for one that does not exist: it starts empty, and
 writes over the file. Its own files are renamed without being synced, those of S3 objects included.
+It answers 200 to a PUT whose object it could not store, and which is gone after a restart.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,12 @@ from hpoq.local.lifecycle import state_files
 logger = logging.getLogger(__name__)
 
 FORMAT = "__ministack_format__"
+# Bytes that an object leaves free on the disk, so that its description can be stored as well.
+SPARE = 1 << 20
+
+Handler = Callable[..., Awaitable[tuple[int, dict[str, str], bytes]]]
+# The errors of the request in hand whose files could not be written.
+_unwritten: ContextVar[list[OSError] | None] = ContextVar("unwritten", default=None)
 
 
 def store_state_safely(folder: Path) -> None:
@@ -63,10 +73,17 @@ def store_state_safely(folder: Path) -> None:
     ministack.app._load_persisted_state = restore
     persistence.save_state = save
     s3._atomic_write = _write_object
+    s3.handle_request = _refusing_unstored(s3.handle_request)
 
 
 def _write_object(path: str, data: Any, *, text: bool = False) -> None:
-    """Write a file of an object aside, sync it and rename it."""
+    """Write a file of an object aside, sync it and rename it.
+
+    After an error, the other files of the same request are not written either.
+    """
+    unwritten = _unwritten.get()
+    if unwritten:
+        raise unwritten[0]
     new = f"{path}.tmp"  # ministack does not take files with this ending for objects
     try:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -74,10 +91,72 @@ def _write_object(path: str, data: Any, *, text: bool = False) -> None:
             file.write(data.encode() if text else data)
             file.flush()
             os.fsync(file.fileno())
+        if not text and shutil.disk_usage(Path(new).parent).free < SPARE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.replace(new, path)  # noqa: PTH105 - a key may be what Path would change
-    except OSError:
+    except OSError as error:
         Path(new).unlink(missing_ok=True)
+        if unwritten is not None:
+            unwritten.append(error)
         raise
+
+
+def _refusing_unstored(handle: Handler) -> Handler:
+    """Answer a request with S3's InternalError if its object could not be stored.
+
+    The object before it is served as before. "InternalError ... 500" is in the list of error codes
+    of the S3 API reference; the SDKs retry it.
+    """
+    failing = False
+
+    async def store_or_refuse(
+        method: str, path: str, headers: dict[str, str], body: bytes, query: Any, **more: Any
+    ) -> tuple[int, dict[str, str], bytes]:
+        nonlocal failing
+        if method in ("GET", "HEAD"):
+            return await handle(method, path, headers, body, query, **more)
+        unwritten: list[OSError] = []
+        token = _unwritten.set(unwritten)
+        bucket, key = s3._parse_bucket_key(path, headers)
+        restore = _as_before(bucket, key, s3._qp(query, "uploadId"))
+        try:
+            answer = await handle(method, path, headers, body, query, **more)
+        finally:
+            _unwritten.reset(token)
+        if unwritten:
+            restore()
+            problem = state_files.cannot_write(Path(s3.DATA_DIR), unwritten[0])
+            if not failing:  # one line, not one for each object
+                logger.error("%s", problem)
+            answer = s3._error("InternalError", str(problem), 500, path)
+        failing = bool(unwritten)
+        return answer
+
+    return store_or_refuse
+
+
+def _as_before(bucket: str, key: str, upload_id: str) -> Callable[[], None]:
+    """Return a function that restores what ministack knows of an object and of its upload."""
+    objects = (s3._buckets.get(bucket) or {}).get("objects", {})
+    records: list[tuple[Any, Any, Any]] = [
+        (store, name, store.get(name))
+        for store, name in (
+            (objects, key),
+            (s3._multipart_uploads, upload_id),
+            (s3._completed_multipart_uploads, upload_id),
+        )
+    ]
+    versions = [dict(each) for each in s3._object_versions.get((bucket, key)) or ()]
+    records.append((s3._object_versions, (bucket, key), versions or None))
+
+    def restore() -> None:
+        for store, name, record in records:
+            if record is not None:
+                store[name] = record
+            else:
+                store.pop(name, None)
+
+    return restore
 
 
 def _file(folder: Path, name: str) -> Path:
