@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 
@@ -27,17 +28,22 @@ from hpo_dispatcher.aws.ledger import DynamoDBRequests
 from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.aws.service_quotas import ServiceQuotas
 from hpo_dispatcher.aws.sqs import SqsQueues
+from hpo_dispatcher.aws.targets.assumed_role import TARGET_CONFIG, TargetClients
 from hpo_dispatcher.aws.workflows.answers import ANSWERS, AwsWorkflows
 from hpo_dispatcher.aws.workflows.owed import DynamoDBOwedAnswers
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.environment import Environment
+from hpo_dispatcher.contract.errors import InvalidSettings
 from hpo_dispatcher.contract.names import METRICS_NAMESPACE, SETTINGS_DOCUMENT, dispatcher_function
 from hpo_dispatcher.contract.redaction import Redactor
-from hpo_dispatcher.contract.settings import DEPLOYMENT_FILE, read_deployment
+from hpo_dispatcher.contract.settings import DEPLOYMENT_FILE, Deployment, read_deployment
+from hpo_dispatcher.contract.targets.resources import HOME
+from hpo_dispatcher.contract.targets.sites import Site
 from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
+from hpo_dispatcher.cycle.targets.services import Target
 from hpo_dispatcher.cycle.workflows.heartbeats import SpacedHeartbeats
 from hpo_dispatcher.cycle.workflows.permitted import PermittedWorkflows
 from hpo_dispatcher.observability.emf import EmfGauge
@@ -113,12 +119,25 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
     table = Table(clients.client("dynamodb", config=UNCHECKED), environment.ledger_table)
     documents = DynamoDBDocuments(table)
     requests = DynamoDBRequests(table, _now, deployment.keep_finished)
-    builder = JobBuilder(
+    sites = target_sites(environment, deployment)
+    home = JobBuilder(
         deployment=deployment,
         environment=environment,
         templates=templates,
         images=SdkImages(environment.region, documents),
         broken_templates=broken,
+    )
+    builder = replace(
+        home,
+        others={
+            name: replace(
+                home,
+                target=name,
+                environment=site.environment(environment),
+                images=SdkImages(site.region, documents, f"images-{site.region}"),
+            )
+            for name, site in sites.items()
+        },
     )
     redactor = Redactor.of(templates.values())
     redact(logger, redactor)
@@ -148,6 +167,27 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
         workflows=SpacedHeartbeats(workflows, _now), settings=deployment.workflows
     )
     limits = deployment.limits
+
+    def sts() -> Any:
+        return clients.client("sts", config=TARGET_CONFIG)
+
+    def target(name: str, site: Site) -> Target:
+        """Return SageMaker and the quotas of a target."""
+        there = TargetClients(
+            region=site.region,
+            role_arn=site.access_role_arn(environment.partition),
+            external_id=site.external_id,
+            sts=sts,
+        )
+        calls.listen(there.events)
+        tuning = SageMakerTuning(there.client("sagemaker"), redactor)
+        return Target(
+            tuning=LoggedTuning(tuning=tuning, log=logger, created=telemetry.created, target=name),
+            quotas=ServiceQuotas(
+                lambda: there.client("service-quotas"), documents, _now, f"quotas-{name}"
+            ),
+        )
+
     dispatcher = Dispatcher(
         teams=deployment.teams,
         limits=limits,
@@ -173,9 +213,42 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
             sleep=time.sleep,
         ),
         watch=telemetry.cycle,
+        targets={name: target(name, site) for name, site in sites.items()},
+        target_settings=deployment.targets,
     )
     settings = SettingsDocument.of(environment, deployment, templates, broken)
     return Wired(dispatcher=dispatcher, telemetry=telemetry, settings=settings)
+
+
+def target_sites(environment: Environment, deployment: Deployment) -> dict[str, Site]:
+    """Return where the targets besides home are.
+
+    Raises:
+        InvalidSettings: the settings of home name another place than the deployment's.
+    """
+    targets = deployment.targets
+    if len(targets) == 1:
+        return {}
+    home = targets[HOME]
+    for key, said, found in (
+        ("account", home.account, environment.account),
+        ("region", home.region, environment.region),
+    ):
+        if said != found:
+            problem = f"is {said}, but the deployment is in {found}"
+            raise InvalidSettings(f"targets.home.{key}", problem, f"Set {found}")
+    return {
+        name: Site(
+            deployment=environment.deployment,
+            target=name,
+            account=str(each.account),
+            region=str(each.region),
+            home_account=environment.account,
+            home_region=environment.region,
+        )
+        for name, each in targets.items()
+        if name != HOME
+    }
 
 
 def _now() -> datetime:

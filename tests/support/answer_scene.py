@@ -237,6 +237,9 @@ class Scene:
             "sns:ListSubscriptionsByTopic": lambda: client("sns").list_subscriptions_by_topic(
                 TopicArn=self.topic
             ),
+            "sts:AssumeRole": lambda: client("sts").assume_role(
+                RoleArn=self.role, RoleSessionName="hpoq", ExternalId="hpoq/target"
+            ),
             "cloudwatch:DescribeAlarms": lambda: client("cloudwatch").describe_alarms(),
         }
 

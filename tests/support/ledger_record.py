@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def leave_behind(account: Account) -> list[str]:
     account.request("fraud", "blocked", after=["waiting"])
     for request_id in ("running", "stopping", "promised", "makes-room", "goes-on"):
         account.request("vision", request_id)
+    account.request("vision", "waits-anywhere", after=["done"])
     take_in(account)
     account.send("fraud", {"action": "hold", "request_id": "held"})
     account.send("fraud", {"action": "cancel", "request_id": "cancelled"})
@@ -82,6 +84,8 @@ def leave_behind(account: Account) -> list[str]:
     assert leases.acquire("one", now, now)
     started = ("running", "stopping", "promised", "makes-room", "goes-on")
     requests.start([entry(account, each) for each in started], "one", now)
+    anywhere = replace(entry(account, "waits-anywhere"), targets=("research", "home"))
+    requests.unblock(*anywhere.key, anywhere)
     make_room(account)
     account.send("vision", {"action": "cancel", "request_id": "stopping"})
     take_in(account)

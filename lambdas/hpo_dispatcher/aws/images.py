@@ -35,8 +35,9 @@ class SdkImages:
     Importing the SDK takes seconds, so it waits for an image that the ledger does not know.
     """
 
-    def __init__(self, region: str, documents: Documents) -> None:
+    def __init__(self, region: str, documents: Documents, document: str = DOCUMENT) -> None:
         self._region = region
+        self._document = document
         self._documents = documents
         self._known: dict[str, str] | None = None
 
@@ -50,10 +51,10 @@ class SdkImages:
         family = ".".join(instance_type.split(".")[:2])
         key = "/".join([image.framework, image.version, image.py_version or "", family])
         if self._known is None:
-            self._known = json.loads(self._documents.get(DOCUMENT) or "{}")
+            self._known = json.loads(self._documents.get(self._document) or "{}")
         if not has_versions(self._known.get(key, ""), image):
             self._known[key] = self._look_up(image, instance_type)
-            self._documents.put(DOCUMENT, json.dumps(self._known, sort_keys=True))
+            self._documents.put(self._document, json.dumps(self._known, sort_keys=True))
         return self._known[key]
 
     def _look_up(self, image: FrameworkImage, instance_type: str) -> str:

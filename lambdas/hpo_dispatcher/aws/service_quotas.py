@@ -25,10 +25,12 @@ class ServiceQuotas:
         client: Callable[[], ServiceQuotasClient],  # created when needed
         documents: Documents,
         clock: Callable[[], datetime],
+        document: str = DOCUMENT,
     ) -> None:
         self._client = client
         self._documents = documents
         self._clock = clock
+        self._document = document
         self._known: tuple[datetime, dict[str, int]] | None = None
 
     def training_instances(self, max_age: timedelta) -> Mapping[str, int]:
@@ -42,11 +44,11 @@ class ServiceQuotas:
                 return self._known[1] if self._known else {}
             at, quotas = self._known
             content = {"at": at.isoformat(), "training_instances": quotas}
-            self._documents.put(DOCUMENT, json.dumps(content))
+            self._documents.put(self._document, json.dumps(content))
         return self._known[1]
 
     def _kept(self) -> tuple[datetime, dict[str, int]] | None:
-        document = self._documents.get(DOCUMENT)
+        document = self._documents.get(self._document)
         if document is None:
             return None
         content = json.loads(document)

@@ -14,6 +14,7 @@ from pydantic import PlainSerializer
 from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.contract.targets.resources import HOME
 
 Key = tuple[str, str]  # team and request id, unique in a deployment
 
@@ -114,6 +115,8 @@ class Entry:
     earlier: tuple[EarlierJob, ...] = ()  # its preempted tuning jobs
     preempted_for: Key | None = None  # it is being stopped for this request, and resumes later
     already_stopped: int = 0  # training jobs that were Stopped before the preemption
+    targets: tuple[str, ...] = (HOME,)  # on which it may run
+    target: str = HOME  # of its current or latest tuning job
 
     @cached_property
     def request(self) -> TuningRequest | None:
@@ -133,6 +136,14 @@ class Entry:
     def key(self) -> Key:
         """Team and request id, unique in a deployment."""
         return self.team, self.request_id
+
+    @property
+    def allowed_targets(self) -> tuple[str, ...]:
+        """The targets on which its next tuning job may run.
+
+        A tuning job that resumes it starts warm from the earlier ones, which are on its target.
+        """
+        return (self.target,) if self.earlier else self.targets
 
     @property
     def in_queue(self) -> bool:
@@ -234,6 +245,7 @@ class RunningEntry:
     resumed: bool = False  # not the first tuning job of its entry
     preempted_for: Key | None = None
     already_stopped: int = 0
+    target: str = HOME
 
     @classmethod
     def of(cls, entry: Entry) -> RunningEntry:
@@ -254,6 +266,7 @@ class RunningEntry:
             resumed=bool(entry.earlier),
             preempted_for=entry.preempted_for,
             already_stopped=entry.already_stopped,
+            target=entry.target,
         )
 
     @property

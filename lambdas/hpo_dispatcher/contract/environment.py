@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hpo_dispatcher.contract.errors import InvalidSettings
 from hpo_dispatcher.contract.names import ANY_TEAM
-from hpo_dispatcher.contract.settings import SettingsModel
+from hpo_dispatcher.contract.validation.settings_model import SettingsModel
 
 
 class Environment(SettingsModel):
@@ -19,6 +19,16 @@ class Environment(SettingsModel):
     training_source: str
     region: str
     event_bus: str = "default"
+
+    @property
+    def partition(self) -> str:
+        """The partition of AWS that the deployment is in, such as aws or aws-cn."""
+        return self.training_role_arn.split(":")[1]
+
+    @property
+    def account(self) -> str:
+        """The account that the deployment is in."""
+        return self.training_role_arn.split(":")[4]
 
     def training_role(self, team: str) -> str:
         """Return the ARN of the role that a team's training jobs run as."""

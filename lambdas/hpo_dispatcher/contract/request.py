@@ -21,10 +21,12 @@ from pydantic import (
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.names import OWN_TAG_PREFIX, OWN_TAGS
 from hpo_dispatcher.contract.validation.problems import wrong
+from hpo_dispatcher.contract.validation.values import TargetName
 
 MAX_TAGS = aws_limits.TAGS - len(OWN_TAGS)
 MAX_PARENTS = aws_limits.WARM_START_PARENTS
 MAX_DEPENDENCIES = 100
+MAX_TARGETS = 100
 REQUEST_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 # The field of the API form with its name, which becomes the request id.
@@ -144,7 +146,8 @@ class TuningRequest(MessageModel):
 
     The short form requires ``hyperparameter_ranges`` and takes the rest from a template. The API
     form has ``api_request``, a CreateHyperParameterTuningJob request. Both have the fields for
-    queueing: ``request_id``, ``priority``, ``after``, ``warm_start_from`` and ``tags``.
+    queueing: ``request_id``, ``priority``, ``after``, ``warm_start_from``, ``targets`` and
+    ``tags``.
     """
 
     version: Literal[1] = 1
@@ -166,6 +169,8 @@ class TuningRequest(MessageModel):
     ) = None
     after: Annotated[tuple[RequestId, ...], Field(max_length=MAX_DEPENDENCIES)] = ()
     warm_start_from: Annotated[tuple[RequestId, ...], Field(max_length=MAX_PARENTS)] = ()
+    # The targets on which it may run. Not set: those of its team, by default home.
+    targets: Annotated[tuple[TargetName, ...], Field(max_length=MAX_TARGETS)] = ()
     tags: Annotated[dict[str, str], Field(max_length=MAX_TAGS)] = {}
     overrides: dict[str, Any] = {}
     api_request: dict[str, Any] | None = None

@@ -3,53 +3,56 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.errors import InvalidSettings
-from hpo_dispatcher.contract.validation.problems import Vocabulary, first_problem, nearest, wrong
+from hpo_dispatcher.contract.guardrails import Guardrails, Vpc
+from hpo_dispatcher.contract.targets.resources import HOME
+from hpo_dispatcher.contract.targets.settings import TargetSettings, check_targets
+from hpo_dispatcher.contract.validation.problems import Vocabulary, first_problem, wrong
+from hpo_dispatcher.contract.validation.settings_model import (
+    SettingsModel,
+    check_instance_types,
+    check_instances,
+)
 from hpo_dispatcher.contract.validation.texts import Twice, read_json
 from hpo_dispatcher.contract.validation.values import (
     EmailAddress,
-    KeyName,
     PipelinePattern,
-    S3Prefix,
-    SecurityGroupId,
     StateMachinePattern,
-    SubnetId,
-    TagKey,
+    TargetName,
     TeamName,
 )
 from hpo_dispatcher.contract.workflows.callbacks import Callback, CallbackKind
+
+__all__ = [
+    "Deployment",
+    "Guardrails",
+    "Limits",
+    "SettingsModel",
+    "TargetSettings",
+    "TeamSettings",
+    "Vpc",
+    "WorkflowSettings",
+    "invalid_settings",
+    "parse_deployment",
+    "parse_model",
+    "parse_value",
+    "read_deployment",
+]
 
 _Model = TypeVar("_Model", bound=BaseModel)
 # A message lives 14 days in the request queue and 14 days in the dead-letter queue. Until then a
 # repeated message must find its request.
 LEAST_FINISHED_DAYS = 30
 DEPLOYMENT_FILE = "deployment.json"
-
-
-class SettingsModel(BaseModel):
-    """A model that rejects unknown settings, because a typo must not silently lift a limit."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
-    )
-
-
-def _check_instance_types(names: Iterable[str], known: Iterable[str] = ()) -> None:
-    """Reject types of EC2 instances: SageMaker's have a prefix."""
-    prefix = aws_limits.INSTANCE_TYPE_PREFIX
-    for name in sorted(names):
-        if not name.startswith(prefix):
-            fix = nearest(name, known) or f"Did you mean {prefix}{name}?"
-            wrong(f"{name} is not an instance type of SageMaker", fix)
 
 
 class Limits(SettingsModel):
@@ -85,89 +88,12 @@ class Limits(SettingsModel):
     @field_validator("instances", "headroom")
     @classmethod
     def _of_known_types(cls, instances: dict[str, int]) -> dict[str, int]:
-        totals = set(aws_limits.TOTALS.values())
-        _check_instance_types(set(instances) - totals, known=totals)
+        check_instances(instances)
         return instances
 
     def training_jobs(self, strategy: str) -> int:
         """Return how many training jobs a tuning job may have, those of its parents included."""
         return self.random_training_jobs if strategy == "Random" else aws_limits.TRAINING_JOBS
-
-
-class Vpc(SettingsModel):
-    """The VPC that training jobs run in."""
-
-    # Ids of the subnets.
-    subnets: Annotated[tuple[SubnetId, ...], Field(min_length=1, max_length=16)]
-    # Ids of the security groups.
-    security_group_ids: Annotated[tuple[SecurityGroupId, ...], Field(min_length=1, max_length=5)]
-
-
-class Guardrails(SettingsModel):
-    """Limits that no message can exceed. None or an empty list leaves the choice to the teams.
-
-    Training jobs read their team's workspace and the shared folders of the artifact bucket, and
-    write to the workspace. The prefixes open further places.
-    """
-
-    # The instance types that training jobs may use, exact or as patterns such as ml.m5.*
-    instance_types: tuple[str, ...] = ()
-    # The images that they may use, exact or as patterns such as 123456789012.dkr.ecr.*/*
-    images: tuple[str, ...] = ()
-    # Prefixes such as s3://bucket/prefix/ that training jobs may read, besides the workspace and
-    # shared/.
-    input_prefixes: tuple[S3Prefix, ...] = ()
-    # Prefixes such as s3://bucket/prefix/ to which training jobs may write, besides the workspace.
-    output_prefixes: tuple[S3Prefix, ...] = ()
-    # The most seconds that a training job may run.
-    max_run_seconds: Annotated[int, Field(ge=1)] | None = None
-    # The most seconds that a training job may keep its instances warm after its end.
-    max_keep_alive_seconds: Annotated[int, Field(ge=0)] | None = None
-    # The most training jobs of a tuning job.
-    max_training_jobs: Annotated[int, Field(ge=1)] | None = None
-    # The most training jobs of a tuning job that run in parallel.
-    max_parallel_training_jobs: (
-        Annotated[int, Field(ge=1, le=aws_limits.PARALLEL_TRAINING_JOBS)] | None
-    ) = None
-    # The most instances of a training job.
-    max_instance_count: Annotated[int, Field(ge=1)] | None = None
-    # The largest storage volume of an instance, in GB.
-    max_volume_gb: Annotated[int, Field(ge=1)] | None = None
-    # Whether all training jobs are managed spot training.
-    spot_only: bool = False
-    # The VPC that all training jobs run in.
-    vpc: Vpc | None = None
-    # The KMS key of all storage volumes that can be encrypted with a key of yours.
-    volume_kms_key: KeyName | None = None
-    # The KMS key of all models and other output.
-    output_kms_key: KeyName | None = None
-    # Whether the containers of all training jobs have no network.
-    network_isolation: bool = False
-    # Whether the traffic between the instances of a training job is encrypted.
-    inter_container_encryption: bool = False
-    # Keys of tags that each request must have.
-    required_tags: tuple[TagKey, ...] = ()
-
-    def opened_for(self, team: Guardrails | None) -> Guardrails:
-        """Return these guardrails with the prefixes, network and keys of a team's."""
-        if team is None:
-            return self
-        chosen = ("vpc", "volume_kms_key", "output_kms_key")
-        required = ("spot_only", "network_isolation", "inter_container_encryption")
-        return self.model_copy(
-            update={
-                "input_prefixes": (*self.input_prefixes, *team.input_prefixes),
-                "output_prefixes": (*self.output_prefixes, *team.output_prefixes),
-                **{name: getattr(team, name) or getattr(self, name) for name in chosen},
-                **{name: getattr(team, name) or getattr(self, name) for name in required},
-            }
-        )
-
-    @field_validator("instance_types")
-    @classmethod
-    def _of_known_types(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        _check_instance_types(each for each in patterns if not each.startswith(("*", "[", "?")))
-        return patterns
 
 
 class TeamSettings(SettingsModel):
@@ -198,6 +124,9 @@ class TeamSettings(SettingsModel):
     notify_emails: tuple[EmailAddress, ...] = ()
     # Training instance-hours per calendar month (UTC). Requests that would exceed them wait.
     monthly_instance_hours: Annotated[float, Field(ge=0)] | None = None
+    # The targets on which requests of the team run that name none, each where its data can be read.
+    # Not set: home. docs/targets.md describes targets.
+    targets: tuple[TargetName, ...] = Field(default=(), exclude_if=lambda targets: not targets)
     # Guardrails of this team, besides the deployment's. The team's prefixes are open in addition to
     # the deployment's; its network and keys replace the deployment's; of limits, both apply.
     guardrails: Guardrails | None = None
@@ -270,6 +199,10 @@ class Deployment(SettingsModel):
     default_template: str = "credit-default-cpu"
     guardrails: Guardrails = Guardrails()
     workflows: WorkflowSettings = WorkflowSettings()
+    # Not in the settings document of a deployment without targets, so that earlier clients read it.
+    targets: dict[TargetName, TargetSettings] = Field(
+        default={HOME: TargetSettings()}, exclude_if=lambda targets: len(targets) == 1
+    )
     # USD per instance-hour by instance type, for estimates only. Unknown unless set here.
     prices: dict[str, Annotated[float, Field(ge=0)]] = {}
     # Days after which a request that has ended leaves the ledger. None: never.
@@ -278,7 +211,7 @@ class Deployment(SettingsModel):
     @field_validator("prices")
     @classmethod
     def _of_known_types(cls, prices: dict[str, float]) -> dict[str, float]:
-        _check_instance_types(prices)
+        check_instance_types(prices)
         return prices
 
     def team_guardrails(self, team: str) -> Guardrails | None:
@@ -290,11 +223,26 @@ class Deployment(SettingsModel):
         """Return the guardrails with what the settings open to a team."""
         return self.guardrails.opened_for(self.team_guardrails(team))
 
+    def targets_for(self, team: str) -> tuple[str, ...]:
+        """Return the targets that a team may use, in their order in the settings."""
+        return tuple(name for name, each in self.targets.items() if each.admits(team))
+
     @property
     def keep_finished(self) -> timedelta | None:
         """How long the ledger keeps a request that has ended; None: forever."""
         days = self.finished_requests_days
         return None if days is None else timedelta(days=days)
+
+    @model_validator(mode="after")
+    def _targets_fit(self) -> Deployment:
+        check_targets(self.targets, self.guardrails, self.teams)
+        for team, settings in self.teams.items():
+            for name in settings.targets:
+                if name not in self.targets_for(team):
+                    problem = f"team {team} may not use a target {name!r}"
+                    fix = f"Use {' or '.join(self.targets_for(team)) or 'other targets'}"
+                    wrong(problem, fix, field=f"teams.{team}.targets")
+        return self
 
     @model_validator(mode="after")
     def _guarantees_can_be_kept(self) -> Deployment:
@@ -337,13 +285,12 @@ def parse_value(key: str, text: str) -> Any:
         return text
 
 
+_MODELS: tuple[type[BaseModel], ...] = (
+    Deployment, TeamSettings, Limits, Guardrails, Vpc, WorkflowSettings, TargetSettings,
+)  # fmt: skip
 VOCABULARY = Vocabulary(
     kind="setting",
-    names=frozenset(
-        field
-        for model in (Deployment, TeamSettings, Limits, Guardrails, Vpc, WorkflowSettings)
-        for field in model.model_fields
-    ),
+    names=frozenset(field for model in _MODELS for field in model.model_fields),
     remove="Remove it; docs/operations.md lists all settings",
     reference="docs/operations.md describes all settings",
 )

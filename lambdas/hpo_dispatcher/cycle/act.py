@@ -13,6 +13,7 @@ from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, stat
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket, map_concurrently
 from hpo_dispatcher.cycle.refusals import RefusedStarts
 from hpo_dispatcher.cycle.stop import Stopper
+from hpo_dispatcher.cycle.targets.services import Services, service_on
 from hpo_dispatcher.ports import (
     AccountFault,
     AlreadyOurs,
@@ -24,7 +25,6 @@ from hpo_dispatcher.ports import (
     NotYetVisible,
     Refused,
     Requests,
-    TuningService,
     Unavailable,
     Untagged,
 )
@@ -49,7 +49,7 @@ class Actor:
     ) -> None:
         """Execute a decision until the deadline; the next cycle continues from there."""
         self.starter.announce_found(seen, outcome)
-        self.stopper.stop_cancelled(seen)
+        self.stopper.stop_cancelled(seen, outcome)
         self.stopper.end_before_creation(seen, outcome)
         self.starter.complete_interrupted(seen, outcome)
         starts = [decided.entries[head.key] for head in decided.plan.starts]
@@ -67,7 +67,7 @@ class Starter:
     """The starter of requests, at the rate that the API allows."""
 
     requests: Requests
-    tuning: TuningService
+    services: Services
     builder: JobBuilder
     bucket: TokenBucket
     clock: Callable[[], datetime]
@@ -76,7 +76,7 @@ class Starter:
 
     def announce_found(self, seen: Observation, outcome: ActOutcome) -> None:
         """Publish starts of earlier cycles whose tuning jobs turn out to exist."""
-        missing = {job.key for job in seen.missing}
+        missing = {job.key for job in seen.missing} | seen.unobserved
         there = {job.key: job for job in seen.active if job.key not in missing}
         for key in sorted(outcome.unannounced & there.keys()):
             self._announce(key, there[key].tuning_job_name, outcome)
@@ -119,11 +119,11 @@ class Starter:
             named = entry.request.warm_start_from
             found = self.requests.get_all([(entry.team, each) for each in named]) if named else {}
             by_id = {parent.request_id: parent for parent in found.values()}
-            api_request = self.builder.api_request(
+            api_request = self.builder.on(entry.target).api_request(
                 entry.team, entry.request, parents_in_order(named, by_id), resumption_of(entry)
             )
             self.bucket.take()
-            return self.tuning.create(api_request)
+            return service_on(self.services, entry.target).create(api_request)
         except BrokenTemplate as error:
             return AccountFault(str(error))
         except (InvalidRequest, Unavailable) as error:

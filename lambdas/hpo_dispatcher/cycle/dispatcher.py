@@ -21,7 +21,13 @@ from datetime import datetime
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.redaction import Redactor
-from hpo_dispatcher.contract.settings import Limits, TeamSettings, WorkflowSettings
+from hpo_dispatcher.contract.settings import (
+    Limits,
+    TargetSettings,
+    TeamSettings,
+    WorkflowSettings,
+)
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.cycle.act import Actor, Starter
 from hpo_dispatcher.cycle.decision.decide import Decider, PlanMemory
 from hpo_dispatcher.cycle.intake.drain import Intake
@@ -44,6 +50,7 @@ from hpo_dispatcher.cycle.publish import Remembered, publish, recall
 from hpo_dispatcher.cycle.reconcile import Reconciler
 from hpo_dispatcher.cycle.refusals import RefusedStarts
 from hpo_dispatcher.cycle.stop import Stopper
+from hpo_dispatcher.cycle.targets.services import Services, Target
 from hpo_dispatcher.cycle.workflows.answering import Answering
 from hpo_dispatcher.ports import (
     Documents,
@@ -94,6 +101,8 @@ class Dispatcher:
     bucket: TokenBucket
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)  # of the lease
     watch: Watch = _unwatched  # called after each completed cycle
+    targets: Mapping[str, Target] = field(default_factory=dict)  # besides home
+    target_settings: Mapping[str, TargetSettings] = field(default_factory=dict)  # of all targets
     forecasts: bool = True  # False: no expected starts are compared with real ones
 
     def run(self, deadline: Deadline, asked_at: datetime | None = None) -> Summary:
@@ -171,7 +180,11 @@ class Dispatcher:
 
     def _observe(self, remembered: Remembered) -> Observation:
         """Return the tuning jobs that use capacity in the account."""
-        return observe(self.requests, self.tuning, remembered.created, self.clock())
+        return observe(self.requests, self._services, remembered.created, self.clock())
+
+    @property
+    def _services(self) -> Services:
+        return {HOME: self.tuning, **{name: each.tuning for name, each in self.targets.items()}}
 
     def _plan(self, seen: Observation, taken: IntakeOutcome, remembered: Remembered) -> Decision:
         """Decide what starts, what waits and what is preempted."""
@@ -183,6 +196,8 @@ class Dispatcher:
             tuning=self.tuning,
             quotas=self.quotas,
             clock=self.clock,
+            targets=self.targets,
+            target_settings=self.target_settings,
         )
         memory = PlanMemory(
             reservation_timers=remembered.reservation_timers,
@@ -212,7 +227,7 @@ class Dispatcher:
         )
         starter = Starter(
             requests=self.requests,
-            tuning=self.tuning,
+            services=self._services,
             builder=self.builder,
             bucket=self.bucket,
             clock=self.clock,
@@ -220,7 +235,7 @@ class Dispatcher:
             refusals=refusals,
         )
         stopper = Stopper(
-            requests=self.requests, tuning=self.tuning, clock=self.clock, owner=self.owner
+            requests=self.requests, services=self._services, clock=self.clock, owner=self.owner
         )
         done = ActOutcome(changes=changes, unannounced=set(remembered.unannounced))
         Actor(starter=starter, stopper=stopper).act(seen, decided, deadline, done)
@@ -256,7 +271,7 @@ class Dispatcher:
             workflows=self.workflows,
             settings=self.workflow_settings,
             requests=self.requests,
-            tuning=self.tuning,
+            services=self._services,
             redactor=self.redactor,
             clock=self.clock,
         )
@@ -283,7 +298,7 @@ class Dispatcher:
             queued_from=self.requests.queued_from,
         )
         summary = cycle.summary(
-            limit=self.limits.tuning_jobs,
+            limit=cycle.decided.capacity.all_tuning_jobs,
             unreadable=[*remembered.unreadable, *self.requests.unreadable()],
             account_faults=backoff.account_faults(self.clock()),
             seconds=(self.clock() - began).total_seconds(),

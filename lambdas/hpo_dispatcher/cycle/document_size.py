@@ -54,7 +54,13 @@ def _with_fewer_samples(document: CapacityDocument) -> CapacityDocument:
 
 def _with_large_users_only(document: CapacityDocument) -> CapacityDocument:
     instances = {each: _large_users(use) for each, use in document.instances.items()}
-    return document.model_copy(update={"instances": instances})
+    targets = {
+        name: each.model_copy(
+            update={"instances": {r: _large_users(use) for r, use in each.instances.items()}}
+        )
+        for name, each in document.targets.items()
+    }
+    return document.model_copy(update={"instances": instances, "targets": targets})
 
 
 def _large_users(use: ResourceUse) -> ResourceUse:

@@ -7,8 +7,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from hpo_dispatcher.contract.entry import RunningEntry, Status
+from hpo_dispatcher.contract.targets.resources import HOME, on_target
 from hpo_dispatcher.cycle.outcome import Observation
 from hpo_dispatcher.cycle.pacing import map_concurrently
+from hpo_dispatcher.cycle.targets.services import Services, service_on
 from hpo_dispatcher.ports import (
     RunningRequests,
     TuningJob,
@@ -27,16 +29,76 @@ DELETED = "the tuning job was deleted in SageMaker before its end was recorded"
 
 
 def observe(
-    requests: RunningRequests, tuning: TuningService, created: Collection[str], now: datetime
+    requests: RunningRequests, services: Services, created: Collection[str], now: datetime
 ) -> Observation:
-    """Return all tuning jobs that use capacity in the account, whoever created them.
+    """Return all tuning jobs that use capacity on all targets, whoever created them.
+
+    A target that does not answer is left out, and its requests wait. With one target only, nothing
+    would be left to do.
+
+    Args:
+        requests: this deployment's running requests.
+        services: SageMaker of each target.
+        created: names of tuning jobs that have existed, as far as earlier cycles know.
+        now: the current time.
+
+    Raises:
+        Unavailable: no target answered, or the ledger did not.
+    """
+    active = requests.running()  # read before the list, so a job in neither has ended
+    by_target: dict[str, list[RunningEntry]] = {target: [] for target in services}
+    for job in active:
+        by_target.setdefault(job.target, []).append(job)
+    if by_target.keys() == {HOME}:
+        return _observed(active, services[HOME], created, now)
+
+    def on(target: str) -> Observation | Unavailable:
+        try:
+            return _observed(by_target[target], service_on(services, target), created, now)
+        except Unavailable as error:
+            return error
+
+    answers = dict(zip(by_target, map_concurrently(on, by_target), strict=True))
+    down = {target: each for target, each in answers.items() if isinstance(each, Unavailable)}
+    seen = {target: each for target, each in answers.items() if isinstance(each, Observation)}
+    if not seen:
+        raise next(iter(down.values()))
+    unobserved = {job.key for job in active if job.target in down}
+    return Observation(
+        listed={
+            _listed_name(target, name, each): job
+            for target, each in seen.items()
+            for name, job in each.listed.items()
+        },
+        active=active,
+        ended=[end for each in seen.values() for end in each.ended],
+        missing=[job for each in seen.values() for job in each.missing],
+        unsure=frozenset(key for each in seen.values() for key in each.unsure),
+        unobserved=frozenset(unobserved),
+        down={target: f"no answer from target {target}: {error}" for target, error in down.items()},
+    )
+
+
+def _listed_name(target: str, name: str, seen: Observation) -> str:
+    """Return the name of a tuning job; those of others have a name per target."""
+    ours = any(job.tuning_job_name == name for job in seen.active)
+    return name if ours else on_target(target, name)
+
+
+def _observed(
+    active: Sequence[RunningEntry],
+    tuning: TuningService,
+    created: Collection[str],
+    now: datetime,
+) -> Observation:
+    """Return all tuning jobs that use capacity on one target, whoever created them.
 
     "DeleteHyperParameterTuningJob ... deletes only the tuning job entry", after which Describe does
     not find it (API reference). Such a tuning job has ended, and is never created again. Earlier
     cycles have seen it; if they were killed before they recorded that, its training jobs are left.
 
     Args:
-        requests: this deployment's running requests.
+        active: this deployment's running requests on the target.
         tuning: SageMaker.
         created: names of tuning jobs that have existed, as far as earlier cycles know.
         now: the current time.
@@ -44,7 +106,6 @@ def observe(
     Raises:
         Unavailable: a service did not answer.
     """
-    active = requests.running()  # read before the list, so a job in neither has ended
     listed = {job.name: job for job in tuning.in_progress()}
     unlisted = [job for job in active if job.tuning_job_name not in listed]
     ended, missing = [], []

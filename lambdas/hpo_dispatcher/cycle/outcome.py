@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from hpo_dispatcher.contract.aws_limits import QuotaExceeded
-from hpo_dispatcher.contract.documents.capacity import WaitKind
+from hpo_dispatcher.contract.documents.capacity import WaitKind, WaitReason
 from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
 from hpo_dispatcher.ports import TuningJob, TuningJobDetail
@@ -59,6 +59,9 @@ class Observation:
     missing: Sequence[RunningEntry]  # in the ledger before their creation; unknown to SageMaker
     # Those of them that may have existed and been deleted: they are not created in this cycle.
     unsure: AbstractSet[Key] = frozenset()
+    # Those of the active that are on targets which did not answer: nothing is known about them.
+    unobserved: AbstractSet[Key] = frozenset()
+    down: Mapping[str, str] = field(default_factory=dict)  # these targets -> the problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,7 @@ class Decision:
     usage: Mapping[str, float] = field(default_factory=dict)  # by team, before the starts
     read_up_to: Mapping[str, str] = field(default_factory=dict)  # by team, in long queues
     problems: tuple[str, ...] = ()
+    closed: Mapping[str, WaitReason] = field(default_factory=dict)  # targets that are not used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +153,7 @@ class ActOutcome:
     # Requests whose tuning jobs may exist, without an event that says so.
     unannounced: set[Key] = field(default_factory=set)
     delayed: dict[Key, WaitKind] = field(default_factory=dict)  # requeued, each for itself
+    delayed_on: dict[Key, str] = field(default_factory=dict)  # the target that refused each
     quotas: dict[str, QuotaExceeded] = field(default_factory=dict)  # by resource
     preempted: list[Key] = field(default_factory=list)
     changes: list[StateChange] = field(default_factory=list)
@@ -162,7 +167,12 @@ class ActOutcome:
     @property
     def refusals(self) -> Refusals:
         """What SageMaker has refused."""
-        return Refusals(requests=self.delayed, quotas=self.quotas)
+        return Refusals(requests=self.delayed, quotas=self.quotas, targets=self.delayed_on)
+
+    def delay(self, entry: Entry, kind: WaitKind) -> None:
+        """Delay one request on the target that refused it."""
+        self.delayed[entry.key] = kind
+        self.delayed_on[entry.key] = entry.target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,6 +235,7 @@ class CycleOutcome:
             given_up_workflows=self.answered.given_up,
             problems=(
                 *taken.problems,
+                *self.seen.down.values(),
                 *self.decided.problems,
                 *done.problems,
                 *self.answered.problems,

@@ -20,12 +20,14 @@ from hpo_dispatcher.contract.documents.capacity import (
     RecentArrival,
     ResourceUse,
     RunningTuningJob,
+    TargetUse,
     WaitingRequest,
     WaitReason,
 )
 from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
 from hpo_dispatcher.contract.errors import UnreadableDocument
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.cycle.document_size import fitted
 from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, QueueMove
 from hpo_dispatcher.ports import Documents, TuningJobDetail, Unavailable
@@ -101,6 +103,7 @@ class State:
     usage: Mapping[str, float]
     arrivals: Sequence[RecentArrival] = ()
     estimates: MeasuredEstimates | None = None
+    closed: Mapping[str, str] = field(default_factory=dict)  # targets that are not used, and why
 
 
 def recall(documents: Documents) -> Remembered:
@@ -201,12 +204,13 @@ def publish(
         usage=decided.usage,
         arrivals=with_arrivals(remembered.arrivals, arrived),
         estimates=predictions.measured(at),
+        closed={target: reason.text for target, reason in decided.closed.items()},
     )
     document = fitted(capacity_document(state))
     documents.put(CAPACITY_DOCUMENT, document.to_json())
     if forecast and document.waiting and predictions.due(at):
         predictions.note(forecast(document), {each.key for each in document.waiting}, at)
-    created = _created(seen, decided, done)
+    created = _created(seen, decided, done, remembered.created)
     memory = memory_json(
         timers,
         backoff,
@@ -231,11 +235,21 @@ def _refused(
     return backoff.waits(queues, at)
 
 
-def _created(seen: Observation, decided: Decision, done: ActOutcome) -> set[str]:
-    """Return the names of running tuning jobs that SageMaker has shown or created."""
-    unknown = {job.key for job in seen.missing}
+def _created(
+    seen: Observation, decided: Decision, done: ActOutcome, before: Collection[str]
+) -> set[str]:
+    """Return the names of running tuning jobs that SageMaker has shown or created.
+
+    Args:
+        seen: the running jobs.
+        decided: the plan.
+        done: what has been done about it.
+        before: the names as the last cycle left them, which hold for targets that do not answer.
+    """
+    unknown = {job.key for job in seen.missing} | seen.unobserved
     ended = {job.tuning_job_name for job, _ in seen.ended}
     shown = {job.tuning_job_name for job in seen.active if job.key not in unknown}
+    shown |= {job.tuning_job_name for job in seen.active if job.key in seen.unobserved} & {*before}
     interrupted = {job.key: job.tuning_job_name for job in seen.missing}
     planned = {key: entry.job_name for key, entry in decided.entries.items()}
     return (shown - ended) | {(interrupted | planned)[key] for key in done.started}
@@ -243,18 +257,13 @@ def _created(seen: Observation, decided: Decision, done: ActOutcome) -> set[str]
 
 def capacity_document(state: State) -> CapacityDocument:
     """Return the document that describes a state."""
-    counted, limits = state.capacity.counted, state.capacity.instances
-    in_use = [(each.team or OTHERS, counted(each.instances)) for each in state.running_jobs]
-    in_use += [(each.team, counted(each.instances)) for each in state.started]
-    resources = {each for _, instances in in_use for each in instances}
+    home, others = state.capacity, state.capacity.targets
+    used = _used_by_target(state)
     return CapacityDocument(
         at=state.at,
-        tuning_jobs=_use(((team, 1) for team, _ in in_use), state.capacity.tuning_jobs),
-        instances={
-            each: _use(((team, use.get(each, 0)) for team, use in in_use), limits.get(each))
-            for each in sorted(resources)
-        },
-        quotas=dict(limits),
+        tuning_jobs=_slots(used[HOME], home),
+        instances=_instances(used[HOME], home),
+        quotas=dict(home.instances),
         waiting=tuple(sorted(_waiting(state), key=lambda each: each.position)[:WAITING_SHOWN]),
         queues=state.queue_counts.published(),
         teams_on_hold=tuple(sorted(state.teams_on_hold)),
@@ -264,7 +273,49 @@ def capacity_document(state: State) -> CapacityDocument:
         usage=dict(state.usage),
         arrivals=tuple(state.arrivals),
         estimates=state.estimates,
+        targets={
+            name: TargetUse(
+                tuning_jobs=_slots(used[name], target),
+                instances=_instances(used[name], target),
+                quotas=dict(target.instances),
+                preference=target.preference,
+                may_use=target.teams,
+                problem=state.closed.get(name, ""),
+            )
+            for name, target in others.items()
+        },
+        preference=home.preference,
+        may_use=home.teams,
+        problem=state.closed.get(HOME, ""),
     )
+
+
+_Used = Sequence[tuple[str, Mapping[str, int]]]  # teams, and the instances of one job of each
+
+
+def _used_by_target(state: State) -> Mapping[str, _Used]:
+    """Return what running and started jobs use, by target."""
+    used: dict[str, list[tuple[str, Mapping[str, int]]]] = {HOME: []}
+    used |= {name: [] for name in state.capacity.targets}
+    jobs = [(job.target, job.team or OTHERS, job.instances) for job in state.running_jobs]
+    jobs += [(entry.target, entry.team, entry.instances) for entry in state.started]
+    for target, team, instances in jobs:
+        capacity = state.capacity.on(target)
+        if capacity:  # else the settings do not have the target any more
+            used[target].append((team, capacity.counted(instances)))
+    return used
+
+
+def _slots(used: _Used, capacity: Capacity) -> ResourceUse:
+    return _use(((team, 1) for team, _ in used), capacity.tuning_jobs)
+
+
+def _instances(used: _Used, capacity: Capacity) -> dict[str, ResourceUse]:
+    resources = {each for _, instances in used for each in instances}
+    return {
+        each: _use(((team, use.get(each, 0)) for team, use in used), capacity.instances.get(each))
+        for each in sorted(resources)
+    }
 
 
 def update_counts(
@@ -351,6 +402,7 @@ def _waiting_request(wait: Wait, position: int, state: State) -> WaitingRequest:
         promised_at=timer.promised_at if timer else None,
         expected_seconds=entry.expected_seconds_left if entry else 0,
         most_seconds=entry.most_seconds if entry else 0,
+        targets=entry.allowed_targets if entry else head.targets,
     )
 
 
@@ -365,6 +417,7 @@ def _running(state: State) -> Iterable[RunningTuningJob]:
             rounds=ours.rounds if ours else 1,
             expected_seconds=ours.expected_seconds if ours else 0,
             most_seconds=ours.most_seconds if ours else 0,
+            target=job.target,
         )
     for entry in state.started:
         yield RunningTuningJob(
@@ -375,6 +428,7 @@ def _running(state: State) -> Iterable[RunningTuningJob]:
             rounds=entry.rounds,
             expected_seconds=entry.expected_seconds_left,
             most_seconds=entry.most_seconds,
+            target=entry.target,
         )
 
 

@@ -22,6 +22,7 @@ from hpo_dispatcher.scheduling.dependencies import (
     judge,
     may_change,
     parents_outside,
+    targets_of_warm_start,
 )
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
@@ -102,6 +103,13 @@ class Reconciler:
                     if ready is None:
                         broken += 1
                         continue
+                    warm = [parents[name] for name in each.warm_start_from]
+                    targets = targets_of_warm_start(ready, warm)
+                    if isinstance(targets, Hopeless):
+                        endings.append(self._never(entry, targets.reason))
+                        continue
+                    if targets != ready.targets:
+                        ready = replace(ready, targets=targets)
                     demand = None if ready is entry else ready
                     if self.requests.unblock(*entry.key, demand) and not entry.on_hold:
                         queued.append(replace(ready, blocked=False, reason=""))

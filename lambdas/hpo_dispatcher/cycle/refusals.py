@@ -39,9 +39,10 @@ class RefusedStarts:
         If the quota is not known, only this request is delayed.
         """
         self._requeue(entry, message, outcome)
-        resource = resource_of_quota(quota)
-        if quota is None or resource is None or resource not in needs(entry.instances):
-            outcome.delayed[entry.key] = WaitKind.ACCOUNT_QUOTA
+        resource = resource_of_quota(quota, entry.target)
+        needed = needs(entry.instances, entry.target)
+        if quota is None or resource is None or resource not in needed:
+            outcome.delay(entry, WaitKind.ACCOUNT_QUOTA)
         else:
             outcome.quotas[resource] = quota
 
@@ -62,7 +63,7 @@ class RefusedStarts:
         kind = WaitKind.ACCOUNT_FAULT
         if not self.backoff.gives_up(entry.key, kind, self.clock()):
             self._requeue(entry, reason, outcome)
-            outcome.delayed[entry.key] = kind
+            outcome.delay(entry, kind)
             return
         self._end(entry, Status.STOPPED if entry.earlier else Status.FAILED, reason, outcome)
         outcome.failed.append(entry.key)
@@ -74,7 +75,7 @@ class RefusedStarts:
             self.reject(entry, taken, outcome)
             return
         self._requeue(entry, taken.problem, outcome)
-        outcome.delayed[entry.key] = kind
+        outcome.delay(entry, kind)
 
     def reject(self, entry: Entry, reason: InvalidRequest, outcome: ActOutcome) -> None:
         """Write to the dead-letter queue, then to the ledger.

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hpo_dispatcher.contract.entry import Key, RunningEntry, Status
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.cycle.endings import finish
 from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, state_change
 from hpo_dispatcher.cycle.pacing import map_concurrently
+from hpo_dispatcher.cycle.targets.services import Services, service_on
 from hpo_dispatcher.ports import (
     Ending,
     LeaseLost,
     Preemption,
     Requests,
-    TuningService,
+    TuningJobDetail,
     Unavailable,
 )
 
@@ -25,15 +27,24 @@ class Stopper:
     """The stopper of tuning jobs."""
 
     requests: Requests
-    tuning: TuningService
+    services: Services
     clock: Callable[[], datetime]
     owner: str  # of the lease
 
-    def stop_cancelled(self, seen: Observation) -> None:
-        """Stop the tuning jobs of cancelled requests that still run."""
+    def stop_cancelled(self, seen: Observation, outcome: ActOutcome) -> None:
+        """Stop the tuning jobs of cancelled requests that still run.
+
+        A target that does not answer keeps no other from being stopped.
+        """
         for job in _not_stopped(seen):
-            if not job.preempted_for:
-                self.tuning.stop(job.tuning_job_name)
+            if job.preempted_for:
+                continue
+            try:
+                service_on(self.services, job.target).stop(job.tuning_job_name)
+            except Unavailable as error:
+                if job.target == HOME:
+                    raise
+                outcome.problems.append(f"{'/'.join(job.key)}: {error}")
 
     def end_before_creation(self, seen: Observation, outcome: ActOutcome) -> None:
         """End requests that were cancelled before their tuning job was created."""
@@ -74,13 +85,13 @@ class Stopper:
                     self._record(preemption, outcome)
             for preemption in preemptions:
                 if preemption.key in written:
-                    self.tuning.stop(preemption.tuning_job_name)
+                    service_on(self.services, preemption.target).stop(preemption.tuning_job_name)
         except (LeaseLost, Unavailable) as error:
             outcome.problems.append(f"preemption: {error}")
 
     def _still_running(self, wanted: Sequence[tuple[RunningEntry, Key]]) -> list[Preemption]:
-        names = [job.tuning_job_name for job, _ in wanted]
-        details = map_concurrently(self.tuning.describe, names)
+        jobs = [job for job, _ in wanted]
+        details = map_concurrently(self._described, jobs)
         return [
             Preemption(
                 team=job.team,
@@ -88,10 +99,14 @@ class Stopper:
                 tuning_job_name=job.tuning_job_name,
                 preempted_for=preemptor,
                 already_stopped=detail.counters.get("Stopped", 0),
+                target=job.target,
             )
             for (job, preemptor), detail in zip(wanted, details, strict=True)
             if detail and detail.status is Status.IN_PROGRESS
         ]
+
+    def _described(self, job: RunningEntry) -> TuningJobDetail | None:
+        return service_on(self.services, job.target).describe(job.tuning_job_name)
 
     def _record(self, preemption: Preemption, outcome: ActOutcome) -> None:
         outcome.preempted.append(preemption.key)

@@ -13,6 +13,7 @@ from typing import Any, Protocol, assert_never
 
 from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.names import TAG_REQUEST_ID, TAG_TEAM, tuning_job_name
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.contract.workflows.answers import OwedAnswer, WorkflowFailure, WorkflowResult
 from hpo_dispatcher.ports import (
     AlreadyOurs,
@@ -103,6 +104,7 @@ class LoggedTuning:
     tuning: TuningService
     log: Log
     created: Callable[[str], None]  # called with the name of each created tuning job
+    target: str = HOME
 
     def in_progress(self) -> Sequence[TuningJob]:
         """See ``TuningService``."""
@@ -141,6 +143,8 @@ class LoggedTuning:
             "team": tags.get(TAG_TEAM, ""),
             "tuning_job": name,
         }
+        if self.target != HOME:
+            fields["target"] = self.target
         try:
             outcome = self.tuning.create(api_request)
         except Unavailable as error:

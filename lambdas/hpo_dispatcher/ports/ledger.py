@@ -21,6 +21,7 @@ from hpo_dispatcher.contract.entry import (
     Spent,
     Status,
 )
+from hpo_dispatcher.contract.targets.resources import HOME
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +176,7 @@ class Preemption:
     tuning_job_name: str
     preempted_for: Key  # the request that gets the capacity
     already_stopped: int  # training jobs that were Stopped before: they are not run again
+    target: str = HOME
 
     @property
     def key(self) -> Key:

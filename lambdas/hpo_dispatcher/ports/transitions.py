@@ -13,6 +13,7 @@ from typing import Any
 
 from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Key, RunningEntry, Spent, Status
 from hpo_dispatcher.contract.request import digest as digest_of
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.ports.ledger import Added, Ending, Preemption
 
 # What a preempted request takes over from the entry as it resumes.
@@ -81,6 +82,8 @@ def start(entry: Entry, at: datetime) -> Transition:
         "started_at": at,
         "reason": "",
     }
+    if entry.targets != (HOME,) or entry.target != HOME:
+        changes["target"] = entry.target
     return Transition(
         key=entry.key,
         expected=(Expected(status=Status.QUEUED, on_hold=False, blocked=False),),
@@ -110,15 +113,19 @@ def requeue(entry: Entry, reason: str) -> Transition:
 
 def stop(entry: Entry) -> Transition:
     """InProgress -> Stopping, for good: a preempted request does not resume after this."""
-    return _stop(entry.key, entry.job_name, None, 0)
+    return _stop(entry.key, entry.job_name, None, 0, entry.target)
 
 
 def preempt(job: Preemption) -> Transition:
     """InProgress -> Stopping, before the tuning job is stopped for another request."""
-    return _stop(job.key, job.tuning_job_name, job.preempted_for, job.already_stopped)
+    return _stop(
+        job.key, job.tuning_job_name, job.preempted_for, job.already_stopped, job.target
+    )  # fmt: skip
 
 
-def _stop(key: Key, name: str, preempted_for: Key | None, already_stopped: int) -> Transition:
+def _stop(
+    key: Key, name: str, preempted_for: Key | None, already_stopped: int, target: str
+) -> Transition:
     return Transition(
         key=key,
         expected=(
@@ -129,10 +136,16 @@ def _stop(key: Key, name: str, preempted_for: Key | None, already_stopped: int) 
             "status": Status.STOPPING,
             "preempted_for": preempted_for,
             "already_stopped": already_stopped,
+            **_elsewhere(target),
         },
         tuning_job_name=name,
         running=RowChange.UPDATE,
     )
+
+
+def _elsewhere(target: str) -> dict[str, Any]:
+    """Return the target again, because it decides on the version of the row."""
+    return {} if target == HOME else {"target": target}
 
 
 def finish(ending: Ending) -> Transition:
@@ -183,13 +196,17 @@ def _resumed(entry: Entry) -> dict[str, Any]:
     )
     changes = {name: getattr(entry, name) for name in (*kept, "counters")}
     changes |= {"best": entry.best} if entry.best else {}
-    return changes | {
-        "status": Status.QUEUED,
-        "started_at": None,
-        "tuning_job_name": "",
-        "preempted_for": None,
-        "already_stopped": 0,
-    }
+    return (
+        changes
+        | _elsewhere(entry.target)
+        | {
+            "status": Status.QUEUED,
+            "started_at": None,
+            "tuning_job_name": "",
+            "preempted_for": None,
+            "already_stopped": 0,
+        }
+    )
 
 
 def hold(entry: Entry) -> Transition | None:
@@ -216,7 +233,7 @@ def release(entry: Entry) -> Transition | None:
     )
 
 
-# What a request takes over that had to wait for its template.
+# What a request takes over that had to wait for its template, besides its targets.
 DEMAND_FIELDS = (
     "instances", "max_training_jobs", "max_parallel", "most_instance_seconds", "resume_blocker",
 )  # fmt: skip
@@ -226,11 +243,14 @@ def unblock(entry: Entry, demand: Entry | None) -> Transition | None:
     """Let a blocked request join its team's queue; None if it is not blocked."""
     if entry.status is not Status.QUEUED or not entry.blocked:
         return None
+    changes: dict[str, Any] = {"blocked": False, "reason": ""}
+    changes |= {name: getattr(demand, name) for name in DEMAND_FIELDS if demand}
+    if demand and demand.targets != entry.targets:
+        changes["targets"] = demand.targets
     return Transition(
         key=entry.key,
         expected=(_queued(entry),),
-        changes={"blocked": False, "reason": ""}
-        | {name: getattr(demand, name) for name in DEMAND_FIELDS if demand},
+        changes=changes,
         queue_sort_key="" if entry.on_hold else entry.queue_sort_key,
         blocked=RowChange.DELETE,
     )

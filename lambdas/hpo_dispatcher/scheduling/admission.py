@@ -12,6 +12,7 @@ from functools import cached_property
 
 from hpo_dispatcher.contract.entry import Key
 from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.contract.targets.resources import HOME, without_target
 from hpo_dispatcher.scheduling.allocation import Allocation
 from hpo_dispatcher.scheduling.backfill import Backfill
 from hpo_dispatcher.scheduling.snapshot import SLOTS, Capacity, Head, RunningJob, Shape
@@ -25,6 +26,7 @@ class Admission:
     Args:
         queues: the heads of each team's queue, without those that can never fit.
         allocation: with the reservations; starts are entered.
+        in_order: returns the placements of a head on targets, the best first.
         turn_of: orders heads of different teams.
         backfill: returns what the reservations lend; called once, if that matters.
     """
@@ -35,22 +37,25 @@ class Admission:
         allocation: Allocation,
         turn_of: Callable[[Head], Turn],
         backfill: Callable[[], Backfill],
+        in_order: Callable[[Head], Sequence[Head]],
     ) -> None:
         self._allocation = allocation
         self._turn_of = turn_of
         self._make_backfill = backfill
         self._queues = {
-            team: _Scan(queue, allocation, self._lent_for) for team, queue in queues.items()
+            team: _Scan(queue, allocation, self._lent_for, in_order)
+            for team, queue in queues.items()
         }
         self._nominees: dict[str, Head] = {}
         self._turns: dict[str, Turn] = {}  # of the nominees
         for team in self._queues:
             self._nominate(team)
         # First in their queues, but did not fit to begin with: others may pass them.
+        nominated = {head.key for head in self._nominees.values()}
         self._stuck = {
             team: queue[0]
             for team, queue in queues.items()
-            if queue and self._nominees.get(team) is not queue[0]
+            if queue and queue[0].key not in nominated
         }
         self.passed: set[Key] = set()
 
@@ -101,11 +106,15 @@ class Admission:
         allocation, turn = self._allocation, self._turn_of(chosen)
         for team, stuck in list(self._stuck.items()):
             own = team == chosen.team
-            if not allocation.within_ceiling(stuck):
+            below = [each for each in stuck.placements if allocation.within_ceiling(each)]
+            if not below:
                 passed = own  # it does not wait for what other teams start
             else:
                 passed = any(
-                    allocation.lacks(stuck, r) for r in chosen.needs if r in stuck.needs
+                    allocation.lacks(each, r)
+                    for each in below
+                    for r in chosen.needs
+                    if r in each.needs
                 ) and (own or self._turn_of(stuck) < turn)
             if passed:
                 self.passed.add(stuck.key)
@@ -119,37 +128,60 @@ class _Scan:
         queue: the heads in order.
         allocation: as it is at each call.
         lent_for: returns for how many seconds a head may start on reserved capacity.
+        in_order: returns the placements of a head on targets, the best first.
     """
 
     def __init__(
-        self, queue: Sequence[Head], allocation: Allocation, lent_for: Callable[[Head], float]
+        self,
+        queue: Sequence[Head],
+        allocation: Allocation,
+        lent_for: Callable[[Head], float],
+        in_order: Callable[[Head], Sequence[Head]],
     ) -> None:
         self._queue = queue
         self._at = 0
         self._allocation = allocation
         self._lent_for = lent_for
+        self._in_order = in_order
         self._misfits: dict[Shape, float] = {}  # -> for how long reserved capacity is lent to them
 
     def first(self) -> Head | None:
-        """Return the first head that may start; None if there is none."""
+        """Return the first head that may start, on its target; None if there is none."""
         queue, misfits, reservations = self._queue, self._misfits, self._allocation.reservations
         while self._at < len(queue):
             head = queue[self._at]
-            if reservations and head in reservations:
-                if self._allocation.fits(head) or _ends_within(head, self._lent_for(head)):
-                    return head
-            else:
-                lent = misfits.get(head.shape)
-                if lent is None:
-                    if self._allocation.fits(head):
-                        return head
-                    lent = misfits[head.shape] = self._lent_for(head)
-                if lent and _ends_within(head, lent):
-                    lent = misfits[head.shape] = self._lent_for(head)
-                    if _ends_within(head, lent):
-                        return head
+            if misfits.get(head.shape) != 0.0 or (reservations and head in reservations):
+                placed = self._placed(head)
+                if placed:
+                    return placed
             self._at += 1
         return None
+
+    def _placed(self, head: Head) -> Head | None:
+        """Return a head on the best target on which it may start; None if there is none."""
+        if len(head.targets) == 1:
+            return head if self._may_start(head) else None
+        for placed in self._in_order(head):
+            if self._may_start(placed):
+                return placed
+        if all(self._misfits.get(each.shape) == 0.0 for each in head.placements):
+            self._misfits[head.shape] = 0.0
+        return None
+
+    def _may_start(self, head: Head) -> bool:
+        """Return whether a placed head fits, or may use capacity that is lent for long enough."""
+        misfits, reservations = self._misfits, self._allocation.reservations
+        if reservations and head in reservations:
+            return self._allocation.fits(head) or _ends_within(head, self._lent_for(head))
+        lent = misfits.get(head.shape)
+        if lent is None:
+            if self._allocation.fits(head):
+                return True
+            lent = misfits[head.shape] = self._lent_for(head)
+        if lent and _ends_within(head, lent):
+            lent = misfits[head.shape] = self._lent_for(head)
+            return _ends_within(head, lent)
+        return False
 
     def next(self) -> None:
         """Go on behind the head that ``first`` has returned."""
@@ -171,15 +203,15 @@ class Visibility:
         teams: Mapping[str, TeamSettings],
         running_jobs: Iterable[RunningJob],
     ) -> None:
-        self._allocation = Allocation(capacity.limits, teams, running_jobs)
+        self._allocation = allocation_of(capacity, teams, running_jobs)
 
     def never_fits(self, head: Head) -> bool:
-        """Return whether a request needs more than its team may ever use."""
-        return bool(self._allocation.impossible(head))
+        """Return whether a request needs more than its team may ever use, on every target."""
+        return all(self._allocation.impossible(each) for each in head.placements)
 
     def full(self, team: str) -> bool:
         """Return whether no slot is left for a team."""
-        return self._allocation.left_for(team)[SLOTS] <= 0
+        return self._allocation.no_slots(team)
 
     def may_hide(self, team: str, heads: Sequence[Head]) -> bool:
         """Return whether requests behind these heads could start if all of these that fit start.
@@ -187,13 +219,26 @@ class Visibility:
         That is so as long as slots are left for the team, whatever instances are.
         """
         left = self._allocation.left_for(team)
+        slots = [resource for resource in left if without_target(resource) == SLOTS]
         for head in heads:
-            if left[SLOTS] <= 0:
+            if all(left[each] <= 0 for each in slots):
                 break
-            if all(n <= left[r] for r, n in head.needs.items() if r in left):
-                for r in head.needs.keys() & left.keys():
-                    left[r] -= head.needs[r]
-        return left[SLOTS] > 0
+            for placed in head.placements:
+                if all(n <= left[r] for r, n in placed.needs.items() if r in left):
+                    for r in placed.needs.keys() & left.keys():
+                        left[r] -= placed.needs[r]
+                    break
+        return any(left[each] > 0 for each in slots)
+
+
+def allocation_of(
+    capacity: Capacity, teams: Mapping[str, TeamSettings], running_jobs: Iterable[RunningJob]
+) -> Allocation:
+    """Return the use of the resources of all targets."""
+    reserved_to = {name: each.teams for name, each in capacity.targets.items() if each.teams}
+    if capacity.teams:
+        reserved_to[HOME] = capacity.teams
+    return Allocation(capacity.limits, teams, running_jobs, reserved_to)
 
 
 def _ends_within(head: Head, seconds: float) -> bool:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.contract.targets.resources import (
+    on_target,
+    over_targets,
+    target_of,
+    without_target,
+)
 from hpo_dispatcher.scheduling.reservations import Reservations
 from hpo_dispatcher.scheduling.snapshot import (
     SLOTS,
@@ -19,15 +25,31 @@ from hpo_dispatcher.scheduling.snapshot import (
 _DEFAULTS = TeamSettings()
 ROUNDING = 1e-9  # shares are sums of fractions
 _NOTHING: Counter[str] = Counter()
+_NO_TARGETS: Mapping[str, Collection[str]] = {}
 
 
 class Allocation:
-    """The use of each resource while a plan is made; starts and reservations change it."""
+    """The use of each resource while a plan is made; starts and reservations change it.
+
+    Args:
+        limits: the limit of each resource, of all targets.
+        teams: the settings of the teams.
+        running_jobs: all of them.
+        reserved_to: the teams that may use a target, by target; absent: all teams.
+    """
 
     def __init__(
-        self, limits: Amounts, teams: Mapping[str, TeamSettings], running_jobs: Iterable[RunningJob]
+        self,
+        limits: Amounts,
+        teams: Mapping[str, TeamSettings],
+        running_jobs: Iterable[RunningJob],
+        reserved_to: Mapping[str, Collection[str]] = _NO_TARGETS,
     ) -> None:
         self.limits = limits
+        self._reserved_to = reserved_to
+        self._slots = [resource for resource in limits if without_target(resource) == SLOTS]
+        # Shares count over all targets.
+        self._together = over_targets(limits.items()) if len(self._slots) > 1 else limits
         self.by_team: dict[str | None, Counter[str]] = {}
         self.in_use: Counter[str] = Counter()
         self.reservations = Reservations()
@@ -36,7 +58,7 @@ class Allocation:
         self._ceilings: dict[str, dict[str, float]] = {}
         self._at_most: dict[tuple[str, str], int] = {}
         self._has_free: dict[tuple[Shape, str | None], bool] = {}  # until something changes
-        self.unlendable = {team: self._never_lent(each) for team, each in teams.items()}
+        self.unlendable = {team: self._never_lent(team, each) for team, each in teams.items()}
         self._unlendable_total = sum(self.unlendable.values(), Counter[str]())
         self._unlent: dict[str, Counter[str]] = {}
         self._unlent_total: Counter[str] = Counter()
@@ -95,8 +117,10 @@ class Allocation:
             r: max(0, in_use.get(r, 0) + n - self.at_most(head.team, r)) if r in self.limits else 0
             for r, n in head.needs.items()
         }
-        freed = with_totals({r: over[r] for r in head.instances})
-        freed[SLOTS] = min(1, max(over.values()))
+        types = [on_target(head.target, each) for each in head.instances]
+        at_home = with_totals({without_target(r): over[r] for r in types})
+        freed = {on_target(head.target, each): n for each, n in at_home.items()}
+        freed[on_target(head.target, SLOTS)] = min(1, max(over.values()))
         return {r: max(n, freed.get(r, 0)) for r, n in over.items()}
 
     def reserve_owed(self, head: Head) -> None:
@@ -106,8 +130,9 @@ class Allocation:
         totals over all types: requests for other types may use those.
         """
         if self.can_be_met(head):
-            lacking = {r for r in self.lacking(head) if r in head.instances}
-            kept = head.instances if lacking else head.needs
+            types = {on_target(head.target, each): n for each, n in head.instances.items()}
+            lacking = types.keys() & self.lacking(head)
+            kept = types if lacking else head.needs
             self._reserve(head, kept)
 
     def _reserve(self, head: Head, amounts: Amounts) -> None:
@@ -174,11 +199,28 @@ class Allocation:
         return free - self._unlent_total[resource] + own[resource]
 
     def full(self) -> bool:
-        """Return whether no tuning-job slot is left for any team."""
-        return self.in_use[SLOTS] >= self.limits[SLOTS]
+        """Return whether no tuning-job slot is left for any team, on any target."""
+        return all(self.in_use[slots] >= self.limits[slots] for slots in self._slots)
+
+    def load(self, head: Head) -> float:
+        """Return the largest part in use or reserved of a resource that a placed head needs."""
+        limits, reserved = self.limits, self.reservations.total
+        parts = (
+            (self.in_use[r] + reserved[r]) / limits[r] for r in head.needs if limits.get(r)
+        )  # fmt: skip
+        return max(parts, default=0.0)
+
+    def no_slots(self, team: str) -> bool:
+        """Return whether no tuning-job slot is left for a team, on any target."""
+        left = self.left_for(team)
+        return all(left[slots] <= 0 for slots in self._slots)
 
     def share(self, team: str | None) -> float:
-        """Return a team's dominant share: the largest part it uses of any resource."""
+        """Return a team's dominant share: the largest part it uses of any resource.
+
+        Each resource counts over all targets, as Kueue adds up the flavors of a resource:
+        dominantResourceShare in pkg/cache/scheduler/fair_sharing.go.
+        """
         if team not in self._shares:
             self._shares[team] = self._dominant(self.by_team.get(team, _NOTHING))
         return self._shares[team]
@@ -248,7 +290,10 @@ class Allocation:
         return self._ceilings[team]
 
     def _dominant(self, in_use: Amounts) -> float:
-        limits = self.limits
+        limits = self._together
+        if limits is not self.limits:
+            counted = ((r, n) for r, n in in_use.items() if r in self.limits)
+            in_use = over_targets(counted)
         return max((n / limits[r] for r, n in in_use.items() if limits.get(r)), default=0.0)
 
     def _enter(self, team: str | None, amounts: Amounts) -> None:
@@ -262,11 +307,21 @@ class Allocation:
         if job.team:
             self._update_unlent(job.team)
 
-    def _never_lent(self, of: TeamSettings) -> Counter[str]:
+    def _never_lent(self, team: str, of: TeamSettings) -> Counter[str]:
         share = of.guaranteed_share - of.lends
         if share <= 0:
             return Counter()
-        return Counter({r: int(share * limit + ROUNDING) for r, limit in self.limits.items()})
+        return Counter(
+            {
+                r: int(share * limit + ROUNDING)
+                for r, limit in self.limits.items()
+                if self._may_use(team, r)
+            }
+        )
+
+    def _may_use(self, team: str, resource: str) -> bool:
+        """Return whether a team may use a resource of a target."""
+        return team in (self._reserved_to.get(target_of(resource)) or (team,))
 
     def _update_unlent(self, team: str) -> None:
         """Keep free what a team neither uses nor has reserved of the part it does not lend."""

@@ -7,7 +7,7 @@ account, and a quota that is not known here, delay one request.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -15,6 +15,7 @@ from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.aws_limits import QuotaExceeded
 from hpo_dispatcher.contract.documents.capacity import WaitKind, WaitReason
 from hpo_dispatcher.contract.entry import Entry, Key
+from hpo_dispatcher.contract.targets.resources import HOME, on_target, without_target
 from hpo_dispatcher.scheduling import wording
 from hpo_dispatcher.scheduling.snapshot import SLOTS, RunningJob, needs
 
@@ -33,9 +34,15 @@ GIVE_UP_AFTER = {
     WaitKind.ACCOUNT_FAULT: timedelta(hours=24),
     WaitKind.TUNING_JOB_NAME: timedelta(hours=1),
 }
+# Returns why a target cannot be used; None if it can.
+WhyClosed = Callable[[str], WaitReason | None]
 # With so many delayed requests of a team, its others wait for one of them: the fault is likely
 # theirs as well, and the document stays small.
 DELAYED_AT_ONCE = 50
+
+
+def _all_open(_: str) -> None:
+    """Return that a target can be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +55,7 @@ class Delay:
     retry_at: datetime
     waited: timedelta = timedelta(0)  # the sum of the waits after refusals of this kind
     others: tuple[Delay, ...] = ()  # by the latest refusals of other kinds, without others
+    targets: tuple[str, ...] = (HOME,)  # on which the request is not tried
 
     def of_kind(self, kind: WaitKind) -> Delay | None:
         """Return the delay by the latest refusal of a kind; None if there was none."""
@@ -86,6 +94,7 @@ class Refusals:
 
     requests: Mapping[Key, WaitKind] = field(default_factory=dict)  # each for itself
     quotas: Mapping[str, QuotaExceeded] = field(default_factory=dict)  # by resource
+    targets: Mapping[Key, str] = field(default_factory=dict)  # of refused requests; absent: home
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,10 +166,10 @@ class Backoff:
             now: the end of the cycle.
         """
         users = [(job.tuning_job_name, job.needs) for job in running_jobs]
-        users += [(entry.job_name, needs(entry.instances)) for entry in started]
+        users += [(entry.job_name, needs(entry.instances, entry.target)) for entry in started]
         taken = Counter[str]()
         for entry in started:
-            taken.update(needs(entry.instances))
+            taken.update(needs(entry.instances, entry.target))
         limits = {
             resource: reached.with_more(taken[resource]) if taken[resource] else reached
             for resource, reached in self.limits.items()
@@ -170,7 +179,7 @@ class Backoff:
             limits[resource] = self._reached(resource, quota, users, now)
         requests = dict(self.without(entry.key for entry in started).requests)
         for key, kind in refusals.requests.items():
-            requests[key] = self._delay(key, kind, now)
+            requests[key] = self._delay(key, kind, refusals.targets.get(key, HOME), now)
         return Backoff(requests=requests, limits=limits)
 
     def _reached(
@@ -190,8 +199,10 @@ class Backoff:
             counted=sum(amounts.get(resource, 0) for _, amounts in users),
         )
 
-    def _delay(self, key: Key, kind: WaitKind, now: datetime) -> Delay:
+    def _delay(self, key: Key, kind: WaitKind, target: str, now: datetime) -> Delay:
         latest = self.requests.get(key)
+        if latest and latest.retry_at > now and target not in latest.targets:
+            return replace(latest, targets=(*latest.targets, target))  # tried on another target
         before = latest.of_kind(kind) if latest else None
         tries = before.tries + 1 if before else 1
         wait = _wait(tries, MOST_WAIT[kind])
@@ -202,20 +213,27 @@ class Backoff:
             retry_at=now + wait,
             waited=before.waited + wait if before else wait,
             others=latest.without(kind) if latest else (),
+            targets=(target,),
         )
 
-    def waits(self, queues: Mapping[str, Sequence[Entry]], now: datetime) -> dict[Key, WaitReason]:
+    def waits(
+        self,
+        queues: Mapping[str, Sequence[Entry]],
+        now: datetime,
+        closed: WhyClosed = _all_open,
+    ) -> dict[Key, WaitReason]:
         """Return the requests that are not tried in this cycle, and why.
 
         Args:
             queues: the heads of each team's queue.
             now: of the cycle.
+            closed: returns why a target cannot be used in this cycle; None if it can.
         """
         reasons: dict[Key, WaitReason] = {}
         for team, queue in queues.items():
             full = self.of_team(team) >= DELAYED_AT_ONCE
             for entry in queue:
-                reason = self._of_request(entry, now) or self._of_limits(entry, now)
+                reason = self._of_targets(entry, now, closed)
                 if reason is None and full and entry.key not in self.requests:
                     reason = WaitReason(
                         kind=WaitKind.ACCOUNT_FAULT, text=wording.behind_refused(team)
@@ -224,34 +242,64 @@ class Backoff:
                     reasons[entry.key] = reason
         return reasons
 
-    def _of_request(self, entry: Entry, now: datetime) -> WaitReason | None:
+    def open_targets(
+        self, entry: Entry, now: datetime, closed: WhyClosed = _all_open
+    ) -> tuple[str, ...]:
+        """Return the targets on which a request may be tried; all of them if there is none."""
+        allowed = entry.allowed_targets
+        if len(allowed) == 1:
+            return allowed
+        open_ = tuple(each for each in allowed if not self._closed(entry, each, now, closed))
+        return open_ or allowed
+
+    def _of_targets(self, entry: Entry, now: datetime, closed: WhyClosed) -> WaitReason | None:
+        """Return why a request is not tried on any of its targets; None if it is."""
+        reasons: list[WaitReason] = []
+        for target in entry.allowed_targets:
+            reason = self._closed(entry, target, now, closed)
+            if reason is None:
+                return None
+            reasons.append(reason)
+        texts = dict.fromkeys(each.text for each in reasons)
+        return WaitReason(kind=reasons[0].kind, text=wording.together([*texts]))
+
+    def _closed(
+        self, entry: Entry, target: str, now: datetime, closed: WhyClosed
+    ) -> WaitReason | None:
+        return (
+            closed(target)
+            or self._of_request(entry, target, now)
+            or self._of_limits(entry, target, now)
+        )
+
+    def _of_request(self, entry: Entry, target: str, now: datetime) -> WaitReason | None:
         delay = self.requests.get(entry.key)
-        if delay is None or delay.retry_at <= now:
+        if delay is None or delay.retry_at <= now or target not in delay.targets:
             return None
         return WaitReason(
             kind=delay.kind, text=wording.refused_by_aws(entry.reason, delay.retry_at)
         )
 
-    def _of_limits(self, entry: Entry, now: datetime) -> WaitReason | None:
-        for resource, amount in needs(entry.instances).items():
+    def _of_limits(self, entry: Entry, target: str, now: datetime) -> WaitReason | None:
+        for resource, amount in needs(entry.instances, target).items():
             reached = self.limits.get(resource)
             if reached and now < reached.retry_at and amount > reached.free:
                 return _at_limit(resource, amount, reached)
         return None
 
 
-def resource_of_quota(quota: QuotaExceeded | None) -> str | None:
-    """Return the resource that a quota limits; None if it limits none that is planned."""
+def resource_of_quota(quota: QuotaExceeded | None, target: str = HOME) -> str | None:
+    """Return the resource that a target's quota limits; None if it limits none that is planned."""
     if quota is None:
         return None
-    if quota.name == aws_limits.TUNING_JOBS_QUOTA:
-        return SLOTS
-    return aws_limits.resource_of(quota.name)
+    is_slots = quota.name == aws_limits.TUNING_JOBS_QUOTA
+    resource = SLOTS if is_slots else aws_limits.resource_of(quota.name)
+    return resource and on_target(target, resource)
 
 
 def lacks(entry: Entry, quotas: Mapping[str, QuotaExceeded]) -> bool:
     """Return whether a request needs more of a quota than SageMaker said is left."""
-    wanted = needs(entry.instances)
+    wanted = needs(entry.instances, entry.target)
     return any(
         wanted.get(resource, 0) > max(0, quota.limit - quota.in_use)
         for resource, quota in quotas.items()
@@ -269,7 +317,8 @@ def _at_limit(resource: str, amount: int, reached: ReachedLimit) -> WaitReason:
         kind = WaitKind.NEVER_FITS
         text = wording.beyond_account_quota(quota.name, quota.limit, amount)
     else:
-        kind = WaitKind.TUNING_JOBS if resource == SLOTS else WaitKind.INSTANCES
+        slots = without_target(resource) == SLOTS
+        kind = WaitKind.TUNING_JOBS if slots else WaitKind.INSTANCES
         text = wording.at_account_quota(
             quota.name, quota.in_use, quota.limit, amount, reached.retry_at
         )

@@ -135,6 +135,28 @@ def judge(
     return Waiting(f"waits for {', '.join(waiting)}") if waiting else Ready()
 
 
+def targets_of_warm_start(entry: Entry, parents: Iterable[Entry]) -> tuple[str, ...] | Hopeless:
+    """Return the targets on which a request may run that starts warm from others.
+
+    The API names parents without an account or a Region (ParentHyperParameterTuningJob in the API
+    reference), so they are where the new tuning job is.
+
+    Args:
+        entry: the request.
+        parents: the requests that it starts warm from, all of which had tuning jobs.
+    """
+    places = {parent.target: parent.request_id for parent in parents}
+    if not places:
+        return entry.targets
+    if len(places) > 1:
+        where = ", ".join(f"{parent} ran on {target}" for target, parent in places.items())
+        return Hopeless(f"a warm start needs parents on one target: {where}")
+    ((target, parent),) = places.items()
+    if target not in entry.targets:
+        return Hopeless(f"warm start from {parent}: it ran on {target}, where this one may not")
+    return (target,)
+
+
 def _open(request_id: str, parent: Entry | None) -> str:
     if parent is None:
         return f"{request_id} (not in the ledger yet)"

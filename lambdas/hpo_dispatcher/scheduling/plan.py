@@ -15,7 +15,9 @@ allows. The rules, each a function here or in ``allocation`` and a paragraph in 
    cannot help (``Allocation.reserve_overdue``). A head that never fits is parked: it has no place
    in the queue and no reservation.
 5. Reserved capacity is lent to heads that will have ended before it is needed (``backfill``).
-6. Preemptible jobs are stopped for a head within its team's guarantee, or for a head of higher
+6. A request that may run on several targets takes one on which it fits now (``TargetChoice``).
+   Guarantees and ceilings hold on each target; the turn counts what a team uses of all of them.
+7. Preemptible jobs are stopped for a head within its team's guarantee, or for a head of higher
    priority (``preemption``), and what they free is reserved for that head.
 """
 
@@ -31,7 +33,8 @@ from datetime import datetime, timedelta
 
 from hpo_dispatcher.contract.entry import Key
 from hpo_dispatcher.contract.settings import TeamSettings
-from hpo_dispatcher.scheduling.admission import Admission, Turn
+from hpo_dispatcher.contract.targets.resources import HOME
+from hpo_dispatcher.scheduling.admission import Admission, Turn, allocation_of
 from hpo_dispatcher.scheduling.allocation import Allocation
 from hpo_dispatcher.scheduling.backfill import Backfill
 from hpo_dispatcher.scheduling.preemption import Stop, preempt
@@ -43,6 +46,7 @@ from hpo_dispatcher.scheduling.snapshot import (
     Snapshot,
     Wait,
 )
+from hpo_dispatcher.scheduling.targets.choice import TargetChoice
 
 # How long others may pass the first request of a queue out of turn because it does not fit.
 RESERVE_AFTER = timedelta(minutes=30)
@@ -95,29 +99,32 @@ def _garbage_collector_paused() -> Iterator[None]:
 
 
 def _planned(snapshot: Snapshot, capacity: Capacity, teams: Mapping[str, TeamSettings]) -> Plan:
-    allocation = Allocation(capacity.limits, teams, snapshot.running_jobs)
+    allocation = allocation_of(capacity, teams, snapshot.running_jobs)
+    choice = TargetChoice.of(allocation, capacity)
     queues = _without_parked(snapshot.queues, allocation)
     timers = _reservation_timers(snapshot, queues)
     for head in _overdue(queues, timers, snapshot.now):
-        allocation.reserve_overdue(head)
+        allocation.reserve_overdue(choice.of_reservation(head, timers[head.key]))
     for head in _promised(snapshot, queues):
         allocation.reserve(head)
-    guaranteed = [*_guaranteed(queues, allocation, snapshot.usage)]
+    guaranteed = [*_guaranteed(queues, allocation, choice, snapshot.usage)]
     for head in guaranteed:
         allocation.reserve_owed(head)
-    reserved = {each.head.key for each in allocation.reservations}
+    reserved = {each.head.key: each.head.target for each in allocation.reservations}
     admission = Admission(
         queues,
         allocation,
         lambda head: _turn(head, allocation, snapshot.usage),
         lambda: Backfill(allocation, snapshot.running_jobs, snapshot.now, timers),
+        choice.in_order,
     )
     starts = admission.run()
     started = {head.key for head in starts}
-    waits = Reasons(allocation).waits(snapshot.queues, started)
+    waits = Reasons(allocation, choice.in_order).waits(snapshot.queues, started)
     expected = admission.backfill.expected() if reserved else {}
     waiting = _in_turn(guaranteed, waits)
-    preemption = preempt(snapshot, allocation, waiting, [head.key for head in guaranteed])
+    keys = [head.key for head in guaranteed]
+    preemption = preempt(snapshot, allocation, waiting, keys, choice.in_order)
     following = _next_timers(queues, snapshot.now, timers, started, admission.passed)
     return Plan(
         starts=tuple(starts),
@@ -133,7 +140,11 @@ def _without_parked(queues: Queues, allocation: Allocation) -> Queues:
     for team, queue in queues.items():
         # One head of each shape: most of a plan of many heads is hashing their shapes.
         alike = {head.shape: head for head in queue}
-        never = {shape for shape, head in alike.items() if allocation.impossible(head)}
+        never = {
+            shape
+            for shape, head in alike.items()
+            if all(allocation.impossible(each) for each in head.placements)
+        }
         possible[team] = [head for head in queue if head.shape not in never] if never else queue
     return possible
 
@@ -181,9 +192,9 @@ def _due(timer: ReservationTimer) -> datetime:
 
 
 def _guaranteed(
-    queues: Queues, allocation: Allocation, usage: Mapping[str, float]
+    queues: Queues, allocation: Allocation, choice: TargetChoice, usage: Mapping[str, float]
 ) -> Iterator[Head]:
-    """Yield the heads that their teams' guarantees cover.
+    """Yield the heads that their teams' guarantees cover, on the targets where they do.
 
     The team that has the smallest part of its guarantee comes next, so guarantees that cannot all
     be met now are met in proportion. A head larger than what is left of the guarantee is not
@@ -191,7 +202,7 @@ def _guaranteed(
     """
     besides = {team: Counter[str]() for team in queues}
     covered = {
-        team: _covered(queue, besides[team], allocation)
+        team: _covered(queue, besides[team], allocation, choice)
         for team, queue in queues.items()
         if queue and allocation.settings(team).guaranteed_share
     }
@@ -212,18 +223,20 @@ def _guaranteed(
 
 
 def _covered(
-    queue: Sequence[Head], besides: Counter[str], allocation: Allocation
+    queue: Sequence[Head], besides: Counter[str], allocation: Allocation, choice: TargetChoice
 ) -> Iterator[Head]:
     """Yield the heads of one team that its guarantee covers, and add them to ``besides``."""
     least_priority: int | None = None
     for head in queue:
         if least_priority is not None and head.priority < least_priority:
             return
-        if allocation.within_guarantee(head, besides):
-            besides.update(head.needs)
-            yield head
-        elif least_priority is None:
-            least_priority = head.priority
+        for placed in choice.in_order(head):
+            if allocation.within_guarantee(placed, besides):
+                besides.update(placed.needs)
+                yield placed
+                break
+        else:
+            least_priority = head.priority if least_priority is None else least_priority
 
 
 def _met(team: str, besides: Counter[str], allocation: Allocation) -> float:
@@ -239,13 +252,18 @@ def _promised(snapshot: Snapshot, queues: Queues) -> list[Head]:
     """Return the heads for which a job was stopped: its capacity is theirs out of turn."""
     if not snapshot.promised:
         return []
-    return [head for queue in queues.values() for head in queue if head.key in snapshot.promised]
+    return [
+        head.on(snapshot.freed_on.get(head.key, HOME))
+        for queue in queues.values()
+        for head in queue
+        if head.key in snapshot.promised
+    ]
 
 
 def _in_turn(guaranteed: Sequence[Head], waits: Sequence[Wait]) -> Iterator[Head]:
     """Yield waiting heads: guaranteed ones in their order, then the others queue by queue."""
     left = {wait.head.key: wait.head for wait in waits}
-    yield from [left.pop(head.key) for head in guaranteed if head.key in left]
+    yield from [head for head in guaranteed if left.pop(head.key, None)]
     yield from left.values()
 
 
@@ -270,16 +288,24 @@ def _next_timers(
 
 def _with_promises(
     timers: Mapping[Key, ReservationTimer],
-    reserved: Collection[Key],
+    reserved: Mapping[Key, str],
     expected: Mapping[Key, datetime],
     now: datetime,
 ) -> dict[Key, ReservationTimer]:
-    """Return the timers with the promises of reservations, and without those of ended ones."""
+    """Return the timers with the promises of reservations, and without those of ended ones.
+
+    Args:
+        timers: of the requests that are or were first in their queues.
+        reserved: the requests that have a reservation, and its target.
+        expected: when reservations are expected to be met, as far as that is known.
+        now: the time of the plan.
+    """
     return {
         key: replace(
             timer,
             reserved_at=(timer.reserved_at or now) if key in reserved else None,
             promised_at=(timer.promised_at or expected.get(key)) if key in reserved else None,
+            target=reserved.get(key, HOME),
         )
         for key, timer in timers.items()
     }

@@ -13,7 +13,7 @@ start, and no more of them than that takes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -48,6 +48,7 @@ def preempt(
     allocation: Allocation,
     waiting: Iterable[Head],
     guaranteed: Collection[Key],
+    in_order: Callable[[Head], Sequence[Head]] = lambda head: head.placements,
 ) -> PreemptionPlan:
     """Decide which running jobs are stopped for heads that would otherwise wait.
 
@@ -56,20 +57,27 @@ def preempt(
         allocation: with the plan's starts and reservations entered; changed in place.
         waiting: the heads that do not start, in queue order.
         guaranteed: the keys of those that their teams' guarantees covered.
+        in_order: returns the placements of a head on targets, the best first.
     """
     if not any(
         job.team and allocation.settings(job.team).preemptible for job in snapshot.running_jobs
     ):
         return PreemptionPlan()
-    return _PreemptionSearch(snapshot, allocation, frozenset(guaranteed)).of([*waiting])
+    search = _PreemptionSearch(snapshot, allocation, frozenset(guaranteed), in_order)
+    return search.of([*waiting])
 
 
 class _PreemptionSearch:
     """The stops of one plan as they are decided, head by head."""
 
     def __init__(
-        self, snapshot: Snapshot, allocation: Allocation, guaranteed: frozenset[Key]
+        self,
+        snapshot: Snapshot,
+        allocation: Allocation,
+        guaranteed: frozenset[Key],
+        in_order: Callable[[Head], Sequence[Head]],
     ) -> None:
+        self._in_order = in_order
         self._now = snapshot.now
         self._allocation = allocation
         self._guaranteed = guaranteed
@@ -91,9 +99,12 @@ class _PreemptionSearch:
                 self._note(job.preempted_for, wording.being_stopped(job.team, job.request_id))
         waiting.sort(key=lambda head: head.key not in self._guaranteed)
         for head in waiting:
-            candidates = self._candidates(head)
-            if candidates and not self._allocation.impossible(head):
-                self._make_room(head, candidates)
+            for placed in self._in_order(head):
+                candidates = self._candidates(placed)
+                if not candidates or self._allocation.impossible(placed):
+                    continue
+                if self._make_room(placed, candidates):
+                    break
         return PreemptionPlan(
             stops=tuple(self._stops.values()),
             notes={key: tuple(notes) for key, notes in self._notes.items()},
@@ -111,9 +122,14 @@ class _PreemptionSearch:
             for job in self._preemptible
             if job.team == head.team and job.priority < head.priority
         ]
-        return [job for job in found if job.tuning_job_name not in self._stops]
+        return [
+            job
+            for job in found
+            if job.tuning_job_name not in self._stops and job.target == head.target
+        ]
 
-    def _make_room(self, head: Head, candidates: list[RunningJob]) -> None:
+    def _make_room(self, head: Head, candidates: list[RunningJob]) -> bool:
+        """Stop jobs for a placed head; return False if that cannot make room for it."""
         allocation = self._allocation
         lacking = {*allocation.lacking(head)} if allocation.within_ceiling(head) else None
         useful = [job for job in candidates if lacking is None or lacking & job.needs.keys()]
@@ -123,11 +139,12 @@ class _PreemptionSearch:
             for job in [each for each in useful if each not in able][:NAMED]:
                 note = wording.not_stopped(job.team, job.request_id, self._resume_blocker(job))
                 self._note(head.key, note)
-            return
+            return False
         allocation.reserve_freed(head)  # the next head must not count on the same capacity
         for job in chosen:
             self._stops[job.tuning_job_name] = Stop(job=job, head=head)
             self._note(head.key, wording.will_be_stopped(job.team, job.request_id))
+        return True
 
     def _fewest(self, head: Head, able: list[RunningJob]) -> list[RunningJob] | None:
         """Return the fewest jobs, taken in order, that let a head fit; None if all do not."""

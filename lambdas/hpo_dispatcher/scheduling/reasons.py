@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from hpo_dispatcher.contract.documents.capacity import WaitKind, WaitReason
 from hpo_dispatcher.contract.entry import Key
+from hpo_dispatcher.contract.targets.resources import without_target
 from hpo_dispatcher.scheduling import wording
 from hpo_dispatcher.scheduling.allocation import Allocation
 from hpo_dispatcher.scheduling.snapshot import SLOTS, Head, Shape, Wait
@@ -22,10 +23,12 @@ class Reasons:
 
     Args:
         allocation: as admission has left it.
+        in_order: returns the placements of a head on targets, the best first.
     """
 
-    def __init__(self, allocation: Allocation) -> None:
+    def __init__(self, allocation: Allocation, in_order: Callable[[Head], Sequence[Head]]) -> None:
         self._allocation = allocation
+        self._in_order = in_order
         self._in_use: dict[str, InUse] = {}  # by resource
 
     def waits(self, queues: Mapping[str, Sequence[Head]], started: Collection[Key]) -> list[Wait]:
@@ -49,13 +52,23 @@ class Reasons:
         return reason
 
     def _reason(self, head: Head) -> WaitReason:
+        """Return why a head waits: on the best of its targets, and on the others."""
+        if len(head.targets) == 1:
+            return self._reason_on_target(head)
+        reasons = [self._reason_on_target(each) for each in self._in_order(head)]
+        may_start = [each for each in reasons if each.kind is not WaitKind.NEVER_FITS]
+        texts = dict.fromkeys(each.text for each in may_start or reasons)
+        return WaitReason(kind=(may_start or reasons)[0].kind, text=wording.together([*texts]))
+
+    def _reason_on_target(self, head: Head) -> WaitReason:
         allocation = self._allocation
         impossible = allocation.impossible(head)
         if impossible:
             return _never_fits(head, impossible[0], allocation)
         lacking = allocation.lacking(head)
         if lacking:
-            kind = WaitKind.TUNING_JOBS if lacking[0] == SLOTS else WaitKind.INSTANCES
+            slots = without_target(lacking[0]) == SLOTS
+            kind = WaitKind.TUNING_JOBS if slots else WaitKind.INSTANCES
             texts = [self._text(head, resource) for resource in lacking]
             return WaitReason(kind=kind, text=wording.together(texts))
         if not allocation.within_ceiling(head):

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.entry import Key
+from hpo_dispatcher.contract.targets.resources import without_target
 
 NEXT_IN_QUEUE = "next in queue"
 NAMED = 5  # users, reservations and teams in one text; the others are counted
@@ -23,7 +24,7 @@ def next_in_queue() -> str:
 
 def never_fits(resource: str, *, amount: int, limit: int, team: str, most: int) -> str:
     """Return the text for a request that needs more than its team may ever use."""
-    is_total = resource in aws_limits.TOTALS.values()
+    is_total = aws_limits.is_total(without_target(resource))
     needed = f"{amount} of {resource}" if is_total else f"{amount} {resource}"
     if amount > limit:
         return f"needs {needed}, the limit is {limit}: never fits"

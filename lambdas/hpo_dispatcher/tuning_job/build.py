@@ -62,6 +62,7 @@ def build(
     parents: Sequence[Parent] = (),
     resumption: Resumption | None = None,
     team_guardrails: Guardrails | None = None,
+    target_guardrails: Guardrails | None = None,
     teams: Collection[str] = (),
 ) -> ApiRequest:
     """Build the finished CreateHyperParameterTuningJob request.
@@ -80,6 +81,7 @@ def build(
         parents: the tuning jobs of ``warm_start_from``, in the same order.
         resumption: what the request's earlier, preempted tuning jobs leave to do; None if none.
         team_guardrails: limits of the team, besides those of the deployment.
+        target_guardrails: limits of the target, besides those of the deployment.
         teams: all teams of the deployment.
 
     Raises:
@@ -87,6 +89,7 @@ def build(
         NotAllowed: the guardrails reject the request.
     """
     opened = (guardrails or Guardrails()).opened_for(team_guardrails)
+    opened = opened.opened_for(target_guardrails)
     places = Places(
         team=team,
         bucket=environment.artifact_bucket,
@@ -97,7 +100,9 @@ def build(
         team=team,
         environment=environment,
         opened=opened,
-        checked=[each for each in (guardrails, team_guardrails) if each is not None],
+        checked=[
+            each for each in (guardrails, team_guardrails, target_guardrails) if each is not None
+        ],
         places=places if guardrails is not None else None,
         limits=limits,
         parents=parents,

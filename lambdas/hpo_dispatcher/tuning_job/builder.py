@@ -15,6 +15,7 @@ from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest, Inval
 from hpo_dispatcher.contract.names import claimed_by
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Deployment, Limits, TeamSettings
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.contract.templates import RANGES, FrameworkImage, Template
 from hpo_dispatcher.tuning_job.api.form import NO_TEMPLATE, in_form_of
 from hpo_dispatcher.tuning_job.api.schema import ApiRequest, definitions
@@ -38,13 +39,59 @@ class Images(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class JobBuilder:
-    """A builder of ledger entries and API requests for one deployment."""
+    """A builder of ledger entries and API requests for one deployment, on one of its targets."""
 
     deployment: Deployment
     environment: Environment
     templates: Mapping[str, Template]
     images: Images
     broken_templates: Mapping[str, str] = field(default_factory=dict)  # name -> its problem
+    target: str = HOME
+    others: Mapping[str, JobBuilder] = field(default_factory=dict)  # of the other targets, by name
+
+    def on(self, target: str) -> JobBuilder:
+        """Return the builder for a target.
+
+        Raises:
+            InvalidRequest: the settings do not have the target any more.
+        """
+        if target == self.target:
+            return self
+        if target not in self.others:
+            problem = f"the deployment has no target {target!r} any more"
+            raise InvalidRequest("targets", problem, "Resubmit it without the target")
+        return self.others[target]
+
+    def _targets_of(self, team: str, request: TuningRequest) -> tuple[str, ...]:
+        """Return the targets on which a request may run.
+
+        A request that names targets must be able to run on each of them. One that takes its team's
+        runs on those of them where its data can be read.
+
+        Raises:
+            InvalidRequest: it cannot run on a target that it names, or on any.
+        """
+        named = request.targets or self._team(team).targets
+        if not named:
+            return (HOME,)
+        allowed = self.deployment.targets_for(team)
+        possible: list[str] = []
+        refused: InvalidRequest | None = None
+        for name in dict.fromkeys(named):
+            if name not in allowed:
+                problem = f"team {team} may not use a target {name!r}"
+                raise InvalidRequest("targets", problem, f"Use {' or '.join(allowed)}")
+            try:
+                self.on(name).new_api_request(team, request)
+            except InvalidRequest as error:
+                refused = refused or _elsewhere(name, error)
+                if request.targets:
+                    raise refused from None
+                continue
+            possible.append(name)
+        if not possible and refused:
+            raise refused
+        return tuple(possible)
 
     def entry(self, team: str, request: TuningRequest, accepted_at: datetime) -> Entry:
         """Return the ledger entry of a new request.
@@ -53,7 +100,8 @@ class JobBuilder:
             InvalidRequest: the request can never become a tuning job.
             BrokenTemplate: the request waits for its template; see ``entry_without_demand``.
         """
-        api_request = self.new_api_request(team, request)
+        targets = self._targets_of(team, request)
+        api_request = self.on(targets[0]).new_api_request(team, request)
         limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
         of_team = self._team(team)
         return Entry(
@@ -75,6 +123,7 @@ class JobBuilder:
             resume_blocker=resume_blocker(
                 api_request, self._template(request), self.deployment.limits
             ),
+            targets=targets,
         )
 
     def entry_without_demand(
@@ -102,7 +151,8 @@ class JobBuilder:
             InvalidRequest: the request can no longer become a tuning job.
         """
         assert entry.request  # noqa: S101  it had a tuning job that was created from it
-        api_request = self.api_request(entry.team, entry.request, (), resumption_of(entry))
+        builder = self.on(entry.target)
+        api_request = builder.api_request(entry.team, entry.request, (), resumption_of(entry))
         limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
         return replace(
             entry,
@@ -155,6 +205,7 @@ class JobBuilder:
                 parents=parents,
                 resumption=resumption,
                 team_guardrails=self.deployment.team_guardrails(team),
+                target_guardrails=self.deployment.targets[self.target].guardrails,
                 teams=self.deployment.teams,
             )
         except InvalidRequest:
@@ -189,6 +240,14 @@ class JobBuilder:
         if isinstance(template.image, FrameworkImage):
             return partial(_framework_image, self.images, name, template, template.image)
         return template.image
+
+
+def _elsewhere(target: str, error: InvalidRequest) -> InvalidRequest:
+    """Return the problem of a request on one target."""
+    if target == HOME:
+        return error
+    problem = f"{target} cannot run it: {error.field}: {error.problem}"
+    return InvalidRequest("targets", problem, f"Leave out {target}, or: {error.fix}")
 
 
 def _check_name(team: str, request_id: str, teams: Iterable[str]) -> None:

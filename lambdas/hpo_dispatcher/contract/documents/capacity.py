@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hpo_dispatcher.contract.entry import Key, Moment
 from hpo_dispatcher.contract.errors import UnreadableDocument
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
+from hpo_dispatcher.contract.targets.resources import HOME
 
 OTHERS = "(others)"  # the users of capacity that this deployment did not start
 
@@ -32,6 +33,7 @@ class WaitKind(StrEnum):
     ACCOUNT_FAULT = "account fault"  # SageMaker refused it because of a role, a key or a bucket
     ACCOUNT_QUOTA = "account quota"  # SageMaker refused it for a quota that is not known here
     TUNING_JOB_NAME = "tuning job name"  # a tuning job without tags has the name
+    TARGET = "target"  # no target on which it may run answers
     ON_HOLD = "on hold"
     OTHER_REQUESTS = "other requests"  # they have not ended
     UNKNOWN = "unknown"  # not examined yet, or examined by a version without kinds
@@ -44,6 +46,7 @@ class WaitKind(StrEnum):
             WaitKind.TEAM_BUDGET,
             WaitKind.ACCOUNT_FAULT,
             WaitKind.ACCOUNT_QUOTA,
+            WaitKind.TARGET,
         )
 
 
@@ -69,6 +72,27 @@ class ResourceUse(_DocumentPart):
     by_team: dict[str, int] = {}
 
 
+def _unless(default: object) -> Any:
+    """Return a field that the document leaves out if it is as without targets."""
+    return Field(default=default, exclude_if=lambda value: value == default)
+
+
+class TargetUse(_DocumentPart):
+    """The use of a target besides home."""
+
+    tuning_jobs: ResourceUse
+    instances: dict[str, ResourceUse] = {}
+    quotas: dict[str, int] = {}  # instance type and purchase option, or total -> limit
+    preference: float = 1.0
+    may_use: tuple[str, ...] = ()  # teams; empty: all
+    problem: str = ""  # why nothing starts there
+
+    @property
+    def resources(self) -> dict[str, ResourceUse]:
+        """The use of tuning-job slots and of each instance type, by name."""
+        return {"tuning jobs": self.tuning_jobs, **self.instances}
+
+
 class WaitingRequest(_DocumentPart):
     """A request near the head of its team's queue."""
 
@@ -88,6 +112,7 @@ class WaitingRequest(_DocumentPart):
     promised_at: Moment | None = None  # when its reservation was first expected to be met
     expected_seconds: float = 0  # of its whole run, as it says; 0: it does not say
     most_seconds: float = 0  # its maximum run time, which SageMaker enforces; 0: unknown
+    targets: tuple[str, ...] = _unless((HOME,))  # on which it may run
 
     @property
     def key(self) -> Key:
@@ -118,6 +143,7 @@ class RunningTuningJob(_DocumentPart):
     rounds: int = 1
     expected_seconds: float = 0  # of its whole run, as its request says; 0: it does not say
     most_seconds: float = 0  # its maximum run time, which SageMaker enforces; 0: unknown
+    target: str = _unless(HOME)
 
 
 class RecentArrival(_DocumentPart):
@@ -131,6 +157,7 @@ class RecentArrival(_DocumentPart):
     priority: int = 0
     expected_seconds: float = 0  # of its whole run, as it says; 0: it does not say
     most_seconds: float = 0  # its maximum run time, which SageMaker enforces; 0: unknown
+    targets: tuple[str, ...] = _unless((HOME,))  # on which it may run
 
 
 class MeasuredEstimates(_DocumentPart):
@@ -182,6 +209,11 @@ class CapacityDocument(_DocumentPart):
     estimates: MeasuredEstimates | None = None  # None: no cycle has compared any
     budgets: dict[str, BudgetUse] = {}
     usage: dict[str, float] = {}  # by team, in hours of the whole account, with a half-life
+    # The members above that name no target are about home.
+    targets: dict[str, TargetUse] = _unless({})  # besides home
+    preference: float = _unless(1.0)  # of home over other targets
+    may_use: tuple[str, ...] = _unless(())  # teams that may use home; empty: all
+    problem: str = _unless("")  # why nothing starts at home
 
     @model_validator(mode="before")
     @classmethod

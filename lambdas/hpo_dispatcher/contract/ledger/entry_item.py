@@ -21,14 +21,16 @@ from hpo_dispatcher.contract.entry import (
 )
 from hpo_dispatcher.contract.ledger.dynamodb_json import Item
 from hpo_dispatcher.contract.ledger.rows import (
+    ON_TARGETS,
     PLAIN,
-    VERSION,
+    PREEMPTED,
     check_version,
     integers,
     key_from,
     moment,
 )
 from hpo_dispatcher.contract.request import digest
+from hpo_dispatcher.contract.targets.resources import HOME
 
 
 def attributes(changes: Mapping[str, Any]) -> tuple[Item, list[str]]:
@@ -44,9 +46,17 @@ def attributes(changes: Mapping[str, Any]) -> tuple[Item, list[str]]:
     for name, value in changes.items():
         written |= _WRITE[name](value) if name in _WRITE else {name: value}
     if changes.get("earlier") or changes.get("preempted_for"):
-        written["version"] = VERSION
+        written["version"] = PREEMPTED
+    if _elsewhere(changes):
+        written["version"] = ON_TARGETS
     removed = [name for name, value in written.items() if value is None]
     return {name: value for name, value in written.items() if value is not None}, removed
+
+
+def _elsewhere(changes: Mapping[str, Any]) -> bool:
+    """Return whether a change is about targets besides home."""
+    targets = {changes.get("target", HOME), *changes.get("targets", ())}
+    return targets != {HOME}
 
 
 def _request_attributes(written: str) -> Item:
@@ -79,6 +89,8 @@ _WRITE: Mapping[str, Callable[[Any], Item]] = {
     "earlier": _earlier_attributes,
     "preempted_for": lambda key: {"stopped_for": "/".join(key) if key else None},
     "already_stopped": lambda count: {"stopped_before": count or None},
+    "targets": lambda targets: {"targets": None if targets == (HOME,) else list(targets)},
+    "target": lambda target: {"target": None if target == HOME else target},
 }
 
 
@@ -147,6 +159,8 @@ def _entry_from(item: Item) -> Entry:
         earlier=tuple(map(_earlier, item.get("earlier", ()))),
         preempted_for=key_from(item.get("stopped_for")),
         already_stopped=int(item.get("stopped_before", 0)),
+        targets=tuple(item.get("targets", ())) or (HOME,),
+        target=item.get("target", HOME),
     )
 
 

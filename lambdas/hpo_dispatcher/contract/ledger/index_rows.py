@@ -13,15 +13,17 @@ from hpo_dispatcher.contract.entry import (
 from hpo_dispatcher.contract.ledger.dynamodb_json import Item
 from hpo_dispatcher.contract.ledger.rows import (
     BLOCKED,
+    ON_TARGETS,
     PLAIN,
+    PREEMPTED,
     RUNNING,
     SPENT,
-    VERSION,
     check_version,
     integers,
     key_from,
     moment,
 )
+from hpo_dispatcher.contract.targets.resources import HOME
 
 
 def blocked_item(blocked: BlockedEntry) -> Item:
@@ -54,7 +56,7 @@ def blocked_from(item: Item) -> BlockedEntry:
 def running_item(running: RunningEntry) -> Item:
     """Return the row that counts an entry's capacity while its tuning job runs."""
     item: Item = running_key(running.tuning_job_name) | {
-        "version": VERSION if running.resumed or running.preempted_for else PLAIN,
+        "version": _version(running),
         "of_team": running.team,
         "of_id": running.request_id,
         "status": str(running.status),
@@ -71,7 +73,15 @@ def running_item(running: RunningEntry) -> Item:
     if running.preempted_for:
         item["stopped_for"] = "/".join(running.preempted_for)
         item["stopped_before"] = running.already_stopped
+    if running.target != HOME:
+        item["target"] = running.target
     return item
+
+
+def _version(running: RunningEntry) -> int:
+    if running.target != HOME:
+        return ON_TARGETS
+    return PREEMPTED if running.resumed or running.preempted_for else PLAIN
 
 
 def running_key(tuning_job_name: str) -> Item:
@@ -100,6 +110,7 @@ def running_from(item: Item) -> RunningEntry:
         resumed=bool(item.get("resumed", False)),
         preempted_for=key_from(item.get("stopped_for")),
         already_stopped=int(item.get("stopped_before", 0)),
+        target=item.get("target", HOME),
     )
 
 

@@ -11,8 +11,12 @@ from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.ledger.dynamodb_json import Item
 
 # The version of a row. It is raised when an older hpoq can no longer read it: docs/decisions/0017.
-VERSION = 2
-# The version of rows without what version 2 is about, preemptions.
+VERSION = 3
+# The version of rows about targets besides home: an older hpoq would look for the job at home.
+ON_TARGETS = 3
+# The version of rows about preemptions.
+PREEMPTED = 2
+# The version of all other rows.
 PLAIN = 1
 LEASE_KEY = {"team": "#dispatcher", "id": "lease"}
 RUNNING = "#active"

@@ -75,6 +75,21 @@ DeploymentName = Annotated[
         "Use at most 30 lower-case letters, digits and hyphens, a letter first",
     ),
 ]
+TargetName = Annotated[
+    str,
+    text_like(
+        "[a-z][a-z0-9-]{0,19}",
+        "the name of a target",
+        "Use at most 20 lower-case letters, digits and hyphens, a letter first",
+    ),
+]
+AccountId = Annotated[
+    str, text_like("[0-9]{12}", "the id of an AWS account", "Use its 12 digits, in quotes")
+]
+RegionName = Annotated[
+    str,
+    text_like("[a-z]{2}(-[a-z]+)+-[0-9]", "the name of a Region", "Use one like eu-central-1"),
+]
 # A tag key as SageMaker accepts it: Tag in the API reference.
 TagKey = Annotated[
     str,

@@ -7,14 +7,16 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from hpo_dispatcher.contract.documents.capacity import WaitReason
+from hpo_dispatcher.contract.documents.capacity import WaitKind, WaitReason
 from hpo_dispatcher.contract.entry import Entry, Key, month_of
 from hpo_dispatcher.contract.errors import Unreadable
-from hpo_dispatcher.contract.settings import Limits, TeamSettings
+from hpo_dispatcher.contract.settings import Limits, TargetSettings, TeamSettings
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.cycle.decision.queue_heads import EXPLAINED_HEADS, QueueHeads, QueueReader
 from hpo_dispatcher.cycle.decision.running_jobs import running_jobs
 from hpo_dispatcher.cycle.intake.team_actions import teams_on_hold
 from hpo_dispatcher.cycle.outcome import Decision, Observation
+from hpo_dispatcher.cycle.targets.services import Services, Target
 from hpo_dispatcher.ports import Documents, Quotas, Requests, TuningService
 from hpo_dispatcher.scheduling.admission import Visibility
 from hpo_dispatcher.scheduling.backoff import Backoff
@@ -58,6 +60,8 @@ class Decider:
     tuning: TuningService
     quotas: Quotas
     clock: Callable[[], datetime]
+    targets: Mapping[str, Target] = field(default_factory=dict)  # besides home
+    target_settings: Mapping[str, TargetSettings] = field(default_factory=dict)  # of all
 
     def decide(self, seen: Observation, accepted: Sequence[Entry], memory: PlanMemory) -> Decision:
         """Decide which requests start, which jobs are preempted, and which requests wait.
@@ -86,7 +90,7 @@ class Decider:
         left_out: Collection[Key],
     ) -> Decision:
         now = self.clock()
-        running = running_jobs(seen, self.documents, self.tuning, memory.run_times, now)
+        running = running_jobs(seen, self.documents, self._services(), memory.run_times, now)
         backoff = memory.backoff.seen_with(running)
         on_hold = teams_on_hold(self.documents)
         queues = _Queues(
@@ -95,11 +99,13 @@ class Decider:
             backoff=backoff,
             budgets=self._budgets(seen),
             now=now,
+            targets={HOME, *self.targets},
+            closed=_closed(seen),
         )
-        free = max(0, self.limits.tuning_jobs - len(running)) + EXPLAINED_HEADS
+        capacity = self._capacity(QUOTAS_READ)
+        free = max(0, capacity.all_tuning_jobs - len(running)) + EXPLAINED_HEADS
         # Delayed requests must not hide those behind them.
         counts = {team: free + backoff.of_team(team) for team in self.teams if team not in on_hold}
-        capacity = self._capacity(QUOTAS_READ)
         read = queues.read(counts, Visibility(capacity, self.teams, running))
         if read.parked:  # AWS may have raised the quotas
             newer = self._capacity(QUOTAS_READ_IF_TOO_SMALL)
@@ -116,6 +122,7 @@ class Decider:
             reservation_timers=memory.reservation_timers,
             usage=self._usage(seen, memory, capacity, read.teams_waiting, now),
             promised=frozenset(job.preempted_for for job in seen.active if job.preempted_for),
+            freed_on={job.preempted_for: job.target for job in seen.active if job.preempted_for},
         )
         planned = plan(snapshot, capacity, self.teams)
         before = memory.reservation_timers
@@ -124,7 +131,7 @@ class Decider:
         return Decision(
             plan=with_other_waits(planned, read.heads, read.waiting),
             capacity=capacity,
-            entries={entry.key: entry for queue in read.examined.values() for entry in queue},
+            entries=_placed(planned.starts, read.examined),
             queues=read.queues.by_team,
             whole=read.queues.whole,
             read_up_to=read.queues.read_up_to,
@@ -133,7 +140,11 @@ class Decider:
             budgets=queues.budgets,
             backoff=self._still_queued(backoff, read.examined),
             usage=snapshot.usage,
+            closed=queues.closed,
         )
+
+    def _services(self) -> Services:
+        return {HOME: self.tuning, **{name: each.tuning for name, each in self.targets.items()}}
 
     def _still_queued(self, backoff: Backoff, queues: Mapping[str, Sequence[Entry]]) -> Backoff:
         """Forget delayed requests that were cancelled, put on hold or have ended."""
@@ -164,7 +175,7 @@ class Decider:
             for job in seen.active
         ]
         half_life = timedelta(hours=self.limits.usage_half_life_hours)
-        usage = updated(memory.usage, used, capacity.limits, now - since, half_life)
+        usage = updated(memory.usage, used, capacity.over_targets, now - since, half_life)
         weights = {team: settings.weight for team, settings in self.teams.items()}
         return with_idle_teams(usage, weights, waiting | {job.team for job in seen.active})
 
@@ -185,11 +196,57 @@ class Decider:
     def _capacity(self, max_age: timedelta) -> Capacity:
         """Return the quotas, replaced by the settings, without the headroom for others."""
         limits = self.limits
-        instances = {**self.quotas.training_instances(max_age), **limits.instances}
-        for resource, spared in limits.headroom.items():
-            if resource in instances:
-                instances[resource] = max(0, instances[resource] - spared)
-        return Capacity(tuning_jobs=limits.tuning_jobs, instances=instances)
+        others = {
+            name: _capacity_of(self.target_settings[name], target.quotas, max_age)
+            for name, target in self.targets.items()
+        }
+        home = self.target_settings.get(HOME, _HOME)
+        return Capacity(
+            tuning_jobs=limits.tuning_jobs,
+            instances=_instances(self.quotas, max_age, limits.instances, limits.headroom),
+            preference=home.preference,
+            teams=home.teams,
+            targets=others,
+        )
+
+
+_HOME = TargetSettings()
+
+
+def _capacity_of(settings: TargetSettings, quotas: Quotas, max_age: timedelta) -> Capacity:
+    return Capacity(
+        tuning_jobs=settings.tuning_jobs,
+        instances=_instances(quotas, max_age, settings.instances, settings.headroom),
+        preference=settings.preference,
+        teams=settings.teams,
+    )
+
+
+def _instances(
+    quotas: Quotas, max_age: timedelta, fixed: Mapping[str, int], headroom: Mapping[str, int]
+) -> dict[str, int]:
+    instances = {**quotas.training_instances(max_age), **fixed}
+    for resource, spared in headroom.items():
+        if resource in instances:
+            instances[resource] = max(0, instances[resource] - spared)
+    return instances
+
+
+def _closed(seen: Observation) -> dict[str, WaitReason]:
+    """Return the targets that did not answer, with the reason of requests that wait for them."""
+    return {
+        target: WaitReason(kind=WaitKind.TARGET, text=problem)
+        for target, problem in seen.down.items()
+    }
+
+
+def _placed(starts: Sequence[Head], queues: Mapping[str, Sequence[Entry]]) -> dict[Key, Entry]:
+    """Return the heads by key; those that start with the targets that the plan chose."""
+    entries = {entry.key: entry for queue in queues.values() for entry in queue}
+    for head in starts:
+        if entries[head.key].target != head.target:
+            entries[head.key] = replace(entries[head.key], target=head.target)
+    return entries
 
 
 def _reader(
@@ -235,6 +292,8 @@ class _Queues:
     backoff: Backoff
     budgets: Mapping[str, Budget]
     now: datetime
+    targets: AbstractSet[str] = frozenset([HOME])
+    closed: Mapping[str, WaitReason] = field(default_factory=dict)  # targets that are not used
     known: dict[Key, Head] = field(default_factory=dict)  # heads as they were made before
 
     def read(self, counts: Mapping[str, int], visibility: Visibility) -> _Read:
@@ -251,8 +310,15 @@ class _Queues:
 
     def _head(self, entry: Entry) -> Head:
         if entry.key not in self.known:
-            self.known[entry.key] = _head(entry, self.run_times)
+            targets = self.backoff.open_targets(entry, self.now, self._why_closed)
+            self.known[entry.key] = _head(entry, self.run_times, targets)
         return self.known[entry.key]
+
+    def _why_closed(self, target: str) -> WaitReason | None:
+        if target not in self.targets:
+            text = f"the settings have no target {target!r} any more"
+            return WaitReason(kind=WaitKind.TARGET, text=text)
+        return self.closed.get(target)
 
     def _examined(self, read: QueueHeads, visibility: Visibility) -> _Read:
         examined = read.examined()
@@ -260,7 +326,7 @@ class _Queues:
         parked = frozenset(
             head.key for queue in heads.values() for head in queue if visibility.never_fits(head)
         )
-        delayed = self.backoff.waits(examined, self.now)
+        delayed = self.backoff.waits(examined, self.now, self._why_closed)
         over: dict[Key, WaitReason] = {}
         for team in self.budgets.keys() & examined.keys():
             queue = [e for e in examined[team] if e.key not in delayed and e.key not in parked]
@@ -286,7 +352,7 @@ def _unreadable(decided: Decision) -> dict[Key, str]:
     return found
 
 
-def _head(entry: Entry, run_times: RunTimes) -> Head:
+def _head(entry: Entry, run_times: RunTimes, targets: tuple[str, ...]) -> Head:
     work = Work(team=entry.team, template=entry.template, rounds=entry.rounds)
     return Head(
         team=entry.team,
@@ -295,4 +361,5 @@ def _head(entry: Entry, run_times: RunTimes) -> Head:
         accepted_at=entry.accepted_at,
         instances=entry.instances,
         expected_seconds=run_times.expected(work, entry.expected_seconds_left, entry.most_seconds),
+        targets=targets,
     )

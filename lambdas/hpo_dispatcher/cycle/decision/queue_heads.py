@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from hpo_dispatcher.contract.entry import Entry, Key
 from hpo_dispatcher.ports import Requests
 from hpo_dispatcher.scheduling.history.queue_counts import BEHIND
+from hpo_dispatcher.scheduling.snapshot import Shape, shape_of
 
 # Heads of each team whose reason to wait is published, beyond those that start.
 EXPLAINED_HEADS = 10
@@ -106,7 +107,7 @@ class QueueReader:
 def _of_other_shapes(queue: Sequence[Entry], page: Sequence[Entry], most: int) -> list[Entry]:
     """Return the first requests of each shape that is not in a queue, in order."""
     shapes = {_shape(entry) for entry in queue}
-    seen: Counter[tuple[tuple[str, int], ...]] = Counter()
+    seen: Counter[Shape] = Counter()
     found: list[Entry] = []
     for entry in page:
         shape = _shape(entry)
@@ -116,5 +117,5 @@ def _of_other_shapes(queue: Sequence[Entry], page: Sequence[Entry], most: int) -
     return found
 
 
-def _shape(entry: Entry) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted(entry.instances.items()))
+def _shape(entry: Entry) -> Shape:
+    return shape_of(dict(sorted(entry.instances.items())), entry.allowed_targets)

@@ -8,8 +8,10 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
 from hpo_dispatcher.contract.entry import RunningEntry, Status
+from hpo_dispatcher.contract.targets.resources import HOME, target_of, without_target
 from hpo_dispatcher.cycle.outcome import Observation
-from hpo_dispatcher.ports import Documents, TuningJob, TuningService
+from hpo_dispatcher.cycle.targets.services import Services, service_on
+from hpo_dispatcher.ports import Documents, TuningJob, Unavailable
 from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
 from hpo_dispatcher.scheduling.snapshot import RunningJob
 
@@ -19,7 +21,7 @@ OTHER_JOBS = "other-jobs"
 def running_jobs(
     seen: Observation,
     documents: Documents,
-    tuning: TuningService,
+    services: Services,
     run_times: RunTimes,
     now: datetime,
 ) -> list[RunningJob]:
@@ -27,7 +29,7 @@ def running_jobs(
     ours = {job.tuning_job_name: job for job in seen.active}
     gone = {job.tuning_job_name for job, _ in seen.ended}
     names = (set(seen.listed) | set(ours)) - gone
-    others = _others(names - set(ours), documents, tuning)
+    others = _others(names - set(ours), documents, services)
     jobs: list[RunningJob] = []
     for name in sorted(names):
         listed = seen.listed.get(name)
@@ -39,6 +41,7 @@ def running_jobs(
                 RunningJob(
                     tuning_job_name=name,
                     team=None,
+                    target=target_of(name),
                     instances=_in_use(others.get(name, {}), listed),
                     stopping=_stopping(listed),
                 )
@@ -47,12 +50,24 @@ def running_jobs(
 
 
 def _others(
-    names: AbstractSet[str], documents: Documents, tuning: TuningService
+    names: AbstractSet[str], documents: Documents, services: Services
 ) -> Mapping[str, Mapping[str, int]]:
-    """Return the instances of tuning jobs of others; describe each of these jobs once."""
+    """Return the instances of tuning jobs of others; describe each of these jobs once.
+
+    Those on a target that does not answer count as tuning jobs without instances in this cycle.
+    """
     document = documents.get(OTHER_JOBS) if names else None
     known: dict[str, dict[str, int]] = json.loads(document or "{}")
-    new = {name: dict(tuning.instances(name)) for name in sorted(names - set(known))}
+    new: dict[str, dict[str, int]] = {}
+    for name in sorted(names - set(known)):
+        target = target_of(name)
+        try:
+            instances = service_on(services, target).instances(without_target(name))
+        except Unavailable:
+            if target == HOME:
+                raise
+            continue
+        new[name] = dict(instances)
     if new:
         kept = {name: known[name] for name in names & set(known)} | new
         documents.put(OTHER_JOBS, json.dumps(kept))
@@ -66,6 +81,7 @@ def _of_ours(
     return RunningJob(
         tuning_job_name=job.tuning_job_name,
         team=job.team,
+        target=job.target,
         instances=_in_use(job.instances, listed),
         request_id=job.request_id,
         priority=job.priority,

@@ -20,6 +20,7 @@ from hpo_dispatcher.contract.settings import WorkflowSettings
 from hpo_dispatcher.contract.workflows.answers import OwedAnswer, WorkflowResult
 from hpo_dispatcher.cycle.outcome import AnswersOutcome
 from hpo_dispatcher.cycle.pacing import Deadline, map_concurrently
+from hpo_dispatcher.cycle.targets.services import Services, service_on
 from hpo_dispatcher.cycle.workflows.verdict import (
     Failure,
     Heartbeat,
@@ -28,7 +29,7 @@ from hpo_dispatcher.cycle.workflows.verdict import (
     after_failed_attempt,
     verdict,
 )
-from hpo_dispatcher.ports import Entries, OwedAnswers, Reply, TuningService, Unavailable, Workflows
+from hpo_dispatcher.ports import Entries, OwedAnswers, Reply, Unavailable, Workflows
 
 
 class AnswerOutcome(Enum):
@@ -48,7 +49,7 @@ class Answering:
     workflows: Workflows
     settings: WorkflowSettings
     requests: Entries
-    tuning: TuningService
+    services: Services
     redactor: Redactor
     clock: Callable[[], datetime]
 
@@ -118,8 +119,11 @@ class Answering:
             best_training_job=best.name if best else None,
             objective_metric=best.metric if best else None,
             objective_value=best.objective if best else None,
-            model_uri=self.tuning.model_uri(best.name) if best and finds_model else None,
+            model_uri=self._model_uri(entry, best.name) if best and finds_model else None,
         )
+
+    def _model_uri(self, entry: Entry, training_job_name: str) -> str | None:
+        return service_on(self.services, entry.target).model_uri(training_job_name)
 
     def _write(self, outcomes: Sequence[tuple[OwedAnswer, AnswerOutcome]]) -> AnswersOutcome:
         """Write to the ledger what has become of the answers."""

@@ -54,6 +54,7 @@ def with_arrivals(
             priority=entry.priority,
             expected_seconds=entry.expected_seconds_left,
             most_seconds=entry.most_seconds,
+            targets=entry.allowed_targets,
         )
         for entry in sorted(arrived, key=lambda each: each.key)  # queues are drained concurrently
     ]

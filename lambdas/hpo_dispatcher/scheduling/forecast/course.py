@@ -35,6 +35,7 @@ from hpo_dispatcher.scheduling.snapshot import (
     RunningJob,
     Shape,
     Snapshot,
+    needs,
 )
 
 DRAWS = 9
@@ -173,6 +174,7 @@ class _Situation:
             tuning_job_name=name,
             team=job.team,
             instances=job.instances,
+            target=job.target,
             started_at=job.started_at,
             expected_end=expected_end,
         )
@@ -190,13 +192,14 @@ class _Situation:
     def start(self, head: Head) -> None:
         """Start a request."""
         queued = self.known.pop(head.key)
-        self.queues[head.team].remove(head)
+        self.queues[head.team].remove(queued.head)
         name = "/".join(head.key)
         seconds = self.run_times.expected_after(queued.work, 0.0, *queued.known, self.among)
         self.running_jobs[name] = RunningJob(
             tuning_job_name=name,
             team=head.team,
             instances=head.instances,
+            target=head.target,
             started_at=self.now,
             expected_end=None if seconds is None else self.now + timedelta(seconds=seconds),
         )
@@ -229,9 +232,9 @@ class _Situation:
     def _use(self, capacity: Capacity, seconds: float) -> None:
         """Enter what teams have used for some seconds."""
         jobs = self.running_jobs.values()
-        used = [Used(job.team, job.needs, seconds) for job in jobs if job.team]
+        used = [Used(job.team, needs(job.instances), seconds) for job in jobs if job.team]
         interval = timedelta(seconds=seconds)
-        self.usage = updated(self.usage, used, capacity.limits, interval, HALF_LIFE)
+        self.usage = updated(self.usage, used, capacity.over_targets, interval, HALF_LIFE)
 
 
 def _queued(
@@ -245,6 +248,7 @@ def _queued(
         accepted_at=at,
         instances=each.instances,
         expected_seconds=run_times.expected(work, *_known(each)),
+        targets=each.targets,
     )
     return _Queued(head=head, work=work, known=_known(each))
 

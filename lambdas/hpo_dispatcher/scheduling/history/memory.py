@@ -15,6 +15,7 @@ from hpo_dispatcher.contract.aws_limits import QuotaExceeded
 from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.contract.entry import Key, Moment
 from hpo_dispatcher.contract.errors import UnreadableDocument
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.scheduling.backoff import Backoff, Delay, ReachedLimit
 from hpo_dispatcher.scheduling.forecast.calibration import OUTSIDE
 from hpo_dispatcher.scheduling.forecast.predictions import Prediction, Predictions
@@ -32,6 +33,7 @@ class _Timer(BaseModel):
     passed_at: Moment | None = None
     reserved_at: Moment | None = None
     promised_at: Moment | None = None
+    target: str | None = None  # None: home
 
 
 class _StoredRefusals(BaseModel):
@@ -42,6 +44,7 @@ class _StoredRefusals(BaseModel):
     tries: int
     retry_at: Moment
     waited_seconds: float | None = None  # None in documents of the version before
+    targets: tuple[str, ...] | None = None  # None: home
 
     @classmethod
     def of(cls, delay: Delay) -> Self:
@@ -52,6 +55,7 @@ class _StoredRefusals(BaseModel):
             tries=delay.tries,
             retry_at=delay.retry_at,
             waited_seconds=delay.waited.total_seconds(),
+            targets=None if delay.targets == (HOME,) else delay.targets,
         )
 
     def delay(self, others: tuple[Delay, ...] = ()) -> Delay:
@@ -64,6 +68,7 @@ class _StoredRefusals(BaseModel):
             retry_at=self.retry_at,
             waited=self.retry_at - self.since if seconds is None else timedelta(seconds=seconds),
             others=others,
+            targets=self.targets or (HOME,),
         )
 
 
@@ -181,6 +186,7 @@ def memory_json(
                 passed_at=timer.passed_at,
                 reserved_at=timer.reserved_at,
                 promised_at=timer.promised_at,
+                target=None if timer.target == HOME else timer.target,
             )
             for (team, request_id), timer in timers.items()
         ],
@@ -250,6 +256,7 @@ def timers_from(memory: str | None, capacity: str | None) -> dict[Key, Reservati
             passed_at=each.passed_at,
             reserved_at=each.reserved_at,
             promised_at=each.promised_at,
+            target=each.target or HOME,
         )
         for each in stored
     }

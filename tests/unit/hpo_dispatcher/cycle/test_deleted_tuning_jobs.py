@@ -17,6 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract.entry import RunningEntry, Status
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.observe import DELETED, UNSURE_WITHIN, VISIBLE_WITHIN, observe
 from hpo_dispatcher.ports import TuningJob, TuningJobDetail, Unavailable
@@ -57,6 +58,10 @@ class WithoutTuningJobs:
         return {name: at for name, at in self._trained.items() if name in names}
 
 
+def services(trained: Mapping[str, datetime] | None) -> Any:
+    return {HOME: WithoutTuningJobs(trained)}
+
+
 @pytest.mark.parametrize(
     ("created", "after", "found"),
     [
@@ -69,7 +74,7 @@ class WithoutTuningJobs:
 def test_a_tuning_job_that_describe_does_not_find(
     created: set[str], after: timedelta, found: str
 ) -> None:
-    seen = observe(Ledger(), WithoutTuningJobs({}), created, NOON + after)  # type: ignore[arg-type]
+    seen = observe(Ledger(), services({}), created, NOON + after)  # type: ignore[arg-type]
     of = {"missing": seen.missing, "listed": seen.listed, "ended": seen.ended}
     assert {name for name, jobs in of.items() if jobs} == {found}
 
@@ -89,7 +94,7 @@ def test_training_jobs_tell_that_a_tuning_job_has_existed(
     trained: Mapping[str, datetime], found: str
 ) -> None:
     now = NOON + timedelta(hours=1)
-    seen = observe(Ledger(), WithoutTuningJobs(trained), set(), now)  # type: ignore[arg-type]
+    seen = observe(Ledger(), services(trained), set(), now)  # type: ignore[arg-type]
     of = {"missing": seen.missing, "listed": seen.listed, "ended": seen.ended}
     assert {name for name, jobs in of.items() if jobs} == {found}
 
@@ -100,7 +105,7 @@ def test_training_jobs_tell_that_a_tuning_job_has_existed(
 def test_without_an_answer_a_tuning_job_is_created_an_hour_later(
     after: timedelta, *, created_now: bool
 ) -> None:
-    seen = observe(Ledger(), WithoutTuningJobs(None), set(), NOON + after)  # type: ignore[arg-type]
+    seen = observe(Ledger(), services(None), set(), NOON + after)  # type: ignore[arg-type]
     assert [job.key for job in seen.missing] == [("fraud", "a")]
     assert seen.unsure == (set() if created_now else {("fraud", "a")})
 

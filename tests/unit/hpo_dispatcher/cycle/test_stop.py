@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.contract.entry import Key, RunningEntry, Status
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation
 from hpo_dispatcher.cycle.stop import Stopper
 from hpo_dispatcher.ports import (
@@ -107,7 +108,7 @@ def decided(*names: str) -> Decision:
 def stopper(ledger: Ledger, service: Service) -> Stopper:
     requests: Any = ledger
     tuning: Any = service
-    return Stopper(requests=requests, tuning=tuning, clock=lambda: NOON, owner="me")
+    return Stopper(requests=requests, services={HOME: tuning}, clock=lambda: NOON, owner="me")
 
 
 def test_a_cancelled_tuning_job_is_stopped_until_sagemaker_stops_it() -> None:
@@ -119,7 +120,7 @@ def test_a_cancelled_tuning_job_is_stopped_until_sagemaker_stops_it() -> None:
         "e": TuningJob(name="e", status=Status.IN_PROGRESS),
     }
     jobs = [stopping("a"), stopping("b"), stopping("c"), job("d"), stopping("e", preempted_for=FOR)]
-    stopper(Ledger(), service).stop_cancelled(seen(*jobs, listed=listed))
+    stopper(Ledger(), service).stop_cancelled(seen(*jobs, listed=listed), ActOutcome())
     assert service.stopped == ["a"]
 
 

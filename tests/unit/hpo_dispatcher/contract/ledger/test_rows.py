@@ -45,13 +45,14 @@ ENTRY = Entry(
         name="fraud-a-2-001", objective=0.25, metric="auc", hyperparameters={"lr": "0.1"}
     ),
     blocked=True, on_hold=True, resume_blocker="it is a grid", earlier=(EARLIER,),
-    preempted_for=("vision", "b"), already_stopped=1,
+    preempted_for=("vision", "b"), already_stopped=1, targets=("research", "home"),
+    target="research",
 )  # fmt: skip
 RUNNING = RunningEntry(
     tuning_job_name="fraud-a-2", team="fraud", request_id="a", status=Status.STOPPING,
     instances={"ml.m5.large": 2}, started_at=NOON, template="credit", rounds=4,
     most_instance_seconds=7200, expected_seconds=600, priority=-3, resume_blocker="it is a grid",
-    resumed=True, preempted_for=("vision", "b"), already_stopped=1,
+    resumed=True, preempted_for=("vision", "b"), already_stopped=1, target="research",
 )  # fmt: skip
 BLOCKED = BlockedEntry(
     team="fraud", request_id="a", after=("b", "c"), warm_start_from=("d",)

@@ -10,6 +10,7 @@ import pytest
 from hpo_dispatcher.contract.entry import HOUR, Entry, RunningEntry, Status
 from hpo_dispatcher.contract.ledger.entry_item import entry_from, entry_item
 from hpo_dispatcher.contract.ledger.index_rows import running_from, running_item
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.cycle.decision.running_jobs import running_jobs
 from hpo_dispatcher.cycle.outcome import Observation
 from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
@@ -28,7 +29,7 @@ STARTED = Entry(
 def expected_end(entry: Entry, run_times: RunTimes, now: datetime) -> datetime | None:
     account = Simulation(Workload(name="none", arrivals=[], teams={"a": {}}))
     seen = Observation(listed={}, active=[RunningEntry.of(entry)], ended=[], missing=[])
-    (job,) = running_jobs(seen, account.documents, account.sagemaker, run_times, now)
+    (job,) = running_jobs(seen, account.documents, {HOME: account.sagemaker}, run_times, now)
     return job.expected_end
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from hpo_dispatcher.contract.entry import RunningEntry, Status
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.cycle.decision.running_jobs import OTHER_JOBS, running_jobs
 from hpo_dispatcher.cycle.outcome import Observation
 from hpo_dispatcher.ports import TuningJob, TuningJobDetail
@@ -47,8 +48,9 @@ def jobs(
 ) -> list[RunningJob]:
     given: dict[str, Any] = {"listed": {}, "active": (), "ended": (), "missing": ()}
     described: Any = tuning or Described()
+    observed = Observation(**(given | seen))
     return running_jobs(
-        Observation(**(given | seen)), documents or MemoryDocuments(), described, RunTimes(), NOON
+        observed, documents or MemoryDocuments(), {HOME: described}, RunTimes(), NOON
     )
 
 

@@ -1,0 +1,1 @@
+"""SageMaker and the quotas of each target."""

@@ -1,0 +1,1 @@
+"""Decisions over several targets: which of them a request runs on."""
