@@ -37,6 +37,13 @@ Quotas = Annotated[
     list[str] | None,
     typer.Option("--quota", help="Instances at once, e.g. --quota ml.m5.large=20."),
 ]
+Targets = Annotated[
+    int,
+    typer.Option(
+        "--targets", min=1, max=100,
+        help="Accounts, each with these limits; every request may run on each of them.",
+    ),
+]  # fmt: skip
 Polling = Annotated[
     bool,
     typer.Option("--polling", help="Run cycles only every ten minutes, as a plain poller."),
@@ -73,6 +80,7 @@ def simulate(
     seed: Seed = 1,
     slots: Slots = None,
     quota: Quotas = None,
+    targets: Targets = 1,
     polling: Polling = False,
     event_delay: EventDelay = 1.0,
     creates_per_second: CreateRate = None,
@@ -84,10 +92,13 @@ def simulate(
 ) -> None:
     """Replay a workload, or a recorded ledger, through the real dispatcher in virtual time."""
     from hpoq.simulation.simulate import Conditions, Simulation
+    from hpoq.simulation.targets.services import on_targets
 
     asked = _workload(workload, requests, seed)
     instances = {**asked.instances, **dict(map(_quota, quota or []))}
     account = replace(asked, slots=slots or asked.slots, instances=instances)
+    if targets > 1:
+        account = on_targets(account, targets)
     conditions = Conditions(
         on_events=not polling,
         event_delay=event_delay,
@@ -154,6 +165,9 @@ def _show(result: SimulationResult) -> None:
     made.add_row("lost, duplicated", f"{result.lost}, {result.duplicated}")
     made.add_row("hours", f"{result.hours:.1f}")
     made.add_row("slots used while requests were queued", f"{result.utilization:.1%}")
+    if len(result.utilization_on) > 1:
+        for target, share in result.utilization_on.items():
+            made.add_row(f"  on {target}", f"{share:.1%}")
     for instance_type, share in result.instance_utilization.items():
         made.add_row(f"{instance_type} used while requests were queued", f"{share:.1%}")
     made.add_row("most tuning jobs at once, limit", f"{result.peak}, {result.slots}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.settings import Deployment
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
 from hpo_dispatcher.tuning_job.builder import JobBuilder
+from hpoq.simulation.targets.services import target_names
 from hpoq.simulation.workload import Workload
 
 TEMPLATE = Template(
@@ -16,6 +20,8 @@ TEMPLATE = Template(
     request={"objective": {"metric": "m", "type": "Maximize"}},
     tuning_job={"TrainingJobDefinition": {"ResourceConfig": {"InstanceType": "ml.m5.large"}}},
 )
+
+REGION = "us-east-1"
 
 
 class _NoImages:
@@ -37,13 +43,18 @@ def simulated_deployment(workload: Workload) -> Deployment:
                 "random_training_jobs": aws_limits.TRAINING_JOBS_RANDOM,
             },
             "default_template": "simulated",
+            "targets": {
+                name: {"account": f"{number:012}", "region": REGION}
+                | ({} if name == HOME else {"tuning_jobs": workload.slots})
+                for number, name in enumerate(target_names(workload.targets), 1)
+            },
         }
     )
 
 
 def simulated_builder(deployment: Deployment) -> JobBuilder:
     """Return a builder of tuning jobs with these settings."""
-    return JobBuilder(
+    home = JobBuilder(
         deployment=deployment,
         environment=Environment(
             deployment="simulated",
@@ -51,8 +62,10 @@ def simulated_builder(deployment: Deployment) -> JobBuilder:
             artifact_bucket="artifacts",
             training_role_arn="arn:aws:iam::123456789012:role/simulated",
             training_source="s3://artifacts/source.tar.gz",
-            region="us-east-1",
+            region=REGION,
         ),
         templates={"simulated": TEMPLATE},
         images=_NoImages(),
     )
+    others = [name for name in deployment.targets if name != HOME]
+    return replace(home, others={name: replace(home, target=name) for name in others})

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
+from hpo_dispatcher.contract.targets.resources import on_target
 from hpo_dispatcher.scheduling.snapshot import SLOTS, needs
 from hpoq.simulation.in_memory_ledger import MemoryRequests
 from hpoq.simulation.in_memory_ports import MemoryQueues
-from hpoq.simulation.sagemaker import SimulatedSageMaker
+from hpoq.simulation.targets.services import SimulatedTargets
 from hpoq.simulation.workload import Workload
 
 MAX_COUNTED = 100  # queued requests per team; more than that is demand for the whole account
@@ -27,11 +28,13 @@ class Shares:
         workload: Workload,
         requests: MemoryRequests,
         queues: MemoryQueues,
-        sagemaker: SimulatedSageMaker,
+        targets: SimulatedTargets,
     ) -> None:
-        self._limits = {SLOTS: workload.slots, **workload.instances}
+        of_one = {SLOTS: workload.slots, **workload.instances}
+        self._limits = {r: n * workload.targets for r, n in of_one.items()}
+        self._slots = workload.slots
         self._weights = {team: of.get("weight", 1.0) for team, of in workload.teams.items()}
-        self._requests, self._queues, self._sagemaker = requests, queues, sagemaker
+        self._requests, self._queues, self._targets = requests, queues, targets
         self._backlogged = 0.0  # seconds
         self._used: defaultdict[str, float] = defaultdict(float)  # resource -> amount x seconds
         self._short: defaultdict[str, float] = defaultdict(float)  # team -> share x seconds
@@ -42,8 +45,9 @@ class Shares:
         if seconds <= 0 or not (self._queues.waiting() or self._requests.queued()):
             return
         self._backlogged += seconds
-        self._used[SLOTS] += seconds * len(self._sagemaker.running)
-        for each, held in self._sagemaker.held.items():
+        for target, service in self._targets.services.items():
+            self._used[on_target(target, SLOTS)] += seconds * len(service.running)
+        for each, held in self._targets.held().items():
             self._used[each] += seconds * held
         if len(self._weights) > 1:
             self._compare(seconds)
@@ -51,6 +55,11 @@ class Shares:
     def slots_used(self) -> float:
         """Return the used share of the slots while requests were queued."""
         return self._part(SLOTS)
+
+    def slots_used_on(self, target: str) -> float:
+        """Return the used share of the slots of one target while requests were queued."""
+        whole = self._backlogged * self._slots
+        return self._used[on_target(target, SLOTS)] / whole if whole else 0.0
 
     def instances_used(self) -> dict[str, float]:
         """Return the used share of each instance quota while requests were queued."""
@@ -63,11 +72,12 @@ class Shares:
 
     def _part(self, resource: str) -> float:
         whole = self._backlogged * self._limits[resource]
-        return self._used[resource] / whole if whole else 0.0
+        used = sum(self._used[on_target(target, resource)] for target in self._targets.services)
+        return used / whole if whole else 0.0
 
     def _compare(self, seconds: float) -> None:
         held: dict[str, Counter[str]] = {team: Counter() for team in self._weights}
-        for job in self._sagemaker.running.values():
+        for job in self._targets.running():
             if job.key:
                 held[job.key[0]].update(needs(job.instances))
         wanted = {team: self._wanted(team) for team in self._weights}

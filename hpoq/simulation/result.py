@@ -28,9 +28,10 @@ class SimulationResult:
     lost: int
     duplicated: int  # tuning jobs created beyond one per request
     peak: int
-    slots: int
+    slots: int  # of all targets
     hours: float
     utilization: float  # of the slots, while requests were queued
+    utilization_on: dict[str, float]  # of the slots of each target
     instance_utilization: dict[str, float]  # of each quota, while requests were queued
     # Largest mean shortfall of a team from its fair share, as a part of the account.
     fairness_gap: float

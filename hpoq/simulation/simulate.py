@@ -14,9 +14,11 @@ from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Key, Status
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.contract.redaction import Redactor
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.lease import CycleIncomplete
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
+from hpo_dispatcher.cycle.targets.services import Target
 from hpoq.simulation.deployment import simulated_builder, simulated_deployment
 from hpoq.simulation.fairness import Shares
 from hpoq.simulation.in_memory_ledger import MemoryDocuments, MemoryLeases, MemoryRequests
@@ -25,6 +27,7 @@ from hpoq.simulation.in_memory_workflows import MemoryOwedAnswers, MemoryWorkflo
 from hpoq.simulation.measures import duplicated, started, waits
 from hpoq.simulation.result import Moment, SimulationResult
 from hpoq.simulation.sagemaker import SimulatedRun, SimulatedSageMaker
+from hpoq.simulation.targets.services import SimulatedTargets, target_names
 from hpoq.simulation.workload import Arrival, Workload, message
 from hpoq.wait_reasons import why
 
@@ -137,16 +140,23 @@ class Simulation:
         self.requests = MemoryRequests(self.leases)
         self.events = MemoryEvents()
         self.answers, self.workflows = MemoryOwedAnswers(), MemoryWorkflows()
-        self.sagemaker = SimulatedSageMaker(
-            self.clock,
-            _runs(workload, conditions).__getitem__,
-            workload.slots,
-            workload.instances,
-            before_read=_Rate(conditions.reads_per_second, self.clock).take,
-            search_delay=timedelta(seconds=conditions.search_delay),
+        runs = _runs(workload, conditions)
+        self.targets = SimulatedTargets(
+            {
+                name: SimulatedSageMaker(
+                    self.clock,
+                    runs.__getitem__,
+                    workload.slots,
+                    workload.instances,
+                    before_read=_Rate(conditions.reads_per_second, self.clock).take,
+                    search_delay=timedelta(seconds=conditions.search_delay),
+                )
+                for name in target_names(workload.targets)
+            }
         )
+        self.sagemaker = self.targets.services[HOME]
         self.dispatcher = _dispatcher(self, conditions.creates_per_second, forecasts)
-        self._shares = Shares(workload, self.requests, self.queues, self.sagemaker)
+        self._shares = Shares(workload, self.requests, self.queues, self.targets)
         self._accounted = self.clock.now
         self._cycles = 0
         self._ends: list[float] = []
@@ -164,11 +174,11 @@ class Simulation:
         upcoming = 0
         heartbeat = wake = free_at = self.clock.now
         standstill = _Standstill()
-        while upcoming < len(arrivals) or self.sagemaker.running or self._unsettled():
+        while upcoming < len(arrivals) or self.targets.count() or self._unsettled():
             upcoming_times = [heartbeat]
             if upcoming < len(arrivals):
                 upcoming_times.append(START + timedelta(seconds=arrivals[upcoming].at))
-            next_end = self.sagemaker.next_end()
+            next_end = self.targets.next_end()
             if next_end:
                 upcoming_times.append(next_end)
             if wake > self.clock.now:
@@ -179,7 +189,7 @@ class Simulation:
                 self.send(arrivals[upcoming])
                 upcoming += 1
                 woken = True
-            ended = self.sagemaker.end_due()
+            ended = self.targets.end_due()
             self._ends += [(job.ends - START).total_seconds() for job in ended]
             if (woken or ended) and self._conditions.on_events and wake <= self.clock.now:
                 delay = timedelta(seconds=self._conditions.event_delay)
@@ -191,7 +201,7 @@ class Simulation:
                 free_at = self.clock.now + CYCLE
                 finished = len(self._ends)
                 self._progress(finished, len(self.workload.arrivals))
-                state = (upcoming, finished, len(self.sagemaker.running), self.requests.unended())
+                state = (upcoming, finished, self.targets.count(), self.requests.unended())
                 if upcoming == len(arrivals) and standstill.reached(self.clock.now, *state):
                     break
         return self._report()
@@ -221,7 +231,7 @@ class Simulation:
         self._cycles += 1
         self._pass_until(self.clock.now)
         if self._moments is not None:
-            running = Counter(job.key[0] for job in self.sagemaker.running.values() if job.key)
+            running = Counter(job.key[0] for job in self.targets.running() if job.key)
             queued = {team: self.requests.queue_length(team) for team in self.workload.teams}
             hours = self.clock.seconds() / 3600
             self._moments.append(Moment(hours=hours, running=dict(running), queued=queued))
@@ -239,8 +249,10 @@ class Simulation:
         entries = self.requests.entries
         calls: Counter[str] = Counter()
         ledger = (self.leases, self.documents, self.requests)
-        for port in (self.queues, *ledger, self.sagemaker, self.events):
+        for port in (self.queues, *ledger, self.events):
             calls.update(port.calls)
+        calls.update(self.targets.calls())
+        services = self.targets.services
         sagemaker = sum(count for name, count in calls.items() if name.startswith("sagemaker:"))
         starts = started(entries.values(), START)
         jobs = max(1, len(starts))
@@ -253,18 +265,19 @@ class Simulation:
             failed=status[Status.FAILED],
             cancelled=status[Status.CANCELLED],
             lost=len(sent - entries.keys()),
-            duplicated=duplicated(self.sagemaker.ended.values(), entries),
-            peak=self.sagemaker.peak,
-            slots=self.workload.slots,
+            duplicated=duplicated(self.targets.ended(), entries),
+            peak=sum(service.peak for service in services.values()),
+            slots=self.workload.slots * self.workload.targets,
             hours=(self.clock.now - START).total_seconds() / 3600,
             utilization=self._shares.slots_used(),
+            utilization_on={name: self._shares.slots_used_on(name) for name in services},
             instance_utilization=self._shares.instances_used(),
             fairness_gap=self._shares.largest_gap(),
             cycles=self._cycles,
             calls=dict(calls),
             calls_per_job=calls.total() / jobs,
             sagemaker_calls_per_job=sagemaker / jobs,
-            over_quota=self.sagemaker.beyond_quota,
+            over_quota=sum(service.beyond_quota for service in services.values()),
             waiting=self._waiting(),
             waits=waits(entries.values()),
             starts=starts,
@@ -307,4 +320,10 @@ def _dispatcher(
         clock=simulation.clock,
         bucket=_Rate(creates_per_second, simulation.clock),
         forecasts=forecasts,
+        targets={
+            name: Target(tuning=service, quotas=_FixedQuotas(simulation.workload.instances))
+            for name, service in simulation.targets.services.items()
+            if name != HOME
+        },
+        target_settings=deployment.targets,
     )

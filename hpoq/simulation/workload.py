@@ -26,6 +26,7 @@ class Arrival:
     after: tuple[str, ...] = ()
     priority: int = 0
     expected_minutes: float | None = None
+    targets: tuple[str, ...] = ()  # on which it may run; empty: home
 
 
 def message(arrival: Arrival) -> dict[str, Any]:
@@ -51,6 +52,8 @@ def message(arrival: Arrival) -> dict[str, Any]:
         body["priority"] = arrival.priority
     if arrival.expected_minutes:
         body["expected_minutes"] = arrival.expected_minutes
+    if arrival.targets:
+        body["targets"] = list(arrival.targets)
     if arrival.after:
         body["after"] = list(arrival.after)
     return body
@@ -65,6 +68,7 @@ class Workload:
     teams: dict[str, dict[str, Any]]
     slots: int = 100
     instances: dict[str, int] = field(default_factory=dict)
+    targets: int = 1  # each an account with so many slots and instances
 
 
 def burst(requests: int, seed: int) -> Workload:

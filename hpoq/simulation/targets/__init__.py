@@ -1,0 +1,1 @@
+"""Several simulated accounts."""
