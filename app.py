@@ -33,6 +33,7 @@ def main() -> None:
     from hpo_dispatcher.tuning_job.builder import check_template
     from infra.hpo_stack import HpoStack
     from infra.settings import read_settings
+    from infra.target_stack import HpoTargetStack
     from infra.templates import InvalidTemplates, deployed_templates
 
     app = cdk.App()
@@ -49,6 +50,8 @@ def main() -> None:
     except HpoqError as error:
         sys.exit("\n".join(f"hpoq: {line}" for line in str(error).splitlines()))
     HpoStack(app, settings.name, settings=settings)
+    for site in settings.sites:
+        HpoTargetStack(app, site.name, settings=settings, site=site)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
 

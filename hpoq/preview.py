@@ -7,6 +7,7 @@ from typing import Any
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.message import parse_fields
 from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.contract.targets.sites import target_sites
 from hpo_dispatcher.contract.templates import FrameworkImage
 from hpo_dispatcher.tuning_job.api.search_space import combinations_of, searched_names
 from hpo_dispatcher.tuning_job.builder import JobBuilder
@@ -22,7 +23,7 @@ class _NamedImages:
 
 
 def preview(settings: SettingsDocument, team: str, message: dict[str, Any]) -> dict[str, Any]:
-    """Return the CreateHyperParameterTuningJob request that the dispatcher would make.
+    """Return the request that the dispatcher would make on the first target of a message.
 
     Raises:
         InvalidRequest: the dispatcher would reject the message.
@@ -37,7 +38,9 @@ def preview(settings: SettingsDocument, team: str, message: dict[str, Any]) -> d
         images=_NamedImages(),
         broken_templates=settings.broken_templates,
     )
-    return builder.new_api_request(team, request)
+    sites = target_sites(settings.environment, settings.deployment.targets)
+    builder = builder.with_sites(sites, lambda _: _NamedImages())
+    return builder.on(builder.targets_of(team, request)[0]).new_api_request(team, request)
 
 
 def lowered_training_jobs(message: dict[str, Any], api_request: dict[str, Any]) -> str:

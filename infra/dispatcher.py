@@ -20,6 +20,7 @@ from constructs import Construct
 
 from hpo_dispatcher.contract import aws_limits, names
 from hpo_dispatcher.contract.settings import WorkflowSettings
+from hpo_dispatcher.contract.targets.sites import dispatcher_role
 from infra.acknowledge import acknowledge, acknowledge_key_use, acknowledge_resource
 from infra.sdk_layer import SdkLayer, build_module
 from infra.settings import Settings
@@ -65,7 +66,13 @@ class DispatcherFunction(Construct):
             encryption_key=key,
             removal_policy=cdk.RemovalPolicy.DESTROY,
         )
-        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        role = iam.Role(
+            self,
+            "Role",
+            # Targets trust the role by its name.
+            role_name=dispatcher_role(settings.name) if settings.sites else None,
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        )
         log_group.grant_write(role)
         runtime = lambda_.Runtime(f"python{settings.python_version}", lambda_.RuntimeFamily.PYTHON)
         self.function = lambda_.Function(
@@ -134,7 +141,8 @@ class DispatcherFunction(Construct):
 
     def grant_tuning(self, training_roles: Sequence[iam.IRole]) -> None:
         """Allow the function to create and follow tuning jobs that run as one of the roles."""
-        for statement in _tuning_statements(cdk.Stack.of(self), training_roles):
+        stack = cdk.Stack.of(self)
+        for statement in (*tuning_statements(stack, training_roles), _events_statement(stack)):
             self.function.add_to_role_policy(statement)
         role = self.function.role
         assert role is not None  # noqa: S101  set in __init__
@@ -203,14 +211,19 @@ def _answer_statements(
         )
         yield steps, "SageMaker names the executions of a pipeline."
     if workflows.any:
-        models = iam.PolicyStatement(
-            sid="FindModels",
-            actions=["sagemaker:DescribeTrainingJob"],
-            resources=[
-                stack.format_arn(service="sagemaker", resource="training-job", resource_name="*")
-            ],
-        )
-        yield models, "SageMaker names the training jobs of a tuning job."
+        yield model_statement(stack)
+
+
+def model_statement(stack: cdk.Stack) -> tuple[iam.PolicyStatement, str]:
+    """Return what finds the model of a completed request, with the reason of its wildcard."""
+    models = iam.PolicyStatement(
+        sid="FindModels",
+        actions=["sagemaker:DescribeTrainingJob"],
+        resources=[
+            stack.format_arn(service="sagemaker", resource="training-job", resource_name="*")
+        ],
+    )
+    return models, "SageMaker names the training jobs of a tuning job."
 
 
 def _retention(days: int) -> logs.RetentionDays:
@@ -225,17 +238,20 @@ def _retention(days: int) -> logs.RetentionDays:
     return logs.RetentionDays[by_days[days]]
 
 
+def tuning_job_ended() -> events.EventPattern:
+    """Return the pattern of the events that say that a tuning job has ended."""
+    return events.EventPattern(
+        source=[aws_limits.SAGEMAKER_EVENT_SOURCE],
+        detail_type=[aws_limits.TUNING_JOB_EVENT],
+        detail={"HyperParameterTuningJobStatus": ["Completed", "Failed", "Stopped"]},
+    )
+
+
 def _triggers(deployment: str) -> dict[str, dict[str, Any]]:
     """Return the schedule and the events that may give the function work, by rule."""
     return {
         "Heartbeat": {"schedule": events.Schedule.rate(HEARTBEAT)},
-        "TuningJobEnded": {
-            "event_pattern": events.EventPattern(
-                source=[aws_limits.SAGEMAKER_EVENT_SOURCE],
-                detail_type=[aws_limits.TUNING_JOB_EVENT],
-                detail={"HyperParameterTuningJobStatus": ["Completed", "Failed", "Stopped"]},
-            )
-        },
+        "TuningJobEnded": {"event_pattern": tuning_job_ended()},
         "RequestsSubmitted": {
             "event_pattern": events.EventPattern(
                 source=[names.EVENT_SOURCE],
@@ -248,10 +264,16 @@ def _triggers(deployment: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def _tuning_statements(
+def _events_statement(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Return what lets the function publish the state changes of requests."""
+    bus = stack.format_arn(service="events", resource="event-bus", resource_name="default")
+    return iam.PolicyStatement(actions=["events:PutEvents"], resources=[bus])
+
+
+def tuning_statements(
     stack: cdk.Stack, training_roles: Sequence[iam.IRole]
 ) -> list[iam.PolicyStatement]:
-    """Return what the function may do with tuning jobs, and what it needs for that."""
+    """Return what the dispatcher may do with tuning jobs, and what it needs for that."""
     tuning_jobs = stack.format_arn(
         service="sagemaker", resource="hyper-parameter-tuning-job", resource_name="*"
     )
@@ -276,11 +298,5 @@ def _tuning_statements(
             actions=["iam:PassRole"],
             resources=[role.role_arn for role in training_roles],
             conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
-        ),
-        iam.PolicyStatement(
-            actions=["events:PutEvents"],
-            resources=[
-                stack.format_arn(service="events", resource="event-bus", resource_name="default")
-            ],
         ),
     ]

@@ -16,6 +16,7 @@ from infra.monitoring import Monitoring
 from infra.notices import Notices
 from infra.request_queue import RequestQueue
 from infra.settings import Settings, output_name
+from infra.target_access import grant_targets
 from infra.team_access import TeamAccess
 from infra.training import TrainingResources
 from infra.training_role import TrainingRole
@@ -104,6 +105,7 @@ class HpoStack(cdk.Stack):
             outputs[f"RequestQueueUrl{title}"] = queue.queue.queue_url
             outputs[f"DeadLetterQueueUrl{title}"] = queue.dead_letter_queue.queue_url
         dispatcher.grant_tuning(roles)
+        grant_targets(dispatcher, settings.sites)
         dispatcher.grant_answers(settings.waiting_workflows)
         monitoring = Monitoring(
             self, "Monitoring", settings=settings, dispatcher=dispatcher, queues=queues, key=key

@@ -18,12 +18,15 @@ from hpo_dispatcher.contract.settings import (
     Deployment,
     Guardrails,
     Limits,
+    TargetSettings,
     TeamSettings,
     Vpc,
     WorkflowSettings,
     invalid_settings,
     parse_value,
 )
+from hpo_dispatcher.contract.targets.resources import HOME
+from hpo_dispatcher.contract.targets.sites import TargetSite
 from hpo_dispatcher.contract.validation.problems import nearest, wrong
 from hpo_dispatcher.contract.validation.values import DeploymentName, EmailAddress, KeyArn
 from infra.templates import deployed_templates
@@ -54,6 +57,9 @@ class Settings(BaseModel):
     # State machines and pipelines that may wait for requests: {"state_machines": ["credit-*"]}.
     # Not set: messages of workflows that wait are rejected. docs/workflows.md describes them.
     workflows: dict[str, Any] = {}
+    # The accounts and Regions that run tuning jobs, home among them, and the settings of each. Not
+    # set: only the deployment's own. docs/targets.md describes them.
+    targets: dict[str, dict[str, Any]] = {}
     # The template of a message that does not name one.
     default_template: str = "credit-default-cpu"
     # A folder of job templates of your own, one file NAME.yaml each, relative to the folder of
@@ -106,7 +112,7 @@ class Settings(BaseModel):
     @property
     def deployment(self) -> dict[str, Any]:
         """The settings that are deployed with the function, as JSON values."""
-        return {
+        deployed = {
             "teams": self.teams,
             "limits": self.limits,
             "guardrails": self._keys() | self.guardrails,
@@ -115,6 +121,45 @@ class Settings(BaseModel):
             "prices": self.prices,
             "finished_requests_days": self.finished_requests_days,
         }
+        return deployed | ({"targets": self.targets} if self.targets else {})
+
+    @property
+    def sites(self) -> list[TargetSite]:
+        """The targets besides home, and where they are."""
+        home = self.targets.get(HOME, {})
+        return [
+            TargetSite(
+                deployment=self.name,
+                target=name,
+                account=each["account"],
+                region=each["region"],
+                home_account=home["account"],
+                home_region=home["region"],
+            )
+            for name, each in self.targets.items()
+            if name != HOME
+        ]
+
+    def target(self, name: str) -> TargetSettings:
+        """Return the settings of one target."""
+        return TargetSettings.model_validate(self.targets[name])
+
+    def on_target(self, site: TargetSite) -> Settings:
+        """Return the settings under the name of a target, without what home alone has."""
+        rules = self.rules.opened_for(self.target(site.target).guardrails)
+        return self.model_copy(
+            update={
+                "name": site.name,
+                "guardrails": rules.model_dump(exclude_defaults=True),
+                "kms_key_arn": None,
+                "bootstrap_kms_key_arn": None,
+                "targets": {},
+            }
+        )
+
+    def rules_on(self, target: str, team: str) -> Guardrails:
+        """Return the guardrails of a target with what the settings open to one team."""
+        return self.rules_of(team).opened_for(self.target(target).guardrails)
 
     @property
     def waiting_workflows(self) -> WorkflowSettings:
@@ -166,6 +211,7 @@ def read_settings(context: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         raise invalid_settings(error, given, VOCABULARY) from None
     _reject_ambiguous_names(settings.teams)
+    _reject_names_of_sites(settings)
     _reject_unknown_template(settings)
     _reject_unknown_instance_types(settings)
     return settings
@@ -199,6 +245,23 @@ def _reject_ambiguous_names(teams: Iterable[str]) -> None:
             raise InvalidSettings(f"teams.{team}", problem, "Choose another name")
 
 
+_LONGEST_NAME = 30  # of a deployment; the names on a target begin with both names
+
+
+def _reject_names_of_sites(settings: Settings) -> None:
+    """Reject names of targets that make the names there too long, or equal to names at home."""
+    for site in settings.sites:
+        key = f"targets.{site.target}"
+        if len(site.name) > _LONGEST_NAME:
+            problem = f"{site.name} is longer than {_LONGEST_NAME} characters"
+            raise InvalidSettings(key, problem, "Shorten the name of the target")
+        alike = [t for t in settings.teams if t.removeprefix(f"{site.target}-") in settings.teams]
+        alike = [t for t in alike if t.startswith(f"{site.target}-")]
+        if alike and site.account == site.home_account:
+            problem = f"its roles would have the names of those of team {alike[0]}"
+            raise InvalidSettings(key, problem, "Choose another name")
+
+
 def _reject_unknown(given: Iterable[str]) -> None:
     """Reject keys that are not settings, which otherwise would silently have no effect."""
     groups: dict[str, type[BaseModel]] = {
@@ -207,6 +270,7 @@ def _reject_unknown(given: Iterable[str]) -> None:
         "guardrails.vpc": Vpc,
         "workflows": WorkflowSettings,
         "teams.<team>": TeamSettings,
+        "targets.<target>": TargetSettings,
     }
     for key in sorted(set(given) - set(Settings.model_fields)):
         within = [group for group, model in groups.items() if key in model.model_fields]
@@ -231,6 +295,12 @@ def _reject_unknown_instance_types(settings: Settings) -> None:
         "prices": list(settings.prices),
         "guardrails.instance_types": list(guardrails.instance_types),
     }
+    for name in settings.targets:
+        target = settings.target(name)
+        counted = [*target.instances, *target.headroom]
+        given[f"targets.{name}"] = [each for each in counted if each not in totals]
+        if target.guardrails:
+            given[f"targets.{name}.guardrails"] = list(target.guardrails.instance_types)
     if not any(given.values()):
         return
     shapes = Loader().load_service_model("sagemaker", "service-2")["shapes"]

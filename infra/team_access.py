@@ -19,7 +19,19 @@ from infra.training_role import accept_folders, key_arn, log_streams
 
 
 class TeamAccess(Construct):
-    """A managed policy to attach to the users and roles of a team."""
+    """A managed policy to attach to the users and roles of a team.
+
+    Args:
+        scope: the stack.
+        id_: unique in the stack.
+        settings: of the deployment, or of a target under its name.
+        team: the team.
+        queue: its queues; None on a target.
+        ledger: the ledger; None on a target.
+        bucket: the artifact bucket.
+        notices: its topic, if it has one.
+        deployment: the name in the tags of its jobs; None: that of the settings.
+    """
 
     def __init__(
         self,
@@ -28,10 +40,11 @@ class TeamAccess(Construct):
         *,
         settings: Settings,
         team: str,
-        queue: RequestQueue,
-        ledger: LedgerTable,
+        queue: RequestQueue | None,
+        ledger: LedgerTable | None,
         bucket: s3.IBucket,
         notices: Notices | None = None,
+        deployment: str | None = None,
     ) -> None:
         super().__init__(scope, id_)
         request_cycle = iam.PolicyStatement(
@@ -51,17 +64,19 @@ class TeamAccess(Construct):
                 "Null": {"events:source": "false", "events:detail-type": "false"},
             },
         )
+        sending: list[iam.PolicyStatement] = []
+        if queue and ledger:
+            sending = [*queue.sender_statements(), ledger.reader_statement(team), request_cycle]
         statements = [
-            *queue.sender_statements(),
-            ledger.reader_statement(team),
-            request_cycle,
+            *sending,
             *_folders(bucket, team),
-            *self._jobs(settings.name, team),
+            *self._jobs(deployment or settings.name, team),
             *self._logs(team, settings.teams),
         ]
         if notices:
             statements.append(notices.subscriber_statement())
-        keys = [key.key_arn for key in (ledger.table.encryption_key,) if key]
+        encrypted_with = ledger.table.encryption_key if ledger else bucket.encryption_key
+        keys = [key.key_arn for key in (encrypted_with,) if key]
         if output_key := settings.rules_of(team).output_kms_key:
             keys.append(key_arn(self, output_key))
         if keys:
@@ -70,7 +85,11 @@ class TeamAccess(Construct):
             self,
             "Policy",
             managed_policy_name=f"{settings.name}-{team}-team",
-            description=f"Send tuning requests as {team}, and read what became of them",
+            description=(
+                f"Send tuning requests as {team}, and read what became of them"
+                if queue
+                else f"Read and write what tuning jobs of {team} use here, and follow them"
+            ),
             statements=statements,
         )
         self._accept_wildcards(bucket, team)

@@ -10,7 +10,8 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from hpo_dispatcher.contract import names
-from infra.acknowledge import acknowledge
+from hpo_dispatcher.contract.targets.sites import TargetSite
+from infra.acknowledge import acknowledge, acknowledge_resource
 from infra.settings import Settings, removal_policy
 from infra.source import ROOT, bundling, fingerprint, source_files, write_training_archive
 from infra.training_role import (
@@ -28,9 +29,17 @@ class TrainingResources(Construct):
     """The artifact bucket, the bundled scripts and the permissions of every training job."""
 
     def __init__(
-        self, scope: Construct, id_: str, *, settings: Settings, assets: str, key: kms.IKey | None
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        assets: str,
+        key: kms.IKey | None,
+        site: TargetSite | None = None,
     ) -> None:
         super().__init__(scope, id_)
+        self._site = site
         self._assets = assets  # prefix of this stack's own files in the bootstrap bucket
         self.bucket = self._bucket(settings, key)
         self.source = s3_assets.Asset(
@@ -50,7 +59,8 @@ class TrainingResources(Construct):
         self._grant_shared_folders()
         self._grant_scripts(settings.bootstrap_kms_key_arn)
         self._grant_job()
-        self._keep_earlier_role(settings)
+        if not site:  # there were no targets then
+            self._keep_earlier_role(settings)
 
     def _bucket(self, settings: Settings, key: kms.IKey | None) -> s3.Bucket:
         folders = [
@@ -64,6 +74,7 @@ class TrainingResources(Construct):
         bucket = s3.Bucket(
             self,
             "Artifacts",
+            bucket_name=self._site.artifact_bucket if self._site else None,
             encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
             encryption_key=key,
             enforce_ssl=True,
@@ -107,11 +118,10 @@ class TrainingResources(Construct):
             allow(self.base, ["kms:Decrypt"], assets_key)
         given = self.node.try_get_context("@aws-cdk/core:bootstrapQualifier")
         qualifier = given or cdk.DefaultStackSynthesizer.DEFAULT_QUALIFIER
-        objects = (
-            f"Resource::arn:<AWS::Partition>:s3:::cdk-{qualifier}-assets-<AWS::AccountId>-"
-            f"<AWS::Region>/{self._assets}*"
-        )
-        acknowledge(self.base, f"IAM5[{objects}]", "All versions of this deployment's code.")
+        stack = cdk.Stack.of(self)
+        bucket_name = f"cdk-{qualifier}-assets-{stack.account}-{stack.region}"
+        objects = f"arn:{stack.partition}:s3:::{bucket_name}/{self._assets}*"
+        acknowledge_resource(self.base, objects, "All versions of this deployment's code.")
 
     def _grant_job(self) -> None:
         """Grant what every training job does besides S3: logs, metrics and pulling its image."""
@@ -128,18 +138,15 @@ class TrainingResources(Construct):
         allow(self.base, ["ecr:GetAuthorizationToken"], "*")
         namespace: dict[str, object] = {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}
         allow(self.base, ["cloudwatch:PutMetricData"], "*", conditions=namespace)
-        for finding, reason in {
-            "Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:"
-            "log-group:/aws/sagemaker/TrainingJobs*": "SageMaker names the log streams.",
-            "Resource::arn:<AWS::Partition>:ecr:<AWS::Region>:*:repository/*": (
-                "AWS keeps its training images in another account per Region."
-            ),
-            "Resource::*": (
+        for resource, reason in {
+            training_logs: "SageMaker names the log streams.",
+            images: "AWS keeps its training images in another account per Region.",
+            "*": (
                 "Registry login and PutMetricData do not support resources; a condition limits "
                 "metrics to SageMaker's namespace."
             ),
         }.items():
-            acknowledge(self.base, f"IAM5[{finding}]", reason)
+            acknowledge_resource(self.base, resource, reason)
 
     def _keep_earlier_role(self, settings: Settings) -> None:
         """Keep the role of all teams that earlier versions passed to tuning jobs.

@@ -24,6 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "lambdas")]
 from hpo_dispatcher.contract.settings import (  # noqa: E402
     Guardrails,
     Limits,
+    TargetSettings,
     TeamSettings,
     Vpc,
     WorkflowSettings,
@@ -44,6 +45,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "guardrails.": Guardrails,
     "guardrails.vpc.": Vpc,
     "workflows.": WorkflowSettings,
+    "targets.<target>.": TargetSettings,
 }
 
 

@@ -44,6 +44,8 @@ def capacity(deployment: DeploymentName = "hpoq", as_json: AsJson = False) -> No
         show(_waiting_table(document, outlooks))
     if held := estimates_held(document):
         say(held)
+    for problem in document.problems.values():
+        warn(problem)
     for team, queued in removed_teams(document, of.teams()).items():
         warn(f"{counted(queued, 'queued request')}: {team_removed(team)}")
     warn_of_left_messages(of)

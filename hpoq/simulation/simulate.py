@@ -18,7 +18,7 @@ from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.lease import CycleIncomplete
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
-from hpo_dispatcher.cycle.targets.services import Target
+from hpo_dispatcher.cycle.targets.services import TargetServices
 from hpoq.simulation.deployment import simulated_builder, simulated_deployment
 from hpoq.simulation.fairness import Shares
 from hpoq.simulation.in_memory_ledger import MemoryDocuments, MemoryLeases, MemoryRequests
@@ -321,7 +321,7 @@ def _dispatcher(
         bucket=_Rate(creates_per_second, simulation.clock),
         forecasts=forecasts,
         targets={
-            name: Target(tuning=service, quotas=_FixedQuotas(simulation.workload.instances))
+            name: TargetServices(tuning=service, quotas=_FixedQuotas(simulation.workload.instances))
             for name, service in simulation.targets.services.items()
             if name != HOME
         },

@@ -33,17 +33,15 @@ from hpo_dispatcher.aws.workflows.answers import ANSWERS, AwsWorkflows
 from hpo_dispatcher.aws.workflows.owed import DynamoDBOwedAnswers
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.environment import Environment
-from hpo_dispatcher.contract.errors import InvalidSettings
 from hpo_dispatcher.contract.names import METRICS_NAMESPACE, SETTINGS_DOCUMENT, dispatcher_function
 from hpo_dispatcher.contract.redaction import Redactor
-from hpo_dispatcher.contract.settings import DEPLOYMENT_FILE, Deployment, read_deployment
-from hpo_dispatcher.contract.targets.resources import HOME
-from hpo_dispatcher.contract.targets.sites import Site
+from hpo_dispatcher.contract.settings import DEPLOYMENT_FILE, read_deployment
+from hpo_dispatcher.contract.targets.sites import TargetSite, target_sites
 from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket
-from hpo_dispatcher.cycle.targets.services import Target
+from hpo_dispatcher.cycle.targets.services import TargetServices
 from hpo_dispatcher.cycle.workflows.heartbeats import SpacedHeartbeats
 from hpo_dispatcher.cycle.workflows.permitted import PermittedWorkflows
 from hpo_dispatcher.observability.emf import EmfGauge
@@ -119,7 +117,7 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
     table = Table(clients.client("dynamodb", config=UNCHECKED), environment.ledger_table)
     documents = DynamoDBDocuments(table)
     requests = DynamoDBRequests(table, _now, deployment.keep_finished)
-    sites = target_sites(environment, deployment)
+    sites = target_sites(environment, deployment.targets)
     home = JobBuilder(
         deployment=deployment,
         environment=environment,
@@ -127,17 +125,8 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
         images=SdkImages(environment.region, documents),
         broken_templates=broken,
     )
-    builder = replace(
-        home,
-        others={
-            name: replace(
-                home,
-                target=name,
-                environment=site.environment(environment),
-                images=SdkImages(site.region, documents, f"images-{site.region}"),
-            )
-            for name, site in sites.items()
-        },
+    builder = home.with_sites(
+        sites, lambda site: SdkImages(site.region, documents, f"images-{site.region}")
     )
     redactor = Redactor.of(templates.values())
     redact(logger, redactor)
@@ -171,7 +160,7 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
     def sts() -> Any:
         return clients.client("sts", config=TARGET_CONFIG)
 
-    def target(name: str, site: Site) -> Target:
+    def target(name: str, site: TargetSite) -> TargetServices:
         """Return SageMaker and the quotas of a target."""
         there = TargetClients(
             region=site.region,
@@ -181,7 +170,7 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
         )
         calls.listen(there.events)
         tuning = SageMakerTuning(there.client("sagemaker"), redactor)
-        return Target(
+        return TargetServices(
             tuning=LoggedTuning(tuning=tuning, log=logger, created=telemetry.created, target=name),
             quotas=ServiceQuotas(
                 lambda: there.client("service-quotas"), documents, _now, f"quotas-{name}"
@@ -218,37 +207,6 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
     )
     settings = SettingsDocument.of(environment, deployment, templates, broken)
     return Wired(dispatcher=dispatcher, telemetry=telemetry, settings=settings)
-
-
-def target_sites(environment: Environment, deployment: Deployment) -> dict[str, Site]:
-    """Return where the targets besides home are.
-
-    Raises:
-        InvalidSettings: the settings of home name another place than the deployment's.
-    """
-    targets = deployment.targets
-    if len(targets) == 1:
-        return {}
-    home = targets[HOME]
-    for key, said, found in (
-        ("account", home.account, environment.account),
-        ("region", home.region, environment.region),
-    ):
-        if said != found:
-            problem = f"is {said}, but the deployment is in {found}"
-            raise InvalidSettings(f"targets.home.{key}", problem, f"Set {found}")
-    return {
-        name: Site(
-            deployment=environment.deployment,
-            target=name,
-            account=str(each.account),
-            region=str(each.region),
-            home_account=environment.account,
-            home_region=environment.region,
-        )
-        for name, each in targets.items()
-        if name != HOME
-    }
 
 
 def _now() -> datetime:

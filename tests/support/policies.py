@@ -42,13 +42,13 @@ class TemplateAccount:
     """An account in which one template is deployed."""
 
     def __init__(self, template: Mapping[str, Any]) -> None:
-        self._resources: Mapping[str, Any] = template["Resources"]
+        self.resources: Mapping[str, Any] = template["Resources"]
 
     def find(self, kind: str, **properties: Any) -> str:
         """Return the logical id of the one resource of a type with these properties."""
         found = [
             name
-            for name, each in self._resources.items()
+            for name, each in self.resources.items()
             if each["Type"] == kind
             and all(
                 self.resolve(each.get("Properties", {}).get(key)) == value
@@ -62,7 +62,7 @@ class TemplateAccount:
         """Return the logical id of the one resource of a type whose id has a prefix."""
         found = [
             name
-            for name, each in self._resources.items()
+            for name, each in self.resources.items()
             if each["Type"] == kind and name.startswith(prefix)
         ]
         assert len(found) == 1, f"{kind} {prefix}: {found}"
@@ -70,7 +70,7 @@ class TemplateAccount:
 
     def arn(self, name: str) -> str:
         """Return the ARN of a resource."""
-        each = self._resources[name]
+        each = self.resources[name]
         properties = each.get("Properties", {})
         plain = name.lower()
         region = f"arn:{PARTITION}:{{service}}:{REGION}:{ACCOUNT}:"
@@ -120,19 +120,19 @@ class TemplateAccount:
                 return value
 
     def _reference(self, name: str) -> str:
-        if name not in self._resources:  # a parameter
+        if name not in self.resources:  # a parameter
             return name
         arn = self.arn(name)
-        kind = self._resources[name]["Type"]
+        kind = self.resources[name]["Type"]
         return arn if kind == "AWS::SNS::Topic" else arn.rpartition(":")[2].rpartition("/")[2]
 
     def identity_policies(self, role: str) -> list[Policy]:
         """Return the inline and managed policies of a role, by the role's logical id."""
-        attached = self._resources[role]["Properties"].get("ManagedPolicyArns", ())
+        attached = self.resources[role]["Properties"].get("ManagedPolicyArns", ())
         managed = [each["Ref"] for each in attached]
         return [
             self.resolve(each["Properties"]["PolicyDocument"])
-            for name, each in self._resources.items()
+            for name, each in self.resources.items()
             if name in managed
             or (
                 each["Type"] == "AWS::IAM::Policy"
@@ -143,7 +143,7 @@ class TemplateAccount:
     def managed_policy(self, name: str) -> Policy:
         """Return a managed policy by its name."""
         found = self.find("AWS::IAM::ManagedPolicy", ManagedPolicyName=name)
-        policy: Policy = self.resolve(self._resources[found]["Properties"]["PolicyDocument"])
+        policy: Policy = self.resolve(self.resources[found]["Properties"]["PolicyDocument"])
         return policy
 
     def resource_policy(self, name: str) -> Policy | None:
@@ -157,14 +157,14 @@ class TemplateAccount:
             "AWS::SNS::TopicPolicy": "Topics",
             "AWS::S3::BucketPolicy": "Bucket",
         }
-        for each in self._resources.values():
+        for each in self.resources.values():
             if member := holders.get(each["Type"]):
                 on = each["Properties"][member]
                 if {"Ref": name} in (on if isinstance(on, list) else [on]):
                     yield from self.resolve(each["Properties"]["PolicyDocument"]["Statement"])
 
     def _permissions(self, name: str) -> Iterator[Any]:
-        for each in self._resources.values():
+        for each in self.resources.values():
             properties = each.get("Properties", {})
             if each["Type"] != "AWS::Lambda::Permission":
                 continue
@@ -183,7 +183,7 @@ class TemplateAccount:
         """Return every policy document of the template with its logical id."""
         return [
             (name, self.resolve(each["Properties"]["PolicyDocument"]))
-            for name, each in self._resources.items()
+            for name, each in self.resources.items()
             if "PolicyDocument" in each.get("Properties", {})
         ]
 

@@ -11,6 +11,7 @@ from aws_cdk.assertions import Template
 
 from infra.hpo_stack import HpoStack
 from infra.settings import Settings
+from infra.target_stack import HpoTargetStack
 
 TEAMS = {"fraud": {}, "vision-2": {"weight": 2.0}}
 
@@ -29,6 +30,15 @@ def _synthesized(settings_json: str) -> Template:
     return Template.from_stack(stack)
 
 
+def synthesize_target(**settings: Any) -> Template:
+    """Return the template of the first target of a deployment with these settings."""
+    app = cdk.App(context={"aws:cdk:bundling-stacks": []})
+    made = Settings(**({"teams": TEAMS} | settings))
+    return Template.from_stack(
+        HpoTargetStack(app, "target", settings=made, site=made.sites[0])
+    )  # fmt: skip
+
+
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 # All settings that add grants or resources.
 ALL: dict[str, Any] = {
@@ -41,6 +51,10 @@ ALL: dict[str, Any] = {
         "output_prefixes": ["s3://models/fraud/"],
     },
     "workflows": {"state_machines": ["credit", "churn-*"], "pipelines": ["Credit"]},
+    "targets": {
+        "home": {"account": "123456789012", "region": "eu-central-1"},
+        "research": {"account": "222222222222", "region": "eu-central-1"},
+    },
 }
 
 

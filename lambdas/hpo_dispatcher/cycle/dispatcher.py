@@ -50,7 +50,7 @@ from hpo_dispatcher.cycle.publish import Remembered, publish, recall
 from hpo_dispatcher.cycle.reconcile import Reconciler
 from hpo_dispatcher.cycle.refusals import RefusedStarts
 from hpo_dispatcher.cycle.stop import Stopper
-from hpo_dispatcher.cycle.targets.services import Services, Target
+from hpo_dispatcher.cycle.targets.services import Services, TargetServices
 from hpo_dispatcher.cycle.workflows.answering import Answering
 from hpo_dispatcher.ports import (
     Documents,
@@ -101,7 +101,7 @@ class Dispatcher:
     bucket: TokenBucket
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)  # of the lease
     watch: Watch = _unwatched  # called after each completed cycle
-    targets: Mapping[str, Target] = field(default_factory=dict)  # besides home
+    targets: Mapping[str, TargetServices] = field(default_factory=dict)  # besides home
     target_settings: Mapping[str, TargetSettings] = field(default_factory=dict)  # of all targets
     forecasts: bool = True  # False: no expected starts are compared with real ones
 

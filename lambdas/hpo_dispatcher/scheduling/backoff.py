@@ -99,7 +99,10 @@ class Refusals:
 
 @dataclass(frozen=True, kw_only=True)
 class Backoff:
-    """All that is delayed."""
+    """All that is delayed.
+
+    The class is long because a request and a quota delay a request by the same rules on a target.
+    """
 
     requests: Mapping[Key, Delay] = field(default_factory=dict)
     limits: Mapping[str, ReachedLimit] = field(default_factory=dict)  # by resource

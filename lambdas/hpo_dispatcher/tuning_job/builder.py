@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,7 @@ from hpo_dispatcher.contract.names import claimed_by
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Deployment, Limits, TeamSettings
 from hpo_dispatcher.contract.targets.resources import HOME
+from hpo_dispatcher.contract.targets.sites import TargetSite
 from hpo_dispatcher.contract.templates import RANGES, FrameworkImage, Template
 from hpo_dispatcher.tuning_job.api.form import NO_TEMPLATE, in_form_of
 from hpo_dispatcher.tuning_job.api.schema import ApiRequest, definitions
@@ -39,7 +40,10 @@ class Images(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class JobBuilder:
-    """A builder of ledger entries and API requests for one deployment, on one of its targets."""
+    """A builder of ledger entries and API requests for one deployment, on one of its targets.
+
+    The class is long because new, resumed and started requests are built with the same settings.
+    """
 
     deployment: Deployment
     environment: Environment
@@ -62,7 +66,27 @@ class JobBuilder:
             raise InvalidRequest("targets", problem, "Resubmit it without the target")
         return self.others[target]
 
-    def _targets_of(self, team: str, request: TuningRequest) -> tuple[str, ...]:
+    def with_sites(
+        self, sites: Mapping[str, TargetSite], images: Callable[[TargetSite], Images]
+    ) -> JobBuilder:
+        """Return the builder with builders for the other targets.
+
+        Args:
+            sites: where the other targets are.
+            images: returns the lookup of the images of a target's Region.
+        """
+        there = {
+            name: replace(
+                self,
+                target=name,
+                environment=site.environment(self.environment),
+                images=images(site),
+            )
+            for name, site in sites.items()
+        }
+        return replace(self, others=there)
+
+    def targets_of(self, team: str, request: TuningRequest) -> tuple[str, ...]:
         """Return the targets on which a request may run.
 
         A request that names targets must be able to run on each of them. One that takes its team's
@@ -100,7 +124,7 @@ class JobBuilder:
             InvalidRequest: the request can never become a tuning job.
             BrokenTemplate: the request waits for its template; see ``entry_without_demand``.
         """
-        targets = self._targets_of(team, request)
+        targets = self.targets_of(team, request)
         api_request = self.on(targets[0]).new_api_request(team, request)
         limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
         of_team = self._team(team)

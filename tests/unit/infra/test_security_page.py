@@ -13,7 +13,7 @@ from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.tuning_job.build import build
 from infra.settings import Settings
 from infra.source import ROOT
-from tests.support.synthesized_stack import ALL, KEY, statements, synthesize
+from tests.support.synthesized_stack import ALL, KEY, statements, synthesize, synthesize_target
 from tests.support.tuning_requests import DEFAULT_LIMITS, ENVIRONMENT, IMAGE, RANGES, TEMPLATE
 
 PAGE = (ROOT / "docs" / "security.md").read_text()
@@ -51,6 +51,11 @@ def test_the_page_lists_exactly_the_actions_of_a_role(
 ) -> None:
     granted = set().union(*map(listed, statements(template, role)))
     assert written(heading) == granted
+
+
+def test_the_page_lists_exactly_the_actions_of_the_access_role() -> None:
+    granted = set().union(*map(listed, statements(synthesize_target(**ALL), "AccessRole")))
+    assert written("The access role of a target") == granted
 
 
 def test_the_page_lists_exactly_the_actions_of_a_teams_policy(template: Template) -> None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from hpo_dispatcher.contract.entry import Key, Moment
 from hpo_dispatcher.contract.errors import UnreadableDocument
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
-from hpo_dispatcher.contract.targets.resources import HOME
+from hpo_dispatcher.contract.targets.resources import HOME, on_target
 
 OTHERS = "(others)"  # the users of capacity that this deployment did not start
 
@@ -226,8 +226,18 @@ class CapacityDocument(_DocumentPart):
 
     @property
     def resources(self) -> dict[str, ResourceUse]:
-        """The use of tuning-job slots and of each instance type, by name."""
-        return {"tuning jobs": self.tuning_jobs, **self.instances}
+        """The use of tuning-job slots and of each instance type, by name with the target."""
+        found = {"tuning jobs": self.tuning_jobs, **self.instances}
+        for name, target in self.targets.items():
+            found |= {on_target(name, each): use for each, use in target.resources.items()}
+        return found
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Why nothing starts on a target, by the targets on which that is so."""
+        problems = {HOME: self.problem}
+        problems |= {name: target.problem for name, target in self.targets.items()}
+        return {name: problem for name, problem in problems.items() if problem}
 
     @classmethod
     def parse(cls, document: str | None) -> CapacityDocument | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hpo_dispatcher.contract.environment import Environment
+from hpo_dispatcher.contract.errors import InvalidSettings
 from hpo_dispatcher.contract.names import ANY_TEAM, training_role
+from hpo_dispatcher.contract.targets.resources import HOME
+from hpo_dispatcher.contract.targets.settings import TargetSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
+class TargetSite:
     """The account and Region of a target other than home."""
 
     deployment: str
@@ -76,3 +80,35 @@ def dispatcher_role(deployment: str) -> str:
 def site_name(deployment: str, target: str) -> str:
     """Return the prefix of the names on a target."""
     return f"{deployment}-{target}"
+
+
+def target_sites(
+    environment: Environment, targets: Mapping[str, TargetSettings]
+) -> dict[str, TargetSite]:
+    """Return where the targets besides home are.
+
+    Raises:
+        InvalidSettings: the settings of home name another place than the deployment's.
+    """
+    if len(targets) == 1:
+        return {}
+    home = targets[HOME]
+    for key, said, found in (
+        ("account", home.account, environment.account),
+        ("region", home.region, environment.region),
+    ):
+        if said != found:
+            problem = f"is {said}, but the deployment is in {found}"
+            raise InvalidSettings(f"targets.home.{key}", problem, f"Set {found}")
+    return {
+        name: TargetSite(
+            deployment=environment.deployment,
+            target=name,
+            account=str(each.account),
+            region=str(each.region),
+            home_account=environment.account,
+            home_region=environment.region,
+        )
+        for name, each in targets.items()
+        if name != HOME
+    }

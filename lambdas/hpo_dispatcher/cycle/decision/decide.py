@@ -16,7 +16,7 @@ from hpo_dispatcher.cycle.decision.queue_heads import EXPLAINED_HEADS, QueueHead
 from hpo_dispatcher.cycle.decision.running_jobs import running_jobs
 from hpo_dispatcher.cycle.intake.team_actions import teams_on_hold
 from hpo_dispatcher.cycle.outcome import Decision, Observation
-from hpo_dispatcher.cycle.targets.services import Services, Target
+from hpo_dispatcher.cycle.targets.services import Services, TargetServices
 from hpo_dispatcher.ports import Documents, Quotas, Requests, TuningService
 from hpo_dispatcher.scheduling.admission import Visibility
 from hpo_dispatcher.scheduling.backoff import Backoff
@@ -51,7 +51,10 @@ class PlanMemory:
 
 @dataclass(frozen=True, kw_only=True)
 class Decider:
-    """The third step of a cycle, which gathers a snapshot and plans by it."""
+    """The third step of a cycle, which gathers a snapshot and plans by it.
+
+    The class is long because it reads everything that a plan depends on.
+    """
 
     teams: Mapping[str, TeamSettings]
     limits: Limits
@@ -60,7 +63,7 @@ class Decider:
     tuning: TuningService
     quotas: Quotas
     clock: Callable[[], datetime]
-    targets: Mapping[str, Target] = field(default_factory=dict)  # besides home
+    targets: Mapping[str, TargetServices] = field(default_factory=dict)  # besides home
     target_settings: Mapping[str, TargetSettings] = field(default_factory=dict)  # of all
 
     def decide(self, seen: Observation, accepted: Sequence[Entry], memory: PlanMemory) -> Decision:

@@ -12,7 +12,7 @@ Services = Mapping[str, TuningService]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class TargetServices:
     """A target besides home."""
 
     tuning: TuningService

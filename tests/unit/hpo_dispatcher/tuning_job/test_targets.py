@@ -13,7 +13,7 @@ from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import parse_deployment
-from hpo_dispatcher.contract.targets.sites import Site
+from hpo_dispatcher.contract.targets.sites import TargetSite
 from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 
@@ -46,7 +46,7 @@ def builder(research: dict[str, Any] | None = None, **teams: dict[str, Any]) -> 
     home = JobBuilder(
         deployment=deployment, environment=HOME, templates=read_templates(), images=Images()
     )
-    site = Site(
+    site = TargetSite(
         deployment="hpoq", target="research", account="222222222222", region="eu-central-1",
         home_account="111111111111", home_region="us-east-1",
     )  # fmt: skip

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hpo_dispatcher.contract.environment import Environment
-from hpo_dispatcher.contract.targets.sites import Site
+from hpo_dispatcher.contract.targets.sites import TargetSite
 
-SITE = Site(
+SITE = TargetSite(
     deployment="hpoq", target="research", account="222222222222", region="eu-central-1",
     home_account="111111111111", home_region="us-east-1",
 )  # fmt: skip
@@ -43,7 +43,7 @@ def test_the_access_role_and_its_external_id() -> None:
 
 def test_the_longest_names_fit() -> None:
     """A bucket's name has at most 63 characters, a role's 64: their API references."""
-    longest = Site(
+    longest = TargetSite(
         deployment="d" * 9, target="t" * 20, account="2" * 12, region="ap-southeast-2",
         home_account="1" * 12, home_region="us-east-1",
     )  # fmt: skip

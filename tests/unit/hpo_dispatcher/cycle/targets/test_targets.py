@@ -18,7 +18,7 @@ from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.lease import CycleIncomplete
-from hpo_dispatcher.cycle.targets.services import Target
+from hpo_dispatcher.cycle.targets.services import TargetServices
 from hpo_dispatcher.ports import AccountFault, AtLimit, Creation, TuningJob, Unavailable
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
@@ -80,7 +80,7 @@ class Account:
         built = self.simulation.dispatcher
         tuning: Any = self.services[HOME]
         others = {
-            name: Target(tuning=self.services[name], quotas=each.quotas)  # type: ignore[arg-type]
+            name: TargetServices(tuning=self.services[name], quotas=each.quotas)  # type: ignore[arg-type]
             for name, each in built.targets.items()
             if name in targets
         }
@@ -180,9 +180,7 @@ def test_a_target_that_does_not_answer_delays_only_what_must_run_there(down: str
     waits = account.waiting(f"only-{down}")
     assert (waits.reason_kind, waits.targets) == (WaitKind.TARGET, (down,))
     assert "no route to host" in waits.reason
-    document = account.document()
-    problems = {HOME: document.problem, **{n: e.problem for n, e in document.targets.items()}}
-    assert [name for name, text in problems.items() if text] == [down]
+    assert [*account.document().problems] == [down]
     account.services[down].down = False
     assert account.cycle() == ""
     assert account.where()[f"only-{down}"] == down
