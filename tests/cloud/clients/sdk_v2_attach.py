@@ -18,6 +18,7 @@ from sagemaker.pytorch import PyTorch
 from sagemaker.tuner import (
     ContinuousParameter,
     HyperparameterTuner,
+    InstanceConfig,
     create_identical_dataset_and_algorithm_tuner,
     create_transfer_learning_tuner,
 )
@@ -61,6 +62,10 @@ def described(tuner: HyperparameterTuner, each: PyTorch) -> dict[str, Any]:
 
 single = HyperparameterTuner(
     estimator("sgd"), "auc", ranges, metrics, max_jobs=2, max_parallel_jobs=2, strategy="Random"
+)
+# Sends HyperParameterTuningResourceConfig instead of the ResourceConfig that attach reads.
+single.override_resource_config(
+    [InstanceConfig(instance_count=1, instance_type="ml.m5.large", volume_size=5)]
 )
 single.fit(inputs, job_name=name, wait=True, logs=False)
 attached = HyperparameterTuner.attach(name, sagemaker_session=session)
