@@ -34,6 +34,32 @@ for _ in range(100):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 
+MAIN = '''
+"""What a script can tell about the main module."""
+import atexit, concurrent.futures, inspect, multiprocessing, pickle, sys, typing
+
+class Kept:
+    def method(self) -> "int":
+        return 1
+
+def double(number):
+    return 2 * number
+
+if __name__ == "__main__":
+    main = sys.modules["__main__"]
+    print(__doc__, __spec__, __package__, main.__file__ == __file__ == sys.argv[0], __cached__)
+    print(type(__loader__).__name__, type(__builtins__).__name__, sorted(vars()))
+    print(type(pickle.loads(pickle.dumps(Kept()))), inspect.getsource(double))
+    print(typing.get_type_hints(Kept.method), Kept.method.__annotations__, sys.flags.inspect)
+    with concurrent.futures.ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn")
+    ) as pool:
+        print(list(pool.map(double, [1, 2])))
+    atexit.register(lambda: print("at exit", double(4)))
+    unclosed = open("unclosed.txt", "w")
+    unclosed.write("flushed")
+    sys.exit()
+'''
 
 NETWORK = """
 import socket
@@ -112,6 +138,16 @@ def test_children_share_neither_random_numbers_nor_state_and_end_completely(
         while is_running(pid) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not is_running(pid)
+
+
+def test_a_script_is_the_main_module_as_in_a_new_interpreter(
+    parent: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(MAIN)
+    forked = ran(parent, tmp_path, 1)
+    assert (tmp_path / "unclosed.txt").read_text() == "flushed"
+    assert forked == ran(parent, tmp_path, 2, fresh=True)
+    assert forked[-2:] == ["[2, 4]", "at exit 8"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have another malloc")

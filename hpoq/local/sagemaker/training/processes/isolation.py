@@ -63,12 +63,12 @@ def can_replace_folders() -> bool:
     return status == 0
 
 
-def replace_folders(folders: Mapping[str, str], visible: Iterable[str]) -> bool:
+def replace_folders(folders: Mapping[str, str], kept: Iterable[str]) -> bool:
     """Put other folders in the place of folders such as /tmp, for this process and its children.
 
     Args:
         folders: the folder that takes the place of each.
-        visible: paths that stay what they are, also below a replaced folder.
+        kept: paths below the replaced folders that stay what they are: see ``hidden``.
 
     Returns:
         Whether it succeeded. If not, the folders are what they were.
@@ -86,11 +86,11 @@ def replace_folders(folders: Mapping[str, str], visible: Iterable[str]) -> bool:
         try:
             _mount("none", "/", RECURSIVE | PRIVATE)  # others do not see what is mounted next
             sources = {place: handle(own) for place, own in folders.items()}
-            kept = {path: handle(path) for path in hidden(visible, folders)}
+            hidden_sources = {path: handle(path) for path in kept}
             for place, source in sources.items():
                 _mount(source, place, BIND)
                 replaced.append(place)
-            for path, source in kept.items():
+            for path, source in hidden_sources.items():
                 _create(path, like=source)
                 _mount(source, path, BIND | RECURSIVE)
         except OSError:
