@@ -14,7 +14,6 @@ from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Key, RunningEntry
 from hpo_dispatcher.contract.request import digest
 from hpo_dispatcher.ports import (
     Added,
-    Backlog,
     Ending,
     Lease,
     LeaseLost,
@@ -220,12 +219,6 @@ class MemoryRequests:
             start = bisect_left(queue, (sort_key, ""))
             found = queue[start : start + count]
             return [self._rows.entries[team, request_id] for _, request_id in found]
-
-    def backlog(self, team: str) -> Backlog:
-        """See ``QueuedRequests``."""
-        with self._called("Query"):
-            accepted = [entry.accepted_at for entry in self.queue(team)]
-            return Backlog(count=len(accepted), oldest=min(accepted, default=None))
 
     def set_priority(self, team: str, request_id: str, priority: int) -> Entry | None:
         """See ``QueuedRequests``."""

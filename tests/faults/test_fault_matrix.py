@@ -63,7 +63,6 @@ ROWS: list[Row] = [
         ("requests.heads", "dynamodb", "Query"),
         ("requests.queued_from", "dynamodb", "Query"),
         ("requests.running", "dynamodb", "Query"),
-        ("requests.backlog", "dynamodb", "Query"),
         ("requests.blocked", "dynamodb", "Query"),
         ("requests.blocked_of", "dynamodb", "Query"),
         ("requests.unblock", "dynamodb", "GetItem TransactWriteItems"),

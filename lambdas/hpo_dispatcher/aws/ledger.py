@@ -21,9 +21,9 @@ from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.ledger.dynamodb_json import Item, to_wire
 from hpo_dispatcher.contract.ledger.entry_item import entry_from, head_from
 from hpo_dispatcher.contract.ledger.index_rows import blocked_from, running_from, spent_from
-from hpo_dispatcher.contract.ledger.rows import BLOCKED, RUNNING, SPENT, moment
+from hpo_dispatcher.contract.ledger.rows import BLOCKED, RUNNING, SPENT
 from hpo_dispatcher.contract.names import LEDGER_INDEX
-from hpo_dispatcher.ports import Added, Backlog, Ending, Preemption
+from hpo_dispatcher.ports import Added, Ending, Preemption
 from hpo_dispatcher.ports import transitions as rules
 from hpo_dispatcher.ports.transitions import Transition
 
@@ -73,20 +73,6 @@ class DynamoDBReads:
             IndexName=LEDGER_INDEX,
             KeyConditionExpression="line = :team AND line_position >= :from",
             ExpressionAttributeValues=to_wire({":team": team, ":from": sort_key}),
-        )
-
-    def backlog(self, team: str) -> Backlog:
-        """See ``QueuedRequests``."""
-        accepted: list[str] = self._table.rows(
-            lambda row: str(row.get("accepted_at", "")),  # a damaged row counts, without an age
-            None,
-            IndexName=LEDGER_INDEX,
-            KeyConditionExpression="line = :team",
-            ExpressionAttributeValues=to_wire({":team": team}),
-            ProjectionExpression="accepted_at",
-        )
-        return Backlog(
-            count=len(accepted), oldest=moment(min(filter(None, accepted), default=None))
         )
 
     def blocked(self, count: int | None = None) -> Sequence[BlockedEntry]:

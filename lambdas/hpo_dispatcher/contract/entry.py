@@ -316,3 +316,9 @@ def queue_sort_key(
         accepted_at -= timedelta(minutes=aging_minutes * priority)
         priority = 0
     return f"{_HIGHEST_PRIORITY - priority:04d}#{timestamp(accepted_at)}#{request_id}"
+
+
+def behind_priority_of(sort_key: str) -> str:
+    """Return the key before all requests with less priority than the one with this sort key."""
+    level, _, _ = sort_key.partition("#")
+    return f"{int(level) + 1:04d}"

@@ -72,7 +72,9 @@ INTAKE_SHARE = 0.6
 FORECAST_SHARE = 0.8
 
 
-def _unwatched(summary: Summary, seen: Observation, decided: Decision) -> None:
+def _unwatched(
+    summary: Summary, seen: Observation, decided: Decision, queued: Mapping[str, int]
+) -> None:
     """Report nothing."""
 
 
@@ -303,7 +305,8 @@ class Dispatcher:
             account_faults=backoff.account_faults(self.clock()),
             seconds=(self.clock() - began).total_seconds(),
         )
-        self.watch(summary, cycle.seen, cycle.decided)
+        queued = {team: len(count) for team, count in remembered.queue_counts.by_team.items()}
+        self.watch(summary, cycle.seen, cycle.decided, queued)
         return summary
 
     def _forecast(self, document: CapacityDocument) -> Forecast:

@@ -271,5 +271,5 @@ def state_change(
     )
 
 
-# Called after each completed cycle.
-Watch = Callable[[Summary, Observation, Decision], None]
+# Called after each completed cycle, also with the number of queued requests by team.
+Watch = Callable[[Summary, Observation, Decision, Mapping[str, int]], None]

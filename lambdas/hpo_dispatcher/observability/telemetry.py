@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from hpo_dispatcher.contract.entry import behind_priority_of
 from hpo_dispatcher.contract.errors import HpoqError
 from hpo_dispatcher.cycle.outcome import Decision, Observation, Summary
 from hpo_dispatcher.observability.logged_ports import Log
@@ -23,9 +24,14 @@ from hpo_dispatcher.observability.metrics import (
     of_cycle,
 )
 from hpo_dispatcher.ports import QueuedRequests, Unavailable
+from hpo_dispatcher.scheduling.history.queue_counts import BEFORE_ALL
 
-# Counting reads whole queues; the heartbeat comes every ten minutes.
+# The heartbeat comes every ten minutes.
 COUNT_EVERY = timedelta(minutes=5)
+# The most requests that are counted as waiting for others: a cycle reads no more of them, either.
+BLOCKED_COUNTED = 2_000
+# The oldest request is looked for in so many levels of priority of a queue, among the first ones.
+LEVELS, OF_LEVEL = 20, 10
 
 
 class Gauge(Protocol):
@@ -58,12 +64,14 @@ class Telemetry:
     _freed: list[Freed] = field(default_factory=list)
     _counted_at: datetime | None = None
 
-    def cycle(self, summary: Summary, seen: Observation, decided: Decision) -> None:
+    def cycle(
+        self, summary: Summary, seen: Observation, decided: Decision, queued: Mapping[str, int]
+    ) -> None:
         """Report one complete cycle; the dispatcher calls it as its ``Watch``."""
         self.log.info("cycle", extra=_log_fields(summary))
         try:
             measured = [*of_cycle(summary, decided), *self._fill_times(seen, decided)]
-            measured += [*self._rejections(), *self._backlog(decided), *self._api_calls()]
+            measured += [*self._rejections(), *self._backlog(decided, queued), *self._api_calls()]
             self.gauge.write(measured)
         except Exception as error:  # the cycle is done and must not be reported as failed
             self.log.warning("metrics were not written", extra={"problem": repr(error)})
@@ -112,37 +120,61 @@ class Telemetry:
         for service, count in sorted(throttled.items()):
             yield Measurement(name="ApiThrottles", value=count, dimension=("api", service))
 
-    def _backlog(self, decided: Decision) -> Sequence[Measurement]:
-        """Measure queued requests and the age of the oldest; teams on hold have no age."""
+    def _backlog(self, decided: Decision, queued: Mapping[str, int]) -> Sequence[Measurement]:
+        """Measure queued requests and the age of the oldest; teams on hold have no age.
+
+        No queue is read as a whole.
+        """
         now = self.clock()
         if self._counted_at and now - self._counted_at < COUNT_EVERY:
             return []
         try:
-            queues = {team: self.requests.backlog(team) for team in self.teams}
-            blocked = len(self.requests.blocked())
+            oldest = {
+                team: oldest_of(self.requests, team)
+                for team in self.teams
+                if team not in decided.teams_on_hold
+            }
+            blocked = len(self.requests.blocked(BLOCKED_COUNTED))
         except Unavailable as error:
             self.log.warning("the backlog could not be counted", extra={"problem": str(error)})
             return []
         self._counted_at = now
         measured: list[Measurement] = [Measurement(name="Blocked", value=blocked)]
         ages: dict[str, float] = {}
-        for team, queue in queues.items():
-            oldest = queue.oldest if team not in decided.teams_on_hold else None
-            ages[team] = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
+        for team in self.teams:
+            since = oldest.get(team)
+            ages[team] = max(0.0, (now - since).total_seconds()) if since else 0.0
             dimension = ("team", team)
             measured += [
-                Measurement(name="Queued", value=queue.count, dimension=dimension),
+                Measurement(name="Queued", value=queued.get(team, 0), dimension=dimension),
                 Measurement(
                     name="OldestSeconds", value=ages[team], unit=Unit.SECONDS, dimension=dimension
                 ),
             ]
-        total = sum(queue.count for queue in queues.values())
+        total = sum(queued.get(team, 0) for team in self.teams)
         oldest_age = max(ages.values(), default=0.0)
         measured += [
             Measurement(name="Queued", value=total),
             Measurement(name="OldestSeconds", value=oldest_age, unit=Unit.SECONDS),
         ]
         return measured
+
+
+def oldest_of(requests: QueuedRequests, team: str) -> datetime | None:
+    """Return when the oldest request of a team's queue was accepted; None if the queue is empty.
+
+    Within a level of priority, the oldest request is the first one, or one of the first ones if
+    waiting counts as priority (``TeamSettings.priority_aging_minutes``).
+    """
+    accepted: list[datetime] = []
+    start = BEFORE_ALL
+    for _ in range(LEVELS):
+        first = requests.queued_from(team, start, OF_LEVEL)
+        accepted += [entry.accepted_at for entry in first]
+        if len(first) < OF_LEVEL:
+            break
+        start = behind_priority_of(first[-1].queue_sort_key)
+    return min(accepted, default=None)
 
 
 def _log_fields(summary: Summary) -> dict[str, Any]:

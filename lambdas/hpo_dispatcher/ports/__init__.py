@@ -5,7 +5,6 @@ from hpo_dispatcher.ports.errors import LeaseLost, LedgerMissing, Unavailable
 from hpo_dispatcher.ports.events import Events
 from hpo_dispatcher.ports.ledger import (
     Added,
-    Backlog,
     Documents,
     Ending,
     Entries,
@@ -41,7 +40,6 @@ __all__ = [
     "Added",
     "AlreadyOurs",
     "AtLimit",
-    "Backlog",
     "Created",
     "Creation",
     "Documents",

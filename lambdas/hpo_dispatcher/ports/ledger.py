@@ -100,14 +100,6 @@ class Entries(Protocol):
         """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Backlog:
-    """The size and age of a team's queue in the ledger."""
-
-    count: int
-    oldest: datetime | None  # when the oldest request was accepted; UTC
-
-
 class QueuedRequests(Protocol):
     """The requests that wait to start."""
 
@@ -116,9 +108,6 @@ class QueuedRequests(Protocol):
 
     def queued_from(self, team: str, sort_key: str, count: int) -> Sequence[Entry]:
         """Return requests of a team's queue from a sort key on; may lag behind as ``heads``."""
-
-    def backlog(self, team: str) -> Backlog:
-        """Return the size and age of a team's queue; reads the whole queue, so call it rarely."""
 
     def set_priority(self, team: str, request_id: str, priority: int) -> Entry | None:
         """Move a queued request within its team's queue.

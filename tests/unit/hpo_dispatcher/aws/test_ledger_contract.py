@@ -13,9 +13,9 @@ from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, Sp
 from hpo_dispatcher.contract.message import parse_message
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.observability.telemetry import OF_LEVEL, oldest_of
 from hpo_dispatcher.ports import (
     Added,
-    Backlog,
     Documents,
     Ending,
     Lease,
@@ -91,14 +91,14 @@ def heads(requests: Requests, count: int = 9) -> list[str]:
     return [each.request_id for each in requests.heads("fraud", count)]
 
 
-def test_a_backlog_has_the_size_of_the_queue_and_its_oldest_request_at_any_priority(
-    requests: Requests,
-    leases: Leases,
+def test_the_oldest_request_of_a_queue_is_found_at_any_priority(
+    requests: Requests, leases: Leases
 ) -> None:
-    assert requests.backlog("fraud") == Backlog(count=0, oldest=None)
+    assert oldest_of(requests, "fraud") is None
+    urgent = [entry(f"urgent-{n:02}", minute=9, priority=5) for n in range(OF_LEVEL + 1)]
     requests.add(
         [
-            entry("urgent", minute=9, priority=5),
+            *urgent,
             entry("old", minute=3),
             entry("new", minute=7),
             entry("blocked", minute=1, after=["old"]),
@@ -108,7 +108,7 @@ def test_a_backlog_has_the_size_of_the_queue_and_its_oldest_request_at_any_prior
     )
     start(requests, leases, entry("new", minute=7))
 
-    assert requests.backlog("fraud") == Backlog(count=3, oldest=NOON + timedelta(minutes=3))
+    assert oldest_of(requests, "fraud") == NOON + timedelta(minutes=3)
 
 
 def test_a_queue_is_read_from_a_sort_key_on(requests: Requests) -> None:

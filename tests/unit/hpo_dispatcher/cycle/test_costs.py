@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from hpo_dispatcher.aws.clients import CallCounter
 from hpo_dispatcher.contract.entry import HOUR
+from hpo_dispatcher.observability.metrics import Measurement
+from hpo_dispatcher.observability.telemetry import Telemetry
 from hpoq.simulation.in_memory_ledger import MemoryRequests
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
 from tests.support.dispatcher_account import ample_time
 
-READS = ("heads", "get_all", "running", "blocked", "blocked_of", "spent")
+READS = ("heads", "queued_from", "get_all", "running", "blocked", "blocked_of", "spent")
 SLOTS = 10
 
 
@@ -60,9 +65,17 @@ def of_team(team: str, count: int, **fields: Any) -> list[Arrival]:
 
 
 def cost(account: Simulation) -> tuple[Counter[str], Counter[str]]:
-    """Return the calls and the rows of a cycle in which nothing has changed."""
+    """Return the calls and the rows of a cycle in which nothing has changed, metrics included."""
     counting: Any = CountingRows(account.requests)
-    replace(account.dispatcher, requests=counting).run(ample_time())
+    written: list[Measurement] = []
+    gauge: Any = SimpleNamespace(write=written.extend)
+    telemetry = Telemetry(
+        log=logging.getLogger(), gauge=gauge, requests=counting, calls=CallCounter(),
+        teams=tuple(account.workload.teams), clock=lambda: account.clock.now,
+    )  # fmt: skip
+    replace(account.dispatcher, requests=counting, watch=telemetry.cycle).run(ample_time())
+    queued = [each.value for each in written if each.name == "Queued" and not each.dimension]
+    assert queued == [sum(map(account.requests.queue_length, account.workload.teams))]
     return counting.calls, counting.rows
 
 
