@@ -257,9 +257,10 @@ class MemoryRequests:
         """See ``RunningRequests``."""
         return self._write([rules.start(entry, at) for entry in entries], owner)
 
-    def requeue(self, entry: Entry, reason: str) -> bool:
+    def requeue(self, entry: Entry, reason: str, owner: str = "") -> bool:
         """See ``RunningRequests``."""
-        return bool(self._write([rules.requeue(entry, reason)]))
+        requeued = rules.requeue(entry, reason, keep_target=not owner)
+        return bool(self._write([requeued], owner))
 
     def stop(self, entry: Entry) -> bool:
         """See ``RunningRequests``."""

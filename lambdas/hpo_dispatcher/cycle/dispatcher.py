@@ -226,6 +226,7 @@ class Dispatcher:
             redactor=self.redactor,
             clock=self.clock,
             backoff=decided.backoff,
+            owner=self.owner,
         )
         starter = Starter(
             requests=self.requests,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +14,14 @@ from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.cycle.endings import finish
 from hpo_dispatcher.cycle.outcome import ActOutcome, state_change
-from hpo_dispatcher.ports import Ending, Rejection, RequestQueues, Requests, Unavailable
+from hpo_dispatcher.ports import (
+    Ending,
+    LeaseLost,
+    Rejection,
+    RequestQueues,
+    Requests,
+    Unavailable,
+)
 from hpo_dispatcher.scheduling.backoff import Backoff, resource_of_quota
 from hpo_dispatcher.scheduling.snapshot import needs
 
@@ -30,6 +38,7 @@ class RefusedStarts:
     redactor: Redactor
     clock: Callable[[], datetime]
     backoff: Backoff  # before this cycle's starts
+    owner: str  # of the lease
 
     def at_limit(
         self, entry: Entry, message: str, quota: QuotaExceeded | None, outcome: ActOutcome
@@ -114,7 +123,7 @@ class RefusedStarts:
 
     def _requeue(self, entry: Entry, reason: str, outcome: ActOutcome) -> None:
         """Queue a request again; to its followers it never left the queue."""
-        if not self.requests.requeue(entry, reason=reason):
+        if not self._requeued(entry, reason, outcome):
             return
         outcome.requeued[entry.key] = reason
         if entry.key in outcome.unannounced:
@@ -129,6 +138,17 @@ class RefusedStarts:
             reason=reason,
         )
         outcome.changes.append(change)
+
+    def _requeued(self, entry: Entry, reason: str, outcome: ActOutcome) -> bool:
+        """Write that a request is queued again; return whether it was in progress.
+
+        It may run on another target if it is certain that no tuning job exists on this one: this
+        cycle started it, and no other cycle has tried to create its tuning job since.
+        """
+        if len(entry.allowed_targets) > 1 and entry.key in outcome.dequeued:
+            with suppress(LeaseLost):
+                return self.requests.requeue(entry, reason, self.owner)
+        return self.requests.requeue(entry, reason)
 
     def _end(self, entry: Entry, status: Status, reason: str, outcome: ActOutcome) -> None:
         """Write the final state of a request that has no tuning job."""

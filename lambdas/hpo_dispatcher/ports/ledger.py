@@ -189,11 +189,21 @@ class RunningRequests(Protocol):
             LeaseLost: ``owner`` no longer has the lease; nothing more was started.
         """
 
-    def requeue(self, entry: Entry, reason: str) -> bool:
+    def requeue(self, entry: Entry, reason: str, owner: str = "") -> bool:
         """Write InProgress -> Queued, because no tuning job was created.
+
+        Args:
+            entry: the entry as it was started.
+            reason: why it waits.
+            owner: of the lease. No other dispatcher can have tried to create the tuning job since
+                this one wrote the start, so the request may run on another of its targets. Empty:
+                it keeps to the target that it was promised to.
 
         Returns:
             False if the entry was no longer in progress.
+
+        Raises:
+            LeaseLost: ``owner`` no longer has the lease; nothing was written.
         """
 
     def stop(self, entry: Entry) -> bool:

@@ -94,8 +94,11 @@ def start(entry: Entry, at: datetime) -> Transition:
     )
 
 
-def requeue(entry: Entry, reason: str) -> Transition:
+def requeue(entry: Entry, reason: str, *, keep_target: bool = False) -> Transition:
     """InProgress -> Queued, because no tuning job was created."""
+    kept: dict[str, Any] = {}
+    if keep_target and len(entry.allowed_targets) > 1:
+        kept = {"targets": (entry.target,), **_elsewhere(entry.target)}
     return Transition(
         key=entry.key,
         expected=(Expected(status=Status.IN_PROGRESS, tuning_job_name=entry.job_name),),
@@ -104,6 +107,7 @@ def requeue(entry: Entry, reason: str) -> Transition:
             "reason": reason,
             "started_at": None,
             "tuning_job_name": "",
+            **kept,
         },
         queue_sort_key=entry.queue_sort_key,
         tuning_job_name=entry.job_name,

@@ -229,6 +229,35 @@ def test_a_requeued_entry_returns_to_its_position(requests: Requests, leases: Le
     assert not requests.requeue(entry("a"), "again")
 
 
+ELSEWHERE = ("research", "home")
+
+
+def on_research(request_id: str) -> Entry:
+    return replace(entry(request_id), targets=ELSEWHERE, target="research")
+
+
+def test_a_start_names_the_target(requests: Requests, leases: Leases) -> None:
+    requests.add([replace(entry("a"), targets=ELSEWHERE)])
+    start(requests, leases, on_research("a"))
+    assert (state(requests, "a").target, state(requests, "a").targets) == ("research", ELSEWHERE)
+    (running,) = requests.running()
+    assert running.target == "research"
+
+
+def test_a_requeued_entry_may_change_its_target_under_the_lease_only(
+    requests: Requests, leases: Leases
+) -> None:
+    requests.add([replace(entry(each), targets=ELSEWHERE) for each in ("a", "b")])
+    start(requests, leases, on_research("a"), on_research("b"))
+    assert requests.requeue(on_research("a"), "no room", "me")
+    assert state(requests, "a").targets == ELSEWHERE
+    with pytest.raises(LeaseLost):
+        requests.requeue(on_research("b"), "no room", "other")
+    assert state(requests, "b").status is Status.IN_PROGRESS
+    assert requests.requeue(on_research("b"), "no room")
+    assert state(requests, "b").targets == ("research",)
+
+
 def test_an_ending_is_written_once(requests: Requests, leases: Leases) -> None:
     requests.add([entry("a")])
     start(requests, leases, entry("a"))
