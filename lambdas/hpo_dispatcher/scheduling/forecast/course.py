@@ -24,7 +24,8 @@ from hpo_dispatcher.contract.documents.capacity import (
 from hpo_dispatcher.contract.entry import Key
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling.forecast.arrivals import Arrivals
-from hpo_dispatcher.scheduling.forecast.durations import Durations, RunTimeFacts
+from hpo_dispatcher.scheduling.forecast.durations import Durations
+from hpo_dispatcher.scheduling.forecast.future import Future, RunTimeFacts
 from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
 from hpo_dispatcher.scheduling.history.usage import Used, updated
 from hpo_dispatcher.scheduling.plan import plan
@@ -62,6 +63,11 @@ class Course:
         self._run_times = RunTimes.from_published(document.run_times)
         self._arrivals = Arrivals.of(document)
         self._queued = tuple(self._waiting())
+        self._positions = {each.key: each.position for each in document.waiting}
+
+    def position(self, key: Key) -> int:
+        """Return the position of a listed request in its team's queue."""
+        return self._positions[key]
 
     def draw(self, draw: random.Random) -> DrawnCourse:
         """Draw one course."""
@@ -76,19 +82,23 @@ class Course:
                 break
         return DrawnCourse(starts=starts, seconds=situation.seconds)
 
+    def future(self, draw: random.Random) -> Future:
+        """Return what one course draws run times and arrivals from: recent ones."""
+        at, running = self._document.at, self._document.running
+        started = [(each, _elapsed(each, at)) for each in running if each.started_at]
+        return Future(Durations(self._run_times, started, draw), self._arrivals)
+
     def _beginning(self, draw: random.Random) -> _Situation:
-        at, document = self._document.at, self._document
-        running = [(each, _elapsed(each, at)) for each in document.running if each.started_at]
+        document, future = self._document, self.future(draw)
         situation = _Situation(
-            began=at,
+            began=document.at,
             draw=draw,
-            durations=Durations(self._run_times, running, draw),
+            future=future,
             run_times=self._run_times,
-            arrivals=self._arrivals,
             usage=document.usage,
             timers=_timers(document),
-            next_arrival=self._arrivals.wait(draw),
-            among=len(running),
+            next_arrival=future.arrivals.wait(draw),
+            among=sum(each.started_at is not None for each in document.running),
         )
         for each in self._queued:
             situation.join(each)
@@ -142,9 +152,8 @@ class _Situation:
 
     began: datetime  # when the course begins
     draw: random.Random
-    durations: Durations
-    run_times: RunTimes
-    arrivals: Arrivals
+    future: Future
+    run_times: RunTimes  # of tuning jobs that have ended: the dispatcher plans with them
     usage: Mapping[str, float]
     timers: dict[Key, ReservationTimer]
     next_arrival: float | None  # seconds
@@ -168,7 +177,7 @@ class _Situation:
             work, elapsed, known = _work(job), _elapsed(job, self.began), _known(job)
             seconds = self.run_times.expected_after(work, elapsed, *known, self.among)
             expected_end = None if seconds is None else job.started_at + timedelta(seconds=seconds)
-            left = self.durations.left(work, known, elapsed)
+            left = self.future.run_times.left(work, known, elapsed)
             heapq.heappush(self.ends, (left, name))
         self.running_jobs[name] = RunningJob(
             tuning_job_name=name,
@@ -203,7 +212,7 @@ class _Situation:
             started_at=self.now,
             expected_end=None if seconds is None else self.now + timedelta(seconds=seconds),
         )
-        run_time = self.durations.left(queued.work, queued.known)
+        run_time = self.future.run_times.left(queued.work, queued.known)
         heapq.heappush(self.ends, (self.seconds + run_time, name))
 
     def pass_to_next(self, capacity: Capacity) -> bool:
@@ -223,10 +232,10 @@ class _Situation:
         return True
 
     def _arrive(self) -> None:
-        for each in self.arrivals.batch(self.draw):
+        for each in self.future.arrivals.batch(self.draw):
             self.arrived += 1
             self.join(_queued(each, f"+{self.arrived}", self.now, self.run_times))
-        wait = self.arrivals.wait(self.draw)
+        wait = self.future.arrivals.wait(self.draw)
         self.next_arrival = None if wait is None else self.seconds + wait
 
     def _use(self, capacity: Capacity, seconds: float) -> None:

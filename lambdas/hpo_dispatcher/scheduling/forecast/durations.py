@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from hpo_dispatcher.contract.documents.capacity import RunningTuningJob
+from hpo_dispatcher.scheduling.forecast.future import RunTimeFacts
 from hpo_dispatcher.scheduling.history.run_times import SAMPLES, RunTimes, Work
 
 Kind = tuple[str, str]  # team, template
@@ -28,13 +29,6 @@ class Possible(NamedTuple):
     seconds: float
     weight: float
     ended: bool  # False: the run time is longer than that
-
-
-class RunTimeFacts(NamedTuple):
-    """The facts about a run time that are known before its end."""
-
-    stated: float = 0  # how long it will be as its request says; 0: it does not say
-    most: float = 0  # the maximum, which SageMaker enforces; 0: unknown
 
 
 class Durations:

@@ -78,7 +78,8 @@ class Forecast:
             self._at = document.at
             self._calibration = Calibration.of(document)
             if self._samples and self._waiting:
-                self._spreads = self._drawn(document, random.Random(seed))  # noqa: S311
+                course = Course(document, self._teams)
+                self._spreads = drawn_spreads(course, DRAWS, random.Random(seed))  # noqa: S311
 
     def of(
         self, entry: Entry, now: datetime, queued_between: QueuedBetween | None = None
@@ -152,21 +153,25 @@ class Forecast:
     def _position(self, key: Key) -> int:
         return self._waiting[key].position
 
-    def _drawn(self, document: CapacityDocument, draw: random.Random) -> dict[Key, Spread]:
-        course = Course(document, self._teams)
-        draws = [course.draw(draw) for _ in range(DRAWS)]
-        found = Counter(key for each in draws for key in each.starts)
-        # A request that starts in most draws starts after the end of the others at the earliest.
-        starts = {
-            key: sorted(each.starts.get(key, each.seconds) for each in draws)
-            for key, count in found.items()
-            if 2 * count > DRAWS
-        }
-        medians = sorted((median(each), self._position(key), key) for key, each in starts.items())
-        return {
-            key: Spread(tuple(starts[key]), rank)
-            for rank, (_, _, key) in enumerate(medians, start=1)
-        }
+
+def drawn_spreads(course: Course, draws: int, draw: random.Random) -> dict[Key, Spread]:
+    """Return the starts in several draws of a course, of the requests that start in most of them.
+
+    Args:
+        course: to draw.
+        draws: how many.
+        draw: the random numbers.
+    """
+    drawn = [course.draw(draw) for _ in range(draws)]
+    found = Counter(key for each in drawn for key in each.starts)
+    # A request that starts in most draws starts after the end of the others at the earliest.
+    starts = {
+        key: tuple(sorted(each.starts.get(key, each.seconds) for each in drawn))
+        for key, count in found.items()
+        if 2 * count > draws
+    }
+    in_order = sorted(starts, key=lambda key: (median(starts[key]), course.position(key), key))
+    return {key: Spread(starts[key], rank) for rank, key in enumerate(in_order, start=1)}
 
 
 def _counted_position(

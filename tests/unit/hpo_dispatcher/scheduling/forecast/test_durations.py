@@ -11,9 +11,9 @@ from hpo_dispatcher.contract.documents.capacity import RunningTuningJob
 from hpo_dispatcher.scheduling.forecast.durations import (
     LONGEST_TAIL,
     Durations,
-    RunTimeFacts,
     possible,
 )
+from hpo_dispatcher.scheduling.forecast.future import RunTimeFacts
 from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
 
 CPU = Work(team="fraud", template="cpu")
