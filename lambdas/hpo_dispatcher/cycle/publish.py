@@ -361,7 +361,7 @@ def update_run_times(
         if detail.ended_at and detail.status in (Status.COMPLETED, Status.FAILED):
             work = Work(team=job.team, template=job.template, rounds=job.rounds)
             seconds = (detail.ended_at - job.started_at).total_seconds()
-            run_times.record(work, seconds, job.expected_seconds)
+            run_times.record(work, seconds, job.expected_seconds, job.most_seconds)
 
 
 def _budgets(state: State) -> dict[str, BudgetUse]:

@@ -176,6 +176,8 @@ class RunTimeSamples(_DocumentPart):
     team: str
     template: str
     seconds_per_round: tuple[float, ...]
+    # The maximum run times of the same tuning jobs, in seconds per round; 0 or missing: unknown.
+    most_per_round: tuple[int, ...] = ()
     of_stated: tuple[float, ...] = ()  # run times relative to those that requests stated
 
 

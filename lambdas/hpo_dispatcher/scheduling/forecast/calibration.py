@@ -26,13 +26,15 @@ LEAST_OUTSIDE, MOST_OUTSIDE = 0.01, 0.2
 # Scores as simulated workloads had them. They count beside the real ones: few starts that are
 # compared are often of one hour, and say little about the next one.
 PRIOR = (
-    -2.0, -1.5, -1.2, -1.0, -0.8, -0.6, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0,
-    0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.2, 1.5, 2.0,
+    -1.6, -1.2, -1.0, -0.8, -0.6, -0.5, -0.4, -0.3, -0.2, -0.2, -0.1, 0.0,
+    0.0, 0.1, 0.2, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.2, 1.6,
 )  # fmt: skip
 # Starts that differ by less are not told apart: a cycle of the schedule.
 LEAST_SPREAD = 60.0
 # Errors of shorter waits are relative to this: requests start with cycles, every ten minutes.
 SHORTEST_WAIT = 600.0
+# The most that one of the drawn starts counts, relative to its wait.
+FAR = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,24 +68,19 @@ class Calibration:
 
 
 def expected(starts: Sequence[float]) -> float:
-    """Return the time from which half of the draws differ least, relative to the wait.
+    """Return the drawn start from which all of them differ least, relative to their waits.
 
-    That half is early where the waits of some draws are many times as long as those of others. An
-    error of an hour matters more for a short wait.
+    An error of an hour matters more for a short wait. A start that is far from the others counts as
+    if it were ``FAR`` waits away, so that one early draw among late ones does not decide.
 
     Args:
         starts: those drawn, sorted; seconds.
     """
-    half = len(starts) // 2 + 1
-    pairs = [(starts[at], starts[at + half - 1]) for at in range(len(starts) - half + 1)]
-    return min((_between(*pair) for pair in pairs), key=lambda found: found[0])[1]
+    return min(starts, key=lambda stated: sum(min(_error(stated, each), FAR) for each in starts))
 
 
-def _between(low: float, high: float) -> tuple[float, float]:
-    """Return the relative error that two times have from a third one alike, and the third one."""
-    of_low, of_high = max(low, SHORTEST_WAIT), max(high, SHORTEST_WAIT)
-    at = (low / of_low + high / of_high) / (1 / of_low + 1 / of_high)
-    return (at - low) / of_low, at
+def _error(stated: float, real: float) -> float:
+    return abs(stated - real) / max(real, SHORTEST_WAIT)
 
 
 def adapted(outside: float, *, held: bool) -> float:

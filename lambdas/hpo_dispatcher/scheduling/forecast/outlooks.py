@@ -1,7 +1,7 @@
 """The outlook of queued requests: position, expected start and its range. Pure.
 
-The estimate continues from the ``capacity`` document, as ``course`` draws it. The time from which
-half of the draws differ least is the estimate, and their spread the range. Real starts differ more
+The estimate continues from the ``capacity`` document, as ``course`` draws it. The drawn start from
+which all of them differ least is the estimate, and their spread the range. Real starts differ more
 from it than draws do: requests that are still to come are drawn from few, and the next month's
 budgets are not foreseen. So the range is stretched as ``calibration`` says: as much as the starts
 of the last weeks would have needed.
@@ -35,7 +35,7 @@ class Outlook:
     exact: bool = True  # False: counted by the score, as far back as it is
     of_team: int = 0  # requests in that queue
     overall: int | None = None  # requests of all teams that start no later, itself included
-    starts_in: float | None = None  # seconds, the median
+    starts_in: float | None = None  # seconds; the expected start
     earliest: float | None = None  # seconds; the start of the range
     latest: float | None = None  # seconds; the end of the range
     run_times: int = 0  # ended tuning jobs that the estimate is based on

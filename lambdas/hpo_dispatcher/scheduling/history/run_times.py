@@ -47,19 +47,24 @@ class RunTimes:
     """The newest samples, in seconds per round, of each kind of tuning job."""
 
     kinds: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    # The maximum run times of the same tuning jobs, in seconds per round; 0: unknown.
+    mosts: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     # Run times relative to those that requests stated, by kind.
     of_stated: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
-    def record(self, work: Work, seconds: float, stated: float = 0) -> None:
+    def record(self, work: Work, seconds: float, stated: float = 0, most: float = 0) -> None:
         """Record how long a tuning job has run.
 
         Args:
             work: the tuning job.
             seconds: from its start to its end.
             stated: how long it would run as its request said; 0: it did not say.
+            most: its maximum run time; 0: unknown.
         """
         kind = work.team, work.template
         seconds, rounds = max(0.0, seconds), max(1, work.rounds)
+        if most or kind in self.mosts:
+            self.mosts[kind] = [*self._mosts(kind), round(most / rounds)][-SAMPLES:]
         newest = [*self.kinds.pop(kind, []), round(seconds / rounds, 1)]
         self.kinds[kind] = newest[-SAMPLES:]
         if stated > 0:
@@ -68,6 +73,7 @@ class RunTimes:
         while len(self.kinds) > KINDS:
             oldest = next(iter(self.kinds))
             del self.kinds[oldest]
+            self.mosts.pop(oldest, None)
             self.of_stated.pop(oldest, None)
 
     def ratios(self, work: Work) -> list[float]:
@@ -86,6 +92,32 @@ class RunTimes:
         else:
             samples = [each for kind in self.kinds.values() for each in kind]
         return [seconds * max(1, work.rounds) for seconds in samples]
+
+    def by_team(self, template: str, most: float) -> dict[str, list[float]]:
+        """Return each team's run times of a template, with a maximum run time like this one.
+
+        Args:
+            template: its name.
+            most: the maximum run time, in seconds per round.
+
+        Returns:
+            Seconds per round.
+        """
+        found: dict[str, list[float]] = {}
+        for (team, name), samples in self.kinds.items():
+            if name == template:
+                mosts = self._mosts((team, name))
+                found[team] = [
+                    seconds
+                    for seconds, each in zip(samples, mosts, strict=True)
+                    if alike(each, most)
+                ]
+        return found
+
+    def _mosts(self, kind: tuple[str, str]) -> list[int]:
+        """Return the maximum run times of a kind's samples; those of old ones are unknown."""
+        mosts = self.mosts.get(kind, [])
+        return [0] * (len(self.kinds.get(kind, [])) - len(mosts)) + mosts
 
     def resampled(self, draw: random.Random) -> RunTimes:
         """Return as many samples of each kind, drawn with replacement (the bootstrap)."""
@@ -163,6 +195,7 @@ class RunTimes:
                 team=team,
                 template=template,
                 seconds_per_round=tuple(samples[-kept:]),
+                most_per_round=tuple(self.mosts.get((team, template), ())[-kept:]),
                 of_stated=tuple(self.of_stated.get((team, template), ())),
             )
             for (team, template), samples in self.kinds.items()
@@ -173,9 +206,15 @@ class RunTimes:
         """Read the samples from the capacity document."""
         kinds = list(kinds)
         return cls(
-            {(k.team, k.template): list(k.seconds_per_round) for k in kinds},
-            {(k.team, k.template): list(k.of_stated) for k in kinds if k.of_stated},
+            kinds={(k.team, k.template): list(k.seconds_per_round) for k in kinds},
+            mosts={(k.team, k.template): list(k.most_per_round) for k in kinds if k.most_per_round},
+            of_stated={(k.team, k.template): list(k.of_stated) for k in kinds if k.of_stated},
         )
+
+
+def alike(most: float, other: float) -> bool:
+    """Return whether one maximum run time is at most twice as long as the other."""
+    return most <= 2 * other and other <= 2 * most
 
 
 def _quantile(seconds: list[float], part: float) -> float | None:

@@ -292,6 +292,7 @@ def test_only_jobs_that_ran_to_their_end_say_how_long_such_jobs_run(
     job = RunningEntry(
         tuning_job_name="job", team="fraud", request_id="a", status=Status.IN_PROGRESS,
         instances={M5: 1}, started_at=ago(30), template="cpu", rounds=4, expected_seconds=300,
+        most_instance_seconds=14_400,
     )  # fmt: skip
     detail = TuningJobDetail(
         name="job", status=status, counters={}, best=None, failure_reason="",
@@ -302,6 +303,7 @@ def test_only_jobs_that_ran_to_their_end_say_how_long_such_jobs_run(
     kind = ("fraud", "cpu")
     assert run_times.kinds == ({kind: [150.0]} if recorded else {})  # ten minutes in four rounds
     assert run_times.of_stated == ({kind: [2.0]} if recorded else {})
+    assert run_times.mosts == ({kind: [3600]} if recorded else {})
 
 
 def test_requests_that_left_the_queue_are_counted_out_after_those_that_joined() -> None:

@@ -12,6 +12,7 @@ from hpo_dispatcher.scheduling.forecast.durations import (
     LONGEST_TAIL,
     Durations,
     possible,
+    similar,
 )
 from hpo_dispatcher.scheduling.forecast.future import RunTimeFacts
 from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
@@ -97,3 +98,54 @@ def test_while_few_have_ended_those_that_run_make_run_times_longer() -> None:
 
     assert mean([]) == 100
     assert mean([(job, 900.0)] * 3) > 300
+
+
+HOUR, DAYS = 3600, 5 * 86_400
+
+
+def test_a_job_that_may_run_for_days_is_drawn_from_those_that_might_have() -> None:
+    run_times = RunTimes()
+    for number in range(40):
+        run_times.record(CPU, 600 + number, most=HOUR)
+        run_times.record(CPU, 20_000 + number, most=DAYS)
+    short = [drawn(run_times, RunTimeFacts(most=HOUR), seed=seed) for seed in range(50)]
+    long = [drawn(run_times, RunTimeFacts(most=DAYS), seed=seed) for seed in range(50)]
+    assert max(short) < 700
+    assert min(long) >= 20_000
+    nearly = [drawn(run_times, RunTimeFacts(most=4 * 86_400), seed=seed) for seed in range(50)]
+    assert min(nearly) >= 20_000, "not the same maximum, but a similar one"
+
+
+def test_with_a_new_maximum_all_run_times_of_the_kind_count() -> None:
+    run_times = RunTimes()
+    for number in range(20):
+        run_times.record(CPU, 100 + number, most=HOUR)
+    assert 100 <= drawn(run_times, RunTimeFacts(most=DAYS)) < 120
+    assert 100 <= drawn(run_times, RunTimeFacts()) < 120, "of an entry of an old version"
+
+
+@pytest.mark.parametrize(
+    ("of_others", "seconds"),
+    [
+        ([90, 100, 110, 250, 95, 105, 120, 98], {100, 110, 120, 90, 250, 95, 105, 98}),
+        ([9000] * 8, {100, 110, 120}),
+    ],
+)
+def test_run_times_of_other_teams_count_while_they_are_similar(
+    of_others: list[float], seconds: set[float]
+) -> None:
+    run_times = remembered(100, 110, 120)
+    for each in of_others:
+        run_times.record(Work(team="vision", template="cpu"), each)
+        run_times.record(Work(team="vision", template="gpu"), 77)
+    found = {drawn(run_times, RunTimeFacts(), seed=seed) for seed in range(300)}
+    assert found == seconds
+
+
+def test_samples_are_similar_up_to_the_distance_that_one_of_twenty_exceeds() -> None:
+    """It is 0.607 for two samples of ten (Smirnov, Annals of Mathematical Statistics 1948)."""
+    first = [float(each) for each in range(10)]
+    assert similar(first, [each + 6 for each in first])
+    assert not similar(first, [each + 7 for each in first])
+    assert not similar([each + 7 for each in first], first)
+    assert similar(first, [])

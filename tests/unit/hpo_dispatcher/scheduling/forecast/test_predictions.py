@@ -62,7 +62,7 @@ def test_only_the_last_fourteen_days_and_the_newest_scores_count() -> None:
 def test_a_request_that_is_late_already_counts_with_its_wait_so_far() -> None:
     predictions = Predictions(pending=[noted()] * 24, scores=[0.0] * 24)
     in_time, late = NOON + timedelta(seconds=800), NOON + timedelta(seconds=3600)
-    for now, highest in ((in_time, 1.0), (late, 10.0)):
+    for now, highest in ((in_time, 0.8), (late, 10.0)):
         measured = predictions.measured(now)
         assert measured is not None
         assert measured.scores is not None

@@ -72,7 +72,22 @@ def test_the_kind_not_seen_for_longest_is_forgotten() -> None:
 def test_the_document_holds_all_of_it() -> None:
     times = remembered(100, 200)
     times.record(Work(team="vision", template="gpu"), 50, stated=100)
+    times.record(Work(team="vision", template="gpu"), 50, most=3600)
     assert RunTimes.from_published(times.published()) == times
+
+
+def test_maximum_run_times_are_remembered_with_the_run_times() -> None:
+    gpu, other = Work(team="vision", template="gpu", rounds=2), Work(team="fraud", template="gpu")
+    times = RunTimes({("vision", "gpu"): [10.0]})  # of a version that did not remember them
+    times.record(gpu, 200, most=7200)
+    times.record(gpu, 9000, most=2 * 86_400)
+    times.record(other, 300, most=3600)
+    assert times.by_team("gpu", 3600) == {"vision": [100], "fraud": [300]}
+    assert times.by_team("gpu", 86_400) == {"vision": [4500], "fraud": []}
+    assert times.by_team("gpu", 0) == {"vision": [10], "fraud": []}
+    for _ in range(SAMPLES):
+        times.record(gpu, 60, most=600)
+    assert times.by_team("gpu", 300) == {"vision": [30] * SAMPLES, "fraud": []}
 
 
 def test_a_queued_job_may_borrow_for_as_long_as_the_longest_of_many_recent_ones_took() -> None:
