@@ -48,7 +48,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "burst": Kind(
-        drawn=lambda seed: WORKLOADS["burst"](1_000, seed), seeds=range(1, 7), every=17 * MINUTES
+        drawn=lambda seed: WORKLOADS["burst"](1_000, seed), seeds=range(1, 5), every=17 * MINUTES
     ),
     "noisy-neighbor": Kind(
         drawn=lambda seed: WORKLOADS["noisy-neighbor"](1_000, seed),
@@ -60,7 +60,7 @@ KINDS: Mapping[str, Kind] = {
         drawn=lambda seed: heavy_tailed(0.6, 600, seed), every=97 * MINUTES
     ),
     "heavy-tailed, load 0.8": Kind(
-        drawn=lambda seed: heavy_tailed(0.8, 600, seed), seeds=(4,), every=97 * MINUTES
+        drawn=lambda seed: heavy_tailed(0.8, 400, seed), seeds=(4,), every=97 * MINUTES
     ),
 }
 
