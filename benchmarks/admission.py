@@ -141,7 +141,7 @@ def _fill_seconds() -> float:
 
 
 def _planning() -> Iterable[Measure]:
-    """Measure the CPU time of one plan, which depends on the heads of the queues and not on the backlog."""
+    """Measure the CPU time of one plan, which depends on heads of queues, not on the backlog."""
     for backlog in (1_000, 10_000, 100_000, 1_000_000):
         teams = 100
         heads = min(HEADS, backlog // teams)

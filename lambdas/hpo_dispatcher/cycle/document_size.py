@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hpo_dispatcher.contract.documents.capacity import (
     CapacityDocument,
@@ -53,14 +53,21 @@ def _with_fewer_samples(document: CapacityDocument) -> CapacityDocument:
 
 
 def _with_large_users_only(document: CapacityDocument) -> CapacityDocument:
-    instances = {each: _large_users(use) for each, use in document.instances.items()}
     targets = {
         name: each.model_copy(
-            update={"instances": {r: _large_users(use) for r, use in each.instances.items()}}
+            update={
+                "tuning_jobs": _large_users(each.tuning_jobs),
+                "instances": _large_users_of_each(each.instances),
+            }
         )
         for name, each in document.targets.items()
     }
+    instances = _large_users_of_each(document.instances)
     return document.model_copy(update={"instances": instances, "targets": targets})
+
+
+def _large_users_of_each(instances: Mapping[str, ResourceUse]) -> dict[str, ResourceUse]:
+    return {name: _large_users(use) for name, use in instances.items()}
 
 
 def _large_users(use: ResourceUse) -> ResourceUse:

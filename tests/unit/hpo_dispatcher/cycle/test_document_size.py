@@ -14,6 +14,7 @@ from hpo_dispatcher.contract.documents.capacity import (
     ResourceUse,
     RunningTuningJob,
     RunTimeSamples,
+    TargetUse,
     WaitingRequest,
     WaitKind,
 )
@@ -124,7 +125,7 @@ DEFINED = dict.fromkeys(TYPES[:10], 1000)
 
 
 def largest(
-    running: int, arrivals: int, kinds: int, marks: int, reason: str, uses: int
+    running: int, arrivals: int, kinds: int, marks: int, reason: str, uses: int, targets: int
 ) -> CapacityDocument:
     """Return the document of a hundred teams that use twenty types, with the longest names.
 
@@ -135,17 +136,22 @@ def largest(
         marks: of each team's queue.
         reason: why 500 requests wait.
         uses: teams that use each type.
+        targets: besides home.
     """
     work = {"instances": DEFINED, "template": LONGEST, "rounds": 750, "most_seconds": 2592000.0}
     key = f"9999#2026-11-23T12:00:00.000000+00:00#{LONGEST}"
+    slots = ResourceUse(limit=100, in_use=100, by_team=dict.fromkeys(TEAMS, 1))
+    used = ResourceUse(limit=9999, in_use=9999, by_team=dict.fromkeys(TEAMS[:uses], 99))
+    instances, quotas = dict.fromkeys(TYPES, used), dict.fromkeys(TYPES, 9999)
     return CapacityDocument(
         at=NOON,
-        tuning_jobs=ResourceUse(limit=100, in_use=100, by_team=dict.fromkeys(TEAMS, 1)),
-        instances={
-            each: ResourceUse(limit=9999, in_use=9999, by_team=dict.fromkeys(TEAMS[:uses], 99))
-            for each in TYPES
+        tuning_jobs=slots,
+        instances=instances,
+        targets={
+            f"target-{n}": TargetUse(tuning_jobs=slots, instances=instances, quotas=quotas)
+            for n in range(targets)
         },
-        quotas=dict.fromkeys(TYPES, 9999),
+        quotas=quotas,
         waiting=tuple(
             WaitingRequest(
                 team=TEAMS[n % 100], request_id=LONGEST, position=1 + n // 100, reason=reason,
@@ -163,7 +169,7 @@ def largest(
         run_times=tuple(
             RunTimeSamples(
                 team=TEAMS[0], template=f"{n:064}", seconds_per_round=(123456.7,) * 40,
-                of_stated=(0.123,) * 20,
+                most_per_round=(2_592_000,) * 40, of_stated=(0.123,) * 20,
             )
             for n in range(kinds)
         ),
@@ -184,11 +190,12 @@ def largest(
     marks=st.integers(1, 20),
     reason=st.integers(0, 2000),
     uses=st.integers(0, 100),
+    targets=st.integers(0, 5),
 )
 def test_a_hundred_teams_with_twenty_types_and_the_longest_names_keep_the_document_small(
-    running: int, arrivals: int, kinds: int, marks: int, reason: int, uses: int
+    running: int, arrivals: int, kinds: int, marks: int, reason: int, uses: int, targets: int
 ) -> None:
-    small = fitted(largest(running, arrivals, kinds, marks, "é" * reason, uses))
+    small = fitted(largest(running, arrivals, kinds, marks, "é" * reason, uses, targets))
     assert len(small.to_json().encode()) <= MOST_BYTES
     assert small.queues.keys() == small.budgets.keys() == small.usage.keys() == set(TEAMS)
     assert {team: queue.queued for team, queue in small.queues.items()} == dict.fromkeys(
@@ -197,7 +204,9 @@ def test_a_hundred_teams_with_twenty_types_and_the_longest_names_keep_the_docume
 
 
 def test_the_largest_document_has_no_running_jobs_if_it_has_no_run_times() -> None:
-    whole = largest(running=100, arrivals=40, kinds=200, marks=20, reason="in use", uses=100)
+    whole = largest(
+        running=100, arrivals=40, kinds=200, marks=20, reason="in use", uses=100, targets=0
+    )
     small = fitted(whole)
     assert len(small.to_json().encode()) <= MOST_BYTES
     assert (small.run_times, small.arrivals, small.running) == ((), (), ())
