@@ -39,8 +39,7 @@ def preview(settings: SettingsDocument, team: str, message: dict[str, Any]) -> d
         broken_templates=settings.broken_templates,
     )
     sites = target_sites(settings.environment, settings.deployment.targets)
-    builder = builder.with_sites(sites, lambda _: _NamedImages())
-    return builder.on(builder.targets_of(team, request)[0]).new_api_request(team, request)
+    return builder.with_sites(sites, lambda _: _NamedImages()).placed(team, request)[1]
 
 
 def lowered_training_jobs(message: dict[str, Any], api_request: dict[str, Any]) -> str:

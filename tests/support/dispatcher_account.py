@@ -195,11 +195,16 @@ def create_resources(account: Account) -> None:
     )
 
 
-def write_quotas(account: Account, quotas: dict[str, int], read_at: datetime) -> None:
+def write_quotas(
+    account: Account,
+    quotas: dict[str, int],
+    read_at: datetime,
+    document: str = service_quotas.DOCUMENT,
+) -> None:
     """Write quotas to the ledger as if they had been read then; moto has none of SageMaker."""
     content = {"at": read_at.isoformat(), "training_instances": quotas}
     documents = DynamoDBDocuments(Table(account.dynamodb, "hpoq-ledger"))
-    documents.put(service_quotas.DOCUMENT, json.dumps(content))
+    documents.put(document, json.dumps(content))
 
 
 def sdk_with_one_image() -> ModuleType:

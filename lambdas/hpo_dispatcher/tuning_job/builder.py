@@ -86,8 +86,8 @@ class JobBuilder:
         }
         return replace(self, others=there)
 
-    def targets_of(self, team: str, request: TuningRequest) -> tuple[str, ...]:
-        """Return the targets on which a request may run.
+    def placed(self, team: str, request: TuningRequest) -> tuple[tuple[str, ...], ApiRequest]:
+        """Return the targets on which a request may run, and what is created on the first of them.
 
         A request that names targets must be able to run on each of them. One that takes its team's
         runs on those of them where its data can be read.
@@ -97,25 +97,23 @@ class JobBuilder:
         """
         named = request.targets or self._team(team).targets
         if not named:
-            return (HOME,)
+            return (HOME,), self.new_api_request(team, request)
         allowed = self.deployment.targets_for(team)
-        possible: list[str] = []
+        possible: dict[str, ApiRequest] = {}
         refused: InvalidRequest | None = None
         for name in dict.fromkeys(named):
             if name not in allowed:
                 problem = f"team {team} may not use a target {name!r}"
                 raise InvalidRequest("targets", problem, f"Use {' or '.join(allowed)}")
             try:
-                self.on(name).new_api_request(team, request)
+                possible[name] = self.on(name).new_api_request(team, request)
             except InvalidRequest as error:
                 refused = refused or _elsewhere(name, error)
                 if request.targets:
                     raise refused from None
-                continue
-            possible.append(name)
         if not possible and refused:
             raise refused
-        return tuple(possible)
+        return tuple(possible), next(iter(possible.values()))
 
     def entry(self, team: str, request: TuningRequest, accepted_at: datetime) -> Entry:
         """Return the ledger entry of a new request.
@@ -124,8 +122,7 @@ class JobBuilder:
             InvalidRequest: the request can never become a tuning job.
             BrokenTemplate: the request waits for its template; see ``entry_without_demand``.
         """
-        targets = self.targets_of(team, request)
-        api_request = self.on(targets[0]).new_api_request(team, request)
+        targets, api_request = self.placed(team, request)
         limits = api_request["HyperParameterTuningJobConfig"]["ResourceLimits"]
         of_team = self._team(team)
         return Entry(
