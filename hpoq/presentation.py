@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from hpo_dispatcher.contract.targets.resources import HOME
+
 # A cycle starts every ten minutes, and sooner if there is work. Its end is published.
 SILENT_AFTER = timedelta(minutes=15)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -159,6 +161,13 @@ def training_jobs(entry: Entry) -> str:
 def objective(entry: Entry) -> str:
     """Return the best objective value so far."""
     return f"{entry.best.objective:.4f}" if entry.best else ""
+
+
+def target(entry: Entry) -> str:
+    """Return where the tuning job of a request runs, or may run; empty if that is home only."""
+    if entry.tuning_job_name:
+        return entry.target if entry.targets != (HOME,) else ""
+    return " or ".join(entry.allowed_targets) if entry.allowed_targets != (HOME,) else ""
 
 
 def waited(entry: Entry) -> str:

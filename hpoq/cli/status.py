@@ -96,6 +96,7 @@ def _rows(
         "starts": presentation.expected(outlook),
         "template": entry.template,
         "tuning job": entry.tuning_job_name,
+        "target": presentation.target(entry),
         "earlier": ", ".join(job.tuning_job_name for job in entry.earlier),
         "training jobs": presentation.training_jobs(entry),
         "costs": tables.instance_hours(entry, of.settings.deployment.prices),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from hpoq.doctor.checks import alarms, caller, dispatcher, quotas, storage, training
+from hpoq.doctor.checks import alarms, caller, dispatcher, quotas, storage, targets, training
 from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import Finding
 
@@ -19,6 +19,7 @@ CHECKS: dict[str, Check] = {
     "alarm topic": alarms.topic,
     "alarms": alarms.alarms,
     "cycles": dispatcher.cycles,
+    "targets": targets.answer,
     "permissions": dispatcher.permissions,
     "queues": storage.queues,
     "removed teams": storage.removed_teams,

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument, ResourceUse, TargetUse
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
+from hpo_dispatcher.contract.settings import parse_deployment
+from hpoq.doctor.checks import targets
+from hpoq.doctor.examined import Examined
+from tests.support.tuning_requests import ENVIRONMENT
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+TARGETS = {
+    "home": {"account": "111111111111", "region": "us-east-1"},
+    "research": {"account": "222222222222", "region": "us-east-1"},
+}
+DENIED = "no answer from target research: sts:AssumeRole: AccessDenied"
+
+
+def found(examined: Examined, settings: dict[str, Any], **problems: str) -> list[str]:
+    """Return what the check finds after a cycle with these problems."""
+    deployment = parse_deployment({"teams": {"fraud": {}}, **settings})
+    use = ResourceUse(limit=100)
+    there = TargetUse(tuning_jobs=use, problem=problems.get("research", ""))
+    document = CapacityDocument(
+        at=NOON, tuning_jobs=use, targets={"research": there}, problem=problems.get("home", "")
+    )
+    vars(examined)["settings"] = SettingsDocument.of(ENVIRONMENT, deployment, {})
+    vars(examined)["reader"] = SimpleNamespace(capacity=lambda: document)
+    return [str(each) for each in targets.answer(examined)]
+
+
+def test_a_deployment_without_targets_is_not_asked_about_them(examined: Examined) -> None:
+    assert found(examined, {}) == []
+
+
+def test_every_target_that_answered_is_named(examined: Examined) -> None:
+    home, research = found(examined, {"targets": TARGETS})
+    assert "home answered the last cycle" in home
+    assert "research answered the last cycle" in research
+
+
+def test_a_target_that_did_not_answer_is_a_fault_with_its_fix(examined: Examined) -> None:
+    home, research = found(examined, {"targets": TARGETS}, research=DENIED)
+    assert "home answered the last cycle" in home
+    assert DENIED in research
+    assert "npx cdk deploy hpoq-research" in research
