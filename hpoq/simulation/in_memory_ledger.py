@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -87,7 +87,8 @@ class MemoryDocuments:
 class MemoryRows:
     """The ledger's rows in memory, changed by the same transitions as DynamoDB's.
 
-    Queues are kept sorted, so that reading a head costs the same for every backlog.
+    Queues are kept sorted, as are the requests that wait for others, so that reading the first ones
+    costs the same however many there are.
     """
 
     def __init__(self) -> None:
@@ -95,6 +96,7 @@ class MemoryRows:
         self.queues: dict[str, list[tuple[str, str]]] = {}  # team -> sorted (sort key, id)
         self.running: dict[str, RunningEntry] = {}  # by tuning job
         self.blocked: dict[Key, BlockedEntry] = {}
+        self.blocked_keys: list[Key] = []  # sorted
         self.spent: dict[str, Counter[str]] = {}  # month -> team -> instance-seconds
 
     def add(self, entry: Entry) -> Added:
@@ -110,6 +112,7 @@ class MemoryRows:
         self.entries[entry.key] = entry
         if entry.blocked:
             self.blocked[entry.key] = BlockedEntry.of(entry)
+            insort(self.blocked_keys, entry.key)
         if entry.in_queue:
             self._join(entry.key, entry.queue_sort_key)
         return Added.NEW
@@ -136,8 +139,9 @@ class MemoryRows:
                 self.running[name] = replace(self.running[name], **transition.changes)
             case RowChange.DELETE:
                 self.running.pop(name, None)
-        if transition.blocked is RowChange.DELETE:
-            self.blocked.pop(transition.key, None)
+        if transition.blocked is RowChange.DELETE and transition.key in self.blocked:
+            del self.blocked[transition.key]
+            del self.blocked_keys[bisect_left(self.blocked_keys, transition.key)]
         for (month, team), seconds in spent_in_all([transition]).items():
             self.spent.setdefault(month, Counter())[team] += seconds
         return True
@@ -235,13 +239,15 @@ class MemoryRequests:
     def blocked(self, count: int | None = None) -> Sequence[BlockedEntry]:
         """See ``QueuedRequests``."""
         with self._called("Query"):
-            return list(self._rows.blocked.values())[:count]
+            return [self._rows.blocked[key] for key in self._rows.blocked_keys[:count]]
 
     def blocked_of(self, team: str, after: str, count: int) -> Sequence[BlockedEntry]:
         """See ``QueuedRequests``."""
         with self._called("Query"):
-            ids = sorted(id_ for of, id_ in self._rows.blocked if of == team and id_ > after)
-            return [self._rows.blocked[team, each] for each in ids[:count]]
+            keys = self._rows.blocked_keys
+            start = bisect_right(keys, (team, after))
+            found = keys[start : start + count]
+            return [self._rows.blocked[key] for key in found if key[0] == team]
 
     def unblock(self, team: str, request_id: str, demand: Entry | None = None) -> bool:
         """See ``QueuedRequests``."""
