@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,7 @@ RESULTS = ROOT / "benchmarks" / "results.json"
 GOAL = 0.9
 ALSO_COPIED = ("training", "benchmarks", "docs")  # which tests import or read
 SENTENCE = r'^\s*f?"[^"]* [^"]*"[,)]*$'
+TEXT = re.compile(r'"[^"]* [^"]*"')
 # What pytest's exit status says about a mutant, as in mutmut's stats.py.
 KILLED, SURVIVED, UNTESTED = (1, 3), (0,), (5, 33)
 
@@ -291,7 +293,7 @@ class MutmutRun:
                 outcome.killed += 1
                 continue
             survivor = self._survivor(name)
-            if key_of(survivor) in equivalents:
+            if key_of(survivor) in equivalents or differs_in_a_text(survivor):
                 outcome.equivalent += 1
             else:
                 outcome.survivors.append(survivor)
@@ -311,6 +313,17 @@ def key_of(survivor: Survivor) -> str:
     """Return what identifies a mutant as long as its line stays as it is."""
     function = survivor.name.rpartition("__mutmut_")[0]
     return f"{function}: {survivor.removed} -> {survivor.added}"
+
+
+def differs_in_a_text(survivor: Survivor) -> bool:
+    """Return whether only a text with several words has another case, or ``XX`` around it."""
+    before, after = (TEXT.sub(_plain, each) for each in (survivor.removed, survivor.added))
+    return before == after
+
+
+def _plain(text: re.Match[str]) -> str:
+    words = text.group()[1:-1].lower()
+    return f'"{words.removeprefix("xx").removesuffix("xx")}"'
 
 
 def known_equivalents() -> dict[str, str]:

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.entry import BlockedEntry, Entry, Key, Status
 from hpo_dispatcher.cycle.outcome import IntakeOutcome
 from hpoq.simulation.sagemaker import SimulatedRun
 from hpoq.simulation.simulate import Simulation
@@ -115,6 +115,46 @@ def test_a_request_on_hold_whose_parent_has_ended_takes_no_slot_either() -> None
     world.clock.wait(1)
     world.says(request("b"))
     assert world.started() == ["b"]
+
+
+def test_a_request_cancelled_while_the_others_are_unblocked_keeps_none_of_them_waiting() -> None:
+    world = World()
+    world.says(request("parent"))
+    assert world.started() == ["parent"]
+    world.says(request("a", after=["parent"]), request("b", after=["parent"]))
+    assert world.started() == []
+    real = world.dispatcher.requests
+
+    class Changing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def blocked(self, count: int | None = None) -> Sequence[BlockedEntry]:
+            found = world.requests.blocked(count)
+            world.says(action("cancel", "a"))
+            return found
+
+        def get_all(self, keys: Sequence[Key]) -> Mapping[Key, Entry]:
+            cancelled = {("fraud", "a"): Status.CANCELLED}
+            return {
+                key: replace(each, status=cancelled.get(key, each.status))
+                for key, each in world.requests.get_all(keys).items()
+            }
+
+    changing: Any = Changing()
+    world.dispatcher = replace(world.dispatcher, requests=changing)
+    world.sagemaker.end(world.requests.entries["fraud", "parent"].tuning_job_name)
+    world.started()
+    assert not world.requests.entries["fraud", "b"].blocked
+
+
+def test_a_dispatcher_that_has_lost_the_lease_starts_nothing_and_says_so() -> None:
+    world = World()
+    world.says(request("a"))
+    summary = world.dispatcher.run_cycle(ample())  # without the lease
+    assert [*summary.problems] == ["another dispatcher has taken over"]
+    assert world.requests.entries["fraud", "a"].status is Status.QUEUED
+    assert world.sagemaker.created == {}
 
 
 @pytest.mark.parametrize("field", ["blocked", "on_hold"])

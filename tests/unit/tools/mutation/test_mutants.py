@@ -12,6 +12,7 @@ from tools.mutation.mutants import (
     MutationOutcome,
     Survivor,
     chosen,
+    differs_in_a_text,
     key_of,
     known_equivalents,
     measured,
@@ -58,6 +59,22 @@ def test_a_mutant_is_known_by_its_function_and_its_change() -> None:
     """Its number changes with every mutant before it."""
     first, renumbered = (Survivor(f"a.b.x_f__mutmut_{n}", "x > 1", "x >= 1") for n in (3, 7))
     assert key_of(first) == key_of(renumbered) == "a.b.x_f: x > 1 -> x >= 1"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "in_a_text"),
+    [
+        ('return Refused("it is gone")', 'return Refused("IT IS GONE")', True),
+        ('return Refused("It is gone")', 'return Refused("XXIt is goneXX")', True),
+        ('return Refused("it is gone")', "return Refused(None)", False),
+        ('found["team"]', 'found["TEAM"]', False),  # a name, which programs compare
+        ('f(1, "it is gone")', 'f(2, "IT IS GONE")', False),
+    ],
+)
+def test_another_case_of_a_text_for_people_is_equivalent(
+    before: str, after: str, in_a_text: bool
+) -> None:
+    assert differs_in_a_text(Survivor("a.x_f__mutmut_1", before, after)) is in_a_text
 
 
 def test_equivalent_mutants_are_of_lines_that_exist_and_have_a_reason() -> None:

@@ -11,12 +11,15 @@ import pytest
 
 from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.contract.entry import HOUR, Entry, Key, RunningEntry, Status
+from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.settings import Limits, TeamSettings
+from hpo_dispatcher.cycle.decision import queue_heads
 from hpo_dispatcher.cycle.decision.decide import Decider, PlanMemory
 from hpo_dispatcher.cycle.outcome import Decision, Observation
 from hpo_dispatcher.ports import TuningJobDetail
 from hpo_dispatcher.scheduling.backoff import Backoff, Delay
-from hpo_dispatcher.scheduling.history.run_times import RunTimes
+from hpo_dispatcher.scheduling.history.queue_counts import BEHIND
+from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
 from hpo_dispatcher.scheduling.snapshot import ReservationTimer
 from hpoq.simulation.in_memory_ledger import MemoryDocuments
 from tests.support.scheduling_scene import M5, NOON, ago
@@ -39,10 +42,15 @@ class Ledger:
         self.queued, self.known = queued, {each.key: each for each in (*queued, *elsewhere)}
         self.used, self.months = spent, list[str]()
         self.asked: list[tuple[str, int]] = []
+        self.read_from: list[str] = []
 
     def heads(self, team: str, count: int) -> Sequence[Entry]:
         self.asked.append((team, count))
         return [each for each in self.queued if each.team == team][:count]
+
+    def queued_from(self, team: str, sort_key: str, count: int) -> Sequence[Entry]:
+        self.read_from.append(sort_key)
+        return ()
 
     def get_all(self, keys: Sequence[Key]) -> Mapping[Key, Entry]:
         return {key: self.known[key] for key in keys if key in self.known}
@@ -147,6 +155,35 @@ def test_as_many_heads_are_read_as_could_start_and_ten_more() -> None:
     ledger.asked.clear()
     decide(ledger, active=[running(f"j{n}") for n in range(12)])
     assert ledger.asked == [("fraud", 10), ("vision", 10)]
+
+
+def test_a_long_queue_is_read_on_where_the_last_cycle_has_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(queue_heads, "MOST_HEADS", 25)
+    ledger = Ledger(*(entry(f"r{n:02}") for n in range(25)))
+    position = entry("r77").queue_sort_key
+    decide(ledger, quotas=Quotas({M5: 1}), remembered=memory(read_up_to={"fraud": position}))
+    assert {*ledger.read_from} == {position + BEHIND}
+
+
+def test_a_request_that_cannot_be_read_is_named_and_its_slot_goes_to_the_next() -> None:
+    damaged = entry("a", request_json="{", accepted_at=ago(30))
+    decided = decide(Ledger(damaged, entry("b")), limits=Limits(tuning_jobs=1))
+    assert started(decided) == ["b"]
+    with pytest.raises(Unreadable) as unreadable:
+        _ = damaged.request
+    assert decided.problems == (str(unreadable.value),)
+
+
+def test_a_request_is_expected_to_run_as_long_as_recent_ones_of_its_template() -> None:
+    run_times = RunTimes()
+    for _ in range(20):
+        for template, seconds in (("short", 600), ("long", 1200)):
+            run_times.record(Work(team="fraud", template=template, rounds=1), seconds)
+    ledger = Ledger(*(entry(name, template=name) for name in ("long", "short")))
+    (long, short) = decide(ledger, remembered=memory(run_times=run_times)).plan.starts
+    assert (long.expected_seconds, short.expected_seconds) == (1200, 600)
 
 
 def delayed(retry_at: datetime) -> Delay:

@@ -134,8 +134,10 @@ def test_a_request_that_has_ended_is_left_alone() -> None:
     scene = Scene(entry())
     scene.apply(CANCEL)
     scene.outcome.changes.clear()
+    before = scene.requests.calls["dynamodb:GetItem"]
     scene.apply(CANCEL)
     assert (scene.entry().reason, scene.changes()) == ("cancelled by its team", [])
+    assert scene.requests.calls["dynamodb:GetItem"] == before + 1, "it cannot change any more"
 
 
 class Changing:
