@@ -1,6 +1,6 @@
 """Compare intake and planning, or the local engine, with those of another commit.
 
-    python -m benchmarks.against COMMIT [--engine] [--rounds 30] [--task WORD]
+    python -m benchmarks.against COMMIT [--engine] [--rounds 30] [--task TEXT] [--save]
 
 Checks the commit out into a temporary worktree and runs ``benchmarks/side.py`` in one process per
 side, or ``benchmarks/engine_side.py``. The sides take turns, so that a busy machine slows both.
@@ -21,9 +21,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks import engine_side, side
-from benchmarks.measure import Measure, at_most, print_table, shown
+from benchmarks.measure import Measure, at_most, print_table, shown, update_results
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results.json"
 MAX_RATIO = 1.0
 ROUNDS = 30
 
@@ -121,6 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("commit", help="commit to compare with")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"repetitions ({ROUNDS})")
     parser.add_argument("--engine", action="store_true", help="compare the local engine")
+    parser.add_argument("--save", action="store_true", help=f"keep the figures in {RESULTS.name}")
     parser.add_argument("--task", default="", help="only tasks whose name contains this text")
     arguments = parser.parse_args(argv)
     known = list(engine_side.TASKS if arguments.engine else side.TASKS)
@@ -128,6 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     script = ROOT / "benchmarks" / ("engine_side.py" if arguments.engine else "side.py")
     measured = list(compare(arguments.commit, arguments.rounds, script, tasks))
     print_table(measured)
+    if arguments.save:
+        update_results(measured, RESULTS)
     return 1 if any(each.holds is False for each in measured) else 0
 
 

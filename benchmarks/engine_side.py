@@ -23,7 +23,7 @@ from benchmarks.tuners import PARALLEL, SCRIPT, TRIALS
 from hpoq.local import cloud as clouds
 from hpoq.local.sagemaker.ports import Access
 
-NOTHING = 200  # training jobs
+NOTHING = 60  # training jobs
 STORED = 10_000  # jobs of each kind
 LOOKS = 20  # calls of each operation
 IDLE_SECONDS = 10.0

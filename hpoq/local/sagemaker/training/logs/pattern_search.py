@@ -53,6 +53,7 @@ class Found:
         return len(self.slow) >= MOST_SLOW_LINES
 
 
+@lru_cache(maxsize=1024)
 def required_text(pattern: str) -> str:
     """Return a text that each match of a pattern contains; empty if none is known.
 
