@@ -321,7 +321,11 @@ def _dispatcher(
         bucket=_Rate(creates_per_second, simulation.clock),
         forecasts=forecasts,
         targets={
-            name: TargetServices(tuning=service, quotas=_FixedQuotas(simulation.workload.instances))
+            name: TargetServices(
+                tuning=service,
+                quotas=_FixedQuotas(simulation.workload.instances),
+                bucket=_Rate(creates_per_second, simulation.clock),
+            )
             for name, service in simulation.targets.services.items()
             if name != HOME
         },

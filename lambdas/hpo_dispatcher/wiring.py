@@ -160,6 +160,14 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
     def sts() -> Any:
         return clients.client("sts", config=TARGET_CONFIG)
 
+    def bucket() -> TokenBucket:
+        return TokenBucket(
+            rate=limits.creates_per_second,
+            burst=limits.creates_at_once,
+            clock=time.monotonic,
+            sleep=time.sleep,
+        )
+
     def target(name: str, site: TargetSite) -> TargetServices:
         """Return SageMaker and the quotas of a target."""
         there = TargetClients(
@@ -175,6 +183,7 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
             quotas=ServiceQuotas(
                 lambda: there.client("service-quotas"), documents, _now, f"quotas-{name}"
             ),
+            bucket=bucket(),
         )
 
     dispatcher = Dispatcher(
@@ -195,12 +204,7 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
             lambda: clients.client("service-quotas", config=CONFIG), documents, _now
         ),
         clock=_now,
-        bucket=TokenBucket(
-            rate=limits.creates_per_second,
-            burst=limits.creates_at_once,
-            clock=time.monotonic,
-            sleep=time.sleep,
-        ),
+        bucket=bucket(),
         watch=telemetry.cycle,
         targets={name: target(name, site) for name, site in sites.items()},
         target_settings=deployment.targets,

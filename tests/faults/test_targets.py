@@ -19,7 +19,6 @@ import pytest
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.lease import CycleIncomplete
-from hpo_dispatcher.cycle.targets.services import TargetServices
 from hpo_dispatcher.ports import AccountFault, Creation, Unavailable
 from hpoq.simulation.sagemaker import SimulatedRun
 from hpoq.simulation.simulate import Simulation
@@ -57,7 +56,7 @@ class World:
     def _dispatcher(self, owner: str) -> Dispatcher:
         built = self.simulation.dispatcher
         others: dict[str, Any] = {
-            name: TargetServices(tuning=self.services[name], quotas=each.quotas)  # type: ignore[arg-type]
+            name: replace(each, tuning=self.services[name])  # type: ignore[arg-type]
             for name, each in built.targets.items()
         }
         home: Any = self.services["home"]

@@ -72,7 +72,7 @@ class Limits(SettingsModel):
     random_training_jobs: Annotated[int, Field(ge=1, le=aws_limits.TRAINING_JOBS_RANDOM)] = (
         aws_limits.DEFAULT_TRAINING_JOBS_RANDOM
     )
-    # Tuning jobs that the dispatcher creates per second.
+    # Tuning jobs that the dispatcher creates per second, on each target.
     creates_per_second: Annotated[float, Field(gt=0, le=100)] = 5.0
     # Tuning jobs that it creates at once before that rate applies, to fill an empty account.
     creates_at_once: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
@@ -69,7 +69,7 @@ class Starter:
     requests: Requests
     services: Services
     builder: JobBuilder
-    bucket: TokenBucket
+    buckets: Mapping[str, TokenBucket]  # by target
     clock: Callable[[], datetime]
     owner: str  # of the lease
     refusals: RefusedStarts
@@ -119,11 +119,12 @@ class Starter:
             named = entry.request.warm_start_from
             found = self.requests.get_all([(entry.team, each) for each in named]) if named else {}
             by_id = {parent.request_id: parent for parent in found.values()}
+            tuning = service_on(self.services, entry.target)
             api_request = self.builder.on(entry.target).api_request(
                 entry.team, entry.request, parents_in_order(named, by_id), resumption_of(entry)
             )
-            self.bucket.take()
-            return service_on(self.services, entry.target).create(api_request)
+            self.buckets[entry.target].take()
+            return tuning.create(api_request)
         except BrokenTemplate as error:
             return AccountFault(str(error))
         except (InvalidRequest, Unavailable) as error:

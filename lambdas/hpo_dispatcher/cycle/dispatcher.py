@@ -232,7 +232,7 @@ class Dispatcher:
             requests=self.requests,
             services=self._services,
             builder=self.builder,
-            bucket=self.bucket,
+            buckets={HOME: self.bucket, **{n: each.bucket for n, each in self.targets.items()}},
             clock=self.clock,
             owner=self.owner,
             refusals=refusals,

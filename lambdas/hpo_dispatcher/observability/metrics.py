@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from hpo_dispatcher.contract.targets.resources import all_on_target
 from hpo_dispatcher.cycle.outcome import Decision, Observation, Summary
+from hpo_dispatcher.scheduling.snapshot import SLOTS, Capacity
 
 # No request waited for a slot that has been free for longer.
 STILL_FREED = timedelta(hours=1)
@@ -91,22 +93,38 @@ def of_cycle(summary: Summary, decided: Decision) -> Iterator[Measurement]:
 
 
 def _instances(decided: Decision) -> Iterator[Measurement]:
-    """Measure training instances: in use after the cycle, and free where a limit is known."""
-    counted, limits = decided.capacity.counted, decided.capacity.instances
+    """Measure training instances: in use after the cycle, and free where a limit is known.
+
+    With several targets, each has its resources, its slots among them.
+    """
+    capacity = decided.capacity
     in_use: Counter[str] = Counter()
-    for instances in (
-        *(job.instances for job in decided.running_jobs),
-        *(head.instances for head in decided.plan.starts),
-    ):
-        in_use.update(counted(instances))
-    wanted = {each for wait in decided.plan.waits for each in counted(wait.head.instances)}
+    used = [(job.target, job.instances) for job in decided.running_jobs]
+    used += [(head.target, head.instances) for head in decided.plan.starts]
+    for target, instances in used:
+        in_use.update(_counted(capacity, target, instances))
+    wanted = {
+        resource
+        for wait in decided.plan.waits
+        for head in wait.head.placements
+        for resource in _counted(capacity, head.target, head.instances)
+    }
     for resource in sorted(wanted | set(in_use)):
         dimension = ("resource", resource)
-        used = in_use[resource]
-        yield Measurement(name="InProgress", value=used, dimension=dimension)
-        if resource in limits:
-            free = max(0, limits[resource] - used)
+        amount = in_use[resource]
+        yield Measurement(name="InProgress", value=amount, dimension=dimension)
+        if resource in capacity.limits:
+            free = max(0, capacity.limits[resource] - amount)
             yield Measurement(name="Free", value=free, dimension=dimension)
+
+
+def _counted(capacity: Capacity, target: str, instances: Mapping[str, int]) -> Mapping[str, int]:
+    """Return what instances count toward, by the names of the resources of a target."""
+    there = capacity.on(target)
+    if there is None:  # the settings do not have the target any more
+        return {}
+    slots = {SLOTS: 1} if capacity.targets else {}
+    return all_on_target(target, {**slots, **there.counted(instances)})
 
 
 def fill_times(freed: Sequence[Freed], filled: Sequence[Filled]) -> tuple[list[float], list[Freed]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hpo_dispatcher.cycle.pacing import TokenBucket
 from hpo_dispatcher.ports import Quotas, TuningService, Unavailable
 
 # SageMaker of each target, home included.
@@ -17,6 +18,7 @@ class TargetServices:
 
     tuning: TuningService
     quotas: Quotas
+    bucket: TokenBucket  # of the creations there: AWS limits the rate per account and Region
 
 
 def service_on(services: Services, target: str) -> TuningService:

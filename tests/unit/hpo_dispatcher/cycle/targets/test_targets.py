@@ -18,7 +18,8 @@ from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.lease import CycleIncomplete
-from hpo_dispatcher.cycle.targets.services import TargetServices
+from hpo_dispatcher.cycle.outcome import Decision, Observation, Summary
+from hpo_dispatcher.observability.metrics import of_cycle
 from hpo_dispatcher.ports import AccountFault, AtLimit, Creation, TuningJob, Unavailable
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
@@ -80,7 +81,7 @@ class Account:
         built = self.simulation.dispatcher
         tuning: Any = self.services[HOME]
         others = {
-            name: TargetServices(tuning=self.services[name], quotas=each.quotas)  # type: ignore[arg-type]
+            name: replace(each, tuning=self.services[name])  # type: ignore[arg-type]
             for name, each in built.targets.items()
             if name in targets
         }
@@ -344,3 +345,25 @@ def test_a_queued_request_of_a_removed_target_waits_or_moves() -> None:
     assert account.waiting("later").reason_kind is WaitKind.TARGET
     assert "no target 'target-2' any more" in account.waiting("later").reason
     assert account.where()["later-moves"] == THIRD
+
+
+def test_metrics_name_the_target_of_each_resource() -> None:
+    account = Account(slots=2)
+    measured: list[tuple[str, str, float]] = []
+
+    def watch(summary: Summary, _: Observation, decided: Decision, *__: Any) -> None:
+        for each in of_cycle(summary, decided):
+            name, value = each.dimension or ("", "")
+            if name == "resource":
+                measured.append((each.name, value, each.value))
+
+    account.dispatcher = replace(account.dispatcher, watch=watch)
+    account.send("h")
+    account.send("s", SECOND)
+    account.send("t", SECOND)
+    account.cycle()
+    assert ("InProgress", "tuning jobs", 1) in measured
+    assert ("InProgress", "target-2/tuning jobs", 2) in measured
+    assert ("Free", "target-2/tuning jobs", 0) in measured
+    assert ("InProgress", "target-2/ml.m5.large", 2) in measured
+    assert ("InProgress", "ml.m5.large", 1) in measured
