@@ -55,6 +55,13 @@ def test_a_property_holds_for_every_plan(holds: Property) -> None:
     assert found(holds, plan) == []
 
 
+def test_a_plan_of_starts_only_has_the_same_starts_and_timers() -> None:
+    for each in map(scene, range(SNAPSHOTS // 5)):
+        whole = plan(each.snapshot, each.capacity, each.teams)
+        starts = plan(each.snapshot, each.capacity, each.teams, starts_only=True)
+        assert starts == replace(whole, waits=(), stops=())
+
+
 def test_the_wait_of_the_first_request_is_bounded() -> None:
     assert [problem for seed in range(30) if (problem := waits_are_bounded(plan, seed))] == []
 

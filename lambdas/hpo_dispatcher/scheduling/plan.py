@@ -68,19 +68,26 @@ class Plan:
     stops: tuple[Stop, ...] = ()
 
 
-def plan(snapshot: Snapshot, capacity: Capacity, teams: Mapping[str, TeamSettings]) -> Plan:
+def plan(
+    snapshot: Snapshot,
+    capacity: Capacity,
+    teams: Mapping[str, TeamSettings],
+    *,
+    starts_only: bool = False,
+) -> Plan:
     """Decide which queued requests start now, and why each other head waits.
 
     Args:
         snapshot: running jobs and the heads of each team's queue, in queue order.
         capacity: the limits of the account.
         teams: weights, guaranteed shares, ceilings, and what each team lends and borrows.
+        starts_only: leave out reasons and stops, which take about a quarter of the time.
 
     Returns:
         Starts in admission order, one reason per waiting head, and the jobs to stop for them.
     """
     with _garbage_collector_paused():
-        return _planned(snapshot, capacity, teams)
+        return _planned(snapshot, capacity, teams, starts_only)
 
 
 @contextmanager
@@ -98,7 +105,9 @@ def _garbage_collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _planned(snapshot: Snapshot, capacity: Capacity, teams: Mapping[str, TeamSettings]) -> Plan:
+def _planned(
+    snapshot: Snapshot, capacity: Capacity, teams: Mapping[str, TeamSettings], starts_only: bool
+) -> Plan:
     allocation = allocation_of(capacity, teams, snapshot.running_jobs)
     choice = TargetChoice.of(allocation, capacity)
     queues = _without_parked(snapshot.queues, allocation)
@@ -120,16 +129,19 @@ def _planned(snapshot: Snapshot, capacity: Capacity, teams: Mapping[str, TeamSet
     )
     starts = admission.run()
     started = {head.key for head in starts}
-    waits = Reasons(allocation, choice.in_order).waits(snapshot.queues, started)
     expected = admission.backfill.expected() if reserved else {}
+    following = _next_timers(queues, snapshot.now, timers, started, admission.passed)
+    following = _with_promises(following, reserved, expected, snapshot.now)
+    if starts_only:
+        return Plan(starts=tuple(starts), waits=(), reservation_timers=following)
+    waits = Reasons(allocation, choice.in_order).waits(snapshot.queues, started)
     waiting = _in_turn(guaranteed, waits)
     keys = [head.key for head in guaranteed]
     preemption = preempt(snapshot, allocation, waiting, keys, choice.in_order)
-    following = _next_timers(queues, snapshot.now, timers, started, admission.passed)
     return Plan(
         starts=tuple(starts),
         waits=with_notes(waits, preemption.notes),
-        reservation_timers=_with_promises(following, reserved, expected, snapshot.now),
+        reservation_timers=following,
         stops=preemption.stops,
     )
 

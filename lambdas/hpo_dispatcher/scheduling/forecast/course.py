@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -75,7 +75,7 @@ class Course:
         listed = {each.head.key for each in self._queued}
         starts: dict[Key, float] = {}
         for _ in range(MOST_MOMENTS):
-            for head in self._start(situation):
+            for head in self._start(situation) if situation.changed else ():
                 if head.key in listed:
                     starts[head.key] = situation.seconds
             if len(starts) == len(listed) or not situation.pass_to_next(self._capacity):
@@ -115,7 +115,7 @@ class Course:
             reservation_timers=situation.timers,
             usage=situation.usage,
         )
-        decided = plan(snapshot, self._capacity, self._teams)
+        decided = plan(snapshot, self._capacity, self._teams, starts_only=True)
         for head in decided.starts:
             situation.start(head)
         started = {head.key for head in decided.starts}
@@ -158,10 +158,12 @@ class _Situation:
     timers: dict[Key, ReservationTimer]
     next_arrival: float | None  # seconds
     seconds: float = 0.0  # since the course began
+    changed: bool = True  # False: since the last plan, only requests like waiting ones arrived
     arrived: int = 0
     among: int = 1  # running jobs at the beginning
     queues: dict[str, list[Head]] = field(default_factory=dict)
     known: dict[Key, _Queued] = field(default_factory=dict)
+    alike: Counter[Hashable] = field(default_factory=Counter)  # the queued requests of each sort
     running_jobs: dict[str, RunningJob] = field(default_factory=dict)
     ends: list[tuple[float, str]] = field(default_factory=list)  # a heap
 
@@ -191,6 +193,7 @@ class _Situation:
     def join(self, queued: _Queued) -> None:
         """Put a request into its team's queue, behind those of its priority."""
         self.known[queued.head.key] = queued
+        self.alike[_sort(queued.head)] += 1
         queue = self.queues.setdefault(queued.head.team, [])
         priority = queued.head.priority
         place = len(queue)
@@ -201,6 +204,7 @@ class _Situation:
     def start(self, head: Head) -> None:
         """Start a request."""
         queued = self.known.pop(head.key)
+        self.alike[_sort(queued.head)] -= 1
         self.queues[head.team].remove(queued.head)
         name = "/".join(head.key)
         seconds = self.run_times.expected_after(queued.work, 0.0, *queued.known, self.among)
@@ -225,6 +229,7 @@ class _Situation:
             self.seconds, name = heapq.heappop(self.ends)
             self._use(capacity, self.seconds - before)
             del self.running_jobs[name]
+            self.changed = True
         elif arrival is not None:
             self.seconds = arrival
             self._use(capacity, self.seconds - before)
@@ -232,9 +237,12 @@ class _Situation:
         return True
 
     def _arrive(self) -> None:
+        self.changed = False
         for each in self.future.arrivals.batch(self.draw):
             self.arrived += 1
-            self.join(_queued(each, f"+{self.arrived}", self.now, self.run_times))
+            queued = _queued(each, f"+{self.arrived}", self.now, self.run_times)
+            self.changed = self.changed or not self.alike[_sort(queued.head)]
+            self.join(queued)
         wait = self.future.arrivals.wait(self.draw)
         self.next_arrival = None if wait is None else self.seconds + wait
 
@@ -260,6 +268,11 @@ def _queued(
         targets=each.targets,
     )
     return _Queued(head=head, work=work, known=_known(each))
+
+
+def _sort(head: Head) -> Hashable:
+    """Return what decides whether a request starts, its place in the queue excepted."""
+    return head.team, head.shape, head.priority, head.expected_seconds, head.targets
 
 
 def _first_of_shapes(queue: Sequence[Head]) -> list[Head]:
