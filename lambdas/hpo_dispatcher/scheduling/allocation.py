@@ -104,7 +104,7 @@ class Allocation:
         """
         if self.can_be_met(head):
             own = self._of_own_team(head)
-            kept = {r: n - own.get(r, 0) for r, n in head.needs.items() if n > own.get(r, 0)}
+            kept = {r: n - own[r] for r, n in head.needs.items() if n > own[r]}
             self._reserve(head, kept)
 
     def _of_own_team(self, head: Head) -> Amounts:

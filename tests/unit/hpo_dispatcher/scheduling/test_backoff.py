@@ -300,3 +300,18 @@ def test_users_of_a_limit_are_the_jobs_that_ran_and_started() -> None:
     assert (found.users, found.counted, found.tries) == ({"uses", started.job_name}, 3, 1)
     again = Backoff(limits={P3: found}).after(Refusals(quotas={P3: QUOTA}), [], jobs, NOW)
     assert (again.limits[P3].tries, again.limits[P3].retry_at) == (2, NOW + minutes(20))
+
+
+@pytest.mark.parametrize(
+    ("refused_on", "open_"),
+    [(("home",), ("eu",)), (("eu",), ("home",)), (("home", "eu"), ("home", "eu"))],
+)
+def test_a_request_is_tried_on_the_targets_that_have_not_refused_it(
+    refused_on: tuple[str, ...], open_: tuple[str, ...]
+) -> None:
+    delay = Delay(
+        kind=FAULT, since=NOW, tries=1, retry_at=NOW + minutes(10), targets=refused_on
+    )  # fmt: skip
+    backoff = Backoff(requests={KEY: delay})
+    assert backoff.open_targets(entry("a", targets=("home", "eu")), NOW) == open_
+    assert backoff.open_targets(entry("a", targets=("eu",)), NOW) == ("eu",)

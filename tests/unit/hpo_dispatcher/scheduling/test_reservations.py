@@ -205,3 +205,6 @@ def test_a_wider_reservation_keeps_its_place_and_the_larger_of_both_amounts() ->
     assert reservations.kept_for("b") == {M5: 5, G5: 1}
     reservations.widen(second, {M5: 1})
     assert reservations.total == {M5: 10, G5: 1}
+    reservations.end(second.key)  # all of it is given up
+    assert kept(reservations, third)[0] == {M5: 1}
+    assert +reservations.total == {M5: 5}

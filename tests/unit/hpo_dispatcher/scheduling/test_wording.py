@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.scheduling import wording
+from hpo_dispatcher.scheduling.reasons import next_in_queue
 from hpo_dispatcher.scheduling.wording import InUse
 from tests.support.scheduling_scene import M5, NOON
 
@@ -19,6 +21,11 @@ from tests.support.scheduling_scene import M5, NOON
 )
 def test_each_request_that_is_waited_for_is_named_once(names: list[str], text: str) -> None:
     assert wording.waits_for_requests(names) == text
+
+
+def test_a_request_that_starts_next_says_so() -> None:
+    reason = next_in_queue()
+    assert (reason.kind, reason.text) == (WaitKind.NEXT_IN_QUEUE, wording.next_in_queue())
 
 
 def test_the_largest_users_come_first_and_others_after_teams_with_as_much() -> None:

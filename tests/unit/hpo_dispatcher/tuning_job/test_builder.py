@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +42,21 @@ def images_of(template: Template = TEMPLATE, **fields: Any) -> list[str]:
     made = builder_of("fraud", template=template).api_request("fraud", request(**fields))
     found = made.get("TrainingJobDefinitions") or [made["TrainingJobDefinition"]]
     return [each["AlgorithmSpecification"]["TrainingImage"] for each in found]
+
+
+def test_an_entry_without_demand_differs_in_its_demand_and_its_reason_only() -> None:
+    builder = builder_of("fraud")
+    sent = request(request_id="a", after=["b"], priority=7)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    whole = builder.entry("fraud", sent, at)
+    without = builder.entry_without_demand("fraud", sent, at, "the template is broken")
+    demand = (
+        "instances", "max_training_jobs", "max_parallel", "most_instance_seconds",
+        "expected_seconds", "resume_blocker", "targets",
+    )  # fmt: skip
+    same = {name: getattr(whole, name) for name in demand}
+    assert replace(without, **same, reason=whole.reason) == whole
+    assert without.reason == "the template is broken"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import random
 from bisect import bisect_left, bisect_right, insort
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,6 +161,13 @@ def test_a_line_that_was_there_before_it_was_counted_is_known_to_be_longer() -> 
     count = QueueCount()
     count.correct([at(number) for number in range(10)], whole=False)
     assert (len(count), count.complete) == (10, False)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_whether_all_requests_were_counted_is_remembered(whole: bool) -> None:
+    counts = QueueCounts()
+    counts.of("fraud").correct([at(1)], whole=whole)
+    assert QueueCounts.from_published(counts.published()).of("fraud").complete is whole
 
 
 def test_however_long_the_lines_the_document_is_bounded() -> None:

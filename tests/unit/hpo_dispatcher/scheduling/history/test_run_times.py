@@ -48,8 +48,11 @@ def test_a_new_kind_borrows_from_its_template_then_its_team_then_all() -> None:
     assert times.of(Work(team="vision", template="gpu")) == [100, 200, 300]
 
 
-def test_one_run_time_is_better_than_none() -> None:
-    assert remembered(100).of(CPU) == [100]
+@pytest.mark.parametrize(("seconds", "kept"), [(100, 100), (0.5, 0.5), (0, 0), (-5, 0)])
+def test_one_run_time_is_better_than_none_and_none_is_below_zero(
+    seconds: float, kept: float
+) -> None:
+    assert remembered(seconds).of(CPU) == [kept]
 
 
 def test_only_the_newest_are_kept() -> None:

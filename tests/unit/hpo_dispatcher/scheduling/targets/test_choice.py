@@ -295,3 +295,13 @@ def test_one_target_is_planned_as_before_there_were_targets(
     elsewhere = decide(*there, of=of, a={"weight": 2.0}, b={"ceiling": 0.5})
     assert [head.key for head in at_home.starts] == [head.key for head in elsewhere.starts]
     assert {head.target for head in elsewhere.starts} <= {EU}
+
+
+def test_nothing_is_reserved_for_a_request_while_foreign_jobs_prevent_it_on_each_target() -> None:
+    head = on(*ALL, head=queued("a", "big", 90, {M5: 4}))
+    busy = [job for name in ALL for job in jobs(None, 1, name, instances={M5: 1})]
+    small = queued("b", "small", instances={M5: 1})
+    overdue = {head.key: ReservationTimer(since=ago(90), passed_at=ago(60))}
+    of = capacity(instances={name: {M5: 4} for name in ALL})
+    decided = decide(head, small, of=of, busy=busy, timers=overdue)
+    assert places(decided) == {"small": HOME}
