@@ -57,6 +57,19 @@ def test_the_script_gets_the_ranges_as_the_message_has_them_and_sagemaker_only_a
     }
 
 
+def test_the_ranges_may_be_as_long_as_a_hyperparameter_and_no_longer() -> None:
+    """ "Length Constraints: ... Maximum length of 2500": HyperParameters, CreateTrainingJob."""
+
+    def ranges(length: int) -> dict[str, Any]:
+        return {"x": {"type": "categorical", "values": ["x" * length]}}
+
+    others = len(static(ray(hyperparameter_ranges=ranges(1)))["space"]) - 1
+    longest = static(ray(hyperparameter_ranges=ranges(2500 - others)))["space"]
+    assert len(longest) == 2500
+    with pytest.raises(InvalidRequest, match="2501 characters as JSON, 2500 at most"):
+        ray(hyperparameter_ranges=ranges(2501 - others))
+
+
 def test_a_seed_of_ones_own_is_the_one_value_searched() -> None:
     built = ray(hyperparameters={"search-seed": 7})
     ranges = built["HyperParameterTuningJobConfig"]["ParameterRanges"]
