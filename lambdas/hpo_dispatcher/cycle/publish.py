@@ -56,6 +56,7 @@ from hpo_dispatcher.scheduling.snapshot import (
     ReservationTimer,
     RunningJob,
     Wait,
+    with_totals,
 )
 
 # The most requests in the document; ``fitted`` shows fewer if their texts are long.
@@ -259,6 +260,7 @@ def capacity_document(state: State) -> CapacityDocument:
     """Return the document that describes a state."""
     home, others = state.capacity, state.capacity.targets
     used = _used_by_target(state)
+    wanted = _wanted(state) if others else frozenset()
     return CapacityDocument(
         at=state.at,
         tuning_jobs=_slots(used[HOME], home),
@@ -277,7 +279,7 @@ def capacity_document(state: State) -> CapacityDocument:
             name: TargetUse(
                 tuning_jobs=_slots(used[name], target),
                 instances=_instances(used[name], target),
-                quotas=dict(target.instances),
+                quotas={r: n for r, n in target.instances.items() if r in wanted},
                 preference=target.preference,
                 may_use=target.teams,
                 problem=state.closed.get(name, ""),
@@ -288,6 +290,17 @@ def capacity_document(state: State) -> CapacityDocument:
         may_use=home.teams,
         problem=state.closed.get(HOME, ""),
     )
+
+
+def _wanted(state: State) -> frozenset[str]:
+    """Return the resources that waiting and recent requests need.
+
+    An account has hundreds of quotas. Without the others, a document about twenty targets still has
+    room for the waiting requests.
+    """
+    instances = [wait.head.instances for wait in state.waits]
+    instances += [arrival.instances for arrival in state.arrivals]
+    return frozenset(resource for each in instances for resource in with_totals(each))
 
 
 _Used = Sequence[tuple[str, Mapping[str, int]]]  # teams, and the instances of one job of each

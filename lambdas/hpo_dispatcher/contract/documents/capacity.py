@@ -82,7 +82,7 @@ class TargetUse(_DocumentPart):
 
     tuning_jobs: ResourceUse
     instances: dict[str, ResourceUse] = {}
-    quotas: dict[str, int] = {}  # instance type and purchase option, or total -> limit
+    quotas: dict[str, int] = {}  # as for home, but only of what recent requests need
     preference: float = 1.0
     may_use: tuple[str, ...] = ()  # teams; empty: all
     problem: str = ""  # why nothing starts there

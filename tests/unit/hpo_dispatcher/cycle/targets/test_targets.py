@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -367,3 +368,18 @@ def test_metrics_name_the_target_of_each_resource() -> None:
     assert ("Free", "target-2/tuning jobs", 0) in measured
     assert ("InProgress", "target-2/ml.m5.large", 2) in measured
     assert ("InProgress", "ml.m5.large", 1) in measured
+
+
+def test_the_document_has_only_those_quotas_of_other_targets_that_requests_need() -> None:
+    """An account has hundreds, and the document is small."""
+    account = Account(slots=1)
+    many = {f"ml.m{n}.large": n for n in range(300)}
+    quotas: Any = SimpleNamespace(training_instances=lambda _: many)
+    targets = {n: replace(each, quotas=quotas) for n, each in account.dispatcher.targets.items()}
+    account.dispatcher = replace(account.dispatcher, targets=targets)
+    account.send("r", SECOND)
+    account.cycle()
+    account.send("waits", SECOND)
+    account.cycle()
+    assert account.document().targets[SECOND].quotas == {"ml.m5.large": 5}
+    assert account.waiting("waits").reason_kind is WaitKind.TUNING_JOBS
