@@ -11,8 +11,6 @@ from typing import Any
 from hpo_dispatcher.contract.aws_limits import (
     PARALLEL_TRAINING_JOBS,
     SEARCHED_HYPERPARAMETERS,
-    TRAINING_RUNTIME_SECONDS,
-    has_local_storage,
     training_jobs_limit,
 )
 from hpoq.local.sagemaker.errors import invalid
@@ -21,11 +19,15 @@ from hpoq.local.sagemaker.records import (
     definitions_of,
     objective_metric,
     ranges_of,
-    resource_config,
     searched_names,
 )
+from hpoq.local.sagemaker.resource_rules import resource_problems
 
 Record = Mapping[str, Any]
+HYPERBAND_RESOURCES = 20_000  # API_HyperbandStrategyConfig.html: "The maximum value is 20,000"
+# API_HyperParameterTrainingJobDefinition.html: "the sum of the number of environment variables for
+# all the training job definitions can't exceed the maximum number specified" for one of them.
+ENVIRONMENT_VARIABLES = 48
 
 CATEGORICAL = "CategoricalParameterRanges"
 ONLY_CATEGORICAL = "The Grid strategy searches categorical hyperparameters, and only those."
@@ -72,8 +74,8 @@ def check_training_job(request: Record) -> None:
         ApiError: if the training job may not be created.
     """
     checks = (
-        _tag_problems, _missing_fields, _resource_problems, _algorithm_problems,
-        _channel_problems, _spot_problems, _volume_problems,
+        _tag_problems, _missing_fields, resource_problems, _algorithm_problems,
+        _channel_problems, _debugger_problems,
     )  # fmt: skip
     for problem in chain.from_iterable(check(request) for check in checks):
         raise invalid(problem)
@@ -86,13 +88,12 @@ def _problems(request: dict[str, Any]) -> Iterator[str]:
     definitions = definitions_of(request)
     if len(definitions) > 1:
         yield from _naming_problems(definitions)
+        yield from _environment_problems(definitions)
     for definition in definitions:
         yield from _definition_problems(request, definition)
         yield from _algorithm_problems(definition)
         yield from _channel_problems(definition)
-        yield from _resource_problems(definition)
-        yield from _spot_problems(definition)
-        yield from _volume_problems(definition)
+        yield from resource_problems(definition)
 
 
 def _parent_problems(request: Record) -> Iterator[str]:
@@ -106,6 +107,9 @@ def _limit_problems(config: Record) -> Iterator[str]:
     limits = config["ResourceLimits"]
     if config["Strategy"] != "Hyperband" and "StrategyConfig" in config:
         yield "StrategyConfig is only valid for the Hyperband strategy."
+    hyperband = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
+    if hyperband.get("MaxResource", 0) > HYPERBAND_RESOURCES:
+        yield f"MaxResource {hyperband['MaxResource']} is more than {HYPERBAND_RESOURCES}."
     jobs, parallel = limits.get("MaxNumberOfTrainingJobs"), limits["MaxParallelTrainingJobs"]
     most = training_jobs_limit(config["Strategy"])
     if parallel > PARALLEL_TRAINING_JOBS:
@@ -129,6 +133,15 @@ def _naming_problems(definitions: list[dict[str, Any]]) -> Iterator[str]:
         for field in ("TuningObjective", "HyperParameterRanges"):
             if field not in definition:
                 yield f"Definition {definition['DefinitionName']} needs its own {field}."
+
+
+def _environment_problems(definitions: list[dict[str, Any]]) -> Iterator[str]:
+    count = sum(len(each.get("Environment", ())) for each in definitions)
+    if count > ENVIRONMENT_VARIABLES:
+        yield (
+            f"The training job definitions have {count} environment variables together, which is "
+            f"more than {ENVIRONMENT_VARIABLES}."
+        )
 
 
 def _definition_problems(request: dict[str, Any], definition: dict[str, Any]) -> Iterator[str]:
@@ -232,20 +245,18 @@ def _tag_problems(request: Record) -> Iterator[str]:
             yield f"The tag key {key} is used {count} times. Tag keys must be unique."
 
 
-def _resource_problems(definition: Record) -> Iterator[str]:
-    resources = resource_config(dict(definition))
-    groups = resources.get("InstanceGroups")
-    if groups and (resources.get("InstanceType") or resources.get("InstanceCount")):
-        yield "A ResourceConfig with InstanceGroups has neither InstanceType nor InstanceCount."
-    if not groups and not resources.get("InstanceType"):
-        yield "A ResourceConfig needs an InstanceType or InstanceGroups."
-
-
 def _channel_problems(definition: Record) -> Iterator[str]:
     names = Counter(each["ChannelName"] for each in definition.get("InputDataConfig", ()))
     for each in definition.get("InputDataConfig", ()):
         if len(each["DataSource"]) != 1:
             yield f"The DataSource of the channel {each['ChannelName']} needs exactly one source."
+        kind = each["DataSource"].get("S3DataSource", {}).get("S3DataType")
+        default = definition["AlgorithmSpecification"].get("TrainingInputMode")
+        if kind == "AugmentedManifestFile" and each.get("InputMode", default) != "Pipe":
+            yield (
+                f"The channel {each['ChannelName']} is an AugmentedManifestFile, which can only be "
+                "used if the input mode of the channel is Pipe."
+            )
     for name, count in names.items():
         if count > 1:
             yield f"The channel name {name} is used {count} times. Channel names must be unique."
@@ -256,27 +267,9 @@ def _channel_problems(definition: Record) -> Iterator[str]:
         yield f"The LocalPath {local} of the CheckpointConfig is not valid."
 
 
-def _volume_problems(definition: Record) -> Iterator[str]:
-    """Yield the problem of a key for a volume that its hardware encrypts."""
-    resources = resource_config(dict(definition))
-    kind = str(resources.get("InstanceType", ""))
-    if resources.get("VolumeKmsKeyId") and has_local_storage(kind):
-        yield f"VolumeKmsKeyId is not supported for {kind}, which uses local storage."
-
-
-def _spot_problems(definition: Record) -> Iterator[str]:
-    condition = definition.get("StoppingCondition", {})
-    if condition.get("MaxRuntimeInSeconds", 0) > TRAINING_RUNTIME_SECONDS:
-        yield f"MaxRuntimeInSeconds is more than {TRAINING_RUNTIME_SECONDS}, which is 28 days."
-    if not definition.get("EnableManagedSpotTraining"):
-        if "MaxWaitTimeInSeconds" in condition:
-            yield (
-                "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining "
-                "is set to true"
-            )
-        return
-    wait, run = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86_400)
-    if wait is None:
-        yield "EnableManagedSpotTraining needs StoppingCondition.MaxWaitTimeInSeconds."
-    elif wait < run:
-        yield f"MaxWaitTimeInSeconds {wait} is less than MaxRuntimeInSeconds {run}."
+def _debugger_problems(request: Record) -> Iterator[str]:
+    for field in ("DebugRuleConfigurations", "ProfilerRuleConfigurations"):
+        names = Counter(each.get("RuleConfigurationName") for each in request.get(field, ()))
+        for name, count in names.items():
+            if count > 1:
+                yield f"The RuleConfigurationName {name} is used {count} times in {field}."

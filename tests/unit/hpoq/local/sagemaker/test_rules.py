@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import re
@@ -222,6 +223,20 @@ def in_algorithm(**fields: Any) -> dict[str, Any]:
     job = tuning_job("job-1")
     job["TrainingJobDefinition"]["AlgorithmSpecification"] |= fields
     return job
+
+
+# API_HyperParameterTrainingJobDefinition.html: "the sum of the number of environment variables for
+# all the training job definitions can't exceed the maximum number specified", which is 48.
+@pytest.mark.parametrize(("count", "is_refused"), [(24, False), (25, True)])
+def test_the_environment_variables_of_all_definitions_are_counted(
+    count: int, is_refused: bool
+) -> None:
+    request = several()
+    for each in request["TrainingJobDefinitions"]:
+        each["Environment"] = {f"V{number}": "" for number in range(count)}
+    refusal = "50 environment variables together"
+    with pytest.raises(ApiError, match=refusal) if is_refused else contextlib.nullcontext():
+        check_tuning_job(request)
 
 
 def channel(name: str, **source: Any) -> dict[str, Any]:

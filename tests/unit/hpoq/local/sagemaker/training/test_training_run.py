@@ -107,7 +107,11 @@ def test_a_manifest_names_the_files_of_a_channel(sagemaker: Any, memory: MemoryP
             "File",
             "is not a valid manifest",
         ),
-        ({"S3Uri": "s3://bucket/data", "S3DataType": "AugmentedManifestFile"}, "File", "S3Prefix"),
+        (
+            {"S3Uri": "s3://bucket/data", "S3DataType": "AugmentedManifestFile"},
+            "Pipe",
+            "use FastFile",
+        ),
         ({"S3Uri": "s3://bucket/data"}, "Pipe", "use FastFile"),
         ({"S3Uri": "s3://bucket/marker/"}, "File", "no S3 objects found"),
         (
