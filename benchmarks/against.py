@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,6 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
 MAX_RATIO = 1.0
 ROUNDS = 30
+# A task that takes long has fewer rounds, but not less than enough for quartiles.
+LEAST_ROUNDS, MOST_SECONDS = 3, 60
 
 
 class Side:
@@ -76,7 +79,10 @@ def _pairs(sides: Sequence[Side], task: str, rounds: int) -> Iterator[tuple[floa
     for each in sides:
         each.seconds(task)  # warm up
     ours, theirs = sides
+    began = time.monotonic()
     for number in range(rounds):
+        if number >= LEAST_ROUNDS and time.monotonic() - began > MOST_SECONDS:
+            return
         if number % 2:
             second = theirs.seconds(task)
             yield ours.seconds(task), second
