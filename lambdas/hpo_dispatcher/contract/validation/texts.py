@@ -16,6 +16,9 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # in the exponent, and reads 1e-4 as text: https://yaml.org/spec/1.2.2/#1032-tag-resolution.
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 
+# Values of a YAML document, with those that its aliases repeat. A thousand requests have fewer.
+MOST_VALUES = 1_000_000
+
 
 class Twice(ValueError):
     """A name that appears twice in one object."""
@@ -23,6 +26,13 @@ class Twice(ValueError):
     def __init__(self, name: str) -> None:
         super().__init__(f"{name!r} appears twice. Remove one of them")
         self.name = name
+
+
+class TooManyValues(yaml.YAMLError):
+    """YAML whose aliases repeat so much that the document would fill the memory."""
+
+    def __init__(self) -> None:
+        super().__init__(f"its aliases make it more than {MOST_VALUES:,} values")
 
 
 class NotFinite(ValueError):
@@ -49,6 +59,7 @@ def read_yaml(text: str) -> list[Any]:
 
     Raises:
         Twice: a name appears twice in one mapping.
+        TooManyValues: a document is too large once its aliases are replaced.
         yaml.YAMLError: the text is not YAML.
     """
     return list(yaml.load_all(text, Loader=_StrictLoader))
@@ -72,8 +83,39 @@ def _first_twice(names: Iterable[str]) -> str:
     return next(name for name, count in Counter(names).items() if count > 1)
 
 
+def _values(document: yaml.Node) -> int:
+    """Return the number of values of a document whose aliases are replaced by what they repeat.
+
+    A value inside of itself counts once: whoever needs a tree refuses it later.
+    """
+    sizes: dict[int, int] = {}
+    open_: list[tuple[yaml.Node, bool]] = [(document, False)]
+    while open_:
+        node, below_done = open_.pop()
+        below = _below(node)
+        if below_done:
+            sizes[id(node)] = 1 + sum(sizes[id(each)] for each in below)
+        elif id(node) not in sizes:
+            sizes[id(node)] = 1  # until those below it are counted
+            open_.append((node, True))
+            open_ += [(each, False) for each in below]
+    return sizes[id(document)]
+
+
+def _below(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [each for pair in node.value for each in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
+
+
 class _StrictLoader(_Loader):  # type: ignore[misc]
     """A safe loader that reads numbers as JSON does, and no name twice."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        """Return a document; ``TooManyValues`` if its aliases stand for too many."""
+        if _values(node) > MOST_VALUES:
+            raise TooManyValues
+        return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Return a mapping; ``Twice`` if it names a key twice before anchors are merged into it."""
