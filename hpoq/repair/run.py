@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from hpo_dispatcher.aws.lease import DynamoDBLeases
 from hpo_dispatcher.aws.ledger import DynamoDBRequests
 from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.errors import HpoqError
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.ports import LeaseLost
 from hpoq.client import Client, DeadLetter
 from hpoq.repair.account import letters, tagged_jobs
@@ -34,6 +35,10 @@ class DispatcherAtWork(HpoqError):
 
 class NotRepaired(HpoqError):
     """The ledger changed while it was being repaired."""
+
+
+class OtherTargets(HpoqError):
+    """Tuning jobs of the deployment may be on targets that the repair does not see."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +60,12 @@ def repair(deployment: str, *, apply: bool, session: boto3.Session | None = None
             and writing it for ``apply``.
 
     Raises:
+        OtherTargets: the deployment has targets besides home; nothing was written.
         DispatcherAtWork: ``apply`` while a dispatcher holds the lease; nothing was written.
         NotRepaired: an entry changed meanwhile; the repairs before it are written.
     """
     session = session or boto3.Session()
+    _check_targets(Client(deployment, session).settings.deployment.targets)
     if not apply:
         rows, repairs = _decided(deployment, session)
         return RepairResult(repairs=repairs, skipped=_skipped(rows), written=False)
@@ -72,6 +79,16 @@ def repair(deployment: str, *, apply: bool, session: boto3.Session | None = None
             if number % RENEW_EVERY == 0:
                 _acquire(leases, owner)
     return RepairResult(repairs=repairs, skipped=_skipped(rows), written=True)
+
+
+def _check_targets(targets: Iterable[str]) -> None:
+    """Refuse to repair where a request without a tuning job at home may have one elsewhere."""
+    others = sorted(set(targets) - {HOME})
+    if others:
+        raise OtherTargets(
+            f"hpoq repair sees the tuning jobs of home only, and would run those of "
+            f"{', '.join(others)} again. docs/targets.md says what to do instead"
+        )
 
 
 def _write(requests: DynamoDBRequests, repair: Repair, owner: str) -> None:

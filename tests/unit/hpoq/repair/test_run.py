@@ -13,7 +13,7 @@ import pytest
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.request import TuningRequest
 from hpoq.repair.decision import Facts, Repair, decide
-from hpoq.repair.run import DispatcherAtWork, RepairResult, repair
+from hpoq.repair.run import DispatcherAtWork, OtherTargets, RepairResult, repair
 from tests.support.dispatcher_account import RANGES, Account, account, session
 from tests.support.killed_dispatcher import later
 
@@ -282,3 +282,20 @@ def test_the_command_shows_first_and_writes_with_the_option(
     assert [each["repair"] for each in json.loads(out)].count("restore") == 3
     assert "5 repairs written" in hpoq("--apply")[1]
     assert "nothing to repair" in hpoq()[1]
+
+
+def test_a_deployment_with_other_targets_is_not_repaired(account: Account) -> None:
+    """A request that runs on another target has no tuning job at home, and must not start again."""
+    account.configure(
+        targets={
+            "home": {"account": "123456789012", "region": "eu-central-1"},
+            "research": {"account": "222222222222", "region": "eu-central-1"},
+        }
+    )
+    account.wired().publish_settings()
+    before = rows(account)
+    for apply in (False, True):
+        with pytest.raises(OtherTargets, match="sees the tuning jobs of home only") as error:
+            run(account, apply=apply)
+        assert "\n" not in str(error.value)
+    assert rows(account) == before
