@@ -15,6 +15,7 @@ from hpoq.campaign.backends.direct import DirectBackend
 from hpoq.campaign.backends.queued import QueueBackend
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.running.control import Control
+from hpoq.campaign.running.progress import CampaignProgress
 from hpoq.campaign.running_campaign import RunningCampaign
 from tests.support.campaign_commands import (
     hpoq,
@@ -80,6 +81,21 @@ def test_a_campaign_without_completed_trials_says_why(
     assert ran.exit_code == 3
     assert "bad-00001 Failed" in ran.stderr
     assert "no trial has completed" in ran.stderr
+
+
+class Impatient(RunningCampaign):
+    """A campaign that is polled more often than asked for."""
+
+    def run(self, *_: Any, **options: Any) -> CampaignProgress:
+        return super().run(0.05, **options)
+
+
+def test_a_pilot_that_is_rejected_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = QueueBackend(SteppedQueue(Status.REJECTED), "fraud", UnreadableSageMaker())  # type: ignore[arg-type]
+    monkeypatch.setattr(RunningCampaign, "queued", lambda file, *_, **__: Impatient(file, backend))
+    ended = planned("--pilot", 3, name="bad")
+    assert "no trial of the pilot completed" in str(ended.exception)
+    assert "bad-pilot-00001 Rejected" in ended.stderr
 
 
 MODELS = """

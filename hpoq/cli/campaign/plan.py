@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 from hpoq.cli.campaign.further_metrics import Metrics, further_metrics
 from hpoq.cli.campaign.limits import account_limits, given_limits, search_of
 from hpoq.cli.campaign.options import queued_campaign
-from hpoq.cli.campaign.run import follow
+from hpoq.cli.campaign.run import follow, say_problems
 from hpoq.cli.campaign.searches import read_points, searches_of, seeds_of
 from hpoq.cli.campaign.tables import comparison_values, say_shortfalls, strategies_table
 from hpoq.cli.exit_status import ExitStatus
@@ -289,7 +289,7 @@ def _measured(
 
     def run(file: Path) -> pd.DataFrame:
         campaign = queued_campaign(file, team, deployment)
-        follow(campaign, every=5.0)
+        say_problems(follow(campaign, every=5.0))
         return campaign.results()
 
     left_out = ("trials", "minutes_per_trial", "deadline_hours", "budget", "points", "repeats")

@@ -76,9 +76,7 @@ def run(
     else:
         ended = _follow_all(campaigns, every, keep_goals=not ignore_goals)
     for model, last in ended.items():
-        for state in last.problems:
-            request_id = last.plan.request_id(last.plan.job(state.number))
-            say(f"{request_id} {state.status} {state.reason}".rstrip())
+        say_problems(last)
         _say_what_is_left(last, files[model])
     if any(last.problems or not last.ended for last in ended.values()):
         raise typer.Exit(ExitStatus.NOT_COMPLETED)
@@ -169,6 +167,13 @@ def _direct_campaign(
     region = boto3.Session().region_name or ""
     target = own_target(loaded, **given, region=region, template=template_file, image=image)
     return RunningCampaign.direct(plan, target)
+
+
+def say_problems(last: CampaignProgress) -> None:
+    """Name the tuning jobs that did not complete, with their reasons."""
+    for state in last.problems:
+        request_id = last.plan.request_id(last.plan.job(state.number))
+        say(f"{request_id} {state.status} {state.reason}".rstrip())
 
 
 def _say_what_is_left(last: CampaignProgress, plan: Path) -> None:
