@@ -14,6 +14,7 @@ from hpo_dispatcher.scheduling import wording
 from hpo_dispatcher.tuning_job.api.s3_uri import bucket_and_key
 from hpoq.client import Client, explained
 from hpoq.errors import NotFound, NotReachable
+from hpoq.results.training_jobs import check_at_home
 
 
 def download(client: Client, entry: Entry, folder: Path) -> Path:
@@ -32,8 +33,10 @@ def download(client: Client, entry: Entry, folder: Path) -> Path:
 
     Raises:
         NotFound: there is no model yet, or the caller may not read its training job.
-        NotReachable: the caller may not read the model, or it is not an archive.
+        NotReachable: the caller may not read the model, it is not an archive, or it is on another
+            target than home.
     """
+    check_at_home(entry)
     uri = client.model_uri(entry)
     if uri is None:
         if entry.best is None:
