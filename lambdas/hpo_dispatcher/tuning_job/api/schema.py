@@ -158,8 +158,8 @@ class _Text(_Bounded):
         super().__init__(shape)
         self._allowed: Sequence[str] = shape.metadata.get("enum", ())
         self._allowed_set = frozenset(self._allowed)  # more than a hundred instance types
-        pattern = shape.metadata.get("pattern", "")
-        self._pattern: str = "" if pattern == _ANY_TEXT else pattern
+        pattern = shape.metadata.get("pattern")
+        self._pattern: str = "" if pattern in (None, _ANY_TEXT) else pattern
         self._accepted: set[str] = set()  # most values of a message come from its template
 
     @cached_property

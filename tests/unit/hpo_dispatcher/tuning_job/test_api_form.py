@@ -221,6 +221,21 @@ def test_all_wrong_fields_are_found_at_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        (-(2**31) - 1, "the number has more than 31 bits"),
+        (-(2**31), "-2147483648 is less than 0"),
+        (-1, "-1 is less than 0"),
+        (2**31, "the number has more than 31 bits"),
+    ],
+)
+def test_a_number_has_the_width_of_its_type_before_its_bounds(number: int, problem: str) -> None:
+    config = {**SENT["HyperParameterTuningJobConfig"], "RandomSeed": number}
+    found = problems_of(accepted(changed(HyperParameterTuningJobConfig=config)))
+    assert [each for _, each, _ in found] == [problem]
+
+
+@pytest.mark.parametrize(
     ("field", "value"),
     [
         ("template", "smoke"),

@@ -305,6 +305,21 @@ def test_a_misspelled_api_field_gets_a_suggestion() -> None:
     assert error.fix == "Did you mean InstanceType?"
 
 
+def test_earlier_tuning_jobs_of_a_parent_are_parents_as_far_as_the_limit_has_room() -> None:
+    """The limit of 750 has room for 730 training jobs beside the request's own 20."""
+    sizes = {"last": 100, "too-many": 631, "fits": 600, "no-room-left": 100, "just-fits": 30}
+    parents = tuple(
+        Parent(
+            tuning_job_name=name, template="credit-default-cpu", training_jobs=size,
+            earlier=name != "last",
+        )
+        for name, size in sizes.items()
+    )  # fmt: skip
+    chosen = job(parents=parents)["WarmStartConfig"]["ParentHyperParameterTuningJobs"]
+    names = [each["HyperParameterTuningJobName"] for each in chosen]
+    assert names == ["last", "fits", "just-fits"]
+
+
 def test_training_jobs_of_parents_count_towards_the_limit() -> None:
     parents = (Parent(tuning_job_name="p", template="credit-default-cpu", training_jobs=740),)
     with pytest.raises(InvalidRequest, match="20 training jobs plus 740 of its parents"):

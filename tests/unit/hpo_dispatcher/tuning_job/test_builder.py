@@ -46,7 +46,7 @@ def images_of(template: Template = TEMPLATE, **fields: Any) -> list[str]:
 
 def test_an_entry_without_demand_differs_in_its_demand_and_its_reason_only() -> None:
     builder = builder_of("fraud")
-    sent = request(request_id="a", after=["b"], priority=7)
+    sent = request(request_id="a", after=["b"], priority=7, expected_minutes=1.51)
     at = datetime(2026, 1, 1, tzinfo=UTC)
     whole = builder.entry("fraud", sent, at)
     without = builder.entry_without_demand("fraud", sent, at, "the template is broken")
@@ -56,6 +56,7 @@ def test_an_entry_without_demand_differs_in_its_demand_and_its_reason_only() -> 
     )  # fmt: skip
     same = {name: getattr(whole, name) for name in demand}
     assert replace(without, **same, reason=whole.reason) == whole
+    assert whole.expected_seconds == 91
     assert without.reason == "the template is broken"
 
 

@@ -9,6 +9,7 @@ import pytest
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails
 from hpo_dispatcher.contract.templates import read_templates
+from hpo_dispatcher.tuning_job.isolation import check_isolated_channels
 from tests.support.tuning_requests import ENVIRONMENT, STRICT, TEMPLATE, definition, job
 
 ISOLATED = Guardrails(network_isolation=True)
@@ -116,6 +117,11 @@ def test_a_ray_search_starts_with_its_channel_or_an_image_or_a_script_of_its_own
 ) -> None:
     training = job(ISOLATED, RAY, **definition(**fields))["TrainingJobDefinition"]
     assert source_of(training) == IN_CHANNEL
+
+
+def test_a_definition_without_hyperparameters_of_its_own_has_no_bundled_script() -> None:
+    other: dict[str, Any] = {"EnableNetworkIsolation": True, "AlgorithmSpecification": {}}
+    check_isolated_channels({"TrainingJobDefinition": other}, RAY, lambda _: "image")
 
 
 def test_an_algorithm_without_a_script_gets_no_channel() -> None:

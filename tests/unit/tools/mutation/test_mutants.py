@@ -66,6 +66,8 @@ def test_a_mutant_is_known_by_its_function_and_its_change() -> None:
     [
         ('return Refused("it is gone")', 'return Refused("IT IS GONE")', True),
         ('return Refused("It is gone")', 'return Refused("XXIt is goneXX")', True),
+        ('yield "a", "it is gone", fix', 'yield "a", "IT IS GONE", fix', True),
+        ('yield "a", "it is gone", fix', 'yield "A", "it is gone", fix', False),
         ('return Refused("it is gone")', "return Refused(None)", False),
         ('found["team"]', 'found["TEAM"]', False),  # a name, which programs compare
         ('f(1, "it is gone")', 'f(2, "IT IS GONE")', False),
