@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -247,7 +248,7 @@ def test_a_normal_stop_in_a_flood_of_log_lines_loses_nothing(home: Path) -> None
     The job's process is killed, so that its last line may be incomplete.
     """
     cloud = clouds.start(home)
-    _flood(cloud)
+    _flood(cloud, most=200_000)
     queue = _send(cloud, "sent just before down")
     cloud.stop()
     printed = (home / "sagemaker" / "jobs" / "flood" / "output.log").read_text().splitlines()
@@ -271,11 +272,18 @@ def _received(cloud: Cloud, queue: str) -> list[str]:
     return [each["Body"] for each in messages]
 
 
-def _flood(cloud: Cloud) -> None:
-    """Start a training job that prints lines until it is stopped."""
+def _flood(cloud: Cloud, most: float = math.inf) -> None:
+    """Start a training job that prints at most so many lines, and runs until it is stopped."""
     s3, iam = cloud.session().client("s3"), cloud.session().client("iam")
     s3.create_bucket(Bucket="bucket")
-    script = "number = 0\nwhile True:\n    print('line', number)\n    number += 1\n"
+    script = (
+        "import time\n"
+        "number = 0\n"
+        f"while number < float('{most}'):\n"
+        "    print('line', number)\n"
+        "    number += 1\n"
+        "time.sleep(300)\n"
+    )
     s3.put_object(Bucket="bucket", Key="source.tar.gz", Body=archive({"train.py": script}))
     principal = {"Service": "sagemaker.amazonaws.com"}
     trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
