@@ -57,7 +57,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "multi-quota": Kind(drawn=lambda seed: WORKLOADS["multi-quota"](600, seed), every=37 * MINUTES),
     "heavy-tailed, load 0.6": Kind(
-        drawn=lambda seed: heavy_tailed(0.6, 600, seed), every=97 * MINUTES
+        drawn=lambda seed: heavy_tailed(0.6, 600, seed), seeds=(1, 2), every=97 * MINUTES
     ),
     "heavy-tailed, load 0.8": Kind(
         drawn=lambda seed: heavy_tailed(0.8, 400, seed), seeds=(4,), every=97 * MINUTES
