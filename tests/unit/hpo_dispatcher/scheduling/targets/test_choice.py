@@ -305,3 +305,20 @@ def test_nothing_is_reserved_for_a_request_while_foreign_jobs_prevent_it_on_each
     of = capacity(instances={name: {M5: 4} for name in ALL})
     decided = decide(head, small, of=of, busy=busy, timers=overdue)
     assert places(decided) == {"small": HOME}
+
+
+def test_nothing_starts_on_targets_without_slots() -> None:
+    decided = decide(on(*ALL, head=queued("a")), of=capacity(slots=0))
+    assert places(decided) == {}
+
+
+def test_the_capacity_of_a_target_is_its_own() -> None:
+    of = capacity(preferences={EU: 2.0})
+    assert [of.on(HOME), of.on(EU), of.on("unknown")] == [of, of.targets[EU], None]
+
+
+def test_what_a_team_does_not_lend_is_kept_on_a_target_that_it_shares_with_another() -> None:
+    of = capacity(teams={RESEARCH: ("a", "b")})
+    heads = [on(RESEARCH, head=queued("b", f"r{n}", minutes_ago=100 - n)) for n in range(10)]
+    decided = decide(*heads, of=of, a={"guaranteed_share": 0.5, "lend": 0}, b={})
+    assert len(decided.starts) == 5
