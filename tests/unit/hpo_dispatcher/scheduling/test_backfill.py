@@ -255,6 +255,15 @@ def test_a_reservation_is_expected_to_be_met_when_enough_jobs_have_ended(
     assert backfill.expected() == {BIG.key: NOON + timedelta(minutes=expected)}
 
 
+def test_a_reservation_is_expected_to_be_met_when_the_one_before_it_has_run() -> None:
+    first, second = lasting(BIG, 30), queued("d", "next", 50, {M5: 20})
+    jobs = until(60)
+    backfill = Backfill(allocated(first, second, running=jobs), jobs, NOON, {})
+    assert backfill.expected() == {
+        first.key: NOON + timedelta(minutes=60), second.key: NOON + timedelta(minutes=90)
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("minutes", "seconds"), [(60, 3600.0), (0, 0.0), (-5, 0.0)])
 def test_capacity_is_lent_until_it_is_needed(minutes: float, seconds: float) -> None:
     jobs = until(minutes)
