@@ -194,6 +194,7 @@ def test_the_name_is_the_request_id_unless_the_message_has_one() -> None:
          "TrainingJobDefinitions", "Send either"),
         ({"api_request": {name: SENT[name] for name in SENT if name != "TrainingJobDefinition"}},
          "TrainingJobDefinition", "Send either"),
+        (changed(Xyz=1), "Xyz", "Use HyperParameterTuningJobName, "),
         (changed(Tags=[{"Key": "hpoq:team", "Value": "vision"}]), "Tags.0.Key", "set by hpoq"),
         (changed(HyperParameterTuningJobConfig={
             **SENT["HyperParameterTuningJobConfig"],

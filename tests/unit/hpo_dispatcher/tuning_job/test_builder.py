@@ -44,6 +44,13 @@ def images_of(template: Template = TEMPLATE, **fields: Any) -> list[str]:
     return [each["AlgorithmSpecification"]["TrainingImage"] for each in found]
 
 
+def test_an_account_limit_is_reported_in_the_field_that_the_message_has() -> None:
+    sent = request(resource_limits={"max_training_jobs": 50, "max_parallel_training_jobs": 50})
+    with pytest.raises(InvalidRequest) as refused:
+        builder_of("fraud").new_api_request("fraud", sent)
+    assert refused.value.field == "resource_limits.max_parallel_training_jobs"
+
+
 def test_an_entry_without_demand_differs_in_its_demand_and_its_reason_only() -> None:
     builder = builder_of("fraud")
     sent = request(request_id="a", after=["b"], priority=7, expected_minutes=1.51)

@@ -93,7 +93,8 @@ def test_a_teams_training_jobs_use_its_own_places_shared_ones_and_opened_ones(
 def test_settings_that_open_the_bucket_do_not_open_other_teams(prefix: str) -> None:
     opened = Guardrails(input_prefixes=(prefix,), output_prefixes=(prefix,))
     wide = Places(team="fraud", bucket="artifacts", training_source="s3://a/b", opened=opened)
-    for other in ("s3://artifacts/teams/vision/", "s3://artifacts/output/", "s3://artifacts/"):
+    others = ("teams/vision/", "output/", "")
+    for other in (*(f"s3://artifacts/{each}" for each in others), "s3://artifacts"):
         assert not wide.may_read(other)
         assert not wide.may_write(other)
 
