@@ -47,7 +47,8 @@ def measured(
 
     Returns:
         Fields of the campaign: ``minutes_per_trial``, ``spread`` and, if SageMaker told when its
-        training jobs were created and started, ``startup_minutes``.
+        training jobs were created and started, ``startup_minutes``. If more trials ran than at
+        once, ``reused_startup_minutes``, too.
 
     Raises:
         InvalidPlan: no trial completed.
@@ -59,8 +60,9 @@ def measured(
         table = run(file)
     minutes, spread = measure(table)
     found = {"minutes_per_trial": minutes, "spread": spread}
-    startup = measure_startup(table, plan.jobs[0].parallel)
-    return found if startup is None else {**found, "startup_minutes": startup}
+    startup, reused = measure_startups(table, plan.jobs[0].parallel)
+    measurements = {"startup_minutes": startup, "reused_startup_minutes": reused}
+    return found | {name: value for name, value in measurements.items() if value is not None}
 
 
 def measure(table: pd.DataFrame) -> tuple[float, float]:
@@ -79,8 +81,8 @@ def measure(table: pd.DataFrame) -> tuple[float, float]:
     return sum(minutes) / len(minutes), math.sqrt(variance)
 
 
-def measure_startup(table: pd.DataFrame, slots: int) -> float | None:
-    """Return the median minutes from the creation to the start of the first training jobs.
+def measure_startups(table: pd.DataFrame, slots: int) -> tuple[float | None, float | None]:
+    """Return the median minutes from creation to start, of the first training jobs and of others.
 
     The first training job of a slot starts an instance. The ones after it may reuse one.
 
@@ -89,8 +91,11 @@ def measure_startup(table: pd.DataFrame, slots: int) -> float | None:
         slots: training jobs that ran at once.
     """
     known = table.dropna(subset=["created_at", "started_at"]).sort_values("created_at")
-    first = known.head(slots)
-    if first.empty:
+    return _median_startup(known.head(slots)), _median_startup(known.iloc[slots:])
+
+
+def _median_startup(jobs: pd.DataFrame) -> float | None:
+    if jobs.empty:
         return None
-    seconds = (first["started_at"] - first["created_at"]).dt.total_seconds().median()
+    seconds = (jobs["started_at"] - jobs["created_at"]).dt.total_seconds().median()
     return max(0.0, float(seconds) / 60)

@@ -24,7 +24,9 @@ def startup_minutes(campaign: Campaign, jobs: Sequence[PlannedJob]) -> float:
         return sum(job.parallel for job in jobs) * (campaign.startup_minutes + RAY_MINUTES)
     first = sum(job.parallel for job in jobs)
     later = sum(job.trials for job in jobs) - first
-    return campaign.startup_minutes * (first + later * REUSE)
+    reused = campaign.reused_startup_minutes
+    each = campaign.startup_minutes * REUSE if reused is None else reused
+    return campaign.startup_minutes * first + each * later
 
 
 def waiting_minutes(jobs: Sequence[PlannedJob], slots: int) -> float:

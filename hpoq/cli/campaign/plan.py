@@ -296,7 +296,8 @@ def _measured(
     wanted = {name: value for name, value in fields.items() if name not in left_out}
     found = measured(wanted, trials, run, guess=fields.get("minutes_per_trial", 1.0))
     minutes, spread = found["minutes_per_trial"], found["spread"]
-    startup = found.get("startup_minutes")
+    startup, reused = found.get("startup_minutes"), found.get("reused_startup_minutes")
     said = "" if startup is None else f", start-up {startup:.2f} minutes"
+    said += "" if reused is None else f", {reused:.2f} for later trials"
     say(f"measured: {minutes:.2f} minutes per trial, spread {spread:.2f}{said}")
     return found

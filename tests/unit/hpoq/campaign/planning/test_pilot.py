@@ -11,7 +11,7 @@ from benchmarks.fabricated import REQUEST
 from hpoq.campaign.campaign_plan import PlannedJob
 from hpoq.campaign.model import NAME_MAX_LENGTH
 from hpoq.campaign.planning.compare import campaign_of
-from hpoq.campaign.planning.pilot import measure_startup, pilot_of
+from hpoq.campaign.planning.pilot import measure_startups, pilot_of
 from hpoq.campaign.planning.startup import startup_minutes
 
 WANTED: dict[str, Any] = {"name": "credit", "request": {**REQUEST, "strategy": "Bayesian"}}
@@ -51,12 +51,25 @@ def test_trials_that_reuse_an_instance_start_in_a_twentieth_of_the_time(
     assert startup_minutes(campaign, jobs) == pytest.approx(expected)
 
 
-def test_the_start_up_is_that_of_the_first_training_job_of_each_slot() -> None:
-    """The ones after it reuse an instance."""
+def test_the_first_training_job_of_each_slot_starts_an_instance_and_the_others_reuse_one() -> None:
     seconds = [200, 160, 9, 9, 9, 9]
     created = pd.Series(pd.date_range("2026-01-01", periods=6, freq="min", tz="UTC"))
     table = pd.DataFrame(
         {"created_at": created, "started_at": created + pd.to_timedelta(seconds, unit="s")}
     )
-    assert measure_startup(table, slots=2) == pytest.approx(3.0)
-    assert measure_startup(table.assign(started_at=pd.NaT), slots=2) is None
+    assert measure_startups(table, slots=2) == pytest.approx((3.0, 0.15))
+    first, later = measure_startups(table.head(2), slots=2)
+    assert first == pytest.approx(3.0)
+    assert later is None
+    unknown = table.assign(started_at=pd.Series(pd.NaT, index=table.index))
+    assert measure_startups(unknown, slots=2) == (None, None)
+
+
+def test_a_measured_start_up_of_later_trials_replaces_the_twentieth() -> None:
+    """The embedded cloud starts a process for each trial, for example."""
+    campaign = campaign_of(
+        **WANTED, trials=30, minutes_per_trial=1.0, startup_minutes=3.0,
+        reused_startup_minutes=2.0,
+    )  # fmt: skip
+    jobs = [PlannedJob(number=1, trials=30, parallel=10)]
+    assert startup_minutes(campaign, jobs) == pytest.approx(10 * 3.0 + 20 * 2.0)
