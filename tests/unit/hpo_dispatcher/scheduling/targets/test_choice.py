@@ -312,6 +312,11 @@ def test_nothing_starts_on_targets_without_slots() -> None:
     assert places(decided) == {}
 
 
+def test_a_head_is_placed_only_on_targets_where_it_may_run() -> None:
+    head = on(HOME, EU, head=queued("a"))
+    assert (head.on(EU).target, head.on(RESEARCH)) == (EU, head)
+
+
 def test_the_capacity_of_a_target_is_its_own() -> None:
     of = capacity(preferences={EU: 2.0})
     assert [of.on(HOME), of.on(EU), of.on("unknown")] == [of, of.targets[EU], None]
