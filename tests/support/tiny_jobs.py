@@ -14,10 +14,13 @@ import argparse, math
 parser = argparse.ArgumentParser()
 parser.add_argument("--lr", type=float)
 parser.add_argument("--seconds", type=float, default=0)
+parser.add_argument("--spread", type=float, default=0)
 arguments = parser.parse_args()
 if arguments.seconds:
-    import time
-    time.sleep(arguments.seconds)
+    import random, time
+    location = -arguments.spread * arguments.spread / 2
+    drawn = random.Random(arguments.lr).lognormvariate(location, arguments.spread)
+    time.sleep(arguments.seconds * drawn)
 print(f"score={-abs(math.log10(arguments.lr) + 2):.6f}")
 '''
 
