@@ -171,7 +171,9 @@ def _train_once(cloud: Cloud) -> None:
     s3, sagemaker = cloud.session().client("s3"), cloud.session().client("sagemaker")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_object(Bucket=BUCKET, Key=SOURCE, Body=packed(NO_OP))
-    sagemaker.create_hyper_parameter_tuning_job(**request("once", PARALLEL, PARALLEL))
+    job = request("once", PARALLEL, PARALLEL)
+    job["TrainingJobDefinition"]["RoleArn"] = _role(cloud)
+    sagemaker.create_hyper_parameter_tuning_job(**job)
 
     def ended() -> bool:
         job = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="once")
@@ -218,16 +220,11 @@ def flood() -> Iterator[Measure]:
 
 def _printed(cloud: Cloud, script: str) -> float:
     """Run a script as the only training job of a tuning job, and return the seconds it took."""
-    s3, iam = cloud.session().client("s3"), cloud.session().client("iam")
+    s3 = cloud.session().client("s3")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_object(Bucket=BUCKET, Key=SOURCE, Body=packed(script))
-    principal = {"Service": "sagemaker.amazonaws.com"}
-    trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
-    access = {"Effect": "Allow", "Action": ["s3:*", "logs:*"], "Resource": "*"}
-    role = iam.create_role(RoleName="flood", AssumeRolePolicyDocument=_policy(trust))
-    iam.put_role_policy(RoleName="flood", PolicyName="all", PolicyDocument=_policy(access))
     job = request("flood", 1, 1)
-    job["TrainingJobDefinition"]["RoleArn"] = role["Role"]["Arn"]
+    job["TrainingJobDefinition"]["RoleArn"] = _role(cloud)
     sagemaker = cloud.session().client("sagemaker")
     began = time.perf_counter()
     sagemaker.create_hyper_parameter_tuning_job(**job)
@@ -238,6 +235,17 @@ def _printed(cloud: Cloud, script: str) -> float:
 
     assert processes.wait_until(ended, 600)
     return time.perf_counter() - began
+
+
+def _role(cloud: Cloud) -> str:
+    """Create a role that training jobs may have, and return its ARN."""
+    iam = cloud.session().client("iam")
+    principal = {"Service": "sagemaker.amazonaws.com"}
+    trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    access = {"Effect": "Allow", "Action": ["s3:*", "logs:*"], "Resource": "*"}
+    role = iam.create_role(RoleName="training", AssumeRolePolicyDocument=_policy(trust))
+    iam.put_role_policy(RoleName="training", PolicyName="all", PolicyDocument=_policy(access))
+    return str(role["Role"]["Arn"])
 
 
 def _policy(statement: dict[str, Any]) -> str:
