@@ -67,7 +67,7 @@ def observed() -> tuple[list[Any], set[WaitKind]]:
     cycles: list[Any] = []
     kinds: set[WaitKind] = set()
 
-    def watch(summary: Summary, _: Observation, decided: Decision) -> None:
+    def watch(summary: Summary, _: Observation, decided: Decision, *__: Any) -> None:
         kinds.update(wait.reason.kind for wait in decided.plan.waits)
         cycles.append(
             (
