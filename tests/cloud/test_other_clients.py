@@ -160,6 +160,7 @@ def test_the_sagemaker_sdk_version_2_runs_a_tuning_job_and_a_warm_start(
     assert child["WarmStartConfig"]["WarmStartType"] == "IdenticalDataAndAlgorithm"
 
 
+@pytest.mark.ci
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_sagemaker_sdk_version_2_attaches_to_tuning_jobs_and_runs_them_again(
