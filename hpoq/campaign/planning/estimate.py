@@ -143,7 +143,7 @@ def _minutes(plan: CampaignPlan, wave_index: int, quantile: float) -> float:
     parts = trained_parts(campaign, jobs)
     rounds, width, lanes, generations = trials / parallel, parallel, 1, 1
     start = startup_minutes(campaign, jobs)
-    idle = start + waiting_minutes(jobs, plan.slots)
+    idle = start + waiting_minutes(campaign, jobs, plan.slots)
     narrow_last = jobs[-1].parallel < jobs[0].parallel
     if plan.waves > 1 or jobs[0].instances or not narrow_last:  # nothing evens the lanes out
         rounds = max(rounds, *(job.trials / job.parallel for job in jobs))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 from hpo_dispatcher.contract import aws_limits
 from hpoq.campaign.campaign_plan import PlannedJob
@@ -16,6 +18,7 @@ _EXACT = 2_000  # trials; with more, the share is a quarter
 # Pairs of a share of the trials and the share of their training that these do.
 Parts = tuple[tuple[float, float], ...]
 POLL_MINUTES = 0.5  # between two looks of `hpoq campaign run`
+_MANY_LOOKS = 10
 
 
 def startup_minutes(campaign: Campaign, jobs: Sequence[PlannedJob]) -> float:
@@ -29,16 +32,38 @@ def startup_minutes(campaign: Campaign, jobs: Sequence[PlannedJob]) -> float:
     return campaign.startup_minutes * first + each * later
 
 
-def waiting_minutes(jobs: Sequence[PlannedJob], slots: int) -> float:
+def waiting_minutes(campaign: Campaign, jobs: Sequence[PlannedJob], slots: int) -> float:
     """Return how long slots wait for the runner, which looks every half minute, in all.
 
     The tuning jobs that start at once wait for nothing.
     """
-    free, waiting = slots, 0
+    free, waiting = slots, 0.0
     for job in jobs:
         free -= job.parallel
-        waiting += job.parallel if free < 0 else 0
-    return waiting * POLL_MINUTES / 2
+        if free < 0:
+            rounds = job.trials / job.parallel
+            took = rounds * campaign.minutes_per_trial + campaign.startup_minutes
+            waiting += job.parallel * until_look(took, campaign.spread / math.sqrt(rounds))
+    return waiting
+
+
+def until_look(minutes: float, sigma: float) -> float:
+    """Return the expected minutes from the end of a tuning job to the runner's next look.
+
+    A job starts at a look. One that ends long before the next look waits for most of the interval,
+    one of many intervals for half of one. The sum is the number of looks after a lognormal time.
+
+    Args:
+        minutes: mean time of the job.
+        sigma: spread of the logarithm of its time.
+    """
+    if minutes > _MANY_LOOKS * POLL_MINUTES:
+        return POLL_MINUTES / 2
+    if sigma == 0:
+        return POLL_MINUTES * math.ceil(minutes / POLL_MINUTES) - minutes
+    time = NormalDist(math.log(minutes) - sigma * sigma / 2, sigma)
+    later = (1 - time.cdf(math.log(k * POLL_MINUTES)) for k in range(1, 10 * _MANY_LOOKS))
+    return POLL_MINUTES * (1 + sum(later)) - minutes
 
 
 def trained_parts(campaign: Campaign, jobs: Sequence[PlannedJob]) -> Parts:
