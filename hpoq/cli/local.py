@@ -205,7 +205,8 @@ def _serve_pages(
     """Serve the cloud's pages until Ctrl-C or SIGTERM."""
     from hpoq.cli.ui import serve
 
-    signal.signal(signal.SIGTERM, _interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a script's background process ignores SIGINT
+        signal.signal(number, _interrupted)
     serve(cloud.session(), "hpoq", None, port, browser=browser, read_only=read_only)
     if not stop:
         say("The embedded cloud is still up; `hpoq local down` stops it")
