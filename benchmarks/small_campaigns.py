@@ -118,9 +118,10 @@ def run(deployed: Deployed, folder: Path, strategy: str, seed: int, found: dict[
     file = folder / f"{strategy}-{seed}.plan.json"
     plan.save(file)
     running = campaign_at(deployed, file)
-    running.run()
+    last = running.run()
     table, began = running.results(), running.began
-    assert began is not None
+    if began is None:
+        raise RuntimeError(f"{strategy} created no tuning job: {last.problems}")
     took = table["ended_at"].max() - began
     return Ran(estimate(plan), took.total_seconds() / 3600)
 
