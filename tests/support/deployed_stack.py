@@ -42,7 +42,8 @@ class Deployed:
         return self.cloud.session()
 
     def client(self, service: str, **options: Any) -> Any:
-        return self.session.client(service, **options)
+        session: Any = self.session  # the stubs want the name of the service as a literal
+        return session.client(service, **options)
 
     def queue(self, team: str) -> str:
         """Return the URL of a team's request queue."""
