@@ -100,11 +100,11 @@ def grant_targets(dispatcher: DispatcherFunction, sites: Sequence[TargetSite]) -
             "Principal": {"AWS": f"arn:{partition}:iam::{account}:root"},
             "Action": "events:PutEvents",
             "Resource": bus,
+            # As in "Example policy: Send events to a custom bus in a different account" of the
+            # EventBridge user guide: a request has several sources and one detail type.
             "Condition": {
-                "ForAllValues:StringEquals": {
-                    "events:source": aws_limits.SAGEMAKER_EVENT_SOURCE,
-                    "events:detail-type": aws_limits.TUNING_JOB_EVENT,
-                }
+                "ForAllValues:StringEquals": {"events:source": aws_limits.SAGEMAKER_EVENT_SOURCE},
+                "StringEquals": {"events:detail-type": aws_limits.TUNING_JOB_EVENT},
             },
         }
         name = f"{names.dispatcher_function(sites[0].deployment)}-{account}"

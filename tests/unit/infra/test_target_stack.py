@@ -208,6 +208,12 @@ def test_the_end_of_a_tuning_job_on_a_target_invokes_the_dispatcher() -> None:
     statement = home().resolve(policy["Properties"]["Statement"])
     assert statement["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
     assert statement["Action"] == "events:PutEvents"
+    # The operators of the example in the EventBridge user guide:
+    # eb-event-bus-example-policy-cross-account-custom-bus-source.html
+    assert statement["Condition"] == {
+        "ForAllValues:StringEquals": {"events:source": event["source"]},
+        "StringEquals": {"events:detail-type": event["detail-type"]},
+    }
 
 
 def test_the_dispatcher_finds_what_the_stack_deploys() -> None:
