@@ -15,7 +15,8 @@ from operator import or_
 from typing import NamedTuple
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/regex-expressions.html: alphanumeric
-# characters, symbols and operators; a space, which an example there has; no multi-byte characters.
+# characters, symbols and operators; no multi-byte characters. The page does not list the space,
+# which published filters use, such as '%REQUEST RECEIVED: Handling HTTP request%'.
 _PLAIN = r"A-Za-z0-9:_#=@/;, \-"
 _OPERATORS = r"\^$?\[\]{}|\\*+."
 _SUPPORTED = re.compile(rf"[{_PLAIN}{_OPERATORS}]*")
