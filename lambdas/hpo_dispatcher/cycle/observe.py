@@ -64,9 +64,11 @@ def observe(
     if not seen:
         raise next(iter(down.values()))
     unobserved = {job.key for job in active if job.target in down}
+    ours = {(job.target, job.tuning_job_name) for job in active}
     return Observation(
         listed={
-            _listed_name(target, name, each): job
+            # Those of others have a name per target.
+            name if (target, name) in ours else on_target(target, name): job
             for target, each in seen.items()
             for name, job in each.listed.items()
         },
@@ -77,12 +79,6 @@ def observe(
         unobserved=frozenset(unobserved),
         down={target: f"no answer from target {target}: {error}" for target, error in down.items()},
     )
-
-
-def _listed_name(target: str, name: str, seen: Observation) -> str:
-    """Return the name of a tuning job; those of others have a name per target."""
-    ours = any(job.tuning_job_name == name for job in seen.active)
-    return name if ours else on_target(target, name)
 
 
 def _observed(
