@@ -46,6 +46,7 @@ class Dashboard(Construct):
                 [self._backlog(), self._oldest(), self._waiting()],
                 [self._fill_times(), self._refused(), _messages(queues)],
                 [self._cycles(), self._calls(), _runs(function)],
+                *([[_targets(metrics)]] if settings.sites else []),
             ],
         )
 
@@ -61,7 +62,7 @@ class Dashboard(Construct):
             "tuning jobs",
             self._of("InProgress", "Maximum", "in progress, of all users"),
             self._of("Free", "Minimum", "free"),
-            limit=settings.tuning_job_limit,
+            limit=_limit_of_all_targets(settings),
         )
 
     def _flow(self) -> cloudwatch.IWidget:
@@ -146,6 +147,16 @@ class Dashboard(Construct):
                 self._by("api", "ApiThrottles", "Sum", "throttled: "),
             ],
         )
+
+
+def _limit_of_all_targets(settings: Settings) -> int:
+    others = (settings.target(site.target).tuning_jobs for site in settings.sites)
+    return settings.tuning_job_limit + sum(others)
+
+
+def _targets(metrics: DispatcherMetrics) -> cloudwatch.IWidget:
+    silent = metrics.by("target", "Unanswered", "Maximum", PERIOD)
+    return _graph("Targets: which did not answer?", "1: no answer", silent)
 
 
 def _graph(

@@ -26,12 +26,15 @@ def best(
     as_json: AsJson = False,
 ) -> None:
     """Show the best training job of a request, with its hyperparameters and model."""
-    from hpoq.errors import NotFound
+    from hpoq.errors import NotFound, NotReachable
+    from hpoq.presentation import target
     from hpoq.results.models import without_best
 
     deployed = client(deployment)
     entry = deployed.live(deployed.get(one_team(team, deployed), request_id))
     if entry.best is None:
+        if not entry.status.ended and (problem := deployed.why_unread(entry)):
+            raise NotReachable(problem)  # it may have one
         raise NotFound(without_best(entry))
     model = deployed.model_uri(entry)
     if download is not None:
@@ -49,14 +52,17 @@ def best(
         "hyperparameters": dict(entry.best.hyperparameters),
         "model": model,
     }
+    if where := target(entry):
+        found["target"] = where
     if as_json:
         print_json(found)
         return
     from rich.table import Table
 
     rows = Table.grid(padding=(0, 2))
-    for name in ("training_job", "metric", "objective"):
-        rows.add_row(name.replace("_", " "), str(found[name]))
+    for name in ("training_job", "target", "metric", "objective"):
+        if name in found:
+            rows.add_row(name.replace("_", " "), str(found[name]))
     for name, value in sorted(entry.best.hyperparameters.items()):
         rows.add_row(f"  {name}", value)
     if model:
@@ -65,7 +71,7 @@ def best(
     if model and download is None:
         say(f"Download the model: hpoq best {request_id} --download model")
     if not model:
-        say(
-            "The model is not shown: your credentials do not allow sagemaker:DescribeTrainingJob. "
-            "Your team's policy does"
+        denied = (
+            "your credentials do not allow sagemaker:DescribeTrainingJob. Your team's policy does"
         )
+        say(f"The model is not shown: {deployed.why_unread(entry) or denied}")

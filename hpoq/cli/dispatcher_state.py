@@ -1,8 +1,8 @@
-"""Says when the dispatcher has fallen silent, and how many messages it has not taken in."""
+"""Says what the dispatcher has not done or read, and what the user cannot read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from hpoq.cli.output import say, warn
 
 if TYPE_CHECKING:
     from hpo_dispatcher.contract.documents.capacity import CapacityDocument
+    from hpo_dispatcher.contract.entry import Entry
     from hpoq.client import Client
 
 
@@ -48,3 +49,10 @@ def warn_of_left_messages(of: Client) -> None:
     for each in found:
         if each.messages or each.dead_letters:
             warn(left_behind(each))
+
+
+def warn_of_unread_targets(of: Client, entries: Iterable[Entry]) -> None:
+    """Warn of running requests whose progress is not shown, once for each of their targets."""
+    for entry in {each.target: each for each in entries if each.status.active}.values():
+        if problem := of.why_unread(entry):
+            warn(f"the progress of {entry.request_id} is not shown: {problem}")

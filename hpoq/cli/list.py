@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpoq.cli.dispatcher_state import say_state, warn_of_left_messages
+from hpoq.cli.dispatcher_state import (
+    say_state,
+    warn_of_left_messages,
+    warn_of_unread_targets,
+)
 from hpoq.cli.options import AllTeams, AsJson, DeploymentName, Team, client, one_team
 from hpoq.cli.output import counted, print_json, say, show
 from hpoq.presentation import entry_fields
@@ -53,6 +57,7 @@ def list_requests(
     found, left_out = readable(of, teams, wanted)
     found.sort(key=lambda entry: entry.accepted_at, reverse=True)
     entries = [of.live(entry) for entry in found[:limit]]
+    warn_of_unread_targets(of, entries)
     if all_teams:
         warn_of_left_messages(of)
     say_state(of, document, [each for each in teams if each not in left_out])

@@ -13,7 +13,7 @@ from hpoq.cli.output import line, say
 
 if TYPE_CHECKING:
     from hpo_dispatcher.contract.entry import Entry
-    from hpoq.client import Client
+    from hpoq.results.logs import Services
     from hpoq.results.training_jobs import TrainingJobResult
 
 Trial = Annotated[
@@ -66,7 +66,7 @@ def logs(
             say(f"{name}: {reasons[name]}")
         if len(chosen) > 1:
             line(f"--- {name}")
-        for text in _lines(deployed, name, follow):
+        for text in _lines(deployed.on(entry.target), name, follow):
             line(text)
 
 
@@ -83,12 +83,12 @@ def _chosen(
     return [each.name for each in sorted(found, key=lambda each: each.number)[:1]]
 
 
-def _lines(deployed: Client, training_job: str, follow: bool) -> Iterator[str]:
+def _lines(services: Services, training_job: str, follow: bool) -> Iterator[str]:
     from hpoq.results.logs import TrainingJobLog
 
-    log = TrainingJobLog(deployed, training_job)
+    log = TrainingJobLog(services, training_job)
     while True:
-        ended = not follow or _has_ended(deployed, training_job)  # before the last read
+        ended = not follow or _has_ended(services, training_job)  # before the last read
         yield from _texts(log.new_lines())
         if ended:
             return
@@ -99,9 +99,9 @@ def _texts(lines: Iterable[tuple[int, str]]) -> Iterator[str]:
     return (text for _, text in lines)
 
 
-def _has_ended(deployed: Client, training_job: str) -> bool:
+def _has_ended(services: Services, training_job: str) -> bool:
     from hpoq.client import explained
 
     with explained(f"training job {training_job}"):
-        answer = deployed.service("sagemaker").describe_training_job(TrainingJobName=training_job)
+        answer = services.service("sagemaker").describe_training_job(TrainingJobName=training_job)
     return answer["TrainingJobStatus"] in ("Completed", "Failed", "Stopped")

@@ -33,6 +33,7 @@ def results(
     deployment: DeploymentName = "hpoq",
 ) -> None:
     """Write the training jobs of a request, best first, with hyperparameters and objective."""
+    from hpoq.presentation import target
     from hpoq.results import training_jobs
 
     if out is not None and out.suffix not in (".csv", ".json"):
@@ -51,7 +52,8 @@ def results(
     else:
         with out.open("w", newline="") as file:
             _write_csv(rows, file)
-    say(f"{counted(len(rows), 'training job')} of {request_id}")
+    where = f" on {named}" if (named := target(entry)) else ""
+    say(f"{counted(len(rows), 'training job')} of {request_id}{where}")
 
 
 def _write_csv(rows: Sequence[dict[str, Any]], file: IO[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hpoq.cli.dispatcher_state import say_state
+from hpoq.cli.dispatcher_state import say_state, warn_of_unread_targets
 from hpoq.cli.options import AsJson, DeploymentName, RequestId, Team, client, one_team
 from hpoq.cli.output import print_json, show
 from hpoq.presentation import entry_fields
@@ -40,6 +40,7 @@ def status(
     except NotFound:
         say_state(of, of.capacity(), [named])
         raise
+    warn_of_unread_targets(of, [entry])
     queued = entry.status is Status.QUEUED
     document = of.capacity() if queued else None
     if not entry.status.ended:

@@ -24,6 +24,7 @@ from hpoq.presentation import (
     queue_position,
     ran,
     short,
+    target,
     training_jobs,
     waited,
 )
@@ -66,8 +67,10 @@ def requests_table(
 ) -> NotedTable:
     """Return the table that ``hpoq list`` shows."""
     team = ["team"] if teams else []
+    where = {entry.key: target(entry) for entry in entries}
+    targets = ["target"] if any(where.values()) else []
     made = NotedTable(
-        ["request", *team, "status", ">age", ">training jobs", ">best"],
+        ["request", *team, "status", *targets, ">age", ">training jobs", ">best"],
         ["position", "starts", NOTE],
     )
     now = datetime.now(UTC)
@@ -79,6 +82,7 @@ def requests_table(
                 entry.request_id,
                 *([entry.team] if teams else []),
                 status_text(entry.status),
+                *([where[entry.key]] if targets else []),
                 duration((now - entry.accepted_at).total_seconds()),
                 training_jobs(entry),
                 objective(entry),

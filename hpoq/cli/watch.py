@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpoq.cli.dispatcher_state import warn_of_unread_targets
 from hpoq.cli.exit_status import ExitStatus
 from hpoq.cli.list import readable
 from hpoq.cli.options import AllTeams, DeploymentName, Team, client, one_team
@@ -50,6 +51,10 @@ def watch(
         return
     if ids:
         _say_unknown(of, keys)
+    if len(of.settings.deployment.targets) > 1:
+        for each in sorted({team for team, _ in keys}):
+            named = [request_id for team, request_id in keys if team == each]
+            warn_of_unread_targets(of, of.get_all(each, named).values())
     entries = follow(of, keys, every)
     for entry in entries:
         if failed_training_jobs(entry):

@@ -52,7 +52,7 @@ def why(
         except NotReachable as error:
             say(f"the training jobs cannot be read: {error}")
     groups = grouped(jobs)
-    last = _last_lines(of, groups, lines)
+    last = _last_lines(of, entry, groups, lines)
     reason = reason_of(of, entry, document)
     if as_json:
         print_json(_fields(entry, reason, groups, last))
@@ -68,7 +68,7 @@ def why(
         say_state(of, document, [named])
 
 
-def _last_lines(of: Client, groups: Sequence[FailureGroup], count: int) -> list[str]:
+def _last_lines(of: Client, entry: Entry, groups: Sequence[FailureGroup], count: int) -> list[str]:
     """Return the last log lines of the training job that failed first."""
     from hpoq.errors import NotReachable
     from hpoq.results.logs import last_lines
@@ -77,7 +77,7 @@ def _last_lines(of: Client, groups: Sequence[FailureGroup], count: int) -> list[
         return []
     first = min((group.first for group in groups), key=lambda job: job.number)
     try:
-        return last_lines(of, first.name, count)
+        return last_lines(of.on(entry.target), first.name, count)
     except NotReachable as error:
         say(f"its log cannot be read: {error}")
         return []

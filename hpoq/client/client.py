@@ -17,13 +17,15 @@ from hpo_dispatcher.contract.documents.events import Submitted
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.message import parse_fields, parse_message, request_id_of
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.contract.validation.problems import nearest
 from hpoq.botocore_config import INTERACTIVE
 from hpoq.client import tuning_jobs
 from hpoq.client.connection import DeploymentConnection
 from hpoq.client.ledger_reader import LedgerReader
+from hpoq.client.targets import TargetConnections
 from hpoq.client.team_queues import DeadLetter, LeftBehind, TeamQueues
-from hpoq.errors import NotDeployed, NotFound
+from hpoq.errors import NotDeployed, NotFound, NotReachable
 
 Message = dict[str, Any]
 
@@ -41,6 +43,7 @@ class Client:
         self._connection = DeploymentConnection(deployment, session)
         self._queues = TeamQueues(self._connection)
         self._ledger = LedgerReader(self._connection)
+        self._targets = TargetConnections(self._connection, lambda: self.settings)
 
     # Writing: everything goes over SQS
 
@@ -95,7 +98,7 @@ class Client:
             "Detail": detail.to_json(),
         }
         try:
-            answer = self._connection.client("events").put_events(Entries=[entry])
+            answer = self._connection.service("events").put_events(Entries=[entry])
         except (BotoCoreError, ClientError):
             return False
         return not answer["FailedEntryCount"]
@@ -167,17 +170,41 @@ class Client:
         """Return the requests with these ids that are in the ledger, by id."""
         return self._ledger.get_all(team, request_ids)
 
+    def on(self, target: str) -> Client | DeploymentConnection:
+        """Return what has the services of a target, with the user's credentials there.
+
+        Raises:
+            NotReachable: the settings have no such target, or the user has no usable profile.
+        """
+        return self if target == HOME else self._targets.on(target)
+
+    def session_on(self, target: str) -> boto3.Session:
+        """Return a session with the user's credentials on a target and its Region.
+
+        Raises:
+            NotReachable: as ``on``.
+        """
+        return self._targets.on(target).boto_session
+
+    def why_unread(self, entry: Entry) -> str:
+        """Return why the target of a request cannot be read; empty if it can."""
+        try:
+            self.on(entry.target)
+        except NotReachable as error:
+            return str(error)
+        return ""
+
     def live(self, entry: Entry) -> Entry:
         """Return the entry with its tuning job's current counters and best training job."""
-        return tuning_jobs.live(self._connection, entry)
+        return tuning_jobs.live(self.on, entry)
 
     def has_tuning_job(self, entry: Entry) -> bool:
         """Return whether the entry's tuning job exists and the caller may describe it."""
-        return tuning_jobs.exists(self._connection, entry)
+        return tuning_jobs.exists(self.on, entry)
 
     def model_uri(self, entry: Entry) -> str | None:
         """Return the S3 URI of the best training job's model; None without permission."""
-        return tuning_jobs.model_uri(self._connection, entry)
+        return tuning_jobs.model_uri(self.on, entry)
 
     def document(self, name: str) -> str | None:
         """Return a document that the dispatcher publishes; None if there is none."""
@@ -185,7 +212,7 @@ class Client:
 
     def service(self, name: str, config: Config = INTERACTIVE) -> Any:
         """Return the botocore client of an AWS service, in the account of the deployment."""
-        return self._connection.client(name, config)
+        return self._connection.service(name, config)
 
     def count_messages(self, team: str) -> int:
         """Return the number of messages that no cycle has taken in, approximately as SQS does."""

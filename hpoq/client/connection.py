@@ -14,41 +14,62 @@ from hpoq.errors import NotReachable
 
 
 class DeploymentConnection:
-    """The session of a user of one deployment.
+    """The session of a user of one deployment, in one account and Region.
 
     Args:
         deployment: its name, which is the name of its stack.
         session: None for boto3's default session.
+        region: None for the session's.
     """
 
-    def __init__(self, deployment: str, session: boto3.Session | None) -> None:
+    def __init__(
+        self, deployment: str, session: boto3.Session | None, region: str | None = None
+    ) -> None:
         self.deployment = deployment
         self._session = session or boto3.Session()
+        self._region = {"region_name": region} if region else {}
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, int], Any] = {}
 
-    def client(self, service: str, config: Config = INTERACTIVE) -> Any:
+    @property
+    def boto_session(self) -> boto3.Session:
+        """A session with the credentials and the Region of this connection."""
+        found = self._session.get_credentials() if self._region else None
+        if found is None:
+            return self._session
+        now = found.get_frozen_credentials()
+        return boto3.Session(
+            now.access_key, now.secret_key, now.token, region_name=self._region["region_name"]
+        )
+
+    def in_region(self, region: str) -> DeploymentConnection:
+        """Return a connection with the same credentials in another Region."""
+        return DeploymentConnection(self.deployment, self._session, region)
+
+    def service(self, name: str, config: Config = INTERACTIVE) -> Any:
         """Return the client of a service; threads may ask for it at once.
 
         The lock is necessary because sessions are not thread-safe, while clients are
         (https://docs.aws.amazon.com/boto3/latest/guide/session.html).
 
         Args:
-            service: its name in boto3.
+            name: of the service in boto3.
             config: a constant of ``hpoq.botocore_config``.
 
         Raises:
             NotReachable: there are no credentials or no Region.
         """
-        key = service, id(config)
+        key = name, id(config)
         with self._lock:
             if key not in self._clients:
-                self._clients[key] = self._made(service, config)
+                self._clients[key] = self._made(name, config)
             return self._clients[key]
 
     def _made(self, service: str, config: Config) -> Any:
         try:
             with explained(service):
-                return self._session.client(service, config=config)  # type: ignore[call-overload]
+                return self._session.client(  # type: ignore[call-overload]
+                    service, config=config, **self._region
+                )
         except ValueError as error:  # of botocore, for a malformed URL
             raise NotReachable(f"{service}: {error}. Check AWS_ENDPOINT_URL") from None

@@ -96,4 +96,4 @@ class LedgerReader:
 
     @cached_property
     def _dynamodb(self) -> DynamoDBClient:
-        return self._connection.client("dynamodb")  # type: ignore[no-any-return]
+        return self._connection.service("dynamodb")  # type: ignore[no-any-return]

@@ -174,7 +174,7 @@ class TeamQueues:
 
     @cached_property
     def _sqs(self) -> SQSClient:
-        return self._connection.client("sqs")  # type: ignore[no-any-return]
+        return self._connection.service("sqs")  # type: ignore[no-any-return]
 
 
 def removed_teams(

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hpo_dispatcher.aws.sagemaker import detail_from
 from hpo_dispatcher.contract.entry import Entry
 from hpo_dispatcher.tuning_job.resumption import better, with_earlier
-from hpoq.client.connection import DeploymentConnection
+from hpoq.errors import NotReachable
+
+# Returns what has the services of a target, such as a Client; raises NotReachable.
+Targets = Callable[[str], Any]
 
 
-def live(connection: DeploymentConnection, entry: Entry) -> Entry:
+def live(targets: Targets, entry: Entry) -> Entry:
     """Return the entry with its tuning job's current counters and best training job.
 
-    A team that may not describe tuning jobs gets the entry unchanged; the dispatcher completes it
-    when the tuning job ends.
+    The tuning job is on the entry's target. A team that may not describe tuning jobs there gets the
+    entry unchanged; the dispatcher completes it when the tuning job ends.
     """
     if not entry.status.active or not entry.tuning_job_name:
         return entry
     try:
-        answer = connection.client("sagemaker").describe_hyper_parameter_tuning_job(
-            HyperParameterTuningJobName=entry.tuning_job_name
+        answer = (
+            targets(entry.target)
+            .service("sagemaker")
+            .describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=entry.tuning_job_name)
         )
-    except (BotoCoreError, ClientError):
+    except (BotoCoreError, ClientError, NotReachable):
         return entry
     detail = detail_from(answer)
     return replace(
@@ -34,7 +41,7 @@ def live(connection: DeploymentConnection, entry: Entry) -> Entry:
     )
 
 
-def exists(connection: DeploymentConnection, entry: Entry) -> bool:
+def exists(targets: Targets, entry: Entry) -> bool:
     """Return whether an entry's tuning job exists and the caller may describe it.
 
     A request is InProgress in the ledger before its tuning job is created.
@@ -42,22 +49,24 @@ def exists(connection: DeploymentConnection, entry: Entry) -> bool:
     if not entry.tuning_job_name:
         return False
     try:
-        connection.client("sagemaker").describe_hyper_parameter_tuning_job(
+        targets(entry.target).service("sagemaker").describe_hyper_parameter_tuning_job(
             HyperParameterTuningJobName=entry.tuning_job_name
         )
-    except (BotoCoreError, ClientError):
+    except (BotoCoreError, ClientError, NotReachable):
         return False
     return True
 
 
-def model_uri(connection: DeploymentConnection, entry: Entry) -> str | None:
+def model_uri(targets: Targets, entry: Entry) -> str | None:
     """Return the S3 URI of the best training job's model; None without permission."""
     if entry.best is None:
         return None
     try:
-        answer = connection.client("sagemaker").describe_training_job(
-            TrainingJobName=entry.best.name
+        answer = (
+            targets(entry.target)
+            .service("sagemaker")
+            .describe_training_job(TrainingJobName=entry.best.name)
         )
-    except (BotoCoreError, ClientError):
+    except (BotoCoreError, ClientError, NotReachable):
         return None
     return str(answer["ModelArtifacts"]["S3ModelArtifacts"])

@@ -8,35 +8,35 @@ from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
-from hpoq.client import Client, explained
+from hpoq.client import explained
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 
 
-def lines_of(client: Client, training_job: str) -> Iterator[str]:
+def lines_of(services: Services, training_job: str) -> Iterator[str]:
     """Yield the lines that a training job has printed, instance by instance.
 
     Raises:
         NotReachable: the caller may not read the log.
     """
-    for _, text in TrainingJobLog(client, training_job).new_lines():
+    for _, text in TrainingJobLog(services, training_job).new_lines():
         yield text
 
 
-def last_lines(client: Client, training_job: str, count: int) -> list[str]:
+def last_lines(services: Services, training_job: str, count: int) -> list[str]:
     """Return the last lines that a training job has printed, of all its instances.
 
     Raises:
         NotReachable: the caller may not read the log.
     """
-    log = TrainingJobLog(client, training_job)
+    log = TrainingJobLog(services, training_job)
     return [text for _, text in log.ending(count)]
 
 
 class Services(Protocol):
-    """Any source of botocore clients, such as the client of a deployment."""
+    """Any source of botocore clients, such as the connection to a target."""
 
-    def service(self, name: str) -> Any:
+    def service(self, name: str, /) -> Any:
         """Return the botocore client of an AWS service."""
 
 

@@ -14,7 +14,6 @@ from hpo_dispatcher.scheduling import wording
 from hpo_dispatcher.tuning_job.api.s3_uri import bucket_and_key
 from hpoq.client import Client, explained
 from hpoq.errors import NotFound, NotReachable
-from hpoq.results.training_jobs import check_at_home
 
 
 def download(client: Client, entry: Entry, folder: Path) -> Path:
@@ -33,10 +32,10 @@ def download(client: Client, entry: Entry, folder: Path) -> Path:
 
     Raises:
         NotFound: there is no model yet, or the caller may not read its training job.
-        NotReachable: the caller may not read the model, it is not an archive, or it is on another
-            target than home.
+        NotReachable: the caller may not read the model, has no access to its target, or it is not
+            an archive.
     """
-    check_at_home(entry)
+    services = client.on(entry.target)
     uri = client.model_uri(entry)
     if uri is None:
         if entry.best is None:
@@ -44,7 +43,7 @@ def download(client: Client, entry: Entry, folder: Path) -> Path:
         raise NotFound(f"{entry.request_id} is {entry.status} and has no readable model")
     bucket, key = bucket_and_key(uri)
     folder.mkdir(parents=True, exist_ok=True)
-    s3 = client.service("s3")
+    s3 = services.service("s3")
     with explained(f"model {uri}"):
         if key.endswith("/"):
             _download_files(s3, bucket, key, folder)

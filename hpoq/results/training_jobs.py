@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.entry import Entry
-from hpo_dispatcher.contract.targets.resources import HOME
 from hpoq.client import Client, explained
-from hpoq.errors import NotInstalled, NotReachable
+from hpoq.errors import NotInstalled
+from hpoq.results.logs import Services
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,34 +43,20 @@ def of_entry(client: Client, entry: Entry) -> list[TrainingJobResult]:
     """Return the training jobs of a request, those with the best objective first.
 
     Raises:
-        NotReachable: the caller may not list them, or they are on another target than home.
+        NotReachable: the caller may not list them, or has no access to their target.
     """
-    check_at_home(entry)
     tuning_jobs = [job.tuning_job_name for job in entry.earlier]
     tuning_jobs += [entry.tuning_job_name] if entry.tuning_job_name else []
+    there = client.on(entry.target)
     # The names of a tuning job's training jobs are numbered.
     listed = [
         summary
         for name in dict.fromkeys(tuning_jobs)
-        for summary in sorted(_listed(client, name), key=lambda each: str(each["TrainingJobName"]))
+        for summary in sorted(_listed(there, name), key=lambda each: str(each["TrainingJobName"]))
     ]
     found = [_result(summary, number) for number, summary in enumerate(listed, 1)]
     minimize = entry.request is not None and entry.request.minimizes
     return sorted(found, key=lambda each: _rank(each, minimize))
-
-
-def check_at_home(entry: Entry) -> None:
-    """Check that the tuning job of a request is in the account and Region of the deployment.
-
-    Raises:
-        NotReachable: it is on another target.
-    """
-    if entry.target != HOME and entry.tuning_job_name:
-        raise NotReachable(
-            f"{entry.request_id} ran on the target {entry.target}, which this command does not "
-            f"read. Look there for the tuning job {entry.tuning_job_name}, with credentials of "
-            "its account"
-        )
 
 
 def failed(jobs: Iterable[TrainingJobResult]) -> list[TrainingJobResult]:
@@ -109,9 +95,9 @@ def data_frame(jobs: Sequence[TrainingJobResult]) -> pd.DataFrame:
     return pd.DataFrame(rows(jobs))
 
 
-def _listed(client: Client, tuning_job: str) -> Iterator[dict[str, Any]]:
+def _listed(there: Services, tuning_job: str) -> Iterator[dict[str, Any]]:
     with explained(f"training jobs of {tuning_job}"):
-        paginator = client.service("sagemaker").get_paginator(
+        paginator = there.service("sagemaker").get_paginator(
             "list_training_jobs_for_hyper_parameter_tuning_job"
         )
         for page in paginator.paginate(HyperParameterTuningJobName=tuning_job):

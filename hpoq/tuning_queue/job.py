@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.entry import BestTrainingJob, Entry, Status
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.scheduling.forecast.outlooks import Forecast, Outlook
 from hpoq.client import Client
 from hpoq.errors import NotCompleted, NotFound
@@ -142,12 +143,15 @@ class TuningQueuedJob:
     @property
     def region(self) -> str:
         """The Region of its tuning job."""
-        return str(self._boto_session.region_name)
+        return str(self._session_there().region_name)
 
     @property
     def role(self) -> str:
         """The ARN of the role that its training jobs run as."""
-        return self._client.settings.environment.training_role(self.team)
+        entry = self._entry()
+        settings = self._client.settings
+        environment = settings.environment_on(entry.target) if entry else settings.environment
+        return environment.training_role(self.team)
 
     @property
     def best_training_job(self) -> str | None:
@@ -177,7 +181,7 @@ class TuningQueuedJob:
         name = self.tuning_job_name
         if not name:
             raise NotFound(f"{self.request_id} is {self.status} and has no tuning job yet")
-        return sdk.attached(name, tuner or self._tuner, self._boto_session)
+        return sdk.attached(name, tuner or self._tuner, self._session_there())
 
     def download_model(self, path: str | Path) -> Path:
         """Download and unpack the model of the best training job.
@@ -189,6 +193,13 @@ class TuningQueuedJob:
             NotFound: there is no model yet.
         """
         return models.download(self._client, self._found(), Path(path))
+
+    def _session_there(self) -> Any:
+        """Return a session for the target of the tuning job."""
+        entry = self._entry()
+        if entry is None or entry.target == HOME:
+            return self._boto_session
+        return self._client.session_on(entry.target)
 
     def _entry(self) -> Entry | None:
         try:
@@ -227,6 +238,7 @@ class TuningQueuedJob:
     def _print_logs(self, entry: Entry) -> None:
         chosen = training_jobs.failed(training_jobs.of_entry(self._client, entry))
         names = [each.name for each in chosen] + ([entry.best.name] if entry.best else [])
+        there = self._client.on(entry.target)
         for name in names:
             sys.stdout.write(f"--- log of {name}\n")
-            sys.stdout.writelines(f"{line}\n" for line in logs.lines_of(self._client, name))
+            sys.stdout.writelines(f"{line}\n" for line in logs.lines_of(there, name))

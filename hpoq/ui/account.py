@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpoq.botocore_config import PATIENT
 from hpoq.client import Client, explanation
 from hpoq.errors import NotFound
@@ -83,45 +84,46 @@ class Account:
 
         return self._asked(("tuning jobs", containing, token), ask)
 
-    def tuning_job(self, name: str) -> Record:
-        """Return the description of a tuning job.
+    def tuning_job(self, name: str, target: str = HOME) -> Record:
+        """Return the description of a tuning job of a target.
 
         Raises:
             NotFound: the tuning job does not exist.
+            NotReachable: the user has no access to the target.
         """
+        sagemaker = self._sagemaker_on(target)
         return self._asked(
-            ("tuning job", name),
-            lambda: self._sagemaker.describe_hyper_parameter_tuning_job(
-                HyperParameterTuningJobName=name
-            ),
+            ("tuning job", name, target),
+            lambda: sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name),
             settled=lambda job: job["HyperParameterTuningJobStatus"] not in RUNNING,
         )
 
-    def trials(self, tuning_job: str) -> list[Record]:
+    def trials(self, tuning_job: str, target: str = HOME) -> list[Record]:
         """Return the summaries of a tuning job's training jobs, oldest first."""
-        over = self.tuning_job(tuning_job)["HyperParameterTuningJobStatus"] not in RUNNING
+        sagemaker = self._sagemaker_on(target)
+        over = self.tuning_job(tuning_job, target)["HyperParameterTuningJobStatus"] not in RUNNING
 
         def ask() -> list[Record]:
-            paginator = self._sagemaker.get_paginator(
-                "list_training_jobs_for_hyper_parameter_tuning_job"
-            )
+            paginator = sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
             pages = paginator.paginate(
                 HyperParameterTuningJobName=tuning_job, SortBy="CreationTime",
                 SortOrder="Ascending", PaginationConfig={"PageSize": PAGE},
             )  # fmt: skip
             return [each for page in pages for each in page["TrainingJobSummaries"]]
 
-        return self._asked(("trials", tuning_job, over), ask, settled=lambda _: over)
+        return self._asked(("trials", tuning_job, target, over), ask, settled=lambda _: over)
 
-    def training_job(self, name: str) -> Record:
-        """Return the description of a training job.
+    def training_job(self, name: str, target: str = HOME) -> Record:
+        """Return the description of a training job of a target.
 
         Raises:
             NotFound: the training job does not exist.
+            NotReachable: the user has no access to the target.
         """
+        sagemaker = self._sagemaker_on(target)
         return self._asked(
-            ("training job", name),
-            lambda: self._sagemaker.describe_training_job(TrainingJobName=name),
+            ("training job", name, target),
+            lambda: sagemaker.describe_training_job(TrainingJobName=name),
             settled=lambda job: job["TrainingJobStatus"] not in RUNNING,
         )
 
@@ -129,11 +131,11 @@ class Account:
         """Return the first page of tuning jobs."""
         return self.background.ask("tuning jobs", lambda _: self.tuning_jobs(), FRESH)
 
-    def log(self, training_job: str) -> TrainingLog:
-        """Return the log of a training job, which grows when it is read."""
+    def log(self, training_job: str, target: str = HOME) -> TrainingLog:
+        """Return the log of a training job of a target, which grows when it is read."""
         return self._recall.get(
-            ("log", training_job),
-            lambda: TrainingLog(self.client.service("logs"), training_job),
+            ("log", training_job, target),
+            lambda: TrainingLog(self.client.on(target).service("logs"), training_job),
             0,
             settled=lambda _: True,
         )
@@ -158,4 +160,7 @@ class Account:
 
     @property
     def _sagemaker(self) -> Any:
-        return self.client.service("sagemaker", PATIENT)
+        return self._sagemaker_on(HOME)
+
+    def _sagemaker_on(self, target: str) -> Any:
+        return self.client.on(target).service("sagemaker", PATIENT)

@@ -5,8 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
+
+from hpo_dispatcher.contract.targets.resources import HOME
 
 Record = Mapping[str, Any]
+
+
+def at_target(target: str) -> str:
+    """Return the part of an address that names a target; empty for home."""
+    return "" if target == HOME else f"?{urlencode({'target': target})}"
 
 
 def definitions(tuning_job: Record) -> list[Record]:

@@ -36,6 +36,7 @@ from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.names import METRICS_NAMESPACE, SETTINGS_DOCUMENT, dispatcher_function
 from hpo_dispatcher.contract.redaction import Redactor
 from hpo_dispatcher.contract.settings import DEPLOYMENT_FILE, read_deployment
+from hpo_dispatcher.contract.targets.resources import quotas_document
 from hpo_dispatcher.contract.targets.sites import TargetSite, target_sites
 from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
@@ -181,7 +182,7 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
         return TargetServices(
             tuning=LoggedTuning(tuning=tuning, log=logger, created=telemetry.created, target=name),
             quotas=ServiceQuotas(
-                lambda: there.client("service-quotas"), documents, _now, f"quotas-{name}"
+                lambda: there.client("service-quotas"), documents, _now, quotas_document(name)
             ),
             bucket=bucket(),
         )

@@ -27,10 +27,9 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.aws import service_quotas
 from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.errors import HpoqError
-from hpo_dispatcher.contract.names import tuning_job_name
+from hpo_dispatcher.contract.names import QUOTAS_DOCUMENT, tuning_job_name
 from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.pacing import Deadline
@@ -156,7 +155,7 @@ def write_outdated_quotas(dispatcher: Dispatcher) -> None:
         "at": datetime.now(UTC).isoformat(),
         "training_instances": {"ml.m5.large": 10 * QUOTA},
     }
-    dispatcher.documents.put(service_quotas.DOCUMENT, json.dumps(content))
+    dispatcher.documents.put(QUOTAS_DOCUMENT, json.dumps(content))
 
 
 @contextmanager

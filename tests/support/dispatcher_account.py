@@ -22,9 +22,9 @@ from botocore.hooks import HierarchicalEmitter
 from moto import mock_aws
 from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
 
-from hpo_dispatcher.aws import service_quotas
 from hpo_dispatcher.aws.documents import DynamoDBDocuments
 from hpo_dispatcher.aws.dynamodb_table import Table
+from hpo_dispatcher.contract.names import QUOTAS_DOCUMENT
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline
@@ -199,7 +199,7 @@ def write_quotas(
     account: Account,
     quotas: dict[str, int],
     read_at: datetime,
-    document: str = service_quotas.DOCUMENT,
+    document: str = QUOTAS_DOCUMENT,
 ) -> None:
     """Write quotas to the ledger as if they had been read then; moto has none of SageMaker."""
     content = {"at": read_at.isoformat(), "training_instances": quotas}

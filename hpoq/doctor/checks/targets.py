@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
-from hpo_dispatcher.contract.targets.resources import HOME
+from hpo_dispatcher.contract.targets.resources import HOME, quotas_document
 from hpo_dispatcher.contract.targets.sites import site_name
+from hpo_dispatcher.cycle.decision.decide import QUOTAS_READ
 from hpoq.doctor.examined import Examined
-from hpoq.doctor.findings import Finding, fault, ok
+from hpoq.doctor.findings import Finding, fault, ok, warning
+from hpoq.presentation import at_utc
+
+# A cycle comes every ten minutes, and reads quotas that are too old.
+GRACE = timedelta(hours=1)
 
 
 def answer(examined: Examined) -> Iterator[Finding]:
@@ -20,9 +27,29 @@ def answer(examined: Examined) -> Iterator[Finding]:
     for name in targets:
         if name not in problems:
             yield ok("targets", f"{name} answered the last cycle")
+            yield from _quotas(examined, name)
         elif name == HOME:
             yield fault("targets", problems[name], "See the other checks of this account")
         else:
             stack = site_name(examined.deployment, name)
-            fix = f"Deploy its stack with credentials of its account: `npx cdk deploy {stack}`"
+            fix = (
+                "If it may not be assumed, deploy its stack with credentials of its account: "
+                f"`npx cdk deploy {stack}`. Throttling and failures of AWS end without a change"
+            )
             yield fault("targets", problems[name], fix)
+
+
+def _quotas(examined: Examined, target: str) -> Iterator[Finding]:
+    """Check that the quotas of a target were read when they should have been."""
+    if target == HOME:  # whose quotas another check reads itself
+        return
+    document = examined.reader.document(quotas_document(target))
+    read_at = datetime.fromisoformat(json.loads(document)["at"]) if document else None
+    if read_at is not None and datetime.now(UTC) - read_at < QUOTAS_READ + GRACE:
+        return
+    when = f"were last read at {at_utc(read_at)}" if read_at else "have never been read"
+    fix = (
+        "Requests that exceed them wait when SageMaker refuses them. Check that the access role "
+        "may call servicequotas:ListServiceQuotas"
+    )
+    yield warning("targets", f"the quotas of {target} {when}", fix)

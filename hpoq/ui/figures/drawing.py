@@ -22,7 +22,7 @@ from plotly.colors import sample_colorscale
 
 from hpo_dispatcher.contract.entry import Entry
 from hpoq.results.measured import Series, series
-from hpoq.ui.descriptions import Record
+from hpoq.ui.descriptions import Record, at_target
 from hpoq.ui.figures.study import METRIC, studies
 
 BLUE, GREY = "#2563eb", "#6b7280"
@@ -73,7 +73,8 @@ def of_campaign(entries: Sequence[Entry], minimizes: bool) -> dict[str, dict[str
         key=lambda entry: entry.ended_at or entry.accepted_at,
     )
     points = [
-        (entry.ended_at.astimezone().replace(tzinfo=None), entry.best.objective, entry.best.name,
+        (entry.ended_at.astimezone().replace(tzinfo=None), entry.best.objective,
+         entry.best.name + at_target(entry.target),
          _lines([f"{entry.best.metric} {entry.best.objective:.6g}", entry.request_id]))
         for entry in ended if entry.best and entry.ended_at
     ]  # fmt: skip

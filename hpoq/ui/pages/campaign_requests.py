@@ -10,6 +10,7 @@ from datetime import datetime
 
 from hpo_dispatcher.contract.entry import BestTrainingJob, Entry, Status
 from hpo_dispatcher.contract.names import TAG_PLAN
+from hpo_dispatcher.contract.targets.resources import HOME
 
 # The names of a campaign's requests end with the number of the tuning job in its plan.
 _ID = re.compile(r"(?P<name>.+)-(?P<number>[0-9]{5})")
@@ -58,9 +59,20 @@ class CampaignRequests:
     @property
     def best(self) -> BestTrainingJob | None:
         """The best training job of those tuning jobs that have one."""
-        found = [entry.best for entry in self.entries if entry.best]
+        entry = self._with_best
+        return entry.best if entry else None
+
+    @property
+    def best_target(self) -> str:
+        """The target of the best training job."""
+        entry = self._with_best
+        return entry.target if entry else HOME
+
+    @property
+    def _with_best(self) -> Entry | None:
+        found = [(entry.best.objective, entry) for entry in self.entries if entry.best]
         chosen = min if self.minimizes else max
-        return chosen(found, key=lambda each: each.objective) if found else None
+        return chosen(found, key=lambda each: each[0])[1] if found else None
 
     @property
     def began(self) -> datetime:

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpoq.errors import NotFound
+from hpoq.ui.descriptions import at_target
 from hpoq.ui.figures import loading
 from hpoq.ui.ledger_view import DeploymentState, RequestList
 from hpoq.ui.pages.campaign_requests import CampaignRequests, campaigns_in
@@ -54,6 +55,8 @@ def campaign(site: Site, _: Mapping[str, str], team: str, name: str) -> str:
         campaign=made,
         statuses=SHOWN,
         rows=rows,
+        targets=any(row["target"] for row in rows),
+        best_at=at_target(made.best_target) if made else "",
         all_requests=f"/?{urlencode({'team': team, 'text': f'{name}-'})}#requests",
         seconds=_seconds(made) if made else 0.0,
         loading=not complete or any(row["loading"] for row in rows),

@@ -10,9 +10,10 @@ from typing import Any
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response
 
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpoq.errors import NotReachable
 from hpoq.ui.account import RUNNING, TuningJobs
-from hpoq.ui.descriptions import Record, definitions, objective
+from hpoq.ui.descriptions import Record, at_target, definitions, objective
 from hpoq.ui.figures import loading
 from hpoq.ui.site import Site
 
@@ -37,14 +38,17 @@ def tuning_jobs(site: Site, query: Mapping[str, str]) -> str:
     )
 
 
-def tuning_job(site: Site, _: Mapping[str, str], name: str) -> str:
+def tuning_job(site: Site, query: Mapping[str, str], name: str) -> str:
     """Render the page of a tuning job with its training jobs."""
-    job = site.account.tuning_job(name)
+    target = query.get("target", HOME)
+    job = site.account.tuning_job(name, target)
     goals = [objective(job, definition) for definition in definitions(job)]
-    trials, trials_note = _trials(site, name)
+    trials, trials_note = _trials(site, name, target)
     config = job["HyperParameterTuningJobConfig"]
     return site.page(
         "tuning_job.html",
+        target=target,
+        there=at_target(target),
         job=job,
         name=name,
         goal=goals[0],
@@ -59,15 +63,17 @@ def tuning_job(site: Site, _: Mapping[str, str], name: str) -> str:
     )
 
 
-def tuning_job_figures(site: Site, _: Mapping[str, str], name: str) -> Response:
+def tuning_job_figures(site: Site, query: Mapping[str, str], name: str) -> Response:
     """Return the figures of a tuning job by definition and name."""
-    job, (trials, _note) = site.account.tuning_job(name), _trials(site, name)
+    target = query.get("target", HOME)
+    job, (trials, _note) = site.account.tuning_job(name, target), _trials(site, name, target)
     return _json(loading.drawing().of_tuning_job(job, trials))
 
 
-def training_job(site: Site, _: Mapping[str, str], name: str) -> str:
+def training_job(site: Site, query: Mapping[str, str], name: str) -> str:
     """Render the page of a training job: inputs, result, metrics and log."""
-    job = site.account.training_job(name)
+    target = query.get("target", HOME)
+    job = site.account.training_job(name, target)
     parameters = {
         key: value
         for key, value in job.get("HyperParameters", {}).items()
@@ -75,6 +81,8 @@ def training_job(site: Site, _: Mapping[str, str], name: str) -> str:
     }
     return site.page(
         "training_job.html",
+        target=target,
+        there=at_target(target),
         job=job,
         name=name,
         parent=job.get("TuningJobArn", "").rpartition("/")[2],
@@ -88,12 +96,13 @@ def training_job(site: Site, _: Mapping[str, str], name: str) -> str:
 
 def log(site: Site, query: Mapping[str, str], name: str) -> Response:
     """Return log lines from number ``first`` on, and the curves of the metrics in them."""
-    job = site.account.training_job(name)
+    target = query.get("target", HOME)
+    job = site.account.training_job(name, target)
     try:
         first = max(0, int(query.get("first", "0")))
     except ValueError:
         raise BadRequest("first must be a line number") from None
-    kept = site.account.log(name)
+    kept = site.account.log(name, target)
     try:
         lines, note = kept.lines(first), ""
     except NotReachable as error:
@@ -114,10 +123,10 @@ def log(site: Site, query: Mapping[str, str], name: str) -> Response:
     return _json(answer)
 
 
-def _trials(site: Site, name: str) -> tuple[list[Record], str]:
+def _trials(site: Site, name: str, target: str) -> tuple[list[Record], str]:
     """Return the training jobs of a tuning job, or why the reader may not see them."""
     try:
-        return site.account.trials(name), ""
+        return site.account.trials(name, target), ""
     except NotReachable as error:
         return [], str(error)
 

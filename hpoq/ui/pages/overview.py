@@ -92,7 +92,8 @@ def _state_notes(state: DeploymentState | None, messages: Sequence[TeamMessages]
     waiting = [
         presentation.not_taken_in(each.team, each.messages) for each in messages if each.messages
     ]
-    return [*([silence] if silence else []), *waiting]
+    problems = state.capacity.problems.values() if state.capacity else ()
+    return [*([silence] if silence else []), *problems, *waiting]
 
 
 def _counts(state: DeploymentState | None, found: RequestList) -> dict[str, int | None]:

@@ -39,6 +39,7 @@ def request(site: Site, query: Mapping[str, str], team: str, request_id: str) ->
         "request.html",
         **request_row(entry, state, outlook),
         campaign=campaign_of(entry),
+        unread=site.account.client.why_unread(entry) if entry.status.active else "",
         estimating=state is not None and forecast is None and outlook.position is not None,
         failures=failures.value if failures else None,
         failures_note=failures.note if failures else "",

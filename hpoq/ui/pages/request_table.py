@@ -48,6 +48,7 @@ def request_table(
         "total": len(found.entries),
         "pages": selection.pages(len(matching)),
         "in_queue": any(row["position"] for row in rows),
+        "targets": any(row["target"] for row in rows),
     }
 
 
@@ -86,6 +87,7 @@ def request_row(entry: Entry, state: DeploymentState | None, outlook: Outlook) -
         "best": presentation.objective(entry),
         "waited": presentation.waited(entry),
         "ran": presentation.ran(entry),
+        "target": presentation.target(entry),
     }
 
 

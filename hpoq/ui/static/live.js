@@ -67,7 +67,10 @@ function draw(place, figure) {
   if (first)
     place.on("plotly_click", (click) => {
       const name = click.points[0].customdata;
-      if (typeof name === "string") location.href = `/training-jobs/${encodeURIComponent(name)}`;
+      if (typeof name !== "string") return;
+      const [job, there] = name.split("?"); // of a campaign, each training job has its target
+      const query = there ? `?${there}` : main.dataset.there || "";
+      location.href = `/training-jobs/${encodeURIComponent(job)}${query}`;
     });
 }
 
@@ -94,7 +97,7 @@ async function refreshLog() {
   const note = document.getElementById("log-note");
   let answer;
   do {
-    answer = await ask(`${main.dataset.log}?first=${linesSeen}`, "json");
+    answer = await ask(`${main.dataset.log}${main.dataset.log.includes("?") ? "&" : "?"}first=${linesSeen}`, "json");
     linesSeen += answer.lines.length;
     const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 40;
     log.append(...answer.lines.map(line));

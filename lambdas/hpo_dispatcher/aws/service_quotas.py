@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from hpo_dispatcher.aws.clients import unavailable
 from hpo_dispatcher.contract import aws_limits
+from hpo_dispatcher.contract.names import QUOTAS_DOCUMENT
 from hpo_dispatcher.ports import Documents, Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_service_quotas import ServiceQuotasClient
-
-DOCUMENT = "quotas"
 
 
 class ServiceQuotas:
@@ -25,7 +24,7 @@ class ServiceQuotas:
         client: Callable[[], ServiceQuotasClient],  # created when needed
         documents: Documents,
         clock: Callable[[], datetime],
-        document: str = DOCUMENT,
+        document: str = QUOTAS_DOCUMENT,
     ) -> None:
         self._client = client
         self._documents = documents

@@ -47,6 +47,7 @@ ANY_TEAM = "{team}"
 # Documents in the ledger that clients read.
 SETTINGS_DOCUMENT = "settings"
 CAPACITY_DOCUMENT = "capacity"
+QUOTAS_DOCUMENT = "quotas"
 
 _HASH_BYTES, _HASH_LENGTH = 5, 8  # 40 bits: a collision is improbable, and tags reveal it
 # The ending of every tuning job name that hpoq gives.

@@ -79,7 +79,8 @@ class Starter:
         missing = {job.key for job in seen.missing} | seen.unobserved
         there = {job.key: job for job in seen.active if job.key not in missing}
         for key in sorted(outcome.unannounced & there.keys()):
-            self._announce(key, there[key].tuning_job_name, outcome)
+            job = there[key]
+            self._announce(key, job.tuning_job_name, job.target, outcome)
         outcome.unannounced.intersection_update(missing)
 
     def complete_interrupted(self, seen: Observation, outcome: ActOutcome) -> None:
@@ -140,7 +141,7 @@ class Starter:
             case Created() | AlreadyOurs():
                 outcome.started.append(entry.key)
                 if isinstance(creation, Created) or entry.key in outcome.unannounced:
-                    self._announce(entry.key, entry.job_name, outcome)
+                    self._announce(entry.key, entry.job_name, entry.target, outcome)
             case AtLimit(message=message, quota=quota):
                 self.refusals.at_limit(entry, message, quota, outcome)
             case AccountFault(message=message):
@@ -161,10 +162,15 @@ class Starter:
             case _:
                 assert_never(creation)
 
-    def _announce(self, key: Key, tuning_job_name: str, outcome: ActOutcome) -> None:
+    def _announce(self, key: Key, tuning_job_name: str, target: str, outcome: ActOutcome) -> None:
         """Publish a start, which is certain once the tuning job exists."""
         outcome.unannounced.discard(key)
         change = state_change(
-            key, Status.IN_PROGRESS, Status.QUEUED, self.clock(), tuning_job_name=tuning_job_name
+            key,
+            Status.IN_PROGRESS,
+            Status.QUEUED,
+            self.clock(),
+            tuning_job_name=tuning_job_name,
+            target=target,
         )
         outcome.changes.append(change)

@@ -50,6 +50,7 @@ def ending_of(
         best=detail.best,
         spent=spent,
         preempted=job.preempted_for is not None,
+        target=job.target,
     )
     if entry is None:
         return plain
@@ -106,6 +107,7 @@ def finish(
             clock(),
             tuning_job_name=ending.tuning_job_name or tuning_job_name(*ending.key),
             reason=ending.reason,
+            target=ending.target,
         )
         for ending in endings
         if ending.key in written

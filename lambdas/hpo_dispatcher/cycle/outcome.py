@@ -14,6 +14,7 @@ from hpo_dispatcher.contract.aws_limits import QuotaExceeded
 from hpo_dispatcher.contract.documents.capacity import WaitKind, WaitReason
 from hpo_dispatcher.contract.documents.events import StateChange
 from hpo_dispatcher.contract.entry import Entry, Key, RunningEntry, Status
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.ports import TuningJob, TuningJobDetail
 from hpo_dispatcher.scheduling.backoff import Backoff, Refusals
 from hpo_dispatcher.scheduling.budget import Budget
@@ -128,6 +129,7 @@ class IntakeOutcome:
             self.clock(),
             tuning_job_name=entry.tuning_job_name,
             reason=entry.reason,
+            target=entry.target if entry.tuning_job_name else HOME,
         )
         self.changes.append(change)
 
@@ -258,6 +260,7 @@ def state_change(
     *,
     tuning_job_name: str = "",
     reason: str = "",
+    target: str = HOME,
 ) -> StateChange:
     """Return the event of a state change. All events of a cycle are made here."""
     return StateChange(
@@ -268,6 +271,7 @@ def state_change(
         tuning_job_name=tuning_job_name,
         reason=reason,
         at=at,
+        target=target,
     )
 
 

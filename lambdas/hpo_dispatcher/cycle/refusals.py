@@ -136,6 +136,7 @@ class RefusedStarts:
             self.clock(),
             tuning_job_name=entry.job_name,
             reason=reason,
+            target=entry.target,
         )
         outcome.changes.append(change)
 
@@ -162,6 +163,7 @@ class RefusedStarts:
             reason=f"could not resume: {reason}" if entry.earlier else reason,
             counters=entry.counters,
             best=entry.best,
+            target=entry.target,
         )
         changes = finish(self.requests, [ending], self.clock)
         if entry.key in outcome.unannounced:  # its followers have not seen it leave the queue

@@ -57,6 +57,7 @@ class Stopper:
                 ended_at=self.clock(),
                 tuning_job_name=job.tuning_job_name,
                 reason="cancelled before its tuning job was created",
+                target=job.target,
             )
             for job in seen.missing
             if job.status is Status.STOPPING and not job.preempted_for
@@ -117,6 +118,7 @@ class Stopper:
             self.clock(),
             tuning_job_name=preemption.tuning_job_name,
             reason=f"preempted by {'/'.join(preemption.preempted_for)}; it resumes later",
+            target=preemption.target,
         )
         outcome.changes.append(change)
 

@@ -60,6 +60,8 @@ class LoggedEvents:
                 "previous_status": str(change.previous_status or ""),
                 "reason": change.reason,
             }
+            if change.target != HOME:
+                fields["target"] = change.target
             self.log.info("request state change", extra=fields)
         self.events.publish(changes)
 

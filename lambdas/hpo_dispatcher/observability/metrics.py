@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from hpo_dispatcher.contract.targets.resources import all_on_target
+from hpo_dispatcher.contract.targets.resources import HOME, all_on_target
 from hpo_dispatcher.cycle.outcome import Decision, Observation, Summary
 from hpo_dispatcher.scheduling.snapshot import SLOTS, Capacity
 
@@ -36,6 +36,8 @@ METRICS = frozenset(
         *((name, "api") for name in ("ApiCalls", "ApiThrottles")),
     ]
 )  # fmt: skip
+# Those that only a deployment with targets writes besides. CloudWatch bills each value.
+METRICS_OF_TARGETS = frozenset([("Unanswered", "target")])
 
 
 class Unit(StrEnum):
@@ -90,6 +92,16 @@ def of_cycle(summary: Summary, decided: Decision) -> Iterator[Measurement]:
     kinds = Counter(wait.reason.kind for wait in decided.plan.waits)
     for kind, count in sorted(kinds.items()):
         yield Measurement(name="Waiting", value=count, dimension=("reason", str(kind)))
+    yield from _targets(decided)
+
+
+def _targets(decided: Decision) -> Iterator[Measurement]:
+    """Measure which targets did not answer; a deployment without targets has no such metric."""
+    if not decided.capacity.targets:
+        return
+    for target in (HOME, *sorted(decided.capacity.targets)):
+        silent = int(target in decided.closed)
+        yield Measurement(name="Unanswered", value=silent, dimension=("target", target))
 
 
 def _instances(decided: Decision) -> Iterator[Measurement]:

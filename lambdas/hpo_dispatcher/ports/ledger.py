@@ -240,6 +240,7 @@ class Ending:
     spent: Spent | None = None  # added to the team's budget once, with the ending
     preempted: bool = False  # the entry must still say that it is being preempted
     resumes_as: Entry | None = None  # the entry is queued again, as this one
+    target: str = HOME  # of the tuning job
 
     @property
     def key(self) -> Key:

@@ -17,6 +17,7 @@ from hpo_dispatcher.contract.environment import Environment
 from hpo_dispatcher.contract.errors import InvalidSettings
 from hpo_dispatcher.contract.settings import parse_deployment
 from hpo_dispatcher.contract.targets.sites import target_sites
+from hpo_dispatcher.observability.metrics import METRICS_OF_TARGETS
 from infra.hpo_stack import HpoStack
 from infra.settings import read_settings
 from infra.target_stack import HpoTargetStack
@@ -270,6 +271,19 @@ def test_nothing_that_cdk_nag_finds_is_left() -> None:
     both = Deployed()
     cdk.Validations.of(both.app).add_plugins(AwsSolutionsChecks(both.app))
     both.app.synth()  # raises an error for each finding that no one acknowledged
+
+
+def test_the_dashboard_shows_which_target_did_not_answer_and_the_limit_of_all() -> None:
+    (screen,) = (
+        each["Properties"]["DashboardBody"]
+        for each in home().resources.values()
+        if each["Type"] == "AWS::CloudWatch::Dashboard"
+    )
+    text = json.dumps(screen)
+    ((name, dimension),) = METRICS_OF_TARGETS
+    assert f"hpoq,service,{dimension}" in text
+    assert f'MetricName="{name}"' in text.replace("\\", "")
+    assert '"value":200' in text.replace("\\", "")  # 100 tuning jobs of each
 
 
 def test_a_deployment_without_targets_has_nothing_of_them() -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from hpo_dispatcher.contract.entry import Moment, Status
+from hpo_dispatcher.contract.targets.resources import HOME
 
 
 class StateChange(BaseModel):
@@ -26,6 +27,8 @@ class StateChange(BaseModel):
     tuning_job_name: str = ""
     reason: str = ""  # for people
     at: Moment
+    # Of the tuning job; left out if that is home, as it is without targets.
+    target: str = Field(default=HOME, exclude_if=lambda target: target == HOME)
 
     def to_json(self) -> str:
         """Return the detail as it is published."""

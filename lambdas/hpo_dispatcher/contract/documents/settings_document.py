@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from pydantic import ConfigDict, Field
 
 from hpo_dispatcher.contract.environment import Environment
+from hpo_dispatcher.contract.errors import InvalidSettings
 from hpo_dispatcher.contract.names import ledger_table
 from hpo_dispatcher.contract.settings import Deployment, SettingsModel, parse_model
+from hpo_dispatcher.contract.targets.resources import HOME
+from hpo_dispatcher.contract.targets.sites import target_sites
 from hpo_dispatcher.contract.templates import Template
 
 
@@ -67,6 +70,20 @@ class SettingsDocument(SettingsModel):
             training_source=self.training_source,
             region=self.region,
         )
+
+    def environment_on(self, target: str) -> Environment:
+        """Return what tuning jobs on a target use.
+
+        Raises:
+            InvalidSettings: the settings have no such target.
+        """
+        if target == HOME:
+            return self.environment
+        sites = target_sites(self.environment, self.deployment.targets)
+        if target not in sites:
+            problem = f"there is no target {target!r}"
+            raise InvalidSettings("targets", problem, f"Use {', '.join(self.deployment.targets)}")
+        return sites[target].environment(self.environment)
 
     def to_json(self) -> str:
         """Return the document as it is published."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from hpo_dispatcher.contract.names import QUOTAS_DOCUMENT
+
 # The account and Region of the deployment. Its resources have no prefix, so ledgers, settings and
 # documents from before there were targets stay valid.
 HOME = "home"
@@ -40,3 +42,8 @@ def over_targets(amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
         resource = without_target(name)
         sums[resource] = sums.get(resource, 0) + amount
     return sums
+
+
+def quotas_document(target: str) -> str:
+    """Return the name of the document in the ledger that keeps the quotas of a target."""
+    return QUOTAS_DOCUMENT if target == HOME else f"{QUOTAS_DOCUMENT}-{target}"

@@ -29,7 +29,7 @@ def test_threads_create_clients_one_after_another_and_each_once() -> None:
     connection = DeploymentConnection("hpoq", session)
     services = ["sqs", "dynamodb", "sagemaker"] * 8
     with ThreadPoolExecutor(len(services)) as pool:
-        found = list(pool.map(connection.client, services))
+        found = list(pool.map(connection.service, services))
     assert sorted(name for name, _ in session.made) == ["dynamodb", "sagemaker", "sqs"]
     assert len(set(found)) == 3
 
@@ -37,5 +37,5 @@ def test_threads_create_clients_one_after_another_and_each_once() -> None:
 def test_clients_with_other_retries_are_other_clients() -> None:
     session: Any = Session()
     connection = DeploymentConnection("hpoq", session)
-    assert connection.client("sagemaker") is connection.client("sagemaker", INTERACTIVE)
-    assert connection.client("sagemaker") is not connection.client("sagemaker", PATIENT)
+    assert connection.service("sagemaker") is connection.service("sagemaker", INTERACTIVE)
+    assert connection.service("sagemaker") is not connection.service("sagemaker", PATIENT)

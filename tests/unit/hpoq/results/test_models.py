@@ -92,7 +92,8 @@ def from_s3(uri: str, objects: Mapping[str, bytes]) -> Any:
         download_file=save,
         get_paginator=lambda _: SimpleNamespace(paginate=paginate),
     )
-    return SimpleNamespace(model_uri=lambda _: uri, service=lambda _: s3)
+    there = SimpleNamespace(service=lambda _: s3)
+    return SimpleNamespace(model_uri=lambda _: uri, on=lambda _: there)
 
 
 @pytest.fixture

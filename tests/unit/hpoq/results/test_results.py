@@ -32,6 +32,10 @@ class Services:
         self.clients = clients
         self.model = model
 
+    def on(self, target: str) -> Any:
+        assert target == "home"
+        return self
+
     def service(self, name: str) -> Any:
         return self.clients[name]
 

@@ -370,6 +370,47 @@ def test_metrics_name_the_target_of_each_resource() -> None:
     assert ("InProgress", "ml.m5.large", 1) in measured
 
 
+def test_a_metric_says_which_target_did_not_answer() -> None:
+    account = Account()
+    measured: dict[str, float] = {}
+
+    def watch(summary: Summary, _: Observation, decided: Decision, *__: Any) -> None:
+        found = [each for each in of_cycle(summary, decided) if each.name == "Unanswered"]
+        measured.update({each.dimension[1]: each.value for each in found if each.dimension})
+
+    account.dispatcher = replace(account.dispatcher, watch=watch)
+    account.services[SECOND].down = True
+    account.cycle()
+    assert measured == {HOME: 0, SECOND: 1, THIRD: 0}
+
+
+def test_events_name_the_target_once_there_is_a_tuning_job() -> None:
+    account = Account()
+    account.send("h")
+    account.send("s", SECOND)
+    account.send("stopped", SECOND)
+    account.cycle()
+    account.simulation.queues.send("a", json.dumps({"action": "cancel", "request_id": "stopped"}))
+    account.cycle()
+    account.later()
+    found = [
+        (change.request_id, str(change.status), change.target)
+        for change in account.simulation.events.published
+    ]
+    assert sorted(found) == [
+        ("h", "Completed", HOME),
+        ("h", "InProgress", HOME),
+        ("h", "Queued", HOME),
+        ("s", "Completed", SECOND),
+        ("s", "InProgress", SECOND),
+        ("s", "Queued", HOME),
+        ("stopped", "InProgress", SECOND),
+        ("stopped", "Queued", HOME),
+        ("stopped", "Stopped", SECOND),
+        ("stopped", "Stopping", SECOND),
+    ]
+
+
 def test_the_document_has_only_those_quotas_of_other_targets_that_requests_need() -> None:
     """An account has hundreds, and the document is small."""
     account = Account(slots=1)
