@@ -31,6 +31,22 @@ def preview(settings: SettingsDocument, team: str, message: dict[str, Any]) -> d
     request = parse_fields(message, "message-id")
     if not isinstance(request, TuningRequest):
         return message
+    return _placed(settings, team, request)[1]
+
+
+def targets_of(settings: SettingsDocument, team: str, message: dict[str, Any]) -> tuple[str, ...]:
+    """Return the targets on which the dispatcher would let a message run.
+
+    Raises:
+        InvalidRequest: the dispatcher would reject the message.
+    """
+    request = parse_fields(message, "message-id")
+    return _placed(settings, team, request)[0] if isinstance(request, TuningRequest) else ()
+
+
+def _placed(
+    settings: SettingsDocument, team: str, request: TuningRequest
+) -> tuple[tuple[str, ...], dict[str, Any]]:
     builder = JobBuilder(
         deployment=settings.deployment,
         environment=settings.environment,
@@ -39,7 +55,7 @@ def preview(settings: SettingsDocument, team: str, message: dict[str, Any]) -> d
         broken_templates=settings.broken_templates,
     )
     sites = target_sites(settings.environment, settings.deployment.targets)
-    return builder.with_sites(sites, lambda _: _NamedImages()).placed(team, request)[1]
+    return builder.with_sites(sites, lambda _: _NamedImages()).placed(team, request)
 
 
 def lowered_training_jobs(message: dict[str, Any], api_request: dict[str, Any]) -> str:

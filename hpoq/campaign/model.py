@@ -31,7 +31,9 @@ class CampaignModel(BaseModel):
 class AccountLimits(CampaignModel):
     """The limits on what runs at once and on the size of one tuning job."""
 
-    tuning_jobs: Annotated[int, Field(ge=1, le=aws_limits.TUNING_JOBS)] = aws_limits.TUNING_JOBS
+    tuning_jobs: Annotated[int, Field(ge=1)] = aws_limits.TUNING_JOBS  # of all targets
+    # The accounts and Regions that run them. Each tuning job and its warm start are on one of them.
+    targets: Annotated[int, Field(ge=1, exclude_if=lambda targets: targets == 1)] = 1
     parallel_training_jobs: Annotated[int, Field(ge=1, le=aws_limits.PARALLEL_TRAINING_JOBS)] = (
         aws_limits.DEFAULT_PARALLEL_TRAINING_JOBS
     )
@@ -42,6 +44,13 @@ class AccountLimits(CampaignModel):
         aws_limits.DEFAULT_TRAINING_JOBS_RANDOM
     )
     instances: Annotated[int, Field(ge=1)] | None = None  # of the campaign's type; None: unknown
+
+    @model_validator(mode="after")
+    def _check_tuning_jobs(self) -> AccountLimits:
+        most = aws_limits.TUNING_JOBS * self.targets
+        if self.tuning_jobs > most:
+            raise ValueError(f"tuning_jobs: {self.tuning_jobs} is more than {most}")
+        return self
 
     def max_trials(self, search: str) -> int:
         """Return the number of training jobs that one tuning job may hold."""

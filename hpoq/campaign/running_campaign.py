@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.planning.compare import extended
 from hpoq.campaign.running.control import Control
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from hpoq.campaign.backends.interface import Backend
     from hpoq.campaign.backends.target import Target
     from hpoq.campaign.results.curves import LearningCurves
+    from hpoq.campaign.results.trial import Trial
+    from hpoq.results.measured import Series
 
 CURVES = 20  # trials whose logs are read for learning curves
 NO_CURVES = "No training job of these printed a metric more than once."
@@ -47,7 +50,10 @@ class RunningCampaign:
     """
 
     def __init__(
-        self, file: Path, backend: Backend, curve_reader: CurveReader | None = None
+        self,
+        file: Path,
+        backend: Backend,
+        curve_reader: CurveReader | None = None,
     ) -> None:
         self.file = file
         self.backend = backend
@@ -80,7 +86,7 @@ class RunningCampaign:
                 lambda message: deployed_api_form(client, team, message),
                 lambda: client.settings.environment.training_source,
             ),
-            CurveReader(sagemaker, client),
+            CurveReader(sagemaker, client, client.on),
         )
 
     @classmethod
@@ -109,7 +115,7 @@ class RunningCampaign:
     @property
     def began(self) -> datetime | None:
         """The time when its first tuning job was created, if known."""
-        return self.backend.jobs.began
+        return self.backend.began
 
     @property
     def plan(self) -> CampaignPlan:
@@ -193,11 +199,11 @@ class RunningCampaign:
         numbers = sorted(self.backend.poll())
         trials = [trial for number in numbers for trial in self.backend.trials(number)]
         if plan.campaign.logged_metrics:
-            from hpoq.campaign.backends.final_metrics import FinalMetrics
-
-            jobs = self.backend.jobs
-            names = [jobs.name(number) for number in numbers]
-            trials = FinalMetrics(jobs.sagemaker).added_to(trials, names)
+            trials = [
+                trial
+                for target, found in _by_target(trials).items()
+                for trial in self._with_metrics(target, found, numbers)
+            ]
         return frame(plan, trials)
 
     def curves(self, table: pd.DataFrame, trials: int = CURVES) -> LearningCurves:
@@ -211,9 +217,11 @@ class RunningCampaign:
         from hpoq.errors import NotReachable
 
         ranks, note = chosen(table, trials), ""
-        found = {}
+        found: dict[str, Series] = {}
         try:
-            found = self._curve_reader.of(list(ranks)) if self._curve_reader else {}
+            if self._curve_reader:
+                for target, names in _names_by_target(table, ranks).items():
+                    found |= self._curve_reader.of(names, target)
         except NotReachable as error:
             note = f"The logs cannot be read: {error}."
         made = curves_frame(found, ranks)
@@ -230,12 +238,47 @@ class RunningCampaign:
         """
         from hpoq.campaign.report import write
         from hpoq.campaign.report.comparison import check_comparable
+        from hpoq.campaign.results.table import targets_in
 
         found = [(each.plan, each.results()) for each in (self, *others)]
         check_comparable(found)
         (plan, table), *compared = found
-        console = console_address(self.backend.jobs.sagemaker.meta)
-        return write(plan, table, path, compared, curves=self.curves(table), console=console)
+        consoles = {
+            target: console_address(self.backend.jobs_on(target).sagemaker.meta)
+            for target in targets_in(table)
+        }
+        return write(plan, table, path, compared, curves=self.curves(table), consoles=consoles)
+
+    def _with_metrics(
+        self, target: str, trials: Sequence[Trial], numbers: Sequence[int]
+    ) -> list[Trial]:
+        """Return the trials of a target with their further metrics."""
+        from hpoq.campaign.backends.final_metrics import FinalMetrics
+
+        jobs = self.backend.jobs_on(target)
+        names = [jobs.name(number) for number in numbers if self.backend.target(number) == target]
+        return FinalMetrics(jobs.sagemaker).added_to(trials, names)
+
+
+def _by_target(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
+    """Return the trials of each target."""
+    found: dict[str, list[Trial]] = {}
+    for trial in trials:
+        found.setdefault(trial.target, []).append(trial)
+    return found
+
+
+def _names_by_target(table: pd.DataFrame, names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names of some trials of a table by target."""
+    from hpoq.campaign.results.table import TARGET
+
+    if TARGET not in table:
+        return {HOME: list(names)}
+    target_of = dict(zip(table["trial"], table[TARGET], strict=True))
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(target_of[name], []).append(name)
+    return found
 
 
 def console_address(meta: ClientMeta) -> str:

@@ -79,7 +79,7 @@ def learning_curves(table: pd.DataFrame) -> LearningCurves:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan, table = made()
     path = tmp_path_factory.mktemp("report") / "credit.html"
-    return write(plan, table, path, curves=learning_curves(table), console=CONSOLE)  # type: ignore[arg-type]
+    return write(plan, table, path, curves=learning_curves(table), consoles={"home": CONSOLE})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpoq.client import explained
 from hpoq.results.logs import Services, TrainingJobLog
 from hpoq.results.measured import Series, series
@@ -23,26 +24,40 @@ class CurveReader:
     Args:
         sagemaker: client that knows the expressions of the metrics.
         services: the client of a deployment, or any other source of botocore clients.
+        on: returns the services of another target than home; None: there is none.
     """
 
-    def __init__(self, sagemaker: SageMakerClient, services: Services) -> None:
-        self._sagemaker, self._services = sagemaker, services
+    def __init__(
+        self,
+        sagemaker: SageMakerClient,
+        services: Services,
+        on: Callable[[str], Services] | None = None,
+    ) -> None:
+        self._sagemaker, self._services, self._on = sagemaker, services, on
 
-    def of(self, training_jobs: Sequence[str]) -> dict[str, Series]:
+    def of(self, training_jobs: Sequence[str], target: str = HOME) -> dict[str, Series]:
         """Return the curves of training jobs of one campaign, which share their metrics.
+
+        Args:
+            training_jobs: their names.
+            target: where all of them ran.
 
         Raises:
             NotReachable: the caller may not read a training job or its log.
         """
         if not training_jobs:
             return {}
+        sagemaker, services = self._sagemaker, self._services
+        if self._on is not None and target != HOME:
+            services = self._on(target)
+            sagemaker = services.service("sagemaker")
         first = training_jobs[0]
         with explained(f"training job {first}"):
-            answer = self._sagemaker.describe_training_job(TrainingJobName=first)
+            answer = sagemaker.describe_training_job(TrainingJobName=first)
         definitions: Any = answer["AlgorithmSpecification"].get("MetricDefinitions", ())
 
         def read(name: str) -> Series:
-            log = TrainingJobLog(self._services, name, most_pages=PAGES)
+            log = TrainingJobLog(services, name, most_pages=PAGES)
             return series(definitions, [text for _, text in log.new_lines()])
 
         with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.aws.sagemaker import SageMakerTuning
@@ -11,6 +12,7 @@ from hpo_dispatcher.contract.message import parse_fields
 from hpo_dispatcher.contract.names import DIRECT, TAG_PLAN
 from hpo_dispatcher.contract.request import API_NAME, SHORT_FORM, TuningRequest
 from hpo_dispatcher.contract.settings import Limits
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.ports import (
     AccountFault,
     AtLimit,
@@ -51,6 +53,11 @@ class DirectBackend:
         self.jobs = CampaignTuningJobs(sagemaker, TEAM)
         self._target = target
         self._plan: CampaignPlan | None = None
+
+    @property
+    def began(self) -> datetime | None:
+        """The time when the first job was created, if known."""
+        return self.jobs.began
 
     def follow(self, plan: CampaignPlan) -> None:
         """Read and control the jobs of this plan from now on."""
@@ -95,6 +102,14 @@ class DirectBackend:
     def trials(self, number: int) -> Sequence[Trial]:
         """Return all trials of a job that was sent."""
         return self.jobs.trials(number)
+
+    def target(self, number: int) -> str:
+        """Return home: a direct campaign knows one account and Region."""
+        return HOME
+
+    def jobs_on(self, target: str) -> CampaignTuningJobs:
+        """Return the campaign's tuning jobs in SageMaker."""
+        return self.jobs
 
     def stop(self, numbers: Sequence[int]) -> None:
         """Cancel queued jobs and stop running ones."""

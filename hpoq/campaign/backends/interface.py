@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from hpoq.campaign.backends.job_state import JobState
@@ -22,6 +23,10 @@ class Backend(Protocol):
     def jobs(self) -> CampaignTuningJobs:
         """The campaign's tuning jobs in SageMaker."""
 
+    @property
+    def began(self) -> datetime | None:
+        """The time when the first job was created, if known."""
+
     def follow(self, plan: CampaignPlan) -> None:
         """Read and control the jobs of this plan from now on.
 
@@ -40,6 +45,12 @@ class Backend(Protocol):
 
     def trials(self, number: int) -> Sequence[Trial]:
         """Return all trials of a job that was sent."""
+
+    def target(self, number: int) -> str:
+        """Return the target of a job that has started."""
+
+    def jobs_on(self, target: str) -> CampaignTuningJobs:
+        """Return the campaign's tuning jobs in SageMaker of a target."""
 
     def stop(self, numbers: Sequence[int]) -> None:
         """Cancel queued jobs and stop running ones."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.names import TAG_PLAN
+from hpo_dispatcher.contract.targets.resources import HOME
+from hpoq.botocore_config import PATIENT
 from hpoq.campaign.backends.job_state import JobState, state_from
 from hpoq.campaign.backends.tuning_jobs import CampaignTuningJobs
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.results.trial import Trial
+from hpoq.errors import NotReachable
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -37,14 +42,24 @@ class QueueBackend:
         self._client = client
         self._team = team
         self.jobs = CampaignTuningJobs(sagemaker, team)
+        self._elsewhere: dict[str, CampaignTuningJobs] = {}  # by target
+        self._plan: CampaignPlan | None = None
         self._ids: dict[str, int] = {}
         self._entries: dict[int, Entry] = {}
         self._sent: set[int] = set()
 
+    @property
+    def began(self) -> datetime | None:
+        """The time when the first job was created, if known."""
+        elsewhere = (e.started_at for e in self._entries.values() if e.target != HOME)
+        return min((at for at in (self.jobs.began, *elsewhere) if at), default=None)
+
     def follow(self, plan: CampaignPlan) -> None:
         """Read and control the jobs of this plan from now on."""
         self._ids = {plan.request_id(job): job.number for job in plan.jobs}
-        self.jobs.follow(plan)
+        self._plan = plan
+        for jobs in (self.jobs, *self._elsewhere.values()):
+            jobs.follow(plan)
         self._read()
         existing = sorted(self._entries)
         for number in existing[:1] + existing[-1:]:
@@ -90,7 +105,33 @@ class QueueBackend:
         if entry is None:
             return []
         names = [*(job.tuning_job_name for job in entry.earlier), entry.tuning_job_name]
-        return [trial for name in names if name for trial in self.jobs.trials(number, name)]
+        names = [name for name in names if name]
+        if not names:
+            return []
+        jobs = self.jobs_on(entry.target)
+        found = [trial for name in names for trial in jobs.trials(number, name)]
+        return [replace(trial, target=entry.target) for trial in found]
+
+    def target(self, number: int) -> str:
+        """Return the target of a job that has started."""
+        entry = self._entries.get(number)
+        return entry.target if entry else HOME
+
+    def jobs_on(self, target: str) -> CampaignTuningJobs:
+        """Return the campaign's tuning jobs in SageMaker of a target.
+
+        Raises:
+            NotReachable: the user has no access to the target.
+        """
+        if target == HOME:
+            return self.jobs
+        if target not in self._elsewhere:
+            sagemaker = self._client.on(target).service("sagemaker", PATIENT)
+            made = CampaignTuningJobs(sagemaker, self._team)
+            if self._plan is not None:
+                made.follow(self._plan)
+            self._elsewhere[target] = made
+        return self._elsewhere[target]
 
     def stop(self, numbers: Sequence[int]) -> None:
         """Cancel queued jobs and stop running ones."""
@@ -117,11 +158,13 @@ class QueueBackend:
             self._entries[self._ids[id_]] = entry
 
     def _running(self) -> dict[int, JobState]:
-        """Return SageMaker's states, or none if the team has no permission to read them."""
-        try:
-            return self.jobs.poll()
-        except ClientError:
-            return {}
+        """Return SageMaker's states; of targets that the team may not read, none."""
+        found: dict[int, JobState] = {}
+        for target in {e.target for e in self._entries.values() if e.status.active}:
+            with suppress(ClientError, NotReachable):
+                states = self.jobs_on(target).poll()
+                found |= {n: each for n, each in states.items() if self.target(n) == target}
+        return found
 
 
 def _state(entry: Entry, number: int) -> JobState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from hpo_dispatcher.contract.errors import InvalidRequest
@@ -47,6 +48,11 @@ class RayJobs:
         """The campaign's tuning jobs in SageMaker."""
         return self._inner.jobs
 
+    @property
+    def began(self) -> datetime | None:
+        """The time when the first job was created, if known."""
+        return self._inner.began
+
     def follow(self, plan: CampaignPlan) -> None:
         """Read and control the jobs of this plan from now on."""
         self._plan = plan
@@ -78,6 +84,14 @@ class RayJobs:
         if number not in self._ended:
             return self._records.of(self._inner.trials(number))
         return self._ended[number]
+
+    def target(self, number: int) -> str:
+        """Return the target of a job that has started."""
+        return self._inner.target(number)
+
+    def jobs_on(self, target: str) -> CampaignTuningJobs:
+        """Return the campaign's tuning jobs in SageMaker of a target."""
+        return self._inner.jobs_on(target)
 
     def stop(self, numbers: Sequence[int]) -> None:
         """Cancel queued jobs and stop running ones."""

@@ -1,6 +1,6 @@
 // Draws the table of all trials: searched by words, sorted by a column, page by page.
 (() => {
-  const {titles, rows, console: address, maximize} = JSON.parse(document.getElementById("all-trials-data").textContent);
+  const {titles, rows, consoles, home, where, maximize} = JSON.parse(document.getElementById("all-trials-data").textContent);
   const box = document.getElementById("all-trials"), search = document.getElementById("find-trial");
   const PAGE = 50; let by = 3, down = maximize, page = 0;
   const table = box.querySelector("table"), note = box.querySelector("p");
@@ -22,6 +22,7 @@
       const line = body.insertRow();
       row.forEach((value, at) => {
         if (at) return line.append(cell(value, typeof value === "number" ? "n" : ""));
+        const address = consoles[where < 0 ? home : row[where]];
         if (!address) return line.append(cell(value, "id"));
         const link = document.createElement("a");
         link.href = address + encodeURIComponent(String(value).split("/")[0]);

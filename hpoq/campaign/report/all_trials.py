@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpoq.campaign.results.table import METRIC, SEARCHED
+from hpo_dispatcher.contract.targets.resources import HOME
+from hpoq.campaign.results.table import METRIC, SEARCHED, TARGET
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,20 +18,26 @@ SCRIPT = Path(__file__).with_name("all_trials.js")
 _FACTS = ("trial", "wave", "status", "objective", "minutes", "cost", "reason")
 
 
-def section(table: pd.DataFrame, *, maximize: bool, console: str = "") -> str:
+def section(
+    table: pd.DataFrame, *, maximize: bool, consoles: Mapping[str, str] | None = None
+) -> str:
     """Return the section of the page.
 
     Args:
         table: of the trials.
         maximize: whether greater objectives come first.
-        console: address to which the name of a training job is appended; empty for no links.
+        consoles: by target, the address to which the name of a training job is appended; empty for
+            no links.
     """
     prefixes = (METRIC, SEARCHED)
     names = [str(name) for name in table.columns if str(name).startswith(prefixes)]
-    columns = [table[name].tolist() for name in (*_FACTS, *names)]
+    facts = (*_FACTS, TARGET) if TARGET in table else _FACTS
+    columns = [table[name].tolist() for name in (*facts, *names)]
     data = {
-        "titles": [*_FACTS, *(_title(name) for name in names)],
-        "console": console,
+        "titles": [*facts, *(_title(name) for name in names)],
+        "consoles": dict(consoles or {}),
+        "home": HOME,
+        "where": facts.index(TARGET) if TARGET in facts else -1,
         "maximize": maximize,
         "rows": [list(map(_value, row)) for row in zip(*columns, strict=True)],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ def write(
     others: comparison.Campaigns = (),
     *,
     curves: LearningCurves | None = None,
-    console: str = "",
+    consoles: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the report of a campaign, finished or not.
 
@@ -39,12 +40,13 @@ def write(
         path: path of the HTML file, which is replaced if it exists.
         others: campaigns to compare it with.
         curves: learning curves of some trials; None for no section of them.
-        console: address to which the name of a training job is appended; empty for no links.
+        consoles: by target, the address to which the name of a training job is appended; empty for
+            no links.
 
     Returns:
         ``path``.
     """
-    text = page(plan, table, others, curves=curves, console=console)
+    text = page(plan, table, others, curves=curves, consoles=consoles)
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -55,7 +57,7 @@ def page(
     others: comparison.Campaigns = (),
     *,
     curves: LearningCurves | None = None,
-    console: str = "",
+    consoles: Mapping[str, str] | None = None,
 ) -> str:
     """Return the whole HTML document."""
     from plotly.offline import get_plotlyjs
@@ -64,7 +66,8 @@ def page(
     compared = [comparison.section([(plan, table), *others])] if others else []
     sections = [_heading(plan, table), *compared, *_sections(plan, table, curves)]
     if len(table):
-        sections.append(all_trials.section(table, maximize=plan.campaign.maximize, console=console))
+        maximize = plan.campaign.maximize
+        sections.append(all_trials.section(table, maximize=maximize, consoles=consoles))
     body = "\n".join(sections)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

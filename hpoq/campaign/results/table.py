@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo_dispatcher.contract.request import CategoricalRange, IntegerRange, Range, wire_value
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.errors import InvalidPlan
 from hpoq.campaign.model import Campaign
@@ -21,6 +22,7 @@ FACTS = (
     "trial", "job", "wave", "status", "objective", "usable", "rank", "created_at", "started_at",
     "ended_at", "minutes", "instance_type", "instances", "cost", "reason",
 )  # fmt: skip
+TARGET = "target"  # the column of tables with trials of other targets than home
 SEARCHED = "hp."  # prefix of the columns that hold searched hyperparameters
 METRIC = "metric."  # prefix of the columns that hold further metrics from the logs
 
@@ -31,8 +33,9 @@ def frame(plan: CampaignPlan, trials: Iterable[Trial]) -> pd.DataFrame:
     Columns: trial (training job name), job and wave (numbers in the plan), status, objective,
     usable (whether the objective is finite), rank (1 is the best; missing unless usable), the
     three times, minutes, instance_type, instances, cost (USD; missing without a price), reason,
-    one ``metric.<name>`` column per further metric of the campaign that is read from logs, and one
-    ``hp.<name>`` column per searched hyperparameter, with the type of its range.
+    target if a trial ran elsewhere than at home, one ``metric.<name>`` column per further metric of
+    the campaign that is read from logs, and one ``hp.<name>`` column per searched hyperparameter,
+    with the type of its range.
     """
     import pandas as pd
 
@@ -59,8 +62,17 @@ def frame(plan: CampaignPlan, trials: Iterable[Trial]) -> pd.DataFrame:
     table = pd.DataFrame(columns)
     _add_derived(table, campaign, plan.instances_per_trial)
     metrics = [METRIC + name for name in campaign.logged_metrics]
-    order = [*FACTS, *metrics, *(SEARCHED + name for name in ranges)]
+    targets = []
+    if any(t.target != HOME for t in found):
+        table[TARGET] = pd.Categorical([t.target for t in found])
+        targets = [TARGET]
+    order = [*FACTS, *targets, *metrics, *(SEARCHED + name for name in ranges)]
     return table[order].sort_values(["created_at", "trial"], ignore_index=True)
+
+
+def targets_in(table: pd.DataFrame) -> list[str]:
+    """Return the targets of the trials of a table."""
+    return sorted(set(table[TARGET])) if TARGET in table else [HOME]
 
 
 def save(table: pd.DataFrame, path: Path) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from hpo_dispatcher.contract.targets.resources import HOME
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
@@ -22,6 +24,7 @@ class Trial:
     ended_at: datetime | None = None
     reason: str = ""  # why it failed
     metrics: Mapping[str, float] = field(default_factory=dict)  # the last value of each, if read
+    target: str = HOME  # the account and Region of its tuning job
 
     @property
     def usable(self) -> bool:

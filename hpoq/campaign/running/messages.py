@@ -23,6 +23,7 @@ def message(
     ranges: Mapping[str, Range] | None = None,
     parents: Sequence[PlannedJob] = (),
     after: Sequence[int] = (),
+    target: str = "",
 ) -> dict[str, Any]:
     """Return the request message of one tuning job.
 
@@ -34,10 +35,12 @@ def message(
         ranges: ranges to search instead of the campaign's own; of a job with given settings, these.
         parents: jobs to warm-start from.
         after: numbers of the jobs that must end first.
+        target: where it must run; empty: where the request may.
     """
     campaign = plan.campaign
     if "api_request" in campaign.request:
-        return _in_api_form(plan, job, ranges=ranges, parents=parents, after=after)
+        made = _in_api_form(plan, job, ranges=ranges, parents=parents, after=after)
+        return made | ({"targets": [target]} if target else {})
     written: dict[str, Any] = {**campaign.request, "request_id": plan.request_id(job)}
     trials, parallel = _training_jobs(job)
     written["resource_limits"] = {
@@ -59,6 +62,8 @@ def message(
             name: {"type": "categorical", "values": list(values)}
             for name, values in job.values.items()
         }
+    if target:
+        written["targets"] = [target]
     if parents:
         written["warm_start_from"] = [plan.request_id(parent) for parent in parents]
     if after:

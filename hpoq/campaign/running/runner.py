@@ -127,7 +127,7 @@ class Runner:
             for number, state in states.items()
             if not state.status.ended
         )
-        began = self.backend.jobs.began
+        began = self.backend.began
         hours = (datetime.now(UTC) - began).total_seconds() / 3600 if began else 0.0
         used = spending(self.plan, trials, unfinished=unfinished, hours=hours)
         return within_goals(self.plan, jobs, used)

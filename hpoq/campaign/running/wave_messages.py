@@ -34,6 +34,7 @@ class WaveMessages:
             after: for some of the jobs, numbers of the jobs that must end first.
         """
         parents = self._parents(plan, jobs[0])
+        targets = self._targets(plan, jobs)
         narrow = any(not job.explores for job in jobs)
         ranges = self._narrowed_ranges(plan, jobs[0].wave) if narrow else None
         return {
@@ -41,21 +42,39 @@ class WaveMessages:
                 plan,
                 job,
                 ranges=self._given(plan, job) or (None if job.explores else ranges),
-                parents=parents,
+                parents=[each for each in parents if self._on(each, targets.get(job.number))][
+                    : jobs[0].parents
+                ],
+                target=targets.get(job.number, ""),
                 after=after.get(job.number, ()),
             )
             for job in jobs
         }
 
     def _parents(self, plan: CampaignPlan, job: PlannedJob) -> list[PlannedJob]:
-        """Return the best jobs of the wave before; jobs without a result are left out."""
+        """Return the jobs of the wave before, best first; those without a result are left out."""
         if not job.parents:
             return []
         wave = [each for each in plan.wave(job.wave - 1) if each.searches]
         bests = [(self._backend.best(each.number), each) for each in wave]
         found = [(best, each) for best, each in bests if best is not None]
         found.sort(key=lambda pair: pair[0], reverse=plan.campaign.maximize)
-        return [each for _, each in found[: job.parents]]
+        return [each for _, each in found]
+
+    def _targets(self, plan: CampaignPlan, jobs: Sequence[PlannedJob]) -> dict[int, str]:
+        """Return the targets of jobs that start warm, by number; none with one target only.
+
+        A parent must be in the account and Region of its child. So a wave is spread over the
+        targets as the wave before was, and each job learns from the best jobs of its target.
+        """
+        if plan.campaign.limits.targets == 1 or not jobs[0].parents:
+            return {}
+        before = [self._backend.target(job.number) for job in plan.wave(jobs[0].wave - 1)]
+        first = plan.wave(jobs[0].wave)[0].number
+        return {job.number: before[(job.number - first) % len(before)] for job in jobs}
+
+    def _on(self, parent: PlannedJob, target: str | None) -> bool:
+        return target is None or self._backend.target(parent.number) == target
 
     def _given(self, plan: CampaignPlan, job: PlannedJob) -> Ranges | None:
         """Return the ranges of a job whose settings are given; Ray's jobs get theirs otherwise."""

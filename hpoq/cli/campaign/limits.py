@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from hpoq.cli.options import client
+from hpoq.cli.options import client, one_team
 from hpoq.cli.output import say
 
+if TYPE_CHECKING:
+    from hpoq.client import Client
 
-def account_limits(instance_type: str, deployment: str) -> dict[str, int]:
-    """Return the limits read from the account, and print them."""
+
+def account_limits(
+    instance_type: str,
+    deployment: str,
+    team: str | None,
+    requests: Sequence[Mapping[str, Any]],
+    instances_per_trial: int,
+) -> dict[str, int]:
+    """Return the limits read from the account, or from all targets, and print them."""
     import boto3
 
     from hpoq.campaign.planning.account_limits import limits_of
 
-    limits = limits_of(boto3.Session(), instance_type, client(deployment))
+    of = client(deployment)
+    targets = _targets(of, team, requests)
+    limits = limits_of(boto3.Session(), instance_type, of, targets, instances_per_trial)
+    if len(targets) > 1:
+        say(f"the campaign may run on {', '.join(targets)}: their limits are added up")
     for name, value in limits.items():
         say(f"limit read from the account: {name}={value}")
     return limits
+
+
+def _targets(
+    of: Client, team: str | None, requests: Sequence[Mapping[str, Any]]
+) -> tuple[str, ...]:
+    """Return the targets on which a campaign may run; home alone without a deployment."""
+    from hpo_dispatcher.contract.targets.resources import HOME
+    from hpoq.campaign.planning.account_limits import targets_of_campaign
+    from hpoq.errors import NotDeployed, NotReachable
+
+    try:
+        several = len(of.settings.deployment.targets) > 1
+    except (NotDeployed, NotReachable):
+        return (HOME,)
+    return targets_of_campaign(of, one_team(team, of), requests) if several else (HOME,)
 
 
 def given_limits(given: list[str], search: str) -> dict[str, int]:

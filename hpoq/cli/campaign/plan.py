@@ -151,7 +151,7 @@ def plan(
     for fields in searches.values():
         fields["further_metrics"] = further_metrics(metric or [], fields["request"])
     study = (optuna_study, study_name, study_best) if optuna_study else None
-    wanted = _wanted(name, searches, common, limit or [], deployment)
+    wanted = _wanted(name, searches, common, limit or [], team, deployment)
     comparisons = {
         model: _compared(fields, pilot, study, team, deployment) for model, fields in wanted.items()
     }
@@ -172,13 +172,17 @@ def _wanted(
     searches: dict[str, dict[str, Any]],
     common: dict[str, Any],
     limit: list[str],
+    team: str | None,
     deployment: str,
 ) -> dict[str, dict[str, Any]]:
     """Return the fields of the campaign of each model; the models share the limits."""
     from hpoq.campaign.errors import InvalidPlan
     from hpoq.campaign.many_models import shares
 
-    read = account_limits(common["instance_type"], deployment)
+    requests = [fields["request"] for fields in searches.values()]
+    read = account_limits(
+        common["instance_type"], deployment, team, requests, common["instances_per_trial"]
+    )
     given = {
         model: read | given_limits(limit, search_of(fields["request"]))
         for model, fields in searches.items()

@@ -81,11 +81,11 @@ def comparison_values(comparison: Comparison) -> dict[str, Any]:
 
 def best_trials(table: pd.DataFrame, top: int) -> Table:
     """Return the best usable trials as a table, best first."""
-    from hpoq.campaign.results.table import METRIC, SEARCHED
+    from hpoq.campaign.results.table import METRIC, SEARCHED, TARGET
     from hpoq.cli.noted_table import table as empty
 
     names = [name for name in table.columns if name.startswith((METRIC, SEARCHED))]
-    models = ["model"] if "model" in table.columns else []
+    models = [name for name in ("model", TARGET) if name in table.columns]
     made = empty(
         ">rank", *models, "trial", ">wave", ">objective", ">minutes",
         *(f">{name.removeprefix(METRIC).removeprefix(SEARCHED)}" for name in names),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from hpo_dispatcher.contract import aws_limits
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpoq.campaign.campaign_plan import PlannedJob
 from hpoq.campaign.errors import InvalidPlan
 from hpoq.campaign.model import Campaign
@@ -39,6 +40,10 @@ class RayStrategy(Strategy):
             raise InvalidPlan("Ray searches at random or learns. Use another strategy for a Grid")
         if not campaign.suits_ray:
             raise InvalidPlan("Ray starts a script for each trial, but the training job runs none")
+        if campaign.limits.targets > 1 or campaign.request.get("targets", [HOME]) != [HOME]:
+            raise InvalidPlan(
+                'Ray\'s training jobs name places at home. Set targets of the request to ["home"]'
+            )
         if campaign.instances_per_trial > 1:
             raise InvalidPlan("Ray's trials share instances, but each trial needs several")
         problem = problem_with_space(campaign.ranges) or problem_with_points(campaign.points)

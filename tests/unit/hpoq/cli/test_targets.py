@@ -13,9 +13,18 @@ import boto3
 import pytest
 
 from hpo_dispatcher.contract.targets.resources import quotas_document
+from hpoq.campaign.campaign_plan import CampaignPlan
+from hpoq.client import Client
 from hpoq.client.connection import DeploymentConnection
 from tests.support.command_line import Run
-from tests.support.dispatcher_account import FAR_FUTURE, QUOTAS, REGION, Account, write_quotas
+from tests.support.dispatcher_account import (
+    FAR_FUTURE,
+    QUOTAS,
+    RANGES,
+    REGION,
+    Account,
+    write_quotas,
+)
 
 RESEARCH = "222222222222"
 TARGETS = {
@@ -144,3 +153,33 @@ def test_a_request_on_a_target_is_stopped_by_the_dispatcher(
         HyperParameterTuningJobName=name
     )
     assert answer["HyperParameterTuningJobStatus"] in ("Stopping", "Stopped", "Completed")
+
+
+def test_a_campaign_is_planned_within_the_sum_of_its_targets(
+    account: Account, hpoq: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.configure(targets=TARGETS)
+    write_quotas(account, QUOTAS, FAR_FUTURE, quotas_document("research"))
+    account.cycle()
+    monkeypatch.setattr("hpoq.campaign.planning.account_limits.instance_quota", lambda *_: 30)
+    monkeypatch.setattr(Client, "session_on", lambda *_: None)
+    file = tmp_path / "request.json"
+    request = {
+        "hyperparameter_ranges": RANGES,
+        "objective": {"metric": "validation:auc", "type": "Maximize"},
+    }
+    for targets, slots, words in (
+        (["home", "research"], 60, "the campaign may run on home, research"),
+        (["research"], 30, ""),
+        (None, 30, ""),
+    ):
+        file.write_text(json.dumps(request | ({"targets": targets} if targets else {})))
+        out = tmp_path / "c.plan.json"
+        status, _, err = hpoq(
+            "campaign", "plan", str(file), "--name", "c", "--trials", "600", "--minutes", "3",
+            "--startup", "1", "--team", "fraud", "--out", str(out),
+        )  # fmt: skip
+        assert status == 0, err
+        assert words in err
+        assert ("may run on" in err) == bool(words)
+        assert CampaignPlan.load(out).campaign.slots == slots

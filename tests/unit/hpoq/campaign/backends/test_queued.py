@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.errors import InvalidPlan, OtherCampaign
 from hpoq.campaign.planning.compare import planned
 from hpoq.campaign.running_campaign import RunningCampaign
+from hpoq.errors import NotReachable
 from tests.support.small_campaigns import small_plan
 from tests.support.stepped_queue import NOON, SteppedQueue, UnreadableSageMaker
 
@@ -98,11 +102,16 @@ def test_another_plan_of_the_same_name_is_rejected(file: Path) -> None:
         running(queue, file, other).run(EVERY)
 
 
+REGIONS = {"home": "eu-central-1", "research": "us-east-1"}
+
+
 class Listed:
     """Training jobs by tuning job; everything else is not allowed."""
 
-    def __init__(self) -> None:
+    def __init__(self, region: str = REGIONS["home"]) -> None:
         self.asked: list[str] = []
+        endpoint = f"https://api.sagemaker.{region}.amazonaws.com"
+        self.meta = SimpleNamespace(endpoint_url=endpoint, region_name=region)
 
     def get_paginator(self, operation: str) -> Listed:
         assert operation == "list_training_jobs_for_hyper_parameter_tuning_job"
@@ -130,6 +139,58 @@ def test_trials_of_a_request_that_made_room_are_those_of_all_its_tuning_jobs() -
     account.follow(plan)
     trials = account.trials(plan.jobs[0].number)
     assert [trial.name for trial in trials] == ["first-001", "second-001"]
+
+
+def over_targets(file: Path) -> tuple[RunningCampaign, dict[str, Listed]]:
+    """Return a campaign whose tuning jobs ran on two targets, and SageMaker of each."""
+    plan, queue = small_plan("independent", limits={"targets": 2}), SteppedQueue()
+    plan.save(file)
+    there = {name: Listed(region) for name, region in REGIONS.items()}
+    for number, job in enumerate(plan.jobs):
+        target = ("home", "research")[number % 2]
+        request_id = plan.request_id(job)
+        queue.ledger[request_id] = Entry(
+            team="fraud", request_id=request_id, status=Status.COMPLETED, accepted_at=NOON,
+            tuning_job_name=f"{target}-{number}", target=target, targets=("home", "research"),
+            started_at=NOON,
+        )  # fmt: skip
+    client: Any = queue
+    client.on = lambda target: SimpleNamespace(service=lambda *_: there[target])
+    return RunningCampaign(file, QueueBackend(client, "fraud", there["home"])), there  # type: ignore[arg-type]
+
+
+def test_trials_of_all_targets_are_in_one_table_and_report_with_their_target(file: Path) -> None:
+    campaign, there = over_targets(file)
+    table = campaign.results()
+    assert campaign.began == NOON
+    assert len(table) == len(campaign.plan.jobs)
+    assert all(
+        name.startswith(target) for name, target in zip(table.trial, table.target, strict=True)
+    )
+    assert set(there["research"].asked) == {f"research-{n}" for n in range(1, len(table), 2)}
+    assert set(there["home"].asked) == {f"home-{n}" for n in range(0, len(table), 2)}
+    page = campaign.report(file.with_suffix(".html")).read_text()
+    data = json.loads(re.findall(r'id="all-trials-data">(.*?)</script>', page)[0])
+    assert data["titles"][data["where"]] == "target"
+    assert {row[data["where"]] for row in data["rows"]} == {"home", "research"}
+    assert data["consoles"] == {
+        name: f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/jobs/"
+        for name, region in REGIONS.items()
+    }
+
+
+def test_a_campaign_on_a_target_without_access_says_so_and_leaves_nothing_out(file: Path) -> None:
+    campaign, _ = over_targets(file)
+    client: Any = campaign.backend
+    no_access = NotReachable("target research is in account 222222222222")
+
+    def on(_: str) -> Any:
+        raise no_access
+
+    vars(client)["_client"].on = on
+    with pytest.raises(NotReachable, match="target research is in account"):
+        campaign.results()
+    assert len(client.poll()) == len(campaign.plan.jobs)  # its states are in the ledger
 
 
 def test_a_campaign_reads_its_own_requests_until_they_have_ended(file: Path) -> None:

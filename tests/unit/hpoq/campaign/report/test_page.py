@@ -223,12 +223,12 @@ def test_names_of_trials_link_to_the_console_that_is_given_and_nowhere_else() ->
         "https://eu-central-1.console.aws.amazon.com/sagemaker/home?region=eu-central-1#/jobs/"
     )
 
-    def linked(text: str) -> str:
+    def linked(text: str) -> object:
         written = text.split('id="all-trials-data">')[1].split("</script>")[0]
-        return str(json.loads(written)["console"])
+        return json.loads(written)["consoles"]
 
-    assert linked(page(plan, table, console=address)) == address
-    assert linked(page(plan, table)) == ""
+    assert linked(page(plan, table, consoles={"home": address})) == {"home": address}
+    assert linked(page(plan, table)) == {}
 
 
 def test_a_campaign_without_a_result_lists_its_failed_trials() -> None:

@@ -1,0 +1,162 @@
+"""The limits of a campaign over several targets."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
+from hpo_dispatcher.contract.settings import parse_deployment
+from hpo_dispatcher.contract.templates import read_templates
+from hpoq.campaign.errors import InvalidPlan
+from hpoq.campaign.model import AccountLimits
+from hpoq.campaign.planning.account_limits import (
+    TargetLimits,
+    limits_of,
+    over_targets,
+    targets_of_campaign,
+)
+from hpoq.campaign.planning.compare import campaign_of, compare
+from hpoq.campaign.planning.shapes import lanes
+from hpoq.errors import NotReachable
+from tests.support.tuning_requests import ENVIRONMENT, RANGES
+
+REQUEST: dict[str, Any] = {"hyperparameter_ranges": RANGES}
+TEMPLATES = read_templates()
+
+TARGETS = {
+    "home": {"account": ENVIRONMENT.account, "region": ENVIRONMENT.region},
+    "research": {"account": "222222222222", "region": "us-east-1", "tuning_jobs": 60,
+                 "instances": {"ml.m5.large": 40}, "headroom": {"ml.m5.large": 10}},
+    "spare": {"account": "333333333333", "region": "us-east-1"},
+}  # fmt: skip
+
+
+def limits(tuning_jobs: int, instances: int | None) -> TargetLimits:
+    return TargetLimits(tuning_jobs=tuning_jobs, instances=instances)
+
+
+@pytest.mark.parametrize(
+    ("found", "per_trial", "expected"),
+    [
+        # Three equal targets run three times as much.
+        ([limits(100, 500)] * 3, 1, (150, 10, 1500)),
+        # 25 instances of each: two tuning jobs of ten leave five idle on each, five of five none.
+        ([limits(100, 25)] * 3, 1, (15, 5, 75)),
+        # A tuning job of ten fits on neither.
+        ([limits(100, 4), limits(100, 4)], 1, (2, 4, 8)),
+        # Too few slots for the instances.
+        ([limits(2, 500), limits(3, 500)], 1, (5, 10, 50)),
+        # Training jobs of two instances each.
+        ([limits(100, 40), limits(100, 20)], 2, (3, 10, 60)),
+        # One target too small for any trial.
+        ([limits(100, 40), limits(100, 1)], 2, (2, 10, 40)),
+        # What is unknown is bounded by the tuning jobs, as it is without targets.
+        ([limits(100, 20), limits(5, None)], 1, (7, 10, 70)),
+        ([limits(100, None), limits(50, None)], 1, (150, 10, None)),
+    ],
+)
+def test_every_tuning_job_fits_on_a_target_and_the_trials_at_once_are_the_most(
+    found: list[TargetLimits], per_trial: int, expected: tuple[int, int, int | None]
+) -> None:
+    made = over_targets(found, 10, per_trial)
+    assert (
+        made["tuning_jobs"], made["parallel_training_jobs"], made.get("instances")
+    ) == expected  # fmt: skip
+    checked = AccountLimits(**made)
+    assert checked.targets == len(found)
+    if checked.instances:
+        slots = checked.instances // per_trial
+        widths = lanes(slots, checked.parallel_training_jobs)
+        assert set(widths) == {checked.parallel_training_jobs}
+        assert len(widths) == checked.tuning_jobs
+
+
+def test_a_plan_without_targets_says_nothing_of_them_and_has_100_tuning_jobs_at_most() -> None:
+    assert "targets" not in json.loads(AccountLimits().model_dump_json())
+    assert AccountLimits(tuning_jobs=300, targets=3).tuning_jobs == 300
+    with pytest.raises(ValidationError, match="tuning_jobs: 101 is more than 100"):
+        AccountLimits(tuning_jobs=101)
+
+
+class Quotas:
+    """A session whose Service Quotas has one quota."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def client(self, *_: Any, **__: Any) -> Quotas:
+        return self
+
+    def get_paginator(self, _: str) -> Quotas:
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        name = "ml.m5.large for training job usage"
+        return [{"Quotas": [{"QuotaName": name, "Value": self.value}]}]
+
+
+def deployed(team_targets: tuple[str, ...] = (), **sessions: Quotas) -> Any:
+    """Return a client of a deployment with targets, to some of which the user has access."""
+    team = {"targets": list(team_targets)} if team_targets else {}
+    deployment = parse_deployment({"teams": {"fraud": team}, "targets": TARGETS})
+
+    def session_on(target: str) -> Quotas:
+        if target not in sessions:
+            raise NotReachable("no profile")
+        return sessions[target]
+
+    settings = SettingsDocument.of(ENVIRONMENT, deployment, TEMPLATES)
+    return SimpleNamespace(settings=settings, session_on=session_on)
+
+
+def test_limits_are_those_of_all_targets_where_the_campaign_may_run() -> None:
+    client, home = deployed(spare=Quotas(20)), Quotas(50)
+    everywhere: Any = ("home", "research", "spare")
+    found = limits_of(home, "ml.m5.large", client, everywhere)  # type: ignore[arg-type]
+    # 50 at home, 40 less 10 for others, and 20
+    assert (found["targets"], found["tuning_jobs"], found["instances"]) == (3, 10, 100)
+    found = limits_of(home, "ml.m5.large", client, ("home",))  # type: ignore[arg-type]
+    assert (found.get("targets"), found["tuning_jobs"], found["instances"]) == (None, 100, 50)
+    unread = limits_of(home, "ml.m5.large", deployed(), ("home", "spare"))  # type: ignore[arg-type]
+    assert (unread["tuning_jobs"], unread["instances"]) == (105, 1050)
+
+
+def test_a_campaign_runs_where_its_data_is() -> None:
+    client = deployed(("home", "research"))
+    assert targets_of_campaign(client, "fraud", [REQUEST]) == ("home", "research")
+    named = {**REQUEST, "targets": ["research"]}
+    assert targets_of_campaign(client, "fraud", [REQUEST, named]) == ("research",)
+    uri = f"s3://{ENVIRONMENT.artifact_bucket}/teams/fraud/data/"
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri}
+    train = {"ChannelName": "train", "DataSource": {"S3DataSource": source}}
+    at_home = {**REQUEST, "overrides": {"TrainingJobDefinition": {"InputDataConfig": [train]}}}
+    assert targets_of_campaign(client, "fraud", [at_home]) == ("home",)
+    other = {**REQUEST, "targets": ["spare"]}
+    with pytest.raises(InvalidPlan, match="the models have none in common"):
+        targets_of_campaign(client, "fraud", [named, other])
+
+
+def test_three_targets_are_planned_to_need_a_third_of_the_time_and_ray_runs_at_home() -> None:
+    def hours(**found: int) -> float:
+        campaign = campaign_of(
+            name="c", trials=100_000, minutes_per_trial=30, spread=0.1, limits=found,
+            request={**REQUEST, "objective": {"metric": "auc", "type": "Maximize"}},
+        )  # fmt: skip
+        option = compare(campaign).option("independent")
+        assert option.estimate is not None
+        return option.estimate.hours
+
+    one = hours(**over_targets([limits(100, None)], 10, 1))
+    three = hours(**over_targets([limits(100, None)] * 3, 10, 1))
+    assert three / one <= 0.36
+    ray = {"targets": 3, "tuning_jobs": 300}
+    campaign = campaign_of(
+        name="c", trials=100, minutes_per_trial=1, limits=ray,
+        request={**REQUEST, "objective": {"metric": "auc", "type": "Maximize"}},
+    )  # fmt: skip
+    assert "name places at home" in compare(campaign).option("ray").why_not
