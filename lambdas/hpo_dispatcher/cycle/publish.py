@@ -251,9 +251,9 @@ def _created(
     ended = {job.tuning_job_name for job, _ in seen.ended}
     shown = {job.tuning_job_name for job in seen.active if job.key not in unknown}
     shown |= {job.tuning_job_name for job in seen.active if job.key in seen.unobserved} & {*before}
-    interrupted = {job.key: job.tuning_job_name for job in seen.missing}
-    planned = {key: entry.job_name for key, entry in decided.entries.items()}
-    return (shown - ended) | {(interrupted | planned)[key] for key in done.started}
+    names = {job.key: job.tuning_job_name for job in seen.missing}
+    names |= {key: decided.entries[key].job_name for key in done.started if key in decided.entries}
+    return (shown - ended) | {names[key] for key in done.started}
 
 
 def capacity_document(state: State) -> CapacityDocument:
@@ -266,7 +266,7 @@ def capacity_document(state: State) -> CapacityDocument:
         tuning_jobs=_slots(used[HOME], home),
         instances=_instances(used[HOME], home),
         quotas=dict(home.instances),
-        waiting=tuple(sorted(_waiting(state), key=lambda each: each.position)[:WAITING_SHOWN]),
+        waiting=tuple(_waiting(state)),
         queues=state.queue_counts.published(),
         teams_on_hold=tuple(sorted(state.teams_on_hold)),
         running=tuple(_running(state)),
@@ -388,11 +388,14 @@ def _budgets(state: State) -> dict[str, BudgetUse]:
 
 
 def _waiting(state: State) -> Iterable[WaitingRequest]:
-    """Yield the heads of each queue with their positions."""
+    """Yield the first heads of all queues with their positions, the first of each queue first."""
     positions: Counter[str] = Counter()
+    placed: list[tuple[int, Wait]] = []
     for wait in state.waits:
         positions[wait.head.team] += 1
-        yield _waiting_request(wait, positions[wait.head.team], state)
+        placed.append((positions[wait.head.team], wait))
+    for position, wait in sorted(placed, key=lambda each: each[0])[:WAITING_SHOWN]:
+        yield _waiting_request(wait, position, state)
 
 
 def _waiting_request(wait: Wait, position: int, state: State) -> WaitingRequest:
