@@ -60,7 +60,17 @@ class DirectBackend:
         return self.jobs.began
 
     def follow(self, plan: CampaignPlan) -> None:
-        """Read and control the jobs of this plan from now on."""
+        """Read and control the jobs of this plan from now on.
+
+        Raises:
+            InvalidPlan: the request may not run at home.
+        """
+        named = plan.campaign.request.get("targets", [HOME])
+        if HOME not in named:
+            raise InvalidPlan(
+                f"a direct campaign runs at home, but the request names {', '.join(named)}. "
+                "Run it through the queue"
+            )
         self._plan = plan
         self.jobs.follow(plan)
         existing = sorted(self.jobs.poll())

@@ -11,6 +11,7 @@ from hpo_dispatcher.contract.targets.sites import site_name
 from hpo_dispatcher.cycle.decision.decide import QUOTAS_READ
 from hpoq.doctor.examined import Examined
 from hpoq.doctor.findings import Finding, fault, ok, warning
+from hpoq.errors import NotReachable
 from hpoq.presentation import at_utc
 
 # A cycle comes every ten minutes, and reads quotas that are too old.
@@ -37,6 +38,16 @@ def answer(examined: Examined) -> Iterator[Finding]:
                 f"`npx cdk deploy {stack}`. Throttling and failures of AWS end without a change"
             )
             yield fault("targets", problems[name], fix)
+        if name != HOME:
+            yield from _access(examined, name)
+
+
+def _access(examined: Examined, target: str) -> Iterator[Finding]:
+    """Check that the caller can read what ran on a target; the queue does not need it."""
+    try:
+        examined.reader.on(target)
+    except NotReachable as error:
+        yield warning("targets", f"you cannot read results there: {error}", "")
 
 
 def _quotas(examined: Examined, target: str) -> Iterator[Finding]:

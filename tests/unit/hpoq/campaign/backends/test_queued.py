@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hpo_dispatcher.contract.entry import EarlierJob, Entry, Status
+from hpoq.campaign.backends.curve_reader import CurveReader
 from hpoq.campaign.backends.direct import DirectBackend
 from hpoq.campaign.backends.queued import QueueBackend
 from hpoq.campaign.campaign_plan import CampaignPlan
@@ -177,6 +178,56 @@ def test_trials_of_all_targets_are_in_one_table_and_report_with_their_target(fil
         name: f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/jobs/"
         for name, region in REGIONS.items()
     }
+
+
+def test_learning_curves_are_read_on_the_target_of_each_trial(file: Path) -> None:
+    campaign, there = over_targets(file)
+    read: dict[str, set[str]] = {"home": set(), "research": set()}
+
+    class Logged:
+        """The services of a target, with one line of log per training job."""
+
+        def __init__(self, target: str) -> None:
+            self.target = target
+
+        def service(self, name: str) -> Any:
+            return {"sagemaker": self, "logs": self}[name]
+
+        def describe_training_job(self, **_: Any) -> Any:
+            definition = {"Name": "loss", "Regex": "loss=([0-9.]+)"}
+            return {"AlgorithmSpecification": {"MetricDefinitions": [definition]}}
+
+        def get_paginator(self, _: str) -> Logged:
+            return self
+
+        def paginate(self, **asked: Any) -> Any:
+            prefix = asked["logStreamNamePrefix"]
+            read[self.target].add(prefix)
+            return [{"logStreams": [{"logStreamName": f"{prefix}algo-1"}]}]
+
+        def get_log_events(self, **asked: Any) -> Any:
+            texts = [] if "nextToken" in asked else ["loss=2", "loss=1"]
+            events = [{"timestamp": n, "message": text} for n, text in enumerate(texts)]
+            return {"events": events, "nextForwardToken": "end"}
+
+    home: Any = Logged("home")
+    reader = CurveReader(home, home, Logged)
+    campaign = RunningCampaign(file, campaign.backend, reader)
+    table = campaign.results().assign(usable=True, rank=range(1, len(there["home"].asked) * 2 + 1))
+    curves = campaign.curves(table, 4)
+    assert curves.note == ""
+    assert curves.table["trial"].nunique() == 4
+    for target, prefixes in read.items():
+        assert prefixes
+        assert all(prefix.startswith(target) for prefix in prefixes)
+
+
+def test_a_direct_campaign_refuses_a_request_for_another_target(
+    backend: DirectBackend, file: Path
+) -> None:
+    small_plan("independent", request_extras={"targets": ["research"]}).save(file)
+    with pytest.raises(InvalidPlan, match="runs at home, but the request names research"):
+        RunningCampaign(file, backend).run(EVERY)
 
 
 def test_a_campaign_on_a_target_without_access_says_so_and_leaves_nothing_out(file: Path) -> None:

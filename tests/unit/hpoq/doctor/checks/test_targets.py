@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.settings import parse_deployment
 from hpoq.doctor.checks import targets
 from hpoq.doctor.examined import Examined
+from hpoq.errors import NotReachable
 from tests.support.tuning_requests import ENVIRONMENT
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -24,7 +26,11 @@ DENIED = "no answer from target research: sts:AssumeRole: AccessDenied"
 
 
 def found(
-    examined: Examined, settings: dict[str, Any], read_at: datetime | None = None, **problems: str
+    examined: Examined,
+    settings: dict[str, Any],
+    read_at: datetime | None = None,
+    on: Callable[[str], Any] = str,
+    **problems: str,
 ) -> list[str]:
     """Return what the check finds after a cycle with these problems."""
     deployment = parse_deployment({"teams": {"fraud": {}}, **settings})
@@ -36,7 +42,9 @@ def found(
     content = json.dumps({"at": (read_at or datetime.now(UTC)).isoformat()})
     documents = {} if read_at is NEVER else {"quotas-research": content}
     vars(examined)["settings"] = SettingsDocument.of(ENVIRONMENT, deployment, {})
-    vars(examined)["reader"] = SimpleNamespace(capacity=lambda: document, document=documents.get)
+    vars(examined)["reader"] = SimpleNamespace(
+        capacity=lambda: document, document=documents.get, on=on
+    )
     return [str(each) for each in targets.answer(examined)]
 
 
@@ -70,3 +78,14 @@ def test_quotas_that_are_not_read_are_a_warning_with_the_permission(
     *_, warned = found(examined, {"targets": TARGETS}, read_at)
     assert warned.startswith(said)
     assert warned.endswith("may call servicequotas:ListServiceQuotas")
+
+
+def test_who_cannot_read_a_target_is_told(examined: Examined) -> None:
+    def no_profile(target: str) -> None:
+        raise NotReachable(f"target {target} is in account 222222222222. Add the profile")
+
+    home, research, warned = found(examined, {"targets": TARGETS}, on=no_profile)
+    assert "answered the last cycle" in home + research
+    assert warned == (
+        "you cannot read results there: target research is in account 222222222222. Add the profile"
+    )
