@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import jsonschema
 import pytest
 
 from hpo_dispatcher.contract.targets.resources import quotas_document
@@ -183,3 +184,19 @@ def test_a_campaign_is_planned_within_the_sum_of_its_targets(
         assert words in err
         assert ("may run on" in err) == bool(words)
         assert CampaignPlan.load(out).campaign.slots == slots
+
+
+def test_the_best_training_job_names_its_target(
+    there: boto3.Session, account: Account, hpoq: Run, config: Path
+) -> None:
+    add_profile(config, there)
+    account.cycle()
+    account.cycle()
+    status, out, err = hpoq("best", "a", "--json")
+    assert status == 0, err
+    found = json.loads(out)
+    schema = json.loads((Path(__file__).parents[4] / "docs" / "cli.schema.json").read_text())
+    jsonschema.validate(found, {"$defs": schema["$defs"], **schema["properties"]["best"]})
+    assert found["target"] == "research"
+    assert "target" not in json.loads(hpoq("best", "h", "--json")[1])
+    assert ["target", "research"] in [line.split() for line in hpoq("best", "a")[1].splitlines()]
