@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 
 
+RETRY_AFTER = 60.0  # seconds; the user may log in or add the profile meanwhile
+
+
 class TargetConnections:
     """The connections to the targets of a deployment, each created when it is needed first.
 
@@ -30,13 +35,19 @@ class TargetConnections:
     Args:
         home: the connection to the deployment.
         settings: returns the settings of the deployment, which name the targets.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(
-        self, home: DeploymentConnection, settings: Callable[[], SettingsDocument]
+        self,
+        home: DeploymentConnection,
+        settings: Callable[[], SettingsDocument],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._home = home
         self._settings = settings
+        self._clock = clock
+        self._failed: dict[str, tuple[float, NotReachable]] = {}
         self._lock = threading.Lock()
         self._made: dict[str, DeploymentConnection] = {}
 
@@ -50,8 +61,22 @@ class TargetConnections:
             return self._home
         with self._lock:
             if target not in self._made:
-                self._made[target] = self._connected(self._site(target))
+                self._made[target] = self._attempted(target)
             return self._made[target]
+
+    def _attempted(self, target: str) -> DeploymentConnection:
+        """Connect, or raise the error of an attempt that failed a short time ago.
+
+        A list asks once for each of its requests.
+        """
+        failed_at, error = self._failed.get(target, (-math.inf, None))
+        if error and self._clock() - failed_at < RETRY_AFTER:
+            raise error
+        try:
+            return self._connected(self._site(target))
+        except NotReachable as error:
+            self._failed[target] = self._clock(), error
+            raise
 
     def _site(self, target: str) -> TargetSite:
         settings = self._settings()

@@ -117,6 +117,25 @@ def test_a_profile_of_another_account_shows_nothing_of_that_account(config: Path
         connections().on("research")
 
 
+def test_an_attempt_that_failed_is_repeated_after_a_minute_only(config: Path) -> None:
+    now = [0.0]
+    read: list[str] = []
+    session = boto3.Session(region_name=ENVIRONMENT.region)
+
+    def settings() -> SettingsDocument:
+        read.append("read")
+        return SETTINGS
+
+    found = TargetConnections(DeploymentConnection("hpoq", session), settings, lambda: now[0])
+    for _ in range(50):
+        with pytest.raises(NotReachable, match="no profile"):
+            found.on("research")
+    assert len(read) == 1
+    add_profile(config, "hpoq-research", RESEARCH)
+    now[0] = 61.0
+    assert account_of(found.on("research")) == (RESEARCH, "us-east-1")
+
+
 @pytest.mark.usefixtures("config")
 def test_a_target_that_the_settings_no_longer_have_is_named() -> None:
     with pytest.raises(NotReachable, match="the settings of hpoq have no target 'gone'"):
