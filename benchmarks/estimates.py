@@ -4,8 +4,9 @@
 
 Prints which part of the starts was within the range that was stated for them, and the median error
 of the expected wait relative to the real one. Beside it are errors that no forecast can avoid: that
-of one which knows how run times and arrivals are distributed, and that if one of the draws of the
-forecast itself came true.
+of one which knows how run times and arrivals are distributed, that of one which knows the kind of
+distribution and learns its parameters, and that if one of the draws of the forecast itself came
+true.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from datetime import timedelta
 
 from benchmarks.heavy_tailed import heavy_tailed
 from benchmarks.known_future import Drawn, KnownCourse, KnownDistributions
+from benchmarks.learned_future import LearnedCourse
 from benchmarks.measure import Measure, at_least, at_most, print_table, shown
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Key
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling.forecast.calibration import SHORTEST_WAIT, expected
-from hpo_dispatcher.scheduling.forecast.course import DRAWS
 from hpo_dispatcher.scheduling.forecast.outlooks import Forecast, Outlook, drawn_spreads
 from hpoq.simulation.simulate import START, Simulation
 from hpoq.simulation.workload import WORKLOADS
@@ -44,6 +45,7 @@ class Kind:
     drawn: Drawn
     seeds: Sequence[int] = (1,)
     every: timedelta  # between two forecasts that are compared
+    lognormal: bool = False  # the distribution of the run times
 
 
 KINDS: Mapping[str, Kind] = {
@@ -57,10 +59,16 @@ KINDS: Mapping[str, Kind] = {
     ),
     "multi-quota": Kind(drawn=lambda seed: WORKLOADS["multi-quota"](600, seed), every=37 * MINUTES),
     "heavy-tailed, load 0.6": Kind(
-        drawn=lambda seed: heavy_tailed(0.6, 600, seed), seeds=(1, 2), every=97 * MINUTES
+        drawn=lambda seed: heavy_tailed(0.6, 600, seed),
+        seeds=(1, 2),
+        every=97 * MINUTES,
+        lognormal=True,
     ),
     "heavy-tailed, load 0.8": Kind(
-        drawn=lambda seed: heavy_tailed(0.8, 400, seed), seeds=(4,), every=97 * MINUTES
+        drawn=lambda seed: heavy_tailed(0.8, 400, seed),
+        seeds=(4,),
+        every=97 * MINUTES,
+        lognormal=True,
     ),
 }
 
@@ -80,6 +88,11 @@ def results() -> Iterable[Measure]:
         yield shown(NAME, "  the same of a forecast that knows all distributions", known)
         known = statistics.median(found.among_known)
         yield shown(NAME, "  the same of that one if one of its draws were the real start", known)
+        if found.of_learned:
+            learned = statistics.median(found.of_learned)
+            yield shown(
+                NAME, "  the same of one that learns the parameters of a known one", learned
+            )
         own = statistics.median(found.among_draws)
         yield shown(NAME, "  the same if a draw of the forecast were the real start", own)
 
@@ -93,6 +106,7 @@ class Comparison:
     # Errors relative to the real waits.
     errors: list[float] = field(default_factory=list)
     of_known: list[float] = field(default_factory=list)  # of forecasts from the distributions
+    of_learned: list[float] = field(default_factory=list)  # of those with learned parameters
     among_known: list[float] = field(default_factory=list)  # of their draws among each other
     among_draws: list[float] = field(default_factory=list)  # of the dispatcher's own draws
 
@@ -102,6 +116,7 @@ class Comparison:
         teams = {team: TeamSettings(**fields) for team, fields in workload.teams.items()}
         outlooks: list[tuple[float, Key, Outlook]] = []
         known_starts: list[tuple[float, Key, float]] = []
+        learned_starts: list[tuple[float, Key, float]] = []
         last = -self.kind.every
 
         def note(*_: int) -> None:
@@ -119,9 +134,12 @@ class Comparison:
             stated = forecast.of_listed(account.clock.now).items()
             outlooks.extend((at, key, each) for key, each in stated if each.latest is not None)
             course = KnownCourse(document, teams, known)
-            for key, spread in drawn_spreads(course, DRAWS, random.Random(seed)).items():
+            for key, spread in drawn_spreads(course, random.Random(seed)).items():
                 self.among_known.extend(_errors_among(spread.starts))
                 known_starts.append((at, key, expected(spread.starts)))
+            if self.kind.lognormal:
+                learned = drawn_spreads(LearnedCourse(document, teams), random.Random(seed)).items()
+                learned_starts.extend((at, key, expected(spread.starts)) for key, spread in learned)
 
         account = Simulation(workload, forecasts=True, progress=note)
         account.run()
@@ -135,6 +153,7 @@ class Comparison:
             self.within.append((each.earliest or 0) <= real <= (each.latest or 0))
             self.errors.append(_error(each.starts_in or 0.0, real))
         self.of_known.extend(_error(each, starts[key] - at) for at, key, each in known_starts)
+        self.of_learned.extend(_error(each, starts[key] - at) for at, key, each in learned_starts)
 
 
 def _errors_among(starts: Sequence[float]) -> Iterator[float]:

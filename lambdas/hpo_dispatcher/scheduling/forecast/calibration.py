@@ -1,7 +1,7 @@
 """How far real starts were from the expected ones, and how wide ranges must be therefore. Pure.
 
 The dispatcher notes some of its expected starts and compares each with the real one. A start has a
-score: its distance from the median of the draws, relative to that of the earliest or latest draw.
+score: its distance from the median of the draws, relative to that of an early or late draw.
 Ranges leave out eight of a hundred recent scores at either end, so five of six starts are within
 them if the next scores are like the recent ones. This is split conformal prediction with normalized
 scores (Lei et al., Distribution-Free Predictive Inference for Regression, JASA 2018). The next
@@ -60,7 +60,8 @@ class Calibration:
             starts: those drawn, sorted; seconds.
         """
         at = median(starts)
-        below, above = at - starts[0], starts[-1] - at
+        early, late = outer(starts)
+        below, above = at - early, late - at
         if self.measured:
             below, above = _least(below), _least(above)
         low, high = (max(0.0, _at_score(each, at, below, above)) for each in (self.low, self.high))
@@ -83,6 +84,18 @@ def _error(stated: float, real: float) -> float:
     return abs(stated - real) / max(real, SHORTEST_WAIT)
 
 
+def outer(starts: Sequence[float]) -> tuple[float, float]:
+    """Return an early and a late one of the drawn starts: the first and the last of nine.
+
+    A start is earlier than the early one in a tenth of the cases, however many are drawn.
+
+    Args:
+        starts: those drawn, sorted; seconds.
+    """
+    left_out = max(0, (len(starts) + 1) // 10 - 1)
+    return starts[left_out], starts[-left_out - 1]
+
+
 def adapted(outside: float, *, held: bool) -> float:
     """Return the part of starts to leave out at either end, after a range held or did not."""
     outside += ADAPTATION * (2 * OUTSIDE - (0 if held else 1))
@@ -90,11 +103,12 @@ def adapted(outside: float, *, held: bool) -> float:
 
 
 def score(real: float, starts: Sequence[float]) -> float:
-    """Return how far a real start is from those drawn: 0 is their median, 1 their latest."""
+    """Return how far a real start is from those drawn: 0 is their median, 1 a late one."""
     at = median(starts)
+    early, late = outer(starts)
     if real >= at:
-        return (real - at) / _least(starts[-1] - at)
-    return (real - at) / _least(at - starts[0])
+        return (real - at) / _least(late - at)
+    return (real - at) / _least(at - early)
 
 
 def calibrated(scores: Sequence[float], outside: float = OUTSIDE) -> tuple[float, float, float]:

@@ -39,7 +39,6 @@ from hpo_dispatcher.scheduling.snapshot import (
     needs,
 )
 
-DRAWS = 9
 # Moments in one course; starts after the last of them are extrapolated from those before.
 MOST_MOMENTS = 600
 # Heads of each team and shape in one plan: the requests that start next are among them.
@@ -60,7 +59,7 @@ class Course:
         self._document = document
         self._teams = teams
         self._capacity = Capacity.of(document)
-        self._run_times = RunTimes.from_published(document.run_times)
+        self.run_times = RunTimes.from_published(document.run_times)
         self._arrivals = Arrivals.of(document)
         self._queued = tuple(self._waiting())
         self._positions = {each.key: each.position for each in document.waiting}
@@ -74,19 +73,21 @@ class Course:
         situation = self._beginning(draw)
         listed = {each.head.key for each in self._queued}
         starts: dict[Key, float] = {}
+        plans = 0
         for _ in range(MOST_MOMENTS):
+            plans += situation.changed
             for head in self._start(situation) if situation.changed else ():
                 if head.key in listed:
                     starts[head.key] = situation.seconds
             if len(starts) == len(listed) or not situation.pass_to_next(self._capacity):
                 break
-        return DrawnCourse(starts=starts, seconds=situation.seconds)
+        return DrawnCourse(starts=starts, seconds=situation.seconds, plans=plans)
 
     def future(self, draw: random.Random) -> Future:
         """Return what one course draws run times and arrivals from: recent ones."""
         at, running = self._document.at, self._document.running
         started = [(each, _elapsed(each, at)) for each in running if each.started_at]
-        return Future(Durations(self._run_times, started, draw), self._arrivals)
+        return Future(Durations(self.run_times, started, draw), self._arrivals)
 
     def _beginning(self, draw: random.Random) -> _Situation:
         document, future = self._document, self.future(draw)
@@ -94,7 +95,7 @@ class Course:
             began=document.at,
             draw=draw,
             future=future,
-            run_times=self._run_times,
+            run_times=self.run_times,
             usage=document.usage,
             timers=_timers(document),
             next_arrival=future.arrivals.wait(draw),
@@ -128,7 +129,7 @@ class Course:
         on_hold = frozenset(self._document.teams_on_hold)
         for each in sorted(self._document.waiting, key=lambda waiting: waiting.position):
             if each.team not in on_hold and each.reason_kind.starts_by_itself:
-                yield _queued(each, each.request_id, each.accepted_at, self._run_times)
+                yield _queued(each, each.request_id, each.accepted_at, self.run_times)
 
 
 class DrawnCourse(NamedTuple):
@@ -136,6 +137,7 @@ class DrawnCourse(NamedTuple):
 
     starts: Mapping[Key, float]  # seconds until each request starts that starts in it
     seconds: float  # until it ends; the other requests start later
+    plans: int  # made for it
 
 
 class _Queued(NamedTuple):

@@ -20,8 +20,13 @@ from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling.forecast.calibration import Calibration
-from hpo_dispatcher.scheduling.forecast.course import DRAWS, Course
+from hpo_dispatcher.scheduling.forecast.course import Course, DrawnCourse
 from hpo_dispatcher.scheduling.history.queue_counts import QueueCount, QueueCounts
+
+# Courses of one forecast. With more of them the expected start depends less on chance.
+LEAST_DRAWS, MOST_DRAWS = 9, 29
+# Once so many plans were made, no more courses than the fewest are drawn; each takes about 0.5 ms.
+ENOUGH_PLANS = 1_000
 
 # Counts the requests of a team's queue between two sort keys, both included; None: unknown.
 QueuedBetween = Callable[[str, str, str], int | None]
@@ -79,7 +84,7 @@ class Forecast:
             self._calibration = Calibration.of(document)
             if self._samples and self._waiting:
                 course = Course(document, self._teams)
-                self._spreads = drawn_spreads(course, DRAWS, random.Random(seed))  # noqa: S311
+                self._spreads = drawn_spreads(course, random.Random(seed))  # noqa: S311
 
     def of(
         self, entry: Entry, now: datetime, queued_between: QueuedBetween | None = None
@@ -154,24 +159,33 @@ class Forecast:
         return self._waiting[key].position
 
 
-def drawn_spreads(course: Course, draws: int, draw: random.Random) -> dict[Key, Spread]:
+def drawn_spreads(course: Course, draw: random.Random) -> dict[Key, Spread]:
     """Return the starts in several draws of a course, of the requests that start in most of them.
 
     Args:
         course: to draw.
-        draws: how many.
         draw: the random numbers.
     """
-    drawn = [course.draw(draw) for _ in range(draws)]
+    drawn = _drawn(course, draw)
     found = Counter(key for each in drawn for key in each.starts)
     # A request that starts in most draws starts after the end of the others at the earliest.
     starts = {
         key: tuple(sorted(each.starts.get(key, each.seconds) for each in drawn))
         for key, count in found.items()
-        if 2 * count > draws
+        if 2 * count > len(drawn)
     }
     in_order = sorted(starts, key=lambda key: (median(starts[key]), course.position(key), key))
     return {key: Spread(starts[key], rank) for rank, key in enumerate(in_order, start=1)}
+
+
+def _drawn(course: Course, draw: random.Random) -> list[DrawnCourse]:
+    """Draw courses: more of them if each takes few plans."""
+    drawn: list[DrawnCourse] = []
+    plans = 0
+    while len(drawn) < (LEAST_DRAWS if plans >= ENOUGH_PLANS else MOST_DRAWS):
+        drawn.append(course.draw(draw))
+        plans += drawn[-1].plans
+    return drawn
 
 
 def _counted_position(

@@ -8,7 +8,13 @@ from datetime import datetime, timedelta
 
 from hpo_dispatcher.contract.documents.capacity import MeasuredEstimates
 from hpo_dispatcher.contract.entry import Key
-from hpo_dispatcher.scheduling.forecast.calibration import OUTSIDE, adapted, calibrated, score
+from hpo_dispatcher.scheduling.forecast.calibration import (
+    OUTSIDE,
+    adapted,
+    calibrated,
+    outer,
+    score,
+)
 from hpo_dispatcher.scheduling.forecast.outlooks import Forecast
 
 # Expected starts are noted so often, for so many requests from all parts of the queue.
@@ -27,7 +33,7 @@ class Prediction:
 
     key: Key
     at: datetime
-    draws: tuple[float, float, float]  # the first, the median and the last
+    draws: tuple[float, float, float]  # an early one, the median and a late one
     earliest: float
     latest: float
 
@@ -60,11 +66,12 @@ class Predictions:
         in_order = sorted(spreads, key=lambda key: spreads[key].overall)
         for key in _spread_out(in_order, min(NOTED, MOST_PENDING - len(self.pending))):
             starts, outlook = spreads[key].starts, outlooks[key]
+            early, late = outer(starts)
             if outlook.earliest is not None and outlook.latest is not None:
                 noted = Prediction(
                     key=key,
                     at=now,
-                    draws=(starts[0], starts[len(starts) // 2], starts[-1]),
+                    draws=(early, starts[len(starts) // 2], late),
                     earliest=outlook.earliest,
                     latest=outlook.latest,
                 )

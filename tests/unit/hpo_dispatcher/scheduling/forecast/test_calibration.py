@@ -20,6 +20,7 @@ from hpo_dispatcher.scheduling.forecast.calibration import (
     adapted,
     calibrated,
     expected,
+    outer,
     score,
 )
 
@@ -34,6 +35,26 @@ def test_a_score_is_the_distance_from_the_median_relative_to_the_draws(
     real: float, distance: float
 ) -> None:
     assert score(real, DRAWS) == distance
+
+
+@pytest.mark.parametrize(("count", "left_out"), [(3, 0), (9, 0), (19, 1), (20, 1), (29, 2)])
+def test_a_tenth_of_starts_is_before_the_early_draw_however_many_are_drawn(
+    count: int, left_out: int
+) -> None:
+    starts = [60.0 * number for number in range(count)]
+    assert outer(starts) == (starts[left_out], starts[count - 1 - left_out])
+
+
+@pytest.mark.parametrize("count", [9, 19, 29])
+def test_ranges_do_not_depend_on_the_number_of_draws(count: int) -> None:
+    """Of independent starts between 0 and 1000, a tenth is before the n-th of 10 n - 1 draws."""
+    draw = random.Random(count)
+    scores = []
+    for _ in range(2_000):
+        real, *drawn = (draw.uniform(0, 1000) for _ in range(count + 1))
+        scores.append(score(real, sorted(drawn)))
+    assert sum(each < -1 for each in scores) / len(scores) == pytest.approx(0.1, abs=0.02)
+    assert sum(each > 1 for each in scores) / len(scores) == pytest.approx(0.1, abs=0.02)
 
 
 def test_draws_that_agree_have_the_spread_of_a_minute() -> None:

@@ -14,7 +14,15 @@ from hpo_dispatcher.contract.entry import EarlierJob, Entry, Status, timestamp
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling import wording
-from hpo_dispatcher.scheduling.forecast.outlooks import Forecast, Outlook
+from hpo_dispatcher.scheduling.forecast.course import Course, DrawnCourse
+from hpo_dispatcher.scheduling.forecast.outlooks import (
+    ENOUGH_PLANS,
+    LEAST_DRAWS,
+    MOST_DRAWS,
+    Forecast,
+    Outlook,
+    drawn_spreads,
+)
 from hpoq import presentation
 from hpoq.simulation.simulate import START, Simulation
 from hpoq.simulation.workload import Arrival, Workload
@@ -302,3 +310,28 @@ def test_a_request_runs_as_long_as_others_of_its_team() -> None:
     )  # fmt: skip
     assert outlook(of, "vision", "v").starts_in == 6 * 60
     assert outlook(of, "fraud", "f").starts_in == 26 * 60
+
+
+class CourseOfPlans(Course):
+    """A course that takes as many plans as it is told to."""
+
+    plans = 1
+
+    def draw(self, draw: random.Random) -> DrawnCourse:
+        return super().draw(draw)._replace(plans=self.plans)
+
+
+@pytest.mark.parametrize(
+    ("plans", "draws"),
+    [
+        (1, MOST_DRAWS),
+        (ENOUGH_PLANS // 19, 20),  # 20 of them take more plans than are enough
+        (ENOUGH_PLANS // 8, LEAST_DRAWS),
+        (ENOUGH_PLANS, LEAST_DRAWS),
+    ],
+)
+def test_more_courses_are_drawn_as_long_as_they_take_few_plans(plans: int, draws: int) -> None:
+    course = CourseOfPlans(STATED, TEAMS)
+    course.plans = plans
+    spreads = drawn_spreads(course, random.Random(1))
+    assert {len(each.starts) for each in spreads.values()} == {draws}
