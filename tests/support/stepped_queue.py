@@ -41,7 +41,9 @@ class SteppedQueue:
     def entries(self, _: str) -> Iterator[Entry]:
         """Advance every request by one step, and yield the ledger."""
         for key, entry in list(self.ledger.items()):
-            self.ledger[key] = replace(entry, status=self._next(entry))
+            status = self._next(entry)
+            started = NOON if status is Status.IN_PROGRESS else entry.started_at
+            self.ledger[key] = replace(entry, status=status, started_at=started)
         running = [e.request for e in self.ledger.values() if e.status.active and e.request]
         widths = [each.resource_limits.max_parallel_training_jobs or 1 for each in running]
         self.most_at_once = max(self.most_at_once, sum(widths))

@@ -50,9 +50,13 @@ class QueueBackend:
 
     @property
     def began(self) -> datetime | None:
-        """The time when the first job was created, if known."""
-        elsewhere = (e.started_at for e in self._entries.values() if e.target != HOME)
-        return min((at for at in (self.jobs.began, *elsewhere) if at), default=None)
+        """The time when the first job was created, if known.
+
+        SageMaker's lists are read only while jobs run, and a short job runs between two polls: the
+        ledger has it, too.
+        """
+        starts = (entry.started_at for entry in self._entries.values())
+        return min((at for at in (self.jobs.began, *starts) if at), default=None)
 
     def follow(self, plan: CampaignPlan) -> None:
         """Read and control the jobs of this plan from now on."""

@@ -147,14 +147,17 @@ class CampaignTuningJobs:
             )
             counters = summary.get("TrainingJobStatusCounters", {})
             self._states[number] = state_from(number, status, counters)
-            created = summary["CreationTime"]
-            self._began = min(created, self._began or created)
+            self._note_start(summary["CreationTime"])
         return found
+
+    def _note_start(self, created: datetime) -> None:
+        self._began = min(created, self._began or created)
 
     def _describe(self, number: int) -> None:
         answer = self.sagemaker.describe_hyper_parameter_tuning_job(
             HyperParameterTuningJobName=self.name(number)
         )
+        self._note_start(answer["CreationTime"])
         detail = detail_from(answer)
         self._states[number] = state_from(
             number, detail.status, detail.counters, detail.failure_reason

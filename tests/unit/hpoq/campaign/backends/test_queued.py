@@ -34,6 +34,16 @@ def running(queue: Any, file: Path, plan: CampaignPlan | None = None) -> Running
     return RunningCampaign(file, QueueBackend(queue, "fraud", sagemaker))
 
 
+def test_a_campaign_began_when_the_ledger_says_though_no_poll_saw_its_jobs_running(
+    file: Path,
+) -> None:
+    queue = SteppedQueue()
+    campaign = running(queue, file, small_plan("independent", trials=40))
+    assert campaign.began is None
+    assert campaign.run(EVERY).ended
+    assert campaign.began == NOON
+
+
 def test_requests_are_sent_as_slots_become_free(file: Path) -> None:
     queue, plan = SteppedQueue(), small_plan("independent", trials=40)
     looks = list(running(queue, file, plan).updates(EVERY))
