@@ -57,12 +57,17 @@ class Package:
 _UNIT = "tests/unit/hpo_dispatcher"
 _CAMPAIGN = "tests/unit/hpoq/campaign"
 _ENGINE = "tests/unit/hpoq/local/sagemaker"
+_SIMULATED = "tests/simulations"
 # What the engine decides. The modules beside them start threads and processes.
 _TUNING_RULES = (
     "autotune", "completion", "counters", "early_stopping", "quota_check", "suggest", "warm_start",
 )  # fmt: skip
 PACKAGES = (
-    Package("scheduling", ("lambdas/hpo_dispatcher/scheduling/*",), (f"{_UNIT}/scheduling",)),
+    Package(
+        "scheduling",
+        ("lambdas/hpo_dispatcher/scheduling/*",),
+        (f"{_UNIT}/scheduling", f"{_UNIT}/cycle/targets", f"{_SIMULATED}/test_plan_properties.py"),
+    ),
     Package(
         "tuning_job",
         ("lambdas/hpo_dispatcher/tuning_job/*",),
@@ -84,7 +89,13 @@ PACKAGES = (
     Package(
         "campaign planning",
         ("hpoq/campaign/planning/*",),
-        (f"{_CAMPAIGN}/planning", f"{_CAMPAIGN}/backends/test_interface.py"),
+        (
+            f"{_CAMPAIGN}/planning",
+            f"{_CAMPAIGN}/backends/test_interface.py",
+            f"{_CAMPAIGN}/test_given_settings.py",
+            f"{_SIMULATED}/test_given_settings_of_campaigns.py",
+            f"{_SIMULATED}/test_narrowed_campaign.py",
+        ),
     ),
     Package(
         "engine",

@@ -264,6 +264,14 @@ def test_a_reservation_is_expected_to_be_met_when_the_one_before_it_has_run() ->
     }  # fmt: skip
 
 
+def test_what_follows_a_request_of_unknown_length_is_met_no_earlier_than_that_one() -> None:
+    second, third = queued("d", "next", 50, {M5: 20}), queued("e", "last", 40, {M5: 1})
+    jobs = until(60)
+    backfill = Backfill(allocated(BIG, second, third, running=jobs), jobs, NOON, {})
+    at = NOON + timedelta(minutes=60)
+    assert backfill.expected() == {BIG.key: at, second.key: at, third.key: at}
+
+
 @pytest.mark.parametrize(("minutes", "seconds"), [(60, 3600.0), (0, 0.0), (-5, 0.0)])
 def test_capacity_is_lent_until_it_is_needed(minutes: float, seconds: float) -> None:
     jobs = until(minutes)

@@ -277,6 +277,7 @@ def test_behind_fifty_refused_requests_the_others_of_the_team_wait(
     found = backoff.waits(queues, NOW)
     assert found.keys() == ({("fraud", "new")} if waits else set())
     assert [each.kind for each in found.values()] == [FAULT] * waits
+    assert all("team fraud" in each.text for each in found.values())
 
 
 @pytest.mark.parametrize(
@@ -315,3 +316,26 @@ def test_a_request_is_tried_on_the_targets_that_have_not_refused_it(
     backoff = Backoff(requests={KEY: delay})
     assert backoff.open_targets(entry("a", targets=("home", "eu")), NOW) == open_
     assert backoff.open_targets(entry("a", targets=("eu",)), NOW) == ("eu",)
+
+
+def test_a_request_that_is_refused_on_a_second_target_keeps_its_delay_on_the_first() -> None:
+    first = Backoff().after(Refusals(requests={KEY: FAULT}), [], [], NOW)
+    on_eu = Refusals(requests={KEY: FAULT}, targets={KEY: "eu"})
+    second = first.after(on_eu, [], [], NOW + minutes(5))
+    assert second.requests[KEY] == replace(first.requests[KEY], targets=("home", "eu"))
+    waiting = entry("a", targets=("home", "eu"), reason="no role")
+    assert first.waits({"fraud": [waiting]}, NOW + minutes(5)) == {}
+    assert second.waits({"fraud": [waiting]}, NOW + minutes(5)) == {
+        KEY: WaitReason(kind=FAULT, text="no role; tried again at 00:10 UTC")
+    }
+
+
+@pytest.mark.parametrize(("target", "minute"), [("home", 5), ("eu", 10)])
+def test_a_refusal_where_or_when_it_may_be_tried_begins_the_next_longer_wait(
+    target: str, minute: int
+) -> None:
+    first = Backoff().after(Refusals(requests={KEY: FAULT}), [], [], NOW)
+    again = Refusals(requests={KEY: FAULT}, targets={KEY: target})
+    found = first.after(again, [], [], NOW + minutes(minute)).requests[KEY]
+    assert (found.tries, found.targets) == (2, (target,))
+    assert found.retry_at == NOW + minutes(minute + 20)

@@ -47,6 +47,11 @@ def budget(spent: float = 0, set_aside: float = 0, allowed: float = 10) -> Budge
     )  # fmt: skip
 
 
+def test_what_starts_is_set_aside_beside_what_was_before() -> None:
+    more = budget(spent=3, set_aside=2).with_more_set_aside(HOUR)
+    assert (more.set_aside, more.left) == (3 * HOUR, 4 * HOUR)
+
+
 def held(of: Budget, *hours: float) -> list[str]:
     """Of requests named by their number, those that are held."""
     line = [entry(str(number), each) for number, each in enumerate(hours)]

@@ -25,6 +25,15 @@ def test_what_a_guarantee_covers_is_taken_back_from_the_youngest_borrower() -> N
     assert reason(decided, "v").endswith("; stopping fraud/f3 for it")
 
 
+def test_the_claims_of_one_team_do_not_count_toward_those_of_another() -> None:
+    quarter = {"guaranteed_share": 0.25}
+    decided = decide(
+        queued("vision", "v", 2), queued("audio", "a", 1), running=jobs("fraud", 4), slots=4,
+        vision=quarter, audio=quarter, fraud=BORROWER,
+    )  # fmt: skip
+    assert stopped(decided) == [("f3", "v"), ("f2", "a")]
+
+
 def test_nobody_is_stopped_unless_the_team_is_preemptible() -> None:
     decided = decide(
         queued("vision", "v"), running=jobs("fraud", 4), slots=4, vision=OWNER, fraud={}

@@ -75,11 +75,11 @@ def test_an_arrival_is_remembered_with_what_a_forecast_needs() -> None:
     entry = Entry(
         team="a", request_id="r", status=Status.QUEUED, accepted_at=NOON, priority=3,
         instances={"ml.m5.large": 2}, template="cpu", max_training_jobs=6, max_parallel=2,
-        expected_seconds=100, most_instance_seconds=600,
+        expected_seconds=100, most_instance_seconds=600, targets=("home", "research"),
     )  # fmt: skip
     assert with_arrivals((), [entry]) == (
         RecentArrival(
             team="a", at=NOON, instances={"ml.m5.large": 2}, template="cpu", rounds=3, priority=3,
-            expected_seconds=100, most_seconds=300,
+            expected_seconds=100, most_seconds=300, targets=("home", "research"),
         ),
     )  # fmt: skip

@@ -69,6 +69,28 @@ def test_a_run_time_is_one_of_those_that_the_job_has_not_outlasted() -> None:
     assert {50.0, 150.0} <= found
 
 
+def test_a_job_that_has_outlasted_all_others_runs_twice_as_long_as_often_as_pareto_says() -> None:
+    """With Pareto's exponent of 2, a quarter of the jobs that run for so long run twice as long."""
+    run_times = remembered(100, 100, 100)
+    left = [drawn(run_times, RunTimeFacts(), 1000, seed) for seed in range(2000)]
+    assert sum(each >= 1000 for each in left) / len(left) == pytest.approx(1 / 4, abs=0.03)
+    assert min(left) >= 0
+    assert max(left) == 1000 * (LONGEST_TAIL - 1)
+
+
+def test_a_run_time_like_that_of_a_job_that_still_runs_is_longer_than_it_has_run() -> None:
+    """The job that has run for 1,000 seconds, and still runs, says only "longer than 1,000"."""
+    still = RunningTuningJob(team="fraud", template="cpu")
+    left = [
+        Durations(remembered(100, 100, 100), [(still, 1000.0)], random.Random(seed)).left(
+            CPU, RunTimeFacts(), 500
+        )
+        for seed in range(200)
+    ]
+    assert 500.0 not in left
+    assert sum(each > 500 for each in left) > 100
+
+
 def test_a_job_never_runs_longer_than_it_may() -> None:
     run_times = remembered(100, 5000, 6000)
     assert max(drawn(run_times, RunTimeFacts(most=3600), 200, seed) for seed in range(50)) == 3400

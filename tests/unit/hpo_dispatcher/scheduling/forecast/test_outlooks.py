@@ -89,6 +89,13 @@ def test_position_and_start_are_as_worked_out_by_hand(
     assert found.run_times == 5
 
 
+def test_the_outlook_of_one_listed_request_is_that_of_the_list() -> None:
+    forecast = Forecast(STATED, TEAMS)
+    for key, found in forecast.of_listed(NOON).items():
+        entry = Entry(team=key[0], request_id=key[1], status=Status.QUEUED, accepted_at=NOON)
+        assert forecast.of(entry, NOON) == found
+
+
 def test_the_estimate_counts_from_now_not_from_the_last_cycle() -> None:
     later = Forecast(STATED, TEAMS).of_listed(NOON + timedelta(minutes=2))
     assert later["fraud", "f1"].starts_in == 4 * 60
@@ -335,3 +342,35 @@ def test_more_courses_are_drawn_as_long_as_they_take_few_plans(plans: int, draws
     course.plans = plans
     spreads = drawn_spreads(course, random.Random(1))
     assert {len(each.starts) for each in spreads.values()} == {draws}
+
+
+class GivenCourses:
+    """A course whose draws are given, one after another, and take many plans."""
+
+    def __init__(self, *starts: dict[tuple[str, str], float]) -> None:
+        self.drawn = iter(
+            DrawnCourse(starts=each, seconds=900.0, plans=ENOUGH_PLANS) for each in starts
+        )
+
+    def draw(self, _: random.Random) -> DrawnCourse:
+        return next(self.drawn)
+
+    def position(self, key: tuple[str, str]) -> int:
+        return int(key[1][1:])
+
+
+def test_only_requests_that_start_in_most_draws_have_a_spread_and_start_at_the_end_of_others() -> (
+    None
+):
+    often, rarely, always = ("fraud", "f1"), ("fraud", "f2"), ("vision", "v1")
+    starts = [{always: 60.0 * n} for n in range(LEAST_DRAWS)]
+    most = LEAST_DRAWS // 2 + 1
+    for each in starts[:most]:
+        each[often] = 30.0
+    for each in starts[: most - 1]:
+        each[rarely] = 10.0
+    course: Any = GivenCourses(*starts)
+    spreads = drawn_spreads(course, random.Random(1))
+    assert spreads.keys() == {often, always}
+    assert spreads[often].starts == (30.0,) * most + (900.0,) * (LEAST_DRAWS - most)
+    assert [spreads[key].overall for key in (often, always)] == [1, 2]

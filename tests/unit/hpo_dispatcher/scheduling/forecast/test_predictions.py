@@ -27,7 +27,9 @@ def noted(at: datetime = NOON, key: tuple[str, str] = KEY) -> Prediction:
     return Prediction(key=key, at=at, draws=(300.0, 600.0, 900.0), earliest=200, latest=1000)
 
 
-@pytest.mark.parametrize(("seconds", "within", "score"), [(200, 1, -1.333), (1001, 0, 1.337)])
+@pytest.mark.parametrize(
+    ("seconds", "within", "score"), [(200, 1, -1.333), (1000, 1, 1.333), (1001, 0, 1.337)]
+)
 def test_a_start_is_compared_with_the_range_that_was_stated_for_it(
     seconds: float, within: int, score: float
 ) -> None:

@@ -29,7 +29,7 @@ TIMERS = {
     A: ReservationTimer(
         since=ago(50), passed_at=ago(40), reserved_at=ago(30), promised_at=ago(-20)
     ),
-    B: ReservationTimer(since=ago(10)),
+    B: ReservationTimer(since=ago(10), target="research"),
 }
 BACKOFF = Backoff(
     requests={
@@ -43,7 +43,10 @@ BACKOFF = Backoff(
                 ),
             ),
         ),
-        B: Delay(kind=WaitKind.TUNING_JOB_NAME, since=ago(5), tries=1, retry_at=ago(-5)),
+        B: Delay(
+            kind=WaitKind.TUNING_JOB_NAME, since=ago(5), tries=1, retry_at=ago(-5),
+            targets=("home", "research"),
+        ),
     },
     limits={
         M5: ReachedLimit(

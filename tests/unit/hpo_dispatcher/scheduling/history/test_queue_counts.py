@@ -211,3 +211,19 @@ def test_a_key_before_all_marks_is_in_the_part_before_them() -> None:
     assert (count.part("a").first, count.part("a").before) == (BEFORE_ALL, 0)
     assert (count.part("c").first, count.part("c").before) == ("b", 0)
     assert (count.part("d").first, count.part("d").before) == ("d", 2)
+
+
+@pytest.mark.parametrize(("leaves", "left"), [("a", [2, 0]), ("c", [1, 0]), ("e", [2, 0])])
+def test_who_was_not_counted_is_not_counted_out(leaves: str, left: list[int]) -> None:
+    """It was before the first mark, or in a part that counts nobody."""
+    count = QueueCount(marks=[("b", 2), ("d", 0)])
+    count.leave(leaves)
+    assert [each for _, each in count.marks] == left
+
+
+def test_the_neighbors_that_count_the_fewest_together_are_merged_first() -> None:
+    count = QueueCount(marks=[("a", 9), ("b", 1), ("c", 2), ("d", 3), ("e", 1)])
+    count.shorten(4)
+    assert count.marks == [("a", 9), ("b", 3), ("d", 3), ("e", 1)]
+    count.shorten(2)
+    assert count.marks == [("a", 9), ("b", 7)]

@@ -54,6 +54,11 @@ def test_a_team_collects_no_credit_while_it_asks_for_nothing() -> None:
     assert with_idle_teams(usage, {"a": 1.0, "b": 3.0}, {"a", "b"}) == usage
 
 
+def test_an_idle_team_that_has_used_more_than_the_others_keeps_what_it_has_used() -> None:
+    weights = {"a": 1.0, "b": 3.0}
+    assert with_idle_teams({"a": 2.0, "b": 7.0}, weights, {"a"}) == {"a": 2.0, "b": 7.0}
+
+
 def test_a_team_that_has_used_nothing_yet_lets_idle_teams_return_without_use() -> None:
     weights = {"a": 1.0, "new": 1.0, "idle": 1.0}
     assert with_idle_teams({"a": 2.0}, weights, {"a", "new"}) == {"a": 2.0}

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
+from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.settings import parse_deployment
 from hpo_dispatcher.contract.templates import read_templates
 from hpoq.campaign.errors import InvalidPlan
@@ -23,7 +24,7 @@ from hpoq.campaign.planning.account_limits import (
 from hpoq.campaign.planning.compare import campaign_of, compare
 from hpoq.campaign.planning.shapes import lanes
 from hpoq.errors import NotReachable
-from tests.support.tuning_requests import ENVIRONMENT, RANGES
+from tests.support.tuning_requests import ENVIRONMENT, RANGES, api_request
 
 REQUEST: dict[str, Any] = {"hyperparameter_ranges": RANGES}
 TEMPLATES = read_templates()
@@ -139,6 +140,25 @@ def test_a_campaign_runs_where_its_data_is() -> None:
     other = {**REQUEST, "targets": ["spare"]}
     with pytest.raises(InvalidPlan, match="the models have none in common"):
         targets_of_campaign(client, "fraud", [named, other])
+
+
+def test_a_campaign_in_api_form_runs_where_its_data_is_though_the_plan_sets_its_limits() -> None:
+    asked = api_request()
+    del asked["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    asked["TrainingJobDefinition"]["RoleArn"] = ENVIRONMENT.training_role("fraud")
+    bucket = f"s3://{ENVIRONMENT.artifact_bucket}/teams/fraud"
+    asked["TrainingJobDefinition"]["OutputDataConfig"] = {"S3OutputPath": f"{bucket}/output"}
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"{bucket}/data/"}
+    for channel in asked["TrainingJobDefinition"]["InputDataConfig"]:
+        channel["DataSource"] = {"S3DataSource": source}
+    client = deployed(("home", "research"))
+    request = {"api_request": asked}
+    assert targets_of_campaign(client, "fraud", [request]) == ("home",)
+    assert "ResourceLimits" not in asked["HyperParameterTuningJobConfig"]
+    with pytest.raises(InvalidRequest, match="Strategy"):
+        wrong = {**asked["HyperParameterTuningJobConfig"], "Strategy": "Bayes"}
+        request = {"api_request": {**asked, "HyperParameterTuningJobConfig": wrong}}
+        targets_of_campaign(client, "fraud", [request])
 
 
 def test_three_targets_are_planned_to_need_a_third_of_the_time_and_ray_runs_at_home() -> None:

@@ -252,6 +252,8 @@ def test_a_missed_deadline_says_by_how_much_and_what_would_meet_it() -> None:
     trials = int(shortfall.split(" trials")[0].split()[-1].replace(",", ""))
     retry = plan(**asked(trials, deadline_hours=9.0)).option("independent")
     assert retry.fits
+    more = plan(**asked(math.ceil(trials * 1.005), deadline_hours=9.0)).option("independent")
+    assert not more.fits, "it names the most trials that fit, to half a percent"
     parallel = int(shortfall.split(" trials in parallel")[0].split()[-1].replace(",", ""))
     wider = asked(10_000, deadline_hours=9.0, limits={"instances": parallel})
     assert plan(**wider).option("independent").fits
@@ -523,3 +525,63 @@ def test_ray_says_that_the_space_is_too_large_for_a_hyperparameter() -> None:
     }
     with pytest.raises(InvalidPlan, match="characters, 2500 at most"):
         planned(campaign_of(**wanted), "ray")
+
+
+def grid_of(values: int) -> dict[str, Any]:
+    ranges = {name: {"type": "categorical", "values": [*range(values)]} for name in "abc"}
+    return {"strategy": "Grid", "hyperparameter_ranges": ranges, "objective": OBJECTIVE}
+
+
+def test_a_grid_is_cut_into_at_least_two_parts_for_each_lane_and_not_many_more() -> None:
+    made = planned(campaign_of(**asked(1000, request=grid_of(10))), "independent")
+    assert {job.parallel for job in made.jobs} == {10}
+    assert 2 * 10 <= len(made.jobs) <= 3 * 10
+
+
+def test_a_grid_has_no_point_left_to_add() -> None:
+    made = planned(campaign_of(**asked(8, request=grid_of(2))), "independent")
+    with pytest.raises(InvalidPlan) as raised:
+        extended(made, 1)
+    assert str(raised.value) == (
+        "every point of the grid is planned already. Plan a new, wider grid"
+    )
+
+
+def test_trials_that_repeat_settings_need_no_point_of_their_own() -> None:
+    request = {
+        "strategy": "Random", "objective": OBJECTIVE,
+        "hyperparameter_ranges": {"n": {"type": "integer", "min": 1, "max": 10}},
+    }  # fmt: skip
+    repeats = {"hyperparameter": "seed", "seeds": [1, 2, 3], "settings": 2}
+    campaign_of(**asked(16, request=request, repeats=repeats))
+    with pytest.raises(InvalidPlan, match="11, but the ranges have 10 different"):
+        campaign_of(**asked(17, request=request, repeats=repeats))
+
+
+@pytest.mark.parametrize(
+    ("targets", "possible"), [(["home"], True), (["research"], False), (["home", "eu"], False)]
+)
+def test_ray_runs_only_if_the_request_runs_at_home(targets: list[str], possible: bool) -> None:
+    request = {
+        "strategy": "Random", "hyperparameter_ranges": RANGES, "objective": OBJECTIVE,
+        "targets": targets,
+    }  # fmt: skip
+    option = plan(**asked(100, request=request)).option("ray")
+    assert (option.plan is not None) == possible
+    assert ("places at home" in option.why_not) == (not possible)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.8])
+def test_the_remaining_time_of_a_trial_that_may_stop_early_is_as_drawn(sigma: float) -> None:
+    """At a random moment, a trial runs as likely as it is long, and is anywhere in its time."""
+    parts = ((0.75, 0.25), (0.25, 1.0))
+    draw = random.Random(2)
+    lengths = [
+        draw.choices([part for _, part in parts], [each for each, _ in parts])[0]
+        * draw.lognormvariate(-sigma * sigma / 2, sigma)
+        for _ in range(40_000)
+    ]
+    left = sorted(each * draw.random() for each in draw.choices(lengths, lengths, k=40_000))
+    for quantile in (0.5, 0.9):
+        expected = left[int(quantile * len(left))]
+        assert longest_residual(1, sigma, quantile, parts) == pytest.approx(expected, rel=0.05)

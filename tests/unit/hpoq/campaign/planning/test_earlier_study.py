@@ -104,6 +104,8 @@ def test_a_file_that_is_no_storage_is_one_line_and_stays_as_it_is(
     with pytest.raises(InvalidPlan) as raised:
         points_of_study(campaign(), f"sqlite:///{file}")
     assert "\n" not in str(raised.value)
+    if made:
+        assert "file is not a database" in str(raised.value)
     assert file.exists() == bool(made)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from benchmarks.fabricated import REQUEST
-from hpoq.campaign.campaign_plan import PlannedJob
+from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
+from hpoq.campaign.errors import InvalidPlan
 from hpoq.campaign.model import NAME_MAX_LENGTH
 from hpoq.campaign.planning.compare import campaign_of
-from hpoq.campaign.planning.pilot import measure_startups, pilot_of
+from hpoq.campaign.planning.pilot import measure, measure_startups, measured, pilot_of
 from hpoq.campaign.planning.startup import startup_minutes
 
 WANTED: dict[str, Any] = {"name": "credit", "request": {**REQUEST, "strategy": "Bayesian"}}
@@ -73,3 +76,56 @@ def test_a_measured_start_up_of_later_trials_replaces_the_twentieth() -> None:
     )  # fmt: skip
     jobs = [PlannedJob(number=1, trials=30, parallel=10)]
     assert startup_minutes(campaign, jobs) == pytest.approx(10 * 3.0 + 20 * 2.0)
+
+
+def table(minutes: list[float], status: list[str], reason: list[str] | None = None) -> pd.DataFrame:
+    created = pd.Series(pd.date_range("2026-01-01", periods=len(minutes), freq="min", tz="UTC"))
+    return pd.DataFrame(
+        {
+            "minutes": minutes, "status": status, "reason": reason or [""] * len(minutes),
+            "created_at": created, "started_at": created + pd.Timedelta(seconds=30),
+        }
+    )  # fmt: skip
+
+
+def test_the_pilot_measures_the_trials_that_completed() -> None:
+    done = ["Completed"] * 3
+    found = measure(table([0.5, 2.0, 0.0, 9.0], [*done, "Failed"]))
+    # The standard deviation of the logarithms of two numbers is that of their ratio over root two.
+    assert found == pytest.approx((1.25, math.log(4) / math.sqrt(2)))
+    assert measure(table([3.0], ["Completed"])) == (3.0, 0.0)
+    skewed = measure(table([1.0, 1.0, math.e**3], done))[1]
+    assert skewed == pytest.approx(math.sqrt(3))
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [(["no data", "", "bad role", "no data"], "bad role, no data"), ([""], "no reason given")],
+)
+def test_a_pilot_without_completed_trials_gives_each_reason_once(
+    reasons: list[str], said: str
+) -> None:
+    failed = table([1.0] * len(reasons), ["Failed"] * len(reasons), reasons)
+    with pytest.raises(InvalidPlan) as raised:
+        measure(failed)
+    assert str(raised.value) == f"no trial of the pilot completed: {said}"
+
+
+def test_a_pilot_runs_the_trials_that_were_asked_for_and_returns_what_a_plan_needs() -> None:
+    ran: list[CampaignPlan] = []
+
+    def run(file: Path) -> pd.DataFrame:
+        ran.append(CampaignPlan.load(file))
+        return table([2.0, 2.0], ["Completed"] * 2)
+
+    limits = {"parallel_training_jobs": 1}
+    found = measured({**WANTED, "limits": limits}, 2, run, guess=7.0)
+    assert [(plan.campaign.trials, plan.campaign.minutes_per_trial) for plan in ran] == [(2, 7.0)]
+    assert found == {
+        "minutes_per_trial": 2.0, "spread": 0.0,
+        "startup_minutes": 0.5, "reused_startup_minutes": 0.5,
+    }  # fmt: skip
+    assert campaign_of(**WANTED, trials=2, **found).startup_minutes == 0.5
+    both = measured(WANTED, 2, run)
+    assert "reused_startup_minutes" not in both, "both ran at once"
+    assert ran[-1].campaign.minutes_per_trial == 1.0

@@ -6,7 +6,10 @@ import statistics
 
 import pytest
 
-from hpoq.campaign.planning.startup import POLL_MINUTES, until_look
+from benchmarks.fabricated import REQUEST
+from hpoq.campaign.campaign_plan import PlannedJob
+from hpoq.campaign.planning.compare import campaign_of
+from hpoq.campaign.planning.startup import POLL_MINUTES, until_look, waiting_minutes
 
 
 @pytest.mark.parametrize("minutes", [0.05, 0.3, 0.5, 0.8, 3.0, 30.0])
@@ -24,3 +27,23 @@ def test_a_slot_waits_from_the_end_of_its_job_to_the_next_look(
 def test_jobs_of_five_seconds_wait_for_most_of_the_half_minute() -> None:
     assert until_look(5 / 60, 0.0) == pytest.approx(25 / 60)
     assert until_look(35 / 60, 0.0) == pytest.approx(25 / 60)
+
+
+def test_a_job_of_many_half_minutes_waits_for_half_of_one() -> None:
+    """Its end is as likely at any time between two looks."""
+    assert until_look(5.0, 0.0) == 0.0
+    assert until_look(5.5, 0.0) == POLL_MINUTES / 2
+    assert until_look(500.0, 0.5) == POLL_MINUTES / 2
+
+
+@pytest.mark.parametrize(("slots", "waits"), [(2, 0.8), (3, 0.8), (4, 0.0), (6, 0.0)])
+def test_each_slot_of_a_job_that_does_not_start_at_once_waits_for_the_next_look(
+    slots: int, waits: float
+) -> None:
+    """Three trials of 0.3 minutes and a start-up of 0.2 end 0.4 minutes before a look."""
+    request = {**REQUEST, "strategy": "Bayesian"}
+    campaign = campaign_of(
+        name="c", trials=12, minutes_per_trial=0.3, startup_minutes=0.2, spread=0.0, request=request
+    )
+    jobs = [PlannedJob(number=n, trials=6, parallel=2) for n in (1, 2)]
+    assert waiting_minutes(campaign, jobs, slots) == pytest.approx(waits)

@@ -1,0 +1,152 @@
+"""One course of the next hours: whose run times it takes, and what starts when."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument, WaitKind
+from hpo_dispatcher.contract.settings import TeamSettings
+from hpo_dispatcher.scheduling.forecast.course import MOST_MOMENTS, Course, DrawnCourse
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+M5 = "ml.m5.xlarge"
+TEAMS = {team: TeamSettings() for team in ("audio", "fraud", "vision")}
+
+
+def at(minutes_ago: float) -> str:
+    return (NOON - timedelta(minutes=minutes_ago)).isoformat()
+
+
+def waiting(team: str, request_id: str, position: int = 1, **fields: Any) -> dict[str, Any]:
+    return {
+        "team": team, "request_id": request_id, "position": position, "reason": "next",
+        "reason_kind": WaitKind.NEXT_IN_QUEUE, "accepted_at": at(60 - position),
+        "template": "cpu", **fields,
+    }  # fmt: skip
+
+
+def running(team: str | None, minutes: float | None, **fields: Any) -> dict[str, Any]:
+    began = {} if minutes is None else {"started_at": at(minutes)}
+    return {"team": team, "template": "cpu", **began, **fields}
+
+
+def times(team: str, minutes: float, template: str = "cpu") -> dict[str, Any]:
+    return {"team": team, "template": template, "seconds_per_round": [60.0 * minutes] * 20}
+
+
+def drawn(slots: int = 1, **document: Any) -> DrawnCourse:
+    of = CapacityDocument.model_validate({"at": at(0), "tuning_jobs": {"limit": slots}, **document})
+    return Course(of, TEAMS).draw(random.Random(1))
+
+
+@pytest.mark.parametrize(
+    ("job", "minutes"),
+    [
+        (running("fraud", 4), 6),
+        (running("fraud", 4, template="gpu"), 16),
+        (running("fraud", 4, rounds=3), 26),
+        (running("vision", 4), 36),
+        (running("fraud", 10), 0),  # it should have ended by now
+    ],
+)
+def test_a_running_job_takes_as_long_as_others_of_its_team_and_template(
+    job: dict[str, Any], minutes: float
+) -> None:
+    run_times = [times("fraud", 10), times("fraud", 20, "gpu"), times("vision", 40)]
+    found = drawn(waiting=[waiting("fraud", "f")], running=[job], run_times=run_times)
+    if minutes:
+        assert found.starts == {("fraud", "f"): 60.0 * minutes}
+        assert found.seconds == 60.0 * minutes
+    else:  # it runs longer than any of them has
+        assert found.starts["fraud", "f"] > 0
+
+
+@pytest.mark.parametrize(
+    ("first", "minutes"),
+    [({}, 16), ({"template": "gpu"}, 26), ({"rounds": 3}, 36), ({"most_seconds": 300}, 11)],
+)
+def test_a_queued_request_takes_as_long_as_others_of_its_template_and_at_most_its_maximum(
+    first: dict[str, Any], minutes: float
+) -> None:
+    found = drawn(
+        waiting=[waiting("fraud", "f1", **first), waiting("fraud", "f2", 2)],
+        running=[running("fraud", 4)],
+        run_times=[times("fraud", 10), times("fraud", 20, "gpu")],
+    )
+    assert found.starts == {("fraud", "f1"): 360.0, ("fraud", "f2"): 60.0 * minutes}
+
+
+def test_a_job_of_another_user_never_ends_and_one_of_ours_takes_as_long_as_the_usual_ones() -> None:
+    found = drawn(
+        2,
+        waiting=[waiting("fraud", "f")],
+        running=[running(None, None), running(None, 4, template="")],
+        run_times=[times("fraud", 10), times("", 30, "")],
+    )
+    assert found.starts == {("fraud", "f"): 60.0 * 26}
+    assert drawn(waiting=[waiting("fraud", "f")], running=[running(None, None)]).starts == {}
+
+
+def test_requests_of_higher_priority_that_keep_arriving_start_first() -> None:
+    """One arrives every five minutes and takes ten: the queue never gets to the listed request."""
+    arrivals = [
+        {"team": "fraud", "at": at(5 * n), "template": "cpu", "priority": 9}
+        for n in range(12, 0, -1)
+    ]
+    asked: dict[str, Any] = {
+        "waiting": [waiting("fraud", "f1"), waiting("fraud", "f2", 2)],
+        "running": [running("fraud", 4)],
+        "run_times": [times("fraud", 10)],
+    }
+    found = drawn(**asked, arrivals=arrivals)
+    assert found.starts.get(("fraud", "f2"), found.seconds) > 10 * 3600
+    low = [each | {"priority": -1} for each in arrivals]
+    assert drawn(**asked, arrivals=low).starts == {
+        ("fraud", "f1"): 360.0, ("fraud", "f2"): 960.0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("minutes", "passes"), [(50, True), (70, False)])
+def test_what_ends_before_a_reservation_can_be_met_passes_it_in_a_course_as_well(
+    minutes: float, passes: bool
+) -> None:
+    """The big request needs all 20 instances, of which a job uses 15 for an hour."""
+    found = drawn(
+        100,
+        instances={M5: {"limit": 20}},
+        quotas={M5: 20},
+        waiting=[
+            waiting("audio", "big", instances={M5: 20}, template="big",
+                    first_since=at(99), passed_at=at(31)),
+            waiting("vision", "small", instances={M5: 5}),
+        ],
+        running=[running("fraud", 0.0, instances={M5: 15})],
+        run_times=[times("fraud", 60), times("vision", minutes), times("audio", 30, "big")],
+    )  # fmt: skip
+    assert found.starts["audio", "big"] == 3600.0
+    assert found.starts["vision", "small"] == (0.0 if passes else 60.0 * 90)
+
+
+def test_a_course_ends_with_its_last_start_or_when_nothing_more_can_come() -> None:
+    asked: dict[str, Any] = {"run_times": [times("fraud", 10)], "running": [running("fraud", 4)]}
+    never = waiting("fraud", "f", instances={M5: 9})
+    found = drawn(**asked, waiting=[never], instances={M5: {"limit": 4}}, quotas={M5: 4})
+    assert (found.starts, found.seconds) == ({}, 360.0)
+    one = drawn(**asked, waiting=[waiting("fraud", "f")])
+    assert (one.starts, one.seconds, one.plans) == ({("fraud", "f"): 360.0}, 360.0, 2)
+    many = [waiting("fraud", f"f{n}", n) for n in range(1, MOST_MOMENTS + 20)]
+    assert len(drawn(**asked, waiting=many).starts) == MOST_MOMENTS - 1
+
+
+def test_teams_on_hold_and_requests_that_no_end_lets_start_take_no_place() -> None:
+    held, stuck = waiting("vision", "v"), waiting("fraud", "f1", reason_kind=WaitKind.TEAM_BUDGET)
+    found = drawn(
+        waiting=[held, stuck, waiting("fraud", "f2", 2)],
+        running=[running("fraud", 4)], run_times=[times("fraud", 10)],
+        teams_on_hold=["vision"],
+    )  # fmt: skip
+    assert found.starts == {("fraud", "f2"): 360.0}
