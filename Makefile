@@ -104,6 +104,7 @@ docs: setup
 	@python -m tools.settings_reference
 	@python -m tools.costs
 	@python -m tools.conformance_gaps
+	@python -m tools.hostile_inputs
 	@python -m tools.measured
 	@hpoq schema > docs/request.schema.json
 

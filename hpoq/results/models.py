@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import lzma
-import tarfile
 import tempfile
-import zlib
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.scheduling import wording
 from hpo_dispatcher.tuning_job.api.s3_uri import bucket_and_key
 from hpoq.client import Client, explained
 from hpoq.errors import NotFound, NotReachable
+from hpoq.unpacking import NotUnpacked, unpack
 
 
 def download(client: Client, entry: Entry, folder: Path) -> Path:
@@ -51,7 +49,10 @@ def download(client: Client, entry: Entry, folder: Path) -> Path:
         with tempfile.TemporaryFile() as file:
             s3.download_fileobj(bucket, key, file)
             file.seek(0)
-            _unpack(file, uri, folder)
+            try:
+                unpack(file, folder)
+            except NotUnpacked as error:
+                raise NotReachable(f"model {uri}: cannot be unpacked ({error})") from None
     return folder
 
 
@@ -65,21 +66,17 @@ def without_best(entry: Entry) -> str:
     return f"{text}: {reason}" if reason else text
 
 
-def _unpack(file: IO[bytes], uri: str, folder: Path) -> None:
-    try:
-        with tarfile.open(fileobj=file) as archive:
-            archive.extractall(folder, filter="data")  # refuses paths outside of the folder
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
-        problem = " ".join(str(error).split())  # tarfile names each format that it tried, in a line
-        raise NotReachable(f"model {uri}: cannot be unpacked ({problem})") from None
-
-
 def _download_files(s3: Any, bucket: str, prefix: str, folder: Path) -> None:
     """Download the objects below a prefix into a folder, with their folders."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     for each in (found for page in pages for found in page.get("Contents", ())):
-        path = folder / each["Key"][len(prefix) :]
-        if each["Key"].endswith("/") or not path.resolve().is_relative_to(folder.resolve()):
-            continue  # the console's mark of a folder, or no file of the model
-        path.parent.mkdir(parents=True, exist_ok=True)
-        s3.download_file(bucket, each["Key"], str(path))
+        key = each["Key"]
+        path = folder / key[len(prefix) :]
+        try:
+            inside = folder.resolve() in path.resolve().parents
+            if key.endswith(("/", "/.", "/..")) or not inside:
+                continue  # the console's mark of a folder, or no file of the model
+            path.parent.mkdir(parents=True, exist_ok=True)
+            s3.download_file(bucket, key, str(path))
+        except (OSError, ValueError) as error:  # the name is too long, for example
+            raise NotReachable(f"model {key!r} in {bucket}: cannot be saved ({error})") from None

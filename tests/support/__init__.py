@@ -15,6 +15,8 @@ Accounts and deployments
     event_listener        a queue that receives a deployment's events
     tiny_jobs             a deployment whose training jobs take milliseconds
     sleeping_jobs         tuning jobs outside the queue that run until a test ends them
+    hostile_archives      hostile archives, names in archives and object keys
+    hostile_messages      hostile messages, and an account that has received them
     aws_command           a PATH with an ``aws`` command
     older_clients         version 2 of the SageMaker SDK and the ``aws`` command
     sdk_drivers           training jobs as version 3 of the SageMaker SDK creates them

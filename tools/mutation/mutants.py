@@ -35,7 +35,7 @@ from benchmarks.measure import Measure, at_least, shown, update_results  # noqa:
 
 WORK = ROOT / ".cache" / "mutants"
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.json")
-QUICK_FIRST = Path(__file__).with_name("quick_first.py")
+PLUGIN = Path(__file__).with_name("mutation_run.py")
 RESULTS = ROOT / "benchmarks" / "results.json"
 GOAL = 0.9
 ALSO_COPIED = ("training", "benchmarks", "docs")  # which tests import or read
@@ -259,7 +259,7 @@ class MutmutRun:
             if source.is_file() and "__pycache__" not in path:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)
-        shutil.copy2(QUICK_FIRST, self._folder)
+        shutil.copy2(PLUGIN, self._folder)
         (self._folder / "pyproject.toml").write_text(self._settings())
 
     def _settings(self) -> str:
@@ -272,8 +272,8 @@ class MutmutRun:
             # Lines that are a sentence: texts are for people, and no code depends on them.
             f"do_not_mutate_patterns = ['{SENTENCE}']\n"
             'pytest_add_cli_args = ["-p", "no:cacheprovider", "-n", "0", "--timeout=60", '
-            f'"-p", "{QUICK_FIRST.stem}"]\n'
-            f"also_copy = {json.dumps([*ALSO_COPIED, QUICK_FIRST.name])}\n"
+            f'"-p", "{PLUGIN.stem}"]\n'
+            f"also_copy = {json.dumps([*ALSO_COPIED, PLUGIN.name])}\n"
             "[tool.pytest.ini_options]\n"
             'pythonpath = [".", "src", "training"]\n'
             'markers = ["slow: takes more than ten seconds"]\n'

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import lzma
 import os
 import re
 import shutil
-import tarfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +29,7 @@ from hpoq.local.sagemaker.training.programs.requirements import (
     InstallingJob,
     TrainingPython,
 )
+from hpoq.unpacking import NotUnpacked, unpack
 
 Record = Mapping[str, Any]
 # Hyperparameters that turn on a launcher which this endpoint does not have.
@@ -261,11 +259,9 @@ def _unpack(archive: Path, folder: Path) -> None:
         shutil.rmtree(folder)
         folder.mkdir()
     try:
-        with tarfile.open(archive) as packed:
-            packed.extractall(folder, filter="data")
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
-        problem = " ".join(str(error).split())  # tarfile names each format that it tried, in a line
-        raise ContainerError(f"ClientError: the source cannot be unpacked: {problem}") from None
+        unpack(archive, folder)
+    except NotUnpacked as error:
+        raise ContainerError(f"ClientError: the source cannot be unpacked: {error}") from None
 
 
 def _decoded(text: str) -> Any:

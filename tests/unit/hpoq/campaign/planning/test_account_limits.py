@@ -48,6 +48,9 @@ def limits(tuning_jobs: int, instances: int | None) -> TargetLimits:
         ([limits(100, 500)] * 3, 1, (150, 10, 1500)),
         # 25 instances of each: two tuning jobs of ten leave five idle on each, five of five none.
         ([limits(100, 25)] * 3, 1, (15, 5, 75)),
+        # The narrowest fit.
+        ([limits(100, 1)], 1, (1, 1, 1)),
+        ([limits(100, 3), limits(100, 1)], 2, (1, 1, 2)),
         # A tuning job of ten fits on neither.
         ([limits(100, 4), limits(100, 4)], 1, (2, 4, 8)),
         # Too few slots for the instances.

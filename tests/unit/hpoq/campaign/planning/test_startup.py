@@ -9,7 +9,7 @@ import pytest
 from benchmarks.fabricated import REQUEST
 from hpoq.campaign.campaign_plan import PlannedJob
 from hpoq.campaign.planning.compare import campaign_of
-from hpoq.campaign.planning.startup import POLL_MINUTES, until_look, waiting_minutes
+from hpoq.campaign.planning.startup import POLL_MINUTES, trained_parts, until_look, waiting_minutes
 
 
 @pytest.mark.parametrize("minutes", [0.05, 0.3, 0.5, 0.8, 3.0, 30.0])
@@ -47,3 +47,28 @@ def test_each_slot_of_a_job_that_does_not_start_at_once_waits_for_the_next_look(
     )
     jobs = [PlannedJob(number=n, trials=6, parallel=2) for n in (1, 2)]
     assert waiting_minutes(campaign, jobs, slots) == pytest.approx(waits)
+
+
+def test_the_time_of_a_job_of_many_rounds_varies_less_than_that_of_a_trial() -> None:
+    request = {**REQUEST, "strategy": "Bayesian"}
+    campaign = campaign_of(
+        name="c", trials=8, minutes_per_trial=0.3, startup_minutes=0.0, spread=0.8, request=request
+    )
+    jobs = [PlannedJob(number=n, trials=4, parallel=1) for n in (1, 2)]
+    assert waiting_minutes(campaign, jobs, 1) == pytest.approx(until_look(1.2, 0.4))
+
+
+@pytest.mark.parametrize(
+    ("reports", "instances", "whole"), [(1, 1, True), (16, 0, True), (16, 1, False)]
+)
+def test_only_rays_trials_that_report_more_than_once_stop_early(
+    reports: int, instances: int, whole: bool
+) -> None:
+    request = {**REQUEST, "strategy": "Bayesian"}
+    campaign = campaign_of(
+        name="c", trials=64, minutes_per_trial=1.0, reports_per_trial=reports, request=request
+    )
+    job = PlannedJob(number=1, trials=64, parallel=4, instances=instances)
+    parts = trained_parts(campaign, [job])
+    assert (parts == ((1.0, 1.0),)) == whole
+    assert sum(each for each, _ in parts) == pytest.approx(1.0)
