@@ -159,3 +159,33 @@ def test_requests_of_both_teams_may_have_any_other_ids() -> None:
         assert builder.entry("fraud", request(request_id=request_id), NOW)
     for request_id in ("1", "eu-1", "fraud-eu-1"):
         assert builder.entry("fraud-eu", request(request_id=request_id), NOW)
+
+
+def refusal(of: JobBuilder, **fields: Any) -> tuple[str, str, str]:
+    with pytest.raises(InvalidRequest) as caught:
+        of.entry("fraud", request(**fields), datetime(2026, 1, 1, tzinfo=UTC))
+    return caught.value.field, caught.value.problem, caught.value.fix
+
+
+def test_an_unknown_template_is_named_with_those_that_exist() -> None:
+    assert refusal(builder_of("fraud"), template="gpu") == (
+        "template", "unknown template 'gpu'", "Use one of t"
+    )  # fmt: skip
+
+
+def test_a_target_that_the_settings_had_is_named() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        builder_of("fraud").on("research")
+    assert (caught.value.field, caught.value.problem, caught.value.fix) == (
+        "targets",
+        "the deployment has no target 'research' any more",
+        "Resubmit it without the target",
+    )
+
+
+def test_a_request_says_which_others_it_waits_for_each_once() -> None:
+    made = builder_of("fraud").entry(
+        "fraud", request(after=["b", "c"], warm_start_from=["b"]), datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    assert made.blocked
+    assert (made.reason.count("b"), made.reason.count("c")) == (1, 1), made.reason

@@ -139,3 +139,12 @@ def test_guardrails_of_a_target_hold_there_only() -> None:
     assert entry(of, targets=["home", "research"], overrides=resources).targets == (
         "home", "research",
     )  # fmt: skip
+
+
+def test_a_team_that_may_not_use_a_target_is_told_which_it_may_use() -> None:
+    of = builder({"teams": ["vision"]})
+    assert entry(of, "vision", targets=["research"]).targets == ("research",)
+    with pytest.raises(InvalidRequest) as caught:
+        entry(of, "fraud", targets=["research"])
+    assert caught.value.problem == "team fraud may not use a target 'research'"
+    assert caught.value.fix == "Use home"
