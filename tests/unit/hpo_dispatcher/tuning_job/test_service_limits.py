@@ -147,7 +147,7 @@ def test_more_than_the_account_grants_one_tuning_job_is_refused_with_the_name_of
         check_account_limits(api_request, limits)
     assert caught.value.field == f"resource_limits.{field}"
     assert f"'{quota}'" in caught.value.fix
-    setting = {RANDOM: "random_training_jobs", PARALLEL: "parallel_training_jobs"}[quota]
+    setting = "random_training_jobs" if quota == RANDOM else "parallel_training_jobs"
     assert f"set limits.{setting} to its new value" in caught.value.fix
 
 
