@@ -2,10 +2,12 @@
 
 import ast
 import hashlib
+import lzma
 import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -41,6 +43,13 @@ def unpacked(source: str, environ: Mapping[str, str] = os.environ) -> Path:
     return _unpack(place, place.stat().st_mtime_ns)
 
 
+# What tarfile raises for archives that it cannot read, or does not unpack. KeyError: a hard link to
+# nothing.
+UNPACKING_ERRORS = (
+    tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError, KeyError
+)  # fmt: skip
+
+
 @cache
 def _unpack(place: Path, _changed: int) -> Path:
     with place.open("rb") as file:
@@ -52,9 +61,12 @@ def _unpack(place: Path, _changed: int) -> Path:
     try:
         with tarfile.open(place) as archive:
             archive.extractall(partial, filter="data")
+    except UNPACKING_ERRORS as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        problem = " ".join(str(error).split())  # tarfile names each format that it tried, in a line
+        raise TrainingFailed(f"{place}: cannot be unpacked ({problem})") from None
+    try:
         partial.rename(folder)
-    except tarfile.TarError as error:
-        raise TrainingFailed(f"{place}: not a tar archive ({error})") from None
     except OSError:  # another trial has just unpacked it
         shutil.rmtree(partial, ignore_errors=True)
         if not folder.is_dir():

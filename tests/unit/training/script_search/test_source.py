@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from credit_default.container import TrainingFailed
 from script_search.source import digest, source_of, unpacked
+from tests.support.hostile_archives import REFUSED
 
 
 @pytest.fixture
@@ -32,6 +34,23 @@ def test_the_channel_brings_an_archive_that_each_host_unpacks(code: Path) -> Non
     source = source_of(None, environ)
     assert (unpacked(source, environ) / "own.py").read_text() == "print('auc=1')"
     assert unpacked(source, environ) == unpacked(source, environ)
+
+
+@pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
+def test_a_hostile_archive_of_a_source_is_one_line_and_leaves_nothing(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, channel = tmp_path / "scratch", tmp_path / "channel"
+    scratch.mkdir()
+    channel.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    (channel / "archive.tar.gz").write_bytes(content)
+    environ = {"SM_CHANNEL_SCRIPT": str(channel)}
+    with pytest.raises(TrainingFailed) as refused:
+        unpacked(source_of(None, environ), environ)
+    assert "\n" not in str(refused.value)
+    assert [*scratch.iterdir()] == []
+    assert {each.name for each in tmp_path.iterdir()} == {"scratch", "channel"}
 
 
 def test_without_a_channel_the_bundled_scripts_are_the_source() -> None:
