@@ -42,6 +42,15 @@ def test_messages_and_results_on_a_terminal_have_none(monkeypatch: pytest.Monkey
     assert "all is well" in out.getvalue()
 
 
+def test_a_warning_has_its_color_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    err = Terminal()
+    monkeypatch.setattr("sys.stderr", err)
+    output.warn(WICKED)
+    said = err.getvalue()
+    assert "all is well" in said
+    assert controls(said.replace("\x1b[31m", "").replace("\x1b[0m", "")) == set()
+
+
 def test_a_pipe_gets_the_log_as_it_was_written(capsys: pytest.CaptureFixture[str]) -> None:
     output.line(WICKED)
     assert capsys.readouterr().out == f"{WICKED}\n"

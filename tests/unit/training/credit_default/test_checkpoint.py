@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,3 +45,28 @@ def test_a_checkpoint_in_the_place_of_a_model_is_named(tmp_path: Path) -> None:
 def test_a_file_that_was_packed_is_read_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "any.pt").write_bytes(PACKED)
     assert unpack(tmp_path / "any.pt")["step"] == 1
+
+
+class Code:
+    """An object that runs a command when pickle reads it."""
+
+    def __init__(self, made: Path) -> None:
+        self.made = made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.made,))
+
+
+@pytest.mark.parametrize("kind", ["torch", "pickle"])
+def test_a_file_with_code_is_refused_and_the_code_does_not_run(kind: str, tmp_path: Path) -> None:
+    ran, file = tmp_path / "ran", tmp_path / "model.pt"
+    content = {"about": Code(ran)}
+    file.write_bytes(pack(content) if kind == "torch" else pickle.dumps(content))
+    for read in (lambda: unpack(file), lambda: Classifier.load(tmp_path)):
+        with pytest.raises(Damaged) as raised:
+            read()
+        assert len(str(raised.value).splitlines()) == 1
+    assert not ran.exists()
+    with suppress(RuntimeError):  # the archive of torch.save is no plain pickle
+        torch.load(file, weights_only=False)
+    assert ran.exists(), "it would have run"
