@@ -154,6 +154,17 @@ HUB = "arn:aws:sagemaker:eu-central-1:aws:hub-content/SageMakerPublicHub/Model/m
 DATASET = "arn:aws:sagemaker:eu-central-1:123456789012:hub-content/of-vision/DataSet/d/1.0.0"
 
 
+@pytest.mark.parametrize("beside", [{}, {"FileSystemDataSource": FILES}], ids=["alone", "beside"])
+def test_another_teams_data_is_not_read_with_or_without_a_file_system_beside_it(
+    beside: dict[str, Any],
+) -> None:
+    others = S3 | {"S3Uri": "s3://artifacts/teams/vision/"}
+    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": others, **beside}}
+    with pytest.raises(NotAllowed) as rejected:
+        job(**definition(InputDataConfig=[channel]))
+    assert rejected.value.field == "TrainingJobDefinition.InputDataConfig.0.DataSource"
+
+
 @pytest.mark.parametrize(
     "source",
     [
