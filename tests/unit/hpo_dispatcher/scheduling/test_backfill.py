@@ -272,6 +272,12 @@ def test_what_follows_a_request_of_unknown_length_is_met_no_earlier_than_that_on
     assert backfill.expected() == {BIG.key: at, second.key: at, third.key: at}
 
 
+def test_what_is_not_free_is_not_lent_however_short_a_request_is() -> None:
+    small = replace(queued("c", "small", 0, {M5: 6}), expected_seconds=0.5)
+    decided = decide(BIG, small, running=until(60), instances={M5: 20}, timers={BIG.key: OVERDUE})
+    assert started(decided) == []
+
+
 @pytest.mark.parametrize(("minutes", "seconds"), [(60, 3600.0), (0, 0.0), (-5, 0.0)])
 def test_capacity_is_lent_until_it_is_needed(minutes: float, seconds: float) -> None:
     jobs = until(minutes)

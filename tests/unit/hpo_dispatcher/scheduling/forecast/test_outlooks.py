@@ -21,6 +21,7 @@ from hpo_dispatcher.scheduling.forecast.outlooks import (
     MOST_DRAWS,
     Forecast,
     Outlook,
+    Spread,
     drawn_spreads,
 )
 from hpoq import presentation
@@ -87,6 +88,14 @@ def test_position_and_start_are_as_worked_out_by_hand(
     assert (found.position, found.overall) == (position, overall)
     assert (found.earliest, found.starts_in, found.latest) == (minutes * 60,) * 3
     assert found.run_times == 5
+
+
+@pytest.mark.parametrize(("factor", "starts", "overall"), [(2.0, (120.0,), 6), (0.1, (6.0,), 1)])
+def test_a_request_farther_back_starts_in_proportion(
+    factor: float, starts: tuple[float, ...], overall: int
+) -> None:
+    found = Spread((60.0,), 3).extrapolated(factor)
+    assert found == Spread(starts, overall)
 
 
 def test_the_outlook_of_one_listed_request_is_that_of_the_list() -> None:

@@ -54,6 +54,11 @@ def test_a_team_collects_no_credit_while_it_asks_for_nothing() -> None:
     assert with_idle_teams(usage, {"a": 1.0, "b": 3.0}, {"a", "b"}) == usage
 
 
+def test_the_usage_of_an_idle_team_is_not_rounded_to_hours() -> None:
+    weights = {"a": 1.0, "b": 0.5}
+    assert with_idle_teams({"a": 0.25}, weights, {"a"}) == {"a": 0.25, "b": 0.125}
+
+
 def test_an_idle_team_that_has_used_more_than_the_others_keeps_what_it_has_used() -> None:
     weights = {"a": 1.0, "b": 3.0}
     assert with_idle_teams({"a": 2.0, "b": 7.0}, weights, {"a"}) == {"a": 2.0, "b": 7.0}
