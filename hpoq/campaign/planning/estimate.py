@@ -18,6 +18,7 @@ from hpoq.campaign.campaign_plan import CampaignPlan, PlannedJob
 from hpoq.campaign.model import Campaign
 from hpoq.campaign.planning.startup import (
     POLL_MINUTES,
+    RAY_MINUTES,
     Parts,
     startup_minutes,
     trained_parts,
@@ -112,10 +113,12 @@ def _hours(plan: CampaignPlan, waves: int) -> tuple[float, float, float]:
     total = middle[0] if waves == 1 else sum(means)
     center = middle if waves == 1 else means
     formula = _model_error(plan.campaign) * total
+    # Nothing has measured how long Ray takes to start: where it is installed, it takes seconds.
+    unmeasured = RAY_MINUTES / 2 / 60 if plan.jobs[0].instances else 0.0
     return (
         total,
-        total - math.hypot(math.dist(center, low), formula),
-        total + math.hypot(math.dist(center, high), formula),
+        max(0.0, total - math.hypot(math.dist(center, low), formula, unmeasured)),
+        total + math.hypot(math.dist(center, high), formula, unmeasured),
     )
 
 

@@ -599,3 +599,15 @@ def test_the_remaining_time_of_a_trial_that_may_stop_early_is_as_drawn(sigma: fl
     for quantile in (0.5, 0.9):
         expected = left[int(quantile * len(left))]
         assert longest_residual(1, sigma, quantile, parts) == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize(("strategy", "minutes"), [("ray", RAY_MINUTES / 2), ("independent", 0.0)])
+def test_the_range_of_a_plan_holds_a_shorter_and_a_longer_start_of_ray(
+    strategy: str, minutes: float
+) -> None:
+    """Nothing measures it: it takes seconds where Ray is installed."""
+    fields = asked(24, spread=0.0, startup_minutes=0.0, limits={"instances": 2})
+    made = plan(**fields).option(strategy).estimate
+    assert made is not None
+    assert 60 * (made.hours - made.hours_low) == pytest.approx(minutes)
+    assert 60 * (made.hours_high - made.hours) == pytest.approx(minutes)
