@@ -10,6 +10,7 @@ import pytest
 
 from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest, InvalidSettings
 from hpo_dispatcher.contract.settings import Deployment
+from hpo_dispatcher.contract.targets.sites import TargetSite
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
 from hpo_dispatcher.tuning_job.builder import JobBuilder
 from tests.support.tuning_requests import ENVIRONMENT, TEMPLATE, definition, request
@@ -189,3 +190,33 @@ def test_a_request_says_which_others_it_waits_for_each_once() -> None:
     )
     assert made.blocked
     assert (made.reason.count("b"), made.reason.count("c")) == (1, 1), made.reason
+
+
+def test_requests_of_a_team_that_was_removed_are_built_without_settings() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    of = builder_of("fraud")
+    assert of.entry("removed", request(), at) == replace(
+        of.entry("fraud", request(), at), team="removed"
+    )
+
+
+def test_the_builder_of_each_target_looks_images_up_in_its_region() -> None:
+    sites = {
+        name: TargetSite(
+            deployment="hpoq", target=name, account="222222222222", region=region,
+            home_account="111111111111", home_region="us-east-1",
+        )
+        for name, region in (("eu", "eu-central-1"), ("asia", "ap-south-1"))
+    }  # fmt: skip
+    asked: list[TargetSite] = []
+
+    def images(site: TargetSite) -> Images:
+        asked.append(site)
+        return Images()
+
+    of = builder_of("fraud").with_sites(sites, images)
+    assert asked == [*sites.values()]
+    assert {name: of.on(name).environment.region for name in sites} == {
+        "eu": "eu-central-1", "asia": "ap-south-1"
+    }  # fmt: skip
+    assert of.on("home") is of

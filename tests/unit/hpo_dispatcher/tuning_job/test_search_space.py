@@ -99,6 +99,14 @@ def test_a_range_without_usable_values_is_refused(
     assert caught.value.field.endswith(f"{kind}.n")
 
 
+@pytest.mark.parametrize("kind", ["IntegerParameterRanges", "ContinuousParameterRanges"])
+def test_a_range_of_one_value_is_a_range(kind: str) -> None:
+    """Only a minimum above the maximum is refused."""
+    ranges = {"ParameterRanges": {kind: [{"Name": "n", "MinValue": "1", "MaxValue": "1"}]}}
+    made = job(hyperparameter_ranges=THREE, overrides={"HyperParameterTuningJobConfig": ranges})
+    assert made["HyperParameterTuningJobConfig"]["ParameterRanges"][kind][0]["MaxValue"] == "1"
+
+
 # Grid: "Only categorical parameters are supported when using the grid search strategy. You do not
 # need to specify the MaxNumberOfTrainingJobs. The number of training jobs created by the tuning job
 # is automatically calculated to be the total number of distinct categorical combinations possible.

@@ -70,6 +70,19 @@ def made_with_image(used: Template, **fields: Any) -> dict[str, Any]:
             id="API reference: ResourceConfig.VolumeKmsKeyId",
         ),
         pytest.param(
+            definition(
+                HyperParameterTuningResourceConfig={
+                    "InstanceConfigs": [
+                        {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10}
+                    ],
+                    "VolumeKmsKeyId": KEY,
+                },
+            ),
+            "TrainingJobDefinition.HyperParameterTuningResourceConfig.VolumeKmsKeyId",
+            "uses local storage",
+            id="API reference: HyperParameterTuningResourceConfig.VolumeKmsKeyId",
+        ),
+        pytest.param(
             definition(ResourceConfig={"InstanceType": "m5.large"}),
             "TrainingJobDefinition.ResourceConfig.InstanceType", "Did you mean ml.m5.large?",
             id="API reference: TrainingInstanceType",
