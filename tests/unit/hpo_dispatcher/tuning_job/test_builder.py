@@ -220,3 +220,24 @@ def test_the_builder_of_each_target_looks_images_up_in_its_region() -> None:
         "eu": "eu-central-1", "asia": "ap-south-1"
     }  # fmt: skip
     assert of.on("home") is of
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"teams": {"fraud": {"guardrails": {"max_training_jobs": 1}}}},
+        {"teams": {"fraud": {}}, "guardrails": {"max_training_jobs": 1}},
+        {
+            "teams": {"fraud": {}},
+            "targets": {"home": {"guardrails": {"max_training_jobs": 1}}},
+        },
+    ],
+    ids=["of the team", "of the deployment", "of the target"],
+)
+def test_guardrails_of_the_team_the_deployment_and_the_target_hold(
+    settings: dict[str, Any],
+) -> None:
+    deployment = Deployment.model_validate({**settings, "default_template": "t"})
+    with pytest.raises(InvalidRequest) as caught:
+        replace(builder_of("fraud"), deployment=deployment).api_request("fraud", request())
+    assert caught.value.field == "resource_limits.max_training_jobs"
