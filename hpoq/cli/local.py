@@ -13,6 +13,7 @@ import typer
 from hpoq.cli.options import AsJson
 from hpoq.cli.output import print_json, say, show
 from hpoq.cli.ui import Browser, Port, ReadOnly
+from hpoq.local.accounts import is_account, is_region
 from hpoq.local.limits import Limit, Profile, is_known
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def up(
         typer.Option(
             min=1, max=65535, help="Port of 127.0.0.1. Default: the last one, else a free one."
         ),
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(help="12 digits, set by the first `up`. Default: random ones.")
     ] = None,
     region: Annotated[
         str | None, typer.Option(help="Set by the first `up`. Default: us-east-1.")
@@ -78,9 +82,17 @@ def up(
     if profile is not None and profile not in profiles:
         what = f"unknown profile {profile!r}; use one of {', '.join(profiles)}"
         raise typer.BadParameter(what, param_hint="--profile")
+    _check_place(account, region)
     what = "Starting" if installation.is_installed() else "Installing (once) and starting"
     with _busy(f"{what} the embedded cloud"):
-        cloud = clouds.start(home, port=port, region=region, quotas=quotas or None, profile=profile)
+        cloud = clouds.start(
+            home,
+            port=port,
+            account=account,
+            region=region,
+            quotas=quotas or None,
+            profile=profile,
+        )
     where = f"{cloud.running.endpoint} (account {cloud.running.account}, {cloud.home.path})"
     say(f"The embedded cloud {'is up' if cloud.started_here else 'is already up'}: {where}")
     for damaged in cloud.recovered:
@@ -139,12 +151,20 @@ def status(home: HomeOption = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def env(home: HomeOption = None, as_json: AsJson = False) -> None:
+def env(
+    home: HomeOption = None,
+    account: Annotated[
+        str | None, typer.Option(help="Another account, 12 digits, as its root user.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Another Region.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Print the variables that make AWS clients use the cloud, for `eval` in a shell."""
     from hpoq.local import cloud as clouds
     from hpoq.local.cloud import exports
 
-    cloud = clouds.find(home)
+    _check_place(account, region)
+    cloud = clouds.find(home).within(account, region)
     if as_json:
         print_json(cloud.env)
     else:
@@ -219,6 +239,14 @@ def _serve_pages(
 
 def _interrupted(*_: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _check_place(account: str | None, region: str | None) -> None:
+    if account is not None and not is_account(account):
+        raise typer.BadParameter(f"{account}: write 12 digits", param_hint="--account")
+    if region is not None and not is_region(region):
+        what = f"{region}: write a Region such as eu-central-1"
+        raise typer.BadParameter(what, param_hint="--region")
 
 
 def _quota(text: str) -> tuple[str, int]:

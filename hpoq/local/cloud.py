@@ -11,9 +11,11 @@ import os
 import shlex
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from hpoq.local.accounts import root_key
 from hpoq.local.errors import NotRunning
 from hpoq.local.lifecycle import launch as launching
 from hpoq.local.lifecycle import processes
@@ -54,6 +56,22 @@ class Cloud:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def within(self, account: str | None = None, region: str | None = None) -> Cloud:
+        """Return the same cloud as seen from another account or Region.
+
+        Args:
+            account: 12 digits, in which this user is the root user; default: the same.
+            region: default: the same.
+        """
+        running = self.running
+        seen = replace(
+            running,
+            account=account or running.account,
+            region=region or running.region,
+            access_key_id=root_key(running, account or running.account),
+        )
+        return Cloud(self.home, seen, started_here=self.started_here)
+
     @property
     def env(self) -> dict[str, str]:
         """The environment variables that make any AWS client use this cloud."""
@@ -66,6 +84,7 @@ class Cloud:
             "AWS_SECRET_ACCESS_KEY": running.secret_access_key,
             "AWS_REGION": running.region,
             "AWS_DEFAULT_REGION": running.region,
+            "AWS_CONFIG_FILE": str(self.home.aws_config),
             "AWS_CA_BUNDLE": running.ca,
             "NODE_EXTRA_CA_CERTS": running.trust,
             "REQUESTS_CA_BUNDLE": running.trust,
@@ -93,7 +112,10 @@ class Cloud:
         app: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> dict[str, str]:
-        """Bootstrap the cloud if necessary, deploy the CDK app, and return the stack's outputs.
+        """Bootstrap the cloud if necessary, deploy the CDK app, and return its stacks' outputs.
+
+        Stacks of other accounts are deployed there; a profile of each, with the name of the stack,
+        is added to the AWS configuration of this cloud.
 
         Args:
             context: settings of the app, as ``cdk deploy -c key=value``.
@@ -103,12 +125,14 @@ class Cloud:
         Raises:
             LocalCloudError: if Node.js or the app is missing, or cdk failed.
         """
-        from hpoq.local.lifecycle.deployment import CdkDeployment
+        from hpoq.local.lifecycle.deployment import Access, CdkDeployment
 
-        ssm = self.session().client("ssm")
-        deployment = CdkDeployment(
-            self.home, self.running, environ=self.environ(), ssm=ssm, app=app, say=say
-        )
+        def access(account: str, region: str) -> Access:
+            seen = self.within(account, region)
+            return Access(seen.running, seen.environ(), seen.session().client("ssm"))
+
+        own = access(self.running.account, self.running.region)
+        deployment = CdkDeployment(self.home, own, access, app=app, say=say)
         return deployment.run(context or {})
 
     def run_dispatcher(self, outputs: Mapping[str, str]) -> None:
@@ -134,6 +158,7 @@ def start(
     home: Path | None = None,
     *,
     port: int | None = None,
+    account: str | None = None,
     region: str | None = None,
     quotas: Mapping[str, int] | None = None,
     profile: str | None = None,
@@ -147,6 +172,7 @@ def start(
     Args:
         home: the cloud's folder; default ``$HPOQ_HOME``, else ``./.hpoq``.
         port: of 127.0.0.1; default: the last port, else a free one.
+        account: 12 digits, set by the first start; default: random ones.
         region: set by the first start; default us-east-1.
         quotas: limits by their names in ``hpoq.local.limits``.
         profile: a value of ``limits.Profile``; default: that of the last start, else standard.
@@ -157,7 +183,12 @@ def start(
     """
     where = Home.find(home)
     options = CloudOptions(
-        port=port, region=region, quotas=quotas, profile=profile, interpreter=interpreter
+        port=port,
+        account=account,
+        region=region,
+        quotas=quotas,
+        profile=profile,
+        interpreter=interpreter,
     )
     with where.changing():
         running = where.running()

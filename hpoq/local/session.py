@@ -13,12 +13,17 @@ class CloudSession(boto3.Session):
     """A session whose clients and resources use one embedded cloud."""
 
     def __init__(
-        self, running: RunningCloud, *, access_key_id: str = "", secret_access_key: str = ""
+        self,
+        running: RunningCloud,
+        *,
+        access_key_id: str = "",
+        secret_access_key: str = "",
+        region: str = "",
     ) -> None:
         super().__init__(
             aws_access_key_id=access_key_id or running.access_key_id,
             aws_secret_access_key=secret_access_key or running.secret_access_key,
-            region_name=running.region,
+            region_name=region or running.region,
         )
         self._defaults = {"endpoint_url": running.endpoint, "verify": running.ca}
 

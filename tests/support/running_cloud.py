@@ -7,7 +7,7 @@ from hpoq.local.lifecycle.home import CloudAccount, RunningCloud
 ACCOUNT = CloudAccount(
     account="123456789012",
     region="us-east-1",
-    access_key_id="AKIA",
+    access_key_id="AKIAJ7QXNMDW3PCT5KVA",
     secret_access_key="secret",
     port=4566,
     quotas={"tuning_jobs": 7},
@@ -19,7 +19,7 @@ RUNNING = RunningCloud(
     endpoint="https://127.0.0.1:4566",
     account="123456789012",
     region="us-east-1",
-    access_key_id="AKIA",
+    access_key_id="AKIAJ7QXNMDW3PCT5KVA",
     secret_access_key="secret",
     mark="mark",
     ca="ca.pem",

@@ -67,6 +67,8 @@ class Home:
         self.state = self.path / "state"
         self.objects = self.path / "s3"
         self.damaged_objects = self.path / "s3.damaged"
+        self.accounts = self.path / "accounts"  # besides the cloud's own
+        self.aws_config = self.path / "aws.config"  # profiles of other accounts
         self.settings = self.path / "server.json"
         self._account = self.path / "account.json"
         self._running = self.path / "cloud.json"
@@ -125,6 +127,18 @@ class Home:
     def store_settings(self, settings: Mapping[str, Any]) -> None:
         """Store the settings of the cloud's process, pip's passwords among them."""
         _write(self.settings, settings)
+
+    def store_profiles(self, profiles: Mapping[str, RunningCloud]) -> None:
+        """Write an AWS configuration with profiles of other accounts, by their names."""
+        lines = [
+            f"[profile {name}]\naws_access_key_id = {seen.access_key_id}\n"
+            f"aws_secret_access_key = {seen.secret_access_key}\nregion = {seen.region}\n"
+            for name, seen in profiles.items()
+        ]
+        try:
+            state_files.write(self.aws_config, "\n".join(lines), keep_previous=False)
+        except OSError as error:
+            raise state_files.cannot_write(self.aws_config, error) from None
 
     def store_running(self, running: RunningCloud) -> None:
         """Store where the cloud is running."""

@@ -53,6 +53,7 @@ class CloudOptions:
     """The options of `up`; None keeps the value of an earlier `up`."""
 
     port: int | None = None
+    account: str | None = None
     region: str | None = None
     quotas: Mapping[str, int] | None = None
     profile: str | None = None  # a value of limits.Profile
@@ -144,17 +145,21 @@ def _bound(port: int) -> socket.socket:
 def _account(home: Home, options: CloudOptions, port: int) -> CloudAccount:
     """Return the home's account, which the first `up` creates."""
     account = home.account() or CloudAccount(
-        account=_digits(),
+        account=options.account or _digits(),
         region=options.region or REGION,
         access_key_id="AKIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16)),
         secret_access_key=secrets.token_urlsafe(30),
         port=port,
     )
-    if options.region and options.region != account.region:
-        raise LocalCloudError(
-            f"{home.path} contains an account in {account.region}, not in {options.region}",
-            "Use another folder (HPOQ_HOME), or delete this one to start again",
-        )
+    for wanted, found, what in (
+        (options.account, account.account, "account {}"),
+        (options.region, account.region, "an account in {}"),
+    ):
+        if wanted and wanted != found:
+            raise LocalCloudError(
+                f"{home.path} contains {what.format(found)}, not {what.format(wanted)}",
+                "Use another folder (HPOQ_HOME), or delete this one to start again",
+            )
     quotas = {**account.quotas, **(options.quotas or {})}
     profile = options.profile or account.profile
     return replace(account, port=port, quotas=quotas, profile=profile)

@@ -1,7 +1,9 @@
-"""IAM condition keys that ministack lacks: of DynamoDB, of events, and of simulated calls.
+"""IAM condition keys that ministack lacks: of DynamoDB, events, roles and simulated calls.
 
-Without this patch, a policy that limits a team to its own partition allows it all partitions, and
-SimulatePrincipalPolicy ignores its ContextEntries.
+Without this patch, a policy that limits a team to its own partition allows it all partitions;
+SimulatePrincipalPolicy ignores its ContextEntries; and aws:PrincipalArn of an assumed role is the
+ARN of the session, not of the role.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
@@ -33,6 +35,13 @@ def add_condition_keys() -> None:
         return {**original(service, action, body, parameters), **_keys(service, body)}
 
     iam_actions.request_tag_context = context
+    resolve = iam_evaluator._resolve_condition_key
+
+    def resolved(key: str, call: iam_evaluator.EvalContext) -> Any:
+        found = resolve(key, call)
+        return _role_arn(found) if key.lower() == "aws:principalarn" else found
+
+    iam_evaluator._resolve_condition_key = resolved
 
 
 def simulate_with_context_entries() -> None:
@@ -87,6 +96,15 @@ def _results(
             "<MissingContextValues></MissingContextValues></member>"
         )
     return "".join(found)
+
+
+def _role_arn(principal: str) -> str:
+    """Return the ARN of the role of a session; the ARN of another principal as it is."""
+    if ":assumed-role/" not in principal:
+        return principal
+    account, name = principal.split(":")[4], principal.split("/")[1]
+    role = iam._roles.get_scoped(account, None, name)
+    return str(role["Arn"]) if role else principal
 
 
 def _keys(service: str, body: bytes) -> Keys:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from hpoq.local.ministack_patches.condition_keys import (
     simulate_with_context_entries,
 )
 from hpoq.local.ministack_patches.encryption import accept_default_kms_key
+from hpoq.local.ministack_patches.event_buses import connect_event_buses
 from hpoq.local.ministack_patches.existing_resources import refuse_existing_names
 from hpoq.local.ministack_patches.functions import patch_functions
 from hpoq.local.ministack_patches.logs.events import append_events_to_files
@@ -31,14 +32,14 @@ from hpoq.local.ministack_patches.managed_policies import add_managed_policies
 from hpoq.local.ministack_patches.metric_alarms import evaluate_alarms_as_aws_does
 from hpoq.local.ministack_patches.persistence import store_state_safely
 from hpoq.local.ministack_patches.resource_policies import enforce_resource_policies
-from hpoq.local.ministack_patches.root_credentials import accept_only_root_key
+from hpoq.local.ministack_patches.root_credentials import accept_only_root_keys
 from hpoq.local.ministack_patches.speed import speed_up
 from hpoq.local.sagemaker import AccountQuotas, EngineSettings, SageMakerEndpoint
 from hpoq.local.server.gateway import Gateway
 from hpoq.local.server.internal_calls import InternalCalls
 from hpoq.local.server.sagemaker_ports import ministack_ports
 from hpoq.local.server.sagemaker_service import SageMakerService
-from hpoq.local.server.service import Service
+from hpoq.local.server.service import Place, ServiceInAllPlaces
 from hpoq.local.server.service_quotas import ServiceQuotasService, aws_quotas
 from hpoq.local.server.settings import ServerSettings
 from hpoq.local.server.snapshots import Snapshots
@@ -69,29 +70,32 @@ def assemble(home: Home, settings: ServerSettings, on_ready: Callable[[], None])
     logging.getLogger("persistence").setLevel(logging.WARNING)  # it logs each service's snapshot
     store_state_safely(home.state)
     _patch_ministack(settings)
-    endpoint = _endpoint(home, settings)
-    quotas = ServiceQuotasService(
-        region=settings.region, account=settings.account, values=aws_quotas(settings.limits)
-    )
+    endpoints = _Endpoints(home, settings)
+    sagemaker = ServiceInAllPlaces(SageMakerService.PREFIX, SageMakerService.NAME, endpoints.start)
     snapshots = Snapshots()
 
     def start() -> None:
-        endpoint.start()
+        for place in endpoints.places:
+            sagemaker.start(place)
         on_ready()
 
     def finish() -> None:
-        endpoint.close()
+        endpoints.close()
         # A dispatcher that is killed during a cycle would keep its lease for minutes.
         wait_until(lambda: lambda_runtime.workers_in_use() == 0, FUNCTION_TIMEOUT)
         lambda_runtime.reset()
 
-    services: list[Service] = [SageMakerService(endpoint), quotas]
-    gateway = Gateway(services, on_start=start, on_change=snapshots.request)
+    def quotas_of(place: Place) -> ServiceQuotasService:
+        values = aws_quotas(settings.limits)
+        return ServiceQuotasService(region=place.region, account=place.account, values=values)
+
+    quotas = ServiceInAllPlaces(ServiceQuotasService.PREFIX, ServiceQuotasService.NAME, quotas_of)
+    gateway = Gateway([sagemaker, quotas], on_start=start, on_change=snapshots.request)
     return CloudParts(gateway, snapshots, finish)
 
 
 def _patch_ministack(settings: ServerSettings) -> None:
-    accept_only_root_key(settings.access_key_id)
+    accept_only_root_keys(settings)
     evaluate_alarms_as_aws_does()
     refuse_existing_names()
     match_filter_patterns()
@@ -107,19 +111,56 @@ def _patch_ministack(settings: ServerSettings) -> None:
     patch_functions(interpreters, Path(tempfile.gettempdir()) / "layers")
     limit_concurrency(settings.limits.get(Limit.FUNCTION_CONCURRENCY))
     enforce_resource_policies()
+    connect_event_buses()
 
 
-def _endpoint(home: Home, settings: ServerSettings) -> SageMakerEndpoint:
-    calls = InternalCalls(settings.account, settings.region)
-    return SageMakerEndpoint(home.path, ministack_ports(calls), _engine_settings(settings))
+class _Endpoints:
+    """The SageMaker endpoints of all accounts and Regions that have been used.
+
+    Raises:
+        DamagedFile: the jobs of one of them cannot be read.
+    """
+
+    def __init__(self, home: Home, settings: ServerSettings) -> None:
+        self._home = home
+        self._settings = settings
+        self._own = Place(settings.account, settings.region)
+        used = (Place(each.parent.name, each.name) for each in sorted(home.accounts.glob("*/*")))
+        self._endpoints = {place: self._open(place) for place in (self._own, *used)}
+
+    @property
+    def places(self) -> Sequence[Place]:
+        """The cloud's own place first."""
+        return [*self._endpoints]
+
+    def start(self, place: Place) -> SageMakerService:
+        """Start the endpoint of a place, which resumes its unfinished jobs."""
+        if place not in self._endpoints:
+            self._endpoints[place] = self._open(place)
+        endpoint = self._endpoints[place]
+        endpoint.start()
+        return SageMakerService(endpoint)
+
+    def close(self) -> None:
+        """Kill the training processes of all endpoints."""
+        for endpoint in self._endpoints.values():
+            endpoint.close()
+
+    def _open(self, place: Place) -> SageMakerEndpoint:
+        folder = self._home.accounts / place.account / place.region
+        return SageMakerEndpoint(
+            self._home.path if place == self._own else folder,
+            ministack_ports(InternalCalls(place.account, place.region)),
+            _engine_settings(self._settings, place),
+        )
 
 
-def _engine_settings(settings: ServerSettings) -> EngineSettings:
+def _engine_settings(settings: ServerSettings, place: Place) -> EngineSettings:
     """Return the engine's settings; a limit that is not set keeps the engine's default."""
     limits = settings.limits
     standard = EngineSettings(
-        region=settings.region,
-        account=settings.account,
+        region=place.region,
+        account=place.account,
         interpreter=Path(settings.interpreter),
         environments=Path(settings.environments),
         pip=settings.pip,

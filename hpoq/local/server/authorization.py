@@ -9,11 +9,16 @@ from urllib.parse import parse_qs, quote
 
 import ministack.app
 from ministack.core import iam_evaluator
-from ministack.core.responses import set_request_account_id, set_request_region
+from ministack.core.responses import (
+    get_account_id,
+    get_region,
+    set_request_account_id,
+    set_request_region,
+)
 from ministack.core.router import extract_access_key_id, extract_region
 from ministack.core.sigv4 import decode_header_value
 
-from hpoq.local.server.service import RequiredPermission
+from hpoq.local.server.service import Place, RequiredPermission
 
 Scope = dict[str, Any]
 
@@ -36,6 +41,7 @@ class Caller:
         self._region = extract_region(headers, query)
         set_request_account_id(ministack.app._request_account_scope(self._key))
         set_request_region(self._region)
+        self.place = Place(get_account_id(), get_region())
         iam_evaluator.pin_request_origin(scope["client"][0], scope.get("scheme") == "https")
         raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
         iam_evaluator.pin_signed_request(

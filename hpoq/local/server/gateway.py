@@ -10,8 +10,13 @@ from typing import Any
 
 import ministack.app
 
+from hpoq.local.accounts import is_region
 from hpoq.local.server.authorization import Caller, Scope
-from hpoq.local.server.service import HttpResponse, Service
+from hpoq.local.server.service import (
+    HttpResponse,
+    RequiredPermission,
+    ServiceInAllPlaces,
+)
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -21,6 +26,8 @@ Send = Callable[[Message], Awaitable[None]]
 CLOSED = ("/_ministack/", "/_localstack/", "/_aws/")
 HEALTH = "/_ministack/health"
 JSON = "application/x-amz-json-1.1"
+# Needs no policy, only a signature.
+SIGNED = RequiredPermission("sts:GetCallerIdentity")
 
 
 class Gateway:
@@ -28,7 +35,7 @@ class Gateway:
 
     def __init__(
         self,
-        services: Sequence[Service],
+        services: Sequence[ServiceInAllPlaces],
         *,
         on_start: Callable[[], None],
         on_change: Callable[[], None],
@@ -73,12 +80,20 @@ class Gateway:
             self._on_change()
 
     async def _response(
-        self, service: Service, target: str, scope: Scope, receive: Receive
+        self, kind: ServiceInAllPlaces, target: str, scope: Scope, receive: Receive
     ) -> HttpResponse:
         caller = Caller(scope)
         body = await _body(receive)
-        permissions = service.required_permissions(target, body)
-        denial = caller.denial(service.name, permissions, body)
+        if not is_region(caller.place.region):
+            message = "Credential should be scoped to a valid region."
+            return _error(400, "InvalidSignatureException", message)
+        service = kind.find(caller.place)
+        if service is None:  # before it starts, because it takes disk space
+            denial = caller.denial(kind.name, [SIGNED], body)
+            if denial:
+                return _error(400, denial.code, denial.message)
+            service = await asyncio.to_thread(kind.start, caller.place)
+        denial = caller.denial(kind.name, service.required_permissions(target, body), body)
         if denial:
             return _error(400, denial.code, denial.message)
         return await asyncio.to_thread(service.handle, target, body)

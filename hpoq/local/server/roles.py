@@ -22,10 +22,9 @@ SAGEMAKER = "sagemaker.amazonaws.com"
 CLIENT_SETTINGS = (
     "AWS_ENDPOINT_URL",
     "AWS_CA_BUNDLE",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
     "AWS_EC2_METADATA_DISABLED",
 )
+REGION_SETTINGS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _SEED = secrets.token_hex()  # no one else can derive a role's credentials
 Json = dict[str, Any]
 
@@ -52,6 +51,7 @@ class MinistackRoles:
     def credentials(self, role: str) -> Mapping[str, str]:
         """Return the environment variables with which a client acts as a role in this account."""
         kept = {name: os.environ[name] for name in CLIENT_SETTINGS if name in os.environ}
+        kept |= dict.fromkeys(REGION_SETTINGS, self._calls.region)
         return kept | self._calls.run(partial(_credentials, role))
 
 

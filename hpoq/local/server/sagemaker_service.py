@@ -15,15 +15,15 @@ PASSED_TO = {"iam:passedtoservice": "sagemaker.amazonaws.com"}
 class SageMakerService:
     """The SageMaker endpoint as a service of the gateway."""
 
-    prefix = "SageMaker."
-    name = "sagemaker"
+    PREFIX = "SageMaker."
+    NAME = "sagemaker"
 
     def __init__(self, endpoint: SageMakerEndpoint) -> None:
         self._endpoint = endpoint
 
     def required_permissions(self, target: str, body: bytes) -> Sequence[RequiredPermission]:
         """Return the permissions for the action, its tags, and the roles that it passes."""
-        operation = target.removeprefix(self.prefix)
+        operation = target.removeprefix(self.PREFIX)
         resource = self._endpoint.resource_arn(target, body)
         tags = _tags(body)
         keys = {**tags, **self._tags_of_resource(resource)}

@@ -34,8 +34,8 @@ Json = dict[str, Any]
 class ServiceQuotasService:
     """The Service Quotas service, from a mapping of quota names to values."""
 
-    prefix = "ServiceQuotasV20190624."
-    name = "servicequotas"
+    PREFIX = "ServiceQuotasV20190624."
+    NAME = "servicequotas"
 
     def __init__(self, *, region: str, account: str, values: Mapping[str, int]) -> None:
         service = aws_limits.QUOTA_SERVICE
@@ -44,11 +44,11 @@ class ServiceQuotasService:
 
     def required_permissions(self, target: str, body: bytes) -> Sequence[RequiredPermission]:
         """Return the permission for the action, which applies to all resources."""
-        return [RequiredPermission(f"servicequotas:{target.removeprefix(self.prefix)}")]
+        return [RequiredPermission(f"servicequotas:{target.removeprefix(self.PREFIX)}")]
 
     def handle(self, target: str, body: bytes) -> HttpResponse:
         """Answer one request."""
-        status, answer = self._answer(target.removeprefix(self.prefix), json.loads(body or b"{}"))
+        status, answer = self._answer(target.removeprefix(self.PREFIX), json.loads(body or b"{}"))
         headers = [("content-type", "application/x-amz-json-1.1")]
         return status, headers, json.dumps(answer).encode()
 

@@ -22,6 +22,8 @@ from tests.support.running_cloud import RUNNING
 CDK = """#!/bin/sh
 echo "$@" >> {folder}/commands
 env > {folder}/environment
+echo "$AWS_ACCESS_KEY_ID $AWS_REGION $1" >> {folder}/places
+if [ "$1" = synth ]; then cp {folder}/../manifest.json "$4"; fi
 while [ $# -gt 0 ]; do
   if [ "$1" = --outputs-file ]; then echo '{{"hpoq": {{"Table": "hpoq-ledger"}}}}' > "$2"; fi
   if [ "$1" = bad=1 ]; then echo "hpoq: deploying"; echo "bad: is not a setting"; exit 1; fi
@@ -110,6 +112,59 @@ def test_an_unchanged_app_is_synthesized_once(cloud: Cloud, tmp_path: Path, app:
         return f"--output {folder}" in command
 
     assert [synthesizes(each) for each in commands(recorded)] == [True, False, True]
+
+
+TARGETS = json.dumps({"home": {}, "research": {"account": "222222222222"}})
+STACK = {"type": "aws:cloudformation:stack"}
+MANIFEST = {
+    "artifacts": {
+        "hpoq": {**STACK, "environment": "aws://unknown-account/unknown-region"},
+        "hpoq.assets": {"type": "cdk:asset-manifest"},
+        "hpoq-research": {**STACK, "environment": "aws://222222222222/eu-central-1"},
+    }
+}
+
+
+def test_each_stack_is_deployed_by_the_root_user_of_its_account(
+    cloud: Cloud, ssm: Ssm, app: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST))
+    (cloud.home.path / "cdk.out").mkdir()
+    ssm.is_bootstrapped = False
+
+    outputs = cloud.deploy({"targets": TARGETS, "python_version": "3.13"}, app=app)
+
+    research = cloud.within("222222222222", "eu-central-1").running
+    here, there = f"{RUNNING.access_key_id} us-east-1", f"{research.access_key_id} eu-central-1"
+    assert (app / "places").read_text().splitlines() == [
+        f"{here} synth",
+        f"{there} bootstrap",
+        f"{there} deploy",
+        f"{here} bootstrap",
+        f"{here} deploy",
+    ]
+    assert [each.split()[-1] for each in commands(app) if each.startswith("deploy")] == [
+        "hpoq-research",
+        "hpoq",
+    ]
+    assert outputs == {"Table": "hpoq-ledger", "hpoq-research.Table": "hpoq-ledger"}
+
+
+def test_the_account_of_a_stack_elsewhere_has_a_profile_with_its_name(
+    cloud: Cloud, app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST))
+    (cloud.home.path / "cdk.out").mkdir()
+    cloud.deploy({"targets": TARGETS}, app=app)
+
+    monkeypatch.setenv("AWS_CONFIG_FILE", cloud.env["AWS_CONFIG_FILE"])
+    session = Session(profile_name="hpoq-research")
+
+    credentials = session.get_credentials()
+    assert credentials is not None
+    assert credentials.access_key == cloud.within("222222222222").running.access_key_id
+    assert session.region_name == "eu-central-1"
+    assert cloud.home.aws_config.stat().st_mode & 0o077 == 0
 
 
 def test_cdk_uses_the_cloud_in_spite_of_the_shell_s_variables(

@@ -55,5 +55,5 @@ def test_a_profile_lists_each_limit_that_differs(home: Home) -> None:
 
 
 def test_another_region_is_an_error(home: Home) -> None:
-    with pytest.raises(LocalCloudError, match="not in eu-west-1"):
+    with pytest.raises(LocalCloudError, match="us-east-1, not an account in eu-west-1"):
         store_for_next_start(home, RUNNING, CloudOptions(region="eu-west-1"))

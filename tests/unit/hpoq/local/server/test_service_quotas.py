@@ -15,7 +15,7 @@ from hpoq.local.server.service_quotas import (
     aws_quotas,
 )
 
-PREFIX = ServiceQuotasService.prefix
+PREFIX = ServiceQuotasService.PREFIX
 
 
 @pytest.fixture
