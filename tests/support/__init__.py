@@ -14,6 +14,7 @@ Accounts and deployments
     state_machines        state machines of Step Functions in an embedded cloud
     event_listener        a queue that receives a deployment's events
     tiny_jobs             a deployment whose training jobs take milliseconds
+    three_targets         a deployment over home, another account and another Region
     sleeping_jobs         tuning jobs outside the queue that run until a test ends them
     hostile_archives      hostile archives, names in archives and object keys
     hostile_messages      hostile messages, and an account that has received them
@@ -49,6 +50,7 @@ Faults
     faulty_dispatcher     a process whose calls fail at random, for the soak test
     soak_workload         the messages that teams send during the soak test
     soak_others           what others do during the soak test: foreign jobs, deletions, kills
+    soak_processes        processes of dispatchers, which are killed and restarted
     soak_accounting       what became of its requests, by SageMaker and the queues
     ledger_record         the program that records ledgers for upgrade tests
 

@@ -1,0 +1,195 @@
+"""One queue over several accounts and Regions, with IAM and sts:AssumeRole enforced."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from hpo_dispatcher.contract.entry import Entry, Status
+from hpo_dispatcher.contract.names import tuning_job_name
+from hpoq.client import Client
+from hpoq.local.cloud import Cloud
+from hpoq.local.lifecycle.processes import wait_until
+from tests.support.deployed_stack import Deployed
+from tests.support.iam_users import user_with
+from tests.support.three_targets import (
+    HOME,
+    RANGES,
+    RESEARCH,
+    TARGETS,
+    deploy_three,
+    on,
+    places,
+)
+
+pytestmark = pytest.mark.ci  # it deploys into three places
+
+NAME = "spread"
+PATIENCE = 120
+TEAMS = {"fraud": {"targets": [*TARGETS]}, "vision": {}}
+
+
+@pytest.fixture(scope="module")
+def spread(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    """Deploy with three targets."""
+    folder = tmp_path_factory.mktemp("spread")
+    deployed = deploy_three(cloud, NAME, folder, tuning_jobs=5, teams=TEAMS)
+    cycle(deployed)
+    return deployed
+
+
+def cycle(deployed: Deployed) -> dict[str, Any]:
+    """Run a dispatch cycle in the deployed function; return its summary, or its error."""
+    answer = deployed.client("lambda").invoke(
+        FunctionName=deployed.outputs["DispatcherFunctionName"]
+    )
+    found: dict[str, Any] = json.loads(answer["Payload"].read())
+    return found
+
+
+def hpoq(deployed: Deployed, *arguments: str) -> str:
+    """Run a command of the deployment as the user of a shell does; return its output."""
+    command = [sys.executable, "-m", "hpoq.cli", *arguments, "--deployment", NAME]
+    environ = deployed.cloud.environ() | {"COLUMNS": "160"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def submitted(client: Client, *targets: str, **more: Any) -> list[str]:
+    """Send one request for each target; return their ids."""
+    ids = [f"{target}-{time.time_ns()}" for target in targets]
+    messages = [
+        {"request_id": name, "targets": [target], "hyperparameter_ranges": RANGES, **more}
+        for name, target in zip(ids, targets, strict=True)
+    ]
+    client.submit("fraud", messages)
+    return ids
+
+
+def ended(client: Client, ids: list[str]) -> dict[str, Entry]:
+    """Wait until all requests have ended, without running a cycle."""
+
+    def all_ended() -> bool:
+        found = client.get_all("fraud", ids)
+        return len(found) == len(ids) and all(each.status.ended for each in found.values())
+
+    assert wait_until(all_ended, PATIENCE, step=0.5), client.get_all("fraud", ids)
+    return client.get_all("fraud", ids)
+
+
+def tuning_jobs(cloud: Cloud) -> set[str]:
+    """Return the names of all tuning jobs that an account and Region lists."""
+    client: Any = cloud.session().client("sagemaker")
+    return {
+        job["HyperParameterTuningJobName"]
+        for page in client.get_paginator("list_hyper_parameter_tuning_jobs").paginate()
+        for job in page["HyperParameterTuningJobSummaries"]
+    }
+
+
+def test_requests_train_where_they_may_and_events_from_there_end_them(spread: Deployed) -> None:
+    client = Client(NAME, spread.session)
+
+    ids = submitted(client, *TARGETS)
+    entries = ended(client, ids)
+
+    assert {entries[name].status for name in ids} == {Status.COMPLETED}
+    assert [entries[name].target for name in ids] == [*TARGETS]
+    for name, target in zip(ids, TARGETS, strict=True):
+        job = tuning_job_name("fraud", name)
+        where = [each for each in TARGETS if job in tuning_jobs(on(spread.cloud, each))]
+        assert where == [target]
+        sagemaker: Any = on(spread.cloud, target).session().client("sagemaker")
+        found = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=job)
+        place = places(spread.cloud)[target]
+        assert found["HyperParameterTuningJobArn"].split(":")[3:5] == [
+            place["region"],
+            place["account"],
+        ]
+        assert found["TrainingJobDefinition"]["RoleArn"].split(":")[4] == place["account"]
+        assert found["BestTrainingJob"]["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] < 0
+
+
+def test_a_request_of_all_targets_is_created_on_one(spread: Deployed) -> None:
+    client = Client(NAME, spread.session)
+    (name,) = submitted(client, HOME, targets=[*TARGETS])
+
+    entry = ended(client, [name])[name]
+
+    job = tuning_job_name("fraud", name)
+    where = [each for each in TARGETS if job in tuning_jobs(on(spread.cloud, each))]
+    assert where == [entry.target]
+
+
+def test_results_of_another_account_are_read_with_the_profile_of_the_target(
+    spread: Deployed,
+) -> None:
+    client = Client(NAME, spread.session)
+    (name,) = submitted(client, RESEARCH)
+    ended(client, [name])
+
+    header, row, *_ = hpoq(spread, "results", name, "--team", "fraud").splitlines()
+
+    assert "Completed" in row, header
+    assert "lr" in header
+
+
+def test_only_the_dispatcher_may_assume_the_access_role(spread: Deployed) -> None:
+    """Others of home's account may not, even if their policies allow it and they know the id."""
+    place = places(spread.cloud)
+    arn = f"arn:aws:iam::{place[RESEARCH]['account']}:role/{NAME}-{RESEARCH}-access"
+    allow = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}],
+    }
+    other = user_with(spread.session, spread.cloud, f"other-{time.time_ns()}", allow)
+    external_id = f"hpoq/{place[HOME]['account']}/{NAME}/{RESEARCH}"
+
+    with pytest.raises(ClientError, match="not authorized to perform: sts:AssumeRole"):
+        other.client("sts").assume_role(
+            RoleArn=arn, RoleSessionName="other", ExternalId=external_id
+        )
+
+
+@contextmanager
+def revoked(cloud: Cloud, target: str) -> Iterator[None]:
+    """Deny everything to the access role of a target, its present sessions included.
+
+    So does "Revoke active sessions" of the IAM console, with the policy of this name.
+    """
+    iam: Any = on(cloud, target).session().client("iam")
+    role, policy = f"{NAME}-{target}-access", "AWSRevokeOlderSessions"
+    nothing = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": [nothing]}
+    iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+    try:
+        yield
+    finally:
+        iam.delete_role_policy(RoleName=role, PolicyName=policy)
+
+
+def test_a_target_whose_role_is_revoked_delays_only_what_must_run_there(spread: Deployed) -> None:
+    client = Client(NAME, spread.session)
+    with revoked(spread.cloud, RESEARCH):
+        ids = submitted(client, *TARGETS)
+        here = [name for name in ids if not name.startswith(RESEARCH)]
+
+        assert {each.status for each in ended(client, here).values()} == {Status.COMPLETED}
+        why = hpoq(spread, "why", ids[1], "--team", "fraud")
+        said = hpoq(spread, "doctor")
+
+        assert client.get("fraud", ids[1]).status is Status.QUEUED
+        assert "research" in why
+        assert "target research" in said
+        assert "explicit deny" in said
+    cycle(spread)
+
+    assert ended(client, ids)[ids[1]].status is Status.COMPLETED
