@@ -12,15 +12,10 @@ import itertools
 import json
 import os
 import random
-import signal
-import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,12 +34,12 @@ from hpoq.local import cloud as clouds
 from hpoq.local.cloud import Cloud
 from infra.source import write_function
 from tests.support import tiny_jobs as tiny
-from tests.support.deployed_stack import ROOT, Deployed
-from tests.support.faulty_dispatcher import KILLED
+from tests.support.deployed_stack import Deployed
 from tests.support.faulty_dispatcher import SECONDS as SECONDS_OF_A_CYCLE
 from tests.support.job_spans import most_at_once
 from tests.support.soak_accounting import soak_accounts
 from tests.support.soak_others import Killer, LimitHistory, OtherUsers
+from tests.support.soak_processes import RestartedDispatcher, environment, running
 from tests.support.soak_workload import TEAMS, Sender
 from tests.support.unreliable_dispatcher import run_two_failing_dispatchers
 
@@ -61,61 +56,6 @@ SETTINGS: dict[str, Any] = {
     "teams": {team: {} for team in TEAMS},
     "limits": {"tuning_jobs": LIMIT, "creates_per_second": 50},
 }
-
-
-@dataclass
-class RestartedDispatcher:
-    """A dispatcher process that is restarted whenever it ends, and statistics of its cycles."""
-
-    environment: dict[str, str]
-    folder: Path
-    templates: Path
-    seeds: Iterator[int]
-    cycles: int = 0
-    kills: int = 0  # by itself, during a call
-    failures: int = 0
-    said: Counter[str] = field(default_factory=Counter)
-    pid: int | None = None  # while a process runs
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        """Run and restart the process until ``stop`` is called."""
-        while not self._over.is_set():
-            self._one_life(str(next(self.seeds)))
-
-    def stop(self) -> None:
-        self._over.set()
-
-    def _one_life(self, seed: str) -> None:
-        module = "tests.support.faulty_dispatcher"
-        command = [
-            sys.executable,
-            "-m",
-            module,
-            str(self.folder),
-            str(self.templates),
-            seed,
-            str(SHARE),
-        ]
-        with subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        ) as process:  # fmt: skip
-            assert process.stdout is not None
-            self.pid = process.pid
-            failed = 0
-            for line in process.stdout:
-                outcome = json.loads(line)
-                failed = outcome["failures"]
-                self.cycles += 1
-                self.said[outcome.get("error", "skipped" if outcome.get("skipped") else "ok")] += 1
-                if self._over.is_set() and process.stdin and not process.stdin.closed:
-                    process.stdin.close()
-            self.failures += failed
-            status = process.wait()
-            self.pid = None
-        self.kills += status == KILLED
-        assert status in (0, KILLED, -signal.SIGKILL), f"a dispatcher ended with {status}"
 
 
 @pytest.fixture
@@ -138,17 +78,6 @@ def soak_deployment(cloud: Cloud, tmp_path: Path) -> Deployed:
     return deployed
 
 
-def environment(deployed: Deployed) -> dict[str, str]:
-    function = deployed.outputs["DispatcherFunctionName"]
-    configuration = deployed.client("lambda").get_function_configuration(FunctionName=function)
-    paths = [str(ROOT), str(ROOT / "lambdas")]
-    return {
-        **deployed.cloud.environ(),
-        **configuration["Environment"]["Variables"],
-        "PYTHONPATH": os.pathsep.join(paths),
-    }
-
-
 def write_outdated_quotas(dispatcher: Dispatcher) -> None:
     """Write quotas to the ledger as if AWS had cut them after they were read."""
     content = {
@@ -156,20 +85,6 @@ def write_outdated_quotas(dispatcher: Dispatcher) -> None:
         "training_instances": {"ml.m5.large": 10 * QUOTA},
     }
     dispatcher.documents.put(QUOTAS_DOCUMENT, json.dumps(content))
-
-
-@contextmanager
-def running(*each: Any) -> Iterator[None]:
-    """Run things in threads, and stop them in the end, the last one first."""
-    threads = [threading.Thread(target=one.run) for one in each]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for one, thread in [*zip(each, threads, strict=True)][::-1]:
-            one.stop()
-            thread.join()
 
 
 @pytest.mark.timeout(SECONDS + SETTLE_SECONDS + 300)
@@ -194,7 +109,8 @@ def test_three_killed_dispatchers_lose_double_and_retrain_no_request_and_keep_th
         )
         seeds = itertools.count(1)
         dispatchers = [
-            RestartedDispatcher(variables, folder, templates, seeds) for _ in range(DISPATCHERS)
+            RestartedDispatcher(variables, folder, templates, seeds, SHARE)
+            for _ in range(DISPATCHERS)
         ]
         others = OtherUsers(
             soak_deployment.client("sagemaker"), limits, LIMIT, CUT_LIMIT, random.Random(8)

@@ -1,9 +1,11 @@
 """Run dispatch cycles whose calls fail at random, in a process that is killed at random.
 
-python -m tests.support.faulty_dispatcher FOLDER TEMPLATES SEED SHARE
+python -m tests.support.faulty_dispatcher FOLDER TEMPLATES SEED SHARE PAUSE
 
 FOLDER contains deployment.json, and TEMPLATES contains the job templates. The environment
-variables HPOQ_* and AWS_* select the deployment. SHARE of the calls fail.
+variables HPOQ_* and AWS_* select the deployment. SHARE of the calls fail. PAUSE is the number
+of seconds between two cycles. The Region that the file
+FOLDER/unreachable names, if there is one, cannot be reached.
 The process ends between two cycles after its standard input has been closed. It prints one line per
 cycle and writes the log to standard error.
 """
@@ -24,6 +26,7 @@ from unittest.mock import patch
 import boto3
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from hpo_dispatcher.aws.targets.assumed_role import TargetClients
 from hpo_dispatcher.contract.errors import HpoqError
 from hpo_dispatcher.contract.templates import read_templates
 from hpo_dispatcher.cycle.pacing import Deadline
@@ -35,6 +38,7 @@ VISIBILITY_SECONDS = 10
 # With negative margins, the lease ends during the invocation, and both dispatchers run cycles.
 LEASE_MARGINS = [timedelta(seconds=1), timedelta(seconds=-7), timedelta(seconds=-7.8)]
 KILLED = 137
+CLOSED_PORT = "https://127.0.0.1:1/"
 # This share of the failing calls also kills the process.
 KILLS = 0.1
 
@@ -72,20 +76,45 @@ class RandomFaults:
         return ReadTimeoutError(endpoint_url="https://injected")
 
 
-def main(folder: str, templates: str, seed: str, share: str) -> None:
+class FaultyTargetClients(TargetClients):
+    """Clients of a target, whose calls fail as those at home, and in an outage all of them."""
+
+    faults: RandomFaults
+    unreachable: Path
+
+    def __init__(self, *, region: str, **more: Any) -> None:
+        super().__init__(region=region, **more)
+        listen(self.events, self.faults)
+
+        def redirect(request: Any, **_: Any) -> None:
+            if self.unreachable.exists() and self.unreachable.read_text() == region:
+                request.url = CLOSED_PORT
+
+        self.events.register("before-send", redirect)
+
+
+def listen(events: Any, faults: RandomFaults) -> None:
+    """Let the calls of a session fail."""
+    events.register("before-parameter-build", faults.before)
+    events.register("after-call", faults.after)
+
+
+def main(folder: str, templates: str, seed: str, share: str, pause: str) -> None:
     """Run cycles until standard input is closed."""
     outcomes = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     session = boto3.Session()
     faults = RandomFaults(random.Random(int(seed)), float(share))
-    session.events.register("before-parameter-build", faults.before)
-    session.events.register("after-call", faults.after)
+    listen(session.events, faults)
+    FaultyTargetClients.faults = faults
+    FaultyTargetClients.unreachable = Path(folder, "unreachable")
     read = read_templates(Path(templates))
     with (
         patch("hpo_dispatcher.wiring.read_templates", lambda: read),
+        patch("hpo_dispatcher.wiring.TargetClients", FaultyTargetClients),
         patch("hpo_dispatcher.aws.sqs.VISIBILITY_SECONDS", VISIBILITY_SECONDS),
     ):
-        while not select.select([sys.stdin], [], [], 0.2)[0]:
+        while not select.select([sys.stdin], [], [], float(pause))[0]:
             end = time.monotonic() + SECONDS
             deadline = Deadline(remaining=lambda end=end: end - time.monotonic(), total=SECONDS)
             outcome: dict[str, Any] = {"failures": faults.failures}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.support.job_spans import most_at_once
 from tests.support.soak_others import FOREIGN, LimitHistory
 
 Key = tuple[str, str]
+NOTHING: Mapping[str, Mapping[str, Any]] = {}
 ACTIVE = ("InProgress", "Stopping")
 NUMBERED = re.compile(r"^(.*)-\d{3}-[0-9a-f]{8}$")  # a training job of a tuning job
 
@@ -38,7 +39,7 @@ class SoakAccounts:
     spans: tuple[TuningJobSpan, ...]  # of all tuning jobs, also deleted and foreign ones
     trained: Mapping[str, list[str]]  # statuses of the training jobs of each tuning job
     instances: tuple[tuple[datetime, datetime], ...]  # when each training job used its instance
-    left: Mapping[str, int]  # messages in the request queue of each team
+    left: Mapping[str, int] = field(default_factory=dict)  # messages per request queue
     dead: Mapping[str, list[str]] = field(default_factory=dict)  # bodies of dead letters, by team
 
     def jobs_of(self, keys: Iterable[Key]) -> dict[Key, list[str]]:
@@ -82,7 +83,23 @@ def soak_accounts(
         teams: its teams.
         deleted: tuning jobs that others have deleted, as they were before.
     """
-    sagemaker, sqs = deployed.client("sagemaker"), deployed.client("sqs")
+    sqs = deployed.client("sqs")
+    return replace(
+        tuning_accounts(deployed.client("sagemaker"), deleted),
+        left={team: _messages(sqs, deployed.queue(team)) for team in teams},
+        dead={team: _bodies(sqs, deployed.dead_letters(team)) for team in teams},
+    )
+
+
+def tuning_accounts(
+    sagemaker: Any, deleted: Mapping[str, Mapping[str, Any]] = NOTHING
+) -> SoakAccounts:
+    """Read the tuning jobs and training jobs of one account and Region.
+
+    Args:
+        sagemaker: a client there.
+        deleted: tuning jobs that others have deleted, as they were before.
+    """
     listed = [
         job
         for page in sagemaker.get_paginator("list_hyper_parameter_tuning_jobs").paginate(
@@ -117,8 +134,6 @@ def soak_accounts(
         ),
         trained=trained,
         instances=tuple((job["CreationTime"], job["TrainingEndTime"]) for job in training),
-        left={team: _messages(sqs, deployed.queue(team)) for team in teams},
-        dead={team: _bodies(sqs, deployed.dead_letters(team)) for team in teams},
     )
 
 

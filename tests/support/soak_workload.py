@@ -22,6 +22,8 @@ class Sender:
     draw: random.Random
     parents: dict[Key, Key | None] = field(default_factory=dict)  # the parent of each good request
     cancelled: set[Key] = field(default_factory=set)
+    touched: set[Key] = field(default_factory=set)  # by any action
+    targets: tuple[str, ...] = ()  # of the deployment; a request names some of them
     bad: dict[str, set[str]] = field(default_factory=lambda: {team: set() for team in TEAMS})
     actions: dict[str, int] = field(default_factory=dict)  # how many of each
     _bodies: list[tuple[str, str]] = field(default_factory=list)
@@ -87,6 +89,7 @@ class Sender:
 
     def _action(self, action: str, key: Key, **fields: Any) -> tuple[str, str]:
         self.actions[action] = self.actions.get(action, 0) + 1
+        self.touched.add(key)
         return key[0], json.dumps({"action": action, "request_id": key[1], **fields})
 
     def _request(self, team: str, request_id: str) -> dict[str, Any]:
@@ -96,6 +99,9 @@ class Sender:
             "hyperparameters": {"seconds": round(self.draw.uniform(0, 1.5), 2)},
             "priority": self.draw.choice([0, 0, 0, 5]),
         }
+        if self.targets:
+            some = self.draw.sample(self.targets, self.draw.choice([1, 1, len(self.targets)]))
+            wanted["targets"] = some
         mates = [key for key in list(self.parents)[-20:] if key[0] == team]
         parent = self.draw.choice(mates) if mates and self.draw.random() < 0.1 else None
         self.parents[team, request_id] = parent
