@@ -16,11 +16,6 @@ from hpo_dispatcher.contract.request import digest as digest_of
 from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.ports.ledger import Added, Ending, Preemption
 
-# What a preempted request takes over from the entry as it resumes.
-RESUMED_FIELDS = (
-    "reason", "instances", "max_parallel", "most_instance_seconds", "resume_blocker", "earlier",
-    "counters",
-)  # fmt: skip
 ON_HOLD = "on hold by its team; release it to let it start"
 
 

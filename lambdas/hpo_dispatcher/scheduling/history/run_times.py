@@ -6,7 +6,6 @@ remembered as seconds per round: twice the training jobs are expected to take tw
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -118,12 +117,6 @@ class RunTimes:
         """Return the maximum run times of a kind's samples; those of old ones are unknown."""
         mosts = self.mosts.get(kind, [])
         return [0] * (len(self.kinds.get(kind, [])) - len(mosts)) + mosts
-
-    def resampled(self, draw: random.Random) -> RunTimes:
-        """Return as many samples of each kind, drawn with replacement (the bootstrap)."""
-        return RunTimes(
-            {kind: draw.choices(samples, k=len(samples)) for kind, samples in self.kinds.items()}
-        )
 
     def expected(self, work: Work, stated: float = 0, most: float = 0) -> float | None:
         """Return how long a queued tuning job will run at most; None if that is not known.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from hpo_dispatcher.scheduling.history.run_times import (
@@ -139,14 +137,6 @@ def test_with_many_kinds_the_document_holds_fewer_run_times_of_each() -> None:
             times.record(Work(team="fraud", template=f"t{number}"), seconds)
     published = [len(kind.seconds_per_round) for kind in times.published()]
     assert published == [MOST_SAMPLES // KINDS] * KINDS
-
-
-def test_a_resample_has_as_many_run_times_of_each_kind_and_leaves_the_others_as_they_are() -> None:
-    times = remembered(*range(100, 120))
-    found = times.resampled(random.Random(1)).of(CPU)
-    assert len(found) == len(times.of(CPU))
-    assert set(found) < set(times.of(CPU)), "some are drawn twice, and others not at all"
-    assert times == remembered(*range(100, 120))
 
 
 @pytest.mark.parametrize(
