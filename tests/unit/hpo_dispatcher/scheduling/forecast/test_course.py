@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,12 @@ import pytest
 
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument, WaitKind
 from hpo_dispatcher.contract.settings import TeamSettings
-from hpo_dispatcher.scheduling.forecast.course import MOST_MOMENTS, Course, DrawnCourse
+from hpo_dispatcher.scheduling.forecast.course import (
+    LOOKED_AT,
+    MOST_MOMENTS,
+    Course,
+    DrawnCourse,
+)
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 M5 = "ml.m5.xlarge"
@@ -150,3 +156,66 @@ def test_teams_on_hold_and_requests_that_no_end_lets_start_take_no_place() -> No
         teams_on_hold=["vision"],
     )  # fmt: skip
     assert found.starts == {("fraud", "f2"): 360.0}
+
+
+def test_of_one_shape_as_many_start_at_once_as_a_plan_looks_at_and_the_others_at_the_next_end() -> (
+    None
+):
+    plain = [waiting("fraud", f"f{n:02}", n) for n in range(1, LOOKED_AT + 4)]
+    other = [waiting("fraud", f"m{n}", 99 + n, instances={M5: 1}) for n in range(2)]
+    found = drawn(
+        100, waiting=[*plain, *other], run_times=[times("fraud", 10)],
+        instances={M5: {"limit": 9}}, quotas={M5: 9},
+    )  # fmt: skip
+    assert Counter(found.starts.values()) == {0.0: LOOKED_AT + 2, 600.0: 3}
+    assert found.starts["fraud", f"f{LOOKED_AT:02}"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("arriving", "plans"),
+    [
+        ({}, 2),  # at the beginning, and when the running job ends
+        ({"priority": -1}, 3),  # the first of them could start, the others could not either
+        ({"team": "vision"}, 3),
+        ({"instances": {M5: 1}}, 3),
+        ({"expected_seconds": 60}, 3),
+    ],
+)
+def test_a_request_that_arrives_behind_another_of_its_sort_needs_no_plan(
+    arriving: dict[str, Any], plans: int
+) -> None:
+    every_five_minutes = [
+        {"team": "fraud", "at": at(5 * n), "template": "cpu", **arriving} for n in range(12, 0, -1)
+    ]
+    found = drawn(
+        waiting=[waiting("fraud", "f")], running=[running("fraud", 0)],
+        run_times=[times("fraud", 120)], arrivals=every_five_minutes, usage={"vision": 99.0},
+    )  # fmt: skip
+    assert found.starts == {("fraud", "f"): 7200.0}
+    assert found.plans == plans
+
+
+def test_what_a_team_uses_in_a_course_delays_its_next_turn() -> None:
+    """vision's job runs for an hour: then both requests of fraud start before its older one."""
+    asked: dict[str, Any] = {
+        "waiting": [
+            waiting("vision", "v", 1),
+            waiting("fraud", "f1", 2),
+            waiting("fraud", "f2", 3),
+        ],
+        "running": [running("vision", 0)],
+        "run_times": [times("fraud", 10), times("vision", 60)],
+    }
+    assert drawn(**asked).starts == {
+        ("fraud", "f1"): 3600.0, ("fraud", "f2"): 4200.0, ("vision", "v"): 4800.0
+    }  # fmt: skip
+    used_before = drawn(**asked, usage={"fraud": 3.0})
+    assert used_before.starts["vision", "v"] == 3600.0
+
+
+def test_a_job_that_began_after_the_document_was_written_has_not_run_yet() -> None:
+    found = drawn(
+        waiting=[waiting("fraud", "f")], running=[running("fraud", -3)],
+        run_times=[times("fraud", 10)],
+    )  # fmt: skip
+    assert found.starts == {("fraud", "f"): 600.0}

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from hpo_dispatcher.contract.documents.capacity import RunningTuningJob
 from hpo_dispatcher.scheduling.forecast.durations import (
     LONGEST_TAIL,
+    OF_OTHERS,
     Durations,
     possible,
     similar,
 )
 from hpo_dispatcher.scheduling.forecast.future import RunTimeFacts
-from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
+from hpo_dispatcher.scheduling.history.run_times import ENOUGH, SAMPLES, RunTimes, Work
 
 CPU = Work(team="fraud", template="cpu")
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -171,3 +173,78 @@ def test_samples_are_similar_up_to_the_distance_that_one_of_twenty_exceeds() -> 
     assert not similar(first, [each + 7 for each in first])
     assert not similar([each + 7 for each in first], first)
     assert similar(first, [])
+
+
+@pytest.mark.parametrize(("with_the_maximum", "all_count"), [(ENOUGH - 1, True), (ENOUGH, False)])
+def test_run_times_with_other_maximums_count_while_few_have_a_similar_one(
+    with_the_maximum: int, all_count: bool
+) -> None:
+    run_times = RunTimes()
+    for _ in range(with_the_maximum):
+        run_times.record(CPU, 20_000, most=DAYS)
+    for _ in range(5):
+        run_times.record(CPU, 100, most=HOUR)
+    found = {drawn(run_times, RunTimeFacts(most=DAYS), seed=seed) for seed in range(100)}
+    assert found == ({100.0, 20_000.0} if all_count else {20_000.0})
+
+
+def still_running(seconds: float, **fields: float) -> tuple[RunningTuningJob, float]:
+    job = {"team": "fraud", "template": "cpu", "most_seconds": HOUR}
+    return RunningTuningJob.model_validate(job | fields), seconds
+
+
+def longest(run_times: RunTimes, running: list[tuple[RunningTuningJob, float]]) -> float:
+    """Return the longest of many run times of a job of one round that may run for an hour."""
+    return max(
+        Durations(run_times, running, random.Random(seed)).left(CPU, RunTimeFacts(most=HOUR))
+        for seed in range(100)
+    )
+
+
+def test_only_jobs_of_the_same_kind_that_still_run_make_run_times_longer() -> None:
+    run_times = RunTimes()
+    for _ in range(ENOUGH):
+        run_times.record(CPU, 100, most=HOUR)
+    assert longest(run_times, [still_running(900)]) > 900
+    assert longest(run_times, [still_running(900, most_seconds=2 * HOUR)]) > 900
+    assert longest(run_times, [still_running(900, most_seconds=2 * HOUR + 1)]) == 100
+    other: dict[str, Any]
+    for other in ({"team": "vision"}, {"team": None}, {"template": "gpu"}):
+        assert longest(run_times, [still_running(900, **other)]) == 100
+
+
+def test_a_job_of_several_rounds_that_still_runs_counts_by_its_time_per_round() -> None:
+    """It has run for 90 seconds in each of ten rounds, each of which may take an hour."""
+    run_times = RunTimes()
+    for _ in range(ENOUGH):
+        run_times.record(CPU, 100, most=HOUR)
+    ten_rounds = still_running(900, rounds=10, most_seconds=10 * HOUR)
+    assert longest(run_times, [ten_rounds] * 9) == 100
+
+
+@pytest.mark.parametrize(("ended", "counts"), [(SAMPLES - 1, True), (SAMPLES, False)])
+def test_jobs_that_still_run_count_until_enough_have_ended(ended: int, counts: bool) -> None:
+    run_times = RunTimes()
+    for _ in range(ended):
+        run_times.record(CPU, 100, most=HOUR)
+    assert (longest(run_times, [still_running(900)] * 20) > 100) is counts
+
+
+@pytest.mark.parametrize("own", [3, OF_OTHERS])
+def test_run_times_of_other_teams_count_together_like_a_fixed_number_of_the_teams_own(
+    own: int,
+) -> None:
+    """Those of others are odd and the team's own are even, and else alike."""
+    different = min(own, 20)
+    run_times = remembered(*(100 + 2 * (n % different) for n in range(own)))
+    for n in range(30):
+        run_times.record(Work(team="vision", template="cpu"), 101 + 2 * (n % different))
+    found = [drawn(run_times, RunTimeFacts(), seed=seed) % 2 for seed in range(1000)]
+    assert sum(found) / len(found) == pytest.approx(OF_OTHERS / (own + OF_OTHERS), abs=0.04)
+
+
+def test_a_team_with_enough_run_times_of_its_own_is_like_no_other() -> None:
+    run_times = remembered(*[100] * SAMPLES)
+    for _ in range(30):
+        run_times.record(Work(team="vision", template="cpu"), 101)
+    assert {drawn(run_times, RunTimeFacts(), seed=seed) for seed in range(100)} == {100.0}
