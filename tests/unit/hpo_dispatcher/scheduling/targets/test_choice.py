@@ -19,7 +19,7 @@ from hpo_dispatcher.scheduling.snapshot import (
     RunningJob,
     Snapshot,
 )
-from tests.support.scheduling_scene import M5, NOON, ago, queued, reason, running
+from tests.support.scheduling_scene import G5, M5, NOON, ago, queued, reason, running
 
 HOME, RESEARCH, EU = "home", "research", "eu"
 ALL = (HOME, RESEARCH, EU)
@@ -327,3 +327,49 @@ def test_what_a_team_does_not_lend_is_kept_on_a_target_that_it_shares_with_anoth
     heads = [on(RESEARCH, head=queued("b", f"r{n}", minutes_ago=100 - n)) for n in range(10)]
     decided = decide(*heads, of=of, a={"guaranteed_share": 0.5, "lend": 0}, b={})
     assert len(decided.starts) == 5
+
+
+def overdue(**reserved: Any) -> ReservationTimer:
+    """The timer of a request that others have passed for an hour."""
+    return ReservationTimer(since=ago(90), passed_at=ago(60), **reserved)
+
+
+FOUR_EACH = {HOME: {M5: 4}, RESEARCH: {M5: 4}}
+
+
+def test_a_new_reservation_is_made_on_the_target_that_is_chosen_now() -> None:
+    big = on(HOME, RESEARCH, head=queued("a", "big", 90, {M5: 4}))
+    busy = [*jobs("b", 2, HOME, instances={M5: 1}), *jobs("c", 1, RESEARCH, instances={M5: 1})]
+    decided = decide(
+        big, of=capacity(instances=FOUR_EACH), busy=busy, timers={big.key: overdue()}
+    )  # fmt: skip
+    assert decided.reservation_timers[big.key].target == RESEARCH, "research has the lower load"
+
+
+def test_a_reservation_leaves_its_target_once_it_cannot_be_met_there() -> None:
+    """A foreign job that may never end now uses an instance on research."""
+    big = on(HOME, RESEARCH, head=queued("a", "big", 90, {M5: 4}))
+    busy = [*jobs("b", 2, HOME, instances={M5: 1}), *jobs(None, 1, RESEARCH, instances={M5: 1})]
+    timers = {big.key: overdue(reserved_at=ago(20), target=RESEARCH)}
+    decided = decide(big, of=capacity(instances=FOUR_EACH), busy=busy, timers=timers)
+    assert decided.reservation_timers[big.key].target == HOME
+
+
+def test_what_is_reserved_on_a_target_counts_as_its_load() -> None:
+    """Of research's nine instances two are in use and three reserved, of home's three in use."""
+    big = on(RESEARCH, head=queued("a", "big", 90, {M5: 3, G5: 1}))
+    small = on(RESEARCH, HOME, head=queued("b", "small", 10, {M5: 1}))
+    busy = [
+        *jobs("c", 1, RESEARCH, instances={M5: 2, G5: 1}),
+        *jobs("d", 1, HOME, instances={M5: 3}),
+    ]
+    of = capacity(instances={HOME: {M5: 9}, RESEARCH: {M5: 9, G5: 1}})
+    assert places(decide(small, of=of, busy=busy)) == {"small": RESEARCH}
+    decided = decide(big, small, of=of, busy=busy, timers={big.key: overdue()})
+    assert places(decided) == {"small": HOME}
+
+
+def test_a_target_without_a_quota_for_the_type_is_loaded_by_its_slots_only() -> None:
+    head = on(HOME, RESEARCH, head=queued("a", instances={M5: 1}))
+    busy = [*jobs("b", 1, HOME, instances={M5: 50}), *jobs("b", 2, RESEARCH)]
+    assert places(decide(head, busy=busy)) == {"r": HOME}
