@@ -195,6 +195,32 @@ def test_a_request_that_arrives_behind_another_of_its_sort_needs_no_plan(
     assert found.plans == plans
 
 
+def test_of_requests_that_arrive_together_one_of_a_new_sort_is_enough_for_a_plan() -> None:
+    both = [
+        {"priority": -1, "template": "cpu", "team": "fraud"},
+        {"template": "cpu", "team": "fraud"},
+    ]
+    arrivals = [each | {"at": at(5 * n)} for n in range(12, 0, -1) for each in both]
+    found = drawn(
+        waiting=[waiting("fraud", "f")], running=[running("fraud", 0)],
+        run_times=[times("fraud", 120)], arrivals=arrivals,
+    )  # fmt: skip
+    assert found.plans == 3
+
+
+def test_once_a_request_has_started_the_next_of_its_sort_needs_a_plan() -> None:
+    """The second slot is free most of the time: each request that arrives starts in it at once."""
+    arrivals = [{"team": "fraud", "at": at(5 * n), "template": "cpu"} for n in range(12, 0, -1)]
+    found = drawn(
+        2, waiting=[waiting("fraud", "f"), waiting("vision", "v", instances={M5: 1})],
+        running=[running("vision", 0, instances={M5: 1})], arrivals=arrivals,
+        run_times=[times("fraud", 1), times("vision", 120)],
+        instances={M5: {"limit": 1}}, quotas={M5: 1},
+    )  # fmt: skip
+    assert found.starts == {("fraud", "f"): 0.0, ("vision", "v"): 7200.0}
+    assert found.plans > 20
+
+
 def test_what_a_team_uses_in_a_course_delays_its_next_turn() -> None:
     """vision's job runs for an hour: then both requests of fraud start before its older one."""
     asked: dict[str, Any] = {
