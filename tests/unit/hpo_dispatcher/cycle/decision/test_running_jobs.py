@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from hpo_dispatcher.contract.entry import RunningEntry, Status
 from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.cycle.decision.running_jobs import OTHER_JOBS, running_jobs
 from hpo_dispatcher.cycle.outcome import Observation
-from hpo_dispatcher.ports import TuningJob, TuningJobDetail
+from hpo_dispatcher.ports import TuningJob, TuningJobDetail, Unavailable
 from hpo_dispatcher.scheduling.history.run_times import RunTimes
 from hpo_dispatcher.scheduling.snapshot import RunningJob
 from hpoq.simulation.in_memory_ledger import MemoryDocuments
@@ -45,12 +47,13 @@ def jobs(
     seen: dict[str, Any],
     tuning: Described | None = None,
     documents: MemoryDocuments | None = None,
+    **targets: Any,
 ) -> list[RunningJob]:
     given: dict[str, Any] = {"listed": {}, "active": (), "ended": (), "missing": ()}
     described: Any = tuning or Described()
     observed = Observation(**(given | seen))
     return running_jobs(
-        observed, documents or MemoryDocuments(), {HOME: described}, RunTimes(), NOON
+        observed, documents or MemoryDocuments(), {HOME: described, **targets}, RunTimes(), NOON
     )
 
 
@@ -118,3 +121,35 @@ def test_an_account_without_jobs_of_others_reads_no_document() -> None:
 def test_jobs_are_sorted_by_name() -> None:
     found = jobs({"listed": listed("c", "a"), "active": [ours("b")]}, Described(a={}, c={}))
     assert [job.tuning_job_name for job in found] == ["a", "b", "c"]
+
+
+class Unanswered:
+    """A SageMaker that does not answer."""
+
+    def instances(self, name: str) -> dict[str, int]:
+        raise Unavailable(f"{name}: no route to host")
+
+
+def test_jobs_of_others_on_a_target_are_described_there_by_their_own_name() -> None:
+    here, there = Described(x={M5: 2}), Described(x={G5: 1})
+    found = jobs({"listed": listed("x", "eu/x")}, here, eu=there)
+    assert [(job.tuning_job_name, job.target, job.instances) for job in found] == [
+        ("eu/x", "eu", {G5: 1}), ("x", HOME, {M5: 2})
+    ]  # fmt: skip
+    assert (here.asked, there.asked) == (["x"], ["x"])
+
+
+def test_jobs_of_others_that_a_target_does_not_describe_are_described_in_a_later_cycle() -> None:
+    documents, here = MemoryDocuments(), Described(x={M5: 2})
+    seen = {"listed": listed("eu/x", "removed/x", "x")}
+    found = jobs(seen, here, documents, eu=Unanswered())
+    assert [job.instances for job in found] == [{}, {}, {M5: 2}]
+    again = jobs(seen, here, documents, eu=Described(x={G5: 1}))
+    assert [job.instances for job in again] == [{G5: 1}, {}, {M5: 2}]
+    assert here.asked == ["x"]
+
+
+def test_without_an_answer_at_home_the_use_of_the_account_is_unknown() -> None:
+    unanswered: Any = Unanswered()
+    with pytest.raises(Unavailable):
+        jobs({"listed": listed("x")}, unanswered)
