@@ -23,13 +23,13 @@ from hpoq.campaign.planning.account_limits import (
 )
 from hpoq.campaign.planning.compare import campaign_of, compare
 from hpoq.campaign.planning.shapes import lanes
-from hpoq.errors import NotReachable
+from hpoq.errors import NotDeployed, NotReachable
 from tests.support.tuning_requests import ENVIRONMENT, RANGES, api_request
 
 REQUEST: dict[str, Any] = {"hyperparameter_ranges": RANGES}
 TEMPLATES = read_templates()
 
-TARGETS = {
+TARGETS: dict[str, dict[str, Any]] = {
     "home": {"account": ENVIRONMENT.account, "region": ENVIRONMENT.region},
     "research": {"account": "222222222222", "region": "us-east-1", "tuning_jobs": 60,
                  "instances": {"ml.m5.large": 40}, "headroom": {"ml.m5.large": 10}},
@@ -88,9 +88,9 @@ def test_a_plan_without_targets_says_nothing_of_them_and_has_100_tuning_jobs_at_
 
 
 class Quotas:
-    """A session whose Service Quotas has one quota."""
+    """A session whose Service Quotas has one quota; None: it has none."""
 
-    def __init__(self, value: float) -> None:
+    def __init__(self, value: float | None) -> None:
         self.value = value
 
     def client(self, *_: Any, **__: Any) -> Quotas:
@@ -101,13 +101,17 @@ class Quotas:
 
     def paginate(self, **_: Any) -> list[dict[str, Any]]:
         name = "ml.m5.large for training job usage"
-        return [{"Quotas": [{"QuotaName": name, "Value": self.value}]}]
+        return [{"Quotas": [{"QuotaName": name, "Value": self.value}] if self.value else []}]
 
 
-def deployed(team_targets: tuple[str, ...] = (), **sessions: Quotas) -> Any:
+def deployed(
+    team_targets: tuple[str, ...] = (),
+    targets: dict[str, dict[str, Any]] = TARGETS,
+    **sessions: Quotas,
+) -> Any:
     """Return a client of a deployment with targets, to some of which the user has access."""
     team = {"targets": list(team_targets)} if team_targets else {}
-    deployment = parse_deployment({"teams": {"fraud": team}, "targets": TARGETS})
+    deployment = parse_deployment({"teams": {"fraud": team}, "targets": targets})
 
     def session_on(target: str) -> Quotas:
         if target not in sessions:
@@ -128,6 +132,49 @@ def test_limits_are_those_of_all_targets_where_the_campaign_may_run() -> None:
     assert (found.get("targets"), found["tuning_jobs"], found["instances"]) == (None, 100, 50)
     unread = limits_of(home, "ml.m5.large", deployed(), ("home", "spare"))  # type: ignore[arg-type]
     assert (unread["tuning_jobs"], unread["instances"]) == (105, 1050)
+
+
+def test_the_settings_of_a_target_go_before_its_quota_and_spare_what_others_use() -> None:
+    settings = TARGETS["research"] | {"headroom": {"ml.m5.large": 50, "ml.c5.large": 5}}
+    client, home = (
+        deployed(research=Quotas(30), targets={**TARGETS, "research": settings}),
+        Quotas(7),
+    )
+    both: Any = ("home", "research")
+    found = limits_of(home, "ml.m5.large", client, both)  # type: ignore[arg-type]
+    assert (found["tuning_jobs"], found["instances"]) == (1, 7), "others use all of research"
+    settings = TARGETS["research"] | {"instances": {}}
+    client = deployed(research=Quotas(30), targets={**TARGETS, "research": settings})
+    found = limits_of(home, "ml.m5.large", client, ("research",))  # type: ignore[arg-type]
+    assert found["instances"] == 20
+
+
+def test_without_a_deployment_or_a_quota_the_limits_are_what_can_be_read() -> None:
+    home: Any = Quotas(50)
+    assert limits_of(home, "ml.m5.large") == {"instances": 50}
+    unread: Any = Quotas(None)
+    assert limits_of(unread, "ml.m5.large") == {}
+    client: Any = NotThere()
+    assert limits_of(home, "ml.m5.large", client, ("home", "spare")) == {"instances": 50}
+    of_deployment = limits_of(unread, "ml.m5.large", deployed())
+    assert of_deployment == {
+        "tuning_jobs": 100, "parallel_training_jobs": 10, "training_jobs_random": 750
+    }  # fmt: skip
+
+
+class NotThere:
+    """A client without a deployment."""
+
+    @property
+    def settings(self) -> SettingsDocument:
+        raise NotDeployed("hpoq")
+
+
+def test_the_limits_of_targets_are_at_least_one_tuning_job_of_one_trial() -> None:
+    nothing = [limits(0, 0), limits(9, 0)]
+    assert over_targets(nothing, 10, 1) == {
+        "targets": 2, "tuning_jobs": 1, "parallel_training_jobs": 10, "instances": 1
+    }  # fmt: skip
 
 
 def test_a_campaign_runs_where_its_data_is() -> None:
