@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from hpo_dispatcher.contract.aws_limits import totals_of
 from hpo_dispatcher.contract.documents.capacity import BudgetUse, WaitKind, WaitReason
@@ -158,5 +158,6 @@ def _hours(seconds: int) -> str:
 
 
 def _next_month(month: str) -> str:
-    first = datetime.strptime(f"{month}-01", "%Y-%m-%d").replace(tzinfo=UTC)
-    return f"{month_of(first + timedelta(days=32))}-01"
+    """Return the first day of the month after this one."""
+    year, number = map(int, month.split("-"))
+    return f"{year + number // 12}-{number % 12 + 1:02}-01"

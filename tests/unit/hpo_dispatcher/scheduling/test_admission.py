@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hpo_dispatcher.contract.settings import TeamSettings
 from hpo_dispatcher.scheduling.admission import Visibility
 from hpo_dispatcher.scheduling.snapshot import Capacity
 from tests.support.scheduling_scene import G5, M5, queued, running
@@ -37,3 +38,10 @@ def test_instances_of_a_head_that_starts_are_not_left_for_the_next() -> None:
     visibility = Visibility(Capacity(tuning_jobs=2, instances={G5: 2}), {}, [])
     heads = [queued("fraud", f"r{n}", 9 - n, {G5: 2}) for n in range(2)]
     assert visibility.may_hide("fraud", heads), "the second does not fit beside the first"
+
+
+def test_a_team_at_its_ceiling_is_full_and_another_is_not() -> None:
+    teams = {"fraud": TeamSettings(ceiling=0.5)}
+    visibility = Visibility(Capacity(tuning_jobs=4), teams, running("fraud", 2))
+    assert visibility.full("fraud")
+    assert not visibility.full("vision")

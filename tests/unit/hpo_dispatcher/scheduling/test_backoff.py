@@ -255,6 +255,22 @@ def test_what_needs_more_than_is_left_of_a_limit_waits_until_it_is_tried_again(
     assert [each.kind for each in waits.values()] == ([kind] if kind else [])
 
 
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (
+            3,
+            f"AWS counts 2/4 of '{QUOTA.name}', 3 needed; tried again at 00:10 UTC, "
+            "or when a tuning job that uses it ends",
+        ),
+        (5, f"needs 5 of '{QUOTA.name}', AWS allows 4: never fits until AWS raises the quota"),
+    ],
+)
+def test_the_reason_names_the_quota_as_aws_counts_it(amount: int, text: str) -> None:
+    waits = Backoff(limits={P3: at(4, 2)}).waits({"fraud": [entry("a", amount)]}, NOW)
+    assert [each.text for each in waits.values()] == [text]
+
+
 @pytest.mark.parametrize(("minute", "waits"), [(0, True), (9, True), (10, False)])
 def test_a_refused_request_waits_for_its_next_try_and_says_why(minute: int, waits: bool) -> None:
     delay = Delay(kind=FAULT, since=NOW, tries=1, retry_at=NOW + minutes(10))

@@ -228,6 +228,19 @@ def test_a_job_of_several_rounds_that_still_runs_counts_by_its_time_per_round() 
     assert longest(run_times, [still_running(9000, **ten_rounds)]) > 900
 
 
+def test_a_job_of_several_rounds_is_like_those_with_its_maximum_for_one_round() -> None:
+    run_times = RunTimes()
+    for _ in range(ENOUGH):
+        run_times.record(CPU, 100, most=HOUR)
+        run_times.record(CPU, 20_000, most=10 * HOUR)
+    ten_rounds = Work(team="fraud", template="cpu", rounds=10)
+    found = {
+        Durations(run_times, [], random.Random(seed)).left(ten_rounds, RunTimeFacts(most=10 * HOUR))
+        for seed in range(50)
+    }
+    assert found == {10 * 100.0}
+
+
 @pytest.mark.parametrize(("ended", "counts"), [(SAMPLES - 1, True), (SAMPLES, False)])
 def test_jobs_that_still_run_count_until_enough_have_ended(ended: int, counts: bool) -> None:
     run_times = RunTimes()

@@ -95,6 +95,7 @@ class Drawn:
         return {key: Spread((1.0, 20.0, 300.0), place) for key, place in self.overall.items()}
 
     def of_listed(self, now: datetime) -> dict[tuple[str, str], Outlook]:
+        assert now == NOON
         return {
             key: Outlook() if key in self.unknown else Outlook(earliest=5.0, latest=250.0)
             for key in self.overall
