@@ -4,16 +4,20 @@ A part of up to MEMORY_ROWS rows is kept in memory as one pair of tensors. A lar
 streamed: while the loop trains on one shard, a thread reads the next.
 """
 
+import tokenize
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from credit_default.dataset.schema import COLUMNS, FEATURES, TARGET, DataError
@@ -22,6 +26,12 @@ from credit_default.identity import checksums, digest_of
 # 400 MB of features, four bytes each; larger parts are streamed. Of the 23 raw columns, the network
 # gets 87 features (credit_default.dataset.features.WIDTH), so these decide.
 MEMORY_ROWS = 1_149_000
+
+# What numpy raises for files that are cut off or changed.
+_NUMPY_ERRORS = (
+    EOFError, KeyError, NotImplementedError, OSError, TypeError, ValueError, tokenize.TokenError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 class Rows(NamedTuple):
@@ -108,7 +118,7 @@ def read(file: Path) -> Rows:
     Raises:
         DataError: a column is missing, columns differ in length, or a cell is not finite.
     """
-    with _opened(file) as columns:
+    with _columns(file) as columns:
         missing = [column for column in COLUMNS if column not in columns]
         if missing:
             raise DataError(file, "is missing", column=missing[0])
@@ -130,17 +140,26 @@ def _in_memory(shard: Rows | Path) -> Rows:
 
 
 def _length(file: Path) -> int:
-    with _opened(file) as columns:
+    with _columns(file) as columns:
         if TARGET not in columns:
             raise DataError(file, "is missing", column=TARGET)
         return len(columns[TARGET])
 
 
-def _opened(file: Path) -> "np.lib.npyio.NpzFile":
+@contextmanager
+def _columns(file: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """Open a file of a part; raise a DataError for what reading a damaged one in the block raises.
+
+    The file is an archive, whose columns are read and checked when the block asks for them.
+    """
     try:
         opened = np.load(file, allow_pickle=False)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(file, f"cannot be read ({error})") from None
-    if not isinstance(opened, np.lib.npyio.NpzFile):
-        raise DataError(file, "is not a .npz file")
-    return opened
+        if not isinstance(opened, np.lib.npyio.NpzFile):
+            raise DataError(file, "is not a .npz file; training/prepare_data.py writes them")
+        with opened:
+            yield opened
+    except DataError:
+        raise
+    except _NUMPY_ERRORS as error:
+        reason = " ".join(str(error).split())
+        raise DataError(file, f"is damaged ({reason}); run prepare_data.py again") from None

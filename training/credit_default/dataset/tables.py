@@ -3,7 +3,12 @@
 import codecs
 import csv
 import gzip
+import io
+import struct
+import textwrap
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +20,12 @@ from numpy.typing import NDArray
 from credit_default.dataset.schema import COLUMNS, FEATURES, TARGET, DataError, canonical, positions
 
 CHUNK_ROWS = 200_000  # 38 MB of float64
+
+# What xlrd raises for files that are cut off or changed, beside its own errors.
+_XLRD_ERRORS = (
+    AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError,
+    struct.error,
+)  # fmt: skip
 
 Chunk = NDArray[np.float64]  # [rows, columns], in the order of the requested columns
 
@@ -31,13 +42,14 @@ class CreditTable:
         """Return the names of all columns in the file, in this package's spelling.
 
         Raises:
-            DataError: the file does not exist, or an .xls file cannot be read.
+            DataError: the file does not exist or cannot be read.
         """
-        if not self.path.is_file():
-            raise DataError(self.path, "does not exist")
-        if self._is_parquet:
-            return [canonical(name) for name in _parquet_file(self.path).schema_arrow.names]
-        rows = _excel_header(_excel_sheet(self.path)) if self._is_excel else _csv_header(self.path)
+        with _reading(self.path):
+            if self._is_parquet:
+                with _parquet_file(self.path) as file:
+                    return [canonical(name) for name in file.schema_arrow.names]
+            excel = self._is_excel
+            rows = _excel_header(_excel_sheet(self.path)) if excel else _csv_header(self.path)
         return [canonical(name) for name in rows[_header_rows(rows) - 1]] if rows else []
 
     @property
@@ -52,16 +64,32 @@ class CreditTable:
         """Yield every row once, in the file's order.
 
         Raises:
-            DataError: a column is missing, a cell is not a number that float32 can hold, or a label
-                is neither 0 nor 1.
+            DataError: the file does not exist or cannot be read, a column is missing, a cell is not
+                a number that float32 can hold, or a label is neither 0 nor 1.
         """
-        if not self.path.is_file():
-            raise DataError(self.path, "does not exist")
         read = _excel_chunks if self._is_excel else _csv_chunks
         read = _parquet_chunks if self._is_parquet else read
-        for chunk, row_numbers in read(self):
-            _check_values(self, chunk, row_numbers)
-            yield chunk
+        with _reading(self.path):
+            for chunk, row_numbers in read(self):
+                _check_values(self, chunk, row_numbers)
+                yield chunk
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Raise a DataError for what reading a missing or damaged file raises."""
+    if not path.is_file():
+        raise DataError(path, "does not exist")
+    try:
+        yield
+    except UnicodeError as error:
+        problem = f"is not text in UTF-8 or UTF-16 ({error}); save the table as CSV in UTF-8"
+        raise DataError(path, problem) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        problem = f"is a damaged gzip file, such as one cut off ({error}); copy it again"
+        raise DataError(path, problem) from None
+    except (csv.Error, OSError) as error:
+        raise DataError(path, f"cannot be read ({error})") from None
 
 
 def _csv_header(path: Path) -> list[list[str]]:
@@ -70,14 +98,22 @@ def _csv_header(path: Path) -> list[list[str]]:
 
 
 def _opened(path: Path) -> IO[str]:
-    """Open a text file, compressed by gzip or not, in the encoding that its first bytes name."""
+    """Open a text file, compressed by gzip or not, in the encoding that its first bytes show."""
     with path.open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
     opener = gzip.open if compressed else open
     with opener(path, "rb") as file:
         start = file.read(2)
-    encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-    return opener(path, "rt", newline="", encoding=encoding)
+    return opener(path, "rt", newline="", encoding=_encoding(start))
+
+
+def _encoding(start: bytes) -> str:
+    """Return the encoding of a text, given its first two bytes; names of columns are ASCII."""
+    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16"
+    if b"\0" in start:
+        return "utf-16-be" if start[0] == 0 else "utf-16-le"
+    return "utf-8-sig"
 
 
 def _rows(file: IO[str]) -> Iterator[tuple[int, str]]:
@@ -96,30 +132,38 @@ def _rows(file: IO[str]) -> Iterator[tuple[int, str]]:
         yield number, begun
 
 
-def _parquet_file(path: Path) -> Any:
+@contextmanager
+def _parquet_file(path: Path) -> Iterator[Any]:
+    """Open a Parquet file; raise a DataError for what reading a damaged one in the block raises."""
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
         problem = "reading .parquet requires pyarrow; install it or save the table as CSV"
         raise DataError(path, problem) from None
     try:
-        return parquet.ParquetFile(path)
+        with parquet.ParquetFile(path) as file:
+            yield file
     except (ArrowException, OSError) as error:
-        raise DataError(path, f"cannot be read ({error})") from None
+        problem = f"is a damaged Parquet file, such as one cut off ({_line(error)}); copy it again"
+        raise DataError(path, problem) from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _parquet_chunks(table: CreditTable) -> Iterator[tuple[Chunk, Sequence[int]]]:
-    file = _parquet_file(table.path)
-    names = file.schema_arrow.names
-    wanted = [names[position] for position in positions(table.path, names, table.columns)]
-    before = 0
-    for batch in file.iter_batches(table.chunk_rows, columns=wanted):
-        columns = [
-            _numbers(table, column, batch.column(name), before)
-            for column, name in zip(table.columns, wanted, strict=True)
-        ]
-        yield np.stack(columns, axis=1), range(before + 1, before + 1 + batch.num_rows)
-        before += batch.num_rows
+    with _parquet_file(table.path) as file:
+        names = file.schema_arrow.names
+        wanted = [names[position] for position in positions(table.path, names, table.columns)]
+        before = 0
+        for batch in file.iter_batches(table.chunk_rows, columns=wanted):
+            columns = [
+                _numbers(table, column, batch.column(name), before)
+                for column, name in zip(table.columns, wanted, strict=True)
+            ]
+            yield np.stack(columns, axis=1), range(before + 1, before + 1 + batch.num_rows)
+            before += batch.num_rows
 
 
 def _numbers(table: CreditTable, column: str, cells: Any, before: int) -> NDArray[np.float64]:
@@ -145,9 +189,10 @@ def _excel_sheet(path: Path) -> Any:
         problem = "reading .xls requires xlrd; install it or save the table as CSV"
         raise DataError(path, problem) from None
     try:
-        return xlrd.open_workbook(str(path)).sheet_by_index(0)
-    except (xlrd.XLRDError, xlrd.compdoc.CompDocError) as error:
-        raise DataError(path, f"cannot be read ({error})") from None
+        return xlrd.open_workbook(str(path), logfile=io.StringIO()).sheet_by_index(0)
+    except (xlrd.XLRDError, xlrd.compdoc.CompDocError, *_XLRD_ERRORS) as error:
+        problem = f"is not a whole .xls file ({_line(error)}); copy it again or save it as CSV"
+        raise DataError(path, problem) from None
 
 
 def _csv_chunks(table: CreditTable) -> Iterator[tuple[Chunk, Sequence[int]]]:
@@ -192,11 +237,19 @@ def _check_cells(
     for column, position in zip(table.columns, wanted, strict=True):
         if position >= len(cells):
             raise DataError(table.path, "is missing in this row", column=column, row=number)
-        try:
-            float(cells[position])
-        except ValueError:
-            problem = f"{cells[position]!r} is not a number" if cells[position] else "is empty"
-            raise DataError(table.path, problem, column=column, row=number) from None
+        cell = cells[position]
+        if not _is_number(cell):
+            problem = f"{textwrap.shorten(cell, 40)!r} is not a number" if cell else "is empty"
+            raise DataError(table.path, problem, column=column, row=number)
+
+
+def _is_number(cell: str) -> bool:
+    """Return whether numpy reads a cell; Python also reads 1_000 and digits of other scripts."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return cell.isascii() and "_" not in cell
 
 
 def _excel_chunks(table: CreditTable) -> Iterator[tuple[Chunk, Sequence[int]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import struct
@@ -152,7 +153,7 @@ def test_an_excel_file_that_cannot_be_read_is_reported_in_one_line(
     other.write_text("not an Excel file")
     for file, message in (
         (bad, "column PAY_AMT6, row 3: 'much' is not a number"),
-        (other, "cannot be read"),
+        (other, "is not a whole .xls file"),
     ):
         with pytest.raises(SystemExit) as ended:
             main(["--data", str(file), "--out", str(tmp_path / "out")])
@@ -199,6 +200,51 @@ def test_an_invalid_part_is_reported_with_its_column_and_row(
     with pytest.raises(DataError) as raised:
         load(tmp_path / "train")
     assert str(raised.value).endswith(message)
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def changed(content: bytes) -> bytes:
+    """Change values of a column, which leaves the list of columns as it is."""
+    return content[:150] + bytes(8) + content[158:]
+
+
+def another_header(content: bytes) -> bytes:
+    return content.replace(b"'shape': (", b"'shape': [", 1)
+
+
+def one_array(content: bytes) -> bytes:
+    saved = io.BytesIO()
+    np.save(saved, np.zeros(3))
+    return saved.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (cut, "is damaged (File is not a zip file); run prepare_data.py again"),
+        (changed, "is damaged (Bad CRC-32 for file 'LIMIT_BAL.npy'); run prepare_data.py again"),
+        (another_header, "; run prepare_data.py again"),
+        (lambda _: b"", "; run prepare_data.py again"),
+        (lambda _: b"text", "; run prepare_data.py again"),
+        (one_array, "is not a .npz file; training/prepare_data.py writes them"),
+    ],
+    ids=["cut", "changed", "another header", "empty", "text", "one array"],
+)
+def test_a_damaged_part_is_one_line_that_names_file_and_fix(
+    spoil: Callable[[bytes], bytes], problem: str, tmp_path: Path
+) -> None:
+    columns = {name: np.array([0.0, 1.0, 0.0, 1.0]) for name in COLUMNS}
+    file = tmp_path / "part.npz"
+    np.savez(file, **columns)  # type: ignore[arg-type]
+    file.write_bytes(spoil(file.read_bytes()))
+    with pytest.raises(DataError) as raised:
+        load(tmp_path)
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith(f"{file}: ")
+    assert line.endswith(problem)
 
 
 def test_upsampling_balances_only_the_training_part(tmp_path: Path) -> None:
