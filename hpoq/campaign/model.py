@@ -101,7 +101,7 @@ class Campaign(CampaignModel):
     # How often a script prints its objective; Ray stops poor trials between them.
     reports_per_trial: Annotated[int, Field(ge=1)] = 1
     startup_minutes: Annotated[float, Field(ge=0)] = 0.0  # of the first trial on an instance
-    # Of the later ones; None: not measured, a twentieth, as AWS says.
+    # Of the later ones; None: not measured, a twentieth, AWS's best case.
     reused_startup_minutes: Annotated[float, Field(ge=0)] | None = None
     price_per_hour: Annotated[float, Field(ge=0)] | None = None  # USD per instance; None: unknown
     limits: AccountLimits = AccountLimits()

@@ -79,8 +79,10 @@ DEFAULT_RUN_SECONDS = 86_400
 # What is published about the time until a training job runs its script. The first is about one
 # account, not a promise: "the provisioned instance takes roughly 3min to bootstrap" (J. Pereira,
 # "Fast and Scalable Hyperparameter Tuning and Cross-validation in AWS SageMaker", Towards Data
-# Science, March 2023). The second is about the later training jobs of a tuning job: it "reuses
-# SageMaker Training instances to reduce start-up overheads by 20x" (What's New, September 2022).
+# Science, March 2023). The second is about the later training jobs of a tuning job, which reuse
+# instances; AWS announced "up to" 20 times less, so that it is the best case. The address is as
+# that article and others quote it:
+# https://aws.amazon.com/about-aws/whats-new/2022/08/amazon-sagemaker-automatic-model-tuning-reuses-sagemaker-training-instances-reduce-start-up-overheads/
 STARTUP_MINUTES = 3.0
 REUSED_INSTANCE_SPEEDUP = 20
 
