@@ -74,7 +74,7 @@ def _table(campaigns: Campaigns) -> str:
         ("strategy", [plan.strategy for plan, _ in campaigns]),
         ("trials with a result", [f"{int(table['usable'].sum()):,}" for _, table in campaigns]),
         ("best objective", [_best(table) for _, table in campaigns]),
-        ("cost", [dollars(float(table["cost"].sum())) for _, table in campaigns]),
+        ("cost", [_cost(table) for _, table in campaigns]),
     ]
     rows += [
         (f"best after {_time(amount)}", [_number(value) for value in values])
@@ -98,6 +98,11 @@ def _table(campaigns: Campaigns) -> str:
 def _best(table: pd.DataFrame) -> str:
     found = best(table)
     return "none yet" if found is None else f"{found['objective']:.6g}"
+
+
+def _cost(table: pd.DataFrame) -> str:
+    known = bool(table["cost"].notna().any())
+    return dollars(float(table["cost"].sum())) if known else "price unknown"
 
 
 def _number(value: float | None) -> str:

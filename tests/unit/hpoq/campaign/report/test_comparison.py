@@ -19,7 +19,11 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def campaign(
-    name: str, objectives: list[float], minutes: int, goal: str = "Maximize"
+    name: str,
+    objectives: list[float],
+    minutes: int,
+    goal: str = "Maximize",
+    **fields: Any,
 ) -> tuple[CampaignPlan, pd.DataFrame]:
     """Return a campaign whose trials run one after the other."""
     request: dict[str, Any] = {
@@ -29,7 +33,7 @@ def campaign(
     plan = planned(
         campaign_of(
             name=name, trials=len(objectives), minutes_per_trial=1, request=request,
-            price_per_hour=6.0,
+            **{"price_per_hour": 6.0, **fields},
         ),
         "single",
     )  # fmt: skip
@@ -67,3 +71,9 @@ def test_a_campaign_without_a_result_is_shown_as_such() -> None:
     empty = campaign("empty", [float("nan")], 1)
     assert reached([campaign("a", [0.5], 1), empty], "hours") == []
     assert "none yet" in section([campaign("a", [0.5], 1), empty])
+
+
+def test_a_campaign_whose_price_is_unknown_did_not_cost_nothing() -> None:
+    unknown = {"price_per_hour": None, "instance_type": "ml.m99.large"}
+    text = section([campaign("a", [0.5], 30), campaign("b", [0.5], 30, **unknown)])
+    assert "<td>cost</td><td class=n>$3.00</td><td class=n>price unknown</td>" in text
