@@ -85,6 +85,9 @@ def test_a_trial_whose_process_dies_resumes_from_its_checkpoint(
     row = only_row(tmp_path)
     assert (row["epoch"], row["error"]) == ("100", "")
     assert 0 < int(row["iterations_since_restore"]) < int(row["training_iteration"])
+    assert len(re.findall(r"^trial \w+ lost its process and runs again$", err, re.M)) == 1
+    assert "Traceback" not in err
+    assert len(err.splitlines()) < 30, err
 
 
 @pytest.mark.timeout(180)

@@ -1,5 +1,6 @@
 """The progress lines of a search; their number does not grow with the number of trials."""
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -75,7 +76,11 @@ class SearchProgress(tune.Callback):
         )
 
     def on_experiment_end(self, trials: list[Trial], **_: Any) -> None:
-        """Print the last line."""
+        """Print the last line; trials that a limit has ended were not counted before."""
+        ended = sum(
+            each.status == Trial.TERMINATED and METRIC in each.last_result for each in trials
+        )
+        self.ended = max(self.ended, ended)
         self._print()
 
     def get_state(self) -> dict[str, Any]:
@@ -98,9 +103,9 @@ class SearchProgress(tune.Callback):
         self.most_nodes = max(self.most_nodes, nodes)
         hosts = f", {nodes} of {self.most_nodes} hosts" if self.most_nodes > 1 else ""
         failed = f", {self.failed} failed" if self.failed else ""
+        best = f", best validation:auc so far {self.best:.4f}" if math.isfinite(self.best) else ""
         print(
-            f"{self.ended}/{self.trials} trials ended{failed}{hosts}, "
-            f"best validation:auc so far {self.best:.4f}",
+            f"{self.ended}/{self.trials} trials ended{failed}{hosts}{best}",
             file=sys.stderr,
             flush=True,
         )

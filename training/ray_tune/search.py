@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,8 @@ class SearchSettings:
     def name(self) -> str:
         """The start of its folder's name; a search with other settings has another one."""
         what = [self.space, self.fixed, self.trials, self.algorithm, self.scheduler, self.seed]
-        what += [self.rungs]
+        # A saved search keeps its own limits, so that one with others would end as it did.
+        what += [self.rungs, self.minutes, self.target]
         digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode())
         return f"search-{digest.hexdigest()[:8]}"
 
@@ -145,7 +146,7 @@ def run_search(settings: SearchSettings, folders: Folders) -> None:
         for other in saved_searches(settings.storage, settings.name):
             before = f"{settings.storage}/{other}"
             print(f"not resuming the search in {before}: {OTHER}", file=sys.stderr)
-        tuner = _tuner(settings, name, trainable)
+        tuner = tuner_of(settings, name, trainable)
 
     with _interrupted_by_sigterm() as interruption:
         results = tuner.fit()
@@ -154,14 +155,16 @@ def run_search(settings: SearchSettings, folders: Folders) -> None:
             results = _restored(folder, trainable).fit()
     ray.get(best_model.close.remote())
     write_table(results, folders.model)
-    best = _best(results)
-    # Training the best set again takes seconds and, with the same seeds, gives the same model.
-    # Otherwise every trial would have to send its weights to this host.
+    if interruption() and not any(_reported(results)):
+        raise SystemExit(INTERRUPTED)
+    best, epochs = best_of(results, settings.minutes)
+    # Training the best set again takes no longer than its trial and, with the same seeds, gives the
+    # same model. Otherwise every trial would have to send its weights to this host.
     print(f"training the best set again: {json.dumps(best.to_strings())}", file=sys.stderr)
     torch.set_num_threads(1)
     device = device_of(gpu=settings.gpus_per_trial > 0)
     fit = Fit(best, train, validation, device=device, precision=PRECISION)
-    for _ in fit.epochs():
+    for _ in islice(fit.epochs(), epochs):
         pass
     finish(fit, test, folders.model)
     if interruption():
@@ -236,17 +239,31 @@ def _interrupted_by_sigterm() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _best(results: tune.ResultGrid) -> Hyperparameters:
-    reported = [(results[n].metrics or {}).get(METRIC) for n in range(len(results))]
+def best_of(results: tune.ResultGrid, minutes: float) -> tuple[Hyperparameters, int]:
+    """Return the hyperparameters of the best trial, and the epochs that it trained.
+
+    Raises:
+        TrainingFailed: no trial succeeded.
+    """
+    reported = _reported(results)
     if not any(reported):
         reason = "every trial that reported diverged; lower lr or set gradient-clip"
         if results.errors:
             reason = str(results.errors[0]).strip().splitlines()[-1]
+        elif minutes and all(each is None for each in reported):
+            reason = f"the {minutes:g} minutes ended before any trial reported; raise --minutes"
         raise TrainingFailed(f"none of {len(reported)} trials succeeded: {reason}")
-    return Hyperparameters.parse(results.get_best_result(METRIC, MODE, scope="last").config or {})
+    best = results.get_best_result(METRIC, MODE, scope="last")
+    return Hyperparameters.parse(best.config or {}), int((best.metrics or {})["epoch"])
 
 
-def _tuner(settings: SearchSettings, name: str, trainable: Any) -> tune.Tuner:
+def _reported(results: tune.ResultGrid) -> list[float | None]:
+    """Return the last metric of each trial; None for a trial that reported none."""
+    return [(results[n].metrics or {}).get(METRIC) for n in range(len(results))]
+
+
+def tuner_of(settings: SearchSettings, name: str, trainable: Any) -> tune.Tuner:
+    """Return a new search, which is saved in the folder of this name."""
     space = {name: domain(each) for name, each in settings.space.items()}
     return tune.Tuner(
         trainable,
@@ -318,9 +335,11 @@ def scheduler_of(settings: SearchSettings) -> TrialScheduler:
 
 def _algorithm(settings: SearchSettings) -> Searcher | SearchAlgorithm:
     if settings.algorithm == "optuna":
+        from optuna.logging import WARNING, set_verbosity
         from optuna.samplers import TPESampler
         from ray.tune.search.optuna import OptunaSearch
 
+        set_verbosity(WARNING)  # it would say that its study is in memory; Ray saves it
         return OptunaSearch(sampler=TPESampler(seed=settings.seed, multivariate=True))
     if settings.algorithm == "hyperopt":
         from ray.tune.search.hyperopt import HyperOptSearch

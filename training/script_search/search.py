@@ -149,7 +149,10 @@ class SearchRun:
         self.model.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.state / FILE, self.model / FILE)
         if best is None:
-            reasons = [row.reason for row in rows.values() if row.reason] or ["no trial ran"]
+            minutes = self.search.minutes
+            late = f"the {minutes:g} minutes ended before any trial started; raise --minutes"
+            reasons = [row.reason for row in rows.values() if row.reason]
+            reasons += [late if minutes else "no trial ran"]
             raise TrainingFailed(f"none of {len(rows)} trials has an objective: {reasons[0]}")
         print(f"best trial {best.number}: {json.dumps(best.hyperparameters)}", file=sys.stderr)
         for line in self._lines or [f"{name}={value:.8g}" for name, value in best.metrics.items()]:

@@ -187,6 +187,22 @@ def test_the_search_ends_once_a_trial_has_reached_the_target() -> None:
     assert reached.stop_all()
 
 
+def test_a_search_with_other_limits_is_another_search() -> None:
+    """A saved search keeps its limits."""
+    from ray_tune.search import SearchSettings
+
+    given: list[dict[str, Any]] = [{}, {"minutes": 1}, {"minutes": 2}, {"target": 0.8}]
+    names = {SearchSettings(space=SPACE, fixed={}, **each).name for each in given}
+    assert len(names) == len(given)
+
+
+def test_before_any_result_no_best_one_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    from ray_tune.progress import SearchProgress
+
+    SearchProgress(10, now=lambda: 0.0, nodes=lambda: 1).on_experiment_end([])
+    assert capsys.readouterr().err == "0/10 trials ended\n"
+
+
 def test_a_lost_process_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     from types import SimpleNamespace
 
