@@ -168,6 +168,24 @@ def no_queue(deployed: Deployed) -> Iterator[None]:
 
 
 @contextmanager
+def no_index(deployed: Deployed) -> Iterator[None]:
+    dynamodb, table = deployed.client("dynamodb"), deployed.outputs["LedgerTableName"]
+    before = dynamodb.describe_table(TableName=table)["Table"]
+    (index,) = before["GlobalSecondaryIndexes"]
+    wanted = {name: index[name] for name in ("IndexName", "KeySchema", "Projection")}
+    dynamodb.update_table(
+        TableName=table,
+        GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": index["IndexName"]}}],
+    )
+    yield
+    dynamodb.update_table(
+        TableName=table,
+        AttributeDefinitions=before["AttributeDefinitions"],
+        GlobalSecondaryIndexUpdates=[{"Create": wanted}],
+    )
+
+
+@contextmanager
 def silent_topic(deployed: Deployed) -> Iterator[None]:
     sns = deployed.client("sns")
     (arn,) = [t["TopicArn"] for t in sns.list_topics()["Topics"] if ":hpoq-alarms" in t["TopicArn"]]
@@ -240,6 +258,11 @@ PLANTED: dict[str, tuple[Callable[[Deployed], AbstractContextManager[None]], str
         no_queue,
         "queues",
         "hpoq-vision-dead-letter is gone. Restore it as in",
+    ),
+    "a ledger without its index": (
+        no_index,
+        "ledger",
+        "the index line of the table hpoq-ledger is gone. Restore it as in",
     ),
     "a topic that CloudWatch may not use": (silent_topic, "alarm topic", "let CloudWatch publish"),
     "a silent dispatcher": (silent_dispatcher, "cycles", "completed 180 minutes ago"),

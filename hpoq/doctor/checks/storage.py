@@ -32,6 +32,16 @@ def ledger(examined: Examined) -> Iterator[Finding]:
     if table["TableStatus"] not in ("ACTIVE", "UPDATING"):
         yield fault("ledger", f"the table {name} is {table['TableStatus']}", "Wait, or restore it")
         return
+    states = {
+        each["IndexName"]: each.get("IndexStatus", "ACTIVE")
+        for each in table.get("GlobalSecondaryIndexes", ())
+    }
+    state = states.get(names.LEDGER_INDEX, "gone")
+    if state not in ("ACTIVE", "UPDATING"):
+        text = f"the index {names.LEDGER_INDEX} of the table {name} is {state}"
+        fix = "Wait until DynamoDB has filled it" if state == "CREATING" else RESTORE
+        yield fault("ledger", text, fix)
+        return
     yield ok("ledger", f"{name} is {table['TableStatus']}")
 
 
