@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +15,9 @@ from hpo_dispatcher.contract.targets.resources import HOME
 
 # A cycle starts every ten minutes, and sooner if there is work. Its end is published.
 SILENT_AFTER = timedelta(minutes=15)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Control characters, and those that change the direction of the text after them: with the latter,
+# a text reads otherwise than its characters stand ("Trojan Source", CVE-2021-42574).
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 if TYPE_CHECKING:
     from hpo_dispatcher.contract.documents.capacity import CapacityDocument
@@ -32,11 +35,16 @@ def entry_fields(entry: Entry) -> dict[str, Any]:
 
 
 def printable(text: str) -> str:
-    """Return a text without control characters, which can rewrite what a terminal shows.
+    """Return a text with escaped control characters, which can rewrite what a terminal shows.
 
     Names, reasons and log lines are written by others. Tabs and line ends stay.
     """
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def on_stdout(text: str) -> str:
+    """Return a text as stdout gets it: printable on a terminal, unchanged in a pipe or file."""
+    return printable(text) if sys.stdout.isatty() else text
 
 
 def dollars(cost: float) -> str:

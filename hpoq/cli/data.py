@@ -125,11 +125,12 @@ def _found(
 @contextmanager
 def _progress(parts: Sequence[ChannelFiles]) -> Iterator[Callable[[int], None]]:
     """Show a line with the progress while a person waits at a terminal."""
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
+    from hpoq.cli.printable_console import PrintableConsole
+
     columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    console = PrintableConsole(stderr=True)
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from hpoq.cli.options import AsJson
-from hpoq.cli.output import print_json, say, show
+from hpoq.cli.output import line, print_json, say, show
 from hpoq.cli.ui import Browser, Port, ReadOnly
 from hpoq.local.accounts import is_account, is_region
 from hpoq.local.limits import Limit, Profile, is_known
@@ -197,7 +197,7 @@ def deploy(
         print_json(outputs)
         return
     for name, value in outputs.items():
-        typer.echo(f"{name} = {value}")
+        line(f"{name} = {value}")
 
 
 def _wait_for_stop(cloud: Cloud) -> NoReturn:
@@ -269,9 +269,9 @@ def _pair(text: str) -> tuple[str, str]:
 @contextmanager
 def _busy(text: str) -> Iterator[Any]:
     """Show a spinner on stderr; yield a function that names the current step."""
-    from rich.console import Console
+    from hpoq.cli.printable_console import PrintableConsole
 
-    console = Console(stderr=True)
+    console = PrintableConsole(stderr=True)
     with console.status(text) as shown:
 
         def show_step(step: str) -> None:

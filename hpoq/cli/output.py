@@ -8,7 +8,7 @@ from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hpoq.presentation import printable
+from hpoq.presentation import on_stdout, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -28,7 +28,7 @@ def warn(text: str) -> None:
 
 def line(text: str) -> None:
     """Print a line of the result; a pipe gets it unchanged."""
-    sys.stdout.write(f"{printable(text) if sys.stdout.isatty() else text}\n")
+    sys.stdout.write(f"{on_stdout(text)}\n")
 
 
 def counted(number: int, noun: str) -> str:
@@ -41,11 +41,11 @@ def console() -> Console:
 
     Markup is off: ids, reasons and hyperparameters are users' text and may contain brackets.
     """
-    from rich.console import Console
+    from hpoq.cli.printable_console import PrintableConsole
 
     piped = not sys.stdout.isatty()
     width = 160 if piped and not _columns() else None
-    return Console(width=width, soft_wrap=False, markup=False, emoji=False)
+    return PrintableConsole(width=width, soft_wrap=False, markup=False, emoji=False)
 
 
 def _columns() -> int:

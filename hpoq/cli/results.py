@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -33,7 +34,7 @@ def results(
     deployment: DeploymentName = "hpoq",
 ) -> None:
     """Write the training jobs of a request, best first, with hyperparameters and objective."""
-    from hpoq.presentation import target
+    from hpoq.presentation import on_stdout, target
     from hpoq.results import training_jobs
 
     if out is not None and out.suffix not in (".csv", ".json"):
@@ -46,7 +47,9 @@ def results(
         say(f"{request_id} is {entry.status} and has no training jobs")
         return
     if out is None:
-        _write_csv(rows, sys.stdout)
+        text = io.StringIO()
+        _write_csv(rows, text)
+        sys.stdout.write(on_stdout(text.getvalue()))
     elif out.suffix == ".json":
         out.write_text(json.dumps(rows, indent=2, default=plain) + "\n")
     else:

@@ -125,10 +125,11 @@ def simulate(
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
     """Show a line with the progress while a person waits at a terminal."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    from hpoq.cli.printable_console import PrintableConsole
+
+    console = PrintableConsole(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal

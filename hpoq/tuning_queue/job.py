@@ -13,6 +13,7 @@ from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.scheduling.forecast.outlooks import Forecast, Outlook
 from hpoq.client import Client
 from hpoq.errors import NotCompleted, NotFound
+from hpoq.presentation import on_stdout, printable
 from hpoq.results import logs, models, training_jobs
 from hpoq.tuning_queue import sdk
 from hpoq.wait_reasons import why
@@ -116,7 +117,7 @@ class TuningQueuedJob:
             progress = self._progress(entry)
             if progress != shown:
                 shown = progress
-                sys.stdout.write(f"{progress}\n")
+                sys.stdout.write(f"{printable(progress)}\n")
                 sys.stdout.flush()
             if entry and entry.status.ended:
                 break
@@ -126,7 +127,8 @@ class TuningQueuedJob:
         if logs:
             self._print_logs(entry)
         if entry.status not in _WITH_RESULT:
-            raise NotCompleted(f"{self.request_id} is {entry.status}: {entry.reason}")
+            reason = printable(entry.reason)
+            raise NotCompleted(f"{self.request_id} is {entry.status}: {reason}")
         return str(entry.status)
 
     # What it found
@@ -241,4 +243,4 @@ class TuningQueuedJob:
         there = self._client.on(entry.target)
         for name in names:
             sys.stdout.write(f"--- log of {name}\n")
-            sys.stdout.writelines(f"{line}\n" for line in logs.lines_of(there, name))
+            sys.stdout.writelines(f"{on_stdout(line)}\n" for line in logs.lines_of(there, name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,3 +164,19 @@ def test_best_downloads_and_unpacks_the_model(hpoq: Run, tmp_path: Path) -> None
     status, _, err = hpoq("best", "a", "--download", str(tmp_path / "model"))
     assert status == 0, err
     assert [file.name for file in (tmp_path / "model").iterdir()] == ["model.bin"]
+
+
+@pytest.mark.usefixtures("ended")
+def test_a_csv_is_exact_in_a_pipe_and_in_a_file_and_printable_on_a_terminal(
+    hpoq: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    value = 'a\x1b[2K\u202e,\r"=1'
+    monkeypatch.setattr("hpoq.results.training_jobs.rows", lambda _: [{"layers": value}])
+    out = hpoq("results", "a")[1]
+    assert list(csv.DictReader(io.StringIO(out, newline=""))) == [{"layers": value}]
+    hpoq("results", "a", "--out", str(tmp_path / "r.csv"))
+    with (tmp_path / "r.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == [{"layers": value}]
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert 'a\\x1b[2K\\u202e,\\r""=1' in hpoq("results", "a")[1]

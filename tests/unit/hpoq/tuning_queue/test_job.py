@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +14,7 @@ from hpo_dispatcher.contract.entry import BestTrainingJob, Status
 from hpo_dispatcher.ports import Ending
 from hpoq import TuningQueue, TuningQueuedJob
 from hpoq.errors import NotCompleted, NotFound
+from hpoq.results.logs import GROUP
 from tests.support.dispatcher_account import RANGES, Account, account, session
 
 __all__ = ["account", "session"]
@@ -25,7 +29,9 @@ def job(account: Account, session: Session) -> TuningQueuedJob:
     return queue.submit({"hyperparameter_ranges": RANGES}, job_name="r1")
 
 
-def end(account: Account, status: Status, best: BestTrainingJob | None = None) -> None:
+def end(
+    account: Account, status: Status, best: BestTrainingJob | None = None, reason: str = ""
+) -> None:
     requests = account.dispatcher().requests
     entry = requests.get("fraud", "r1")
     assert entry is not None
@@ -38,6 +44,7 @@ def end(account: Account, status: Status, best: BestTrainingJob | None = None) -
         tuning_job_name=entry.tuning_job_name,
         counters={"Completed": 3},
         best=best,
+        reason=reason,
     )
     assert requests.finish([ending])
 
@@ -74,3 +81,42 @@ def test_a_job_without_a_result_raises(account: Account, job: TuningQueuedJob) -
     account.cycle()
     with pytest.raises(NotCompleted, match="r1 is Cancelled"):
         job.wait(logs=False)
+
+
+def test_names_and_reasons_of_others_are_printed_without_control_characters(
+    account: Account, job: TuningQueuedJob, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.cycle()
+    named = replace(BEST, metric="\x1b]0;owned\x07\u202eauc")
+    end(account, Status.FAILED, named, reason="no \x1b[2Kmemory\u2066")
+    with pytest.raises(NotCompleted) as raised:
+        job.wait(logs=False)
+    assert str(raised.value) == "r1 is Failed: no \\x1b[2Kmemory\\u2066"
+    assert "best \\x1b]0;owned\\x07\\u202eauc 0.91" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("terminal", "shown"), [(True, "50 %\\r\\x1b[2K100 %\n"), (False, "50 %\r\x1b[2K100 %\n")]
+)
+def test_log_lines_are_printable_on_a_terminal_and_unchanged_in_a_pipe(
+    account: Account,
+    job: TuningQueuedJob,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    terminal: bool,
+    shown: str,
+) -> None:
+    account.cycle()
+    end(account, Status.COMPLETED, BEST)
+    logs = account.session.client("logs")
+    logs.create_log_group(logGroupName=GROUP)
+    logs.create_log_stream(logGroupName=GROUP, logStreamName=f"{BEST.name}/algo-1-1")
+    event = {"timestamp": int(time.time() * 1000), "message": "50 %\r\x1b[2K100 %"}
+    logs.put_log_events(
+        logGroupName=GROUP, logStreamName=f"{BEST.name}/algo-1-1", logEvents=[event]
+    )
+    monkeypatch.setattr("hpoq.results.training_jobs.of_entry", lambda *_: [])  # moto lists none
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    job.wait()
+    assert capsys.readouterr().out.endswith(f"--- log of {BEST.name}\n{shown}")
