@@ -1,13 +1,15 @@
 """Security checks: ``make audit``.
 
 cdk-nag (AwsSolutions, NIST 800-53 R5) and checkov on the synthesized templates, bandit on the
-sources, pip-audit and npm audit on the lock files if their feeds are reachable, and the licenses
-of the packages in the Lambda layer. The exit status is 1 if a finding is not accepted, or if an
-accepted finding no longer occurs.
+sources, pip-audit and npm audit on the lock files, and the licenses of the packages in the Lambda
+layer. The exit status is 1 if a finding is not accepted, or if an accepted finding no longer
+occurs. A check that cannot run, such as npm audit without a network, says NOT CHECKED. With
+``--complete``, as for a release, the exit status is 1 then, too.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import subprocess
@@ -45,6 +47,10 @@ class AuditFinding:
     rule: str
     place: str
     text: str
+
+
+class NotChecked(Exception):
+    """A check that cannot run here, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -90,28 +96,47 @@ def weigh(
 
 
 def executable(name: str) -> str:
-    """Return the path of a tool, after (re)building the audit's environment if necessary."""
-    wanted, made = TOOLS.read_text(), ENVIRONMENT / "made-from"
-    if not made.exists() or made.read_text() != wanted:
-        sys.stderr.write(f"Installing {TOOLS.name} into {ENVIRONMENT.relative_to(ROOT)} (once)\n")
-        venv.create(ENVIRONMENT, with_pip=True, clear=True)
-        pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, "--disable-pip-version-check", "-r", str(TOOLS)], check=True)
-        made.write_text(wanted)
+    """Return the path of a tool in the audit's environment.
+
+    Raises:
+        NotChecked: the environment cannot be built.
+    """
+    if problem := _installed(TOOLS, ENVIRONMENT):
+        raise NotChecked(problem)
     return str(ENVIRONMENT / "bin" / name)
+
+
+@functools.cache
+def _installed(tools: Path, environment: Path) -> str:
+    """(Re)build an environment of tools if necessary; return why that is impossible, or ""."""
+    wanted, made = tools.read_text(), environment / "made-from"
+    if made.exists() and made.read_text() == wanted:
+        return ""
+    sys.stderr.write(f"Installing {tools.name} into {environment.relative_to(ROOT)} (once)\n")
+    pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    try:
+        venv.create(environment, with_pip=True, clear=True)
+        subprocess.run([*pip, "--disable-pip-version-check", "-r", str(tools)], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"{tools.name} could not be installed: {error}"
+    made.write_text(wanted)
+    return ""
 
 
 def answer(*command: str) -> Any:
     """Run a tool and return its JSON output; its exit status only says whether it found anything.
 
     Raises:
-        SystemExit: the output is not JSON.
+        NotChecked: the tool is missing, or its output is not JSON.
     """
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     try:
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         return json.loads(ended.stdout)
+    except OSError as error:
+        raise NotChecked(str(error)) from None
     except ValueError:
-        sys.exit(f"audit: {Path(command[0]).name} failed: {ended.stderr[-2000:]}")
+        last = ended.stderr.strip().rpartition("\n")[2]  # of a traceback, the error
+        raise NotChecked(f"{Path(command[0]).name} failed: {last[-500:]}") from None
 
 
 def nag() -> AuditOutcome:
@@ -202,7 +227,10 @@ def licenses() -> AuditOutcome:
 
     found = []
     with tempfile.TemporaryDirectory() as scratch:
-        build_module().build(scratch)
+        try:
+            build_module().build(scratch)
+        except SystemExit as error:  # its way to end with one line
+            raise NotChecked(str(error)) from None
         shipped = sorted(distributions(path=[f"{scratch}/python"]), key=lambda each: each.name)
         for each in shipped:
             named = license_of(each)
@@ -237,21 +265,36 @@ CHECKS: dict[str, Callable[[], AuditOutcome]] = {
 }
 
 
-def main() -> int:
-    """Run every check, print the findings, and return 1 if there are any."""
+def audit(checks: Mapping[str, Callable[[], AuditOutcome]], *, complete: bool) -> int:
+    """Run checks and print what they find.
+
+    Args:
+        checks: the checks by name.
+        complete: fail also if a check could not run.
+
+    Returns:
+        1 if the audit failed, else 0.
+    """
     status = 0
-    for name, check in CHECKS.items():
+    unchecked: list[str] = []
+    for name, check in checks.items():
         sys.stdout.write(f"{name}\n")
         sys.stdout.flush()
-        outcome = check()
+        try:
+            outcome = check()
+        except NotChecked as reason:
+            outcome = AuditOutcome(notes=(str(reason),), checked=False)
         for each in outcome.findings:
             sys.stdout.write(f"  FOUND {each.rule} {each.place}: {each.text}\n")
         for note in outcome.notes:
             sys.stdout.write(f"    {note}\n")
         sys.stdout.write(f"  {outcome.verdict}\n")
         status |= bool(outcome.findings)
-    return status
+        unchecked += [] if outcome.checked else [name]
+    if unchecked:
+        sys.stdout.write(f"NOT CHECKED: {', '.join(unchecked)}. A release needs every check\n")
+    return status | (complete and bool(unchecked))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(audit(CHECKS, complete="--complete" in sys.argv[1:]))

@@ -1,10 +1,25 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Any
+
 import pytest
+import yaml
 
 from infra.settings import Settings
 from tools import conformance_gaps, costs
-from tools.audit import AuditFinding, npm_outcome, weigh
+from tools.audit import (
+    ROOT,
+    AuditFinding,
+    AuditOutcome,
+    NotChecked,
+    answer,
+    audit,
+    executable,
+    npm_outcome,
+    weigh,
+)
 from tools.settings_reference import PAGE, filled, reference
 
 OPEN_PORT = AuditFinding("NET-1", "AWS::EC2::Instance.Door", "a port is open")
@@ -51,6 +66,79 @@ def test_a_feed_that_npm_cannot_reach_is_not_a_clean_result() -> None:
     outcome = npm_outcome({"message": "405 Method Not Allowed", "method": "POST"})
     assert outcome.verdict == "NOT CHECKED"
     assert outcome.notes == ("the feed is not reachable: 405 Method Not Allowed",)
+
+
+def cannot_run() -> AuditOutcome:
+    raise NotChecked("the feed is not reachable")
+
+
+@pytest.mark.parametrize(("complete", "status"), [(False, 0), (True, 1)])
+def test_a_check_that_cannot_run_is_named_and_fails_a_complete_audit_only(
+    capsys: pytest.CaptureFixture[str], *, complete: bool, status: int
+) -> None:
+    checks = {"feed": cannot_run, "sources": lambda: AuditOutcome(accepted=2)}
+    assert audit(checks, complete=complete) == status
+    assert capsys.readouterr().out == (
+        "feed\n    the feed is not reachable\n  NOT CHECKED\n"
+        "sources\n  clean; 2 accepted with a reason\n"
+        "NOT CHECKED: feed. A release needs every check\n"
+    )
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_an_audit_fails_with_a_finding_and_succeeds_without(*, complete: bool) -> None:
+    clean = {"sources": AuditOutcome, "licenses": AuditOutcome}
+    assert audit(clean, complete=complete) == 0
+    found = {"sources": lambda: AuditOutcome((OPEN_PORT,)), "licenses": AuditOutcome}
+    assert audit(found, complete=complete) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (["-c", "import sys; sys.exit('Traceback\\nConnectionError: no route')"], "no route"),
+        (["-c", "print('<html>proxy</html>')"], "failed"),
+    ],
+)
+def test_a_tool_without_json_output_was_not_checked(command: list[str], reason: str) -> None:
+    with pytest.raises(NotChecked, match=reason):
+        answer(sys.executable, *command)
+
+
+def test_a_missing_tool_was_not_checked() -> None:
+    with pytest.raises(NotChecked, match="No such file"):
+        answer("no-such-tool-of-an-audit")
+
+
+def test_a_tool_that_found_something_is_believed_whatever_its_exit_status() -> None:
+    assert answer(sys.executable, "-c", "print('{}'); raise SystemExit(1)") == {}
+
+
+def test_tools_that_cannot_be_installed_were_not_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "audit.in").write_text("no-such-package-of-an-audit==1\n")
+    monkeypatch.setattr("tools.audit.ROOT", tmp_path)
+    monkeypatch.setattr("tools.audit.TOOLS", tmp_path / "audit.in")
+    monkeypatch.setattr("tools.audit.ENVIRONMENT", tmp_path / "environment")
+
+    def without_pip(folder: Path, **_: Any) -> None:
+        (folder / "bin").mkdir(parents=True)
+        (folder / "bin" / "python").symlink_to(sys.executable)
+
+    monkeypatch.setattr("venv.create", without_pip)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(NotChecked, match="could not be installed"):
+        executable("pip-audit")
+    assert not (tmp_path / "environment" / "made-from").exists()
+
+
+def test_a_release_runs_the_complete_audit() -> None:
+    release = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())
+    commands = [step.get("run", "") for step in release["jobs"]["release"]["steps"]]
+    audited, released = commands.index("make audit COMPLETE=1"), len(commands) - 1
+    assert commands[released].startswith("gh release create")
+    assert audited < released
 
 
 def test_the_settings_reference_is_up_to_date_and_complete() -> None:
