@@ -174,6 +174,18 @@ def split(lock: str, alone: Sequence[str]) -> tuple[dict[str, str], str]:
     return found, "\n".join(rest) + "\n"
 
 
+def packages(lock: str, *, demo: bool) -> list[str]:
+    """Return the arguments of uv and pip that name all packages, or those of the demo.
+
+    Args:
+        lock: a file with all versions and hashes.
+        demo: only what the demo needs, in these versions.
+    """
+    if demo:
+        return ["-r", str(OF_DEMO), "-c", lock]
+    return ["--no-deps", "--require-hashes", "-r", lock]
+
+
 def main() -> None:
     """Run all steps; exit status 1 and the reason if a required one failed."""
     pinned, rest = split(LOCK.read_text(), ["torch", "uv"])
@@ -181,11 +193,9 @@ def main() -> None:
         requirements, uv = Path(scratch, "requirements.txt"), Path(scratch, "uv.txt")
         requirements.write_text(rest)
         uv.write_text(pinned["uv"])
-        packages = ["--no-deps", "--require-hashes", "-r", str(requirements)]
-        if "--demo" in sys.argv[1:]:
-            packages = ["-r", str(OF_DEMO), "-c", str(requirements)]
+        wanted = packages(str(requirements), demo="--demo" in sys.argv[1:])
         torch = pinned["torch"].split()[0]
-        failed = SetUp(steps(torch, str(uv), packages, f"{scratch}/layer"), say).run()
+        failed = SetUp(steps(torch, str(uv), wanted, f"{scratch}/layer"), say).run()
     for name, output in failed.items():
         say(f"could not install {name}: {output}")
     sys.exit(bool(failed))

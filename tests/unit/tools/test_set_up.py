@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from tools.set_up import LOCK, SetUp, Step, split, steps
+from tools.set_up import LOCK, SetUp, Step, packages, split, steps
 
 SAY = [sys.executable, "-c", "print('said by the step')"]
 FAIL = [sys.executable, "-c", "import sys; print('no index'); sys.exit(1)"]
@@ -61,16 +61,21 @@ def test_every_file_but_those_of_pytorch_must_have_a_hash_of_the_lock() -> None:
     requirements = [each for each in re.split(r"\n(?=\S)", rest) if not each.startswith("#")]
     assert len(requirements) > 150
     assert all("--hash=sha256:" in each for each in [*requirements, pinned["uv"]])
-    planned = {each.name: each for each in steps("torch==1", "uv.txt", ["-r", "x"], "layer")}
-    assert "--require-hashes" in planned["uv"].commands[0]
+    wanted = packages("lock.txt", demo=False)
+    planned = {each.name: each for each in steps("torch==1", "uv.txt", wanted, "layer")}
+    for command in (*planned["uv"].commands, *planned["packages"].commands):
+        assert "--require-hashes" in command
+
+
+def test_the_demo_installs_the_versions_of_the_lock() -> None:
+    assert packages("lock.txt", demo=True)[-2:] == ["-c", "lock.txt"]
 
 
 def test_the_cpu_build_of_pytorch_is_asked_for_before_pip_chooses_one() -> None:
     pinned, rest = split(LOCK.read_text(), ["torch", "uv"])
     assert pinned["torch"].startswith("torch==")
     assert "\ntorch==" not in rest
-    packages = ["-r", "rest.txt"]
-    planned = {step.name: step for step in steps("torch==1", "uv.txt", packages, "layer")}
+    planned = {s.name: s for s in steps("torch==1", "uv.txt", ["-r", "rest.txt"], "layer")}
     first, second = planned["PyTorch (CPU)"].commands
     assert "--torch-backend=cpu" in first
     assert "uv" in first

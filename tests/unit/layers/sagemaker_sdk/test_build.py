@@ -22,6 +22,22 @@ def test_the_fingerprint_follows_lock_architecture_and_version(build: ModuleType
     assert len(prints) == 4
 
 
+def test_every_wheel_of_the_layer_must_have_a_hash_of_the_lock(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("subprocess.run", run)
+    build.install_wheels(tmp_path, "x86_64", "3.13")
+    (command,) = ran
+    assert {"--require-hashes", "--no-deps", "--only-binary"} < set(command)
+    assert command[command.index("--requirements") + 1].endswith("requirements.lock")
+
+
 def test_without_the_interpreter_the_build_stops_and_says_what_helps(
     build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
