@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.validation.settings_model import SettingsModel, check_instance_types
 from hpo_dispatcher.contract.validation.values import (
+    FileSystemFolder,
     KeyName,
     S3Prefix,
     SecurityGroupId,
@@ -30,7 +31,7 @@ class Guardrails(SettingsModel):
     """Limits that no message can exceed. None or an empty list leaves the choice to the teams.
 
     Training jobs read their team's workspace and the shared folders of the artifact bucket, and
-    write to the workspace. The prefixes open further places.
+    write to the workspace. The prefixes and file systems are open besides.
     """
 
     # The instance types that training jobs may use, exact or as patterns such as ml.m5.*
@@ -42,6 +43,15 @@ class Guardrails(SettingsModel):
     input_prefixes: tuple[S3Prefix, ...] = ()
     # Prefixes such as s3://bucket/prefix/ to which training jobs may write, besides the workspace.
     output_prefixes: tuple[S3Prefix, ...] = ()
+    # Folders such as fs-0a1b2c3d/teams/fraud of file systems (EFS, FSx for Lustre) that channels
+    # may name to read. Only the network keeps training code from others: docs/security.md.
+    input_file_systems: tuple[FileSystemFolder, ...] = Field(
+        default=(), exclude_if=lambda folders: not folders
+    )
+    # The same for channels that read and write (FileSystemAccessMode rw).
+    output_file_systems: tuple[FileSystemFolder, ...] = Field(
+        default=(), exclude_if=lambda folders: not folders
+    )
     # The most seconds that a training job may run.
     max_run_seconds: Annotated[int, Field(ge=1)] | None = None
     # The most seconds that a training job may keep its instances warm after its end.
@@ -72,15 +82,17 @@ class Guardrails(SettingsModel):
     required_tags: tuple[TagKey, ...] = ()
 
     def opened_for(self, team: Guardrails | None) -> Guardrails:
-        """Return these guardrails with the prefixes, network and keys of a team's."""
+        """Return these guardrails with the places, network and keys of a team's."""
         if team is None:
             return self
+        opened = (
+            "input_prefixes", "output_prefixes", "input_file_systems", "output_file_systems"
+        )  # fmt: skip
         chosen = ("vpc", "volume_kms_key", "output_kms_key")
         required = ("spot_only", "network_isolation", "inter_container_encryption")
         return self.model_copy(
             update={
-                "input_prefixes": (*self.input_prefixes, *team.input_prefixes),
-                "output_prefixes": (*self.output_prefixes, *team.output_prefixes),
+                **{name: (*getattr(self, name), *getattr(team, name)) for name in opened},
                 **{name: getattr(team, name) or getattr(self, name) for name in chosen},
                 **{name: getattr(team, name) or getattr(self, name) for name in required},
             }

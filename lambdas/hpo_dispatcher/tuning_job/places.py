@@ -1,7 +1,8 @@
-"""The S3 locations that a team's training jobs may use.
+"""The locations that a team's training jobs may use.
 
-A team's training role (infra/training_role.py) reaches these locations and no others. A request
-that names another one is rejected at intake instead of failing in SageMaker.
+A team's training role (infra/training_role.py) reaches these locations in S3 and no others. A
+request that names another one is rejected at intake instead of failing in SageMaker. No permission
+of the role keeps teams apart on file systems, so a request may only name what the settings open.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Definition = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """The S3 locations of a team."""
+    """The locations of a team."""
 
     team: str
     bucket: str  # the artifact bucket
@@ -45,6 +46,17 @@ class Places:
             return True
         prefixes = self.opened.output_prefixes
         return not self._overlaps_other_teams(place) and _is_below_any(place, prefixes)
+
+    def may_mount(self, file_system: str, folder: str, *, mode: str) -> bool:
+        """Return whether a channel may name a folder of a file system, in the mode ro or rw."""
+        place = f"{file_system}/{folder.removeprefix('/')}".rstrip("/")
+        is_plain = ".." not in folder.split("/")
+        return is_plain and _is_below_any(place, self.mountable(mode))
+
+    def mountable(self, mode: str) -> tuple[str, ...]:
+        """Return the folders of file systems that channels may name in a mode."""
+        written = self.opened.output_file_systems
+        return (*self.opened.input_file_systems, *written) if mode == "ro" else written
 
     @property
     def readable(self) -> tuple[str, ...]:
@@ -89,12 +101,7 @@ def check_places(definition: Definition, places: Places) -> None:
     """
     path = "TrainingJobDefinition"
     for index, channel in enumerate(definition.get("InputDataConfig", ())):
-        field = f"{path}.InputDataConfig.{index}.DataSource"
-        source = channel["DataSource"]
-        if "S3DataSource" in source:
-            _check_input(field, source["S3DataSource"]["S3Uri"], places)
-        if places.opened.input_prefixes and not _is_prefix(source):
-            _reject(field, "the deployment allows S3 prefixes only", "Use S3DataType S3Prefix")
+        _check_channel(f"{path}.InputDataConfig.{index}.DataSource", channel["DataSource"], places)
     program = source_archive(definition)
     in_channel = program.startswith(f"{aws_limits.CHANNELS_FOLDER}/")  # which is checked above
     if program and program != places.training_source and not in_channel:
@@ -110,18 +117,36 @@ def check_places(definition: Definition, places: Places) -> None:
             _reject(field, problem, f"Use {_listed(places.writable)}")
 
 
+def _check_channel(field: str, source: Definition, places: Places) -> None:
+    """Check the source of a channel: a location in S3, or a folder of a file system."""
+    if set(source) == {"S3DataSource"}:
+        s3 = source["S3DataSource"]
+        _check_input(field, s3["S3Uri"], places)
+        is_prefix = s3["S3DataType"] == "S3Prefix" and "HubAccessConfig" not in s3
+        if places.opened.input_prefixes and not is_prefix:
+            _reject(field, "the deployment allows S3 prefixes only", "Use S3DataType S3Prefix")
+    elif set(source) == {"FileSystemDataSource"}:
+        _check_file_system(f"{field}.FileSystemDataSource", source["FileSystemDataSource"], places)
+    else:
+        named = " and ".join(sorted(source)) or "an empty source"
+        problem = f"{named} cannot be checked against the team's locations"
+        _reject(field, problem, "Use S3DataSource or FileSystemDataSource, alone")
+
+
+def _check_file_system(field: str, source: Definition, places: Places) -> None:
+    file_system, folder = source["FileSystemId"], source["DirectoryPath"]
+    mode = source["FileSystemAccessMode"]
+    if not places.may_mount(file_system, folder, mode=mode):
+        problem = f"{folder} of {file_system} is not open to the team's channels ({mode})"
+        opened = places.mountable(mode)
+        fix = _listed(opened) if opened else "S3, or ask your administrator to open it (guardrails)"
+        _reject(field, problem, f"Use {fix}")
+
+
 def _check_input(field: str, place: str, places: Places) -> None:
     if not places.may_read(place):
         problem = f"{place} is not a location that the team's training jobs may read"
         _reject(field, problem, f"Use {_listed(places.readable)}")
-
-
-def _is_prefix(source: Definition) -> bool:
-    """Return whether a channel's data is an S3 prefix, with no other source beside it."""
-    if set(source) != {"S3DataSource"}:
-        return False
-    s3 = source["S3DataSource"]
-    return s3["S3DataType"] == "S3Prefix" and "HubAccessConfig" not in s3
 
 
 def _is_below_any(place: str, prefixes: tuple[str, ...]) -> bool:

@@ -36,6 +36,14 @@ EmailAddress = Annotated[
 S3Prefix = Annotated[
     str, text_like(r"s3://[a-z0-9][a-z0-9.-]+(/.*)?", "an S3 URI", "Use one like s3://bucket/data/")
 ]
+FileSystemFolder = Annotated[
+    str,
+    text_like(
+        r"fs-[0-9a-f]+(/(?!\.\.?(/|$))[^/]+)*/?",
+        "a folder of a file system",
+        "Use one like fs-0a1b2c3d/teams/fraud",
+    ),
+]
 SubnetId = Annotated[
     str, text_like("subnet-[0-9a-f]+", "the id of a subnet", "Use one like subnet-0a1b2c3d")
 ]

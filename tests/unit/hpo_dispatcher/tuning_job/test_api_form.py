@@ -36,8 +36,11 @@ ENFORCING = Guardrails(
     inter_container_encryption=True,
 )
 TEAMS = ("fraud", "vision")
-# All buckets that the captured requests name.
-OPEN = Guardrails(output_prefixes=tuple(set(re.findall(r"s3://[a-z0-9.-]+", json.dumps(CAPTURED)))))
+# All buckets and file systems that the captured requests name.
+OPEN = Guardrails(
+    output_prefixes=tuple(set(re.findall(r"s3://[a-z0-9.-]+", json.dumps(CAPTURED)))),
+    output_file_systems=tuple(set(re.findall(r"fs-[0-9a-f]+", json.dumps(CAPTURED)))),
+)
 
 
 def accepted(message: dict[str, Any]) -> TuningRequest:

@@ -1,4 +1,4 @@
-"""The S3 locations that the requests of a team may name."""
+"""The locations that the requests of a team may name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.contract.errors import NotAllowed
+from hpo_dispatcher.contract.errors import InvalidSettings, NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails, Limits, parse_deployment
 from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.places import Places
@@ -154,38 +154,154 @@ HUB = "arn:aws:sagemaker:eu-central-1:aws:hub-content/SageMakerPublicHub/Model/m
 DATASET = "arn:aws:sagemaker:eu-central-1:123456789012:hub-content/of-vision/DataSet/d/1.0.0"
 
 
-@pytest.mark.parametrize("beside", [{}, {"FileSystemDataSource": FILES}], ids=["alone", "beside"])
-def test_another_teams_data_is_not_read_with_or_without_a_file_system_beside_it(
-    beside: dict[str, Any],
+# A source that is not one location in S3 or one folder of a file system.
+UNCHECKED: list[dict[str, Any]] = [
+    {"S3DataSource": S3, "FileSystemDataSource": FILES},
+    {"DatasetSource": {"DatasetArn": DATASET}},
+    {"S3DataSource": S3, "DatasetSource": {"DatasetArn": DATASET}},
+    {"FileSystemDataSource": FILES, "DatasetSource": {"DatasetArn": DATASET}},
+    {},
+]
+OPEN_FILES = Guardrails(
+    input_prefixes=("s3://lake/credit/",), input_file_systems=("fs-0123456789abcdef0",)
+)
+
+
+@pytest.mark.parametrize("rules", [Guardrails(), OPENED, OPEN_FILES], ids=["closed", "s3", "files"])
+@pytest.mark.parametrize("source", UNCHECKED, ids=json.dumps)
+def test_a_channel_has_one_source_that_the_places_know(
+    source: dict[str, Any], rules: Guardrails
 ) -> None:
-    others = S3 | {"S3Uri": "s3://artifacts/teams/vision/"}
-    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": others, **beside}}
-    with pytest.raises(NotAllowed) as rejected:
-        job(**definition(InputDataConfig=[channel]))
-    assert rejected.value.field == "TrainingJobDefinition.InputDataConfig.0.DataSource"
+    channels = [{"ChannelName": "train", "DataSource": source}]
+    with pytest.raises(NotAllowed, match="cannot be checked against the team's locations"):
+        job(rules, **definition(InputDataConfig=channels))
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        {"FileSystemDataSource": FILES},
-        {"S3DataSource": S3, "FileSystemDataSource": FILES},
-        {"DatasetSource": {"DatasetArn": DATASET}},
-        {"S3DataSource": S3, "DatasetSource": {"DatasetArn": DATASET}},
-        {"S3DataSource": S3 | {"S3DataType": "ManifestFile"}},
-        {"S3DataSource": S3 | {"S3DataType": "AugmentedManifestFile"}},
-        {"S3DataSource": S3 | {"S3DataType": "Converse"}},
-        {"S3DataSource": S3 | {"HubAccessConfig": {"HubContentArn": HUB}}},
-        {},
+        S3 | {"S3DataType": "ManifestFile"},
+        S3 | {"S3DataType": "AugmentedManifestFile"},
+        S3 | {"S3DataType": "Converse"},
+        S3 | {"HubAccessConfig": {"HubContentArn": HUB}},
     ],
     ids=json.dumps,
 )
-def test_settings_that_open_prefixes_allow_no_other_source_of_a_channel(
-    source: dict[str, Any],
-) -> None:
-    channels = [{"ChannelName": "train", "DataSource": source}]
+def test_settings_that_open_prefixes_allow_prefixes_only(source: dict[str, Any]) -> None:
+    channels = [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}]
     with pytest.raises(NotAllowed, match="S3 prefixes only"):
         job(OPENED, **definition(InputDataConfig=channels))
+
+
+@pytest.mark.parametrize("rules", [Guardrails(), OPENED], ids=["closed", "s3"])
+def test_another_teams_data_is_not_read(rules: Guardrails) -> None:
+    others = S3 | {"S3Uri": "s3://artifacts/teams/vision/"}
+    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": others}}
+    with pytest.raises(NotAllowed) as rejected:
+        job(rules, **definition(InputDataConfig=[channel]))
+    assert rejected.value.field == "TrainingJobDefinition.InputDataConfig.0.DataSource"
+
+
+def mounted(rules: Guardrails, **fields: str) -> None:
+    """Build a job with a channel that names a folder of a file system."""
+    channel = {"ChannelName": "train", "DataSource": {"FileSystemDataSource": FILES | fields}}
+    job(rules, **definition(InputDataConfig=[channel]))
+
+
+@pytest.mark.parametrize("rules", [Guardrails(), OPENED], ids=["closed", "s3"])
+def test_a_file_system_that_no_setting_opens_is_rejected(rules: Guardrails) -> None:
+    """Its files have no role: whoever reaches it in the network reads them."""
+    with pytest.raises(NotAllowed) as rejected:
+        mounted(rules)
+    assert rejected.value.field == (
+        "TrainingJobDefinition.InputDataConfig.0.DataSource.FileSystemDataSource"
+    )
+    assert rejected.value.problem == (
+        "/teams/vision of fs-0123456789abcdef0 is not open to the team's channels (ro)"
+    )
+    assert rejected.value.fix == "Use S3, or ask your administrator to open it (guardrails)"
+
+
+# The folder that the settings open, a folder that a request names, and whether it may.
+FOLDERS = [
+    ("", "/", True),
+    ("", "/teams/vision", True),
+    ("/", "/teams/vision", True),
+    ("/teams/fraud", "/teams/fraud", True),
+    ("/teams/fraud", "/teams/fraud/", True),
+    ("/teams/fraud/", "/teams/fraud", True),
+    ("/teams/fraud", "teams/fraud/a", True),
+    ("/teams/fraud", "/teams/fraud-eu", False),
+    ("/teams/fraud", "/teams/Fraud", False),
+    ("/teams/fraud", "/teams", False),
+    ("/teams/fraud", "/", False),
+    ("/teams/fraud", "", False),
+    ("/teams/fraud", "/teams/fraud/../vision", False),
+    ("/teams/fraud", "/teams/fraud/..", False),
+    ("/teams/fraud", "//teams/vision", False),
+    ("/teams/fraud", "/teams/./fraud", False),
+    ("/teams/fraud", "/teams/vision", False),
+]
+
+
+@pytest.mark.parametrize(("opened", "folder", "allowed"), FOLDERS)
+def test_a_channel_names_folders_of_file_systems_that_the_settings_open(
+    opened: str, folder: str, allowed: bool
+) -> None:
+    file_system = FILES["FileSystemId"]
+    named = (f"{file_system}{opened}",)
+    read, written = Guardrails(input_file_systems=named), Guardrails(output_file_systems=named)
+    for rules, mode in ((read, "ro"), (written, "ro"), (written, "rw")):
+        places = Places(team="fraud", bucket="b", training_source="s3://a/b", opened=rules)
+        assert places.may_mount(file_system, folder, mode=mode) is allowed
+        assert not places.may_mount(file_system[:-1], folder, mode=mode)
+        assert not places.may_mount(f"{file_system}1", folder, mode=mode)
+
+
+def test_an_input_file_system_is_not_written_to() -> None:
+    mounted(OPEN_FILES)
+    with pytest.raises(NotAllowed, match="is not open to the team's channels"):
+        mounted(OPEN_FILES, FileSystemAccessMode="rw")
+    mounted(
+        Guardrails(output_file_systems=("fs-0123456789abcdef0/teams",)), FileSystemAccessMode="rw"
+    )
+
+
+def test_a_rejected_folder_of_a_file_system_comes_with_those_that_are_open() -> None:
+    rules = Guardrails(input_file_systems=("fs-0123456789abcdef0/teams/fraud",))
+    with pytest.raises(NotAllowed, match="Use a location below fs-0123456789abcdef0/teams/fraud,"):
+        mounted(rules)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("input_prefixes", "s3://lake/a/", "s3://lake/b/"),
+        ("output_prefixes", "s3://lake/a/", "s3://lake/b/"),
+        ("input_file_systems", "fs-1", "fs-2"),
+        ("output_file_systems", "fs-1", "fs-2"),
+    ],
+)
+def test_what_a_teams_guardrails_open_is_open_besides_what_the_deployments_open(
+    name: str, first: str, second: str
+) -> None:
+    team = Guardrails.model_validate({name: [second]})
+    opened = Guardrails.model_validate({name: [first]}).opened_for(team)
+    assert getattr(opened, name) == (first, second)
+
+
+@pytest.mark.parametrize("name", ["input_file_systems", "output_file_systems"])
+@pytest.mark.parametrize(
+    "folder", ["0123", "fs-x", "fs-1/..", "fs-1/a/../b", "fs-1//a", "fs-1/./a", "fs-*", "s3://fs-1"]
+)
+def test_settings_name_a_folder_of_a_file_system_by_id_and_path(name: str, folder: str) -> None:
+    with pytest.raises(InvalidSettings, match="Use one like fs-0a1b2c3d/teams/fraud"):
+        parse_deployment({"teams": {"fraud": {}}, "guardrails": {name: [folder]}})
+
+
+def test_older_clients_can_read_settings_that_open_no_file_system() -> None:
+    assert "file_systems" not in Guardrails().model_dump_json()
+    assert "input_file_systems" in OPEN_FILES.model_dump_json()
 
 
 def test_a_request_may_name_code_data_output_and_checkpoints_in_the_workspace() -> None:
