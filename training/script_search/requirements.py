@@ -13,6 +13,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from credit_default.container import TrainingFailed
+from script_search.source import is_ours
 
 FILE = "requirements.txt"
 
@@ -31,7 +32,7 @@ def packages_of(code: Path) -> Path | None:
         return None
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"hpoq-packages-{os.getuid()}-{digest}"
-    if folder.is_dir():
+    if is_ours(folder):
         return folder
     partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}-"))
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -45,6 +46,8 @@ def packages_of(code: Path) -> Path | None:
         partial.rename(folder)
     except OSError:  # another trial has just installed them
         shutil.rmtree(partial, ignore_errors=True)
+        if not is_ours(folder):
+            raise
     return folder
 
 

@@ -5,6 +5,7 @@ import hashlib
 import lzma
 import os
 import shutil
+import stat
 import tarfile
 import tempfile
 import zlib
@@ -55,7 +56,7 @@ def _unpack(place: Path, _changed: int) -> Path:
     with place.open("rb") as file:
         name = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"hpoq-source-{os.getuid()}-{name}"
-    if folder.is_dir():
+    if is_ours(folder):
         return folder
     partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}-"))
     try:
@@ -69,9 +70,24 @@ def _unpack(place: Path, _changed: int) -> Path:
         partial.rename(folder)
     except OSError:  # another trial has just unpacked it
         shutil.rmtree(partial, ignore_errors=True)
-        if not folder.is_dir():
+        if not is_ours(folder):
             raise
     return folder
+
+
+def is_ours(folder: Path) -> bool:
+    """Return whether a folder with code exists in the temporary folder, which users may share.
+
+    Raises:
+        TrainingFailed: another user made it, and may have put any code into it.
+    """
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise TrainingFailed(f"{folder} is not a folder of yours. Remove it, or set TMPDIR")
+    return True
 
 
 def check_function(source: str, script: str, name: str) -> None:

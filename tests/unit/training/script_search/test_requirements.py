@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,3 +25,26 @@ def test_requirements_that_pip_cannot_install_are_one_line(tmp_path: Path) -> No
     (tmp_path / "requirements.txt").write_text("pytest>=1\n./no-such-folder\n")
     with pytest.raises(TrainingFailed, match=r"pip cannot install requirements\.txt of the script"):
         packages_of(tmp_path)
+
+
+def test_packages_that_another_user_put_into_the_temporary_folder_are_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "requirements.txt").write_text("no-such-package-of-a-script\n")
+    digest = hashlib.sha256((tmp_path / "requirements.txt").read_bytes()).hexdigest()[:16]
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "getuid", lambda: 4321)
+    (tmp_path / f"hpoq-packages-4321-{digest}").mkdir()
+    with pytest.raises(TrainingFailed, match="is not a folder of yours"):
+        packages_of(tmp_path)
+
+
+def test_packages_are_installed_once_per_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "requirements.txt").write_text("no-such-package-of-a-script\n")
+    digest = hashlib.sha256((tmp_path / "requirements.txt").read_bytes()).hexdigest()[:16]
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / f"hpoq-packages-{os.getuid()}-{digest}"
+    folder.mkdir()
+    assert packages_of(tmp_path) == folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 import tempfile
 from pathlib import Path
@@ -34,6 +35,33 @@ def test_the_channel_brings_an_archive_that_each_host_unpacks(code: Path) -> Non
     source = source_of(None, environ)
     assert (unpacked(source, environ) / "own.py").read_text() == "print('auc=1')"
     assert unpacked(source, environ) == unpacked(source, environ)
+
+
+@pytest.mark.parametrize("by", ["another user", "a link"])
+def test_code_that_another_user_put_into_the_temporary_folder_is_not_run(
+    code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """The name of the folder can be guessed, and users share the temporary folder."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    environ = channel_of(code)
+    ours = unpacked(source_of(None, environ), environ)
+    forget_what_was_unpacked(environ)
+    if by == "a link":
+        ours.rename(tmp_path / "elsewhere")
+        ours.symlink_to(tmp_path / "elsewhere")
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: 4321)
+        ours = ours.rename(scratch / f"hpoq-source-4321-{ours.name.rpartition('-')[2]}")
+
+    with pytest.raises(TrainingFailed, match=f"{ours.name} is not a folder of yours. Remove it"):
+        unpacked(source_of(None, environ), environ)
+
+
+def forget_what_was_unpacked(environ: dict[str, str]) -> None:
+    """Change the time of an archive, as if another process unpacked it."""
+    os.utime(Path(environ["SM_CHANNEL_SCRIPT"]) / "archive.tar.gz", (0, 0))
 
 
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
