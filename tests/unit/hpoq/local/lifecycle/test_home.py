@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,21 @@ def test_only_the_owner_can_read_credentials(home: Home) -> None:
     for path in (home.path / "account.json", home.path / "cloud.json"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(home.path.stat().st_mode) == 0o700
+
+
+def test_every_folder_of_a_home_is_closed_to_others_whatever_the_umask(tmp_path: Path) -> None:
+    """Files in them need no mode of their own: state, S3 objects, logs, and what was before."""
+    before = os.umask(0)
+    try:
+        home = Home(tmp_path / ".hpoq")
+        home.create()
+        for _ in range(2):  # the second one keeps the first in a folder of its own
+            home.store_account(ACCOUNT)
+    finally:
+        os.umask(before)
+    folders = [each for each in home.path.rglob("*") if each.is_dir()]
+    assert {home.logs, home.state, home.objects, home.path / "previous"} <= set(folders)
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (home.path, *folders)} == {0o700}
 
 
 def test_a_folder_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
