@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from hpo_dispatcher.aws.sagemaker import SageMakerTuning, status_of
+from hpo_dispatcher.aws.sagemaker import BEING_DELETED, SageMakerTuning, status_of
 from hpo_dispatcher.contract.entry import Status
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -78,6 +78,21 @@ def test_any_status_is_understood(
     assert (detail.status, detail.counters) == (status, {"Completed": 2})
     assert detail.deleted == (word in ("Deleting", "DeleteFailed"))
     assert set(tuning.search_ended(["a"])) == ({"a"} if status.ended else set())
+
+
+@pytest.mark.parametrize("word", ["Deleting", "DeleteFailed"])
+@pytest.mark.parametrize(
+    ("given", "reason"), [("", BEING_DELETED), ("AlgorithmError", "AlgorithmError")]
+)
+def test_a_tuning_job_that_is_being_deleted_says_so_unless_it_failed(
+    stubbed: tuple[SageMakerTuning, Stubber], word: str, given: str, reason: str
+) -> None:
+    tuning, stubber = stubbed
+    answer = described(word, ended=True) | ({"FailureReason": given} if given else {})
+    stubber.add_response("describe_hyper_parameter_tuning_job", answer)
+    detail = tuning.describe("a")
+    assert detail is not None
+    assert detail.failure_reason == reason
 
 
 @pytest.mark.parametrize(("word", "ended", "status"), WORDS)
