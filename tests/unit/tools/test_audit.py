@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from infra.settings import Settings
 from tools import conformance_gaps, costs
 from tools.audit import (
+    LOCKS,
     ROOT,
     AuditFinding,
     AuditOutcome,
@@ -133,12 +135,19 @@ def test_tools_that_cannot_be_installed_were_not_checked(
     assert not (tmp_path / "environment" / "made-from").exists()
 
 
-def test_a_release_runs_the_complete_audit() -> None:
-    release = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())
-    commands = [step.get("run", "") for step in release["jobs"]["release"]["steps"]]
-    audited, released = commands.index("make audit COMPLETE=1"), len(commands) - 1
-    assert commands[released].startswith("gh release create")
-    assert audited < released
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.relative_to(ROOT).as_posix())
+def test_every_package_of_a_lock_has_a_version_and_a_hash(lock: Path) -> None:
+    packages = [
+        each for each in re.split(r"\n(?=\S)", lock.read_text()) if not each.startswith("#")
+    ]
+    pinned = re.compile(r"[\w.\[\]-]+==\S+ [^\n]*\\\n +--hash=sha256:")
+    assert len(packages) > 30
+    assert [each for each in packages if not pinned.match(each)] == []
+
+
+def test_every_package_of_node_has_a_hash() -> None:
+    packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    assert [name for name, each in packages.items() if name and not each.get("integrity")] == []
 
 
 def test_the_settings_reference_is_up_to_date_and_complete() -> None:

@@ -1,14 +1,14 @@
+"""How packages are installed; tests/release/test_installation.py installs them."""
+
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hpoq.local.errors import LocalCloudError
 from hpoq.local.lifecycle import installation
 
 UV, PIP = ["-m", "uv"], ["-m", "pip"]
@@ -42,23 +42,3 @@ def test_every_package_of_the_cloud_must_have_a_hash_of_the_lock(ran: list[list[
         assert each[-2:] == ["-r", str(installation.LOCK)]
     assert str(python) in installing[0]
     assert installing[1][0] == str(python)
-
-
-def test_a_failed_installation_is_one_line_and_is_repeated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(command: Sequence[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, 1, "", "no such\noption")
-
-    monkeypatch.setenv("HPOQ_CACHE", str(tmp_path))
-    monkeypatch.setattr("subprocess.run", fail)
-    for _ in range(2):
-        with pytest.raises(LocalCloudError, match="Cannot create a Python environment: no such op"):
-            installation.cloud_python()
-    assert not installation.is_installed()
-
-
-def test_functions_get_an_environment_without_packages(ran: list[list[str]]) -> None:
-    installation.empty_python(Path(sys.executable))
-    (command,) = ran
-    assert "--without-pip" in command
