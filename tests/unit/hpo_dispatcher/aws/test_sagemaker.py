@@ -12,6 +12,7 @@ from botocore.stub import Stubber
 
 from hpo_dispatcher.aws.sagemaker import BEING_DELETED, SageMakerTuning, status_of
 from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.ports import Unavailable
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ARN = "arn:aws:sagemaker:eu-west-1:111122223333:hyper-parameter-tuning-job/a"
@@ -146,3 +147,22 @@ def test_training_jobs_of_a_deleted_tuning_job_are_found_by_their_names(
 
     expected = {} if at is None else {"Fraud-a-1": AT + timedelta(minutes=at)}
     assert tuning.trained(["Fraud-a-1"]) == expected
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFound", "ValidationException"])
+def test_a_training_job_that_is_gone_has_no_model(
+    stubbed: tuple[SageMakerTuning, Stubber], code: str
+) -> None:
+    """The API reference has ResourceNotFound, and SageMaker says ValidationException."""
+    tuning, stubber = stubbed
+    stubber.add_client_error("describe_training_job", code, "Requested resource not found")
+    assert tuning.model_uri("a-001") is None
+
+
+def test_a_training_job_that_may_not_be_described_is_not_one_without_a_model(
+    stubbed: tuple[SageMakerTuning, Stubber],
+) -> None:
+    tuning, stubber = stubbed
+    stubber.add_client_error("describe_training_job", "AccessDeniedException", "not authorized")
+    with pytest.raises(Unavailable, match="AccessDenied"):
+        tuning.model_uri("a-001")
