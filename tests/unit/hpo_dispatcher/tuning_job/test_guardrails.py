@@ -18,9 +18,10 @@ from botocore.model import ServiceModel, Shape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hpo_dispatcher.contract.errors import InvalidRequest
+from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
 from hpo_dispatcher.contract.message import parse_message
 from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.contract.settings import Guardrails
 from hpo_dispatcher.tuning_job.build import build
 from tests.support.tuning_requests import (
     DEFAULT_LIMITS,
@@ -29,6 +30,7 @@ from tests.support.tuning_requests import (
     RANGES,
     STRICT,
     TEMPLATE,
+    job,
 )
 
 # Values an attacker, or a hopeful user, would try; and some that are allowed.
@@ -234,3 +236,12 @@ def test_a_message_cannot_pass_for_another_teams(tag: str) -> None:
     except InvalidRequest:
         return
     assert {"Key": tag, "Value": "vision"} not in made["Tags"]
+
+
+def test_the_guardrails_limit_every_definition() -> None:
+    rules = Guardrails(max_run_seconds=86_400)
+    long = {"DefinitionName": "b", "StoppingCondition": {"MaxRuntimeInSeconds": 86_401}}
+    definitions = [{"DefinitionName": "a"}, {"DefinitionName": "b"}]
+    job(rules, overrides={"TrainingJobDefinitions": definitions})
+    with pytest.raises(NotAllowed, match="at most 86400"):
+        job(rules, overrides={"TrainingJobDefinitions": [definitions[0], long]})

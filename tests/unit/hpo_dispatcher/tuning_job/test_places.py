@@ -9,6 +9,7 @@ import pytest
 
 from hpo_dispatcher.contract.errors import InvalidSettings, NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails, Limits, parse_deployment
+from hpo_dispatcher.tuning_job.api.schema import SOURCE_ARCHIVE
 from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.places import Places
 from tests.support.tuning_requests import (
@@ -143,6 +144,32 @@ def test_a_request_that_names_another_place_is_rejected_with_the_places_to_use(
         job(**definition(**fields))
     assert rejected.value.field == f"TrainingJobDefinition.{field}"
     assert place in str(rejected.value)
+
+
+def test_every_channel_is_checked() -> None:
+    own, other = ("s3://artifacts/teams/fraud/", "s3://artifacts/teams/vision/")
+    channels = [
+        {"ChannelName": name, "DataSource": {"S3DataSource": S3 | {"S3Uri": place}}}
+        for name, place in (("train", own), ("validation", other))
+    ]
+    with pytest.raises(NotAllowed) as rejected:
+        job(**definition(InputDataConfig=channels))
+    assert rejected.value.field == "TrainingJobDefinition.InputDataConfig.1.DataSource"
+
+
+def test_every_definition_is_checked() -> None:
+    other = {"DefinitionName": "b", "OutputDataConfig": {"S3OutputPath": "s3://artifacts/teams/x/"}}
+    definitions = [{"DefinitionName": "a"}, {"DefinitionName": "b"}]
+    job(overrides={"TrainingJobDefinitions": definitions})
+    with pytest.raises(NotAllowed, match="not a location to which the team's training jobs may"):
+        job(overrides={"TrainingJobDefinitions": [definitions[0], other]})
+
+
+@pytest.mark.parametrize("archive", ["/opt/ml/code.tar.gz", "/opt/ml/input/config/code.tar.gz"])
+def test_code_comes_from_a_channel_or_from_a_place_of_the_team(archive: str) -> None:
+    job(**definition(StaticHyperParameters={SOURCE_ARCHIVE: "/opt/ml/input/data/code/code.tar.gz"}))
+    with pytest.raises(NotAllowed, match="not a location that the team's training jobs may read"):
+        job(**definition(StaticHyperParameters={SOURCE_ARCHIVE: archive}))
 
 
 S3 = {"S3DataType": "S3Prefix", "S3Uri": "s3://lake/credit/"}
