@@ -141,6 +141,24 @@ def test_guardrails_of_a_target_hold_there_only() -> None:
     )  # fmt: skip
 
 
+def test_what_the_guardrails_of_a_target_open_is_open_there_only() -> None:
+    of = builder({"guardrails": {"input_prefixes": ["s3://lake-of-research/"]}})
+    there = channel("s3://lake-of-research/credit/")
+    assert entry(of, targets=["research"], overrides=there).targets == ("research",)
+    with pytest.raises(InvalidRequest, match="is not a location that the team's training jobs"):
+        entry(of, targets=["home"], overrides=there)
+
+
+def test_a_tuning_job_on_a_target_is_in_the_network_of_the_target() -> None:
+    vpc = {"subnets": ["subnet-2"], "security_group_ids": ["sg-2"]}
+    of = builder({"guardrails": {"vpc": vpc}})
+    request = entry(of, targets=["home", "research"]).request
+    assert request is not None
+    there = of.on("research").api_request("fraud", request)["TrainingJobDefinition"]
+    assert there["VpcConfig"] == {"Subnets": ["subnet-2"], "SecurityGroupIds": ["sg-2"]}
+    assert "VpcConfig" not in of.api_request("fraud", request)["TrainingJobDefinition"]
+
+
 def test_a_team_that_may_not_use_a_target_is_told_which_it_may_use() -> None:
     of = builder({"teams": ["vision"]})
     assert entry(of, "vision", targets=["research"]).targets == ("research",)
