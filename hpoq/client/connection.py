@@ -6,7 +6,9 @@ import threading
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.credentials import CredentialProvider, CredentialResolver
 
 from hpoq.botocore_config import INTERACTIVE
 from hpoq.client.explained import explained
@@ -34,13 +36,14 @@ class DeploymentConnection:
     @property
     def boto_session(self) -> boto3.Session:
         """A session with the credentials and the Region of this connection."""
-        found = self._session.get_credentials() if self._region else None
-        if found is None:
+        if not self._region:
             return self._session
-        now = found.get_frozen_credentials()
-        return boto3.Session(
-            now.access_key, now.secret_key, now.token, region_name=self._region["region_name"]
+        there = botocore.session.Session()
+        # Of the session itself, not a copy of its keys, which would expire unrenewed.
+        there.register_component(
+            "credential_provider", CredentialResolver([_CredentialsOf(self._session)])
         )
+        return boto3.Session(botocore_session=there, **self._region)
 
     def in_region(self, region: str) -> DeploymentConnection:
         """Return a connection with the same credentials in another Region."""
@@ -73,3 +76,17 @@ class DeploymentConnection:
                 )
         except ValueError as error:  # of botocore, for a malformed URL
             raise NotReachable(f"{service}: {error}. Check AWS_ENDPOINT_URL") from None
+
+
+class _CredentialsOf(CredentialProvider):
+    """A provider of the credentials of another session, which renews them for both."""
+
+    METHOD = "hpoq-home"
+
+    def __init__(self, session: boto3.Session) -> None:
+        super().__init__()
+        self._session = session
+
+    def load(self) -> Any:
+        """Return the credentials; None if there are none."""
+        return self._session.get_credentials()

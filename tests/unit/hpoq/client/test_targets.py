@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
+from botocore.credentials import (
+    CredentialProvider,
+    CredentialResolver,
+    DeferredRefreshableCredentials,
+)
 from moto import mock_aws
 
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
@@ -94,6 +101,36 @@ def test_a_target_in_homes_account_is_read_with_the_own_credentials_in_its_regio
     assert found.on("other-region").boto_session.region_name == "us-west-2"
     assert found.on("home").service("sagemaker").meta.region_name == ENVIRONMENT.region
     assert found.on("other-region") is found.on("other-region")
+
+
+@pytest.mark.usefixtures("config")
+def test_credentials_that_expire_are_renewed_for_a_target_in_homes_account() -> None:
+    own = botocore.session.Session()
+    own.register_component("credential_provider", CredentialResolver([Expiring()]))
+    home = DeploymentConnection("hpoq", boto3.Session(botocore_session=own))
+    credentials = home.in_region("us-west-2").boto_session.get_credentials()
+    keys = {credentials.get_frozen_credentials().access_key for _ in range(3)}
+    assert len(keys) == 3
+
+
+class Expiring(CredentialProvider):
+    """Credentials that expire within the minutes in which they are renewed at each use."""
+
+    METHOD = "test"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = itertools.count()
+
+    def load(self) -> Any:
+        return DeferredRefreshableCredentials(refresh_using=self._renewed, method=self.METHOD)
+
+    def _renewed(self) -> dict[str, str]:
+        expires = datetime.now(UTC) + timedelta(minutes=1)
+        return {
+            "access_key": f"key-{next(self._count)}", "secret_key": "s", "token": "t",
+            "expiry_time": expires.isoformat(),
+        }  # fmt: skip
 
 
 def test_a_target_in_another_account_is_read_with_the_profile_of_its_stack(config: Path) -> None:
