@@ -38,6 +38,8 @@ def repair(
         _show(result.repairs)
     for line in result.skipped:
         say(f"skipped: {line}")
+    for line in result.warnings:
+        say(f"warning: {line}")
     if result.written:
         say(f"{len(result.repairs)} repairs written; the next dispatch cycle continues from there")
     elif result.repairs:

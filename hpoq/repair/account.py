@@ -42,16 +42,23 @@ _WITHOUT_ENTRY = ("DuplicateRequest", "Unreadable", "Undelivered")
 
 
 def tagged_jobs(
-    sagemaker: SageMakerClient, deployment: str, entries: Mapping[Key, Entry]
+    sagemaker: SageMakerClient, deployment: str, entries: Mapping[Key, Entry], target: str
 ) -> dict[Key, TaggedJob]:
-    """Return the deployment's tuning jobs, except those that ended as the ledger says.
+    """Return the deployment's tuning jobs on a target, except those that ended as the ledger says.
 
     Two calls each are made for every tuning job whose name could be ours, and for that of every
-    active entry, even if it is not listed, because a list may lag behind.
+    active entry of the target, even if it is not listed, because a list may lag behind.
+
+    Args:
+        sagemaker: the client of the target.
+        deployment: name of the deployment.
+        entries: of all targets.
+        target: its name.
     """
-    known = {entry.job_name: entry.status for entry in entries.values()}
+    there = [entry for entry in entries.values() if entry.target == target]
+    known = {entry.job_name: entry.status for entry in there}
     # Preempted tuning jobs whose requests resumed: the entry says so.
-    past = {job.tuning_job_name for entry in entries.values() for job in entry.earlier}
+    past = {job.tuning_job_name for entry in there for job in entry.earlier}
     listed = dict(_listed(sagemaker))
     settled = {
         name
@@ -61,7 +68,7 @@ def tagged_jobs(
     active = {name for name, status in known.items() if status.active}
     names = sorted(({name for name in listed if _OURS.search(name)} | active) - settled)
     with ThreadPoolExecutor(THREADS) as pool:
-        found = list(pool.map(lambda name: _tagged(sagemaker, deployment, name), names))
+        found = list(pool.map(lambda name: _tagged(sagemaker, deployment, name, target), names))
     return _newest(job for job in found if job)
 
 
@@ -98,7 +105,9 @@ def _listed(sagemaker: SageMakerClient) -> Iterator[tuple[str, Status]]:
             yield summary["HyperParameterTuningJobName"], status
 
 
-def _tagged(sagemaker: SageMakerClient, deployment: str, name: str) -> TaggedJob | None:
+def _tagged(
+    sagemaker: SageMakerClient, deployment: str, name: str, target: str
+) -> TaggedJob | None:
     """Describe a tuning job; None if it does not exist or is not ours."""
     try:
         there = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
@@ -119,6 +128,7 @@ def _tagged(sagemaker: SageMakerClient, deployment: str, name: str) -> TaggedJob
     detail, limits = detail_from(there), _limits(there)
     return TaggedJob(
         name=name,
+        target=target,
         number=names.index(name),
         team=team,
         request_id=request_id,

@@ -1,9 +1,10 @@
 """Decide what has to change in a restored ledger; no calls, facts in, repairs out.
 
 SageMaker knows which tuning jobs exist and their states; the ledger knows everything else. So an
-entry takes its state from its tuning job, an entry without a tuning job is queued again, and a
-tuning job without an entry gets one. The rows that count capacity and dependencies follow from
-the entries. See docs/decisions/0016.
+entry takes its state and its target from its tuning job, an entry without a tuning job is queued
+again, and a tuning job without an entry gets one. The rows that count capacity and dependencies
+follow from the entries. Nothing is decided about a request that may have run on a target which was
+not read. See docs/decisions/0016.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from hpo_dispatcher.contract.aws_limits import totals_of
 from hpo_dispatcher.contract.entry import BestTrainingJob, EarlierJob, Entry, Key, Status
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpo_dispatcher.contract.request import MAX_PARENTS
+from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.tuning_job.resumption import earlier_job, with_earlier
 
 
@@ -38,6 +40,7 @@ class TaggedJob:
     max_training_jobs: int
     max_parallel: int
     most_instance_seconds: int = 0
+    target: str = HOME  # where it is
     number: int = 0  # earlier tuning jobs of its request
     before: Sequence[EarlierJob] = ()  # those of them that were described, oldest first
 
@@ -77,11 +80,12 @@ class Facts:
     now: datetime
     expired_before: datetime | None = None  # requests that ended earlier leave the ledger
     entries: Mapping[Key, Entry]
-    running: AbstractSet[str]  # tuning job names of the rows that count capacity
+    running: Mapping[str, str]  # tuning job names of the rows that count capacity -> the target
     blocked: AbstractSet[Key]  # entries with a row that says what they wait for
     unreadable: AbstractSet[Key]  # entries that this version cannot read
     jobs: Mapping[Key, TaggedJob]  # at least of every active entry, if it exists
     letters: Mapping[Key, Letter]
+    unread: AbstractSet[str] = frozenset()  # targets whose tuning jobs are not among the jobs
 
 
 class Kind(StrEnum):
@@ -118,26 +122,48 @@ def decide(facts: Facts) -> list[Repair]:
 
 def _repair(key: Key, facts: Facts) -> Repair | None:
     entry, job = facts.entries.get(key), facts.jobs.get(key)
-    if entry is None and job:
-        return Repair(
-            kind=Kind.RESTORE,
-            key=key,
-            was=None,
-            entry=_from_job(job),
-            why=f"{job.name} has its tags",
-        )
     if entry is None:
-        return _rejected(facts.letters[key], facts.now)
+        return _lost(key, facts)
+    if job is None and not facts.unread.isdisjoint(places_of(entry)):
+        return None
     if job and job.number < len(entry.earlier):
         job = None  # it was preempted, and its request resumes
-    if job and not (_agree(entry.status, job.status) or _resumes(entry, job)):
-        why = f"{job.name} is {job.status}"
-        return _change(Kind.CORRECT, entry, _with_job(entry, job), why)
-    if job and job.number > len(entry.earlier):
-        return _change(Kind.CORRECT, entry, _with_job(entry, job), f"it resumed as {job.name}")
+    if job and (repair := _by_job(entry, job)):
+        return repair
     if job is None and entry.status.active:
         return _not_created(entry, facts.now)
     return _missing_rows(entry, facts)
+
+
+def _lost(key: Key, facts: Facts) -> Repair | None:
+    """Return the repair of a request that has no entry."""
+    job = facts.jobs.get(key)
+    if job:
+        why = f"{job.name} has its tags"
+        return Repair(kind=Kind.RESTORE, key=key, was=None, entry=_from_job(job), why=why)
+    # A request that was sent again after its rejection may run on a target that was not read.
+    return None if facts.unread else _rejected(facts.letters[key], facts.now)
+
+
+def _by_job(entry: Entry, job: TaggedJob) -> Repair | None:
+    """Return the repair of an entry that does not say what its tuning job does."""
+    there = _with_job(entry, job)
+    if job.target != entry.target:
+        if entry.status.active and job.status.active:
+            there = replace(there, status=entry.status)  # the next cycle handles stops
+        why = f"{job.name} is {job.status} on {job.target}"
+    elif not (_agree(entry.status, job.status) or _resumes(entry, job)):
+        why = f"{job.name} is {job.status}"
+    elif job.number > len(entry.earlier):
+        why = f"it resumed as {job.name}"
+    else:
+        return None
+    return _change(Kind.CORRECT, entry, there, why)
+
+
+def places_of(entry: Entry) -> set[str]:
+    """Return the targets on which there may be a tuning job that the ledger does not know ended."""
+    return set() if entry.status.ended else {entry.target, *entry.targets}
 
 
 def _expired(facts: Facts) -> set[Key]:
@@ -172,6 +198,7 @@ def _from_job(job: TaggedJob) -> Entry:
         max_training_jobs=job.max_training_jobs + sum(each.ended for each in job.before),
         max_parallel=job.max_parallel,
         most_instance_seconds=job.most_instance_seconds,
+        targets=(job.target,),
     )
     return _with_job(bare, job)
 
@@ -185,6 +212,8 @@ def _with_job(entry: Entry, job: TaggedJob) -> Entry:
         earlier=earlier,
         preempted_for=None,
         already_stopped=0,
+        target=job.target,
+        targets=entry.targets if job.target in entry.targets else (job.target,),
         instances=job.instances,
         max_parallel=job.max_parallel,
         most_instance_seconds=job.most_instance_seconds,
@@ -232,7 +261,7 @@ def _not_created(entry: Entry, now: datetime) -> Repair:
 
 
 def _missing_rows(entry: Entry, facts: Facts) -> Repair | None:
-    uncounted = entry.status.active and entry.job_name not in facts.running
+    uncounted = entry.status.active and facts.running.get(entry.job_name) != entry.target
     forgotten = _waits(entry) and entry.key not in facts.blocked
     if uncounted or forgotten:
         why = "its capacity is not counted" if uncounted else "what it waits for is not recorded"
@@ -254,7 +283,8 @@ def _orphans(facts: Facts, repairs: list[Repair]) -> Iterator[Repair]:
         for before in range(MAX_PARENTS + 1)
     }
     handled = {each.entry.job_name for each in repairs if each.entry}
-    for name in sorted(facts.running - counted - kept - handled):
+    known = {name for name, target in facts.running.items() if target not in facts.unread}
+    for name in sorted(known - counted - kept - handled):
         why = "no active request accounts for this capacity"
         yield Repair(kind=Kind.REMOVE, key=("#active", name), was=None, entry=None, why=why)
     waiting = {key for key, entry in become.items() if _waits(entry)}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -16,12 +16,12 @@ from hpo_dispatcher.aws.lease import DynamoDBLeases
 from hpo_dispatcher.aws.ledger import DynamoDBRequests
 from hpo_dispatcher.contract import names
 from hpo_dispatcher.contract.errors import HpoqError
-from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.ports import LeaseLost
 from hpoq.client import Client, DeadLetter
-from hpoq.repair.account import letters, tagged_jobs
-from hpoq.repair.decision import Facts, Kind, Repair, decide
-from hpoq.repair.table import LedgerRows, read_rows
+from hpoq.repair.account import letters
+from hpoq.repair.decision import Facts, Kind, Repair, TaggedJob, decide
+from hpoq.repair.table import read_rows
+from hpoq.repair.targets import read_targets
 
 # As long as a dispatcher may hold the lease. The repair of a large ledger renews it.
 LEASE = timedelta(minutes=15)
@@ -37,16 +37,13 @@ class NotRepaired(HpoqError):
     """The ledger changed while it was being repaired."""
 
 
-class OtherTargets(HpoqError):
-    """Tuning jobs of the deployment may be on targets that the repair does not see."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class RepairResult:
-    """The repairs of a ledger, and the rows that were skipped."""
+    """The repairs of a ledger, and what they leave as it is."""
 
     repairs: Sequence[Repair]
     skipped: Sequence[str]  # a line for each row that this version cannot read
+    warnings: Sequence[str]  # a line for each target that was not read, and each doubled request
     written: bool
 
 
@@ -60,35 +57,22 @@ def repair(deployment: str, *, apply: bool, session: boto3.Session | None = None
             and writing it for ``apply``.
 
     Raises:
-        OtherTargets: the deployment has targets besides home; nothing was written.
         DispatcherAtWork: ``apply`` while a dispatcher holds the lease; nothing was written.
         NotRepaired: an entry changed meanwhile; the repairs before it are written.
     """
     session = session or boto3.Session()
-    _check_targets(Client(deployment, session).settings.deployment.targets)
     if not apply:
-        rows, repairs = _decided(deployment, session)
-        return RepairResult(repairs=repairs, skipped=_skipped(rows), written=False)
+        return _decided(deployment, session)
     table = Table(session.client("dynamodb", config=CONFIG), names.ledger_table(deployment))
     keep = Client(deployment, session).settings.deployment.keep_finished
     leases, requests = DynamoDBLeases(table), DynamoDBRequests(table, keep=keep)
     with _lease(leases) as owner:
-        rows, repairs = _decided(deployment, session)
-        for number, each in enumerate(repairs, 1):
+        decided = _decided(deployment, session)
+        for number, each in enumerate(decided.repairs, 1):
             _write(requests, each, owner)
             if number % RENEW_EVERY == 0:
                 _acquire(leases, owner)
-    return RepairResult(repairs=repairs, skipped=_skipped(rows), written=True)
-
-
-def _check_targets(targets: Iterable[str]) -> None:
-    """Refuse to repair where a request without a tuning job at home may have one elsewhere."""
-    others = sorted(set(targets) - {HOME})
-    if others:
-        raise OtherTargets(
-            f"hpoq repair sees the tuning jobs of home only, and would run those of "
-            f"{', '.join(others)} again. docs/targets.md says what to do instead"
-        )
+    return replace(decided, written=True)
 
 
 def _write(requests: DynamoDBRequests, repair: Repair, owner: str) -> None:
@@ -108,14 +92,11 @@ def _write(requests: DynamoDBRequests, repair: Repair, owner: str) -> None:
         )
 
 
-def _skipped(rows: LedgerRows) -> list[str]:
-    return sorted(rows.unreadable.values())
-
-
-def _decided(deployment: str, session: boto3.Session) -> tuple[LedgerRows, list[Repair]]:
+def _decided(deployment: str, session: boto3.Session) -> RepairResult:
+    """Return the repairs, none of which is written yet."""
     rows = read_rows(session.client("dynamodb", config=CONFIG), names.ledger_table(deployment))
-    jobs = tagged_jobs(session.client("sagemaker", config=CONFIG), deployment, rows.entries)
     client = Client(deployment, session)
+    found = read_targets(client, rows.entries)
     dead = [letter for team in client.teams() for letter in _dead_letters(client, team, session)]
     now, keep = datetime.now(UTC), client.settings.deployment.keep_finished
     facts = Facts(
@@ -125,10 +106,30 @@ def _decided(deployment: str, session: boto3.Session) -> tuple[LedgerRows, list[
         running=rows.running,
         blocked=rows.blocked,
         unreadable=rows.unreadable.keys(),
-        jobs=jobs,
+        jobs=found.jobs,
         letters=letters(dead),
+        unread=found.unread.keys(),
     )
-    return rows, decide(facts)
+    return RepairResult(
+        repairs=decide(facts),
+        skipped=sorted(rows.unreadable.values()),
+        warnings=[*map(_left, found.unread.values()), *map(_further, found.further)],
+        written=False,
+    )
+
+
+def _left(problem: str) -> str:
+    return (
+        f"{problem}. Requests that may run there are left as they are. Run `hpoq repair` again "
+        "with access to it, before you enable the dispatcher, which could start them elsewhere"
+    )
+
+
+def _further(job: TaggedJob) -> str:
+    return (
+        f"{job.team}/{job.request_id} has a second tuning job, {job.name} on {job.target}, which "
+        f"is {job.status}. The ledger keeps the other one. Stop this one if it runs"
+    )
 
 
 def _dead_letters(client: Client, team: str, session: boto3.Session) -> list[DeadLetter]:

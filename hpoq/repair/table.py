@@ -21,7 +21,7 @@ class LedgerRows:
     """Every row of the ledger that ``decide`` looks at."""
 
     entries: dict[Key, Entry] = field(default_factory=dict)
-    running: set[str] = field(default_factory=set)  # tuning job names
+    running: dict[str, str] = field(default_factory=dict)  # tuning job names -> the target
     blocked: set[Key] = field(default_factory=set)
     unreadable: dict[Key, str] = field(default_factory=dict)  # key -> why
 
@@ -38,7 +38,8 @@ def read_rows(dynamodb: DynamoDBClient, table: str) -> LedgerRows:
 def _read_row(item: dict[str, Any], rows: LedgerRows) -> None:
     try:
         if item["team"] == RUNNING:
-            rows.running.add(running_from(item).tuning_job_name)
+            running = running_from(item)
+            rows.running[running.tuning_job_name] = running.target
         elif item["team"] == BLOCKED:
             rows.blocked.add(blocked_from(item).key)
         elif not item["team"].startswith("#"):

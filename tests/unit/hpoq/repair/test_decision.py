@@ -62,7 +62,7 @@ def facts(
 ) -> Facts:
     """Consistent rows, unless said otherwise."""
     rows: dict[str, Any] = {
-        "running": {NAME} if was and was.status.active else set(),
+        "running": {NAME: was.target} if was and was.status.active else {},
         "blocked": {KEY} if was and was.blocked else set(),
         "unreadable": set(),
     }
@@ -182,20 +182,24 @@ def test_a_dead_letter_says_nothing_about_a_request_that_is_there() -> None:
 
 
 def test_missing_rows_of_capacity_and_of_dependencies_are_put_back() -> None:
-    running = facts(entry(Status.IN_PROGRESS), job(Status.IN_PROGRESS), running=set())
+    running = facts(entry(Status.IN_PROGRESS), job(Status.IN_PROGRESS), running={})
     assert only(decide(running)).kind is Kind.ROWS
     waiting = facts(entry(Status.QUEUED, blocked=True), blocked=set())
     assert only(decide(waiting)).kind is Kind.ROWS
 
 
 def test_rows_that_belong_to_no_entry_go() -> None:
-    stray = facts(entry(Status.COMPLETED), job(Status.COMPLETED), running={NAME}, blocked={KEY})
+    stray = facts(
+        entry(Status.COMPLETED), job(Status.COMPLETED), running={NAME: "home"}, blocked={KEY}
+    )
     assert [each.key for each in decide(stray)] == [("#active", NAME), ("#blocked", "fraud/a")]
     assert all(each.entry is None for each in decide(stray))
 
 
 def test_what_this_version_cannot_read_is_left_alone_with_its_rows() -> None:
-    untouched = facts(None, job(Status.COMPLETED), running={NAME}, blocked={KEY}, unreadable={KEY})
+    untouched = facts(
+        None, job(Status.COMPLETED), running={NAME: "home"}, blocked={KEY}, unreadable={KEY}
+    )
     assert decide(untouched) == []
 
 
@@ -228,7 +232,7 @@ def test_one_repair_is_enough_and_agrees_with_sagemaker(
         was,
         job(there) if there else None,
         Letter(team="fraud", request_id="a", reason="no") if letter else None,
-        running={NAME} if active else set(),
+        running={NAME: "home"} if active else {},
         blocked={KEY} if blocked else set(),
     )
     after = repaired(before)
@@ -245,15 +249,17 @@ def test_one_repair_is_enough_and_agrees_with_sagemaker(
 
 def repaired(before: Facts) -> Facts:
     """What the table holds afterwards, by what a repair promises of its rows."""
-    entries, active, blocked = dict(before.entries), set(before.running), set(before.blocked)
+    entries, active, blocked = dict(before.entries), dict(before.running), set(before.blocked)
     for repair in decide(before):
         if repair.entry is None:
-            active.discard(repair.key[1])
-            blocked.discard(tuple(repair.key[1].split("/")))  # type: ignore[arg-type]
+            active.pop(repair.key[1], None)
+            blocked.discard(tuple(repair.key[1].split("/")))
             continue
         entries[repair.key] = repair.entry
         name = tuning_job_name(*repair.key)
-        active = active | {name} if repair.entry.status.active else active - {name}
+        active.pop(name, None)
+        if repair.entry.status.active:
+            active[name] = repair.entry.target
         waits = repair.entry.status is Status.QUEUED and repair.entry.blocked
         blocked = blocked | {repair.key} if waits else blocked - {repair.key}
     return replace(before, entries=entries, running=active, blocked=blocked)
@@ -310,7 +316,7 @@ def test_a_request_that_waits_to_go_on_is_not_ended_by_its_stopped_tuning_job() 
 
 
 def test_one_that_was_to_go_on_and_was_not_created_waits_again() -> None:
-    active = {tuning_job_name(*KEY, 1)}
+    active = {tuning_job_name(*KEY, 1): "home"}
     was = gone_on(Status.IN_PROGRESS)
     repaired = only(decide(facts(was, job(Status.STOPPED), running=active)))
     assert repaired.kind is Kind.REQUEUE
@@ -323,3 +329,59 @@ def test_what_makes_room_is_left_to_the_next_cycle_however_its_tuning_job_stands
     was = entry(Status.STOPPING, preempted_for=("vision", "v"))
     for status in ALL_OF_A_JOB:
         assert decide(facts(was, job(status))) == []
+
+
+# Targets
+
+
+def test_an_entry_takes_the_target_of_its_tuning_job() -> None:
+    west = replace(job(Status.IN_PROGRESS), target="west")
+    for was in (
+        entry(Status.QUEUED, targets=("home", "west")),
+        entry(Status.IN_PROGRESS, targets=("home", "west")),
+    ):
+        repair = only(decide(facts(was, west)))
+        assert repair.kind is Kind.CORRECT
+        assert repair.entry
+        assert (repair.entry.target, repair.entry.targets) == ("west", ("home", "west"))
+    assert only(decide(facts(None, west))).entry == replace(
+        only(decide(facts(None, job(Status.IN_PROGRESS)))).entry or was,
+        target="west",
+        targets=("west",),
+    )
+
+
+def test_a_cancel_is_kept_when_the_tuning_job_is_found_on_another_target() -> None:
+    was = entry(Status.STOPPING, targets=("home", "west"))
+    repair = only(decide(facts(was, replace(job(Status.IN_PROGRESS), target="west"))))
+    assert repair.entry
+    assert (repair.entry.status, repair.entry.target) == (Status.STOPPING, "west")
+
+
+def test_capacity_that_is_counted_on_the_wrong_target_is_counted_again() -> None:
+    was = entry(Status.IN_PROGRESS, target="west", targets=("west",))
+    there = replace(job(Status.IN_PROGRESS), target="west")
+    assert decide(facts(was, there)) == []
+    assert only(decide(facts(was, there, running={NAME: "home"}))).kind is Kind.ROWS
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.IN_PROGRESS, Status.STOPPING])
+def test_nothing_is_decided_about_what_may_run_on_a_target_that_was_not_read(
+    status: Status,
+) -> None:
+    unread = {"west"}
+    was = entry(status, targets=("home", "west"))
+    assert decide(facts(was, running={NAME: "west"}, unread=unread)) == []
+    letter = Letter(team="fraud", request_id="a", reason="lr: no")
+    assert decide(facts(letter=letter, unread=unread)) == []
+    stray = facts(running={NAME: "west", "other-ab12cd34": "home"}, unread=unread)
+    assert [each.key for each in decide(stray)] == [("#active", "other-ab12cd34")]
+
+
+def test_what_was_read_is_repaired_while_a_target_is_not() -> None:
+    was = entry(Status.IN_PROGRESS, targets=("home", "west"))
+    for repaired in (
+        decide(facts(was, job(Status.COMPLETED), unread={"west"})),
+        decide(facts(entry(Status.IN_PROGRESS), unread={"west"})),
+    ):
+        assert only(repaired).entry

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import boto3
 import pytest
 
-from hpo_dispatcher.contract.entry import Status
+from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.contract.targets.resources import quotas_document
 from hpoq.repair.decision import Facts, Repair, decide
-from hpoq.repair.run import DispatcherAtWork, OtherTargets, RepairResult, repair
-from tests.support.dispatcher_account import RANGES, Account, account, session
+from hpoq.repair.run import DispatcherAtWork, RepairResult, repair
+from tests.support.dispatcher_account import (
+    FAR_FUTURE,
+    RANGES,
+    Account,
+    account,
+    session,
+    write_quotas,
+)
 from tests.support.killed_dispatcher import later
 
 __all__ = ["account", "session"]
@@ -177,11 +188,11 @@ def test_a_lost_ledger_is_rebuilt_from_nothing(account: Account) -> None:
     assert len(account.tuning_jobs()) == 2
 
 
-def running(account: Account, name: str, status: str) -> None:
+def running(account: Account, name: str, status: str, region: str = "eu-central-1") -> None:
     """moto ends tuning jobs at once; this one has not."""
     from moto.backends import get_backend
 
-    backend = get_backend("sagemaker")["123456789012"]["eu-central-1"]
+    backend = get_backend("sagemaker")["123456789012"][region]
     backend.hyper_parameter_tuning_jobs[name].hyper_parameter_tuning_job_status = status
 
 
@@ -284,18 +295,127 @@ def test_the_command_shows_first_and_writes_with_the_option(
     assert "nothing to repair" in hpoq()[1]
 
 
-def test_a_deployment_with_other_targets_is_not_repaired(account: Account) -> None:
-    """A request that runs on another target has no tuning job at home, and must not start again."""
-    account.configure(
-        targets={
-            "home": {"account": "123456789012", "region": "eu-central-1"},
-            "research": {"account": "222222222222", "region": "eu-central-1"},
-        }
-    )
+HOME_ACCOUNT = "123456789012"
+TARGETS = {
+    "home": {"account": HOME_ACCOUNT, "region": "eu-central-1"},
+    "west": {"account": HOME_ACCOUNT, "region": "us-west-2"},
+    "research": {"account": "222222222222", "region": "eu-central-1"},
+}
+
+
+@pytest.fixture
+def targets(account: Account, tmp_path: Path) -> Iterator[Account]:
+    """A deployment with two targets, of which the operator has no profile of one."""
+    for name in ("west", "research"):
+        write_quotas(account, {"ml.m5.large": 500}, FAR_FUTURE, quotas_document(name))
+    account.configure(targets=TARGETS)
     account.wired().publish_settings()
-    before = rows(account)
-    for apply in (False, True):
-        with pytest.raises(OtherTargets, match="sees the tuning jobs of home only") as error:
-            run(account, apply=apply)
-        assert "\n" not in str(error.value)
-    assert rows(account) == before
+    config = {"AWS_CONFIG_FILE": str(tmp_path / "config")}
+    with patch.dict(os.environ, config):
+        (tmp_path / "config").touch()
+        yield account
+
+
+def entry_of(account: Account, request_id: str) -> Entry:
+    found = account.dispatcher().requests.get("fraud", request_id)
+    assert found is not None
+    return found
+
+
+def test_requests_that_started_on_a_target_after_the_backup_are_found_there(
+    targets: Account,
+) -> None:
+    targets.configure(targets=TARGETS, limits={"tuning_jobs": 1})
+    targets.request("fraud", "at-home")
+    targets.cycle()
+    running(targets, targets.tuning_jobs()[0], "InProgress")
+    targets.send("fraud", {"action": "hold"})
+    targets.request("fraud", "queued-then", targets=["home", "west"])
+    targets.cycle()
+    backup = rows(targets)
+    targets.send("fraud", {"action": "release"})
+    targets.request("fraud", "came-since", targets=["west"])
+    targets.cycle()
+    restore(targets, backup)
+
+    repaired = run(targets)
+
+    assert {each.key[1]: str(each.kind) for each in repaired.repairs} == {
+        "queued-then": "correct",
+        "came-since": "restore",
+    }
+    for request_id in ("queued-then", "came-since"):
+        found = entry_of(targets, request_id)
+        assert (found.status, found.target) == (Status.COMPLETED, "west")
+    targets.send("fraud", {"action": "release"})
+    assert later(targets).started == 0
+    assert len(targets.tuning_jobs()) == 1, "none of them runs at home, too"
+
+
+def test_what_runs_on_a_target_counts_there_again(targets: Account) -> None:
+    targets.request("fraud", "a", targets=["west"])
+    targets.cycle()
+    (name,) = west_jobs(targets)
+    running(targets, name, "InProgress", "us-west-2")
+    restore(targets, [item for item in rows(targets) if item["team"]["S"] == "#deployment"])
+
+    run(targets)
+
+    (active,) = targets.dispatcher().requests.running()
+    assert (active.tuning_job_name, active.target) == (name, "west")
+    assert run(targets).repairs == [], "once is enough"
+
+
+def test_a_target_that_cannot_be_read_is_named_and_its_requests_are_left_alone(
+    targets: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    targets.request("fraud", "promised-then", targets=["home", "research"])
+    targets.cycle()
+    backup = rows(targets)
+    targets.request("vision", "refused-since", template="no-such-template")
+    targets.cycle()
+    (name,) = targets.tuning_jobs()
+    restore(targets, backup)
+    targets.sagemaker.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+
+    repaired = run(targets)
+
+    assert repaired.repairs == [], "a promise at home may have been given up for research"
+    (warning,) = repaired.warnings
+    assert "target research is in account 222222222222" in warning
+    assert "Run `hpoq repair` again with access to it" in warning
+    assert main_says(capsys, "repair").count("\n") == 2
+
+    give_access(tmp_path / "config")
+    again = run(targets)
+    assert again.warnings == []
+    assert {each.key[1]: str(each.kind) for each in again.repairs} == {
+        "promised-then": "requeue",
+        "refused-since": "restore",
+    }
+
+
+def give_access(config: Path) -> None:
+    """Add the profile of the target in the other account."""
+    sts = boto3.client("sts", region_name="eu-central-1")
+    role = "arn:aws:iam::222222222222:role/reader"
+    made = sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    config.write_text(
+        f"[profile hpoq-research]\naws_access_key_id = {made['AccessKeyId']}\n"
+        f"aws_secret_access_key = {made['SecretAccessKey']}\n"
+        f"aws_session_token = {made['SessionToken']}\n"
+    )
+
+
+def main_says(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    from hpoq.cli import main
+
+    with patch("sys.argv", ["hpoq", *arguments]), pytest.raises(SystemExit):
+        main()
+    return capsys.readouterr().err
+
+
+def west_jobs(account: Account) -> list[str]:
+    there = account.session.client("sagemaker", region_name="us-west-2")
+    found = there.list_hyper_parameter_tuning_jobs()["HyperParameterTuningJobSummaries"]
+    return [each["HyperParameterTuningJobName"] for each in found]
