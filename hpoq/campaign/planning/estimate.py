@@ -144,20 +144,31 @@ def _minutes(plan: CampaignPlan, wave_index: int, quantile: float) -> float:
     trials = sum(job.trials for job in jobs)
     parallel = min(plan.slots, sum(job.parallel for job in jobs), trials)
     parts = trained_parts(campaign, jobs)
-    rounds, width, lanes, generations = trials / parallel, parallel, 1, 1
+    rounds, width, lanes = trials / parallel, parallel, 1
     start = startup_minutes(campaign, jobs)
     idle = start + waiting_minutes(campaign, jobs, plan.slots)
-    narrow_last = jobs[-1].parallel < jobs[0].parallel
-    if plan.waves > 1 or jobs[0].instances or not narrow_last:  # nothing evens the lanes out
+    sigma = campaign.spread
+    at_once = _at_once_of(jobs, plan.slots)
+    if plan.waves > 1 or jobs[0].instances or not _evens_out(jobs):
         rounds = max(rounds, *(job.trials / job.parallel for job in jobs))
-        width, lanes = min(job.parallel for job in jobs), _at_once_of(jobs, plan.slots)
-        generations = math.ceil(len(jobs) / lanes)
+        width, lanes = min(job.parallel for job in jobs), at_once
+        drained = (math.ceil(len(jobs) / lanes) - 1) * _draining(width, sigma, parts)
     else:  # each of the narrow jobs has a start-up of its own
         idle += parallel * campaign.startup_minutes / 2
-    trained = _trial_times(rounds, width, campaign.spread, parts, quantile ** (1 / lanes))
-    drained = (generations - 1) * _draining(width, campaign.spread, parts)
+        narrow = math.ceil(plan.slots / campaign.limits.tuning_jobs)
+        later = [job.parallel for job in jobs[at_once:] if job.parallel <= narrow]
+        drained = sum(each * _draining(each, sigma, parts) for each in later) / parallel
+    trained = _trial_times(rounds, width, sigma, parts, quantile ** (1 / lanes))
     between = POLL_MINUTES / 2 if wave_index else 0.0
     return campaign.minutes_per_trial * (trained + drained) + idle / parallel + between
+
+
+def _evens_out(jobs: Sequence[PlannedJob]) -> bool:
+    """Return whether the last jobs are so small that they even the ends of the others out.
+
+    Where the number of tuning jobs binds, they are as wide as the others, and hold fewer trials.
+    """
+    return jobs[-1].parallel < jobs[0].parallel or 2 * jobs[-1].trials <= jobs[0].trials
 
 
 def _at_once_of(jobs: Sequence[PlannedJob], slots: int) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
 
 from benchmarks.fabricated import REQUEST
+from benchmarks.planner import campaign as simulated_campaign
 from hpoq.campaign.model import Campaign
 from hpoq.campaign.planning.compare import campaign_of, plan, planned
 from hpoq.campaign.planning.estimate import PlanEstimate, estimate, longest_residual, slots_needed
@@ -81,6 +83,27 @@ def test_waves_follow_each_other() -> None:
 def test_what_varies_takes_between_its_bounds() -> None:
     found = estimate(planned(wanted(400, spread=0.5), "independent"))
     assert found.hours_low < found.hours < found.hours_high
+
+
+def test_a_rest_of_a_few_trials_changes_an_estimate_little() -> None:
+    """The last tuning job is narrower then, as where single slots are filled."""
+    limits = {"tuning_jobs": 100}
+    even, rest = (
+        estimate(planned(wanted(trials, spread=0.5, limits=limits), "independent")).hours
+        for trials in (13_500, 13_504)
+    )
+    assert rest == pytest.approx(even, rel=0.01)
+
+
+@pytest.mark.parametrize(("trials", "targets"), [(13_504, 1), (20_000, 1), (20_000, 3)])
+def test_an_estimate_for_many_tuning_jobs_at_once_agrees_with_a_simulation(
+    trials: int, targets: int
+) -> None:
+    """All slots are taken by tuning jobs of full width, so each waits for its slowest trial."""
+    limits = {"targets": targets, "tuning_jobs": 100 * targets}
+    made = planned(wanted(trials, spread=0.5, minutes_per_trial=10.0, limits=limits), "independent")
+    minutes, _ = simulated_campaign(made, random.Random(1))
+    assert estimate(made).hours == pytest.approx(minutes / 60, rel=0.08)
 
 
 def test_waves_vary_independently() -> None:
