@@ -73,6 +73,7 @@ class DispatcherFunction(Construct):
             role_name=dispatcher_role(settings.name) if settings.sites else None,
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         )
+        self.role = role
         log_group.grant_write(role)
         runtime = lambda_.Runtime(f"python{settings.python_version}", lambda_.RuntimeFamily.PYTHON)
         self.function = lambda_.Function(

@@ -14,6 +14,7 @@ from infra.dispatcher import DispatcherFunction
 from infra.ledger import LedgerTable
 from infra.monitoring import Monitoring
 from infra.notices import Notices
+from infra.replication import Replication, grant_comparison
 from infra.request_queue import RequestQueue
 from infra.settings import Settings, output_name
 from infra.target_access import grant_targets
@@ -106,6 +107,9 @@ class HpoStack(cdk.Stack):
             outputs[f"DeadLetterQueueUrl{title}"] = queue.dead_letter_queue.queue_url
         dispatcher.grant_tuning(roles)
         grant_targets(dispatcher, settings.sites)
+        if folders := settings.replicated_folders:
+            Replication(self, "Replication", settings=settings, bucket=training.bucket, key=key)
+            grant_comparison(dispatcher.role, training.bucket.bucket_arn, folders)
         dispatcher.grant_answers(settings.waiting_workflows)
         monitoring = Monitoring(
             self, "Monitoring", settings=settings, dispatcher=dispatcher, queues=queues, key=key

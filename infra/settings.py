@@ -140,6 +140,12 @@ class Settings(BaseModel):
             if name != HOME
         ]
 
+    @property
+    def replicated_folders(self) -> list[str]:
+        """The folders of the artifact bucket that S3 replicates to any target."""
+        found = (each for site in self.sites for each in self.target(site.target).replicate)
+        return sorted(set(found))
+
     def target(self, name: str) -> TargetSettings:
         """Return the settings of one target."""
         return TargetSettings.model_validate(self.targets[name])
@@ -212,6 +218,7 @@ def read_settings(context: Mapping[str, Any]) -> Settings:
         raise invalid_settings(error, given, VOCABULARY) from None
     _reject_ambiguous_names(settings.teams)
     _reject_names_of_sites(settings)
+    _reject_replicas_without_keys(settings)
     _reject_unknown_template(settings)
     _reject_unknown_instance_types(settings)
     return settings
@@ -260,6 +267,20 @@ def _reject_names_of_sites(settings: Settings) -> None:
         if alike and site.account == site.home_account:
             problem = f"its roles would have the names of those of team {alike[0]}"
             raise InvalidSettings(key, problem, "Choose another name")
+
+
+def _reject_replicas_without_keys(settings: Settings) -> None:
+    """Reject replication between a bucket with a customer managed key and one without."""
+    for site in settings.sites:
+        target = settings.target(site.target)
+        key = (target.guardrails and target.guardrails.output_kms_key) or ""
+        if target.replicate and key.startswith("arn:") != bool(settings.kms_key_arn):
+            problem = (
+                f"only one of kms_key_arn and targets.{site.target}.guardrails.output_kms_key is "
+                "the ARN of a key"
+            )
+            fix = "Set both or neither: the buckets of home and of the target are encrypted alike"
+            raise InvalidSettings(f"targets.{site.target}.replicate", problem, fix)
 
 
 def _reject_unknown(given: Iterable[str]) -> None:

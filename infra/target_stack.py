@@ -9,6 +9,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from hpo_dispatcher.contract.targets.sites import TargetSite
+from infra.replication import accept_replicas, grant_comparison
 from infra.settings import Settings, output_name
 from infra.target_access import TargetAccess
 from infra.team_access import TeamAccess
@@ -71,6 +72,8 @@ class HpoTargetStack(cdk.Stack):
             training_roles=[*roles.values()],
             workflows=settings.waiting_workflows,
         )
+        grant_comparison(access.role, training.bucket.bucket_arn, target.replicate)
+        accept_replicas(training.bucket, site, target.replicate)
         outputs = {
             "ArtifactBucketName": training.bucket.bucket_name,
             "AccessRoleArn": access.role.role_arn,

@@ -29,6 +29,7 @@ from hpo_dispatcher.aws.sagemaker import SageMakerTuning
 from hpo_dispatcher.aws.service_quotas import ServiceQuotas
 from hpo_dispatcher.aws.sqs import SqsQueues
 from hpo_dispatcher.aws.targets.assumed_role import TARGET_CONFIG, TargetClients
+from hpo_dispatcher.aws.targets.replicas import S3Replicas
 from hpo_dispatcher.aws.workflows.answers import ANSWERS, AwsWorkflows
 from hpo_dispatcher.aws.workflows.owed import DynamoDBOwedAnswers
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
@@ -185,6 +186,14 @@ def wire(variables: Mapping[str, str], root: Path, clients: Clients | None = Non
                 lambda: there.client("service-quotas"), documents, _now, quotas_document(name)
             ),
             bucket=bucket(),
+            replicas=S3Replicas(
+                lambda: clients.client("s3", config=TARGET_CONFIG),
+                environment.artifact_bucket,
+                lambda: there.client("s3"),
+                site.artifact_bucket,
+            )
+            if deployment.targets[name].replicate
+            else None,
         )
 
     dispatcher = Dispatcher(

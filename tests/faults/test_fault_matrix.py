@@ -106,6 +106,7 @@ ROWS: list[Row] = [
     for operation in operations.split()
 ]
 WITHOUT_CALLS = {"requests.unreadable"}
+ON_TARGETS = {"replicas.difference"}  # test_replicated_data.py lets these calls fail
 PORTS = {
     "RequestQueues": "queues",
     "Leases": "leases",
@@ -121,6 +122,7 @@ PORTS = {
     "Events": "events",
     "OwedAnswers": "answers",
     "Workflows": "workflows",
+    "Replicas": "replicas",
 }
 Fault = Callable[[str], BaseException]
 
@@ -328,7 +330,7 @@ def test_every_method_of_every_port_has_a_row() -> None:
         for method in vars(protocol)
         if not method.startswith("_")
     }
-    assert methods - WITHOUT_CALLS == {method for method, _ in ROWS} - {START}
+    assert methods - WITHOUT_CALLS - ON_TARGETS == {method for method, _ in ROWS} - {START}
 
 
 def test_the_matrix_is_complete() -> None:

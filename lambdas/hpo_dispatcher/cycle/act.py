@@ -13,6 +13,7 @@ from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, stat
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket, map_concurrently
 from hpo_dispatcher.cycle.refusals import RefusedStarts
 from hpo_dispatcher.cycle.stop import Stopper
+from hpo_dispatcher.cycle.targets.arrivals import Arrivals
 from hpo_dispatcher.cycle.targets.services import Services, service_on
 from hpo_dispatcher.ports import (
     AccountFault,
@@ -22,6 +23,7 @@ from hpo_dispatcher.ports import (
     Creation,
     LeaseLost,
     NameTaken,
+    NotReplicated,
     NotYetVisible,
     Refused,
     Requests,
@@ -35,6 +37,7 @@ from hpo_dispatcher.tuning_job.resumption import resumption_of
 
 # Starts that are written to the ledger together: what a crash leaves to the next cycle, at most.
 START_BATCH = 20
+_Outcome = Creation | NotReplicated | InvalidRequest | Unavailable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,7 @@ class Starter:
     clock: Callable[[], datetime]
     owner: str  # of the lease
     refusals: RefusedStarts
+    arrivals: Arrivals
 
     def announce_found(self, seen: Observation, outcome: ActOutcome) -> None:
         """Publish starts of earlier cycles whose tuning jobs turn out to exist."""
@@ -112,7 +116,7 @@ class Starter:
         for entry, creation in zip(entries, map_concurrently(self._create, entries), strict=True):
             self._account(entry, creation, outcome)
 
-    def _create(self, entry: Entry) -> Creation | InvalidRequest | Unavailable:
+    def _create(self, entry: Entry) -> _Outcome:
         """Create one tuning job whose entry is already InProgress."""
         if entry.request is None:
             return Refused("the request is missing in the ledger")
@@ -121,9 +125,12 @@ class Starter:
             found = self.requests.get_all([(entry.team, each) for each in named]) if named else {}
             by_id = {parent.request_id: parent for parent in found.values()}
             tuning = service_on(self.services, entry.target)
-            api_request = self.builder.on(entry.target).api_request(
+            builder = self.builder.on(entry.target)
+            api_request = builder.api_request(
                 entry.team, entry.request, parents_in_order(named, by_id), resumption_of(entry)
             )
+            if problem := self.arrivals.problem(builder, api_request):
+                return problem
             self.buckets[entry.target].take()
             return tuning.create(api_request)
         except BrokenTemplate as error:
@@ -131,12 +138,7 @@ class Starter:
         except (InvalidRequest, Unavailable) as error:
             return error
 
-    def _account(
-        self,
-        entry: Entry,
-        creation: Creation | InvalidRequest | Unavailable,
-        outcome: ActOutcome,
-    ) -> None:
+    def _account(self, entry: Entry, creation: _Outcome, outcome: ActOutcome) -> None:
         match creation:
             case Created() | AlreadyOurs():
                 outcome.started.append(entry.key)
@@ -146,6 +148,8 @@ class Starter:
                 self.refusals.at_limit(entry, message, quota, outcome)
             case AccountFault(message=message):
                 self.refusals.account_fault(entry, message, outcome)
+            case NotReplicated(message=message):
+                self.refusals.not_replicated(entry, message, outcome)
             case Untagged(owner=owner):
                 self.refusals.untagged(entry, owner, outcome)
             case NotYetVisible(owner=owner):

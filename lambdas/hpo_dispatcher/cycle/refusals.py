@@ -77,6 +77,11 @@ class RefusedStarts:
         self._end(entry, Status.STOPPED if entry.earlier else Status.FAILED, reason, outcome)
         outcome.failed.append(entry.key)
 
+    def not_replicated(self, entry: Entry, reason: str, outcome: ActOutcome) -> None:
+        """Queue a request again until its data has arrived, for as long as that takes."""
+        self._requeue(entry, reason, outcome)
+        outcome.delay(entry, WaitKind.DATA)
+
     def untagged(self, entry: Entry, owner: str, outcome: ActOutcome) -> None:
         """Queue a request again until the tags say whose tuning job it is, or reject it."""
         kind, taken = WaitKind.TUNING_JOB_NAME, _name_taken(entry, owner)

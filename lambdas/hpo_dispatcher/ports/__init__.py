@@ -17,6 +17,7 @@ from hpo_dispatcher.ports.ledger import (
     RunningRequests,
 )
 from hpo_dispatcher.ports.queues import MESSAGES_AT_ONCE, Envelope, Rejection, RequestQueues
+from hpo_dispatcher.ports.replicas import NotReplicated, Replicas
 from hpo_dispatcher.ports.sagemaker import (
     AccountFault,
     AlreadyOurs,
@@ -53,6 +54,7 @@ __all__ = [
     "Leases",
     "LedgerMissing",
     "NameTaken",
+    "NotReplicated",
     "NotYetVisible",
     "OwedAnswers",
     "Preemption",
@@ -60,6 +62,7 @@ __all__ = [
     "Quotas",
     "Refused",
     "Rejection",
+    "Replicas",
     "Reply",
     "RequestQueues",
     "Requests",

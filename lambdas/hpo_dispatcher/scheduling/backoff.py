@@ -26,6 +26,7 @@ MOST_WAIT = {
     WaitKind.ACCOUNT_FAULT: timedelta(hours=2),
     WaitKind.ACCOUNT_QUOTA: MOST_WAIT_FOR_QUOTA,
     WaitKind.TUNING_JOB_NAME: timedelta(minutes=30),
+    WaitKind.DATA: FIRST_WAIT,  # S3 replicates most objects within minutes
 }
 # A request that is refused for the same kind of reason for so long ends, whatever other refusals
 # came in between: after so much time in waits for faults of the account, or so long after the first

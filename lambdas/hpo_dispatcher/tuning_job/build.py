@@ -47,6 +47,7 @@ from hpo_dispatcher.tuning_job.places import Places, check_places
 from hpo_dispatcher.tuning_job.script_search import as_one_training_job
 from hpo_dispatcher.tuning_job.service_limits import check_documented_limits, check_inherited
 from hpo_dispatcher.tuning_job.short_form import Image, image_of, in_api_form, with_images
+from hpo_dispatcher.tuning_job.targets.copies import Copies, with_copies
 
 
 def build(
@@ -64,6 +65,7 @@ def build(
     team_guardrails: Guardrails | None = None,
     target_guardrails: Guardrails | None = None,
     teams: Collection[str] = (),
+    copies: Copies | None = None,
 ) -> ApiRequest:
     """Build the finished CreateHyperParameterTuningJob request.
 
@@ -83,6 +85,7 @@ def build(
         team_guardrails: limits of the team, besides those of the deployment.
         target_guardrails: limits of the target, besides those of the deployment.
         teams: all teams of the deployment.
+        copies: the data that S3 replicates to the target; None: none.
 
     Raises:
         InvalidRequest: SageMaker would reject the request.
@@ -107,6 +110,7 @@ def build(
         limits=limits,
         parents=parents,
         resumption=resumption,
+        copies=copies,
     )
     if request.api_request is not None:
         try:
@@ -140,6 +144,7 @@ class _Start:
     limits: Limits
     parents: Sequence[Parent]
     resumption: Resumption | None
+    copies: Copies | None
 
     def owned_by_deployment(
         self, request: TuningRequest, api_request: ApiRequest, tags: Mapping[str, str] | None = None
@@ -154,7 +159,7 @@ class _Start:
         owned["Tags"] = _tags(request, self.team, self.environment.deployment, tags or {})
         check_api_request(owned)  # the code that follows relies on its shape and bounds
         check_bounds(owned)
-        return owned
+        return with_copies(owned, self.copies) if self.copies else owned
 
     def finished(
         self,

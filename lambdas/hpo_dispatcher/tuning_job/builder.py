@@ -26,6 +26,7 @@ from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.resumption import resume_blocker, resumption_of
 from hpo_dispatcher.tuning_job.service_limits import check_account_limits
 from hpo_dispatcher.tuning_job.short_form import Image
+from hpo_dispatcher.tuning_job.targets.copies import Copies
 from hpo_dispatcher.tuning_job.usage import instances_of, most_instance_seconds
 
 _NO_SETTINGS = TeamSettings()  # of a team that the settings do not have
@@ -51,6 +52,7 @@ class JobBuilder:
     images: Images
     broken_templates: Mapping[str, str] = field(default_factory=dict)  # name -> its problem
     target: str = HOME
+    home_bucket: str = ""  # the artifact bucket of home, for another target
     others: Mapping[str, JobBuilder] = field(default_factory=dict)  # of the other targets, by name
 
     def on(self, target: str) -> JobBuilder:
@@ -66,6 +68,15 @@ class JobBuilder:
             raise InvalidRequest("targets", problem, "Resubmit it without the target")
         return self.others[target]
 
+    @property
+    def copies(self) -> Copies | None:
+        """The data that S3 replicates from home to the target; None: none."""
+        folders = self.deployment.targets[self.target].replicate
+        if not folders:
+            return None
+        bucket = self.environment.artifact_bucket
+        return Copies(home=self.home_bucket, target=bucket, folders=folders)
+
     def with_sites(
         self, sites: Mapping[str, TargetSite], images: Callable[[TargetSite], Images]
     ) -> JobBuilder:
@@ -79,6 +90,7 @@ class JobBuilder:
             name: replace(
                 self,
                 target=name,
+                home_bucket=self.environment.artifact_bucket,
                 environment=site.environment(self.environment),
                 images=images(site),
             )
@@ -228,6 +240,7 @@ class JobBuilder:
                 team_guardrails=self.deployment.team_guardrails(team),
                 target_guardrails=self.deployment.targets[self.target].guardrails,
                 teams=self.deployment.teams,
+                copies=self.copies,
             )
         except InvalidRequest:
             if template is not NO_TEMPLATE:

@@ -33,6 +33,7 @@ class WaitKind(StrEnum):
     ACCOUNT_FAULT = "account fault"  # SageMaker refused it because of a role, a key or a bucket
     ACCOUNT_QUOTA = "account quota"  # SageMaker refused it for a quota that is not known here
     TUNING_JOB_NAME = "tuning job name"  # a tuning job without tags has the name
+    DATA = "data"  # on its target, its data is not yet what it is at home
     TARGET = "target"  # no target on which it may run answers
     ON_HOLD = "on hold"
     OTHER_REQUESTS = "other requests"  # they have not ended
@@ -46,6 +47,7 @@ class WaitKind(StrEnum):
             WaitKind.TEAM_BUDGET,
             WaitKind.ACCOUNT_FAULT,
             WaitKind.ACCOUNT_QUOTA,
+            WaitKind.DATA,
             WaitKind.TARGET,
         )
 

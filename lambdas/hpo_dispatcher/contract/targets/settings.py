@@ -9,13 +9,22 @@ from pydantic import Field, field_validator
 
 from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.guardrails import Guardrails
+from hpo_dispatcher.contract.names import SHARED_FOLDERS, WORKSPACES
 from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.contract.validation.problems import wrong
 from hpo_dispatcher.contract.validation.settings_model import SettingsModel, check_instances
-from hpo_dispatcher.contract.validation.values import AccountId, RegionName, TeamName
+from hpo_dispatcher.contract.validation.values import (
+    AccountId,
+    FolderName,
+    RegionName,
+    TeamName,
+)
 
 # Settings that home has elsewhere.
 _OF_LIMITS = ("tuning_jobs", "instances", "headroom")
+# S3 takes so many rules in the replication configuration of a bucket, one for each folder and
+# target ("Quotas" in "Replication configuration file elements" of the S3 user guide).
+_MOST_FOLDERS = 1_000
 
 
 class TargetSettings(SettingsModel):
@@ -38,6 +47,9 @@ class TargetSettings(SettingsModel):
     # Of the targets on which a request could start at once, it takes one with the highest
     # preference, and of these the one with the lowest load.
     preference: float = 1.0
+    # Folders of home's artifact bucket that S3 replicates to this target's, such as "shared/" or
+    # "teams/fraud/data/". A request whose data is in them starts here once all of it has arrived.
+    replicate: tuple[FolderName, ...] = Field(default=(), exclude_if=lambda folders: not folders)
     # Guardrails of this target, besides the deployment's. Its network and keys replace the
     # deployment's; of limits, both apply.
     guardrails: Guardrails | None = None
@@ -69,9 +81,29 @@ def check_targets(
             if team not in teams:
                 fix = f"Use {', '.join(sorted(teams))}"
                 wrong(f"there is no team {team!r}", fix, field=f"targets.{name}.teams")
+    if home.replicate:
+        wrong("it is home's bucket that is replicated", "Remove it", field="targets.home.replicate")
+    for name, target in targets.items():
+        _check_replicated(f"targets.{name}.replicate", target, teams)
+    if sum(len(target.replicate) for target in targets.values()) > _MOST_FOLDERS:
+        fix = f"Name at most {_MOST_FOLDERS} in all, such as a folder that has others in it"
+        wrong("more folders than S3 takes rules", fix, field="targets")
     if len(targets) > 1:
         _check_places(targets)
         _check_regional(targets, guardrails)
+
+
+def _check_replicated(field: str, target: TargetSettings, teams: Collection[str]) -> None:
+    """Check that each replicated folder is one that requests on the target may read."""
+    read = [f"{WORKSPACES}{team}/" for team in teams if target.admits(team)]
+    for folder in target.replicate:
+        if not folder.startswith((*SHARED_FOLDERS, *read)):
+            fix = f"Use {' or '.join([*SHARED_FOLDERS, *read])} or a folder in one of them"
+            wrong(f"no request there reads {folder!r}", fix, field=field)
+        if others := [o for o in target.replicate if o != folder and o.startswith(folder)]:
+            wrong(f"{others[0]!r} is in {folder!r}", "Remove one of them", field=field)
+    if len(set(target.replicate)) < len(target.replicate):
+        wrong("a folder is named twice", "Name each once", field=field)
 
 
 def _check_places(targets: Mapping[str, TargetSettings]) -> None:

@@ -77,6 +77,11 @@ def dispatcher_role(deployment: str) -> str:
     return f"{deployment}-dispatcher"
 
 
+def replication_role(deployment: str) -> str:
+    """Return the name of the role as which S3 replicates home's data to targets."""
+    return f"{deployment}-replication"
+
+
 def site_name(deployment: str, target: str) -> str:
     """Return the prefix of the names on a target."""
     return f"{deployment}-{target}"

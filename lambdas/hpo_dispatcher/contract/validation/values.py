@@ -44,6 +44,14 @@ FileSystemFolder = Annotated[
         "Use one like fs-0a1b2c3d/teams/fraud",
     ),
 ]
+FolderName = Annotated[
+    str,
+    text_like(
+        r"([A-Za-z0-9!_.'()=+-]+/)+",
+        "a folder of the artifact bucket",
+        "Use one like shared/ or teams/fraud/data/",
+    ),
+]
 SubnetId = Annotated[
     str, text_like("subnet-[0-9a-f]+", "the id of a subnet", "Use one like subnet-0a1b2c3d")
 ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hpo_dispatcher.cycle.pacing import TokenBucket
-from hpo_dispatcher.ports import Quotas, TuningService, Unavailable
+from hpo_dispatcher.ports import Quotas, Replicas, TuningService, Unavailable
 
 # SageMaker of each target, home included.
 Services = Mapping[str, TuningService]
@@ -19,6 +19,7 @@ class TargetServices:
     tuning: TuningService
     quotas: Quotas
     bucket: TokenBucket  # of the creations there: AWS limits the rate per account and Region
+    replicas: Replicas | None = None  # None: no data of home is replicated there
 
 
 def service_on(services: Services, target: str) -> TuningService:

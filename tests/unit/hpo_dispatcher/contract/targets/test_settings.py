@@ -48,9 +48,59 @@ def test_targets_are_written_and_read() -> None:
     assert parse_deployment(json.loads(deployment.model_dump_json())) == deployment
 
 
+def replicating(*folders: str, **research: Any) -> dict[str, Any]:
+    there = {**RESEARCH, **research, "replicate": list(folders)}
+    return {"targets": {"home": HOME, "research": there}}
+
+
+def test_folders_that_requests_on_the_target_read_are_replicated() -> None:
+    folders = ("shared/", "data/credit-default/", "teams/fraud/", "teams/vision/data/")
+    deployment = settings(**replicating(*folders))
+    assert deployment.targets["research"].replicate == folders
+    assert parse_deployment(json.loads(deployment.model_dump_json())) == deployment
+
+
+def test_a_target_without_replication_is_written_as_before() -> None:
+    """Earlier clients reject settings that they do not know."""
+    assert "replicate" not in settings(targets=BOTH).model_dump_json()
+
+
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
+        (
+            replicating("output/"),
+            "settings: targets.research.replicate: no request there reads 'output/'. Use shared/ "
+            "or data/ or teams/fraud/ or teams/vision/ or a folder in one of them",
+        ),
+        (
+            replicating("teams/fraud/data/", teams=["vision"]),
+            "settings: targets.research.replicate: no request there reads 'teams/fraud/data/'. Use "
+            "shared/ or data/ or teams/vision/ or a folder in one of them",
+        ),
+        (
+            replicating("shared/*"),
+            "settings: targets.research.replicate.0: 'shared/*' is not a folder of the artifact "
+            "bucket. Use one like shared/ or teams/fraud/data/",
+        ),
+        (
+            replicating("shared/churn/", "shared/"),
+            "settings: targets.research.replicate: 'shared/churn/' is in 'shared/'. Remove one of "
+            "them",
+        ),
+        (
+            replicating("shared/", "shared/"),
+            "settings: targets.research.replicate: a folder is named twice. Name each once",
+        ),
+        (
+            replicating(*(f"shared/{number}/" for number in range(1001))),
+            "settings: targets: more folders than S3 takes rules. Name at most 1000 in all, such "
+            "as a folder that has others in it",
+        ),
+        (
+            {"targets": {"home": {**HOME, "replicate": ["shared/"]}, "research": RESEARCH}},
+            "settings: targets.home.replicate: it is home's bucket that is replicated. Remove it",
+        ),
         (
             {"targets": {"research": RESEARCH}},
             'settings: targets: home is missing. Add "home" with the account and the Region of the '

@@ -1,0 +1,1 @@
+"""What is different in a tuning job on another target than home."""
