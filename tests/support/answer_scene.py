@@ -225,6 +225,9 @@ class Scene:
             "s3:PutObject": lambda: client("s3").put_object(
                 Bucket=self.bucket, Key=self.object_key, Body=b"a"
             ),
+            "s3:ListObjectVersions": lambda: client("s3").list_object_versions(
+                Bucket=self.bucket, Prefix=self.object_key
+            ),
             "s3:ListObjectsV2": lambda: client("s3").list_objects_v2(
                 Bucket=self.bucket, Prefix=self.object_key, MaxKeys=1
             ),

@@ -40,6 +40,7 @@ def synthesize_target(**settings: Any) -> Template:
 
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+KEY_THERE = KEY.replace("123456789012", "222222222222")  # of the target
 # All settings that add grants or resources.
 ALL: dict[str, Any] = {
     "teams": {"fraud": {"notify_emails": ["fraud@example.com"]}, "vision-2": {"weight": 2.0}},
@@ -53,7 +54,12 @@ ALL: dict[str, Any] = {
     "workflows": {"state_machines": ["credit", "churn-*"], "pipelines": ["Credit"]},
     "targets": {
         "home": {"account": "123456789012", "region": "eu-central-1"},
-        "research": {"account": "222222222222", "region": "eu-central-1"},
+        "research": {
+            "account": "222222222222",
+            "region": "eu-central-1",
+            "replicate": ["shared/"],
+            "guardrails": {"output_kms_key": KEY_THERE},
+        },
     },
 }
 

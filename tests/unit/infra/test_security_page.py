@@ -44,7 +44,11 @@ def template() -> Template:
 
 @pytest.mark.parametrize(
     ("heading", "role"),
-    [("The dispatcher's role", "Dispatcher"), ("The training roles", "Training")],
+    [
+        ("The dispatcher's role", "Dispatcher"),
+        ("The replication role", "ReplicationRole"),
+        ("The training roles", "Training"),
+    ],
 )
 def test_the_page_lists_exactly_the_actions_of_a_role(
     template: Template, heading: str, role: str
