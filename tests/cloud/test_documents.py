@@ -34,6 +34,7 @@ ELSEWHERE = {
     "uvx --from dist": "tests/cloud/test_wheel.py runs the wheel without an installation",
     "hpoq local up": "tests/cloud/test_lifecycle.py starts clouds",
     'eval "$(hpoq local env)"': "the fixture sets the same variables",
+    'eval "$(hpoq local env --account': "tests/cloud/test_targets.py is in other accounts",
     "hpoq local deploy": "the fixture of the embedded cloud deploys",
     "hpoq local status": "tests/cloud/test_lifecycle.py runs it",
     "hpoq local down": "tests/cloud/test_lifecycle.py runs it",
