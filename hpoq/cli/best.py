@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hpoq.cli.options import AsJson, DeploymentName, RequestId, Team, client, one_team
 from hpoq.cli.output import print_json, say, show
+
+if TYPE_CHECKING:
+    from hpo_dispatcher.contract.entry import Entry
+    from hpoq.client import Client
 
 Download = Annotated[
     Path | None,
@@ -36,12 +40,12 @@ def best(
         if not entry.status.ended and (problem := deployed.why_unread(entry)):
             raise NotReachable(problem)  # it may have one
         raise NotFound(without_best(entry))
-    model = deployed.model_uri(entry)
     if download is not None:
         from hpoq.results import models
 
         folder = models.download(deployed, entry, download)
         say(f"the model is in {folder}")
+    model, why_not = _model(deployed, entry)
     found = {
         "request_id": entry.request_id,
         "team": entry.team,
@@ -71,7 +75,16 @@ def best(
     if model and download is None:
         say(f"Download the model: hpoq best {request_id} --download model")
     if not model:
-        denied = (
-            "your credentials do not allow sagemaker:DescribeTrainingJob. Your team's policy does"
-        )
-        say(f"The model is not shown: {deployed.why_unread(entry) or denied}")
+        say(f"The model is not shown: {why_not}")
+
+
+def _model(deployed: Client, entry: Entry) -> tuple[str | None, str]:
+    """Return where the model is in S3, or None and why that is not known."""
+    from hpoq.errors import NotFound
+
+    try:
+        model = deployed.model_uri(entry)
+    except NotFound as error:
+        return None, str(error)
+    denied = "your credentials do not allow sagemaker:DescribeTrainingJob. Your team's policy does"
+    return model, "" if model else deployed.why_unread(entry) or denied

@@ -203,7 +203,11 @@ class Client:
         return tuning_jobs.exists(self.on, entry)
 
     def model_uri(self, entry: Entry) -> str | None:
-        """Return the S3 URI of the best training job's model; None without permission."""
+        """Return the S3 URI of the best training job's model; None without permission.
+
+        Raises:
+            NotFound: somebody has deleted the training job in SageMaker.
+        """
         return tuning_jobs.model_uri(self.on, entry)
 
     def document(self, name: str) -> str | None:

@@ -8,10 +8,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from hpo_dispatcher.aws.clients import code
+from hpo_dispatcher.aws.create_errors import NOT_FOUND
 from hpo_dispatcher.aws.sagemaker import detail_from
 from hpo_dispatcher.contract.entry import Entry
 from hpo_dispatcher.tuning_job.resumption import better, with_earlier
-from hpoq.errors import NotReachable
+from hpoq.errors import NotFound, NotReachable
 
 # Returns what has the services of a target, such as a Client; raises NotReachable.
 Targets = Callable[[str], Any]
@@ -58,7 +60,11 @@ def exists(targets: Targets, entry: Entry) -> bool:
 
 
 def model_uri(targets: Targets, entry: Entry) -> str | None:
-    """Return the S3 URI of the best training job's model; None without permission."""
+    """Return the S3 URI of the best training job's model; None without permission.
+
+    Raises:
+        NotFound: somebody has deleted the training job in SageMaker.
+    """
     if entry.best is None:
         return None
     try:
@@ -67,6 +73,14 @@ def model_uri(targets: Targets, entry: Entry) -> str | None:
             .service("sagemaker")
             .describe_training_job(TrainingJobName=entry.best.name)
         )
-    except (BotoCoreError, ClientError, NotReachable):
+    except ClientError as error:
+        # DescribeTrainingJob says ValidationException: tests/fixtures/aws_answers.yaml.
+        if code(error) not in (*NOT_FOUND, "ValidationException"):
+            return None
+        raise NotFound(
+            f"the training job {entry.best.name} is no longer in SageMaker. Its model may still be "
+            "in S3, below its output path"
+        ) from None
+    except (BotoCoreError, NotReachable):
         return None
-    return str(answer["ModelArtifacts"]["S3ModelArtifacts"])
+    return answer.get("ModelArtifacts", {}).get("S3ModelArtifacts")  # type: ignore[no-any-return]

@@ -15,6 +15,7 @@ import pytest
 
 from hpo_dispatcher.contract.entry import BestTrainingJob, Status
 from hpo_dispatcher.ports import Ending
+from hpoq.errors import NotFound
 from hpoq.results import logs
 from tests.support.command_line import Run
 from tests.support.dispatcher_account import ENVIRONMENT, Account
@@ -149,6 +150,25 @@ def test_best_says_why_it_knows_no_model(hpoq: Run, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Client, "model_uri", lambda self, entry: None)
     assert "sagemaker:DescribeTrainingJob" in hpoq("best", "a")[2]
+
+
+@pytest.mark.usefixtures("ended")
+def test_best_shows_what_is_known_if_its_training_job_was_deleted(
+    hpoq: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gone = "the training job a-002 is no longer in SageMaker"
+
+    def refuse(*_: Any) -> None:
+        raise NotFound(gone)
+
+    monkeypatch.setattr("hpoq.client.Client.model_uri", refuse)
+    status, out, err = hpoq("best", "a")
+    assert status == 0
+    assert "0.8" in out
+    assert f"The model is not shown: {gone}" in err
+    status, _, err = hpoq("best", "a", "--download", str(tmp_path / "model"))
+    assert (status, err.count("\n")) == (1, 1)
+    assert gone in err
 
 
 @pytest.mark.usefixtures("ended")
