@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from hpoq.presentation import duration
+from hpoq.presentation import duration, printable
 from hpoq.ui.descriptions import bare
 
 STATIC = ("style.css", "live.js")
@@ -42,7 +43,7 @@ def plotly() -> bytes:
 def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("hpoq.ui"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_printable,
     )  # fmt: skip
     made.globals |= {"plotly": PLOTLY, "stamp": _stamp()}
     made.filters |= {
@@ -50,6 +51,12 @@ def _environment() -> Environment:
         "number": lambda value: f"{value:.6g}", "words": words,
     }  # fmt: skip
     return made
+
+
+def _printable(value: Any) -> Any:
+    """Return a value of a page with control characters shown; markup of ours has none."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return printable(value) if is_text else value
 
 
 def _stamp() -> str:

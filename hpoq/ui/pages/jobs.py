@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from hpo_dispatcher.contract.targets.resources import HOME
 from hpoq.errors import NotReachable
+from hpoq.presentation import printable
 from hpoq.ui.account import RUNNING, TuningJobs
 from hpoq.ui.descriptions import Record, at_target, definitions, objective
 from hpoq.ui.figures import loading
@@ -110,7 +111,8 @@ def log(site: Site, query: Mapping[str, str], name: str) -> Response:
     shown = lines[:LINES]
     answer: dict[str, Any] = {
         "lines": [
-            [line.at * 1000, line.text, line.host if kept.several_hosts else ""] for line in shown
+            [line.at * 1000, printable(line.text), line.host if kept.several_hosts else ""]
+            for line in shown
         ],
         "more": len(lines) > len(shown),
         "live": job["TrainingJobStatus"] in RUNNING,

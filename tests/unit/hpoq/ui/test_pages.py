@@ -67,7 +67,7 @@ class Logs:
         return {"logStreams": [{"logStreamName": "tuned-001/algo-1-7"}]}
 
     def get_log_events(self, **asked: Any) -> Any:
-        said = [] if "nextToken" in asked else ["loss=2", "loss=1", WICKED]
+        said = [] if "nextToken" in asked else ["loss=2", "loss=1", WICKED, "\u202etxt.exe"]
         events = [{"timestamp": 5, "message": text} for text in said]
         return {"events": events, "nextForwardToken": "end"}
 
@@ -144,7 +144,7 @@ def test_a_log_continues_from_a_line_and_draws_its_metrics(
 ) -> None:
     sagemaker.training_jobs["tuned-001"] = training_job()
     answer = visitor.get("/training-jobs/tuned-001/log.json?first=1", base_url=HOST).get_json()
-    assert [text for _, text, _ in answer["lines"]] == ["loss=1", WICKED]
+    assert [text for _, text, _ in answer["lines"]] == ["loss=1", WICKED, "\\u202etxt.exe"]
     assert answer["figure"]["data"][0]["y"] == [2.0, 1.0]
     assert not answer["live"]
     read(visitor, "/training-jobs/tuned-001/log.json?first=x", 400)
@@ -169,6 +169,18 @@ def test_what_others_wrote_does_not_become_markup(visitor: Visitor, sagemaker: S
     text = read(visitor, "/training-jobs/tuned-001")
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert" in text
+
+
+def test_what_others_wrote_reads_as_its_characters_stand(
+    visitor: Visitor, sagemaker: SageMaker
+) -> None:
+    """A right-to-left override shows a text in another order (CVE-2021-42574)."""
+    sagemaker.training_jobs["tuned-001"] = training_job(
+        TrainingJobStatus="Failed", FailureReason="no \u202etxt.exe <b>\x1b[2K"
+    )
+    text = read(visitor, "/training-jobs/tuned-001")
+    assert "no \\u202etxt.exe &lt;b&gt;\\x1b[2K" in text
+    assert "\u202e" not in text
 
 
 def test_parameters_of_the_toolkit_are_not_shown(visitor: Visitor, sagemaker: SageMaker) -> None:
