@@ -150,6 +150,26 @@ def test_pages_cannot_be_framed_read_or_remembered_by_others(waiting: MotoAccoun
     assert headers["Referrer-Policy"] == "same-origin"  # "no-referrer" would leave out the Origin
 
 
+def test_pages_run_scripts_of_this_server_only(waiting: MotoAccount) -> None:
+    """Otherwise a name that is not escaped somewhere would be a script."""
+    visitor, _ = visitor_of(Account(waiting.session))
+    headers = visitor.get("/", base_url=HOST).headers
+    policy = dict(
+        rule.strip().partition(" ")[::2] for rule in headers["Content-Security-Policy"].split(";")
+    )
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["connect-src"] == policy["form-action"] == "'self'"
+    assert policy["base-uri"] == "'none'"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_address_with_the_token_is_sent_to_no_other_page(waiting: MotoAccount) -> None:
+    access = PageAccess(["127.0.0.1"])
+    visitor = Visitor(Application(Account(waiting.session), access))
+    answer = visitor.get("/", query_string={TOKEN: access.token}, base_url=HOST)
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
 def test_the_token_is_not_in_the_command_line_of_the_browser() -> None:
     address = "http://127.0.0.1:8732/?token=secret&x=1"
     with opening_page(address) as opened:
