@@ -73,7 +73,13 @@ def _is_in_another_region(examined: Examined) -> bool:
 def function(examined: Examined) -> Iterator[Finding]:
     """Check that the dispatcher's function can run and that its rules are enabled."""
     name, lambda_ = examined.function, examined.client("lambda")
-    found = lambda_.get_function_configuration(FunctionName=name)
+    try:
+        found = lambda_.get_function_configuration(FunctionName=name)
+    except ClientError as error:
+        if error_code(error) not in MISSING:
+            raise
+        yield fault("function", f"the function {name} is gone", RESTORE)
+        return
     state = found.get("State", "Active")
     if state not in ("Active", "Inactive") or found.get("LastUpdateStatus") == "Failed":
         reason = found.get("StateReason") or found.get("LastUpdateStatusReason") or state

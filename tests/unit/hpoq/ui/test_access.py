@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from werkzeug.test import Client as Visitor
 from hpoq.ui.access import TOKEN, PageAccess
 from hpoq.ui.account import Account
 from hpoq.ui.app import ROUTES, Application
-from hpoq.ui.server import opening_page
+from hpoq.ui.server import opening_page, serving
 from tests.support.dispatcher_account import Account as MotoAccount
 from tests.support.dispatcher_account import account, session
 from tests.support.page_visitor import HOST, visitor_of
@@ -178,6 +179,15 @@ def test_the_token_is_not_in_the_command_line_of_the_browser() -> None:
         assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
         assert "url=http://127.0.0.1:8732/?token=secret&amp;x=1" in file.read_text()
     assert not file.exists()
+
+
+def test_the_pages_are_served_to_this_machine_only(account: MotoAccount) -> None:
+    """All addresses that begin with 127 are this machine's; only one of them is served."""
+    with serving(Account(account.session)) as server:
+        port = urlparse(server.url).port
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        with pytest.raises(OSError, match=r"refused|unreachable|assign|timed out"):
+            socket.create_connection(("127.0.0.2", port), timeout=5)
 
 
 def test_two_servers_have_different_tokens() -> None:
