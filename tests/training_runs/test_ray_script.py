@@ -116,6 +116,24 @@ def test_optuna_keeps_all_cpus_busy_and_starts_from_the_given_points(folder: Pat
     assert len(overlapping) > len(found) / 3, "two trials at a time"
 
 
+@pytest.mark.timeout(180)
+def test_a_killed_worker_is_one_line_and_its_trial_runs_again(folder: Path) -> None:
+    killing = "import signal\nif not Path(__file__).with_name('lost').exists():\n"
+    killing += "    Path(__file__).with_name('lost').touch()\n"
+    killing += "    os.kill(os.getppid(), signal.SIGKILL)\n    signal.pause()\n"
+    (folder / "own.py").write_text(SCRIPT.replace("parser =", f"{killing}parser =", 1))
+    ended = subprocess.run(
+        command(folder, trials=4, cpus=1), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "trial 1 lost its process and runs again" in ended.stderr.splitlines()
+    assert len(ended.stderr.splitlines()) < 15, ended.stderr
+    found = rows(folder)
+    assert sorted(row["number"] for row in found) == [1, 2, 3, 4]
+    assert {row["status"] for row in found} == {"Completed"}
+    assert ended.stdout == f"accuracy={max(row['objective'] for row in found):.6f}\n"
+
+
 FUNCTION = """
 import argparse, os, time
 from pathlib import Path

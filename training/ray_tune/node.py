@@ -34,6 +34,8 @@ def prepare_environment(environ: Mapping[str, str] = os.environ) -> None:
         "RAY_AIR_NEW_OUTPUT": "0",
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
         "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # a page each; ray_tune.progress prints a line
+        # A paragraph each on standard output; a search prints a line.
+        "RAY_DEDUP_LOGS_SKIP_REGEX": "^A worker died or was killed",
         "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
         "OMP_NUM_THREADS": "1",
         "RAY_AUTH_MODE": "token",

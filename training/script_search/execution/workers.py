@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayError, RayTaskError
 
 from script_search.execution.function import ImportedScript, TrialStopped
 from script_search.process import environment, flags_of, make_folders
@@ -37,22 +37,33 @@ class Workers(Protocol):
 
 
 class Tasks:
-    """A task of Ray per trial, which starts the script. Ray retries a task that is lost."""
+    """A task of Ray per trial, which starts the script.
+
+    Ray itself would retry a lost task, but not say so.
+    """
 
     def __init__(self, search: Search, judge: Any) -> None:
-        self._settings, self._judge = search.settings, judge
+        self._search, self._judge = search, judge
+        self._running: dict[Started, tuple[int, Mapping[str, str], int]] = {}
         self._task = ray.remote(ray_trial).options(
-            num_cpus=search.settings.cpus, num_gpus=search.settings.gpus,
-            max_retries=search.retries, scheduling_strategy="SPREAD",
+            num_cpus=search.settings.cpus, num_gpus=search.settings.gpus, max_retries=0,
+            scheduling_strategy="SPREAD",
         )  # fmt: skip
 
     def start(self, number: int, hyperparameters: Mapping[str, str]) -> Started:
         """Start a trial and return the reference to its outcome."""
-        return self._task.remote(number, hyperparameters, self._settings, self._judge)
+        return self._start(number, hyperparameters, self._search.retries)
 
     def ended(self, started: Started) -> Started | None:
-        """Return None: Ray itself tries again."""
-        return None
+        """Return the reference to another try, if the process of an ended trial was lost."""
+        number, hyperparameters, retries = self._running.pop(started)
+        again = retries and _is_lost(started)
+        return self._start(number, hyperparameters, retries - 1) if again else None
+
+    def _start(self, number: int, hyperparameters: Mapping[str, str], retries: int) -> Started:
+        started = self._task.remote(number, hyperparameters, self._search.settings, self._judge)
+        self._running[started] = number, hyperparameters, retries
+        return started
 
 
 class Actors:
@@ -78,12 +89,8 @@ class Actors:
     def ended(self, started: Started) -> Started | None:
         """Return the reference to another try, if the process of an ended trial was lost."""
         actor, number, hyperparameters, retries = self._running.pop(started)
-        try:
-            ray.get(started)
-        except RayActorError:
+        if _is_lost(started):
             return self._start(number, hyperparameters, retries - 1) if retries else None
-        except Exception:  # noqa: S110  the caller reads the outcome, and its error
-            pass
         self._idle.append(actor)
         return None
 
@@ -95,6 +102,17 @@ class Actors:
 
     def _new(self) -> Any:
         return self._actor.remote(self._search.settings, self._judge)
+
+
+def _is_lost(started: Started) -> bool:
+    """Return whether the process or the host of an ended trial was lost, or what it returned."""
+    try:
+        ray.get(started)
+    except RayTaskError:  # the caller reads the outcome, and its error
+        return False
+    except RayError:
+        return True
+    return False
 
 
 class FunctionActor:
