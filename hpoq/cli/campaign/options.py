@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,11 @@ def queued_campaign(plan: Path, team: str | None, deployment: str) -> RunningCam
     CampaignPlan.load(plan)  # report a broken file before a missing deployment
     team = one_team(team, client(deployment))
     return RunningCampaign.queued(plan, team, deployment=deployment)
+
+
+def option_of(team: str | None) -> str:
+    """Return the option of the next command; empty if the environment names the team."""
+    return f" --team {team}" if team and team != os.environ.get("HPOQ_TEAM") else ""
 
 
 def campaign_to_read(

@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 
 from hpoq.cli.campaign.further_metrics import Metrics, further_metrics
 from hpoq.cli.campaign.limits import account_limits, given_limits, search_of
-from hpoq.cli.campaign.options import queued_campaign
+from hpoq.cli.campaign.options import option_of, queued_campaign
 from hpoq.cli.campaign.run import follow, say_problems
 from hpoq.cli.campaign.searches import read_points, searches_of, seeds_of
 from hpoq.cli.campaign.tables import comparison_values, say_shortfalls, strategies_table
@@ -162,7 +162,7 @@ def plan(
     if missed and not anyway:
         say("not saved, because the plan misses the goals. To save it: add --anyway")
         raise typer.Exit(ExitStatus.NOT_COMPLETED)
-    _save_all(chosen, out or Path(f"{name}.plan.json"))
+    _save_all(chosen, out or Path(f"{name}.plan.json"), option_of(team))
     if missed:
         say("the run starts no tuning job that would miss the goals")
 
@@ -254,10 +254,10 @@ def _show(comparisons: dict[str, Comparison], *, as_json: bool) -> None:
         say_shortfalls(comparison)
 
 
-def _save_all(chosen: dict[str, CampaignPlan], file: Path) -> None:
+def _save_all(chosen: dict[str, CampaignPlan], file: Path, of_team: str) -> None:
     """Save the plans; those of several models beside the file that names them."""
     if "" in chosen:
-        _save(chosen[""], file)
+        _save(chosen[""], file, of_team)
         return
     from hpoq.campaign import many_models
 
@@ -265,12 +265,12 @@ def _save_all(chosen: dict[str, CampaignPlan], file: Path) -> None:
         model: file.with_name(f"{plan.campaign.name}.plan.json") for model, plan in chosen.items()
     }
     for model, plan in chosen.items():
-        _save(plan, plans[model])
+        _save(plan, plans[model], of_team)
     many_models.save(file, plans)
-    say(f"{counted(len(plans), 'model')} in {file}. Run all: hpoq campaign run {file}")
+    say(f"{counted(len(plans), 'model')} in {file}. Run all: hpoq campaign run {file}{of_team}")
 
 
-def _save(chosen: CampaignPlan, file: Path) -> None:
+def _save(chosen: CampaignPlan, file: Path, of_team: str) -> None:
     """Save a plan, and keep a different earlier one as a backup."""
     from hpoq.campaign.running.control import Control
 
@@ -282,7 +282,7 @@ def _save(chosen: CampaignPlan, file: Path) -> None:
         backup.write_bytes(before or b"")
         say(f"the earlier plan is kept as {backup}")
     jobs = counted(len(chosen.jobs), "tuning job")
-    say(f"{chosen.strategy}: {jobs} saved as {file}. Run: hpoq campaign run {file}")
+    say(f"{chosen.strategy}: {jobs} saved as {file}. Run: hpoq campaign run {file}{of_team}")
 
 
 def _measured(

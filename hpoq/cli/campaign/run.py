@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpoq.cli.campaign.options import Direct, PlanFile, queued_campaign
+from hpoq.cli.campaign.options import Direct, PlanFile, option_of, queued_campaign
 from hpoq.cli.exit_status import ExitStatus
 from hpoq.cli.options import DeploymentName, Team, client, current_team
 from hpoq.cli.output import console, counted, say
@@ -69,7 +69,8 @@ def run(
     }
     if detach:
         sent = sum(campaign.detach() for campaign in campaigns.values())
-        say(f"{counted(sent, 'tuning job')} sent. To run later waves: hpoq campaign run {plan}")
+        again = f"hpoq campaign run {plan}{option_of(team)}"
+        say(f"{counted(sent, 'tuning job')} sent. To run later waves: {again}")
         return
     if "" in campaigns:
         ended = {"": follow(campaigns[""], every, keep_goals=not ignore_goals)}

@@ -73,6 +73,17 @@ def test_a_raised_quota_of_training_jobs_is_one_of_random_searches() -> None:
     assert "more than 750 training jobs in a tuning job with Random only" in str(refused.exception)
 
 
+def test_the_command_that_runs_a_plan_names_the_team_unless_the_environment_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HPOQ_TEAM", raising=False)
+    command = "Run: hpoq campaign run credit.plan.json"
+    assert f"{command} --team fraud\n" in planned("--team", "fraud").stderr
+    assert f"{command}\n" in planned().stderr
+    monkeypatch.setenv("HPOQ_TEAM", "fraud")
+    assert f"{command}\n" in planned().stderr
+
+
 def test_planning_again_removes_an_earlier_pause() -> None:
     planned()
     hpoq("pause", "credit.plan.json")
