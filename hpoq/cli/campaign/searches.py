@@ -67,6 +67,8 @@ def _search(
 
 
 def _document(file: Path) -> dict[str, Any]:
+    """Return the content of a file; that of `hpoq submit --api-request`, as a request."""
+    from hpoq.campaign.api_form import CONFIG
     from hpoq.campaign.errors import InvalidPlan
     from hpoq.cli.request_files import read_requests
 
@@ -76,7 +78,7 @@ def _document(file: Path) -> dict[str, Any]:
             f"{file}: {len(found)} requests. A campaign needs exactly one, or a file of models "
             "(docs/campaigns.md)"
         )
-    return found[0]
+    return {"api_request": found[0]} if CONFIG in found[0] else found[0]
 
 
 def _with_template(

@@ -24,3 +24,13 @@ def test_a_template_of_the_deployment_tells_whether_ray_has_a_script(
     file.write_text(json.dumps({"template": template}))
     wanted = {"request": {"template": template}, "runs_script": script}
     assert searches_of(file, "fraud", "hpoq") == {"": wanted}
+
+
+def test_a_request_of_the_api_needs_no_envelope(tmp_path: Path) -> None:
+    """`hpoq submit --api-request` takes the same file."""
+    api_request = {"HyperParameterTuningJobConfig": {"Strategy": "Random"}}
+    found = []
+    for name, content in (("bare", api_request), ("wrapped", {"api_request": api_request})):
+        (tmp_path / name).with_suffix(".json").write_text(json.dumps(content))
+        found.append(searches_of((tmp_path / name).with_suffix(".json"), "fraud", "hpoq"))
+    assert found == [{"": {"request": {"api_request": api_request}}}] * 2
