@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -159,7 +159,8 @@ class Account:
 class SharedSession(boto3.Session):
     """A session that creates equal clients once, because creating them takes most of a cycle.
 
-    Hooks that are registered at the session reach the clients that are created from then on.
+    Hooks that are registered at the session reach the clients that are created from then on, and
+    those of dispatchers, which have a configuration.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -168,16 +169,32 @@ class SharedSession(boto3.Session):
 
     @property
     def events(self) -> Any:
-        self._clients = {}  # code that asks for the clients registers a hook or removes one
-        return super().events
+        self._clients = {key: made for key, made in self._clients.items() if made[1]}
+        return _Hooks([super().events, *(made.meta.events for made, _ in self._clients.values())])
 
     def client(self, service_name: Any, *args: Any, config: Any = None, **kwargs: Any) -> Any:
         key = service_name, *args, id(config), *sorted(kwargs.items())
         if key not in self._clients:
-            plain = config.merge(PLAIN_CALLS) if config else PLAIN_CALLS
-            made = super().client(service_name, *args, config=plain, **kwargs)
+            used = config
+            if service_name != "s3":  # moto's S3 denies what is not signed
+                used = config.merge(PLAIN_CALLS) if config else PLAIN_CALLS
+            made = super().client(service_name, *args, config=used, **kwargs)
             self._clients[key] = made, config  # which must live as long as its id is a key
         return self._clients[key][0]
+
+
+@dataclass
+class _Hooks:
+    """Several emitters of events, at which hooks are registered and unregistered together."""
+
+    emitters: Sequence[Any]
+
+    def __getattr__(self, name: str) -> Any:
+        def at_each(*args: Any, **kwargs: Any) -> None:
+            for each in self.emitters:
+                getattr(each, name)(*args, **kwargs)
+
+        return at_each
 
 
 @dataclass
