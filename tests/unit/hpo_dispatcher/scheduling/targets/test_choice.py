@@ -214,6 +214,19 @@ def test_a_job_is_preempted_on_a_target_of_the_request_that_needs_it() -> None:
     assert [stop.job.target for stop in decided.stops] == [RESEARCH]
 
 
+STOPS = {"preemptible": True}
+
+
+def test_a_job_is_preempted_on_another_target_if_none_of_the_first_can_be_resumed() -> None:
+    busy = [
+        replace(job, request_id=job.tuning_job_name, started_at=ago(90), resume_blocker=blocker)
+        for target, blocker in ((HOME, "it searches by itself"), (EU, ""))
+        for job in jobs("b", 10, target)
+    ]
+    head = on(HOME, EU, head=queued("b", priority=1))
+    assert [stop.job.target for stop in decide(head, busy=busy, b=STOPS).stops] == [EU]
+
+
 def test_what_a_preempted_job_frees_is_kept_on_its_target() -> None:
     head = on(HOME, EU, head=queued("a", "promised", minutes_ago=1, instances={M5: 2}))
     other = on(EU, head=queued("b", "other", minutes_ago=50, instances={M5: 1}))
