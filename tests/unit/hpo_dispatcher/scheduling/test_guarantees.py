@@ -153,6 +153,22 @@ def test_several_requests_within_one_guarantee_are_owed_together() -> None:
     assert "reserved for vision/v2" not in reason(decided, "f"), "12 are more than half of 20"
 
 
+@pytest.mark.parametrize(("priority", "covered"), [(0, False), (1, True)])
+def test_a_request_behind_one_beyond_the_guarantee_is_owed_unless_it_has_a_lower_priority(
+    priority: int, covered: bool
+) -> None:
+    """Of 20 instances vision is guaranteed 10. Its first request needs 11, its second one 3."""
+    decided = decide(
+        queued("vision", "big", 9, {M5: 11}, 1), queued("vision", "v", 8, {M5: 3}, priority),
+        queued("fraud", "f", 50, {M5: 2}), running=running("fraud", 1, {M5: 18}),
+        instances={M5: 20}, vision={"guaranteed_share": 0.5},
+    )  # fmt: skip
+    assert (started(decided) == []) is covered
+    assert reason(decided, "big")
+    if covered:
+        assert reason(decided, "f").endswith("reserved for vision/v")
+
+
 def test_what_was_passed_for_long_goes_before_what_is_owed_so_neither_waits_for_the_other() -> None:
     big, owner = queued("fraud", "big", 99, {M5: 20}), queued("vision", "v", 0, {M5: 5})
     timers = {("fraud", "big"): ReservationTimer(since=ago(99), passed_at=ago(30))}
