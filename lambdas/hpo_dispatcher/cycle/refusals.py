@@ -167,7 +167,6 @@ class RefusedStarts:
             tuning_job_name=entry.job_name,
             reason=f"could not resume: {reason}" if entry.earlier else reason,
             counters=entry.counters,
-            best=entry.best,
             target=entry.target,
         )
         changes = finish(self.requests, [ending], self.clock)

@@ -113,7 +113,6 @@ class TeamActions:
             ended_at=self.clock(),
             reason="cancelled by its team",
             counters=entry.counters,
-            best=entry.best,
         )
         finished = bool(self.requests.finish([ending]))
         if finished:

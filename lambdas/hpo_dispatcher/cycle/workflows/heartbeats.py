@@ -10,7 +10,7 @@ from hpo_dispatcher.ports import Reply, Workflows
 
 # Shorter than the time between two scheduled cycles, so that each of those sends a heartbeat.
 INTERVAL = timedelta(minutes=5)
-_REMEMBERED = 10_000  # above this number, those that no longer count are forgotten
+MOST_REMEMBERED = 10_000  # with so many, those that no longer count are forgotten
 
 
 class SpacedHeartbeats:
@@ -45,7 +45,7 @@ class SpacedHeartbeats:
             return Reply.TAKEN
         reply = self._workflows.heartbeat(owed)
         if reply is Reply.TAKEN:
-            if len(self._sent) >= _REMEMBERED:
+            if len(self._sent) >= MOST_REMEMBERED:
                 recent = list(self._sent.items())
                 self._sent = {each: at for each, at in recent if now - at < INTERVAL}
             self._sent[digest] = now

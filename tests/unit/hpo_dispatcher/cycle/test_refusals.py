@@ -39,6 +39,7 @@ from hpo_dispatcher.ports import (
     Untagged,
 )
 from hpo_dispatcher.scheduling.backoff import DELAYED_AT_ONCE
+from hpo_dispatcher.scheduling.history.memory import MEMORY
 from hpoq.simulation.sagemaker import SimulatedRun
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Workload
@@ -175,6 +176,22 @@ def test_a_fault_of_the_account_for_an_hour_loses_and_rejects_nothing(answer: An
         assert world.history(f"r{number}") == [QUEUED, STARTED], "no flapping"
     assert world.queues.dead_letters == []
     assert world.cycle().account_faults == 0
+
+
+def test_followers_see_a_start_that_was_forgotten_and_refused_back_in_the_queue() -> None:
+    """The create got no answer, and then the dispatcher's own document was lost."""
+    world = World()
+    world.answer = lambda _: Unavailable("connection reset")
+    world.request("a")
+    with suppress(CycleIncomplete):
+        world.cycle()
+    assert world.history("a") == [QUEUED]
+    world.documents.put(MEMORY, "{}")
+    world.answer = lambda _: at_limit(TUNING_JOBS_QUOTA, limit=1, in_use=1)
+    world.cycle()
+    assert world.history("a") == [QUEUED, ("InProgress", "Queued")]
+    assert world.events.published[-1].reason == "at limit"
+    assert world.events.published[-1].tuning_job_name == tuning_job_name("fraud", "a")
 
 
 def test_a_request_that_waits_for_a_quota_after_a_fault_is_no_longer_counted_as_a_fault() -> None:

@@ -14,6 +14,7 @@ from hpo_dispatcher.contract.targets.resources import HOME
 from hpo_dispatcher.cycle.decision.running_jobs import running_jobs
 from hpo_dispatcher.cycle.outcome import Observation
 from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
+from hpo_dispatcher.scheduling.snapshot import RunningJob
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
 from tests.support.dispatcher_account import ample_time
@@ -27,10 +28,15 @@ STARTED = Entry(
 
 
 def expected_end(entry: Entry, run_times: RunTimes, now: datetime) -> datetime | None:
-    account = Simulation(Workload(name="none", arrivals=[], teams={"a": {}}))
-    seen = Observation(listed={}, active=[RunningEntry.of(entry)], ended=[], missing=[])
-    (job,) = running_jobs(seen, account.documents, {HOME: account.sagemaker}, run_times, now)
+    (job,) = expected([entry], run_times, now)
     return job.expected_end
+
+
+def expected(entries: list[Entry], run_times: RunTimes, now: datetime) -> list[RunningJob]:
+    account = Simulation(Workload(name="none", arrivals=[], teams={"a": {}}))
+    active = [RunningEntry.of(entry) for entry in entries]
+    seen = Observation(listed={}, active=active, ended=[], missing=[])
+    return running_jobs(seen, account.documents, {HOME: account.sagemaker}, run_times, now)
 
 
 def times(*seconds: float) -> RunTimes:
@@ -57,6 +63,15 @@ def test_without_a_statement_it_ends_like_recent_ones_that_ran_as_long(
     run_times = times(*(100.0 * n for n in range(1, 11)))
     end = expected_end(unstated, run_times, NOON + timedelta(seconds=elapsed))
     assert end == NOON + timedelta(seconds=expected)
+
+
+def test_of_several_running_jobs_each_is_expected_to_be_one_of_the_longer_ones() -> None:
+    """The last of five has ended with a probability of one half when each has with 0.87."""
+    unstated = replace(STARTED, expected_seconds=0)
+    five = [replace(unstated, request_id=f"r{n}", tuning_job_name=f"j{n}") for n in range(5)]
+    run_times = times(*(100.0 * n for n in range(1, 11)))
+    found = {job.expected_end for job in expected(five, run_times, NOON)}
+    assert found == {NOON + timedelta(seconds=800)}
 
 
 def test_without_enough_recent_ones_a_job_is_expected_to_run_as_long_as_it_may() -> None:

@@ -112,6 +112,29 @@ def test_the_answer_names_the_model_of_the_best_training_job(
     assert asked == ["fraud-a-1-003"]
 
 
+def test_a_request_that_completes_without_an_objective_value_is_a_success_without_a_model(
+    account: Account, workflows: WaitingWorkflows
+) -> None:
+    send(account, "a")
+    account.cycle()
+    requests = account.dispatcher().requests
+    entry = requests.get("fraud", "a")
+    assert entry is not None
+    ending = Ending(
+        team="fraud", request_id="a", was=(Status.IN_PROGRESS,), status=Status.COMPLETED,
+        ended_at=datetime.now(UTC), tuning_job_name=entry.tuning_job_name,
+    )  # fmt: skip
+    assert requests.finish([ending])
+    account.cycle()
+    operation, output = workflows.answers()[task_token("a")]
+    assert operation == "SendTaskSuccess"
+    assert output == {
+        "team": "fraud", "request_id": "a", "tuning_job_name": entry.tuning_job_name,
+        "best_training_job": None, "objective_metric": None, "objective_value": None,
+        "model_uri": None,
+    }  # fmt: skip
+
+
 def test_a_rejected_message_is_a_failure_with_its_reason(
     account: Account, workflows: WaitingWorkflows
 ) -> None:

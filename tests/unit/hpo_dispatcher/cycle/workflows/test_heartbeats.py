@@ -9,7 +9,11 @@ import pytest
 
 from hpo_dispatcher.contract.workflows.answers import OwedAnswer, WorkflowFailure
 from hpo_dispatcher.contract.workflows.callbacks import Callback, CallbackKind
-from hpo_dispatcher.cycle.workflows.heartbeats import INTERVAL, SpacedHeartbeats
+from hpo_dispatcher.cycle.workflows.heartbeats import (
+    INTERVAL,
+    MOST_REMEMBERED,
+    SpacedHeartbeats,
+)
 from hpo_dispatcher.ports import Reply, Unavailable
 from hpoq.simulation.in_memory_workflows import MemoryWorkflows
 from tests.support.waiting_workflows import task_token
@@ -85,3 +89,30 @@ def test_an_answer_is_never_held_back(services: MemoryWorkflows, clock: Clock) -
     failure = WorkflowFailure(error="Hpoq.Failed", cause="no data")
     assert spaced.fail(owed("a"), failure) is Reply.TAKEN
     assert services.answered == [(task_token("a"), failure)]
+
+
+def test_however_many_steps_wait_each_gets_one_heartbeat_and_old_ones_are_forgotten(
+    clock: Clock,
+) -> None:
+    class Taking(MemoryWorkflows):
+        sent = 0
+
+        def heartbeat(self, owed: OwedAnswer) -> Reply:
+            self.sent += 1
+            return Reply.TAKEN
+
+    services = Taking()
+    spaced = SpacedHeartbeats(services, clock)
+    early, late = ([owed(f"{when}-{n}") for n in range(MOST_REMEMBERED // 2)] for when in "el")
+    for steps in (early, late):
+        for each in steps:
+            spaced.heartbeat(each)
+        clock.now += INTERVAL / 2
+    assert services.sent == MOST_REMEMBERED
+    spaced.heartbeat(owed("one more"))  # the early ones are forgotten
+    for each in late:
+        spaced.heartbeat(each)
+    assert services.sent == MOST_REMEMBERED + 1
+    for each in early:
+        spaced.heartbeat(each)
+    assert services.sent == MOST_REMEMBERED + 1 + len(early)
