@@ -193,3 +193,56 @@ def test_a_target_whose_role_is_revoked_delays_only_what_must_run_there(spread: 
     cycle(spread)
 
     assert ended(client, ids)[ids[1]].status is Status.COMPLETED
+
+
+def test_a_request_waits_for_its_data_on_a_target_and_reads_the_copy(spread: Deployed) -> None:
+    """The test writes the replica, in place of S3; IAM decides on the comparison."""
+    client = Client(NAME, spread.session)
+    key = f"shared/{time.time_ns()}/train.csv"
+    home, place = spread.outputs["ArtifactBucketName"], places(spread.cloud)[RESEARCH]
+    spread.client("s3").put_object(Bucket=home, Key=key, Body=b"a,b")
+    folder = key.rpartition("/")[0]
+    data = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{home}/{folder}/"}}
+    channels = [{"ChannelName": "train", "DataSource": data}]
+    overrides = {"TrainingJobDefinition": {"InputDataConfig": channels}}
+    (early,) = submitted(client, RESEARCH, overrides=overrides)
+
+    def reason() -> str:
+        found = client.get_all("fraud", [early]).get(early)
+        return found.reason if found else ""
+
+    assert wait_until(lambda: "waits for its data" in reason(), PATIENCE, step=0.5), reason()
+    assert f"s3://{home}/{key} differs or is missing there" in reason()
+    client.act("fraud", "cancel", request_id=early)
+
+    bucket = f"{NAME}-{RESEARCH}-{place['account']}-{place['region']}"
+    there: Any = on(spread.cloud, RESEARCH).session().client("s3")
+    there.put_object(Bucket=bucket, Key=key, Body=b"a,b")
+    (name,) = submitted(client, RESEARCH, overrides=overrides)
+
+    assert ended(client, [name])[name].status is Status.COMPLETED
+    sagemaker: Any = on(spread.cloud, RESEARCH).session().client("sagemaker")
+    job = tuning_job_name("fraud", name)
+    found = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=job)
+    (channel,) = found["TrainingJobDefinition"]["InputDataConfig"]
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == f"s3://{bucket}/{folder}/"
+
+
+def test_entries_that_a_backup_did_not_have_are_restored_with_their_targets(
+    spread: Deployed,
+) -> None:
+    client = Client(NAME, spread.session)
+    ids = submitted(client, *TARGETS)
+    ended(client, ids)
+    for name in ids:
+        spread.client("dynamodb").delete_item(
+            TableName=spread.outputs["LedgerTableName"],
+            Key={"team": {"S": "fraud"}, "id": {"S": name}},
+        )
+
+    said = hpoq(spread, "repair", "--apply")
+
+    restored = client.get_all("fraud", ids)
+    assert [restored[name].target for name in ids] == [*TARGETS], said
+    assert {each.status for each in restored.values()} == {Status.COMPLETED}
+    assert "warning" not in said

@@ -36,6 +36,7 @@ def settings_of_three(cloud: Cloud, tuning_jobs: int) -> dict[str, Any]:
     }
     for target in (RESEARCH, WEST):
         targets[target]["tuning_jobs"] = tuning_jobs
+    targets[RESEARCH]["replicate"] = ["shared/"]
     return {
         "targets": targets,
         "limits": {"tuning_jobs": tuning_jobs, "creates_per_second": 50},
