@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,11 +57,13 @@ def cycle(deployed: Deployed) -> dict[str, Any]:
     return found
 
 
-def hpoq(deployed: Deployed, *arguments: str) -> str:
+def hpoq(deployed: Deployed, *arguments: str, folder: Path | None = None) -> str:
     """Run a command of the deployment as the user of a shell does; return its output."""
     command = [sys.executable, "-m", "hpoq.cli", *arguments, "--deployment", NAME]
     environ = deployed.cloud.environ() | {"COLUMNS": "160"}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )
     return done.stdout + done.stderr
 
 
@@ -246,3 +250,32 @@ def test_entries_that_a_backup_did_not_have_are_restored_with_their_targets(
     assert [restored[name].target for name in ids] == [*TARGETS], said
     assert {each.status for each in restored.values()} == {Status.COMPLETED}
     assert "warning" not in said
+
+
+CAMPAIGN = """
+strategy: Random
+objective: {metric: score, type: Maximize}
+targets: [home, research, west]
+hyperparameter_ranges:
+  lr: {type: continuous, min: 0.0001, max: 0.1, scaling: Logarithmic}
+"""
+
+
+def test_a_campaign_runs_on_all_targets_and_merges_their_trials(
+    spread: Deployed, tmp_path: Path
+) -> None:
+    (tmp_path / "request.yaml").write_text(CAMPAIGN)
+    plan = ["campaign", "plan", "request.yaml", "--name", "wide", "--trials", "24"]
+    plan += ["--minutes", "0.01", "--strategy", "independent", "--limit", "instances=12"]
+    planned = hpoq(spread, *plan, "--team", "fraud", folder=tmp_path)
+    run = ["campaign", "run", "wide.plan.json", "--team", "fraud", "--every", "0.5"]
+
+    said = hpoq(spread, *run, folder=tmp_path)
+
+    assert "24/24 trials" in said, planned + said
+    results = ["campaign", "results", "wide.plan.json", "--team", "fraud", "--out", "wide.csv"]
+    hpoq(spread, *results, folder=tmp_path)
+    rows = list(csv.DictReader((tmp_path / "wide.csv").open()))
+    assert len(rows) == 24
+    assert {row["target"] for row in rows} == {*TARGETS}
+    assert len({row["hp.lr"] for row in rows}) == 24
