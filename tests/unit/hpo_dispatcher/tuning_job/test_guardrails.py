@@ -23,6 +23,7 @@ from hpo_dispatcher.contract.message import parse_message
 from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Guardrails
 from hpo_dispatcher.tuning_job.build import build
+from hpo_dispatcher.tuning_job.guardrails import check_guardrails
 from tests.support.tuning_requests import (
     DEFAULT_LIMITS,
     ENVIRONMENT,
@@ -245,3 +246,16 @@ def test_the_guardrails_limit_every_definition() -> None:
     job(rules, overrides={"TrainingJobDefinitions": definitions})
     with pytest.raises(NotAllowed, match="at most 86400"):
         job(rules, overrides={"TrainingJobDefinitions": [definitions[0], long]})
+
+
+@pytest.mark.parametrize("field", ["TrainingImage", "AlgorithmName"])
+def test_the_images_limit_the_image_and_the_algorithm_that_stands_for_one(field: str) -> None:
+    """An algorithm of the account or of the Marketplace names its image itself."""
+    made = job()
+    made["TrainingJobDefinition"]["AlgorithmSpecification"] = {
+        "TrainingInputMode": "File", field: "arn:aws:sagemaker:eu-west-1:1:algorithm/other",
+    }  # fmt: skip
+    check_guardrails(made, Guardrails(images=("arn:aws:sagemaker:*:algorithm/other",)))
+    with pytest.raises(NotAllowed, match=field) as rejected:
+        check_guardrails(made, Guardrails(images=("123456789012.dkr.ecr.*/*",)))
+    assert rejected.value.fix == "Use 123456789012.dkr.ecr.*/*"
