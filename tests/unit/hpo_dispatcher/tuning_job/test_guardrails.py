@@ -253,9 +253,11 @@ def test_the_images_limit_the_image_and_the_algorithm_that_stands_for_one(field:
     """An algorithm of the account or of the Marketplace names its image itself."""
     made = job()
     made["TrainingJobDefinition"]["AlgorithmSpecification"] = {
-        "TrainingInputMode": "File", field: "arn:aws:sagemaker:eu-west-1:1:algorithm/other",
+        "TrainingInputMode": "File", field: "arn:aws:sagemaker:eu-west-1:1:algorithm/Other",
     }  # fmt: skip
-    check_guardrails(made, Guardrails(images=("arn:aws:sagemaker:*:algorithm/other",)))
+    check_guardrails(made, Guardrails(images=("arn:aws:sagemaker:*:algorithm/Other",)))
+    with pytest.raises(NotAllowed):  # names of algorithms tell case apart
+        check_guardrails(made, Guardrails(images=("arn:aws:sagemaker:*:algorithm/other",)))
     with pytest.raises(NotAllowed, match=field) as rejected:
         check_guardrails(made, Guardrails(images=("123456789012.dkr.ecr.*/*",)))
     assert rejected.value.fix == "Use 123456789012.dkr.ecr.*/*"

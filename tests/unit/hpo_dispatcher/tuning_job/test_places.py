@@ -300,23 +300,6 @@ def test_a_rejected_folder_of_a_file_system_comes_with_those_that_are_open() -> 
         mounted(rules)
 
 
-@pytest.mark.parametrize(
-    ("name", "first", "second"),
-    [
-        ("input_prefixes", "s3://lake/a/", "s3://lake/b/"),
-        ("output_prefixes", "s3://lake/a/", "s3://lake/b/"),
-        ("input_file_systems", "fs-1", "fs-2"),
-        ("output_file_systems", "fs-1", "fs-2"),
-    ],
-)
-def test_what_a_teams_guardrails_open_is_open_besides_what_the_deployments_open(
-    name: str, first: str, second: str
-) -> None:
-    team = Guardrails.model_validate({name: [second]})
-    opened = Guardrails.model_validate({name: [first]}).opened_for(team)
-    assert getattr(opened, name) == (first, second)
-
-
 @pytest.mark.parametrize("name", ["input_file_systems", "output_file_systems"])
 @pytest.mark.parametrize(
     "folder", ["0123", "fs-x", "fs-1/..", "fs-1/a/../b", "fs-1//a", "fs-1/./a", "fs-*", "s3://fs-1"]

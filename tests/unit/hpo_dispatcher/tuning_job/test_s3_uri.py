@@ -33,6 +33,7 @@ OTHERS = [
     "https://bucket.example.com/key",
     "https://s3.amazonaws.com.example.com/bucket/key",
     "https://s3.amazonaws.com/bucket/key?versionId=1",
+    "https://s3.amazonaws.com/bucket/key#part",
     "https://s3.amazonaws.com/bucket/%2e%2e/key",
     "http://s3.amazonaws.com/bucket/key",
     "https://s3.amazonaws.com/",
