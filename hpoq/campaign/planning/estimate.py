@@ -194,8 +194,9 @@ def _trial_times(rounds: float, width: int, sigma: float, parts: Parts, quantile
     squares = sum(each * part * part for each, part in parts) * math.exp(sigma * sigma)
     # The sum of many trial times varies little, but it varies.
     deviation = _NORMAL.inv_cdf(quantile) * math.sqrt((squares - share * share) * rounds / width)
-    middle = longest_residual(width, sigma, 0.5, parts)
-    tail = longest_residual(width, sigma, quantile, parts) - middle
+    worked = share * rounds
+    middle = longest_residual(width, sigma, 0.5, parts, worked)
+    tail = longest_residual(width, sigma, quantile, parts, worked) - middle
     late = math.copysign(math.hypot(deviation, tail), deviation)
     residual = squares / share / 2  # mean of one trial's remaining time
     return max(share * rounds + max(0.0, middle - residual) + late, share)
@@ -209,30 +210,49 @@ def _draining(width: int, sigma: float, parts: Parts) -> float:
 
 
 @cache
-def longest_residual(parallel: int, sigma: float, quantile: float, parts: Parts = WHOLE) -> float:
-    """Return the remaining time of the slowest trial at one moment, in mean trial times."""
+def longest_residual(
+    parallel: int,
+    sigma: float,
+    quantile: float,
+    parts: Parts = WHOLE,
+    rounds: float = math.inf,
+) -> float:
+    """Return the remaining time of the slowest trial at one moment, in mean trial times.
+
+    Args:
+        parallel: slots, each of which runs a trial at that moment.
+        sigma: spread of the trials' times.
+        quantile: of the remaining time.
+        parts: how much of their training trials do.
+        rounds: mean trial times since the first trials began: none can have run for longer.
+    """
     if sigma == 0 and parts == WHOLE:
         return 1.0
     each = 1 - quantile ** (1 / parallel)
     low, high = 0.0, 1.0
-    while _exceeds(high, sigma, parts) > each:
+    while _exceeds(high, sigma, parts, rounds) > each:
         high *= 2
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if _exceeds(middle, sigma, parts) > each else (low, middle)
+        exceeds = _exceeds(middle, sigma, parts, rounds)
+        low, high = (middle, high) if exceeds > each else (low, middle)
     return high
 
 
-def _exceeds(t: float, sigma: float, parts: Parts) -> float:
+def _exceeds(t: float, sigma: float, parts: Parts, rounds: float) -> float:
     """Return P(residual > t) for lognormal times of mean 1, of which trials do parts."""
     share = sum(each * part for each, part in parts)
-    return sum(each * part / share * _whole_exceeds(t / part, sigma) for each, part in parts)
+    return sum(
+        each * part / share
+        * (_whole_exceeds(t / part, sigma) - _whole_exceeds((t + rounds) / part, sigma))
+        for each, part in parts
+    )  # fmt: skip
 
 
 def _whole_exceeds(t: float, sigma: float) -> float:
     if t <= 0:
         return 1.0
-    if sigma == 0:
+    if sigma == 0 or t == math.inf:
         return max(0.0, 1 - t)
     d = -math.log(t) / sigma
     return _NORMAL.cdf(d + sigma / 2) - t * _NORMAL.cdf(d - sigma / 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 from typing import Any
 
 import pytest
@@ -104,6 +105,16 @@ def test_an_estimate_for_many_tuning_jobs_at_once_agrees_with_a_simulation(
     made = planned(wanted(trials, spread=0.5, minutes_per_trial=10.0, limits=limits), "independent")
     minutes, _ = simulated_campaign(made, random.Random(1))
     assert estimate(made).hours == pytest.approx(minutes / 60, rel=0.08)
+
+
+def test_no_trial_of_a_wave_of_few_rounds_has_run_for_longer_than_the_wave() -> None:
+    """Times that vary much: the longest of many trials would otherwise have begun long before."""
+    limits = {"targets": 3, "tuning_jobs": 300}
+    made = planned(
+        wanted(20_000, "Bayesian", spread=0.9, minutes_per_trial=10.0, limits=limits), "warm-waves"
+    )
+    hours = [simulated_campaign(made, random.Random(seed))[0] / 60 for seed in range(4)]
+    assert estimate(made).hours == pytest.approx(statistics.fmean(hours), rel=0.1)
 
 
 def test_waves_vary_independently() -> None:
