@@ -395,6 +395,26 @@ def test_a_target_that_cannot_be_read_is_named_and_its_requests_are_left_alone(
     }
 
 
+def test_a_second_tuning_job_of_a_request_is_named_and_left_to_people(targets: Account) -> None:
+    targets.request("fraud", "a", targets=["home", "west"])
+    targets.cycle()
+    (name,) = targets.tuning_jobs()
+    running(targets, name, "InProgress")
+    request = entry_of(targets, "a").request
+    assert request
+    there = targets.session.client("sagemaker", region_name="us-west-2")
+    builder = targets.dispatcher().builder
+    there.create_hyper_parameter_tuning_job(**builder.on("west").api_request("fraud", request))
+
+    repaired = run(targets)
+
+    assert repaired.repairs == []
+    assert (
+        f"fraud/a has a second tuning job, {name} on west, which is Completed. The ledger keeps "
+        "the other one. Stop this one if it runs"
+    ) in repaired.warnings
+
+
 def give_access(config: Path) -> None:
     """Add the profile of the target in the other account."""
     sts = boto3.client("sts", region_name="eu-central-1")
