@@ -13,26 +13,26 @@ from ministack.core import lambda_runtime
 from hpoq.local.lifecycle.home import Home
 from hpoq.local.lifecycle.processes import wait_until
 from hpoq.local.limits import INSTANCE_TYPE, SPOT, Limit
-from hpoq.local.ministack_patches.actions_and_resources import (
-    authorize_as_aws_does,
-    authorize_batches_by_single_action,
-)
 from hpoq.local.ministack_patches.concurrency import limit_concurrency
-from hpoq.local.ministack_patches.condition_keys import (
-    add_condition_keys,
-    simulate_with_context_entries,
-)
 from hpoq.local.ministack_patches.encryption import accept_default_kms_key
 from hpoq.local.ministack_patches.event_buses import connect_event_buses
 from hpoq.local.ministack_patches.existing_resources import refuse_existing_names
 from hpoq.local.ministack_patches.functions import patch_functions
+from hpoq.local.ministack_patches.iam.actions_and_resources import (
+    authorize_as_aws_does,
+    authorize_batches_by_single_action,
+)
+from hpoq.local.ministack_patches.iam.condition_keys import (
+    add_condition_keys,
+    simulate_with_context_entries,
+)
+from hpoq.local.ministack_patches.iam.managed_policies import add_managed_policies
+from hpoq.local.ministack_patches.iam.root_credentials import accept_only_root_keys
 from hpoq.local.ministack_patches.logs.events import append_events_to_files
 from hpoq.local.ministack_patches.logs.filters import match_filter_patterns
-from hpoq.local.ministack_patches.managed_policies import add_managed_policies
 from hpoq.local.ministack_patches.metric_alarms import evaluate_alarms_as_aws_does
 from hpoq.local.ministack_patches.persistence import store_state_safely
 from hpoq.local.ministack_patches.resource_policies import enforce_resource_policies
-from hpoq.local.ministack_patches.root_credentials import accept_only_root_keys
 from hpoq.local.ministack_patches.speed import speed_up
 from hpoq.local.sagemaker import AccountQuotas, EngineSettings, SageMakerEndpoint
 from hpoq.local.server.gateway import Gateway

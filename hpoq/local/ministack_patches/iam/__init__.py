@@ -1,0 +1,1 @@
+"""The patches of how ministack authorizes calls."""
