@@ -129,7 +129,7 @@ class SearchRun:
         )
         if better and outcome.model is not None:
             write_atomically(self.state / MODEL, outcome.model)
-            _unpack_model(outcome.model, self.model)
+            unpack_model(outcome.model, self.model)
         if better:
             self._lines = outcome.lines
         self.record.add(row)
@@ -141,7 +141,7 @@ class SearchRun:
         """Write the best model again: SageMaker empties the model folder after an interruption."""
         kept = self.state / MODEL
         if kept.is_file():
-            _unpack_model(kept.read_bytes(), self.model)
+            unpack_model(kept.read_bytes(), self.model)
 
     def _finish(self) -> Row:
         rows, best = self.record.rows, self._best()
@@ -189,7 +189,7 @@ def _outcome(done: Any, number: int, values: dict[str, str], started: float) -> 
     return outcome
 
 
-def _unpack_model(packed: bytes, folder: Path) -> None:
+def unpack_model(packed: bytes, folder: Path) -> None:
     """Replace the files of the model folder; those of an earlier model are removed."""
     folder.mkdir(parents=True, exist_ok=True)
     for each in folder.iterdir():

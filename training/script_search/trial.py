@@ -185,8 +185,10 @@ def _packed(folder: Path) -> bytes | None:
     if not files or sum(each.stat().st_size for each in files) > MODEL_LIMIT:
         return None
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        archive.add(folder, arcname=".")
+    # With the files that links name: a link to a folder of this host leads nowhere on another.
+    with tarfile.open(fileobj=packed, mode="w", dereference=True) as archive:
+        for each in files:
+            archive.add(each, arcname=each.relative_to(folder))
     return packed.getvalue()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from script_search.metrics import read_patterns
+from script_search.search import unpack_model
 from script_search.settings import TrialSettings
 from script_search.trial import TrialOutcome, run_trial
 
@@ -23,6 +24,8 @@ BODY = {
     "explains": 'mkdir -p "$SM_OUTPUT_DIR"; echo "too hot" > "$SM_OUTPUT_DIR/failure"; exit 1',
     "endless": 'while true; do echo "auc=0.1"; sleep 0.01; done',
     "model": 'echo "auc=0.8"; echo trained > "$SM_MODEL_DIR/model.txt"',
+    "links": 'cd "$SM_MODEL_DIR"; echo "auc=0.8"; mkdir epochs; echo 3 > epochs/3; '
+    'ln -s "$PWD/epochs/3" latest; ln -s "$PWD/gone" broken; ln -s /etc all',
     "environment": 'echo "auc=1"; env > "$SM_MODEL_DIR/env"; echo "$@" > "$SM_MODEL_DIR/arguments"',
 }  # fmt: skip
 Run = Callable[..., TrialOutcome]
@@ -97,6 +100,21 @@ def test_only_the_best_trial_returns_its_model_and_what_it_printed(run: Run) -> 
     assert best.lines == ("auc=0.8",)
     other = run("model", is_best=lambda _: False)
     assert (other.model, other.lines) == (None, ())
+
+
+def test_a_model_with_links_is_returned_with_the_files_that_they_name(
+    run: Run, tmp_path: Path
+) -> None:
+    """The folder of a trial is on another host, and is removed: a link would lead nowhere."""
+    outcome = run("links")
+    assert outcome.model is not None
+    unpack_model(outcome.model, tmp_path / "model")
+    files = {
+        path.relative_to(tmp_path / "model").as_posix(): path.read_text()
+        for path in (tmp_path / "model").rglob("*")
+        if not path.is_dir()
+    }
+    assert files == {"epochs/3": "3\n", "latest": "3\n"}
 
 
 def test_a_script_gets_arguments_and_variables_as_on_sagemaker(run: Run, tmp_path: Path) -> None:
