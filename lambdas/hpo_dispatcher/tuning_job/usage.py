@@ -32,8 +32,6 @@ def instances_of(api_request: ApiRequest) -> dict[str, int]:
                 instances[resource] = max(instances.get(resource, 0), parallel * count)
             total = aws_limits.ALL_SPOT_INSTANCES if spot else aws_limits.ALL_INSTANCES
             most[total] = max(most.get(total, 0), parallel * sum(choice.values()))
-    if len(instances) == 1:  # which is its own total
-        return instances
     sums = aws_limits.totals_of(instances)
     return instances | {total: count for total, count in most.items() if count < sums[total]}
 

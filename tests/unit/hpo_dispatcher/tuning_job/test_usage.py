@@ -98,6 +98,7 @@ def test_of_several_definitions_or_types_the_dearest_may_get_all_training_jobs()
 @pytest.mark.parametrize("prices", [{}, {G5: 1.0}])
 def test_no_price_is_made_up(prices: dict[str, float]) -> None:
     assert most_cost(most_used(api_request(definition())), prices) is None
+    assert most_cost([], prices) is None
 
 
 def test_without_a_count_a_training_job_has_one_instance() -> None:
