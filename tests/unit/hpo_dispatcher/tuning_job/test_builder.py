@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from hpo_dispatcher.contract.entry import EarlierJob
 from hpo_dispatcher.contract.errors import BrokenTemplate, InvalidRequest, InvalidSettings
-from hpo_dispatcher.contract.settings import Deployment
+from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.contract.settings import Deployment, Guardrails
 from hpo_dispatcher.contract.targets.sites import TargetSite
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
 from hpo_dispatcher.tuning_job.builder import JobBuilder
-from tests.support.tuning_requests import ENVIRONMENT, TEMPLATE, definition, request
+from tests.support.tuning_requests import ENVIRONMENT, TEMPLATE, api_request, definition, request
 
 
 class Images:
@@ -190,6 +194,37 @@ def test_a_request_says_which_others_it_waits_for_each_once() -> None:
     )
     assert made.blocked
     assert (made.reason.count("b"), made.reason.count("c")) == (1, 1), made.reason
+
+
+def test_an_entry_without_a_number_of_training_jobs_says_so() -> None:
+    asked = api_request()
+    limits = asked["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    del limits["MaxNumberOfTrainingJobs"]
+    limits["MaxRuntimeInSeconds"] = 3600
+    sent = TuningRequest.model_validate({"request_id": "a", "api_request": asked})
+    buckets = tuple({*re.findall(r"s3://[a-z0-9.-]+", json.dumps(asked))})
+    opened = {"guardrails": Guardrails(output_prefixes=buckets)}
+    of = builder_of("fraud")
+    of = replace(of, deployment=of.deployment.model_copy(update=opened))
+    made = of.entry("fraud", sent, NOW)
+    assert made.max_training_jobs == 0
+
+
+@pytest.mark.parametrize(("times", "blocked"), [(4, False), (5, True)])
+def test_a_request_that_was_preempted_five_times_is_not_preempted_again(
+    times: int, blocked: bool
+) -> None:
+    """A warm start has five parents at most."""
+    job = EarlierJob(
+        tuning_job_name="j", counters={"Completed": 1}, interrupted=0, seconds=9,
+        instance_seconds=9, found=True,
+    )  # fmt: skip
+    of = builder_of("fraud")
+    before = of.entry("fraud", request(resource_limits={"max_training_jobs": 20}), NOW)
+    assert before.resume_blocker == ""
+    resumed = of.resumed(replace(before, earlier=(job,) * times))
+    assert bool(resumed.resume_blocker) is blocked
+    assert (before.max_training_jobs, resumed.max_training_jobs) == (20, 20)
 
 
 def test_requests_of_a_team_that_was_removed_are_built_without_settings() -> None:

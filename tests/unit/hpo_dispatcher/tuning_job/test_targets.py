@@ -109,6 +109,14 @@ def test_targets_of_the_team_are_those_where_the_data_is() -> None:
     assert entry(of, overrides=there).targets == ("research",)
 
 
+def test_a_request_that_runs_on_none_of_its_teams_targets_gets_the_problem_with_the_first() -> None:
+    of = builder(fraud={"targets": ["research", "home"]})
+    with pytest.raises(InvalidRequest) as caught:
+        entry(of, overrides=channel("s3://elsewhere/data/"))
+    assert caught.value.field == "targets"
+    assert caught.value.problem.startswith("research cannot run it: ")
+
+
 @pytest.mark.parametrize(
     ("research", "fields", "line"),
     [
