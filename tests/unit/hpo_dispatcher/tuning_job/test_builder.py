@@ -16,7 +16,7 @@ from hpo_dispatcher.contract.request import TuningRequest
 from hpo_dispatcher.contract.settings import Deployment, Guardrails
 from hpo_dispatcher.contract.targets.sites import TargetSite
 from hpo_dispatcher.contract.templates import FrameworkImage, Template
-from hpo_dispatcher.tuning_job.builder import JobBuilder
+from hpo_dispatcher.tuning_job.builder import JobBuilder, check_template
 from tests.support.tuning_requests import ENVIRONMENT, TEMPLATE, api_request, definition, request
 
 
@@ -225,6 +225,18 @@ def test_a_request_that_was_preempted_five_times_is_not_preempted_again(
     resumed = of.resumed(replace(before, earlier=(job,) * times))
     assert bool(resumed.resume_blocker) is blocked
     assert (before.max_training_jobs, resumed.max_training_jobs) == (20, 20)
+
+
+def test_a_template_without_an_objective_leaves_the_metric_to_messages() -> None:
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10}
+    fields: dict[str, Any] = {
+        "description": "any", "image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/mine:1",
+        "tuning_job": {"TrainingJobDefinition": {"ResourceConfig": resources}},
+    }  # fmt: skip
+    check_template("t", Template.model_validate(fields))
+    named = fields | {"request": {"objective": {"metric": "auc", "type": "Maximize"}}}
+    with pytest.raises(InvalidSettings, match="no metric definition finds 'auc'"):
+        check_template("t", Template.model_validate(named))
 
 
 def test_requests_of_a_team_that_was_removed_are_built_without_settings() -> None:
