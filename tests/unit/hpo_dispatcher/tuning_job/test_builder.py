@@ -57,7 +57,9 @@ def test_an_account_limit_is_reported_in_the_field_that_the_message_has() -> Non
 
 
 def test_an_entry_without_demand_differs_in_its_demand_and_its_reason_only() -> None:
-    builder = builder_of("fraud")
+    of_team = {"priority_aging_minutes": 30, "priority_cap": 5}
+    deployment = Deployment.model_validate({"teams": {"fraud": of_team}, "default_template": "t"})
+    builder = replace(builder_of("fraud"), deployment=deployment)
     sent = request(request_id="a", after=["b"], priority=7, expected_minutes=1.51)
     at = datetime(2026, 1, 1, tzinfo=UTC)
     whole = builder.entry("fraud", sent, at)
@@ -69,6 +71,7 @@ def test_an_entry_without_demand_differs_in_its_demand_and_its_reason_only() -> 
     same = {name: getattr(whole, name) for name in demand}
     assert replace(without, **same, reason=whole.reason) == whole
     assert whole.expected_seconds == 91
+    assert (whole.priority, whole.priority_aging_minutes) == (5, 30)
     assert without.reason == "the template is broken"
 
 
