@@ -156,3 +156,11 @@ def test_the_time_its_tuning_jobs_have_run_counts(asked_for: int, left: int) -> 
         "MaxParallelTrainingJobs": 3,
         "MaxRuntimeInSeconds": left,
     }
+
+
+@pytest.mark.parametrize(("seed", "of_resumed"), [(7, 8), (2**30, 2**30 + 1), (2**31 - 1, 0)])
+def test_a_resumed_search_has_the_next_seed_that_the_api_takes(seed: int, of_resumed: int) -> None:
+    """RandomSeed is less than 2**31 (HyperParameterTuningJobConfig in the API reference)."""
+    seeded = {"HyperParameterTuningJobConfig": {"RandomSeed": seed}}
+    made = built(own=(parent("own"),), left=3, overrides=seeded)
+    assert made["HyperParameterTuningJobConfig"]["RandomSeed"] == of_resumed
