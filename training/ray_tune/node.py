@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from credit_default.hosts import HostMissing
+
 END_SECONDS = 45.0  # Ray itself takes up to 30 seconds to drain a node
 
 
@@ -69,7 +71,7 @@ def ray_node(
         settings: this host's resources.
     """
     command = [str(Path(sys.executable).with_name("ray")), "start", role, *options, "--block"]
-    command += [f"--node-ip-address={socket.gethostbyname(host)}"]
+    command += [f"--node-ip-address={_address_of(host)}"]
     command += [
         f"--num-cpus={settings.cpus}",
         f"--num-gpus={settings.gpus}",
@@ -88,6 +90,13 @@ def ray_node(
         except subprocess.TimeoutExpired:
             started.kill()
             started.wait()
+
+
+def _address_of(host: str) -> str:
+    try:
+        return socket.gethostbyname(host)
+    except OSError as error:
+        raise HostMissing(f"the address of this host, {host}, is unknown ({error})") from None
 
 
 def is_listening(host: str, port: int) -> bool:

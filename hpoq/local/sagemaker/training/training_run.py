@@ -30,7 +30,7 @@ from hpoq.local.sagemaker.training.execution import (
 from hpoq.local.sagemaker.training.logs.pattern_search import PatternSearch
 from hpoq.local.sagemaker.training.logs.publisher import LogPublisher
 from hpoq.local.sagemaker.training.processes.process_pool import ProcessPool
-from hpoq.local.sagemaker.training.programs.environment import Host
+from hpoq.local.sagemaker.training.programs.environment import Host, host_name
 from hpoq.local.sagemaker.training.programs.program import Program
 from hpoq.local.sagemaker.training.programs.requirements import TrainingPython
 from hpoq.local.sagemaker.training.role_objects import RoleObjects
@@ -126,9 +126,10 @@ class TrainingRunner:
         shutil.rmtree(folder, ignore_errors=True)
         algorithm = algorithm_of(record, record["HyperParameters"])
         self._processes.warm_up(algorithm.package if algorithm else "torch")
+        own = containers(folder, record)
         run = _Run(
-            containers=containers(folder, record),
-            temporary=TemporaryFolders(folder),
+            containers=own,
+            temporary=TemporaryFolders(folder, [host_name(number) for number in range(len(own))]),
             publisher=LogPublisher(self._ports, record, self._clock, self._search),
             inputs=Inputs(self._objects_of(record), self._cache),
             credentials=self._credentials(record),
