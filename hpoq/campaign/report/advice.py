@@ -95,4 +95,9 @@ def _more_trials(objectives: Sequence[float], *, maximize: bool) -> str:
     )
     if high <= 0.01 * noise:
         return f"More trials: hardly worth it; {gained}. Twice as many would gain less than that."
+    if middle == 0:
+        return (
+            "More trials: probably not worth it; in most random orders, the second half of the "
+            f"trials improved nothing, and in nine of ten at most {high:.2g}."
+        )
     return f"More trials: {gained}. Twice as many would probably gain about half as much."

@@ -133,6 +133,7 @@ def _figure(campaigns: Campaigns, over: str) -> str:
             x=[*steps[over], *ends[over]], y=[*steps["so_far"], *ends["so_far"]], mode="lines",
             line={"shape": "hv", "color": color, "width": 2.5}, name=plan.campaign.name,
         )  # fmt: skip
-    figure.update_xaxes(title=title)
+    figure.update_xaxes(title=title, rangemode="tozero")
+    figure.update_layout(showlegend=True)  # also of one campaign that has results
     figure.update_yaxes(title=campaigns[0][0].campaign.metric)
     return html(styled(figure))

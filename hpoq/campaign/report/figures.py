@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SHOWN = 4_000
 SHOWN_IN_PANEL = 800  # of several panels side by side, which a browser draws without WebGL
 SHOWN_LINES = 500
+FEW = 200  # trials, whose dots are larger
 PANELS = 12
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#9ca3af"
 COLORS = [[0, "#93c5fd"], [1, "#2563eb"]]  # both ends can be seen on white and on black
@@ -28,6 +29,11 @@ PANEL_HEIGHT = 250  # pixels
 def html(figure: Any) -> str:
     """Return a figure as a part of the page."""
     return str(figure.to_html(full_html=False, include_plotlyjs=False, config=CONFIG))
+
+
+def dot(trials: int) -> dict[str, Any]:
+    """Return the size and the opacity of the dots of so many trials."""
+    return {"size": 7, "opacity": 0.8} if trials <= FEW else {"size": 4, "opacity": 0.5}
 
 
 def best_so_far(plan: CampaignPlan, table: pd.DataFrame, over: str) -> Any:
@@ -43,7 +49,7 @@ def best_so_far(plan: CampaignPlan, table: pd.DataFrame, over: str) -> Any:
     figure = go.Figure()
     figure.add_scattergl(
         x=_small(shown[over]), y=_small(shown["objective"]), mode="markers", name="trial",
-        marker={"size": 4, "color": GREY, "opacity": 0.5}, text=shown["trial"],
+        marker={**dot(len(shown)), "color": GREY}, text=shown["trial"],
     )  # fmt: skip
     steps = found[found["so_far"].diff() != 0]
     ends = found.tail(1)
@@ -71,7 +77,7 @@ def slices(plan: CampaignPlan, table: pd.DataFrame, names: list[str]) -> list[An
             x=_small(axis.at(values)), y=_small(shown["objective"]), mode="markers",
             customdata=[_short(value) for value in values], text=shown["trial"], name="",
             hovertemplate="%{text}<br>" + name + " %{customdata}<br>%{y}",
-            marker={"size": 4, "opacity": 0.6, "color": shown["wave"], "colorscale": COLORS,
+            marker={**dot(len(shown)), "color": shown["wave"], "colorscale": COLORS,
                     "cmin": 0, "cmax": plan.waves},
         )  # fmt: skip
         figure.update_xaxes(title=name, **_ticks(axis))
@@ -180,8 +186,9 @@ def parallelism(plan: CampaignPlan, table: pd.DataFrame) -> Any:
             line={"shape": "hv", "color": BLUE, "width": 1}, name="trials at once",
         )
     )  # fmt: skip
-    figure.add_hline(y=plan.slots, line={"color": ORANGE, "dash": "dash"})
-    figure.update_yaxes(range=[0, plan.slots * 1.08])
+    allowed = series.allowed_at_once(plan)
+    figure.add_hline(y=allowed, line={"color": ORANGE, "dash": "dash"})
+    figure.update_yaxes(range=[0, allowed * 1.08])
     return _titled(figure, f"{unit} since the start", "trials at once")
 
 

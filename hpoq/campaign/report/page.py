@@ -150,7 +150,7 @@ def _waves(plan: CampaignPlan, table: pd.DataFrame, ordered: list[str]) -> list[
 
 
 def _parallelism(plan: CampaignPlan, table: pd.DataFrame) -> str:
-    used = series.utilization(table, plan.slots)
+    used = series.utilization(table, series.allowed_at_once(plan))
     note = (
         f"{used:.0%} of the allowed parallelism (dashed line) was used between the first start and "
         "the last end."
@@ -195,7 +195,8 @@ def _heading(plan: CampaignPlan, table: pd.DataFrame) -> str:
     )
     objective = plan.campaign.template_request.objective
     goal = f"{objective.type.lower()} {objective.metric}" if objective else ""
-    about = f"Strategy {plan.strategy} · {goal} · up to {plan.slots:,} trials at once"
+    allowed = series.allowed_at_once(plan)
+    about = f"Strategy {plan.strategy} · {goal} · up to {allowed:,} trials at once"
     return (
         f"<h1>{escape(plan.campaign.name)}</h1><p>{escape(about)}</p>"
         f'<div class="tiles">{boxes}</div>'

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.model import MEASURED, Direction
-from hpoq.campaign.report.figures import GREY, ORANGE, html, sampled, shown_range, styled
+from hpoq.campaign.report.figures import GREY, ORANGE, dot, html, sampled, shown_range, styled
 from hpoq.campaign.report.parts import cell, table_of
 from hpoq.campaign.results.pareto import OBJECTIVE, column_of, directions, front
 from hpoq.campaign.results.table import METRIC, SEARCHED
@@ -60,7 +60,7 @@ def _figure(plan: CampaignPlan, table: pd.DataFrame, metric: str, direction: Dir
     figure = go.Figure()
     figure.add_scatter(
         x=shown[column], y=shown[OBJECTIVE], mode="markers", name="trial", text=shown["trial"],
-        marker={"size": 4, "color": GREY, "opacity": 0.5},
+        marker={**dot(len(shown)), "color": GREY},
     )  # fmt: skip
     best = front(table, wanted).sort_values(column)
     figure.add_scatter(

@@ -70,6 +70,11 @@ def parallelism(table: pd.DataFrame) -> pd.DataFrame:
     return found.drop_duplicates("hours", keep="last")
 
 
+def allowed_at_once(plan: CampaignPlan) -> int:
+    """Return how many trials may run at once; with an unknown quota, all of them."""
+    return min(plan.slots, plan.campaign.trials)
+
+
 def utilization(table: pd.DataFrame, slots: int) -> float:
     """Return the used share of the slots, from the first trial's creation to the last end.
 

@@ -63,6 +63,23 @@ def test_jobs_that_run_at_once_see_neither_files_nor_changes_of_each_other(
     assert not list(Path("/tmp").glob("of-*"))
 
 
+# docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
+def test_the_hosts_of_a_job_find_each_other_by_name(sagemaker: Any, memory: MemoryPorts) -> None:
+    if not isolation.can_replace_folders():
+        pytest.skip("this machine allows no namespaces: /etc/hosts is shared")
+    script = "import socket\nprint(*map(socket.gethostbyname, ('algo-1', 'algo-2', 'localhost')))\n"
+    memory.stored["bucket", "source.tar.gz"] = archive({"train.py": script})
+    job = training_job("pair")
+    job["ResourceConfig"]["InstanceCount"] = 2
+    sagemaker.create_training_job(**job)
+    assert ended(sagemaker, "pair")["TrainingJobStatus"] == "Completed"
+    first, second = lines_of(memory, "pair")
+    assert first == second, "both know the same addresses"
+    one, two, local = first.split()
+    assert one != two
+    assert local == "127.0.0.1"
+
+
 # docs.python.org/3/library/tempfile.html: TMPDIR comes first.
 def test_a_temporary_folder_in_the_environment_of_a_job_is_used(
     sagemaker: Any, memory: MemoryPorts

@@ -69,6 +69,7 @@ def test_campaigns_of_other_objectives_cannot_be_compared() -> None:
 
 def test_a_campaign_without_a_result_is_shown_as_such() -> None:
     empty = campaign("empty", [float("nan")], 1)
+    assert '"showlegend":true' in section([campaign("a", [0.5], 1), empty])
     assert reached([campaign("a", [0.5], 1), empty], "hours") == []
     assert "none yet" in section([campaign("a", [0.5], 1), empty])
 

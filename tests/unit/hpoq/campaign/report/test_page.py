@@ -14,7 +14,7 @@ import pytest
 from benchmarks.fabricated import REQUEST, trials
 from hpoq.campaign.campaign_plan import CampaignPlan
 from hpoq.campaign.planning.compare import campaign_of, planned
-from hpoq.campaign.report import series, svg, write
+from hpoq.campaign.report import figures, series, svg, write
 from hpoq.campaign.report.page import page
 from hpoq.campaign.results.table import frame
 
@@ -91,6 +91,27 @@ def test_parallelism_counts_trials_at_once() -> None:
     table = frame(plan, trials(plan))
     assert series.parallelism(table)["at_once"].max() == plan.slots
     assert 0.8 < series.utilization(table, plan.slots) <= 1
+
+
+def test_no_more_trials_are_allowed_at_once_than_there_are_whatever_the_account_allows(
+    tmp_path: Path,
+) -> None:
+    plan = plan_of(20, "single")
+    limits = plan.campaign.limits.model_copy(update={"instances": None})
+    unlimited = plan.campaign.model_copy(update={"limits": limits})
+    wide = plan.model_copy(update={"campaign": unlimited})
+    text = write(wide, frame(wide, trials(wide)), tmp_path / "r.html").read_text()
+    assert "up to 20 trials at once" in text
+
+
+def test_the_dots_of_few_trials_are_larger() -> None:
+    sizes = []
+    for count in (40, 4_000):
+        plan = plan_of(count, "independent")
+        table = frame(plan, trials(plan))
+        sizes.append(figures.best_so_far(plan, table, "hours").data[0].marker.size)
+    few, many = sizes
+    assert few > many
 
 
 def test_failures_are_grouped_by_reason() -> None:
