@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -40,8 +41,10 @@ class RayTrials:
         found: dict[int, Trial] = {}
         problems = []
         for outer in training_jobs:
-            for row in self._rows(outer.name):
-                found.setdefault(row["number"], _trial(row, outer))
+            rows = self._rows(outer.name)
+            first = min(rows, key=lambda row: row.get("started") or math.inf, default=None)
+            for row in rows:
+                found.setdefault(row["number"], _trial(row, outer, is_first=row is first))
             if outer.status in ("Failed", "Stopped"):
                 problems.append(outer)
         return [*found.values(), *problems]
@@ -89,7 +92,8 @@ def _parsed(body: bytes) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _trial(row: dict[str, Any], training_job: Trial) -> Trial:
+def _trial(row: dict[str, Any], training_job: Trial, *, is_first: bool) -> Trial:
+    """Return a trial; the first one was created with its training job, as it waited for Ray."""
     started, ended = _time(row.get("started")), _time(row.get("ended"))
     return Trial(
         name=f"{training_job.name}/{row['number']}",
@@ -97,7 +101,7 @@ def _trial(row: dict[str, Any], training_job: Trial) -> Trial:
         status=str(row.get("status", "Completed")),
         hyperparameters=dict(row.get("hyperparameters", {})),
         objective=row.get("objective"),
-        created_at=started,
+        created_at=(training_job.created_at if is_first else None) or started,
         started_at=started,
         ended_at=ended,
         reason=str(row.get("reason", "")),

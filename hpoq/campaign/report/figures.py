@@ -217,7 +217,8 @@ def styled(figure: Any, margin: dict[str, int] | None = None) -> Any:
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#7b8494"},
         margin=margin or {"l": 60, "r": 20, "t": 40, "b": 50},
-        legend={"orientation": "h", "y": 1.1},
+        # Above the figure, also if it takes several lines.
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         hoverlabel={"namelength": -1},
     )
     lines = "rgba(123,132,148,0.25)"
