@@ -293,7 +293,7 @@ def _measured(
 
     def run(file: Path) -> pd.DataFrame:
         campaign = queued_campaign(file, team, deployment)
-        say_problems(follow(campaign, every=5.0))
+        say_problems(follow(campaign, every=5.0), option_of(team))
         return campaign.results()
 
     left_out = ("trials", "minutes_per_trial", "deadline_hours", "budget", "points", "repeats")

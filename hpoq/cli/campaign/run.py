@@ -77,7 +77,7 @@ def run(
     else:
         ended = _follow_all(campaigns, every, keep_goals=not ignore_goals)
     for model, last in ended.items():
-        say_problems(last)
+        say_problems(last, None if direct else option_of(team))
         _say_what_is_left(last, files[model])
     if any(last.problems or not last.ended for last in ended.values()):
         raise typer.Exit(ExitStatus.NOT_COMPLETED)
@@ -170,11 +170,20 @@ def _direct_campaign(
     return RunningCampaign.direct(plan, target)
 
 
-def say_problems(last: CampaignProgress) -> None:
-    """Name the tuning jobs that did not complete, with their reasons."""
+def say_problems(last: CampaignProgress, of_team: str | None) -> None:
+    """Name the tuning jobs that did not complete, with their reasons.
+
+    Args:
+        last: the progress at the end.
+        of_team: the option of the command that explains a failure; None without a queue.
+    """
+    failed = []
     for state in last.problems:
         request_id = last.plan.request_id(last.plan.job(state.number))
         say(f"{request_id} {state.status} {state.reason}".rstrip())
+        failed += [request_id] if state.status == "Failed" else []
+    if failed and of_team is not None:
+        say(f"to see why its training jobs failed: hpoq why {failed[0]}{of_team}")
 
 
 def _say_what_is_left(last: CampaignProgress, plan: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.errors import HpoqError
 from hpoq.campaign.backends.direct import DirectBackend
 from hpoq.campaign.backends.queued import QueueBackend
@@ -191,6 +192,19 @@ def test_a_campaign_can_be_left_to_its_queue(monkeypatch: pytest.MonkeyPatch) ->
     jobs = len(CampaignPlan.load(Path("left.plan.json")).jobs)
     assert f"{jobs} tuning jobs sent" in hpoq("run", "left.plan.json", "--detach").stderr
     assert len(queue.ledger) == jobs
+
+
+def test_a_failed_tuning_job_is_named_with_the_command_that_explains_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue = SteppedQueue(end_status=Status.FAILED)
+    backend = QueueBackend(queue, "fraud", UnreadableSageMaker())  # type: ignore[arg-type]
+    run_on(monkeypatch, backend)
+    planned("--strategy", "single", name="bad")
+    ran = hpoq("run", "bad.plan.json", "--every", "0.5", "--team", "fraud")
+    assert ran.exit_code == 3
+    assert "bad-00001 Failed" in ran.stderr
+    assert "to see why its training jobs failed: hpoq why bad-00001\n" in ran.stderr
 
 
 def test_pause_resume_and_cancel_are_stored_beside_the_plan() -> None:
