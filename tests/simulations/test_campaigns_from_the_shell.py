@@ -135,6 +135,9 @@ def test_several_models_of_one_file_are_planned_run_and_read_together(
     assert "model" in hpoq("results", "many.plan.json").stdout
     report = hpoq("report", "many.plan.json", "-o", "many.html")
     assert "many-steep" in Path(report.stdout.strip()).read_text()
+    reports = hpoq("report", "many.plan.json").stdout.split()
+    assert reports == ["many-flat.html", "many-steep.html"]
+    assert "many-flat" in Path("many-steep.html").read_text()
 
     assert hpoq("pause", "many.plan.json").exit_code == 0
     assert Control(Path("many-flat.plan.json")).command == "pause"

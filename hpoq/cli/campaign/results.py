@@ -110,13 +110,17 @@ def report(
     deployment: DeploymentName = "hpoq",
     direct: Direct = False,
 ) -> None:
-    """Write a report of the campaign as one HTML file, and print its path."""
-    campaign, *models = campaigns_to_read(plan, team, deployment, direct=direct).values()
-    others = models + [
-        campaign_to_read(each, team, deployment, direct=direct) for each in compare or ()
-    ]
-    path = campaign.report(out or Path(f"{campaign.plan.campaign.name}.html"), others)
-    sys.stdout.write(f"{path}\n")
+    """Write a report of the campaign as one HTML file, and print its path.
+
+    Of several models, write a report each, which compares it with the others. With --out, write
+    that of the first model.
+    """
+    models = list(campaigns_to_read(plan, team, deployment, direct=direct).values())
+    compared = [campaign_to_read(each, team, deployment, direct=direct) for each in compare or ()]
+    for campaign in models[:1] if out else models:
+        others = [each for each in models if each is not campaign] + compared
+        path = campaign.report(out or Path(f"{campaign.plan.campaign.name}.html"), others)
+        sys.stdout.write(f"{path}\n")
 
 
 def _table(campaigns: dict[str, RunningCampaign]) -> pd.DataFrame:

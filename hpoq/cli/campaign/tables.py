@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from hpoq.cli.output import say
@@ -96,9 +97,16 @@ def best_trials(table: pd.DataFrame, top: int) -> Table:
             str(row["rank"]), *(row[name] for name in models), row["trial"],
             str(row["wave"]), f"{row['objective']:.6g}",
             f"{row['minutes']:.1f}",
-            *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values),
+            *map(_shown, values),
         )  # fmt: skip
     return made
+
+
+def _shown(value: Any) -> str:
+    """Return a hyperparameter or metric as text; empty for what a trial of another model has."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4g}"
+    return "" if value is None else str(value)
 
 
 def repeated_settings(plan: CampaignPlan, trials: pd.DataFrame) -> Table:
