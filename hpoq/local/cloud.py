@@ -125,11 +125,11 @@ class Cloud:
         Raises:
             LocalCloudError: if Node.js or the app is missing, or cdk failed.
         """
-        from hpoq.local.lifecycle.deployment import Access, CdkDeployment
+        from hpoq.local.lifecycle.deployment import AccountAccess, CdkDeployment
 
-        def access(account: str, region: str) -> Access:
+        def access(account: str, region: str) -> AccountAccess:
             seen = self.within(account, region)
-            return Access(seen.running, seen.environ(), seen.session().client("ssm"))
+            return AccountAccess(seen.running, seen.environ(), seen.session().client("ssm"))
 
         own = access(self.running.account, self.running.region)
         deployment = CdkDeployment(self.home, own, access, app=app, say=say)

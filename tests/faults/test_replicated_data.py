@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from botocore.exceptions import ClientError
@@ -122,16 +121,15 @@ def test_a_comparison_that_fails_starts_nothing_and_is_repeated(
     west.request("fraud", "a", targets=["west"])
     west.request("vision", "at-home")
 
-    def failing(client: Any, method: str, options: dict[str, Any]) -> Any:
-        if method == "ListObjectVersions" and client.meta.region_name == region:
-            raise ClientError({"Error": {"Code": code, "Message": "injected"}}, method)
-        return real(client, method, options)
+    def fail(context: dict[str, Any], **_: Any) -> None:
+        if context["client_region"] == region:
+            error: Any = {"Error": {"Code": code, "Message": "injected"}}
+            raise ClientError(error, "ListObjectVersions")
 
-    from botocore.client import BaseClient
-
-    real = BaseClient._make_api_call  # type: ignore[attr-defined]
-    with patch.object(BaseClient, "_make_api_call", failing):
-        west.cycle()
+    events, event = west.session.events, "before-parameter-build.s3.ListObjectVersions"
+    events.register(event, fail)
+    west.cycle()
+    events.unregister(event, fail)
     waiting = entry(west)
     assert waiting.status is Status.QUEUED
     assert "its data on west was not compared" in waiting.reason

@@ -31,7 +31,7 @@ NO_BANNER = {"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20"}
 
 
 @dataclass(frozen=True)
-class Access:
+class AccountAccess:
     """The cloud as seen from one account and Region."""
 
     running: RunningCloud
@@ -56,8 +56,8 @@ class CdkDeployment:
     def __init__(
         self,
         home: Home,
-        own: Access,
-        access: Callable[[str, str], Access],
+        own: AccountAccess,
+        access: Callable[[str, str], AccountAccess],
         *,
         app: Path | None,
         say: Callable[[str], None],
@@ -93,7 +93,7 @@ class CdkDeployment:
         except (OSError, ValueError, AttributeError):
             return False
 
-    def _bootstrap(self, cdk: Sequence[str], access: Access) -> None:
+    def _bootstrap(self, cdk: Sequence[str], access: AccountAccess) -> None:
         if not _is_bootstrapped(access.ssm):
             place = f"aws://{access.running.account}/{access.running.region}"
             self._say(f"cdk bootstrap{'' if access is self._own else f' {place}'}")
@@ -147,7 +147,7 @@ class CdkDeployment:
         return outputs | _flat(self._deploy_synthesized(cdk, self._own, ["--exclusively", *here]))
 
     def _deploy_synthesized(
-        self, cdk: Sequence[str], access: Access, stacks: Sequence[str]
+        self, cdk: Sequence[str], access: AccountAccess, stacks: Sequence[str]
     ) -> dict[str, dict[str, str]]:
         app = ["--app", str(self._folder)]
         self._execute(cdk, ["deploy", *self._options, *app, *stacks], self._app, access)
@@ -168,7 +168,7 @@ class CdkDeployment:
         return {PYTHON_VERSION: own}
 
     def _execute(
-        self, cdk: Sequence[str], arguments: Sequence[str], folder: Path, access: Access
+        self, cdk: Sequence[str], arguments: Sequence[str], folder: Path, access: AccountAccess
     ) -> None:
         command = [*cdk, *arguments]
         with self._log.open("ab") as log:
@@ -190,7 +190,7 @@ class CdkDeployment:
                 f"Its whole output is in {self._log}",
             )
 
-    def _cdk_environment(self, access: Access) -> dict[str, str]:
+    def _cdk_environment(self, access: AccountAccess) -> dict[str, str]:
         """Return an environment in which `python3`, as in cdk.json, is this interpreter."""
         here = str(Path(sys.executable).parent)
         path = os.pathsep.join([here, access.environ.get("PATH", os.defpath)])

@@ -18,6 +18,8 @@ from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import eventbridge, iam
 from ministack.services.cloudformation import provisioners
 
+from hpoq.local.sagemaker.settings import PARTITION
+
 Record = dict[str, Any]
 logger = logging.getLogger(__name__)
 POLICY = "AWS::Events::EventBusPolicy"
@@ -86,7 +88,7 @@ def _refusal(bus: str, role: str, event: Record, rule: Record) -> str:
         return f"{role} does not trust {service}"
     sent = {"events:source": [event["Source"]], "events:detail-type": event["DetailType"]}
     context = _context(
-        f"arn:aws:sts::{get_account_id()}:assumed-role/{name}/EventBridge",
+        f"arn:{PARTITION}:sts::{get_account_id()}:assumed-role/{name}/EventBridge",
         "AssumedRole",
         "events:PutEvents",
         bus,

@@ -13,7 +13,7 @@ from hpo_dispatcher.cycle.outcome import ActOutcome, Decision, Observation, stat
 from hpo_dispatcher.cycle.pacing import Deadline, TokenBucket, map_concurrently
 from hpo_dispatcher.cycle.refusals import RefusedStarts
 from hpo_dispatcher.cycle.stop import Stopper
-from hpo_dispatcher.cycle.targets.arrivals import Arrivals
+from hpo_dispatcher.cycle.targets.arrivals import DataArrivals
 from hpo_dispatcher.cycle.targets.services import Services, service_on
 from hpo_dispatcher.ports import (
     AccountFault,
@@ -76,7 +76,7 @@ class Starter:
     clock: Callable[[], datetime]
     owner: str  # of the lease
     refusals: RefusedStarts
-    arrivals: Arrivals
+    arrivals: DataArrivals
 
     def announce_found(self, seen: Observation, outcome: ActOutcome) -> None:
         """Publish starts of earlier cycles whose tuning jobs turn out to exist."""

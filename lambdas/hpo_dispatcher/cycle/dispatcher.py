@@ -50,7 +50,7 @@ from hpo_dispatcher.cycle.publish import Remembered, publish, recall
 from hpo_dispatcher.cycle.reconcile import Reconciler
 from hpo_dispatcher.cycle.refusals import RefusedStarts
 from hpo_dispatcher.cycle.stop import Stopper
-from hpo_dispatcher.cycle.targets.arrivals import Arrivals
+from hpo_dispatcher.cycle.targets.arrivals import DataArrivals
 from hpo_dispatcher.cycle.targets.services import Services, TargetServices
 from hpo_dispatcher.cycle.workflows.answering import Answering
 from hpo_dispatcher.ports import (
@@ -237,7 +237,7 @@ class Dispatcher:
             clock=self.clock,
             owner=self.owner,
             refusals=refusals,
-            arrivals=Arrivals(
+            arrivals=DataArrivals(
                 {name: each.replicas for name, each in self.targets.items() if each.replicas}
             ),
         )

@@ -12,7 +12,7 @@ from hpo_dispatcher.tuning_job.builder import JobBuilder
 from hpo_dispatcher.tuning_job.targets.copies import prefixes_read
 
 
-class Arrivals:
+class DataArrivals:
     """The comparisons of one cycle, each made once: many requests read the same data.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from hpo_dispatcher.cycle.targets.arrivals import Arrivals
+from hpo_dispatcher.cycle.targets.arrivals import DataArrivals
 from hpo_dispatcher.ports import AccountFault, NotReplicated, Unavailable
 from hpo_dispatcher.tuning_job.targets.copies import Copies
 
@@ -39,12 +39,12 @@ def builder(target: str = "research", copies: Copies | None = COPIES) -> Any:
 
 
 def test_a_request_whose_data_has_arrived_starts() -> None:
-    arrivals = Arrivals({"research": Compared()})
+    arrivals = DataArrivals({"research": Compared()})
     assert arrivals.problem(builder(), reads("churn", "images")) is None
 
 
 def test_a_request_waits_for_the_first_object_that_has_not() -> None:
-    arrivals = Arrivals({"research": Compared(images="shared/images/7.png")})
+    arrivals = DataArrivals({"research": Compared(images="shared/images/7.png")})
     assert arrivals.problem(builder(), reads("churn", "images")) == NotReplicated(
         "waits for its data on research, which is not yet what it is at home: "
         "s3://home/shared/images/7.png differs or is missing there"
@@ -53,7 +53,7 @@ def test_a_request_waits_for_the_first_object_that_has_not() -> None:
 
 def test_data_that_many_requests_read_is_compared_once_in_a_cycle() -> None:
     compared = Compared(images="shared/images/7.png")
-    arrivals = Arrivals({"research": compared})
+    arrivals = DataArrivals({"research": compared})
     for _ in range(3):
         arrivals.problem(builder(), reads("churn"))
         arrivals.problem(builder(), reads("images"))
@@ -62,7 +62,7 @@ def test_data_that_many_requests_read_is_compared_once_in_a_cycle() -> None:
 
 def test_a_bucket_that_does_not_answer_is_a_fault_of_the_account() -> None:
     """The request has no tuning job, so it may wait as for any other fault."""
-    problem = Arrivals({"research": Compared()}).problem(builder(), reads("down"))
+    problem = DataArrivals({"research": Compared()}).problem(builder(), reads("down"))
     assert problem == AccountFault(
         "its data on research was not compared: s3:ListBucketVersions: throttled"
     )
@@ -70,7 +70,7 @@ def test_a_bucket_that_does_not_answer_is_a_fault_of_the_account() -> None:
 
 def test_nothing_is_compared_where_nothing_is_replicated() -> None:
     compared = Compared(churn="shared/churn/1.csv")
-    arrivals = Arrivals({"research": compared})
+    arrivals = DataArrivals({"research": compared})
     assert arrivals.problem(builder("home", None), reads("churn")) is None
     assert arrivals.problem(builder("other"), reads("churn")) is None
     assert compared.compared == []
