@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from botocore.exceptions import ClientError
 
+from hpo_dispatcher.aws.targets.assumed_role import TargetClients
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument, WaitKind
 from hpo_dispatcher.contract.entry import Entry, Status
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT, EXAMPLE_DATA
@@ -25,6 +27,7 @@ __all__ = ["account", "session"]
 
 HOME_ACCOUNT, WEST = "123456789012", "us-west-2"
 HOME_BUCKET, WEST_BUCKET = "artifacts", f"hpoq-west-{HOME_ACCOUNT}-{WEST}"
+COMPARISON = "before-parameter-build.s3.ListObjectVersions"
 DATA = f"{EXAMPLE_DATA}train/part-1.csv"
 
 
@@ -126,10 +129,15 @@ def test_a_comparison_that_fails_starts_nothing_and_is_repeated(
             error: Any = {"Error": {"Code": code, "Message": "injected"}}
             raise ClientError(error, "ListObjectVersions")
 
-    events, event = west.session.events, "before-parameter-build.s3.ListObjectVersions"
-    events.register(event, fail)
-    west.cycle()
-    events.unregister(event, fail)
+    class FailingTargetClients(TargetClients):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.events.register(COMPARISON, fail)
+
+    west.session.events.register(COMPARISON, fail)
+    with patch("hpo_dispatcher.wiring.TargetClients", FailingTargetClients):
+        west.cycle()
+    west.session.events.unregister(COMPARISON, fail)
     waiting = entry(west)
     assert waiting.status is Status.QUEUED
     assert "its data on west was not compared" in waiting.reason
