@@ -8,8 +8,12 @@ from moto.backends import get_backend
 
 from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.request import TuningRequest
+from hpo_dispatcher.cycle.pacing import Deadline
 from hpo_dispatcher.ports import Unavailable
+from hpo_dispatcher.scheduling.history.memory import MEMORY, predictions_from
 from hpoq.simulation.in_memory_ports import MemoryEvents
+from hpoq.simulation.simulate import Simulation
+from hpoq.simulation.workload import Arrival, Workload
 from tests.support.dispatcher_account import Account, ample_time
 
 
@@ -105,3 +109,21 @@ def test_the_request_of_a_head_is_parsed_only_when_it_starts(
 
     assert summary.waiting > 0
     assert len(parsed) == summary.started
+
+
+@pytest.mark.parametrize(
+    ("forecasts", "left", "noted"), [(True, 21, True), (True, 19, False), (False, 21, False)]
+)
+def test_starts_are_expected_in_the_first_four_fifths_of_a_cycles_time_unless_switched_off(
+    forecasts: bool, left: float, noted: bool
+) -> None:
+    arrivals = [Arrival(at=0, team="a", request_id=f"r{n}", seconds=600) for n in range(2)]
+    world = Simulation(Workload(name="w", arrivals=arrivals, teams={"a": {}}, slots=1))
+    for each in arrivals:
+        world.send(each)
+    before_it_ends = Deadline(remaining=lambda: 100.0, total=100.0)
+    replace(world.dispatcher, forecasts=False).run(before_it_ends)
+    late = Deadline(remaining=lambda: left, total=100.0)
+    replace(world.dispatcher, forecasts=forecasts).run(late)
+    noted_at = predictions_from(world.documents.get(MEMORY)).noted_at
+    assert (noted_at is not None) is noted

@@ -448,3 +448,10 @@ def test_a_team_cannot_write_where_another_does(uri: str) -> None:
         NotAllowed, match="not a location to which the team's training jobs may write"
     ):
         job(**definition(OutputDataConfig={"S3OutputPath": uri}))
+
+
+def test_a_target_for_the_objective_that_is_no_number_is_refused() -> None:
+    criteria = {"TargetObjectiveMetricValue": "high"}
+    with pytest.raises(InvalidRequest) as caught:
+        job(overrides={"HyperParameterTuningJobConfig": {"TuningJobCompletionCriteria": criteria}})
+    assert caught.value.field.endswith("TuningJobCompletionCriteria.TargetObjectiveMetricValue")

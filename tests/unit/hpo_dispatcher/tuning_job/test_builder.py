@@ -230,13 +230,15 @@ def test_a_request_that_was_preempted_five_times_is_not_preempted_again(
     assert (before.max_training_jobs, resumed.max_training_jobs) == (20, 20)
 
 
-def test_a_template_without_an_objective_leaves_the_metric_to_messages() -> None:
+def test_a_template_without_an_objective_or_an_instance_type_leaves_them_to_messages() -> None:
     resources = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10}
     fields: dict[str, Any] = {
         "description": "any", "image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/mine:1",
         "tuning_job": {"TrainingJobDefinition": {"ResourceConfig": resources}},
     }  # fmt: skip
     check_template("t", Template.model_validate(fields))
+    without_resources = Template.model_validate(fields | {"tuning_job": {}})
+    check_template("t", without_resources)
     named = fields | {"request": {"objective": {"metric": "auc", "type": "Maximize"}}}
     with pytest.raises(InvalidSettings, match="no metric definition finds 'auc'"):
         check_template("t", Template.model_validate(named))
