@@ -109,9 +109,10 @@ def test_waiting_requests_fill_the_document_to_its_last_byte(spare: int) -> None
     assert len(fitted(whole, size - 1 - spare).waiting) == 2
 
 
-def test_the_newest_half_of_the_samples_is_kept() -> None:
+def test_of_a_document_that_is_a_byte_too_large_the_newest_half_of_the_samples_is_kept() -> None:
     whole = document(0, 0, 8, 1, "")
     size = len(whole.to_json().encode())
+    assert fitted(whole, size) == whole
     kept = fitted(whole, size - 1).run_times
     assert [each.template for each in kept] == ["t4", "t5", "t6", "t7"]
 

@@ -29,14 +29,19 @@ from hpo_dispatcher.cycle.publish import (
     State,
     capacity_document,
     divide_overfull,
+    recall,
     update_counts,
     update_run_times,
 )
 from hpo_dispatcher.ports import TuningJobDetail, Unavailable
+from hpo_dispatcher.scheduling.backoff import Backoff, Delay
 from hpo_dispatcher.scheduling.budget import Budget
+from hpo_dispatcher.scheduling.forecast.predictions import Predictions
+from hpo_dispatcher.scheduling.history.memory import MEMORY, memory_json
 from hpo_dispatcher.scheduling.history.queue_counts import PER_MARK, QueueCount, QueueCounts
 from hpo_dispatcher.scheduling.history.run_times import RunTimes, Work
 from hpo_dispatcher.scheduling.snapshot import Capacity, ReservationTimer, RunningJob, Wait
+from hpoq.simulation.in_memory_ledger import MemoryDocuments
 from tests.support.dispatcher_account import Account
 from tests.support.scheduling_scene import G5, M5, NOON, ago, queued
 
@@ -331,3 +336,20 @@ def test_a_queue_that_cannot_be_read_is_divided_by_a_later_cycle() -> None:
     assert counts.published() == before
     divide_overfull(counts, lambda *_: entries)
     assert [count for _, count in counts.of("fraud").marks] == [PER_MARK] * 5
+
+
+def test_a_cycle_recalls_what_the_last_one_left() -> None:
+    documents = MemoryDocuments()
+    timer = ReservationTimer(since=ago(9))
+    delay = Delay(kind=WaitKind.ACCOUNT_FAULT, since=ago(9), tries=1, retry_at=ago(-9))
+    backoff, predictions = Backoff(requests={("a", "d"): delay}), Predictions(scores=[0.5])
+    memory = memory_json(
+        {("a", "r"): timer}, backoff, [("a", "u")], ["job"], predictions, read_up_to={"a": "k"}
+    )
+    documents.put(MEMORY, memory)
+    found = recall(documents)
+    assert (found.memory, found.unreadable) == (memory, [])
+    assert found.reservation_timers == {("a", "r"): timer}
+    assert (found.backoff, found.predictions) == (backoff, predictions)
+    assert (set(found.unannounced), set(found.created)) == ({("a", "u")}, {"job"})
+    assert found.read_up_to == {"a": "k"}

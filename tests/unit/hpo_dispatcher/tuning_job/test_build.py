@@ -14,6 +14,7 @@ from hpo_dispatcher.contract.templates import Template
 from hpo_dispatcher.tuning_job.parents import Parent
 from hpo_dispatcher.tuning_job.usage import instances_of
 from tests.support.tuning_requests import (
+    ENVIRONMENT,
     IMAGE,
     RANGES,
     ROLE,
@@ -455,3 +456,9 @@ def test_a_target_for_the_objective_that_is_no_number_is_refused() -> None:
     with pytest.raises(InvalidRequest) as caught:
         job(overrides={"HyperParameterTuningJobConfig": {"TuningJobCompletionCriteria": criteria}})
     assert caught.value.field.endswith("TuningJobCompletionCriteria.TargetObjectiveMetricValue")
+
+
+def test_a_script_is_told_the_region_that_its_container_takes_from_sagemaker() -> None:
+    """The toolkit in SageMaker's images reads sagemaker_region from the hyperparameters."""
+    static = job()["TrainingJobDefinition"]["StaticHyperParameters"]
+    assert static["sagemaker_region"] == ENVIRONMENT.region
