@@ -19,6 +19,7 @@ from credit_default.hosts import hosts
 from credit_default.hyperparameters import Hyperparameters, flag, number, one_of, text
 from credit_default.run import INTERRUPTED
 from ray_tune.install import install_ray
+from ray_tune.node import port_of
 from ray_tune.space import SPACE, space
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _parser(description: str, *, gpu: bool) -> OneLineParser:
     add("--cpus-per-trial", number(float, 0, 1024, above=True), 1.0, "CPUs per trial")
     add("--gpus", number(int, 0, 64), gpus, "GPUs of this host to use")
     add("--gpus-per-trial", number(float, 0, 64), 0.25 if gpu else 0.0, "GPUs per trial")
-    add("--port", number(int, 1, 65535), 6379, "Ray's port on the first of several hosts")
+    add("--port", number(int, 1, 65535), port_of(), "Ray's port on the first of several hosts")
     add("--join-seconds", number(float, 1, 86400), 600.0, "seconds to wait for other hosts")
     parser.add_argument(
         "--target", type=number(float, 0, 1), help="end the search at this validation:auc"

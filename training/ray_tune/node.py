@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from pathlib import Path
 from credit_default.hosts import HostMissing
 
 END_SECONDS = 45.0  # Ray itself takes up to 30 seconds to drain a node
+RAY_PORT = 6379
+JOB_PORTS = range(20_000, 30_000)  # below those that systems give to clients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +24,18 @@ class NodeSettings:
 
     cpus: int
     gpus: int = 0
-    port: int = 6379  # of the head
+    port: int = RAY_PORT  # of the head
     join_seconds: float = 600.0  # some hosts may still be pulling their image
+
+
+def port_of(environ: Mapping[str, str] = os.environ) -> int:
+    """Return Ray's port on the first host, which all hosts of a training job know.
+
+    Ray listens at all addresses of a machine, and in the embedded cloud, several training jobs
+    share one.
+    """
+    job = environ.get("TRAINING_JOB_ARN") or environ.get("TRAINING_JOB_NAME")
+    return JOB_PORTS[zlib.crc32(job.encode()) % len(JOB_PORTS)] if job else RAY_PORT
 
 
 def prepare_environment(environ: Mapping[str, str] = os.environ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from credit_default.container import OneLineParser, TrainingFailed, base_folder, report_failure
 from ray_tune.install import install_ray
+from ray_tune.node import port_of
 from ray_tune.supervisor import is_driver, supervise
 from script_search.metrics import read_patterns
 from script_search.ranges import as_text, read_space
@@ -108,7 +109,7 @@ def _parser(description: str) -> OneLineParser:
     )  # fmt: skip
     parser.add_argument("--target", type=float, help="end the search at this objective")
     add("--progress-seconds", float, 5.0, "seconds between progress lines")
-    add("--port", int, 6379, "Ray's port on the first of several hosts")
+    add("--port", int, port_of(), "Ray's port on the first of several hosts")
     add("--join-seconds", float, 600.0, "seconds to wait for other hosts")
     model = os.environ.get("SM_MODEL_DIR", "model")
     add("--model-dir", Path, Path(model), "folder of the best model")
