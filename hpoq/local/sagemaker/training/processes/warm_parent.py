@@ -196,7 +196,9 @@ def use_own_folders(order: Order) -> None:
 def hidden_paths(order: Order) -> list[str]:
     """Return the paths that a process needs although its own folders would hide them."""
     environment, program = order["environment"], Path(order["arguments"][0])
-    interpreter = [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path]
+    # Without the module site, sys.prefix is not that of a virtual environment.
+    own = str(Path(sys.executable).parent.parent)
+    interpreter = [own, sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path]
     lists = os.pathsep.join(environment.get(name, "") for name in PATH_LISTS).split(os.pathsep)
     # A command of an environment needs all of the environment, not just its bin folder.
     environments = [str(Path(each).parent) for each in lists if Path(each).name == "bin"]

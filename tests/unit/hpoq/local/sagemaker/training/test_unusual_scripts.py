@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,21 @@ def test_a_child_in_a_session_of_its_own_ends_with_its_training_job(
     assert ended(sagemaker, "parent")["TrainingJobStatus"] == "Completed"
     pid = int(lines(memory)[0])
     assert wait_until(lambda: not Path(f"/proc/{pid}").exists(), 10)
+
+
+def test_a_script_may_start_the_interpreter_of_an_environment_in_the_temporary_folder(
+    start: Start, memory: MemoryPorts, session: Session, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "environment", symlinks=True, with_pip=False)
+    wrapper = tmp_path / "python"  # -S: the interpreter does not look for its environment
+    wrapper.write_text(f'#!/bin/sh\nexec "{tmp_path}/environment/bin/python" -S "$@"\n')
+    wrapper.chmod(0o755)
+    sagemaker: Any = client_of(start(interpreter=wrapper), session)
+    runs(
+        memory,
+        "import subprocess, sys\n"
+        "subprocess.run([sys.executable, '-S', '-c', 'print(1)'], check=True)\n",
+    )
+    sagemaker.create_training_job(**training_job("nested"))
+    found = ended(sagemaker, "nested")
+    assert found["TrainingJobStatus"] == "Completed", found.get("FailureReason")
