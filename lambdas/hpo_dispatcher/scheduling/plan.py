@@ -273,9 +273,12 @@ def _promised(snapshot: Snapshot, queues: Queues) -> list[Head]:
 
 
 def _in_turn(guaranteed: Sequence[Head], waits: Sequence[Wait]) -> Iterator[Head]:
-    """Yield waiting heads: guaranteed ones in their order, then the others queue by queue."""
+    """Yield waiting heads: guaranteed ones in their order, then the others queue by queue.
+
+    They are not placed: jobs may be stopped for one on any of its targets.
+    """
     left = {wait.head.key: wait.head for wait in waits}
-    yield from [head for head in guaranteed if left.pop(head.key, None)]
+    yield from [left.pop(head.key) for head in guaranteed if head.key in left]
     yield from left.values()
 
 

@@ -99,23 +99,32 @@ class _PreemptionSearch:
                 self._note(job.preempted_for, wording.being_stopped(job.team, job.request_id))
         waiting.sort(key=lambda head: head.key not in self._guaranteed)
         for head in waiting:
-            for placed in self._in_order(head):
-                candidates = self._candidates(placed)
+            placements = self._in_order(head)
+            claimed = [each for each in placements if self._is_covered(each)]
+            for placed in placements:
+                candidates = self._candidates(placed, placed in claimed)
                 if not candidates or self._allocation.impossible(placed):
                     continue
                 if self._make_room(placed, candidates):
+                    claimed = [placed] if placed in claimed else []
                     break
+            if claimed:  # of several, the first: a head uses the guarantee once
+                self._besides.setdefault(head.team, Counter()).update(claimed[0].needs)
         return PreemptionPlan(
             stops=tuple(self._stops.values()),
             notes={key: tuple(notes) for key, notes in self._notes.items()},
         )
 
-    def _candidates(self, head: Head) -> list[RunningJob]:
+    def _is_covered(self, head: Head) -> bool:
+        """Return whether the guarantee covers a placed head, besides those before it."""
+        besides = self._besides.get(head.team, Counter[str]())
+        guaranteed = head.key in self._guaranteed
+        return guaranteed and self._allocation.within_guarantee(head, besides)
+
+    def _candidates(self, head: Head, is_covered: bool) -> list[RunningJob]:
         """Return the jobs that a head has a claim on, whether or not they can be stopped."""
         found: list[RunningJob] = []
-        besides = self._besides.setdefault(head.team, Counter())
-        if head.key in self._guaranteed and self._allocation.within_guarantee(head, besides):
-            besides.update(head.needs)
+        if is_covered:
             found += [job for job in self._borrowed if job.team != head.team]
         found += [
             job

@@ -227,6 +227,34 @@ def test_a_job_is_preempted_on_another_target_if_none_of_the_first_can_be_resume
     assert [stop.job.target for stop in decide(head, busy=busy, b=STOPS).stops] == [EU]
 
 
+def lent(blocked: str, *targets: str) -> list[RunningJob]:
+    """Return jobs of team b that fill targets; those on one of them cannot be resumed."""
+    return [
+        replace(
+            job,
+            request_id=job.tuning_job_name,
+            started_at=ago(90),
+            resume_blocker="it searches by itself" if target == blocked else "",
+        )
+        for target in targets
+        for job in jobs("b", 10, target)
+    ]
+
+
+def test_a_guarantee_takes_back_what_is_lent_on_any_target_of_the_request() -> None:
+    head = on(HOME, EU, head=queued("a"))
+    decided = decide(head, busy=lent(HOME, HOME, EU), a={"guaranteed_share": 0.3}, b=STOPS)
+    assert [stop.job.target for stop in decided.stops] == [EU]
+
+
+def test_a_guarantee_takes_back_no_more_on_all_targets_than_it_covers_there() -> None:
+    heads = [on(HOME, EU, head=queued("a", f"r{n}", minutes_ago=9 - n)) for n in range(9)]
+    decided = decide(*heads, busy=lent("", HOME, EU), a={"guaranteed_share": 0.3}, b=STOPS)
+    taken = Counter(stop.job.target for stop in decided.stops)
+    assert taken == {HOME: 3, EU: 3}, "three of ten are guaranteed on each"
+    assert len({stop.head.key for stop in decided.stops}) == 6
+
+
 def test_what_a_preempted_job_frees_is_kept_on_its_target() -> None:
     head = on(HOME, EU, head=queued("a", "promised", minutes_ago=1, instances={M5: 2}))
     other = on(EU, head=queued("b", "other", minutes_ago=50, instances={M5: 1}))
