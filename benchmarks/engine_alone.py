@@ -106,7 +106,8 @@ def tune(endpoint: SageMakerEndpoint, name: str, jobs: int, parallel: int) -> fl
     def ended() -> bool:
         return described()["HyperParameterTuningJobStatus"] not in RUNNING
 
-    assert wait_until(ended, 600, step=0.05)  # polling more often would slow the trials
+    # Polling more often would slow the trials.
+    assert wait_until(ended, 600 + 2 * jobs, step=0.05)
     took = time.perf_counter() - began
     assert described()["TrainingJobStatusCounters"]["Completed"] == jobs, described()
     return took
