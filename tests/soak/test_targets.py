@@ -52,6 +52,7 @@ OUTAGE = (0.2, 0.8)  # of the time
 LIMIT = 4  # tuning jobs on each target
 SENDS_PER_SECOND = min(1.0, 600 / SECONDS)
 SETTLE_SECONDS = 600
+LONGEST_SESSION = 12 * 3600  # seconds for which credentials of a role may last on AWS
 NAME = "soak"
 SETTINGS_OF_TEAMS: dict[str, Any] = {team: {} for team in TEAMS}
 LAG = timedelta(seconds=1)
@@ -92,7 +93,12 @@ def role_of_dispatcher(deployed: Deployed) -> dict[str, str]:
     tester = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": account}
     trust["Statement"].append(tester)
     iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust))
-    given: Any = user.client("sts").assume_role(RoleArn=arn, RoleSessionName="soak")
+    iam.update_role(RoleName=name, MaxSessionDuration=LONGEST_SESSION)
+    given: Any = user.client("sts").assume_role(
+        RoleArn=arn,
+        RoleSessionName="soak",
+        DurationSeconds=min(LONGEST_SESSION, round(SECONDS + SETTLE_SECONDS + 900)),
+    )
     return {
         "AWS_ACCESS_KEY_ID": given["Credentials"]["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": given["Credentials"]["SecretAccessKey"],
