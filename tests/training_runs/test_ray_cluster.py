@@ -109,7 +109,7 @@ def wait_for_another_to_end(head: subprocess.Popen[str]) -> str:
     return log + wait_for(rf"^(?!{before[1]}/)\d+/\d+ trials ended", head)
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(420)
 def test_two_hosts_share_the_trials_and_the_search_survives_the_loss_of_one(
     small: Path, tmp_path: Path, port: int
 ) -> None:
@@ -124,7 +124,7 @@ def test_two_hosts_share_the_trials_and_the_search_survives_the_loss_of_one(
         for _ in range(5):  # by then, at least one trial of the worker has ended
             log += wait_for_another_to_end(head)
         kill(worker)
-        out, err = head.communicate(timeout=200)
+        out, err = head.communicate(timeout=300)
     assert ", 2 of 2 hosts" in log
     assert head.returncode == 0, err
     assert ", 1 of 2 hosts" in err, err
@@ -138,7 +138,7 @@ def test_two_hosts_share_the_trials_and_the_search_survives_the_loss_of_one(
     assert (tmp_path / "model" / "model.pt").is_file()
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(420)
 def test_sigterm_ends_all_hosts_cleanly_and_the_search_can_be_resumed(
     small: Path, tmp_path: Path, port: int
 ) -> None:
