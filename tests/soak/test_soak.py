@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.contract.entry import Entry, Key, Status
+from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.errors import HpoqError
 from hpo_dispatcher.contract.names import QUOTAS_DOCUMENT, tuning_job_name
 from hpo_dispatcher.contract.templates import read_templates
@@ -40,7 +40,7 @@ from tests.support.job_spans import most_at_once
 from tests.support.soak_accounting import soak_accounts
 from tests.support.soak_others import Killer, LimitHistory, OtherUsers
 from tests.support.soak_processes import RestartedDispatcher, environment, running
-from tests.support.soak_workload import TEAMS, Sender
+from tests.support.soak_workload import TEAMS, Sender, entries
 from tests.support.unreliable_dispatcher import run_two_failing_dispatchers
 
 SECONDS = float(os.environ.get("HPOQ_SOAK_SECONDS", "600"))
@@ -142,17 +142,10 @@ def settle(
             healthy.run(Deadline(remaining=lambda end=end: end - time.monotonic(), total=30))
         except HpoqError as error:
             sys.stdout.write(f"while settling: {error}\n")
-        found = entries(client)
-        if sender.parents.keys() <= found.keys() and all(e.status.ended for e in found.values()):
+        if sender.has_ended(entries(client)):
             return
-        # A hold whose deletion failed is received again, perhaps after the release.
-        sender.release(key for key, entry in found.items() if entry.on_hold)
         time.sleep(0.5)
     raise AssertionError("some requests have not ended")
-
-
-def entries(client: Client) -> dict[Key, Entry]:
-    return {entry.key: entry for team in TEAMS for entry in client.entries(team)}
 
 
 def judge(

@@ -24,7 +24,6 @@ from typing import Any
 
 import pytest
 
-from hpo_dispatcher.contract.entry import Entry, Key
 from hpo_dispatcher.contract.names import tuning_job_name
 from hpoq.client import Client
 from hpoq.local import cloud as clouds
@@ -36,7 +35,7 @@ from tests.support.iam_users import user_with
 from tests.support.soak_accounting import SoakAccounts, soak_accounts, tuning_accounts
 from tests.support.soak_others import Killer
 from tests.support.soak_processes import RestartedDispatcher, environment, running
-from tests.support.soak_workload import TEAMS, Sender
+from tests.support.soak_workload import TEAMS, Sender, entries
 from tests.support.three_targets import (
     HOME,
     RESEARCH,
@@ -222,17 +221,10 @@ def settle(client: Client, sender: Sender) -> None:
     """Wait until every request has ended."""
     until = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < until:
-        found = entries(client)
-        if sender.parents.keys() <= found.keys() and all(e.status.ended for e in found.values()):
+        if sender.has_ended(entries(client)):
             return
-        # A hold whose deletion failed is received again, perhaps after the release.
-        sender.release(key for key, entry in found.items() if entry.on_hold)
         time.sleep(1)
     raise AssertionError("some requests have not ended")
-
-
-def entries(client: Client) -> dict[Key, Entry]:
-    return {entry.key: entry for team in TEAMS for entry in client.entries(team)}
 
 
 def accounts(deployed: Deployed) -> dict[str, SoakAccounts]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from hpo_dispatcher.contract.entry import Entry
+from hpoq.client import Client
 
 Key = tuple[str, str]  # team, request id
 TEAMS = ("fraud", "vision")
@@ -43,6 +46,16 @@ class Sender:
         """Release the requests that are on hold."""
         self.release(key for _, key in self._on_hold)
         self._on_hold.clear()
+
+    def has_ended(self, written: Mapping[Key, Entry]) -> bool:
+        """Return whether all requests have ended; release those that are still on hold.
+
+        A hold whose deletion failed is received again, perhaps after the release.
+        """
+        if self.parents.keys() <= written.keys() and all(e.status.ended for e in written.values()):
+            return True
+        self.release(key for key, entry in written.items() if entry.on_hold)
+        return False
 
     def _chosen(self) -> Iterator[tuple[str, str]]:
         team, number = self.draw.choice(TEAMS), len(self.parents)
@@ -106,3 +119,8 @@ class Sender:
         parent = self.draw.choice(mates) if mates and self.draw.random() < 0.1 else None
         self.parents[team, request_id] = parent
         return wanted | ({"after": [parent[1]]} if parent else {})
+
+
+def entries(client: Client) -> dict[Key, Entry]:
+    """Return what the ledger says of the requests of all teams."""
+    return {entry.key: entry for team in TEAMS for entry in client.entries(team)}
