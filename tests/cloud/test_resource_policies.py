@@ -191,3 +191,61 @@ def test_a_role_must_exist_in_the_account(
     }
     with pytest.raises(ClientError, match=problem):
         cloud.session().client("sagemaker").create_hyper_parameter_tuning_job(**job)
+
+
+@pytest.mark.parametrize(
+    ("account", "role_may", "bus_admits", "arrives"),
+    [
+        ("333333333333", True, True, True),
+        ("333333333333", True, False, False),
+        ("333333333333", False, True, False),
+        (None, True, False, True),  # another Region of the same account
+        (None, False, True, False),
+    ],
+)
+def test_an_event_crosses_to_another_bus_if_its_role_and_the_bus_allow_it(
+    cloud: Cloud, account: str | None, role_may: bool, bus_admits: bool, arrives: bool
+) -> None:
+    """Sources: the two pages of the EventBridge user guide that event_buses.py names."""
+    name = f"crossing-{account}-{role_may}-{bus_admits}"
+    there = cloud.within(account, "eu-west-1")
+    bus = f"arn:aws:events:us-east-1:{cloud.running.account}:event-bus/{name}"
+    iam, away, here = (
+        there.session().client("iam"),
+        there.session().client("events"),
+        cloud.session().client("events"),
+    )
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))["Role"]["Arn"]
+    if role_may:
+        put = {"Effect": "Allow", "Action": "events:PutEvents", "Resource": bus}
+        iam.put_role_policy(RoleName=name, PolicyName="put", PolicyDocument=document(put))
+    here.create_event_bus(Name=name)
+    if bus_admits:
+        sender = {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{there.running.account}:root"},
+            "Action": "events:PutEvents",
+            "Resource": bus,
+        }
+        properties = {"EventBusName": name, "StatementId": "sender", "Statement": sender}
+        policy = {"Type": "AWS::Events::EventBusPolicy", "Properties": properties}
+        cloud.session().client("cloudformation").create_stack(
+            StackName=name, TemplateBody=json.dumps({"Resources": {"Policy": policy}})
+        )
+    queue = Queue(cloud, name, "events.amazonaws.com")
+    pattern = json.dumps({"source": ["crossing"]})
+    here.put_rule(Name=name, EventBusName=name, EventPattern=pattern)
+    here.put_targets(Rule=name, EventBusName=name, Targets=[{"Id": "queue", "Arn": queue.arn}])
+    away.put_rule(Name=name, EventPattern=pattern)
+    away.put_targets(Rule=name, Targets=[{"Id": "bus", "Arn": bus, "RoleArn": role}])
+
+    away.put_events(Entries=[{"Source": "crossing", "DetailType": "x", "Detail": "{}"}])
+    away.disable_rule(Name=name)
+
+    found = [(each["account"], each["region"]) for each in queue.messages()]
+    assert found == ([(there.running.account, "eu-west-1")] if arrives else [])
