@@ -232,6 +232,18 @@ def test_a_request_waits_for_its_data_on_a_target_and_reads_the_copy(spread: Dep
     assert channel["DataSource"]["S3DataSource"]["S3Uri"] == f"s3://{bucket}/{folder}/"
 
 
+def repaired(deployed: Deployed) -> str:
+    """Repair the ledger between two cycles, which events start; return the output."""
+    outputs: list[str] = []
+
+    def no_cycle_was_running() -> bool:
+        outputs.append(hpoq(deployed, "repair", "--apply"))
+        return "a dispatcher is running" not in outputs[-1]
+
+    assert wait_until(no_cycle_was_running, PATIENCE, step=0.5), outputs[-1]
+    return outputs[-1]
+
+
 def test_entries_that_a_backup_did_not_have_are_restored_with_their_targets(
     spread: Deployed,
 ) -> None:
@@ -244,7 +256,7 @@ def test_entries_that_a_backup_did_not_have_are_restored_with_their_targets(
             Key={"team": {"S": "fraud"}, "id": {"S": name}},
         )
 
-    said = hpoq(spread, "repair", "--apply")
+    said = repaired(spread)
 
     restored = client.get_all("fraud", ids)
     assert [restored[name].target for name in ids] == [*TARGETS], said
