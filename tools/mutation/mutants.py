@@ -7,7 +7,8 @@
 
 mutmut changes one expression at a time, and runs the tests that reach it. A mutant that no test
 notices survives: a rule without a test, or an equivalent mutant, which equivalent_mutants.json
-lists with its reason. The score of a package is the part of its other mutants that was killed.
+lists with its reason, or one of a text for people; those are not run. The score of a package is the
+part of its other mutants that was killed.
 
 mutmut expects an importable package in src/, so it works on a copy in .cache/mutants/.
 """
@@ -15,6 +16,8 @@ mutmut expects an importable package in src/, so it works on a copy in .cache/mu
 from __future__ import annotations
 
 import argparse
+import ast
+import difflib
 import json
 import os
 import random
@@ -23,9 +26,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -42,7 +46,7 @@ ALSO_COPIED = ("training", "benchmarks", "docs")  # which tests import or read
 SENTENCE = r'^\s*f?"[^"]* [^"]*"[,)]*$'
 TEXT = re.compile(r'"[^"]*"')
 # What pytest's exit status says about a mutant, as in mutmut's stats.py.
-KILLED, SURVIVED, UNTESTED = (1, 3), (0,), (5, 33)
+SURVIVED, UNTESTED = (0,), (5, 33)
 
 
 @dataclass(frozen=True)
@@ -237,15 +241,25 @@ class MutmutRun:
         self._copy()
         # Makes the mutants, and finds the tests of each.
         self._mutmut("run", "--max-children", f"{self._processes}", "no such mutant")
-        names = every = sorted(self._statuses())
+        equivalents = known_equivalents()
+        of = survivors_of(self._folder / "mutants" / "src", every := sorted(self._statuses()))
+        equivalent = {
+            name
+            for name, each in of.items()
+            if key_of(each) in equivalents or differs_in_a_text(each)
+        }
+        names = every
         if sample and sample < len(names):
             names = random.Random(seed).sample(names, sample)  # noqa: S311
-        self._mutmut("run", "--max-children", f"{self._processes}", *names)
-        statuses = self._statuses()
-        if not names or any(statuses[name] is None for name in names):
-            sys.exit(f"mutmut failed; its output is in {self._folder / 'mutmut.log'}")
         outcome = MutationOutcome(names=names, all_mutants=len(every))
-        self._judge(outcome, known_equivalents())
+        outcome.equivalent = len(equivalent.intersection(names))
+        if run := [name for name in names if name not in equivalent]:
+            self._mutmut("run", "--max-children", f"{self._processes}", *run)
+        statuses = self._statuses()
+        if not names or any(statuses[name] is None for name in run):
+            sys.exit(f"mutmut failed; its output is in {self._folder / 'mutmut.log'}")
+        outcome.survivors = [of[name] for name in run if statuses[name] in SURVIVED + UNTESTED]
+        outcome.killed = len(run) - len(outcome.survivors)  # also those in an endless loop
         return outcome
 
     def _copy(self) -> None:
@@ -271,7 +285,7 @@ class MutmutRun:
             f"pytest_add_cli_args_test_selection = {json.dumps(self._package.tests)}\n"
             # Lines that are a sentence: texts are for people, and no code depends on them.
             f"do_not_mutate_patterns = ['{SENTENCE}']\n"
-            'pytest_add_cli_args = ["-p", "no:cacheprovider", "-n", "0", "--timeout=60", '
+            'pytest_add_cli_args = ["-p", "no:cacheprovider", "-n", "0", "--timeout=20", '
             f'"-p", "{PLUGIN.stem}"]\n'
             f"also_copy = {json.dumps([*ALSO_COPIED, PLUGIN.name])}\n"
             "[tool.pytest.ini_options]\n"
@@ -296,28 +310,39 @@ class MutmutRun:
             found |= json.loads(meta.read_text())["exit_code_by_key"]
         return found
 
-    def _judge(self, outcome: MutationOutcome, equivalents: Mapping[str, str]) -> None:
-        statuses = self._statuses()
-        for name in outcome.names:
-            status = statuses[name]
-            if status not in SURVIVED + UNTESTED:  # killed, or it ran into an endless loop
-                outcome.killed += 1
-                continue
-            survivor = self._survivor(name)
-            if key_of(survivor) in equivalents or differs_in_a_text(survivor):
-                outcome.equivalent += 1
-            else:
-                outcome.survivors.append(survivor)
 
-    def _survivor(self, name: str) -> Survivor:
-        shown_by = subprocess.run(
-            [sys.executable, "-m", "mutmut.__main__", "show", name],
-            cwd=self._folder, capture_output=True, text=True, check=False,
-        ).stdout.splitlines()  # fmt: skip
-        changes = [line for line in shown_by if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+def survivors_of(source: Path, names: Sequence[str]) -> dict[str, Survivor]:
+    """Return the changes of mutants, as if they had survived.
+
+    Args:
+        source: the folder of the mutated sources, in which mutmut keeps a copy of each function
+            for each of its mutants.
+        names: of the mutants.
+    """
+
+    @cache
+    def functions(module: str) -> dict[str, list[str]]:
+        path = source.joinpath(*module.split("."))
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        lines = path.read_text().splitlines()
+        return {
+            node.name: [
+                line.replace(node.name, "") for line in lines[node.lineno - 1 : node.end_lineno]
+            ]
+            for node in ast.walk(ast.parse("\n".join(lines)))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+
+    def survivor(name: str) -> Survivor:
+        module, _, function = name.rpartition(".")
+        of = functions(module)
+        original = of[f"{function.rpartition('__mutmut_')[0]}__mutmut_orig"]
+        changes = list(difflib.unified_diff(original, of[function], lineterm=""))[2:]
         removed = " ".join(line[1:].strip() for line in changes if line[0] == "-")
         added = " ".join(line[1:].strip() for line in changes if line[0] == "+")
         return Survivor(name, removed, added)
+
+    return {name: survivor(name) for name in names}
 
 
 def key_of(survivor: Survivor) -> str:

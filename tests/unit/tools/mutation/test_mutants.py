@@ -17,6 +17,7 @@ from tools.mutation.mutants import (
     known_equivalents,
     measured,
     sources,
+    survivors_of,
 )
 
 BY_NAME = {package.name: package for package in PACKAGES}
@@ -77,6 +78,35 @@ def test_another_case_of_a_text_for_people_is_equivalent(
     before: str, after: str, in_a_text: bool
 ) -> None:
     assert differs_in_a_text(Survivor("a.x_f__mutmut_1", before, after)) is in_a_text
+
+
+MUTATED = """
+class Rules:
+    def xǁRulesǁfits__mutmut_orig(self, free: int) -> bool:
+        return free > 1
+
+    def xǁRulesǁfits__mutmut_1(self, free: int) -> bool:
+        return free >= 1
+
+async def x_read__mutmut_orig(where: str) -> str:
+    return open(where).read()
+
+async def x_read__mutmut_1(where: str) -> str:
+    return open(None).read()
+"""
+
+
+def test_the_change_of_a_mutant_is_read_from_the_mutated_source(tmp_path: Path) -> None:
+    for path in ("rules.py", "rest/__init__.py"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(MUTATED)
+    found = survivors_of(
+        tmp_path, ["rules.xǁRulesǁfits__mutmut_1", "rest.x_read__mutmut_1"]
+    ).values()
+    assert [(each.removed, each.added) for each in found] == [
+        ("return free > 1", "return free >= 1"),
+        ("return open(where).read()", "return open(None).read()"),
+    ]
 
 
 def test_equivalent_mutants_are_of_lines_that_exist_and_have_a_reason() -> None:

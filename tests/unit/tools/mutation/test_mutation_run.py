@@ -1,7 +1,14 @@
 from __future__ import annotations
 
 from hpoq.campaign.planning.estimate import longest_residual
-from tools.mutation.mutation_run import clear_caches
+from tools.mutation.mutation_run import clear_caches, places
+
+SECONDS = {"slow": 2.0, "quick": 0.01, "other": 0.1}
+
+
+def first(kills: list[str], mutant: str = "rules.x_f__mutmut_2") -> str:
+    place = places(kills, mutant, SECONDS)
+    return min(place, key=lambda test: place[test])
 
 
 def test_a_mutant_sees_nothing_that_functions_have_kept_from_before() -> None:
@@ -9,3 +16,19 @@ def test_a_mutant_sees_nothing_that_functions_have_kept_from_before() -> None:
     assert longest_residual.cache_info().currsize > 0
     clear_caches()
     assert longest_residual.cache_info().currsize == 0
+
+
+def test_quick_tests_come_first() -> None:
+    assert first([]) == "quick"
+
+
+def test_a_test_that_killed_a_mutant_of_the_function_comes_before_quick_ones() -> None:
+    assert first(["rules.x_f__mutmut_1 other"]) == "other"
+
+
+def test_a_killer_of_the_same_function_comes_before_one_of_the_same_module() -> None:
+    assert first(["rules.x_g__mutmut_1 slow", "rules.x_f__mutmut_1 other"]) == "other"
+
+
+def test_killers_in_other_modules_do_not_count() -> None:
+    assert first(["names.x_f__mutmut_1 slow"]) == "quick"
