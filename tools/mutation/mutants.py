@@ -4,6 +4,7 @@
     python -m tools.mutation.mutants --all         everything, which takes hours: before a release
     python -m tools.mutation.mutants --sample 40   so many mutants of each package, drawn by --seed
     python -m tools.mutation.mutants cycle --processes 1       one package, on one core
+    python -m tools.mutation.mutants cycle --again output.txt  the survivors that this output names
 
 mutmut changes one expression at a time, and runs the tests that reach it. A mutant that no test
 notices survives: a rule without a test, or an equivalent mutant, which equivalent_mutants.json
@@ -26,7 +27,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cache
@@ -88,7 +89,7 @@ PACKAGES = (
             "lambdas/hpo_dispatcher/contract/ledger/*",
         ),
         (f"{_UNIT}/aws/test_ledger.py", f"{_UNIT}/aws/test_ledger_contract.py",
-         f"{_UNIT}/contract/ledger", f"{_UNIT}/ports"),
+         f"{_UNIT}/contract/ledger", f"{_UNIT}/ports", "tests/unit/hpoq/repair"),
     ),
     Package(
         "campaign planning",
@@ -160,12 +161,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="also what main has unchanged")
     parser.add_argument("--sample", type=int, help="mutants of each package; implies --all")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
+    parser.add_argument("--again", type=Path, help="output of a run: its survivors; implies --all")
     parser.add_argument("--processes", type=int, help="at once; default: one for each core")
     parser.add_argument("--record", action="store_true", help="write benchmarks/results.json")
     options = parser.parse_args(argv)
     if unknown := {*options.package} - {*names}:
         parser.error(f"unknown package {min(unknown)}; choose from {', '.join(names)}")
-    changed = None if options.all or options.sample else changed_files()
+    again = survivors_in(options.again.read_text()) if options.again else None
+    changed = None if options.all or options.sample or again else changed_files()
     measures: list[Measure] = []
     for package in PACKAGES:
         if options.package and package.name not in options.package:
@@ -174,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if files:
             began = time.monotonic()
             run = MutmutRun(package, files, options.processes or os.cpu_count() or 1)
-            outcome = run.outcome(options.sample, options.seed)
+            outcome = run.outcome(options.sample, options.seed, again)
             report(package, outcome, time.monotonic() - began)
             measures += measured(package, outcome)
     if not measures:
@@ -182,6 +185,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.record:
         update_results(measures, RESULTS)
     return 1 if any(each.holds is False for each in measures) else 0
+
+
+def survivors_in(output: str) -> set[str]:
+    """Return the names of the mutants that survived a run with this output."""
+    return set(re.findall(r"^ +survived: (\S+)$", output, re.MULTILINE))
 
 
 def changed_files() -> list[str]:
@@ -236,8 +244,10 @@ class MutmutRun:
         self._files = files
         self._folder = WORK / package.name.replace(" ", "_")
 
-    def outcome(self, sample: int | None, seed: int) -> MutationOutcome:
-        """Run all mutants, or a sample of them."""
+    def outcome(
+        self, sample: int | None, seed: int, again: Container[str] | None = None
+    ) -> MutationOutcome:
+        """Run all mutants, or a sample of them, or those whose names are given."""
         self._copy()
         # Makes the mutants, and finds the tests of each.
         self._mutmut("run", "--max-children", f"{self._processes}", "no such mutant")
@@ -248,7 +258,7 @@ class MutmutRun:
             for name, each in of.items()
             if key_of(each) in equivalents or differs_in_a_text(each)
         }
-        names = every
+        names = every if again is None else [name for name in every if name in again]
         if sample and sample < len(names):
             names = random.Random(seed).sample(names, sample)  # noqa: S311
         outcome = MutationOutcome(names=names, all_mutants=len(every))
@@ -256,7 +266,9 @@ class MutmutRun:
         if run := [name for name in names if name not in equivalent]:
             self._mutmut("run", "--max-children", f"{self._processes}", *run)
         statuses = self._statuses()
-        if not names or any(statuses[name] is None for name in run):
+        if not names:
+            sys.exit(f"no such mutant in {self._package.name}")
+        if any(statuses[name] is None for name in run):
             sys.exit(f"mutmut failed; its output is in {self._folder / 'mutmut.log'}")
         outcome.survivors = [of[name] for name in run if statuses[name] in SURVIVED + UNTESTED]
         outcome.killed = len(run) - len(outcome.survivors)  # also those in an endless loop

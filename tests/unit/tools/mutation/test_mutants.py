@@ -16,7 +16,9 @@ from tools.mutation.mutants import (
     key_of,
     known_equivalents,
     measured,
+    report,
     sources,
+    survivors_in,
     survivors_of,
 )
 
@@ -107,6 +109,14 @@ def test_the_change_of_a_mutant_is_read_from_the_mutated_source(tmp_path: Path) 
         ("return free > 1", "return free >= 1"),
         ("return open(where).read()", "return open(None).read()"),
     ]
+
+
+def test_the_survivors_of_a_run_are_read_from_its_output(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    survivor = Survivor("rules.xǁRulesǁfits__mutmut_1", "return free > 1", "return free >= 1")
+    report(PACKAGES[0], MutationOutcome(killed=3, survivors=[survivor]), seconds=90)
+    assert survivors_in(capsys.readouterr().out) == {survivor.name}
 
 
 def test_equivalent_mutants_are_of_lines_that_exist_and_have_a_reason() -> None:
