@@ -9,6 +9,7 @@ mutant, so it is cleared.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections import Counter
@@ -22,6 +23,10 @@ STATISTICS = Path("mutmut-stats.json")  # of mutmut, in the folder in which it r
 KILLS = Path("kills.txt")  # a line for each killed mutant: its name, and the test that killed it
 UNDER_TEST = "MUTANT_UNDER_TEST"  # mutmut's variable with the name of the mutant
 OURS = ("hpo_dispatcher", "hpoq")
+
+
+# Loggers keep the closed output of the session before, and would complain about it.
+logging.raiseExceptions = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
