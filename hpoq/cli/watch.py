@@ -101,7 +101,8 @@ def follow(of: Client, keys: Sequence[tuple[str, str]], every: float) -> list[En
             for entry in entries:
                 if seen.get(entry.key) != entry.status:
                     seen[entry.key] = entry.status
-                    say(f"{'/'.join(entry.key)} {entry.status} {entry.reason}".rstrip())
+                    reason = " ".join(entry.reason.splitlines())  # one line for each change
+                    say(f"{'/'.join(entry.key)} {entry.status} {reason}".rstrip())
     screen.print(leaderboard(entries))
     return entries
 

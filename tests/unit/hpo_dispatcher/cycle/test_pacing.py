@@ -102,3 +102,10 @@ def test_results_are_in_the_order_of_the_values_however_long_the_calls_take() ->
         return value * 10
 
     assert map_concurrently(call, range(THREADS)) == [value * 10 for value in range(THREADS)]
+
+
+def test_a_single_call_needs_no_thread() -> None:
+    assert map_concurrently(lambda _: threading.current_thread(), "a") == [
+        threading.current_thread()
+    ]
+    assert map_concurrently(str, "") == []

@@ -360,6 +360,24 @@ def test_watch_ends_with_a_leaderboard_and_tells_success_by_its_status(hpoq: Run
     assert "hpoq logs --team fraud --failed a" in err
 
 
+def test_watch_in_a_pipe_gives_each_change_one_line(hpoq: Run, account: Account) -> None:
+    """A reason is of others, and may have lines that look like those of other requests."""
+    account.request("fraud", "a")
+    account.cycle()
+    requests = account.dispatcher().requests
+    entry = requests.get("fraud", "a")
+    assert entry is not None
+    assert entry.started_at is not None
+    ending = Ending(
+        team="fraud", request_id="a", was=(Status.IN_PROGRESS,), status=Status.FAILED,
+        ended_at=entry.started_at, tuning_job_name=entry.tuning_job_name,
+        reason="no data\nfraud/b Completed", counters={}, best=None,
+    )  # fmt: skip
+    assert requests.finish([ending])
+    _, _, err = hpoq("watch", "a")
+    assert "fraud/a Failed no data fraud/b Completed" in err.splitlines()
+
+
 def test_watch_of_a_cancelled_request_is_status_3(hpoq: Run, account: Account) -> None:
     account.send("fraud", {"action": "cancel", "request_id": "x"})
     account.cycle()
