@@ -1,9 +1,10 @@
 """A plugin of pytest for mutation runs: likely killers first, and no results of earlier tests.
 
 The first failure ends a run, so tests come first that have killed other mutants of the same
-function or module in little time, then quick ones. mutmut runs the tests of each mutant in a copy
-of a process that has run all tests before: what functions keep there is of the source without the
-mutant, so it is cleared.
+function or module in little time, then quick ones. A mutant that none has killed after some seconds
+survives: the score is a lower bound. mutmut runs the tests of each mutant in a copy of a process
+that has run all tests before: what functions keep there is of the source without the mutant, so it
+is cleared.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import _lru_cache_wrapper
@@ -22,6 +24,8 @@ import pytest
 STATISTICS = Path("mutmut-stats.json")  # of mutmut, in the folder in which it runs tests
 KILLS = Path("kills.txt")  # a line for each killed mutant: its name, and the test that killed it
 UNDER_TEST = "MUTANT_UNDER_TEST"  # mutmut's variable with the name of the mutant
+SURVIVED = 0  # the exit status of a run without a failure
+MOST_SECONDS = 6.0  # of the CPU, for the tests of a mutant
 OURS = ("hpo_dispatcher", "hpoq")
 
 
@@ -37,6 +41,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = places(lines, os.environ.get(UNDER_TEST, ""), seconds)
         items.sort(key=lambda item: place.get(item.nodeid, (0.0, 0.0)))
     clear_caches()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """End the run of a mutant that none of the likeliest tests has killed."""
+    if "__mutmut_" in os.environ.get(UNDER_TEST, "") and time.process_time() > MOST_SECONDS:
+        pytest.exit("not killed in time", returncode=SURVIVED)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -1,7 +1,15 @@
 from __future__ import annotations
 
+import pytest
+
 from hpoq.campaign.planning.estimate import longest_residual
-from tools.mutation.mutation_run import clear_caches, places
+from tools.mutation.mutation_run import (
+    MOST_SECONDS,
+    UNDER_TEST,
+    clear_caches,
+    places,
+    pytest_runtest_setup,
+)
 
 SECONDS = {"slow": 2.0, "quick": 0.01, "other": 0.1}
 
@@ -32,3 +40,20 @@ def test_a_killer_of_the_same_function_comes_before_one_of_the_same_module() -> 
 
 def test_killers_in_other_modules_do_not_count() -> None:
     assert first(["names.x_f__mutmut_1 slow"]) == "quick"
+
+
+def test_a_mutant_that_no_test_kills_in_time_survives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(UNDER_TEST, "rules.x_f__mutmut_1")
+    monkeypatch.setattr("time.process_time", lambda: MOST_SECONDS)
+    pytest_runtest_setup()
+    monkeypatch.setattr("time.process_time", lambda: MOST_SECONDS + 0.1)
+    with pytest.raises(pytest.exit.Exception) as ended:
+        pytest_runtest_setup()
+    assert ended.value.returncode == 0
+
+
+@pytest.mark.parametrize("run", ["", "stats", "list_all_tests"])
+def test_all_tests_run_without_a_mutant(monkeypatch: pytest.MonkeyPatch, run: str) -> None:
+    monkeypatch.setenv(UNDER_TEST, run)
+    monkeypatch.setattr("time.process_time", lambda: MOST_SECONDS + 0.1)
+    pytest_runtest_setup()
