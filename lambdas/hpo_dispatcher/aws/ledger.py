@@ -185,7 +185,7 @@ class DynamoDBRequests(DynamoDBReads):
             there = self._table.item({"team": entry.team, "id": entry.request_id}) or {}
         return rules.outcome_of_repeat(
             entry,
-            status=there.get("status", ""),
+            status=there.get("status"),
             digest=there.get("digest"),
             tuning_job_name=there.get("tuning_job_name"),
         )

@@ -296,13 +296,13 @@ def restore(entry: Entry, was: Status | None, *, changed: bool) -> Transition:
 
 
 def outcome_of_repeat(
-    entry: Entry, *, status: str, digest: str | None, tuning_job_name: str | None
+    entry: Entry, *, status: str | None, digest: str | None, tuning_job_name: str | None
 ) -> Added:
     """Return what becomes of a new entry whose id is in use.
 
     Args:
         entry: the new entry.
-        status: of the entry that has the id.
+        status: of the entry that has the id; None if it is gone meanwhile.
         digest: of that entry's request; None if its request is unknown.
         tuning_job_name: of that entry; None if it never had one.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from hpo_dispatcher.contract.entry import (
@@ -67,21 +68,21 @@ def _earlier_attributes(jobs: Sequence[EarlierJob]) -> Item:
     return {"earlier": [_earlier_item(job) for job in jobs] or None}
 
 
-def _time(name: str) -> Callable[[datetime | None], Item]:
-    return lambda at: {name: timestamp(at) if at else None}
+def _time(name: str, at: datetime | None) -> Item:
+    return {name: timestamp(at) if at else None}
 
 
 # Fields that are stored differently; the others are stored as they are, under their own names.
 _WRITE: Mapping[str, Callable[[Any], Item]] = {
     "status": lambda status: {"status": str(status)},
-    "accepted_at": _time("accepted_at"),
+    "accepted_at": partial(_time, "accepted_at"),
     "request_json": _request_attributes,
     "resume_blocker": lambda text: {"obstacle": text},
     "instances": lambda instances: {"instances": dict(instances)},
     "priority_aging_minutes": lambda minutes: {"priority_aging_minutes": minutes or None},
     "tuning_job_name": lambda name: {"tuning_job_name": name or None},
-    "started_at": _time("started_at"),
-    "ended_at": _time("ended_at"),
+    "started_at": partial(_time, "started_at"),
+    "ended_at": partial(_time, "ended_at"),
     "counters": lambda counters: {"counters": dict(counters)},
     "best": lambda best: {"best": _best_item(best) if best else None},
     "blocked": lambda blocked: {"blocked": blocked or None},

@@ -28,6 +28,7 @@ ALL = {
     "queued": QUEUED, "on hold": replace(QUEUED, on_hold=True),
     "blocked": replace(QUEUED, blocked=True), "running": RUNNING, "resumed": RESUMED,
     "stopping": STOPPING, "preempted": PREEMPTED, "ended": ENDED,
+    "preempted again": replace(PREEMPTED, tuning_job_name=f"{JOB}-2"),
 }  # fmt: skip
 
 
