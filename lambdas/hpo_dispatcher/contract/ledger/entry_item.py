@@ -18,17 +18,16 @@ from hpo_dispatcher.contract.entry import (
     Entry,
     Status,
     timestamp,
-    unreadable,
 )
 from hpo_dispatcher.contract.ledger.dynamodb_json import Item
 from hpo_dispatcher.contract.ledger.rows import (
     ON_TARGETS,
     PLAIN,
     PREEMPTED,
-    check_version,
     integers,
     key_from,
     moment,
+    reading,
 )
 from hpo_dispatcher.contract.request import digest
 from hpo_dispatcher.contract.targets.resources import HOME
@@ -123,22 +122,17 @@ def entry_from(item: Item) -> Entry:
 
 def head_from(item: Item) -> Entry:
     """Return the entry of an item, without parsing its request; raise as ``entry_from``."""
-    check_version(item)
-    try:
+    with reading(item):
         return _entry_from(item)
-    except (ValueError, KeyError, TypeError) as error:
-        raise unreadable((item["team"], item["id"]), error) from None
 
 
 def _entry_from(item: Item) -> Entry:
     best = item.get("best")
-    accepted_at = moment(item["accepted_at"])
-    assert accepted_at is not None  # noqa: S101  every entry has one
     return Entry(
         team=item["team"],
         request_id=item["id"],
         status=Status(item["status"]),
-        accepted_at=accepted_at,
+        accepted_at=datetime.fromisoformat(item["accepted_at"]),
         request_json=item.get("request", ""),
         template=item.get("template", ""),
         priority=int(item.get("priority", 0)),

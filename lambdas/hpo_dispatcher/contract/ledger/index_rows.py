@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from hpo_dispatcher.contract.entry import (
     UNKNOWN,
     BlockedEntry,
@@ -18,10 +20,9 @@ from hpo_dispatcher.contract.ledger.rows import (
     PREEMPTED,
     RUNNING,
     SPENT,
-    check_version,
     integers,
     key_from,
-    moment,
+    reading,
 )
 from hpo_dispatcher.contract.targets.resources import HOME
 
@@ -44,13 +45,13 @@ def blocked_key(key: Key) -> Item:
 
 def blocked_from(item: Item) -> BlockedEntry:
     """Return that row as a value; raise as ``entry_from``."""
-    check_version(item)
-    return BlockedEntry(
-        team=item["of_team"],
-        request_id=item["of_id"],
-        after=tuple(item["after"]),
-        warm_start_from=tuple(item["warm_start_from"]),
-    )
+    with reading(item):
+        return BlockedEntry(
+            team=item["of_team"],
+            request_id=item["of_id"],
+            after=tuple(item["after"]),
+            warm_start_from=tuple(item["warm_start_from"]),
+        )
 
 
 def running_item(running: RunningEntry) -> Item:
@@ -91,27 +92,25 @@ def running_key(tuning_job_name: str) -> Item:
 
 def running_from(item: Item) -> RunningEntry:
     """Return that row as a value; raise as ``entry_from``."""
-    check_version(item)
-    started_at = moment(item["started_at"])
-    assert started_at is not None  # noqa: S101  every row has one
-    return RunningEntry(
-        tuning_job_name=item["id"],
-        team=item["of_team"],
-        request_id=item["of_id"],
-        status=Status(item["status"]),
-        instances=integers(item.get("instances", {})),
-        started_at=started_at,
-        template=item.get("template", ""),
-        rounds=int(item.get("rounds", 1)),
-        most_instance_seconds=int(item.get("most_instance_seconds", 0)),
-        expected_seconds=int(item.get("expected_seconds", 0)),
-        priority=int(item.get("priority", 0)),
-        resume_blocker=item.get("obstacle", UNKNOWN),
-        resumed=bool(item.get("resumed", False)),
-        preempted_for=key_from(item.get("stopped_for")),
-        already_stopped=int(item.get("stopped_before", 0)),
-        target=item.get("target", HOME),
-    )
+    with reading(item):
+        return RunningEntry(
+            tuning_job_name=item["id"],
+            team=item["of_team"],
+            request_id=item["of_id"],
+            status=Status(item["status"]),
+            instances=integers(item.get("instances", {})),
+            started_at=datetime.fromisoformat(item["started_at"]),
+            template=item.get("template", ""),
+            rounds=int(item.get("rounds", 1)),
+            most_instance_seconds=int(item.get("most_instance_seconds", 0)),
+            expected_seconds=int(item.get("expected_seconds", 0)),
+            priority=int(item.get("priority", 0)),
+            resume_blocker=item.get("obstacle", UNKNOWN),
+            resumed=bool(item.get("resumed", False)),
+            preempted_for=key_from(item.get("stopped_for")),
+            already_stopped=int(item.get("stopped_before", 0)),
+            target=item.get("target", HOME),
+        )
 
 
 def spent_key(month: str, team: str) -> Item:
@@ -121,5 +120,5 @@ def spent_key(month: str, team: str) -> Item:
 
 def spent_from(item: Item) -> tuple[str, int]:
     """Return the team and instance-seconds of that row; raise as ``entry_from``."""
-    check_version(item)
-    return item["id"].partition("/")[2], int(item["instance_seconds"])
+    with reading(item):
+        return item["id"].partition("/")[2], int(item["instance_seconds"])

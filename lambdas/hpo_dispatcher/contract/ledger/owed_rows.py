@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hpo_dispatcher.contract.entry import timestamp
 from hpo_dispatcher.contract.ledger.dynamodb_json import Item
-from hpo_dispatcher.contract.ledger.rows import OWED, PLAIN, check_version, moment
+from hpo_dispatcher.contract.ledger.rows import OWED, PLAIN, moment, reading
 from hpo_dispatcher.contract.workflows.answers import OwedAnswer
 from hpo_dispatcher.contract.workflows.callbacks import Callback, CallbackKind
 
@@ -36,16 +36,18 @@ def owed_from(item: Item) -> OwedAnswer:
     """Return that row as a value.
 
     Raises:
-        Unreadable: a later version wrote the row.
+        Unreadable: a later version wrote the row, or it is damaged.
     """
-    check_version(item)
-    return OwedAnswer(
-        callback=Callback(
-            kind=CallbackKind(item["kind"]), token=item["token"], pipeline=item.get("pipeline", "")
-        ),
-        team=item["of_team"],
-        request_id=item["of_id"],
-        refusal=item.get("refusal", ""),
-        attempts=int(item.get("attempts", 0)),
-        retry_at=moment(item.get("retry_at")),
-    )
+    with reading(item):
+        return OwedAnswer(
+            callback=Callback(
+                kind=CallbackKind(item["kind"]),
+                token=item["token"],
+                pipeline=item.get("pipeline", ""),
+            ),
+            team=item["of_team"],
+            request_id=item["of_id"],
+            refusal=item.get("refusal", ""),
+            attempts=int(item.get("attempts", 0)),
+            retry_at=moment(item.get("retry_at")),
+        )

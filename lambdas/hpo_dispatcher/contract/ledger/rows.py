@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from hpo_dispatcher.contract.entry import Key
+from hpo_dispatcher.contract.entry import Key, unreadable
 from hpo_dispatcher.contract.errors import Unreadable
 from hpo_dispatcher.contract.ledger.dynamodb_json import Item
 
@@ -26,20 +27,33 @@ OWED = "#owed"
 DEPLOYMENT = "#deployment"
 
 
-def check_version(item: Item) -> None:
-    """Raise if a later hpoq wrote a row; the oldest rows have no version.
+# What the parsing of a value raises that is missing, or of another type or form.
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
+
+
+@contextmanager
+def reading(item: Item) -> Iterator[None]:
+    """Turn what the parsing of a row raises into an error that names the row and what to do.
 
     Raises:
-        Unreadable: names the row and what to do.
+        Unreadable: a later hpoq wrote the row, or it is damaged.
     """
+    try:
+        _check_version(item)
+        yield
+    except _DAMAGE as error:
+        raise unreadable((item["team"], item["id"]), error) from None
+
+
+def _check_version(item: Item) -> None:
+    """Raise if a later hpoq wrote a row; the oldest rows have no version."""
     version = int(item.get("version", 1))
     if version > VERSION:
-        problem = f"has version {version}, and this hpoq reads up to {VERSION}"
-        raise _unreadable(item, problem, "Use the hpoq that wrote it or a later one")
-
-
-def _unreadable(item: Item, problem: str, fix: str) -> Unreadable:
-    return Unreadable(f"ledger row {item['team']}/{item['id']}", problem, fix)
+        raise Unreadable(
+            f"ledger row {item['team']}/{item['id']}",
+            f"has version {version}, and this hpoq reads up to {VERSION}",
+            "Use the hpoq that wrote it or a later one",
+        )
 
 
 def moment(text: str | None) -> datetime | None:

@@ -51,6 +51,11 @@ def test_what_has_no_exact_counterpart_is_refused(value: Any) -> None:
         typed(value)
 
 
+def test_the_error_names_the_type_that_has_no_counterpart() -> None:
+    with pytest.raises(TypeError, match="no DynamoDB type for bytes"):
+        typed({"content": [b"x"]})
+
+
 def test_the_function_imports_neither_the_sdk_nor_what_boto3_adds_to_botocore() -> None:
     """A cold start's worth: docs/decisions/0020."""
     asked = "import sys, hpo_dispatcher.handler; print(' '.join(sys.modules))"
