@@ -60,6 +60,7 @@ class Package:
 
 
 _UNIT = "tests/unit/hpo_dispatcher"
+_LEDGER_TESTS = ("", "_additions", "_contract", "_reads", "_repairs")
 _CAMPAIGN = "tests/unit/hpoq/campaign"
 _ENGINE = "tests/unit/hpoq/local/sagemaker"
 _SIMULATED = "tests/simulations"
@@ -88,7 +89,7 @@ PACKAGES = (
             "lambdas/hpo_dispatcher/aws/lease.py",
             "lambdas/hpo_dispatcher/contract/ledger/*",
         ),
-        (f"{_UNIT}/aws/test_ledger.py", f"{_UNIT}/aws/test_ledger_contract.py",
+        (*(f"{_UNIT}/aws/test_ledger{each}.py" for each in _LEDGER_TESTS),
          f"{_UNIT}/contract/ledger", f"{_UNIT}/ports", "tests/unit/hpoq/repair"),
     ),
     Package(
