@@ -60,7 +60,10 @@ class Package:
 
 
 _UNIT = "tests/unit/hpo_dispatcher"
-_LEDGER_TESTS = ("", "_additions", "_contract", "_reads", "_repairs")
+_LEDGER_TESTS = (
+    "test_ledger", "test_ledger_additions", "test_ledger_contract", "test_ledger_reads",
+    "test_ledger_repairs", "test_transitions",
+)  # fmt: skip
 _CAMPAIGN = "tests/unit/hpoq/campaign"
 _ENGINE = "tests/unit/hpoq/local/sagemaker"
 _SIMULATED = "tests/simulations"
@@ -89,7 +92,7 @@ PACKAGES = (
             "lambdas/hpo_dispatcher/aws/lease.py",
             "lambdas/hpo_dispatcher/contract/ledger/*",
         ),
-        (*(f"{_UNIT}/aws/test_ledger{each}.py" for each in _LEDGER_TESTS),
+        (*(f"{_UNIT}/aws/{each}.py" for each in _LEDGER_TESTS),
          f"{_UNIT}/contract/ledger", f"{_UNIT}/ports", "tests/unit/hpoq/repair"),
     ),
     Package(
