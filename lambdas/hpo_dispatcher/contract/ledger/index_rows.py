@@ -106,7 +106,7 @@ def running_from(item: Item) -> RunningEntry:
             expected_seconds=int(item.get("expected_seconds", 0)),
             priority=int(item.get("priority", 0)),
             resume_blocker=item.get("obstacle", UNKNOWN),
-            resumed=bool(item.get("resumed", False)),
+            resumed=bool(item.get("resumed")),
             preempted_for=key_from(item.get("stopped_for")),
             already_stopped=int(item.get("stopped_before", 0)),
             target=item.get("target", HOME),

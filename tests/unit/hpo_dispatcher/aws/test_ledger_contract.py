@@ -178,6 +178,7 @@ def test_a_started_entry_leaves_its_queue_and_counts_as_running(
     (active,) = requests.running()
     assert (active.request_id, dict(active.instances)) == ("a", {"ml.m5.large": 5})
     assert state(requests, "a").tuning_job_name == active.tuning_job_name
+    assert state(requests, "a").started_at == active.started_at == NOON
     assert start(requests, leases, entry("a")) == [], "only once"
 
 
@@ -207,6 +208,14 @@ def test_a_cycle_asked_for_during_a_cycle_is_reported_on_release(leases: Leases)
     assert leases.release("me", NOON) is True
     leases.acquire("me", NOON, NOON + timedelta(minutes=15))
     assert leases.release("me", NOON + timedelta(seconds=2)) is False
+
+
+def test_a_cycle_that_began_when_it_was_asked_for_is_the_one_that_was_asked_for(
+    leases: Leases,
+) -> None:
+    leases.acquire("me", NOON, NOON + timedelta(minutes=15))
+    leases.ask_for_cycle(NOON)
+    assert leases.release("me", NOON) is False
 
 
 def test_asking_for_a_cycle_says_whether_a_dispatcher_will_run_it(leases: Leases) -> None:

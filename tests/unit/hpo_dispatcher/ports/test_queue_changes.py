@@ -109,6 +109,7 @@ def test_a_restored_entry_is_written_as_a_whole_or_not_at_all(entry: Entry, chan
     )
     transition = rules.restore(entry, Status.FAILED, changed=changed)
     assert after(stored, transition) == (entry if changed else stored)
+    assert {"team", "request_id"}.isdisjoint(transition.changes), "the key is no attribute"
     assert transition.allows(stored)
     assert not transition.allows(QUEUED)
     assert transition.tuning_job_name == JOB

@@ -80,6 +80,11 @@ def test_a_started_request_runs_on_its_target_and_no_longer_waits(target: str) -
     assert transition.running == RunningEntry.of(started)
 
 
+def test_a_request_that_was_elsewhere_before_may_start_at_home() -> None:
+    stored = replace(QUEUED, target="research")
+    assert after(stored, rules.start(QUEUED, NOON)) == RUNNING
+
+
 def test_a_start_at_home_names_no_target_if_its_team_has_no_other() -> None:
     """An older hpoq reads such a row: docs/decisions/0017."""
     transition = rules.start(replace(QUEUED, targets=("home",)), LATER)
