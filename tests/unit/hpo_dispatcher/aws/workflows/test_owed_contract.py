@@ -85,14 +85,17 @@ def test_hundreds_of_answers_may_be_owed(answers: OwedAnswers) -> None:
     assert answers.owed() == []
 
 
-def test_rows_of_a_later_version_are_left_alone(account: Account) -> None:
+@pytest.mark.parametrize("change", ["SET version = :later", "SET kind = :later"])
+def test_rows_of_a_later_version_and_damaged_rows_are_left_alone(
+    account: Account, change: str
+) -> None:
     answers = account.dispatcher().answers
     answers.owe([owed("a"), STEP])
     key = {"team": {"S": "#owed"}, "id": {"S": STEP.callback.digest}}
     account.dynamodb.update_item(
         TableName="hpoq-ledger",
         Key=key,
-        UpdateExpression="SET version = :later",
+        UpdateExpression=change,
         ExpressionAttributeValues={":later": {"N": "99"}},
     )
     assert answers.owed() == [owed("a")]
