@@ -63,8 +63,10 @@ def moment(text: str | None) -> datetime | None:
 
 def key_from(text: str | None) -> Key | None:
     """Parse the key of an entry, written as ``team/request_id``; None if there is none."""
-    team, _, request_id = (text or "").partition("/")
-    return (team, request_id) if text else None
+    if not text:
+        return None
+    team, _, request_id = text.partition("/")
+    return team, request_id
 
 
 def integers(values: Mapping[str, Any]) -> dict[str, int]:

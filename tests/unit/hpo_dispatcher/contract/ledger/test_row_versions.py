@@ -210,6 +210,6 @@ def test_a_row_has_no_attributes_for_what_its_request_does_not_have() -> None:
     assert waiting.keys() - ended.keys() == {"line", "line_position"}
     assert ended.keys() - waiting.keys() == {"ended_at"}
     absent = {"request", "digest", "tuning_job_name", "started_at", "best", "blocked", "held"}
-    absent |= {"earlier", "stopped_for", "stopped_before", "targets", "target"}
+    absent |= {"request_id", "earlier", "stopped_for", "stopped_before", "targets", "target"}
     assert absent.isdisjoint(ended)
     assert {"stopped_for", "stopped_before", "target"}.isdisjoint(running_item(RUNNING))
