@@ -1,0 +1,182 @@
+"""What becomes of requests that wait for others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hpo_dispatcher.contract.entry import Entry, Key, Status
+from hpo_dispatcher.cycle import reconcile
+from hpoq.simulation.in_memory_ledger import MemoryRequests
+from tests.support.reconcile_scene import BROKEN, DEMAND, EU, INVALID, ended, entry, scene
+from tests.support.scheduling_scene import M5, NOON
+
+
+def test_requests_whose_parents_have_ended_are_reported_as_they_are_in_their_queue() -> None:
+    at = scene(ended("p"), entry("a", after=["p"]), entry("b", warm_start_from=["p"]))
+    outcome = at.unblock()
+    assert at.queue() == ["a", "b"]
+    assert outcome.queued == [at["a"], at["b"]]
+    assert [(each.blocked, each.reason) for each in outcome.queued] == [(False, "")] * 2
+    assert (outcome.changes, outcome.broken_templates) == ([], 0)
+
+
+def test_a_request_on_hold_waits_for_its_team_once_its_parents_have_ended() -> None:
+    at = scene(ended("p"), entry("a", after=["p"], on_hold=True), entry("b", after=["p"]))
+    assert [each.request_id for each in at.unblock().queued] == at.queue() == ["b"]
+    assert (at["a"].blocked, at["a"].on_hold) == (False, True)
+
+
+def test_requests_whose_templates_are_broken_are_counted_and_keep_none_of_the_others() -> None:
+    broken = [
+        entry(name, after=["p"], template=BROKEN, max_parallel=0, instances={}) for name in "abc"
+    ]
+    at = scene(ended("p"), *broken, entry("d", after=["p"]))
+    outcome = at.unblock()
+    assert outcome.broken_templates == 3
+    assert [each.request_id for each in outcome.queued] == ["d"]
+    assert [at[name].blocked for name in "abc"] == [True] * 3
+
+
+def test_a_request_joins_its_queue_with_the_demand_under_the_fixed_template() -> None:
+    at = scene(ended("p"), entry("a", after=["p"], max_parallel=0, instances={}))
+    assert [each.max_parallel for each in at.unblock().queued] == [DEMAND]
+    assert (at["a"].max_parallel, at["a"].instances) == (DEMAND, {M5: 1})
+
+
+def test_a_request_that_is_invalid_under_the_fixed_template_is_rejected_when_it_starts() -> None:
+    at = scene(ended("p"), entry("a", after=["p"], template=INVALID, max_parallel=0))
+    assert [each.request_id for each in at.unblock().queued] == ["a"]
+    assert at["a"].max_parallel == 0
+
+
+def test_requests_that_can_never_start_end_now_and_keep_none_of_the_others() -> None:
+    at = scene(
+        ended("failed", status=Status.FAILED), ended("here"), ended("there", target=EU),
+        entry("a", after=["failed"]), entry("b", warm_start_from=["here", "there"]),
+        entry("c", after=["d"]), entry("d", after=["c"]), entry("e", after=["here"]),
+    )  # fmt: skip
+    outcome = at.unblock()
+    reasons = {
+        "a": "dependency failed is Failed",
+        "b": "a warm start needs parents on one target: here ran on home, there ran on eu",
+        "c": "its dependencies form a cycle: c -> d -> c",
+        "d": "its dependencies form a cycle: d -> c -> d",
+    }
+    for name, reason in reasons.items():
+        assert (at[name].status, at[name].reason) == (Status.CANCELLED, reason)
+        assert at[name].ended_at == NOON
+    assert {each.request_id: each.reason for each in outcome.changes} == reasons
+    told = {(each.previous_status, each.status, each.at) for each in outcome.changes}
+    assert told == {(Status.QUEUED, Status.CANCELLED, NOON)}
+    assert [each.request_id for each in outcome.queued] == ["e"]
+
+
+def test_a_warm_start_runs_on_the_target_of_its_parents_and_what_only_comes_after_anywhere() -> (
+    None
+):
+    both: dict[str, Any] = {"targets": ("home", EU)}
+    at = scene(
+        ended("p", target=EU), entry("warm", warm_start_from=["p"], **both),
+        entry("after", after=["p"], **both),
+    )  # fmt: skip
+    assert {each.request_id: each.targets for each in at.unblock().queued} == {
+        "warm": (EU,), "after": ("home", EU),
+    }  # fmt: skip
+    assert at["warm"].targets == (EU,)
+
+
+def test_a_request_behind_one_that_is_blocked_waits_for_it() -> None:
+    at = scene(
+        ended("p"), entry("a", after=["p"]), entry("b", after=["a"]), entry("c", after=["a", "p"])
+    )
+    assert [each.request_id for each in at.unblock().queued] == ["a"]
+    assert at.unblock().queued == []
+
+
+def test_a_request_that_was_cancelled_meanwhile_keeps_none_of_the_others() -> None:
+    at = scene(
+        ended("p"), entry("a", after=["p"]), entry("b", after=["p"]), entry("c", after=["p"])
+    )
+    real = at.ledger
+
+    class Meanwhile:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def get_all(self, keys: Sequence[Key]) -> Mapping[Key, Entry]:
+            found = dict(real.get_all(keys))
+            found.pop(("fraud", "a"), None)  # its row has expired
+            if ("fraud", "b") in found:
+                found["fraud", "b"] = replace(found["fraud", "b"], status=Status.CANCELLED)
+            return found
+
+    requests: Any = Meanwhile()
+    at.reconciler = replace(at.reconciler, requests=requests)
+    assert [each.request_id for each in at.unblock().queued] == ["c"]
+
+
+# More requests wait for others than a cycle reads
+
+
+class Reads:
+    """A ledger that records which blocked requests are read team by team."""
+
+    def __init__(self, requests: MemoryRequests) -> None:
+        self._requests = requests
+        self.read: list[tuple[str, list[str]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._requests, name)
+
+    def blocked_of(self, team: str, after: str, count: int) -> Any:
+        found = self._requests.blocked_of(team, after, count)
+        self.read.append((team, [each.request_id for each in found]))
+        return found
+
+
+@pytest.fixture
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a cycle read fewer blocked requests."""
+    monkeypatch.setattr(reconcile, "BLOCKED_READ", 6)
+    monkeypatch.setattr(reconcile, "BLOCKED_OF_TEAM", 3)
+
+
+def waiting(team: str, count: int) -> list[Entry]:
+    return [entry(f"r{n}", team, after=["p"]) for n in range(count)]
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_each_cycle_reads_on_in_each_team_and_begins_again_at_its_end() -> None:
+    at = scene(*waiting("fraud", 7), *waiting("vision", 3), *waiting("nlp", 1),
+               teams=("fraud", "vision", "nlp"))  # fmt: skip
+    requests: Any = Reads(at.ledger)
+    at.reconciler = replace(at.reconciler, requests=requests)
+    for _ in range(4):
+        at.unblock()
+    of = {
+        team: [read for each, read in requests.read if each == team]
+        for team in ("fraud", "vision", "nlp")
+    }
+    first = ["r0", "r1", "r2"]
+    assert of["fraud"] == [first, ["r3", "r4", "r5"], ["r6"], first]
+    assert of["vision"] == [first, [], first, []]
+    assert of["nlp"] == [["r0"]] * 4
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_the_requests_of_every_team_that_were_read_join_their_queues() -> None:
+    parents = [ended("p", team) for team in ("fraud", "vision")]
+    at = scene(*parents, *waiting("fraud", 7), *waiting("vision", 2))
+    at.unblock()
+    assert (at.queue("fraud"), at.queue("vision")) == (["r0", "r1", "r2"], ["r0", "r1"])
+
+
+@pytest.mark.usefixtures("few_at_once")
+@pytest.mark.parametrize(("count", "joined"), [(6, 6), (7, 3)])
+def test_while_few_wait_all_of_them_are_read(count: int, joined: int) -> None:
+    at = scene(ended("p"), *waiting("fraud", count))
+    assert len(at.unblock().queued) == joined
