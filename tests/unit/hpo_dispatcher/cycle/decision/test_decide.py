@@ -268,3 +268,31 @@ def test_a_promised_request_goes_first_whoevers_turn_it_is() -> None:
     stopping = running("x", preempted_for=("vision", "v"), status=Status.STOPPING)
     decided = decide(ledger, active=[stopping], limits=Limits(tuning_jobs=2))
     assert started(decided) == ["v"]
+
+
+# What hides what
+
+
+def test_requests_that_could_all_start_are_read_no_farther_than_the_slots_reach() -> None:
+    ledger = Ledger(*(entry(f"r{n:02}") for n in range(60)))
+    decided = decide(ledger)
+    assert ledger.asked == [("fraud", 9 + 10), ("vision", 9 + 10)]
+    assert len(started(decided)) == 9
+
+
+def test_requests_beyond_the_budget_hide_none_that_it_allows() -> None:
+    large = [entry(f"r{n:02}", most_instance_seconds=9 * HOUR) for n in range(60)]
+    ledger = Ledger(*large, entry("small", accepted_at=ago(1)))
+    decided = decide(ledger, teams=BUDGET)
+    assert started(decided) == ["small"]
+    assert len(kinds(decided)) == len(large)
+
+
+def test_every_request_that_cannot_be_read_is_named_and_makes_room() -> None:
+    """One slot: the second one is only planned once the first one is left out."""
+    damaged = [entry(name, request_json="{", accepted_at=ago(30)) for name in "ab"]
+    decided = decide(Ledger(*damaged, entry("c")), limits=Limits(tuning_jobs=1))
+    assert started(decided) == ["c"]
+    assert [problem.split(":")[0] for problem in decided.problems] == [
+        "ledger row fraud/a", "ledger row fraud/b"
+    ]  # fmt: skip
