@@ -212,3 +212,52 @@ def test_the_largest_document_has_no_running_jobs_if_it_has_no_run_times() -> No
     assert len(small.to_json().encode()) <= MOST_BYTES
     assert (small.run_times, small.arrivals, small.running) == ((), (), ())
     assert small.waiting
+
+
+def test_of_every_target_the_largest_users_are_named_as_of_home() -> None:
+    many = {f"team-{n:03}": 1 + n % 3 for n in range(300)}
+    use = ResourceUse(limit=999, in_use=600, by_team=many)
+    target = TargetUse(tuning_jobs=use, instances={"ml.t1.large": use}, quotas={"ml.t1.large": 9})
+    whole = document(0, 0, 0, 1, "").model_copy(update={"targets": {"eu": target, "us": target}})
+    small = fitted(whole, len(whole.to_json()) - 1)
+    largest_users = {f"team-{n:03}": 3 for n in range(2, 2 + 3 * USERS_NAMED, 3)}
+    assert small.targets.keys() == {"eu", "us"}
+    for each in small.targets.values():
+        assert each.tuning_jobs == use.model_copy(update={"by_team": largest_users})
+        assert each.instances == {"ml.t1.large": each.tuning_jobs}
+        assert each.quotas == {"ml.t1.large": 9}
+
+
+def test_what_is_missed_least_is_left_out_first() -> None:
+    """Each limit is the size at which the next thing has to go."""
+    whole = largest(running=9, arrivals=9, kinds=1, marks=4, reason="", uses=50, targets=1)
+    whole = whole.model_copy(update={"waiting": ()})
+    seen: list[tuple[int, int, int, int, int]] = []
+    small = whole
+    while True:
+        kept = (
+            len(small.run_times), len(small.instances[TYPES[0]].by_team),
+            len(small.queues[TEAMS[0]].marks), len(small.arrivals), len(small.running),
+        )  # fmt: skip
+        if seen and kept == seen[-1]:
+            break
+        seen.append(kept)
+        small = fitted(whole, len(small.to_json().encode()) - 1)
+    assert seen == [
+        (1, 50, 4, 9, 9), (0, 50, 4, 9, 9), (0, USERS_NAMED, 4, 9, 9), (0, USERS_NAMED, 2, 9, 9),
+        (0, USERS_NAMED, 1, 9, 9), (0, USERS_NAMED, 1, 0, 9), (0, USERS_NAMED, 1, 0, 0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_marks_are_merged_in_pairs_and_the_last_one_of_an_odd_number_stays(count: int) -> None:
+    marks = tuple((f"1000#{n}", 10 + n) for n in range(count))
+    queues = {"fraud": QueueLength(queued=sum(n for _, n in marks), marks=marks)}
+    whole = document(0, 0, 0, 1, "").model_copy(update={"queues": queues})
+    small = fitted(whole, len(whole.to_json()) - 1).queues["fraud"]
+    assert small.queued == queues["fraud"].queued
+    if count > 1:
+        assert small.marks == tuple(
+            (f"1000#{n}", sum(10 + each for each in range(n, min(n + 2, count))))
+            for n in range(0, count, 2)
+        )

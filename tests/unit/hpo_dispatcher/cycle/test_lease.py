@@ -91,3 +91,31 @@ def test_a_dispatcher_that_does_not_get_the_lease_runs_no_cycle() -> None:
 
     assert summary.skipped
     assert leases.release("running", began), "the running dispatcher is asked for another cycle"
+
+
+class Asked(MemoryLeases):
+    """Leases whose owner releases them as soon as it is asked for a cycle."""
+
+    def __init__(self, began: datetime) -> None:
+        super().__init__()
+        self.began, self.asked_again = began, False
+
+    def ask_for_cycle(self, now: datetime) -> bool:
+        is_held = super().ask_for_cycle(now)
+        self.asked_again = self.release("running", self.began)
+        return is_held
+
+
+def test_a_dispatcher_that_was_asked_runs_the_cycle_and_no_other_does() -> None:
+    clock = Clock()
+    leases = Asked(clock())
+    assert leases.acquire("running", clock(), NOON + timedelta(hours=1))
+    cycles: list[Deadline] = []
+
+    def run_cycle(deadline: Deadline) -> Summary:
+        cycles.append(deadline)
+        return Summary()
+
+    run = LeasedRun(leases=leases, owner="new", clock=clock, run_cycle=run_cycle)
+    assert run.run(Deadline(remaining=lambda: 60.0, total=60.0), clock()).skipped
+    assert (leases.asked_again, cycles) == (True, [])
