@@ -91,17 +91,35 @@ def test_callers_that_arrive_together_wait_one_after_the_other() -> None:
     assert slept == [0.25, 0.5, 0.75]
 
 
+def test_as_many_calls_run_at_once_as_there_are_threads_and_results_are_in_order() -> None:
+    together = threading.Barrier(THREADS)
+    at_once: set[int] = set()
+    peaks: list[int] = []
+
+    def call(value: int) -> int:
+        at_once.add(value)
+        together.wait(5)  # until all threads are in a call
+        peaks.append(len(at_once))
+        together.wait(5)
+        at_once.remove(value)
+        return value * 10
+
+    values = range(2 * THREADS)
+    assert map_concurrently(call, values) == [value * 10 for value in values]
+    assert max(peaks) == THREADS
+
+
 def test_results_are_in_the_order_of_the_values_however_long_the_calls_take() -> None:
     first_may_end = threading.Event()
 
     def call(value: int) -> int:
         if value == 0:
             assert first_may_end.wait(5)
-        elif value == THREADS - 1:  # all of them run at once
+        elif value == 2:
             first_may_end.set()
         return value * 10
 
-    assert map_concurrently(call, range(THREADS)) == [value * 10 for value in range(THREADS)]
+    assert map_concurrently(call, range(3)) == [0, 10, 20]
 
 
 def test_a_single_call_needs_no_thread() -> None:

@@ -25,6 +25,7 @@ class Answers:
     listed: Sequence[str] = ()
     ended: Sequence[str] = ()
     trained_at: Mapping[str, datetime] = field(default_factory=dict)
+    new: Mapping[str, Status] = field(default_factory=dict)  # described and not listed yet
     down: bool = False
 
     def in_progress(self) -> list[TuningJob]:
@@ -33,18 +34,22 @@ class Answers:
         return [TuningJob(name=each, status=Status.IN_PROGRESS) for each in self.listed]
 
     def describe(self, name: str) -> TuningJobDetail | None:
+        if name in self.new:
+            return _described(name, self.new[name])
         return self.search_ended([name]).get(name)
 
     def search_ended(self, names: Sequence[str]) -> dict[str, TuningJobDetail]:
-        detail: dict[str, Any] = {"counters": {}, "best": None, "failure_reason": ""}
-        return {
-            each: TuningJobDetail(name=each, status=Status.COMPLETED, ended_at=NOON, **detail)
-            for each in names
-            if each in self.ended
-        }
+        return {each: _described(each, Status.COMPLETED) for each in names if each in self.ended}
 
     def trained(self, _: Sequence[str]) -> Mapping[str, datetime]:
         return self.trained_at
+
+
+def _described(name: str, status: Status) -> TuningJobDetail:
+    return TuningJobDetail(
+        name=name, status=status, counters={}, best=None, failure_reason="",
+        ended_at=NOON if status.ended else None,
+    )  # fmt: skip
 
 
 def job(name: str, target: str = HOME, minutes: float = 30) -> RunningEntry:
@@ -106,6 +111,30 @@ def test_nothing_is_known_about_the_jobs_of_a_target_that_does_not_answer() -> N
 def test_without_any_answer_nothing_is_observed() -> None:
     with pytest.raises(Unavailable):
         observed(home=Answers(down=True), eu=Answers(down=True), us=Answers(down=True))
+
+
+@pytest.mark.parametrize("status", [Status.IN_PROGRESS, Status.STOPPING])
+def test_a_job_that_the_list_lacks_uses_capacity_as_describe_says(status: Status) -> None:
+    found = observed(job("new", EU), job("other", EU), eu=Answers(["other"], new={"new": status}))
+    assert found.listed == {
+        "new": TuningJob(name="new", status=status),
+        "other": TuningJob(name="other", status=Status.IN_PROGRESS),
+    }
+    assert (found.ended, found.missing) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("minutes", "in_use"), [(4.9, True), (5, False)], ids=["too new to be visible", "older"]
+)
+def test_a_job_that_existed_and_is_not_found_is_deleted_once_it_must_be_visible(
+    minutes: float, in_use: bool
+) -> None:
+    found = observed(job("j", EU, minutes), created=["j"])
+    assert found.listed == ({"j": TuningJob(name="j", status=Status.IN_PROGRESS)} if in_use else {})
+    assert [(detail.status, detail.deleted) for _, detail in found.ended] == (
+        [] if in_use else [(Status.STOPPED, True)]
+    )
+    assert found.missing == []
 
 
 @dataclass
