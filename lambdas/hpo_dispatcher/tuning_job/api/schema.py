@@ -10,7 +10,6 @@ import difflib
 import json
 import math
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -109,8 +108,8 @@ class _Bounded(_Rule):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
-        self._low = shape.metadata.get("min", -sys.maxsize)
-        self._high = shape.metadata.get("max", sys.maxsize)
+        self._low = shape.metadata.get("min", -math.inf)
+        self._high = shape.metadata.get("max", math.inf)
 
     def _out_of_bounds(self, size: float) -> Sequence[Problem]:
         low, high = self._low, self._high
@@ -123,11 +122,6 @@ class _Bounded(_Rule):
 
 class _Number(_Bounded):
     types = (int, float)
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
-        self._low = shape.metadata.get("min", -math.inf)
-        self._high = shape.metadata.get("max", math.inf)
 
     def problems(self, value: Any) -> Iterable[Problem]:
         return self._mistyped(value) or self._out_of_bounds(value)
