@@ -368,3 +368,23 @@ def test_the_direction_of_the_objective_follows_from_either_form() -> None:
     )
     assert accepted({"api_request": minimizing}).minimizes
     assert not accepted({"api_request": SENT}).minimizes
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "problem"),
+    [
+        (changed(TrainingJobDefinitions=[SENT["TrainingJobDefinition"]]), "TrainingJobDefinitions",
+         "given together with TrainingJobDefinition"),
+        ({"api_request": {name: SENT[name] for name in SENT if name != "TrainingJobDefinition"}},
+         "TrainingJobDefinition", "missing"),
+    ],
+)  # fmt: skip
+def test_a_request_has_its_definitions_in_one_of_two_fields(
+    message: dict[str, Any], field: str, problem: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        built(message)
+    assert (caught.value.field, caught.value.problem, caught.value.fix) == (
+        f"api_request.{field}", problem,
+        "Send either TrainingJobDefinition or TrainingJobDefinitions",
+    )  # fmt: skip

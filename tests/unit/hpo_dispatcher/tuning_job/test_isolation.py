@@ -131,3 +131,23 @@ def test_an_algorithm_without_a_script_gets_no_channel() -> None:
     assert [each["ChannelName"] for each in training["InputDataConfig"]] == [
         "train", "validation", "test"
     ]  # fmt: skip
+
+
+def test_every_isolated_definition_needs_its_channels_also_behind_one_that_does_not() -> None:
+    bundled = {"sagemaker_program": RAY.entry_point}
+    needs: dict[str, Any] = {
+        "EnableNetworkIsolation": True, "StaticHyperParameters": bundled,
+        "AlgorithmSpecification": {"TrainingImage": "image"},
+    }  # fmt: skip
+    others: list[dict[str, Any]] = [
+        needs | {"EnableNetworkIsolation": False},
+        needs | {"AlgorithmSpecification": {"TrainingImage": "mine"}},
+        needs | {"StaticHyperParameters": {"sagemaker_program": "own.py"}},
+        needs | {"InputDataConfig": [s3_channel("train"), s3_channel("dependencies")]},
+    ]
+    check_isolated_channels({"TrainingJobDefinitions": others}, RAY, lambda _: "image")
+    several = {"TrainingJobDefinitions": [*others, needs]}
+    with pytest.raises(InvalidRequest, match="no channel 'dependencies'") as caught:
+        check_isolated_channels(several, RAY, lambda _: "image")
+    assert caught.value.problem.startswith(f"{RAY.entry_point} downloads packages")
+    check_isolated_channels(several, TEMPLATE, lambda _: "image")

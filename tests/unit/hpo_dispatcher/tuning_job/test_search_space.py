@@ -278,3 +278,37 @@ def test_a_guardrail_counts_the_combinations_of_a_grid_whatever_number_it_names(
         check_guardrails(asked, Guardrails(max_training_jobs=2))
     assert "List fewer values" in caught.value.fix
     check_guardrails(asked, Guardrails(max_training_jobs=3))
+
+
+WIDE = {"Name": "w", "MinValue": "0", "MaxValue": "1"}
+ONE_POINT = {"Name": "p", "MinValue": "0.5", "MaxValue": "0.5"}
+FOUR = {"Name": "i", "MinValue": "-1", "MaxValue": "2"}
+TEXTS = {"Name": "i", "MinValue": "a", "MaxValue": "2"}
+
+
+@pytest.mark.parametrize(
+    ("space", "points"),
+    [
+        ({}, float("inf")),  # SageMaker chooses the ranges
+        (AUTO, float("inf")),
+        (categorical("a", "b") | AUTO, float("inf")),
+        ({"CategoricalParameterRanges": [], "IntegerParameterRanges": []}, float("inf")),
+        (categorical("a", "b") | {"AutoParameters": []}, 2),
+        (categorical("a", "b") | {"ContinuousParameterRanges": [WIDE]}, float("inf")),
+        (categorical("a", "b") | {"ContinuousParameterRanges": [ONE_POINT]}, 2),
+        ({"ContinuousParameterRanges": [ONE_POINT]}, 1),
+        ({"ContinuousParameterRanges": [ONE_POINT, WIDE]}, float("inf")),
+        ({"IntegerParameterRanges": [FOUR]}, 4),
+        (categorical("a", "b") | {"IntegerParameterRanges": [FOUR, FOUR]}, 32),
+        ({"IntegerParameterRanges": [FOUR, TEXTS]}, float("inf")),
+        ({"IntegerParameterRanges": [FOUR | {"MaxValue": "inf"}]}, float("inf")),
+        ({"IntegerParameterRanges": [FOUR | {"MaxValue": "2.0"}]}, 4),
+    ],
+)
+def test_the_points_of_a_space_are_all_combinations_or_infinitely_many(
+    space: dict[str, Any], points: float
+) -> None:
+    assert combinations_of(in_api_form(space)) == points
+    both = in_api_form(space, categorical("a", "b", "c"))
+    # Ranges that a definition has not are those of all definitions.
+    assert combinations_of(both) == points + 3

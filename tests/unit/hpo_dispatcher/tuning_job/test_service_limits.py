@@ -353,6 +353,9 @@ SPLIT = "Split it over several requests; `hpoq campaign plan` does"
         (with_metrics(), 0,
          ("objective.metric", "no metric definition finds 'auc' in the log of the training jobs",
           "Add it to AlgorithmSpecification.MetricDefinitions")),
+        (plain(AlgorithmSpecification={"TrainingInputMode": "File"}), 0,
+         ("objective.metric", "no metric definition finds 'auc' in the log of the training jobs",
+          "Add it to AlgorithmSpecification.MetricDefinitions")),
         (with_metrics("f1", "loss"), 0,
          ("objective.metric", "no metric definition has the name 'auc'", "Use one of f1, loss")),
         (plain(StoppingCondition={"MaxWaitTimeInSeconds": 9}), 0,
@@ -384,6 +387,7 @@ def test_a_refusal_says_what_is_wrong_and_how_to_fix_it(
         (plain(total=5), 0),
         (plain(total=None), 0),
         (with_config(Strategy="Hyperband", TrainingJobEarlyStoppingType="Off"), 0),
+        (with_config(Strategy="Hyperband"), 0),
         (with_config(TrainingJobEarlyStoppingType="Auto"), 0),
         (plain(**searching("a", "b"), StaticHyperParameters={"lr": "1"}), 0),
         (plain(**searching("x_sagemaker_")), 0),
@@ -422,3 +426,42 @@ def test_parents_count_toward_the_quota_of_a_search_that_is_within_it_by_itself(
     )
     assert caught.value.fix.startswith("Lower it, or have AWS raise the quota '[Random search] Nu")
     assert caught.value.fix.endswith("and set limits.random_training_jobs to its new value")
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (plain(total=50) | {"Tags": []}, None),
+        (
+            with_config(ResourceLimits={"MaxParallelTrainingJobs": 7}),
+            (
+                PARALLEL,
+                "7 in parallel exceed this account's limit of 6",
+                "Lower it, or have AWS raise the quota",
+            ),
+        ),
+        (plain("Random", total=50), None),
+        (
+            plain("Random", total=51),
+            (
+                TOTAL,
+                "51 training jobs exceed this account's limit of 50 for strategy Random",
+                "Split it over several requests (`hpoq campaign plan` does), or have AWS raise the",
+            ),
+        ),
+        (plain("Bayesian", total=51), None),
+        (plain("Random", total=None), None),
+    ],
+)
+def test_an_account_that_grants_less_says_what_to_lower_to_split_or_to_raise(
+    request_: dict[str, Any], said: tuple[str, str, str] | None
+) -> None:
+    limits = Limits(random_training_jobs=50, parallel_training_jobs=6)
+    if said is None:
+        check_account_limits(request_, limits)
+        return
+    with pytest.raises(InvalidRequest) as caught:
+        check_account_limits(request_, limits)
+    field, problem, fix = said
+    assert (caught.value.field, caught.value.problem) == (field, problem)
+    assert caught.value.fix.startswith(fix)

@@ -149,3 +149,11 @@ def test_a_request_that_names_data_at_home_runs_on_a_target_with_its_copy() -> N
 def test_without_a_copy_it_is_refused_there_as_before(folders: tuple[str, ...]) -> None:
     with pytest.raises(InvalidRequest, match=r"research cannot run it: .* is not a location"):
         placed(builder(*folders), "s3://home/shared/churn/")
+
+
+@pytest.mark.parametrize("archive", ["", "s3://there/shared/code.tar.gz"])
+def test_a_training_job_may_read_no_channel(archive: str) -> None:
+    asked = request(archive=archive)
+    del asked["TrainingJobDefinition"]["InputDataConfig"]
+    assert prefixes_read(asked, COPIES) == (["shared/code.tar.gz"] if archive else [])
+    assert with_copies(asked, COPIES) == asked
