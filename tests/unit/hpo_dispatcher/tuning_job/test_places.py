@@ -182,12 +182,21 @@ DATASET = "arn:aws:sagemaker:eu-central-1:123456789012:hub-content/of-vision/Dat
 
 
 # A source that is not one location in S3 or one folder of a file system.
-UNCHECKED: list[dict[str, Any]] = [
-    {"S3DataSource": S3, "FileSystemDataSource": FILES},
-    {"DatasetSource": {"DatasetArn": DATASET}},
-    {"S3DataSource": S3, "DatasetSource": {"DatasetArn": DATASET}},
-    {"FileSystemDataSource": FILES, "DatasetSource": {"DatasetArn": DATASET}},
-    {},
+UNCHECKED: list[tuple[dict[str, Any], str]] = [
+    (
+        {"S3DataSource": S3, "FileSystemDataSource": FILES},
+        "FileSystemDataSource and S3DataSource",
+    ),
+    ({"DatasetSource": {"DatasetArn": DATASET}}, "DatasetSource"),
+    (
+        {"S3DataSource": S3, "DatasetSource": {"DatasetArn": DATASET}},
+        "DatasetSource and S3DataSource",
+    ),
+    (
+        {"FileSystemDataSource": FILES, "DatasetSource": {"DatasetArn": DATASET}},
+        "DatasetSource and FileSystemDataSource",
+    ),
+    ({}, "an empty source"),
 ]
 OPEN_FILES = Guardrails(
     input_prefixes=("s3://lake/credit/",), input_file_systems=("fs-0123456789abcdef0",)
@@ -195,13 +204,16 @@ OPEN_FILES = Guardrails(
 
 
 @pytest.mark.parametrize("rules", [Guardrails(), OPENED, OPEN_FILES], ids=["closed", "s3", "files"])
-@pytest.mark.parametrize("source", UNCHECKED, ids=json.dumps)
+@pytest.mark.parametrize(("source", "named"), UNCHECKED)
 def test_a_channel_has_one_source_that_the_places_know(
-    source: dict[str, Any], rules: Guardrails
+    source: dict[str, Any], named: str, rules: Guardrails
 ) -> None:
     channels = [{"ChannelName": "train", "DataSource": source}]
-    with pytest.raises(NotAllowed, match="cannot be checked against the team's locations"):
+    with pytest.raises(NotAllowed) as rejected:
         job(rules, **definition(InputDataConfig=channels))
+    assert rejected.value.field == "TrainingJobDefinition.InputDataConfig.0.DataSource"
+    assert rejected.value.problem == f"{named} cannot be checked against the team's locations"
+    assert rejected.value.fix == "Use S3DataSource or FileSystemDataSource, alone"
 
 
 @pytest.mark.parametrize(
