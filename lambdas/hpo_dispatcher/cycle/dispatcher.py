@@ -15,7 +15,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument
@@ -254,9 +254,10 @@ class Dispatcher:
         """Record ended tuning jobs, and ask for a cycle if that unblocks requests."""
         finished = self._reconciler().reconcile(seen)
         changes += finished.changes
-        if finished.changes and self._unblock(changes).queued:
+        unblocked = self._unblock(changes).queued if finished.changes else []
+        if unblocked:
             self.leases.ask_for_cycle(self.clock())  # they may start at once
-        return finished
+        return replace(finished, queued=[*finished.queued, *unblocked])
 
     def _reconciler(self) -> Reconciler:
         return Reconciler(
@@ -298,7 +299,7 @@ class Dispatcher:
             decided=cycle.decided,
             done=cycle.done,
             moves=[*cycle.taken.moves, *unblocked],
-            resumed=cycle.finished.queued,
+            queued_later=cycle.finished.queued,
             backoff=backoff,
             arrived=cycle.taken.queued(),
             forecast=self._forecast if forecasts else None,

@@ -148,7 +148,7 @@ def publish(
     decided: Decision,
     done: ActOutcome,
     moves: Iterable[QueueMove],
-    resumed: Iterable[Entry],
+    queued_later: Iterable[Entry],
     backoff: Backoff,
     queued_from: QueuedFrom,
     arrived: Iterable[Entry] = (),
@@ -164,7 +164,7 @@ def publish(
         decided: the plan.
         done: what has been done about the plan.
         moves: requests that joined or left a queue before the plan was made.
-        resumed: entries that are queued again after a preemption.
+        queued_later: entries that joined a queue since: unblocked, or resumed after a preemption.
         backoff: what the next cycle delays.
         queued_from: reads a team's queue from a sort key on.
         arrived: requests that have arrived in their queues.
@@ -174,7 +174,7 @@ def publish(
     update_counts(remembered.queue_counts, moves, decided.queues, decided.whole)
     for key in away:
         remembered.queue_counts.of(key[0]).leave(decided.entries[key].queue_sort_key)
-    for entry in resumed:
+    for entry in queued_later:
         remembered.queue_counts.of(entry.team).join(entry.queue_sort_key)
     divide_overfull(remembered.queue_counts, queued_from)
     update_run_times(remembered.run_times, seen.ended)

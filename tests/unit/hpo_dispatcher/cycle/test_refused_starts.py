@@ -143,3 +143,12 @@ def test_a_quota_that_the_request_does_not_need_delays_only_the_request() -> Non
     at = start_scene(entry("b"), answers={"b": AtLimit("full", other)})
     at.start()
     assert (at.outcome.quotas, at.outcome.delayed) == ({}, {KEY: WaitKind.ACCOUNT_QUOTA})
+
+
+@pytest.mark.parametrize("answer", [Refused("no such metric"), AtLimit("full")])
+def test_a_refusal_on_another_target_is_told_with_it(answer: AtLimit | Refused) -> None:
+    at = start_scene(entry("b", targets=(HOME, EU), target=EU), answers={"b": answer})
+    at.start("b")
+    told = [each.target for each in at.outcome.changes]
+    assert told == ([EU] if isinstance(answer, Refused) else [])
+    assert (at["b"].targets, at["b"].target) == ((HOME, EU), EU)

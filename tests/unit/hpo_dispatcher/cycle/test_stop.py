@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -155,6 +156,34 @@ def test_a_preemption_is_written_before_the_tuning_job_is_stopped() -> None:
     assert (change.previous_status, change.status) == (Status.IN_PROGRESS, Status.STOPPING)
     assert (change.tuning_job_name, change.at) == ("b", NOON)
     assert change.reason == "preempted by vision/v; it resumes later"
+
+
+def test_a_tuning_job_on_another_target_is_stopped_there_and_told_with_its_target() -> None:
+    ledger, home, there, outcome = Ledger(), Service(), Service(), ActOutcome()
+    services: Any = {HOME: home, "eu": there}
+    of = replace(stopper(ledger, home), services=services)
+    of.preempt(seen(job("a", target="eu")), decided("a"), outcome)
+    assert [each.target for each in ledger.preempted] == ["eu"]
+    assert (home.stopped, there.stopped) == ([], ["a"])
+    of.stop_cancelled(seen(stopping("b", target="eu")), outcome)
+    assert (home.stopped, there.stopped) == ([], ["a", "b"])
+    of.end_before_creation(seen(missing=[stopping("c", target="eu")]), outcome)
+    assert [each.target for each in ledger.finished] == ["eu"]
+    assert [each.target for each in outcome.changes] == ["eu", "eu"]
+
+
+def test_a_target_that_does_not_answer_keeps_no_other_tuning_job_from_being_stopped() -> None:
+    home, there, outcome = Service(), Service(Unavailable("no answer")), ActOutcome()
+    services: Any = {HOME: home, "eu": there}
+    of = replace(stopper(Ledger(), home), services=services)
+    jobs = [stopping("a", target="eu"), stopping("b", target="gone"), stopping("c")]
+    of.stop_cancelled(seen(*jobs), outcome)
+    assert home.stopped == ["c"]
+    assert outcome.problems == [
+        "fraud/of-a: no answer", "fraud/of-b: the settings have no target 'gone'"
+    ]  # fmt: skip
+    with pytest.raises(Unavailable):
+        stopper(Ledger(), there).stop_cancelled(seen(stopping("d")), outcome)
 
 
 def test_an_interrupted_preemption_is_repeated_and_not_reported_again() -> None:

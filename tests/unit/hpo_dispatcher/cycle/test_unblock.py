@@ -8,11 +8,16 @@ from typing import Any
 
 import pytest
 
+from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Entry, Key, Status
+from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.cycle import reconcile
 from hpoq.simulation.in_memory_ledger import MemoryRequests
+from hpoq.simulation.simulate import Simulation
+from hpoq.simulation.workload import Arrival, Workload
 from tests.support.reconcile_scene import BROKEN, DEMAND, EU, INVALID, ended, entry, scene
 from tests.support.scheduling_scene import M5, NOON
+from tests.support.unreliable_dispatcher import ample
 
 
 def test_requests_whose_parents_have_ended_are_reported_as_they_are_in_their_queue() -> None:
@@ -180,3 +185,35 @@ def test_the_requests_of_every_team_that_were_read_join_their_queues() -> None:
 def test_while_few_wait_all_of_them_are_read(count: int, joined: int) -> None:
     at = scene(ended("p"), *waiting("fraud", count))
     assert len(at.unblock().queued) == joined
+
+
+# What is published about it
+
+
+@pytest.mark.parametrize("arrives_after_the_end", [False, True])
+def test_a_request_that_joins_its_queue_behind_what_a_cycle_reads_is_counted(
+    arrives_after_the_end: bool,
+) -> None:
+    """Of a long queue, a cycle only reads the first requests, and counts those that move."""
+    names = [f"r{n:02}" for n in range(40)]
+    parent = Arrival(at=0, team="fraud", request_id="p", seconds=60, priority=1)
+    before = [Arrival(at=0, team="fraud", request_id=name, seconds=3600) for name in names]
+    last = Arrival(at=0, team="fraud", request_id="z", seconds=60, priority=-1, after=("p",))
+    workload = Workload(name="w", arrivals=[parent, *before, last], teams={"fraud": {}}, slots=1)
+    account = Simulation(workload)
+
+    def counted() -> int:
+        account.dispatcher.run(ample())
+        document = CapacityDocument.parse(account.documents.get(CAPACITY_DOCUMENT))
+        assert document is not None
+        return document.queues["fraud"].queued
+
+    for each in (parent, *before, *[last] * (not arrives_after_the_end)):
+        account.send(each)
+    assert counted() == len(names)
+    account.clock.wait(61)
+    account.sagemaker.end_due()
+    if arrives_after_the_end:
+        assert counted() == len(names) - 1, "one has started instead of p"
+        account.send(last)
+    assert counted() == account.requests.queue_length("fraud") == len(names)
