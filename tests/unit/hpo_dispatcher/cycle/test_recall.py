@@ -14,13 +14,17 @@ from hpo_dispatcher.contract.documents.capacity import (
     RunTimeSamples,
 )
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
+from hpo_dispatcher.cycle.decision import queue_heads
 from hpo_dispatcher.cycle.publish import recall
 from hpo_dispatcher.scheduling.backoff import Backoff
 from hpo_dispatcher.scheduling.forecast.predictions import Predictions
 from hpo_dispatcher.scheduling.history.memory import MEMORY, memory_json
 from hpo_dispatcher.scheduling.snapshot import ReservationTimer
 from hpoq.simulation.in_memory_ledger import MemoryDocuments
+from hpoq.simulation.simulate import Simulation
+from hpoq.simulation.workload import Arrival, Workload
 from tests.support.scheduling_scene import NOON, ago
+from tests.support.unreliable_dispatcher import ample
 
 ARRIVED = RecentArrival(
     team="fraud", at=ago(3), instances={}, template="smoke", rounds=1, most_seconds=60.0
@@ -85,3 +89,22 @@ def test_each_damaged_document_is_named_and_what_the_other_says_is_kept(
     assert found.usage == ({} if CAPACITY_DOCUMENT in damaged else {"fraud": 0.5})
     assert {*found.created} == (set() if MEMORY in damaged else {"job"})
     assert found.memory == (None if MEMORY in damaged else REMEMBERED), "it is written again"
+
+
+def test_a_long_queue_is_read_on_from_where_the_last_cycle_has_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Requests of more instances than the quota never fit, and could hide others."""
+    monkeypatch.setattr(queue_heads, "MOST_HEADS", 25)
+    workload = Workload(
+        name="w", arrivals=[], teams={"fraud": {}}, slots=1, instances={"ml.m5.large": 1}
+    )
+    account = Simulation(workload)
+    for n in range(60):
+        account.send(Arrival(at=0, team="fraud", request_id=f"r{n:02}", seconds=60, parallel=2))
+    positions = []
+    for _ in range(3):
+        account.dispatcher.run(ample())
+        read_up_to = recall(account.documents).read_up_to.get("fraud", "")
+        positions.append(read_up_to.rpartition("#")[2])
+    assert positions == ["r49", "", "r49"]

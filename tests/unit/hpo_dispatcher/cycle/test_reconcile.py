@@ -87,5 +87,6 @@ def test_what_another_cycle_has_written_is_not_reported_again() -> None:
     """A cancel turned the preemption into a stop for good, or the row has expired."""
     at = scene(in_progress("a", **(PREEMPTED | {"preempted_for": None})))
     stopped = [(running(name, **PREEMPTED), detail(Status.STOPPED)) for name in ("a", "gone")]
-    outcome = at.reconciler.reconcile(seen(*stopped))
+    completed = running("expired", resumed=True), detail(Status.COMPLETED)
+    outcome = at.reconciler.reconcile(seen(*stopped, completed))
     assert (outcome.changes, outcome.queued) == ([], [])

@@ -198,6 +198,7 @@ def test_a_tuning_job_that_no_longer_runs_is_not_preempted(status: Status | None
     ledger, service, outcome = Ledger(), Service(a=status), ActOutcome()
     stopper(ledger, service).preempt(seen(job("a")), decided("a"), outcome)
     assert (ledger.preempted, service.stopped, outcome.changes) == ([], [], [])
+    assert ledger.owner == "", "nothing is written"
 
 
 def test_a_request_that_has_changed_keeps_running() -> None:
