@@ -357,7 +357,7 @@ def check_template(name: str, template: Template) -> None:
     except InvalidRequest as error:
         left_to_messages = {"overrides.TrainingJobDefinition.ResourceConfig"}
         if "objective" not in template.request:
-            left_to_messages |= {"objective", "objective.metric"}
+            left_to_messages.add("objective.metric")
         if error.field in left_to_messages:
             return
         place = error.field.removeprefix("overrides.")
