@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,11 +13,12 @@ from hpo_dispatcher.contract.documents.capacity import CapacityDocument
 from hpo_dispatcher.contract.entry import Entry, Key, Status
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
 from hpo_dispatcher.cycle import reconcile
+from hpo_dispatcher.cycle.outcome import ReconcileOutcome
 from hpoq.simulation.in_memory_ledger import MemoryRequests
 from hpoq.simulation.simulate import Simulation
 from hpoq.simulation.workload import Arrival, Workload
-from tests.support.reconcile_scene import BROKEN, DEMAND, EU, INVALID, ended, entry, scene
-from tests.support.scheduling_scene import M5, NOON
+from tests.support.reconcile_scene import BROKEN, DEMAND, EU, INVALID, RANGES, ended, entry, scene
+from tests.support.scheduling_scene import M5, NOON, ago
 from tests.support.unreliable_dispatcher import ample
 
 
@@ -92,6 +94,38 @@ def test_a_warm_start_runs_on_the_target_of_its_parents_and_what_only_comes_afte
         "warm": (EU,), "after": ("home", EU),
     }  # fmt: skip
     assert at["warm"].targets == (EU,)
+
+
+@pytest.mark.parametrize(("days", "status"), [(14, Status.QUEUED), (14.1, Status.CANCELLED)])
+def test_a_request_waits_for_a_parent_as_long_as_its_message_may_be_in_the_queue(
+    days: float, status: Status
+) -> None:
+    """A message stays 14 days in its queue: SetQueueAttributes in the SQS API reference."""
+    at = scene(entry("a", after=["gone"], accepted_at=ago(days * 24 * 60)))
+    at.unblock()
+    assert at["a"].status is status
+    assert ("did not arrive within 14 days" in at["a"].reason) is (status is Status.CANCELLED)
+
+
+def test_a_warm_start_that_sagemaker_would_refuse_ends_before_its_parent_has_ended() -> None:
+    other = {
+        "request_id": "a", "hyperparameter_ranges": {"depth": RANGES["lr"]},
+        "warm_start_from": ["p"],
+    }  # fmt: skip
+    at = scene(
+        ended("p", status=Status.IN_PROGRESS),
+        entry("a", warm_start_from=["p"], request_json=json.dumps(other)),
+        entry("b", warm_start_from=["p"]),
+    )  # fmt: skip
+    at.unblock()
+    assert (at["a"].status, at["b"].status) == (Status.CANCELLED, Status.QUEUED)
+    assert at["a"].reason == "warm start from p: it searched lr, which this request lacks"
+
+
+def test_where_nothing_waits_no_entry_is_read() -> None:
+    at = scene(ended("p"), entry("a"))
+    assert at.unblock() == ReconcileOutcome(changes=[], queued=[], broken_templates=0)
+    assert at.ledger.calls["dynamodb:BatchGetItem"] == 0
 
 
 def test_a_request_behind_one_that_is_blocked_waits_for_it() -> None:

@@ -280,6 +280,13 @@ def test_requests_that_could_all_start_are_read_no_farther_than_the_slots_reach(
     assert len(started(decided)) == 9
 
 
+def test_the_queue_of_a_full_account_is_read_no_farther_than_it_is_explained() -> None:
+    ledger = Ledger(*(entry(f"r{n:02}") for n in range(60)))
+    decided = decide(ledger, active=[running(f"j{n}") for n in range(9)])
+    assert ledger.asked == [("fraud", 10), ("vision", 10)]
+    assert (started(decided), len(decided.plan.waits)) == ([], 10)
+
+
 def test_requests_beyond_the_budget_hide_none_that_it_allows() -> None:
     large = [entry(f"r{n:02}", most_instance_seconds=9 * HOUR) for n in range(60)]
     ledger = Ledger(*large, entry("small", accepted_at=ago(1)))
