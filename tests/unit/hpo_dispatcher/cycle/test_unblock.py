@@ -167,9 +167,14 @@ class Reads:
     def __init__(self, requests: MemoryRequests) -> None:
         self._requests = requests
         self.read: list[tuple[str, list[str]]] = []
+        self.most: set[int | None] = set()  # that may be read at once
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._requests, name)
+
+    def blocked(self, count: int | None = None) -> Any:
+        self.most.add(count)
+        return self._requests.blocked(count)
 
     def blocked_of(self, team: str, after: str, count: int) -> Any:
         found = self._requests.blocked_of(team, after, count)
@@ -185,7 +190,7 @@ def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def waiting(team: str, count: int) -> list[Entry]:
-    return [entry(f"r{n}", team, after=["p"]) for n in range(count)]
+    return [entry(f"A{n}", team, after=["p"]) for n in range(count)]
 
 
 @pytest.mark.usefixtures("few_at_once")
@@ -200,10 +205,11 @@ def test_each_cycle_reads_on_in_each_team_and_begins_again_at_its_end() -> None:
         team: [read for each, read in requests.read if each == team]
         for team in ("fraud", "vision", "nlp")
     }
-    first = ["r0", "r1", "r2"]
-    assert of["fraud"] == [first, ["r3", "r4", "r5"], ["r6"], first]
+    assert requests.most == {6 + 1}
+    first = ["A0", "A1", "A2"]
+    assert of["fraud"] == [first, ["A3", "A4", "A5"], ["A6"], first]
     assert of["vision"] == [first, [], first, []]
-    assert of["nlp"] == [["r0"]] * 4
+    assert of["nlp"] == [["A0"]] * 4
 
 
 @pytest.mark.usefixtures("few_at_once")
@@ -211,7 +217,7 @@ def test_the_requests_of_every_team_that_were_read_join_their_queues() -> None:
     parents = [ended("p", team) for team in ("fraud", "vision")]
     at = scene(*parents, *waiting("fraud", 7), *waiting("vision", 2))
     at.unblock()
-    assert (at.queue("fraud"), at.queue("vision")) == (["r0", "r1", "r2"], ["r0", "r1"])
+    assert (at.queue("fraud"), at.queue("vision")) == (["A0", "A1", "A2"], ["A0", "A1"])
 
 
 @pytest.mark.usefixtures("few_at_once")
