@@ -127,3 +127,8 @@ def test_a_single_call_needs_no_thread() -> None:
         threading.current_thread()
     ]
     assert map_concurrently(str, "") == []
+
+
+def test_two_calls_run_at_once() -> None:
+    together = threading.Barrier(2)
+    assert sorted(map_concurrently(lambda _: together.wait(5), "ab")) == [0, 1]

@@ -136,6 +136,19 @@ def test_a_queue_that_cannot_be_received_from_is_named_and_the_others_are_draine
     assert processed(accounting) == {"a": 3, "c": 3}
 
 
+def test_a_batch_that_the_ledger_does_not_take_is_a_problem_of_its_team_only() -> None:
+    class Failing(Accounting):
+        def process(self, batch: Sequence[Envelope]) -> None:
+            if batch[0].team == "b":
+                raise Unavailable("dynamodb:TransactWriteItems")
+            super().process(batch)
+
+    accounting = Failing()
+    outcome = drain(Queues(Counter({"a": 3, "b": 3, "c": 3})), accounting)
+    assert outcome.problems == ["intake of b: dynamodb:TransactWriteItems"]
+    assert processed(accounting) == {"a": 3, "c": 3}
+
+
 def test_without_time_the_messages_stay_in_their_queues() -> None:
     queues, accounting = Queues(Counter({"t": 100})), Accounting()
     assert drain(queues, accounting, calls_in_time=2).problems == []
