@@ -19,6 +19,8 @@ from hpo_dispatcher.scheduling.dependencies import (
     graph_of,
     judge,
     may_change,
+    parents_outside,
+    targets_of_warm_start,
     warm_start_problem,
 )
 from tests.support.scheduling_scene import NOON
@@ -198,3 +200,56 @@ def test_a_warm_start_is_judged_by_the_searches_as_far_as_they_are_known(
 ) -> None:
     blocked = replace(warm("p"), request=now)
     assert judge(blocked, {"p": before} if before else {}, {}) == verdict
+
+
+EITHER = ("home", "eu")
+
+
+@pytest.mark.parametrize(
+    ("parents", "targets"),
+    [
+        ({}, EITHER),  # without parents it may run on each of its targets
+        ({"p": "home"}, ("home",)),
+        ({"p": "eu"}, ("eu",)),
+        ({"p": "eu", "q": "eu", "s": "eu"}, ("eu",)),
+        ({"p": "us"}, Hopeless("warm start from p: it ran on us, where this one may not")),
+        ({"p": "home", "q": "eu"}, Hopeless(
+            "a warm start needs parents on one target: p ran on home, q ran on eu")),
+        ({"p": "home", "q": "home", "s": "eu", "t": "us"}, Hopeless(
+            "a warm start needs parents on one target: q ran on home, s ran on eu, t ran on us")),
+    ],
+)  # fmt: skip
+def test_a_warm_start_runs_where_all_of_its_parents_ran(
+    parents: dict[str, str], targets: tuple[str, ...] | Hopeless
+) -> None:
+    """The API names parents without an account or a Region: ParentHyperParameterTuningJob."""
+    entry = replace(parent(Status.QUEUED, "child"), targets=EITHER)
+    ran = [
+        replace(parent(Status.COMPLETED, name), target=target) for name, target in parents.items()
+    ]
+    assert targets_of_warm_start(entry, ran) == targets
+
+
+def test_a_request_waits_for_each_parent_that_has_not_ended() -> None:
+    blocked = BlockedEntry(
+        team="fraud", request_id="child", after=("done", "runs"), warm_start_from=("gone",)
+    )
+    parents = {
+        "done": parent(Status.COMPLETED, "done"), "runs": parent(Status.IN_PROGRESS, "runs"),
+    }  # fmt: skip
+    assert judge(blocked, parents, {}) == Waiting(
+        "waits for runs (InProgress), gone (not in the ledger yet)"
+    )
+
+
+def test_only_parents_that_are_not_blocked_themselves_are_looked_up_and_each_of_them_once() -> None:
+    graph = graph_of(
+        [
+            child("p", "q"),
+            BlockedEntry(team="fraud", request_id="next", after=("child", "q"), warm_start_from=()),
+            BlockedEntry(team="vision", request_id="v", after=("child", "q"), warm_start_from=()),
+        ]
+    )
+    assert parents_outside(graph) == [
+        ("fraud", "p"), ("fraud", "q"), ("vision", "child"), ("vision", "q"),
+    ]  # fmt: skip

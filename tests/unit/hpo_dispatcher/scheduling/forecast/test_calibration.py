@@ -136,3 +136,35 @@ def test_ranges_hold_eight_of_ten_starts_whatever_the_draws_are_wrong_about(seed
     assert 0.75 <= sum(within) / len(within) <= 0.9
     uncalibrated = [(real, Calibration.of(None).range_of(drawn)) for real, drawn in later]
     assert sum(low <= real <= high for real, (low, _, high) in uncalibrated) < 0.6 * len(later)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected_range"),
+    [
+        (-0.5, 0.5, (1500, 3000)),  # parts of the early half and of the late half
+        (0.5, 1.5, (3000, 5000)),  # starts were later than drawn
+        (-1.5, -0.5, (500, 1500)),  # or earlier
+        (-3.0, 0.0, (0, 2000)),  # no start is before now
+    ],
+)
+def test_a_range_reaches_from_the_low_score_to_the_high_one(
+    low: float, high: float, expected_range: tuple[float, float]
+) -> None:
+    for measured in (True, False):
+        calibration = Calibration(low=low, high=high, measured=measured)
+        assert calibration.range_of(DRAWS)[::2] == expected_range
+
+
+@pytest.mark.parametrize(("measured", "seconds"), [(True, 60), (False, 0)])
+def test_draws_that_agree_give_a_range_of_minutes_once_starts_were_compared(
+    measured: bool, seconds: float
+) -> None:
+    found = Calibration(low=-1.0, high=2.0, measured=measured).range_of([600.0] * 3)
+    assert found == (600 - seconds, 600, 600 + 2 * seconds)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "start"), [(0.5, 1.0, 3000), (-1.0, -0.75, 1000), (-1.0, 1.0, 1000)]
+)
+def test_the_expected_start_is_within_the_range(low: float, high: float, start: float) -> None:
+    assert Calibration(low=low, high=high).range_of(DRAWS)[1] == start

@@ -61,14 +61,18 @@ def test_only_the_last_fourteen_days_and_the_newest_scores_count() -> None:
     assert (measured.starts, measured.within) == (0, 0)
 
 
-def test_a_request_that_is_late_already_counts_with_its_wait_so_far() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "highest"), [(800, 0.8), (900, 0.8), (901, 301 / 300), (3600, 10.0)]
+)
+def test_a_request_that_is_later_than_its_late_draw_counts_with_its_wait_so_far(
+    seconds: float, highest: float
+) -> None:
+    """Its late draw is at 900 seconds. Of the other scores, 0.8 is the high one."""
     predictions = Predictions(pending=[noted()] * 24, scores=[0.0] * 24)
-    in_time, late = NOON + timedelta(seconds=800), NOON + timedelta(seconds=3600)
-    for now, highest in ((in_time, 0.8), (late, 10.0)):
-        measured = predictions.measured(now)
-        assert measured is not None
-        assert measured.scores is not None
-        assert measured.scores[2] == highest
+    measured = predictions.measured(NOON + timedelta(seconds=seconds))
+    assert measured is not None
+    assert measured.scores is not None
+    assert measured.scores[2] == highest
 
 
 def test_the_private_document_keeps_what_was_noted() -> None:
@@ -90,9 +94,10 @@ class Drawn:
     def __init__(self, **overall: int) -> None:
         self.overall = {("fraud", name): place for name, place in overall.items()}
         self.unknown: set[tuple[str, str]] = set()
+        self.starts: tuple[float, ...] = (1.0, 20.0, 300.0)
 
     def spreads(self) -> dict[tuple[str, str], Spread]:
-        return {key: Spread((1.0, 20.0, 300.0), place) for key, place in self.overall.items()}
+        return {key: Spread(self.starts, place) for key, place in self.overall.items()}
 
     def of_listed(self, now: datetime) -> dict[tuple[str, str], Outlook]:
         assert now == NOON
@@ -146,3 +151,47 @@ def test_starts_outside_their_ranges_widen_the_next_ones() -> None:
         predictions = Predictions(pending=[noted()])
         predictions.compare([KEY], NOON + timedelta(seconds=seconds))
         assert (predictions.outside > OUTSIDE) is narrower
+
+
+def test_a_noted_start_has_the_median_of_its_draws() -> None:
+    """Of nine draws the first and the last are the early and the late one."""
+    predictions, drawn = Predictions(), Drawn(a=1)
+    drawn.starts = tuple(100.0 * number for number in range(1, 10))
+    note(predictions, drawn, set())
+    assert [each.draws for each in predictions.pending] == [(100.0, 500.0, 900.0)]
+
+
+def test_starts_are_counted_by_day_and_those_within_their_ranges_too() -> None:
+    predictions = Predictions()
+    for days, seconds in ((0, 600), (0, 100), (1, 600), (1, 600), (2, 5_000)):
+        predictions.pending = [noted(NOON + timedelta(days=days))]
+        predictions.compare([KEY], NOON + timedelta(days=days, seconds=seconds))
+    assert predictions.days == {"2026-11-23": (2, 1), "2026-11-24": (2, 2), "2026-11-25": (1, 0)}
+    measured = predictions.measured(NOON)
+    assert measured is not None
+    assert (measured.starts, measured.within) == (5, 3)
+    assert predictions.scores == [0.0, -1.667, 0.0, 0.0, 14.667]
+
+
+def test_scores_count_even_if_no_start_was_compared_lately() -> None:
+    assert Predictions().measured(NOON) is None
+    measured = Predictions(scores=[9.0] * 200).measured(NOON)
+    assert measured is not None
+    assert (measured.starts, measured.within, measured.scores) == (0, 0, (0.4, 9.0, 9.0))
+
+
+def test_the_part_that_ranges_leave_out_is_that_which_starts_have_adapted() -> None:
+    scores = [float(number) for number in range(200)]
+    wide, narrow = (
+        Predictions(scores=scores, outside=outside).measured(NOON) for outside in (0.01, 0.2)
+    )
+    assert wide is not None and narrow is not None
+    assert wide.scores is not None and narrow.scores is not None
+    assert wide.scores[0] < narrow.scores[0] < narrow.scores[2] < wide.scores[2]
+
+
+@pytest.mark.parametrize("count", [NOTED - 1, NOTED, NOTED + 1])
+def test_of_a_short_queue_all_expected_starts_are_noted(count: int) -> None:
+    drawn = Drawn(**{f"r{n:02}": n for n in range(count)})
+    found = note(Predictions(), drawn, set())
+    assert found == [f"r{n:02}" for n in range(NOTED)][:count]

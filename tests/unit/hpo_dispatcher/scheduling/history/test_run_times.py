@@ -8,9 +8,12 @@ from hpo_dispatcher.scheduling.history.run_times import (
     ENOUGH_TO_BORROW,
     KINDS,
     MOST_SAMPLES,
+    OUTLASTED,
+    RATIOS,
     SAMPLES,
     RunTimes,
     Work,
+    alike,
 )
 
 CPU = Work(team="fraud", template="cpu")
@@ -157,3 +160,116 @@ def test_what_a_request_states_is_corrected_by_three_statements_or_more(
     work = Work(team="a", template="t")
     run_times = RunTimes(of_stated={("a", "t"): [*ratios]})
     assert run_times.expected_after(work, elapsed, stated=100) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rounds", "kept"),
+    [(100.26, 1, 100.3), (100.24, 1, 100.2), (100, 3, 33.3), (100, 0, 100), (100, 1, 100)],
+)
+def test_run_times_are_kept_by_round_to_a_tenth_of_a_second(
+    seconds: float, rounds: int, kept: float
+) -> None:
+    work = Work(team="fraud", template="cpu", rounds=rounds)
+    times = remembered(seconds, work=work)
+    assert times.kinds == {("fraud", "cpu"): [kept]}
+    assert times.of(work) == [kept * max(1, rounds)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "stated", "ratios"),
+    [
+        (30, 0, []),  # it did not say
+        (30, 1, [30.0]),
+        (0.25, 0.5, [0.5]),
+        (100, 300, [0.333]),
+        (-5, 300, [0.0]),
+    ],
+)
+def test_statements_are_compared_with_run_times_to_a_thousandth(
+    seconds: float, stated: float, ratios: list[float]
+) -> None:
+    times = RunTimes()
+    times.record(CPU, seconds, stated=stated)
+    assert times.ratios(CPU) == ratios
+    assert times.ratios(Work(team="vision", template="cpu")) == []
+
+
+def test_of_the_statements_only_the_newest_are_compared() -> None:
+    times = RunTimes()
+    for number in range(RATIOS + 5):
+        times.record(CPU, number, stated=1)
+    assert times.ratios(CPU) == list(range(5, RATIOS + 5))
+
+
+def test_with_a_kind_its_maximum_run_times_and_statements_are_forgotten() -> None:
+    times = RunTimes()
+    for number in range(KINDS + 1):
+        times.record(Work(team="fraud", template=f"t{number}"), 60, stated=60, most=600)
+    left = {("fraud", f"t{number}") for number in range(1, KINDS + 1)}
+    for remembered_kinds in (times.kinds, times.mosts, times.of_stated):
+        assert {*remembered_kinds} == left
+
+
+def test_a_run_time_without_a_maximum_is_remembered_as_one_of_an_unknown_maximum() -> None:
+    times = RunTimes()
+    times.record(CPU, 60)
+    assert times.mosts == {}
+    times.record(CPU, 60, most=601)
+    times.record(Work(team="fraud", template="cpu", rounds=2), 60)
+    times.record(Work(team="fraud", template="cpu", rounds=2), 60, most=600)
+    assert times.mosts == {("fraud", "cpu"): [0, 601, 0, 300]}
+    assert times.by_team("cpu", 300) == {"fraud": [30]}
+    assert times.by_team("cpu", 301) == {"fraud": [60, 30]}, "601 is less than twice as long"
+    assert times.by_team("gpu", 300) == {}
+
+
+@pytest.mark.parametrize(("shorter", "alike_"), [(299, False), (300, True), (600, True)])
+def test_maximum_run_times_are_alike_up_to_twice_as_long(shorter: float, alike_: bool) -> None:
+    assert alike(shorter, 600) is alike_
+    assert alike(600, shorter) is alike_
+
+
+def test_the_document_holds_of_each_kind_the_newest() -> None:
+    times = RunTimes()
+    kept = MOST_SAMPLES // KINDS
+    for number in range(KINDS):
+        work = Work(team="fraud", template=f"t{number}")
+        for seconds in range(kept + 3):
+            times.record(work, seconds, stated=1, most=10 * seconds + 600)
+    first = times.published()[0]
+    newest = range(3, kept + 3)
+    assert (first.team, first.template) == ("fraud", "t0")
+    assert first.seconds_per_round == tuple(newest)
+    assert first.most_per_round == tuple(10 * each + 600 for each in newest)
+    assert len(first.of_stated) == min(RATIOS, kept + 3)
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "most", "expected"),
+    [
+        (0, 0, 200),
+        (0, 150, 150),  # SageMaker stops it then
+        (0, 3600, 200),
+        (250, 200, 300),  # SageMaker should have stopped it: its maximum says nothing
+        (300, 0, 300 * OUTLASTED),
+        (300, 301, 301),
+        (300, 300, 300 * OUTLASTED),
+    ],
+)
+def test_a_running_job_ends_like_others_that_ran_as_long_or_at_its_maximum(
+    elapsed: float, most: float, expected: float
+) -> None:
+    assert remembered(100, 200, 300).expected_after(CPU, elapsed, most=most) == expected
+
+
+def test_a_job_of_a_kind_with_few_run_times_is_expected_to_end_at_its_maximum() -> None:
+    assert remembered(100, 200).expected_after(CPU, 0) is None
+    assert remembered(100, 200).expected_after(CPU, 0, most=600) == 600
+
+
+def test_a_run_time_is_expected_for_as_many_rounds_as_a_job_has() -> None:
+    times = remembered(*[100] * ENOUGH_TO_BORROW)
+    three = Work(team="fraud", template="cpu", rounds=3)
+    assert (times.expected(three), times.expected_after(three, 0)) == (300, 300)
+    none = Work(team="fraud", template="cpu", rounds=0)
+    assert (times.expected(none), times.expected_after(none, 0, among=0)) == (100, 100)
