@@ -9,7 +9,7 @@ import pytest
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails
 from hpo_dispatcher.contract.templates import read_templates
-from hpo_dispatcher.tuning_job.isolation import check_isolated_channels
+from hpo_dispatcher.tuning_job.isolation import check_isolated_channels, with_code_channels
 from tests.support.tuning_requests import ENVIRONMENT, STRICT, TEMPLATE, definition, job
 
 ISOLATED = Guardrails(network_isolation=True)
@@ -151,3 +151,18 @@ def test_every_isolated_definition_needs_its_channels_also_behind_one_that_does_
         check_isolated_channels(several, RAY, lambda _: "image")
     assert caught.value.problem.startswith(f"{RAY.entry_point} downloads packages")
     check_isolated_channels(several, TEMPLATE, lambda _: "image")
+
+
+@pytest.mark.parametrize("channels", [[], ["train", "test"]])
+def test_the_code_is_a_channel_behind_those_that_the_request_has(channels: list[str]) -> None:
+    made = job(**definition(InputDataConfig=[s3_channel("x")], EnableNetworkIsolation=False))
+    training = made["TrainingJobDefinition"] | {"EnableNetworkIsolation": True}
+    training["InputDataConfig"] = [s3_channel(name) for name in channels]
+    if not channels:
+        del training["InputDataConfig"]
+    found = with_code_channels({**made, "TrainingJobDefinition": training})
+    isolated = found["TrainingJobDefinition"]
+    assert isolated["InputDataConfig"] == [*map(s3_channel, channels), CODE]
+    assert source_of(isolated) == IN_CHANNEL
+    others = {name for name in isolated if isolated[name] != training.get(name)}
+    assert others == {"InputDataConfig", "StaticHyperParameters"}
