@@ -5,6 +5,7 @@ import pytest
 from hpoq.campaign.planning.estimate import longest_residual
 from tools.mutation.mutation_run import (
     MOST_SECONDS,
+    NOTING,
     UNDER_TEST,
     clear_caches,
     places,
@@ -24,6 +25,19 @@ def test_a_mutant_sees_nothing_that_functions_have_kept_from_before() -> None:
     assert longest_residual.cache_info().currsize > 0
     clear_caches()
     assert longest_residual.cache_info().currsize == 0
+
+
+@pytest.mark.parametrize(("run", "kept"), [(NOTING, 0), ("rules.x_f__mutmut_1", 1), ("", 1)])
+def test_while_mutmut_notes_what_tests_reach_each_test_computes_everything_itself(
+    monkeypatch: pytest.MonkeyPatch, run: str, kept: int
+) -> None:
+    """A mutant is later tested by those tests only that are known to reach it."""
+    monkeypatch.setenv(UNDER_TEST, run)
+    monkeypatch.setattr("time.process_time", lambda: 0.0)
+    longest_residual.cache_clear()
+    longest_residual(3, 0.5, 0.5)
+    pytest_runtest_setup()
+    assert longest_residual.cache_info().currsize == kept
 
 
 def test_quick_tests_come_first() -> None:
