@@ -9,7 +9,11 @@ import pytest
 from hpo_dispatcher.contract.errors import InvalidRequest, NotAllowed
 from hpo_dispatcher.contract.settings import Guardrails
 from hpo_dispatcher.contract.templates import Template
-from hpo_dispatcher.tuning_job.api.search_space import combinations_of, training_jobs_of
+from hpo_dispatcher.tuning_job.api.search_space import (
+    combinations_of,
+    searched_names,
+    training_jobs_of,
+)
 from hpo_dispatcher.tuning_job.guardrails import check_guardrails
 from hpo_dispatcher.tuning_job.service_limits import check_documented_limits
 from hpo_dispatcher.tuning_job.usage import most_instance_seconds
@@ -312,3 +316,12 @@ def test_the_points_of_a_space_are_all_combinations_or_infinitely_many(
     both = in_api_form(space, categorical("a", "b", "c"))
     # Ranges that a definition has not are those of all definitions.
     assert combinations_of(both) == points + 3
+
+
+def test_the_names_of_all_spaces_are_searched_each_once() -> None:
+    first = categorical("a") | {"IntegerParameterRanges": [FOUR], "ContinuousParameterRanges": []}
+    second = {"ContinuousParameterRanges": [WIDE], "IntegerParameterRanges": [FOUR]} | AUTO
+    assert searched_names(in_api_form(first, second)) == {"c", "i", "w"}
+    shared = in_api_form({})
+    shared["HyperParameterTuningJobConfig"]["ParameterRanges"] = categorical("a")
+    assert searched_names(shared) == {"c"}
