@@ -203,7 +203,6 @@ def _check_metric(definition: Mapping[str, Any], metric: str) -> None:
     algorithm = definition["AlgorithmSpecification"]
     defined = [each["Name"] for each in algorithm.get("MetricDefinitions", ())]
     is_script = "sagemaker_program" in definition.get("StaticHyperParameters", {})
-    is_script = is_script or bool(algorithm.get("ContainerEntrypoint"))
     image = algorithm.get("TrainingImage", "")
     has_own_metrics = "AlgorithmName" in algorithm or (
         aws_limits.is_built_in_algorithm(image) and not is_script

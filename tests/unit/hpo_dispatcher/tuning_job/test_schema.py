@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import OrderedDict
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -27,6 +29,14 @@ LIMITS = f"{CONFIG}.ResourceLimits"
 TARGET = f"{CONFIG}.TuningJobCompletionCriteria.TargetObjectiveMetricValue"
 OBJECTIVE = f"{CONFIG}.HyperParameterTuningJobObjective"
 VALID = job()
+
+
+class Choice(StrEnum):
+    """A text that is a member of an enumeration, as programs have it."""
+
+    RANDOM = "Random"
+
+
 MISSING = object()
 
 
@@ -68,6 +78,8 @@ def test_a_valid_request_has_no_problems_and_costs_no_search_for_them() -> None:
         (f"{TRAINING}.EnableNetworkIsolation", False),
         (f"{TRAINING}.InputDataConfig.0.ShuffleConfig", {"Seed": -(2**63)}),
         (f"{TRAINING}.InputDataConfig.0.ShuffleConfig", {"Seed": 2**63 - 1}),
+        (f"{CONFIG}.Strategy", Choice.RANDOM),
+        (f"{TRAINING}.Environment", OrderedDict(A="b")),
         ("Tags", ()),
         ("Tags", [{"Key": "größe 2", "Value": ""}]),
         ("Tags", [{"Key": str(n), "Value": "v"} for n in range(50)]),

@@ -309,6 +309,13 @@ def with_config(**fields: Any) -> dict[str, Any]:
     return made
 
 
+def without_ranges() -> dict[str, Any]:
+    """Return a request of which SageMaker chooses the ranges."""
+    made = plain()
+    del made["HyperParameterTuningJobConfig"]["ParameterRanges"]
+    return made | {"Autotune": {"Mode": "Enabled"}}
+
+
 def with_metrics(*names: str, **fields: Any) -> dict[str, Any]:
     metrics = [{"Name": name, "Regex": "x"} for name in names]
     return plain(
@@ -388,6 +395,7 @@ def test_a_refusal_says_what_is_wrong_and_how_to_fix_it(
         (plain(total=None), 0),
         (with_config(Strategy="Hyperband", TrainingJobEarlyStoppingType="Off"), 0),
         (with_config(Strategy="Hyperband"), 0),
+        (without_ranges(), 0),
         (with_config(TrainingJobEarlyStoppingType="Auto"), 0),
         (plain(**searching("a", "b"), StaticHyperParameters={"lr": "1"}), 0),
         (plain(**searching("x_sagemaker_")), 0),
