@@ -144,7 +144,7 @@ def test_an_instance_type_without_an_image_in_a_template_blocks_its_requests() -
     tuning_job = TEMPLATE.tuning_job | {
         "TrainingJobDefinition": training | {"ResourceConfig": resources}
     }
-    with pytest.raises(BrokenTemplate, match="no image for pytorch"):
+    with pytest.raises(BrokenTemplate, match=r"the template t is broken \(no image for pytorch"):
         images_of(TEMPLATE.model_copy(update={"tuning_job": tuning_job}))
 
 
