@@ -15,8 +15,8 @@ from hpo_dispatcher.contract.aws_limits import (
     instances_resource,
 )
 from hpo_dispatcher.contract.documents.capacity import WaitKind
-from hpo_dispatcher.scheduling.plan import RESERVE_AFTER
-from hpo_dispatcher.scheduling.snapshot import SLOTS, Head, RunningJob
+from hpo_dispatcher.scheduling.plan import RESERVE_AFTER, plan
+from hpo_dispatcher.scheduling.snapshot import SLOTS, Capacity, Head, RunningJob, Snapshot
 from tests.support.scheduling_scene import (
     G5,
     M5,
@@ -217,3 +217,13 @@ def test_no_slot_stays_empty_while_a_request_fits(heads: list[Head], slots: int)
     young = [h for h in heads if NOON - h.accepted_at < RESERVE_AFTER]
     decided = decide(*young, slots=slots)
     assert len(decided.starts) == min(slots, len(young))
+
+
+def test_a_plan_of_starts_only_has_neither_waits_nor_stops() -> None:
+    heads = [queued("fraud", f"r{n}", 9 - n) for n in range(3)]
+    snapshot = Snapshot(now=NOON, running_jobs=[], queues={"fraud": heads})
+    capacity = Capacity(tuning_jobs=2)
+    whole, starts = plan(snapshot, capacity, {}), plan(snapshot, capacity, {}, starts_only=True)
+    assert [wait.head for wait in whole.waits] == heads[2:]
+    assert (starts.waits, starts.stops) == ((), ())
+    assert (starts.starts, starts.reservation_timers) == (whole.starts, whole.reservation_timers)

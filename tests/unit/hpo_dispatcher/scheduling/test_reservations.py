@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,6 +93,27 @@ def test_guarantees_that_cannot_all_be_met_are_met_in_proportion() -> None:
         )  # fmt: skip
         by_team = Counter(team for team, _ in started(decided))
         assert (by_team["a"], by_team["b"]) == expected
+
+
+@pytest.mark.parametrize(("a", "b", "first"), [(5, 30, "b"), (5, 60, "a"), (2, 30, "a")])
+@pytest.mark.parametrize("of_a", [1, 99])
+def test_the_team_that_has_the_smaller_part_of_its_guarantee_comes_first(
+    a: int, b: int, first: str, of_a: float
+) -> None:
+    """Of ten G5 and of a hundred M5 instances half are guaranteed; the weights do not matter.
+
+    An instance type without a limit does not count.
+    """
+    jobs = [
+        *running("a", 1, {G5: a, "unlimited": 999}), *running("b", 1, {M5: b}),
+        *running("c", 7),
+    ]  # fmt: skip
+    decided = decide(
+        queued("a", "a", 1), queued("b", "b", 2), running=jobs, slots=10,
+        instances={G5: 10, M5: 100}, a={"guaranteed_share": 0.5, "weight": of_a},
+        b={"guaranteed_share": 0.5},
+    )  # fmt: skip
+    assert started(decided) == [(first, first)]
 
 
 def test_a_guarantee_does_not_let_a_low_priority_pass_a_higher_one_of_the_team() -> None:

@@ -148,10 +148,13 @@ def test_nothing_is_estimated_before_anything_has_ended() -> None:
 
 @pytest.mark.parametrize("kind", [WaitKind.NEVER_FITS, WaitKind.TEAM_BUDGET])
 def test_what_no_end_lets_start_has_no_estimate(kind: WaitKind) -> None:
+    """An estimate of the request behind it says nothing about it."""
     of = document(
-        waiting("fraud", "f", 1, kind), runs=[running("vision", 1)], slots=1, seconds=[600.0] * 5
-    )
-    assert outlook(of, "fraud", "f").starts_in is None
+        waiting("fraud", "f", 1, kind), waiting("fraud", "next", 2),
+        runs=[running("vision", 1)], slots=1, seconds=[600.0] * 5,
+    )  # fmt: skip
+    assert outlook(of, "fraud", "f") == Outlook(position=1, of_team=1)
+    assert outlook(of, "fraud", "next").starts_in == 9 * 60
 
 
 def test_what_others_started_past_the_queue_is_not_expected_to_end() -> None:
@@ -383,3 +386,17 @@ def test_only_requests_that_start_in_most_draws_have_a_spread_and_start_at_the_e
     assert spreads.keys() == {often, always}
     assert spreads[often].starts == (30.0,) * most + (900.0,) * (LEAST_DRAWS - most)
     assert [spreads[key].overall for key in (often, always)] == [1, 2]
+
+
+def test_of_requests_that_start_together_the_first_in_its_queue_ranks_first() -> None:
+    keys = [("vision", "v1"), ("fraud", "f2"), ("fraud", "f1"), ("audio", "a2")]
+    starts = [dict.fromkeys(keys, 60.0) | {("vision", "v0"): 61.0} for _ in range(LEAST_DRAWS)]
+    course: Any = GivenCourses(*starts)
+    spreads = drawn_spreads(course, random.Random(1))
+    assert [key[1] for key in spreads] == ["f1", "v1", "a2", "f2", "v0"]
+    assert [each.overall for each in spreads.values()] == [1, 2, 3, 4, 5]
+
+
+def test_without_settings_requests_of_every_team_have_an_outlook() -> None:
+    assert Forecast(STATED, {}).of(queued_entry("f1"), NOON).position == 1
+    assert Forecast(STATED, {}).of(queued_entry("f1"), NOON).starts_in == 6 * 60
