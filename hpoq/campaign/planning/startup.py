@@ -19,6 +19,7 @@ _EXACT = 2_000  # trials; with more, the share is a quarter
 Parts = tuple[tuple[float, float], ...]
 POLL_MINUTES = 0.5  # between two looks of `hpoq campaign run`
 _MANY_LOOKS = 10
+_NORMAL = NormalDist()
 
 
 def startup_minutes(campaign: Campaign, jobs: Sequence[PlannedJob]) -> float:
@@ -51,19 +52,29 @@ def until_look(minutes: float, sigma: float) -> float:
     """Return the expected minutes from the end of a tuning job to the runner's next look.
 
     A job starts at a look. One that ends long before the next look waits for most of the interval,
-    one of many intervals for half of one. The sum is the number of looks after a lognormal time.
+    one of many intervals for half of one. The sum is the number of looks after a lognormal time;
+    those of a long tail are not counted one by one.
 
     Args:
         minutes: mean time of the job.
         sigma: spread of the logarithm of its time.
     """
-    if minutes > _MANY_LOOKS * POLL_MINUTES:
+    middle = minutes * math.exp(-sigma * sigma / 2)
+    if middle > _MANY_LOOKS * POLL_MINUTES:
         return POLL_MINUTES / 2
     if sigma == 0:
         return POLL_MINUTES * math.ceil(minutes / POLL_MINUTES) - minutes
-    time = NormalDist(math.log(minutes) - sigma * sigma / 2, sigma)
-    later = (1 - time.cdf(math.log(k * POLL_MINUTES)) for k in range(1, 10 * _MANY_LOOKS))
-    return POLL_MINUTES * (1 + sum(later)) - minutes
+    time = NormalDist(math.log(middle), sigma)
+    looks = 10 * _MANY_LOOKS
+    counted = sum(1 - time.cdf(math.log(k * POLL_MINUTES)) for k in range(1, looks + 1))
+    later = _mean_beyond((looks + 0.5) * POLL_MINUTES, minutes, sigma)
+    return POLL_MINUTES * (1 + counted) + later - minutes
+
+
+def _mean_beyond(end: float, minutes: float, sigma: float) -> float:
+    """Return the expected part of a lognormal time after a moment: E[(X - end)+]."""
+    d = math.log(minutes / end) / sigma
+    return minutes * _NORMAL.cdf(d + sigma / 2) - end * _NORMAL.cdf(d - sigma / 2)
 
 
 def trained_parts(campaign: Campaign, jobs: Sequence[PlannedJob]) -> Parts:

@@ -9,11 +9,17 @@ import pytest
 from benchmarks.fabricated import REQUEST
 from hpoq.campaign.campaign_plan import PlannedJob
 from hpoq.campaign.planning.compare import campaign_of
-from hpoq.campaign.planning.startup import POLL_MINUTES, trained_parts, until_look, waiting_minutes
+from hpoq.campaign.planning.startup import (
+    POLL_MINUTES,
+    continuing,
+    trained_parts,
+    until_look,
+    waiting_minutes,
+)
 
 
 @pytest.mark.parametrize("minutes", [0.05, 0.3, 0.5, 0.8, 3.0, 30.0])
-@pytest.mark.parametrize("sigma", [0.1, 0.5])
+@pytest.mark.parametrize("sigma", [0.1, 0.5, 1.5, 3.0])
 def test_a_slot_waits_from_the_end_of_its_job_to_the_next_look(
     minutes: float, sigma: float
 ) -> None:
@@ -72,3 +78,24 @@ def test_only_rays_trials_that_report_more_than_once_stop_early(
     parts = trained_parts(campaign, [job])
     assert (parts == ((1.0, 1.0),)) == whole
     assert sum(each for each, _ in parts) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("reports", "rungs"), [(2, [1]), (4, [1]), (5, [1, 4]), (16, [1, 4]), (17, [1, 4, 16])]
+)
+def test_trials_are_compared_at_each_fourth_report_and_the_rest_trains_to_the_end(
+    reports: int, rungs: list[int]
+) -> None:
+    request = {**REQUEST, "strategy": "Bayesian"}
+    campaign = campaign_of(
+        name="c", trials=96, minutes_per_trial=1.0, reports_per_trial=reports, request=request
+    )
+    jobs = [PlannedJob(number=n, trials=t, parallel=4, instances=1) for n, t in ((1, 64), (2, 32))]
+    parts, left = list[tuple[float, float]](), 64.0  # those of the largest training job
+    for rung in rungs:
+        parts.append(((left - continuing(left)) / 64, rung / reports))
+        left = continuing(left)
+    found = trained_parts(campaign, jobs)
+    assert len(found) == len(parts) + 1
+    for part, expected in zip(found, (*parts, (left / 64, 1.0)), strict=True):
+        assert part == pytest.approx(expected)
