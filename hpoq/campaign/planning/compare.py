@@ -253,16 +253,14 @@ def _trials_by(campaign: Campaign, strategy: str, deadline: float) -> int:
 
 def _recommend(campaign: Campaign, options: Mapping[str, Option]) -> tuple[str, str]:
     """Return the fastest strategy that meets the goals; of equals, the preferred one."""
-    possible = [each for each in options.values() if each.plan]
+    possible = {name: each.estimate for name, each in options.items() if each.estimate}
     if not possible:  # every campaign could be independent tuning jobs, so their problem counts
         raise InvalidPlan(options[IndependentStrategy.name].why_not)
-    fitting = {each.strategy: _hours(each) for each in possible if each.fits}
+    fitting = {name: each.hours for name, each in possible.items() if options[name].fits}
     if not fitting:
-        nearest = min(possible, key=_hours_high)
-        return (
-            nearest.strategy,
-            f"no strategy meets the goals; this one comes closest: {nearest.shortfalls[0]}",
-        )
+        nearest = min(possible, key=lambda name: possible[name].hours_high)
+        problem = options[nearest].shortfalls[0]
+        return nearest, f"no strategy meets the goals; this one comes closest: {problem}"
     fastest = min(fitting.values())
     chosen = _preferred(fitting, fastest * TIE)
     if campaign.search in SEARCHES_WITHOUT_MEMORY:
@@ -282,11 +280,3 @@ def _preferred(hours: Mapping[str, float], most: float) -> Strategy:
     """Return the preferred one of the strategies that take at most so many hours."""
     near = (STRATEGIES[name] for name, each in hours.items() if each <= most)
     return min(near, key=lambda each: each.preference)
-
-
-def _hours(option: Option) -> float:
-    return option.estimate.hours if option.estimate else float("inf")
-
-
-def _hours_high(option: Option) -> float:
-    return option.estimate.hours_high if option.estimate else float("inf")

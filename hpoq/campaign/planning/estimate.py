@@ -250,8 +250,6 @@ def _exceeds(t: float, sigma: float, parts: Parts, rounds: float) -> float:
 
 
 def _whole_exceeds(t: float, sigma: float) -> float:
-    if t <= 0:
-        return 1.0
     if sigma == 0 or t == math.inf:
         return max(0.0, 1 - t)
     d = -math.log(t) / sigma

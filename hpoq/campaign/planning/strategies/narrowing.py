@@ -43,7 +43,7 @@ class NarrowingStrategy(Strategy):
         slots, parallel = campaign.slots, campaign.limits.parallel_training_jobs
         exploring = max(1, round(EXPLORATION_SHARE * slots)) if slots > 1 else 0
         narrowed = lanes(slots - exploring, parallel)
-        full = lanes(exploring, parallel) if exploring else []
+        full = lanes(exploring, parallel)
         shapes = [
             (shape, index >= len(narrowed))
             for index, whole in enumerate(even(trials, [*narrowed, *full]))
