@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from hpo_dispatcher.contract import aws_limits
 from hpo_dispatcher.contract.documents.settings_document import SettingsDocument
 from hpo_dispatcher.contract.errors import InvalidRequest
 from hpo_dispatcher.contract.settings import parse_deployment
 from hpo_dispatcher.contract.templates import read_templates
+from hpoq.botocore_config import QUICK
 from hpoq.campaign.errors import InvalidPlan
 from hpoq.campaign.model import AccountLimits
 from hpoq.campaign.planning.account_limits import (
     TargetLimits,
+    instance_quota,
     limits_of,
     over_targets,
     targets_of_campaign,
@@ -230,3 +233,50 @@ def test_three_targets_are_planned_to_need_a_third_of_the_time_and_ray_runs_at_h
         request={**REQUEST, "objective": {"metric": "auc", "type": "Maximize"}},
     )  # fmt: skip
     assert "name places at home" in compare(campaign).option("ray").why_not
+
+
+class ServiceQuotas:
+    """A session that answers ListServiceQuotas in pages and notes what it was asked."""
+
+    def __init__(self, *pages: dict[str, float]) -> None:
+        self.pages = pages
+        self.asked: list[Any] = []
+
+    def client(self, *of: Any, **settings: Any) -> ServiceQuotas:
+        self.asked.append((of, settings))
+        return self
+
+    def get_paginator(self, operation: str) -> ServiceQuotas:
+        self.asked.append(operation)
+        return self
+
+    def paginate(self, **fields: Any) -> list[dict[str, Any]]:
+        self.asked.append(fields)
+        return [
+            {"Quotas": [{"QuotaName": name, "Value": value} for name, value in page.items()]}
+            for page in self.pages
+        ]
+
+
+OF_TYPE, OF_ALL = "ml.m5.large for training job usage", aws_limits.ALL_INSTANCES_QUOTA
+
+
+@pytest.mark.parametrize(
+    ("pages", "instances"),
+    [
+        ([{OF_TYPE: 30.0}], 30),
+        ([{OF_TYPE: 30.0, OF_ALL: 20.0}], 20),
+        ([{OF_ALL: 40.0}, {OF_TYPE: 30.0}], 30),  # on another page
+        ([{"ml.m5.large for spot training job usage": 5.0}], None),
+        ([], None),
+    ],
+)
+def test_the_quota_of_the_type_and_that_of_all_types_bind(
+    pages: list[dict[str, float]], instances: int | None
+) -> None:
+    session: Any = ServiceQuotas(*pages)
+    assert instance_quota(session, "ml.m5.large") == instances
+    assert session.asked == [
+        (("service-quotas",), {"config": QUICK}), "list_service_quotas",
+        {"ServiceCode": "sagemaker"},
+    ]  # fmt: skip

@@ -115,3 +115,21 @@ def test_a_storage_that_does_not_exist_is_named_and_not_created(tmp_path: Path) 
         points_of_study(campaign(), storage)
     assert str(caught.value) == f"{storage}: no such file. Name the storage of the study"
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(("kind", "depths"), [("Maximize", [3, 2, 1]), ("Minimize", [1, 2, 3])])
+def test_a_value_of_zero_is_between_those_below_and_above_it(
+    kind: str, depths: list[int], tmp_path: Path
+) -> None:
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    study = optuna.create_study(storage=storage, direction=kind.lower())
+    distributions: dict[str, Any] = {
+        "lr": optuna.distributions.FloatDistribution(0.001, 1.0),
+        "depth": optuna.distributions.IntDistribution(1, 9),
+    }
+    for depth, value in ((2, 0.0), (1, -0.5), (3, 0.5)):
+        params = {"lr": 0.01, "depth": depth}
+        study.add_trial(
+            optuna.trial.create_trial(value=value, params=params, distributions=distributions)
+        )
+    assert [each["depth"] for each in points_of_study(campaign(kind), storage)] == depths

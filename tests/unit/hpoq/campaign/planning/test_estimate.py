@@ -13,7 +13,13 @@ from benchmarks.fabricated import REQUEST
 from benchmarks.planner import campaign as simulated_campaign
 from hpoq.campaign.model import Campaign
 from hpoq.campaign.planning.compare import campaign_of, plan, planned
-from hpoq.campaign.planning.estimate import PlanEstimate, estimate, longest_residual, slots_needed
+from hpoq.campaign.planning.estimate import (
+    MODEL_ERROR,
+    PlanEstimate,
+    estimate,
+    longest_residual,
+    slots_needed,
+)
 
 
 def fields(trials: int, search: str = "Random", **changes: Any) -> dict[str, Any]:
@@ -167,3 +173,25 @@ def test_the_parallelism_that_would_meet_a_deadline_is_nearly_the_least() -> Non
     for instances, fits in ((parallel, True), (round(parallel * 0.97), False)):
         wider = fields(10_000, **asked | {"limits": {"instances": instances}})
         assert plan(**wider).option("independent").fits is fits
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.5])
+def test_the_range_is_no_narrower_than_the_error_of_the_formulas(spread: float) -> None:
+    limits = {"instances": 10, "training_jobs_random": 10_000}
+    found = estimate(planned(wanted(10_000, spread=spread, limits=limits), "single"))
+    for bound in (found.hours_low, found.hours_high):
+        assert abs(bound - found.hours) >= MODEL_ERROR * found.hours
+    exact = estimate(planned(wanted(700, limits=limits), "single"))
+    assert exact.hours_low == exact.hours == exact.hours_high
+
+
+def test_a_plan_starts_each_slot_of_each_job_and_half_of_a_start_beside_its_narrow_jobs() -> None:
+    """The start-ups of later trials take no time here, and all jobs take many looks."""
+    without, with_starts = (
+        wanted(400, limits={"instances": 20}, startup_minutes=each, reused_startup_minutes=0.0)
+        for each in (0.0, 3.0)
+    )
+    plan_ = planned(with_starts, "independent")
+    starts = sum(job.parallel for job in plan_.jobs)
+    hours = estimate(plan_).hours - estimate(planned(without, "independent")).hours
+    assert 60 * hours == pytest.approx(3.0 * (starts / 20 + 1 / 2))

@@ -129,3 +129,8 @@ def test_a_pilot_runs_the_trials_that_were_asked_for_and_returns_what_a_plan_nee
     both = measured(WANTED, 2, run)
     assert "reused_startup_minutes" not in both, "both ran at once"
     assert ran[-1].campaign.minutes_per_trial == 1.0
+
+
+def test_a_training_job_counts_whatever_else_is_unknown_of_it() -> None:
+    known = table([1.0, 1.0], ["Completed", "Failed"]).assign(auc=[0.5, math.nan])
+    assert measure_startups(known, slots=1) == (0.5, 0.5)

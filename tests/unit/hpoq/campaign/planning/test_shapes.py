@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hpoq.campaign.planning.shapes import Shape, divided, even, guided, lanes, split
 
@@ -109,3 +111,29 @@ def test_jobs_shrink_toward_the_end(
     made = guided(trials, **limits)
     assert sum(each.trials for each in made) == trials
     assert pairs(made) == expected
+
+
+@given(
+    trials=st.integers(1, 5_000), slots=st.integers(1, 60), tuning_jobs=st.integers(1, 60),
+    parallel=st.integers(1, 12), max_trials=st.integers(3, 750),
+)  # fmt: skip
+def test_whatever_the_limits_jobs_hold_whole_trials_within_them(
+    trials: int, slots: int, tuning_jobs: int, parallel: int, max_trials: int
+) -> None:
+    narrow = -(-slots // tuning_jobs)
+    made = guided(
+        trials, slots=slots, tuning_jobs=tuning_jobs, parallel=max(parallel, narrow),
+        max_trials=max_trials,
+    )  # fmt: skip
+    assert sum(each.trials for each in made) == trials
+    assert all(type(number) is int for each in made for number in (each.trials, each.parallel))
+    assert all(1 <= each.parallel <= each.trials for each in made)
+    assert all(each.trials <= max_trials for each in made)
+
+
+@pytest.mark.parametrize("trials", range(19, 90))
+def test_a_generation_of_uneven_lanes_is_filled_to_the_limit_of_its_widest(trials: int) -> None:
+    """25 slots are lanes of 9, 8 and 8: seven trials in the widest are 19 in all."""
+    made = guided(trials, slots=25, tuning_jobs=100, parallel=10, max_trials=7)
+    assert sum(each.trials for each in made) == trials
+    assert max(each.trials for each in made) <= 7
