@@ -73,6 +73,7 @@ AUTOTUNE = {"Autotune": {"Mode": "Enabled"}}
         ("-1", ("Int", "-10", "-1", "Linear")),
         ("-50", ("Int", "-500", "-5", "Linear")),
         ('"64"', ("Int", "6", "640", "Logarithmic")),
+        ("1.0", ("Con", "0.1", "10.0", "Logarithmic")),  # as for numbers beyond 1
         ("2.0", ("Con", "0.2", "20.0", "Logarithmic")),
         ("0.5", ("Con", "0.0", "0.75", "Linear")),
         ("0.75", ("Con", "0.5", "0.875", "Linear")),
@@ -132,3 +133,58 @@ def test_a_static_value_of_the_request_wins_over_a_hint_that_is_no_number() -> N
     ranges = {"AutoParameters": [{"Name": "p", "ValueHint": "adam"}]}
     made = with_chosen_values(tuning_job("j", ranges=ranges, static={"p": "sgd"}) | AUTOTUNE)
     assert made["TrainingJobDefinition"]["StaticHyperParameters"]["p"] == "sgd"
+
+
+def hints(**of: str) -> dict[str, Any]:
+    return {"AutoParameters": [{"Name": name, "ValueHint": hint} for name, hint in of.items()]}
+
+
+def test_a_hint_that_is_no_number_becomes_the_first_static_hyperparameter() -> None:
+    job = tuning_job("j", ranges=hints(p="adam")) | AUTOTUNE
+    del job["TrainingJobDefinition"]["StaticHyperParameters"]
+    made = with_chosen_values(job)
+    assert made["TrainingJobDefinition"]["StaticHyperParameters"] == {"p": "adam"}
+
+
+def test_each_of_several_definitions_gets_its_own_ranges_and_retries() -> None:
+    job = tuning_job("j", parallel=1) | AUTOTUNE
+    config = job["HyperParameterTuningJobConfig"]
+    del config["ParameterRanges"], config["ResourceLimits"]["MaxNumberOfTrainingJobs"]
+    one = job.pop("TrainingJobDefinition")
+    job["TrainingJobDefinitions"] = [
+        one | {"HyperParameterRanges": hints(a="10", b="adam")},
+        one | {
+            "HyperParameterRanges": hints(c="1.5", d="2.5", e="3.5"),
+            "RetryStrategy": {"MaximumRetryAttempts": 1},
+        },
+    ]  # fmt: skip
+    made = with_chosen_values(job)
+    first, second = made["TrainingJobDefinitions"]
+    assert [each["Name"] for each in first["HyperParameterRanges"]["IntegerParameterRanges"]] == [
+        "a"
+    ]
+    assert first["StaticHyperParameters"]["b"] == "adam"
+    assert first["RetryStrategy"] == {"MaximumRetryAttempts": 3}
+    assert second["RetryStrategy"] == {"MaximumRetryAttempts": 1}
+    found = second["HyperParameterRanges"]["ContinuousParameterRanges"]
+    assert [each["Name"] for each in found] == ["c", "d", "e"]
+    limits = made["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    assert limits["MaxNumberOfTrainingJobs"] == 30, "ten for each that one of them searches"
+
+
+def test_the_number_of_training_jobs_of_a_grid_is_that_of_its_points() -> None:
+    categories = {"CategoricalParameterRanges": [{"Name": "c", "Values": ["a", "b"]}]}
+    job = tuning_job("j", Strategy="Grid", ranges=categories) | AUTOTUNE
+    del job["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxNumberOfTrainingJobs"]
+    limits = with_chosen_values(job)["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    assert "MaxNumberOfTrainingJobs" not in limits
+
+
+def test_a_search_completes_when_it_has_converged_unless_the_request_says_otherwise() -> None:
+    config = with_chosen_values(tuning_job("j") | AUTOTUNE)["HyperParameterTuningJobConfig"]
+    assert config["TuningJobCompletionCriteria"] == {
+        "ConvergenceDetected": {"CompleteOnConvergence": "Enabled"}
+    }
+    assert config["TrainingJobEarlyStoppingType"] == "Auto"
+    own = with_chosen_values(tuning_job("j", TuningJobCompletionCriteria={}) | AUTOTUNE)
+    assert own["HyperParameterTuningJobConfig"]["TuningJobCompletionCriteria"] == {}

@@ -10,7 +10,7 @@ import pytest
 from boto3 import Session
 from botocore.exceptions import ClientError
 
-from hpoq.local.sagemaker.errors import ApiError
+from hpoq.local.sagemaker.errors import CONTACT_SUPPORT, USE_SERVICE_QUOTAS, ApiError
 from hpoq.local.sagemaker.settings import AccountQuotas
 from hpoq.local.sagemaker.tuning.quota_check import (
     Demand,
@@ -244,3 +244,41 @@ def test_usage_adds_up_tuning_jobs_and_training_jobs() -> None:
         training_jobs=7, on_demand=Counter({M5: 6}), spot=Counter({M5: 3}), all_on_demand=6,
         all_spot=3,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("spot", [False, True])
+def test_what_jobs_of_one_purchase_option_use_adds_up_beside_the_other(spot: bool) -> None:
+    usage = Usage()
+    for wanted in (demand({M5: 2}, 1, spot=spot), demand({M5: 1, C5: 3}, 4, spot=spot)):
+        usage.add(wanted)
+    usage.add(demand({M5: 7}, 1, spot=not spot))
+    mine, other = Counter({M5: 3, C5: 3}), Counter({M5: 7})
+    assert usage.training_jobs == 6
+    assert (usage.spot, usage.on_demand) == ((mine, other) if spot else (other, mine))
+    assert (usage.all_spot, usage.all_on_demand) == ((6, 7) if spot else (7, 6))
+
+
+@pytest.mark.parametrize(
+    ("jobs", "instances", "of_one"),
+    [(1, 4, None), (1, 5, 5), (2, 9, None), (2, 10, 5), (0, 4, None), (0, 5, 5)],
+)
+def test_a_training_job_has_no_more_instances_than_its_quota(
+    jobs: int, instances: int, of_one: int | None
+) -> None:
+    quotas, wanted = AccountQuotas(instances_per_job=4), demand({M5: instances}, jobs)
+    if of_one is None:
+        check_quotas(quotas, Usage(), wanted)
+        return
+    with pytest.raises(ApiError, match=rf"is 4 Instances, .* delta of {of_one} Instances"):
+        check_quotas(quotas, Usage(), wanted)
+
+
+@pytest.mark.parametrize("field", ["instances", "all_instances"])
+@pytest.mark.parametrize(("spot", "remedy"), [(True, USE_SERVICE_QUOTAS), (False, CONTACT_SUPPORT)])
+def test_the_remedy_depends_on_the_purchase_option(field: str, spot: bool, remedy: str) -> None:
+    """Messages of the API for spot and for on-demand instances."""
+    limit: Any = {M5: 1} if field == "instances" else 1
+    name = field if not spot else field.replace("instances", "spot_instances")
+    with pytest.raises(ApiError) as caught:
+        check_quotas(AccountQuotas(**{name: limit}), Usage(), demand({M5: 2}, spot=spot))
+    assert str(caught.value).endswith(f"a request delta of 2 Instances. {remedy}")

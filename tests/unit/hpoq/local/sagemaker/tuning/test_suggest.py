@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -272,3 +273,18 @@ def test_a_number_and_its_share_of_the_range(
 
 def test_a_single_value_is_in_the_middle() -> None:
     assert NumericScale(3, 3, log=False, is_integer=False).of(3) == 0.5
+
+
+def test_reverse_logarithmic_scaling_searches_the_distance_from_one() -> None:
+    found = number("0.5", "0.99", "ReverseLogarithmic")
+    assert found.is_reversed
+    assert found.distribution.log
+    assert found.distribution.low == pytest.approx(0.01)
+    assert found.distribution.high == pytest.approx(0.5)
+    assert found.unit is not None
+    assert found.unit.of(0.1) == pytest.approx(math.log(10) / math.log(50))
+
+
+def test_only_a_grid_has_a_number_of_suggestions() -> None:
+    assert search().size == search("Bayesian", NUMBERS).size == sys.maxsize
+    assert search("Grid", {}).size == 1
