@@ -152,3 +152,80 @@ def test_at_a_rung_the_best_third_continues() -> None:
         False, False, True,  # two are too few to compare; the third is not the best of three
         False, False, True,  # the best, the second of five (two continue), the last of six
     ]  # fmt: skip
+
+
+MEDIAN = {"Strategy": "Bayesian", "TrainingJobEarlyStoppingType": "Auto"}
+RESOURCES = {"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": 3}}
+ONE_RUNG = {"Strategy": "Hyperband", "StrategyConfig": RESOURCES}
+
+
+@pytest.mark.parametrize("config", [MEDIAN, ONE_RUNG])
+@pytest.mark.parametrize(
+    ("maximize", "others", "value", "is_stopped"),
+    [
+        (True, 0.9, 0.1, True),
+        (True, 0.1, 0.9, False),
+        (True, -0.1, -0.9, True),
+        (True, 0.0, -0.1, True),
+        (True, 0.5, 0.5, False),
+        (False, 0.1, 0.9, True),
+        (False, 0.9, 0.1, False),
+        (False, -0.9, -0.1, True),
+        (False, 0.0, -0.1, False),
+        (False, 0.5, 0.5, False),
+        # The largest floats can be compared too.
+        (True, 1.7e308, 1e308, True),
+        (True, 1e308, 1.7e308, False),
+        (False, 1e308, 1.7e308, True),
+        (False, -1.7e308, -1e308, True),
+    ],
+)
+def test_a_job_stops_if_its_objective_is_worse_and_no_other_does(
+    config: dict[str, Any], *, maximize: bool, others: float, value: float, is_stopped: bool
+) -> None:
+    judge = early_stopping_of(config, maximize=maximize)
+    assert [judge.should_stop(number, others) for number in range(3)] == [False] * 3
+    assert judge.should_stop(3, value) is is_stopped
+
+
+def test_hyperband_compares_from_the_first_step_on_unless_it_is_told_otherwise() -> None:
+    """Without resources, the brackets begin at steps 1, 3 and 9: every third job at the first."""
+    judge = hyperband()
+    for number in (0, 3, 6):
+        judge.should_stop(number, 0.9)
+    assert judge.should_stop(9, 0.1)
+
+    later = hyperband(MinResource=2)
+    for number in (0, 3, 6):
+        steps_of(later, number, [0.9, 0.9])
+    assert steps_of(later, 9, [0.1] * 9) == 2
+
+
+def test_brackets_have_rungs_of_their_own() -> None:
+    """Steps 1 and 3 of 9: even jobs are compared at both steps, odd ones at 3."""
+    judge = hyperband(MaxResource=9)
+    for number in (1, 3, 5):
+        steps_of(judge, number, [0.9] * 3)
+    for number in (0, 2, 4):
+        steps_of(judge, number, [0.1] * 3)
+
+    assert not judge.should_stop(6, 0.1)  # as good as the even ones
+    assert steps_of(judge, 7, [0.95, 0.0, 0.5]) == 3  # no rung before the third step
+    assert not judge.should_stop(6, 0.0)  # between two rungs
+
+
+def test_an_average_is_over_the_steps_that_the_job_has_made() -> None:
+    judge = MedianRule(maximize=True)
+    for number in range(3):
+        steps_of(judge, number, [0.25, 0.75, 0.0, 1.0])  # averages: 0.25, 0.5, 1/3, 0.5
+
+    assert steps_of(judge, 3, [0.25, 0.5, 0.34, 0.5, 0.0]) == 5  # the first with a fifth step
+    assert steps_of(judge, 4, [0.25, 0.4375, 0.34]) == 2
+    assert steps_of(judge, 5, [0.25, 0.5, 0.3, 0.5]) == 3
+
+
+def test_a_job_is_not_its_own_predecessor() -> None:
+    judge = MedianRule(maximize=True)
+    for number in range(2):
+        judge.should_stop(number, 0.9)
+    assert not judge.should_stop(2, 0.1)  # with itself, these would be three
