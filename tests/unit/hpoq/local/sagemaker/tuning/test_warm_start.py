@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from hpoq.local.sagemaker.errors import ApiError
 from hpoq.local.sagemaker.tuning.suggest import HyperparameterSearch
-from hpoq.local.sagemaker.tuning.warm_start import check, definition_like
+from hpoq.local.sagemaker.tuning.warm_start import check, check_parents, definition_like
 from tests.support.memory_endpoint import (
     MemoryPorts,
     describe,
@@ -21,7 +21,7 @@ LR = {"Name": "lr", "MinValue": "0.01", "MaxValue": "1"}
 
 
 def child(kind: str = "IdenticalDataAndAlgorithm", **changes: Any) -> dict[str, Any]:
-    job = tuning_job("child", Strategy="Bayesian", **{"jobs": 1, **changes})
+    job = tuning_job("child", **{"Strategy": "Bayesian", "jobs": 1, **changes})
     job["WarmStartConfig"] = {
         "ParentHyperParameterTuningJobs": [{"HyperParameterTuningJobName": "parent"}],
         "WarmStartType": kind,
@@ -239,3 +239,88 @@ def test_the_definition_of_a_parent_is_that_of_the_same_name_or_its_first() -> N
     several = {"TrainingJobDefinitions": [{"DefinitionName": "a"}, {"DefinitionName": "b"}]}
     for name, expected in (("b", "b"), ("a", "a"), ("c", "a"), (None, "a")):
         assert definition_like({"DefinitionName": name}, several)["DefinitionName"] == expected
+
+
+def refused(now: dict[str, Any], *before: dict[str, Any], most: int = 750) -> str:
+    """Return why a child may not start warm from its parents."""
+    with pytest.raises(ApiError) as caught:
+        check(now, before, most)
+    return str(caught.value)
+
+
+def test_a_refusal_names_the_parent_and_what_it_has() -> None:
+    parents = ended_parent(), ended_parent() | {"HyperParameterTuningJobName": "second"}
+    parents[1]["TrainingJobDefinition"]["AlgorithmSpecification"]["TrainingImage"] = "old"
+    assert "of its parent tuning job second: old" in refused(child(), *parents)
+
+    more = ended_parent(static={"one": "1", "two": "2"})
+    assert "parent: 5" in refused(child(), more)  # lr, two of the SDK, and these two
+
+    minimized = {"Type": "Minimize", "MetricName": "auc"}
+    other = ended_parent(HyperParameterTuningJobObjective=minimized)
+    assert f"parent: {minimized}" in refused(child(), other)
+    other_data = with_(ended_parent(), InputDataConfig=[])
+    assert "parent: use TransferLearning for other data" in refused(child(), other_data)
+    assert refused(child(), ended_parent(status="Stopping")) == (
+        "The parent tuning job parent has not ended."
+    )
+
+
+def test_a_child_is_compared_with_the_definition_of_the_same_name() -> None:
+    names = ("one", "two")
+    before, now = ended_parent(), child()
+    for job in (before, now):
+        definition = job.pop("TrainingJobDefinition")
+        images = zip(names, ("image-1", "image-2"), strict=True)
+        job["TrainingJobDefinitions"] = [
+            definition
+            | {"DefinitionName": name, "AlgorithmSpecification": {"TrainingImage": image}}
+            for name, image in images
+        ]
+    before["TrainingJobDefinitions"].reverse()
+    check(now, [before], 750)
+    now["TrainingJobDefinitions"][0]["DefinitionName"] = "three"
+    assert "image-2" in refused(now, before)
+
+
+@pytest.mark.parametrize("which", ["child", "parent", "both"])
+def test_jobs_without_static_hyperparameters_can_be_compared(which: str) -> None:
+    before, now = ended_parent(), child()
+    for job, name in ((before, "parent"), (now, "child")):
+        job["TrainingJobDefinition"]["StaticHyperParameters"] = {}
+        if which in (name, "both"):
+            del job["TrainingJobDefinition"]["StaticHyperParameters"]
+    check(now, [before], 750)
+
+
+def test_jobs_without_data_can_be_compared() -> None:
+    before, now = ended_parent(), child()
+    for job in (before, now):
+        del job["TrainingJobDefinition"]["InputDataConfig"]
+    check(now, [before], 750)
+
+
+def test_jobs_of_an_algorithm_by_name_have_no_image_to_compare() -> None:
+    by_name = {"AlgorithmSpecification": {"AlgorithmName": "a"}}
+    check(with_(child(), **by_name), [with_(ended_parent(), **by_name)], 750)
+    assert "training image" in refused(with_(child(), **by_name), ended_parent())
+
+
+def test_a_tuning_job_without_parents_is_not_compared() -> None:
+    check(tuning_job("alone", jobs=750), [], 750)
+
+
+@pytest.mark.parametrize(("strategy", "most"), [("Random", 10_000), ("Bayesian", 750)])
+def test_the_training_jobs_of_parents_count_toward_the_limit_of_the_strategy(
+    strategy: str, most: int
+) -> None:
+    parents: Any = {"parent": ended_parent(50)}
+    check_parents(child(Strategy=strategy, jobs=most - 50), parents)
+    with pytest.raises(ApiError, match=f"more than the {most} that a tuning job may have"):
+        check_parents(child(Strategy=strategy, jobs=most - 49), parents)
+
+
+def test_a_parent_must_exist() -> None:
+    nothing: Any = {}
+    with pytest.raises(ApiError, match="can't find a tuning job called parent"):
+        check_parents(child(), nothing)
