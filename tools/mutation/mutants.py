@@ -118,6 +118,7 @@ PACKAGES = (
             f"{_ENGINE}/test_tuning_job_rules.py",
             *(f"{_ENGINE}/tuning/test_{each}.py" for each in _TUNING_RULES),
             f"{_ENGINE}/tuning/test_bayesian_search.py",
+            f"{_ENGINE}/tuning/test_bounds_of_ranges.py",
             f"{_ENGINE}/tuning/test_parent_results.py",
         ),
     ),

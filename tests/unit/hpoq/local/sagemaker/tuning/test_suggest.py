@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import Any
 
 import pytest
@@ -285,6 +284,62 @@ def test_reverse_logarithmic_scaling_searches_the_distance_from_one() -> None:
     assert found.unit.of(0.1) == pytest.approx(math.log(10) / math.log(50))
 
 
-def test_only_a_grid_has_a_number_of_suggestions() -> None:
-    assert search().size == search("Bayesian", NUMBERS).size == sys.maxsize
-    assert search("Grid", {}).size == 1
+def test_each_kind_of_range_has_its_distribution() -> None:
+    found = parameters(RANGES)
+    assert {name: type(each.distribution).__name__ for name, each in found.items()} == {
+        "loss": "CategoricalDistribution", "size": "IntDistribution", "lr": "FloatDistribution"
+    }  # fmt: skip
+    assert parameters({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "scale"),
+    [
+        (("1", "9", None, "Integer"), NumericScale(1, 9, log=False, is_integer=True)),
+        (("1", "1000", None, "Integer"), NumericScale(1, 1000, log=True, is_integer=True)),
+        (("0.5", "2", None), NumericScale(0.5, 2, log=False, is_integer=False)),
+        (("0.5", "2", "Logarithmic"), NumericScale(0.5, 2, log=True, is_integer=False)),
+        # The distance from 1.
+        (
+            ("0.5", "0.75", "ReverseLogarithmic"),
+            NumericScale(0.25, 0.5, log=True, is_integer=False),
+        ),
+    ],
+)
+def test_a_number_is_searched_on_the_scale_of_its_range(
+    parameter: Any, scale: NumericScale
+) -> None:
+    assert number(*parameter).unit == scale
+
+
+@pytest.mark.parametrize("strategy", ["Random", "Hyperband"])
+def test_a_search_other_than_bayesian_learns_nothing(strategy: str) -> None:
+    learning, same = search(strategy), search(strategy)
+    for count in range(15):
+        learning.ask(count)
+        learning.tell(count, float(count))
+    assert learning.ask(15) == same.ask(15)
+
+
+def test_suggestions_of_numbers_above_ten_hyperparameters_are_within_their_ranges() -> None:
+    each = {"MinValue": "2", "MaxValue": "4"}
+    many = {"IntegerParameterRanges": [{"Name": f"n{n}", **each} for n in range(11)]}
+    here = search("Bayesian", many)
+    for count in range(13):
+        values = here.ask(count)
+        assert values.keys() == {f"n{n}" for n in range(11)}
+        assert set(values.values()) <= {"2", "3", "4"}
+        here.tell(count, 1.0)
+
+
+def test_a_search_other_than_a_grid_has_no_last_suggestion() -> None:
+    assert search("Random").size >= 10_000
+    assert search("Grid", {"CategoricalParameterRanges": []}).size == 1
+
+
+def test_a_grid_is_tried_in_the_order_of_its_values() -> None:
+    each = [{"Name": "a", "Values": ["2", "1"]}, {"Name": "b", "Values": ["y", "x", "y"]}]
+    here = search("Grid", {"CategoricalParameterRanges": each})
+    assert [here.ask(count) for count in range(4)] == [
+        {"a": "2", "b": "y"}, {"a": "2", "b": "x"}, {"a": "1", "b": "y"}, {"a": "1", "b": "x"}
+    ]  # fmt: skip
