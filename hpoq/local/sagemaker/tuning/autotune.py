@@ -62,7 +62,7 @@ def _range(name: str, hint: str) -> tuple[str, Record]:
             value = number(text)
         except ValueError:
             continue
-        if value == 0 or abs(value) > MOST:
+        if not 0 < abs(value) <= MOST:  # also NaN
             return "", {}
         low, high = sorted((value / AROUND, value * AROUND))
         if number is int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -135,56 +136,97 @@ def test_a_static_value_of_the_request_wins_over_a_hint_that_is_no_number() -> N
     assert made["TrainingJobDefinition"]["StaticHyperParameters"]["p"] == "sgd"
 
 
-def hints(**of: str) -> dict[str, Any]:
-    return {"AutoParameters": [{"Name": name, "ValueHint": hint} for name, hint in of.items()]}
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        ("1.0", ("Con", "0.1", "10.0", "Logarithmic")),  # not a share
+        ("1e15", ("Con", "100000000000000.0", "1e+16", "Logarithmic")),
+        ("1000000000000000", ("Int", "100000000000000", "10000000000000000", "Logarithmic")),
+        ("-1000000000000001", None),
+        ("-1e16", None),
+        ("0.999", ("Con", "0.998", "0.9995", "Linear")),
+        ("0.0625", ("Con", "0.00625", "0.53125", "Logarithmic")),
+        ("-1.0", ("Con", "-10.0", "-0.1", "Linear")),
+        ("5", ("Int", "1", "50", "Logarithmic")),
+        ("-5", ("Int", "-50", "-1", "Linear")),
+        ("nan", None),
+        ("inf", None),
+    ],
+)
+def test_hints_at_the_edges_of_the_rule(
+    hint: str, expected: tuple[str, str, str, str] | None
+) -> None:
+    assert chosen(hint) == expected
 
 
-def test_a_hint_that_is_no_number_becomes_the_first_static_hyperparameter() -> None:
-    job = tuning_job("j", ranges=hints(p="adam")) | AUTOTUNE
+def hinted(**hints: str) -> dict[str, Any]:
+    auto = [{"Name": name, "ValueHint": hint} for name, hint in hints.items()]
+    return {"AutoParameters": auto}
+
+
+LR = {"Name": "lr", "MinValue": "0.01", "MaxValue": "1"}
+
+
+def test_chosen_ranges_are_added_to_those_of_the_request() -> None:
+    ranges = {"ContinuousParameterRanges": [LR], **hinted(rate="2.0", decay="4.0", size="8")}
+    made = with_chosen_values(tuning_job("j", ranges=ranges) | AUTOTUNE)
+    found = made["HyperParameterTuningJobConfig"]["ParameterRanges"]
+    names = {kind: [each["Name"] for each in of_kind] for kind, of_kind in found.items()}
+    assert names == {
+        "ContinuousParameterRanges": ["lr", "rate", "decay"],
+        "IntegerParameterRanges": ["size"],
+    }
+
+
+def test_a_definition_without_static_hyperparameters_gets_those_that_are_no_numbers() -> None:
+    job = tuning_job("j", ranges=hinted(optimizer="adam", loss="huber")) | AUTOTUNE
     del job["TrainingJobDefinition"]["StaticHyperParameters"]
     made = with_chosen_values(job)
-    assert made["TrainingJobDefinition"]["StaticHyperParameters"] == {"p": "adam"}
+    static = made["TrainingJobDefinition"]["StaticHyperParameters"]
+    assert static == {"optimizer": "adam", "loss": "huber"}
 
 
-def test_each_of_several_definitions_gets_its_own_ranges_and_retries() -> None:
-    job = tuning_job("j", parallel=1) | AUTOTUNE
-    config = job["HyperParameterTuningJobConfig"]
+def test_every_definition_gets_ranges_and_retries_of_its_own() -> None:
+    job = tuning_job("j") | AUTOTUNE
+    config, definition = job["HyperParameterTuningJobConfig"], job.pop("TrainingJobDefinition")
     del config["ParameterRanges"], config["ResourceLimits"]["MaxNumberOfTrainingJobs"]
-    one = job.pop("TrainingJobDefinition")
+    hints = [hinted(a="1.5"), hinted(b="2.5", c="3.5", d="4.5", e="sgd")]
+    own = {"RetryStrategy": {"MaximumRetryAttempts": 9}}
     job["TrainingJobDefinitions"] = [
-        one | {"HyperParameterRanges": hints(a="10", b="adam")},
-        one | {
-            "HyperParameterRanges": hints(c="1.5", d="2.5", e="3.5"),
-            "RetryStrategy": {"MaximumRetryAttempts": 1},
-        },
-    ]  # fmt: skip
+        copy.deepcopy(definition) | {"HyperParameterRanges": each} | (own if n else {})
+        for n, each in enumerate(hints)
+    ]
+
     made = with_chosen_values(job)
     first, second = made["TrainingJobDefinitions"]
-    assert [each["Name"] for each in first["HyperParameterRanges"]["IntegerParameterRanges"]] == [
-        "a"
-    ]
-    assert first["StaticHyperParameters"]["b"] == "adam"
-    assert first["RetryStrategy"] == {"MaximumRetryAttempts": 3}
-    assert second["RetryStrategy"] == {"MaximumRetryAttempts": 1}
-    found = second["HyperParameterRanges"]["ContinuousParameterRanges"]
-    assert [each["Name"] for each in found] == ["c", "d", "e"]
+    (only,) = first["HyperParameterRanges"]["ContinuousParameterRanges"]
+    assert only["Name"] == "a"
+    assert "e" not in first["StaticHyperParameters"]
+    assert second["StaticHyperParameters"]["e"] == "sgd"
+    assert [each["RetryStrategy"]["MaximumRetryAttempts"] for each in (first, second)] == [3, 9]
     limits = made["HyperParameterTuningJobConfig"]["ResourceLimits"]
-    assert limits["MaxNumberOfTrainingJobs"] == 30, "ten for each that one of them searches"
+    assert limits["MaxNumberOfTrainingJobs"] == 30  # for the three numbers of the second
 
 
-def test_the_number_of_training_jobs_of_a_grid_is_that_of_its_points() -> None:
+@pytest.mark.parametrize("strategy", ["Random", "Bayesian", "Hyperband", "Grid"])
+def test_what_autotune_chooses_for_each_strategy(strategy: str) -> None:
     categories = {"CategoricalParameterRanges": [{"Name": "c", "Values": ["a", "b"]}]}
-    job = tuning_job("j", Strategy="Grid", ranges=categories) | AUTOTUNE
+    job = tuning_job("j", Strategy=strategy, ranges=categories, parallel=1) | AUTOTUNE
     del job["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxNumberOfTrainingJobs"]
-    limits = with_chosen_values(job)["HyperParameterTuningJobConfig"]["ResourceLimits"]
-    assert "MaxNumberOfTrainingJobs" not in limits
-
-
-def test_a_search_completes_when_it_has_converged_unless_the_request_says_otherwise() -> None:
-    config = with_chosen_values(tuning_job("j") | AUTOTUNE)["HyperParameterTuningJobConfig"]
+    config = with_chosen_values(job)["HyperParameterTuningJobConfig"]
+    jobs = None if strategy == "Grid" else 20  # a grid has as many as it has points
+    assert config["ResourceLimits"].get("MaxNumberOfTrainingJobs") == jobs
+    stopping = None if strategy == "Hyperband" else "Auto"
+    assert config.get("TrainingJobEarlyStoppingType") == stopping
     assert config["TuningJobCompletionCriteria"] == {
         "ConvergenceDetected": {"CompleteOnConvergence": "Enabled"}
     }
-    assert config["TrainingJobEarlyStoppingType"] == "Auto"
-    own = with_chosen_values(tuning_job("j", TuningJobCompletionCriteria={}) | AUTOTUNE)
-    assert own["HyperParameterTuningJobConfig"]["TuningJobCompletionCriteria"] == {}
+
+
+def test_autotune_keeps_completion_criteria_and_retries_of_the_request() -> None:
+    target = {"TargetObjectiveMetricValue": 0.5}
+    job = tuning_job("j", TuningJobCompletionCriteria=target) | AUTOTUNE
+    job["TrainingJobDefinition"]["RetryStrategy"] = {"MaximumRetryAttempts": 1}
+    made = with_chosen_values(job)
+    assert made["HyperParameterTuningJobConfig"]["TuningJobCompletionCriteria"] == target
+    assert made["TrainingJobDefinition"]["RetryStrategy"] == {"MaximumRetryAttempts": 1}

@@ -10,7 +10,7 @@ import pytest
 from boto3 import Session
 from botocore.exceptions import ClientError
 
-from hpoq.local.sagemaker.errors import CONTACT_SUPPORT, USE_SERVICE_QUOTAS, ApiError
+from hpoq.local.sagemaker.errors import ApiError
 from hpoq.local.sagemaker.settings import AccountQuotas
 from hpoq.local.sagemaker.tuning.quota_check import (
     Demand,
@@ -225,7 +225,7 @@ def test_a_quota_is_used_up_to_its_value_and_not_beyond(
     ],
 )
 def test_a_tuning_job_may_be_as_large_as_its_quotas(
-    limits: dict[str, int], changes: dict[str, Any], inherited: int, refused: str | None
+    limits: dict[str, Any], changes: dict[str, Any], inherited: int, refused: str | None
 ) -> None:
     record, quotas = tuning_job("job", **changes), AccountQuotas(**limits)
     if refused is None:
@@ -246,39 +246,97 @@ def test_usage_adds_up_tuning_jobs_and_training_jobs() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("spot", [False, True])
-def test_what_jobs_of_one_purchase_option_use_adds_up_beside_the_other(spot: bool) -> None:
-    usage = Usage()
-    for wanted in (demand({M5: 2}, 1, spot=spot), demand({M5: 1, C5: 3}, 4, spot=spot)):
-        usage.add(wanted)
-    usage.add(demand({M5: 7}, 1, spot=not spot))
-    mine, other = Counter({M5: 3, C5: 3}), Counter({M5: 7})
-    assert usage.training_jobs == 6
-    assert (usage.spot, usage.on_demand) == ((mine, other) if spot else (other, mine))
-    assert (usage.all_spot, usage.all_on_demand) == ((6, 7) if spot else (7, 6))
+QUOTAS = "use AWS Service Quotas to request"
+SUPPORT = "contact AWS support to request an increase for this limit"
+ON_DEMAND, SPOT = demand({M5: 2}), demand({M5: 2}, spot=True)
 
 
 @pytest.mark.parametrize(
-    ("jobs", "instances", "of_one"),
-    [(1, 4, None), (1, 5, 5), (2, 9, None), (2, 10, 5), (0, 4, None), (0, 5, 5)],
-)
-def test_a_training_job_has_no_more_instances_than_its_quota(
-    jobs: int, instances: int, of_one: int | None
+    ("quotas", "wanted", "limit", "remedy"),
+    [
+        ({"instances": {M5: 1}}, ON_DEMAND, "ml.m5.large for training job usage", SUPPORT),
+        ({"all_instances": 1}, ON_DEMAND, "Number of instances across all training jobs", SUPPORT),
+        ({"spot_instances": {M5: 1}}, SPOT, "ml.m5.large for spot training job usage", QUOTAS),
+        ({"all_spot_instances": 1}, SPOT, "Number of instances across all spot training jobs",
+         QUOTAS),
+        ({"instances_per_job": 1}, ON_DEMAND, "Maximum number of instances per training job",
+         QUOTAS),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_its_quota_in_instances_and_where_to_raise_it(
+    quotas: dict[str, Any], wanted: Demand, limit: str, remedy: str
 ) -> None:
-    quotas, wanted = AccountQuotas(instances_per_job=4), demand({M5: instances}, jobs)
-    if of_one is None:
-        check_quotas(quotas, Usage(), wanted)
-        return
-    with pytest.raises(ApiError, match=rf"is 4 Instances, .* delta of {of_one} Instances"):
-        check_quotas(quotas, Usage(), wanted)
-
-
-@pytest.mark.parametrize("field", ["instances", "all_instances"])
-@pytest.mark.parametrize(("spot", "remedy"), [(True, USE_SERVICE_QUOTAS), (False, CONTACT_SUPPORT)])
-def test_the_remedy_depends_on_the_purchase_option(field: str, spot: bool, remedy: str) -> None:
-    """Messages of the API for spot and for on-demand instances."""
-    limit: Any = {M5: 1} if field == "instances" else 1
-    name = field if not spot else field.replace("instances", "spot_instances")
     with pytest.raises(ApiError) as caught:
-        check_quotas(AccountQuotas(**{name: limit}), Usage(), demand({M5: 2}, spot=spot))
-    assert str(caught.value).endswith(f"a request delta of 2 Instances. {remedy}")
+        check_quotas(AccountQuotas(**quotas), Usage(), wanted)
+    message = str(caught.value)
+    assert message.startswith(f"The account-level service limit '{limit}' is 1 Instances, with ")
+    assert "of 0 Instances and a request delta of 2 Instances." in message
+    assert remedy in message
+
+
+def test_a_training_job_alone_may_have_as_many_instances_as_one_of_several() -> None:
+    quotas = AccountQuotas(instances_per_job=4)
+    for jobs in (1, 2, 3):
+        check_quotas(quotas, Usage(), demand({M5: 4 * jobs}, jobs))
+        with pytest.raises(ApiError, match=r"is 4 Instances, .* delta of 5 Instances"):
+            check_quotas(quotas, Usage(), demand({M5: 5 * jobs}, jobs))
+    check_quotas(quotas, Usage(), demand({M5: 4}, 0))
+
+
+def test_one_training_job_more_than_the_quota_is_counted_in_jobs() -> None:
+    usage = Usage(training_jobs=5)
+    with pytest.raises(ApiError) as caught:
+        check_quotas(AccountQuotas(training_jobs=5), usage, demand({}))
+    assert "is 5, with current utilization of 5 and a request delta of 1." in str(caught.value)
+
+
+@pytest.mark.parametrize("spot", [False, True])
+def test_every_job_adds_to_the_usage_of_its_kind(*, spot: bool) -> None:
+    usage = Usage()
+    for _ in range(3):
+        usage.add(demand({M5: 2, C5: 1}, 4, spot=spot))
+    used, none = Counter({M5: 6, C5: 3}), Counter[str]()
+    assert usage == Usage(
+        training_jobs=12,
+        on_demand=none if spot else used,
+        spot=used if spot else none,
+        all_on_demand=0 if spot else 9,
+        all_spot=9 if spot else 0,
+    )
+
+
+def test_every_type_of_a_job_has_its_quota() -> None:
+    quotas = AccountQuotas(instances={C5: 2})
+    check_quotas(quotas, Usage(), demand({M5: 9, C5: 2}))
+    with pytest.raises(ApiError, match=r"ml\.c5\.xlarge for training job usage' is 2 "):
+        check_quotas(quotas, Usage(), demand({M5: 9, C5: 3}))
+
+
+def test_the_demand_of_definitions_is_the_most_of_each_type_and_of_all() -> None:
+    job = tuning_job("job", parallel=3, jobs=9)
+    definition = job.pop("TrainingJobDefinition")
+    resources = [{"InstanceType": M5, "InstanceCount": 2}, {"InstanceType": C5, "InstanceCount": 4}]
+    job["TrainingJobDefinitions"] = [definition | {"ResourceConfig": each} for each in resources]
+    assert Demand.of_tuning_job(job) == Demand(
+        training_jobs=3, instances={M5: 6, C5: 12}, all_instances=12, spot=False
+    )
+    job["TrainingJobDefinitions"][1]["EnableManagedSpotTraining"] = True
+    assert Demand.of_tuning_job(job).spot
+
+
+def test_the_demand_of_a_training_job_is_that_of_all_its_instances() -> None:
+    groups = [
+        {"InstanceType": M5, "InstanceCount": 2, "InstanceGroupName": "a"},
+        {"InstanceType": C5, "InstanceCount": 1, "InstanceGroupName": "b"},
+        {"InstanceType": M5, "InstanceCount": 1, "InstanceGroupName": "c"},
+    ]
+    job = training_job("t") | {"ResourceConfig": {"InstanceGroups": groups}}
+    assert Demand.of_training_job(job) == Demand(
+        training_jobs=1, instances={M5: 3, C5: 1}, all_instances=4, spot=False
+    )
+
+
+def test_a_tuning_job_without_a_number_of_training_jobs_has_no_quota_of_them() -> None:
+    record = tuning_job("job")
+    del record["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxNumberOfTrainingJobs"]
+    check_tuning_job_size(AccountQuotas(random_training_jobs=1), record, 9)
