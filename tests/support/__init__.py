@@ -33,6 +33,7 @@ Requests and schedules
     scheduling_scene      snapshots, plans and Hypothesis strategies for them
     preemption_scene      running jobs that can be stopped, and plans that may stop them
     reconcile_scene       a ledger whose requests wait for others or have ended
+    course_scene          requests and running jobs whose course a forecast draws
     start_scene           a ledger with planned requests, and services that answer as a test says
     delivered_shares      what teams get of a quota over a day
     plan_properties       what holds for every plan, and random snapshots to check it on
