@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from hpo_dispatcher.contract.entry import EarlierJob, Entry, RunningEntry, Status
 from hpo_dispatcher.cycle.outcome import Observation
 from hpo_dispatcher.ports import TuningJobDetail
@@ -90,3 +92,14 @@ def test_what_another_cycle_has_written_is_not_reported_again() -> None:
     completed = running("expired", resumed=True), detail(Status.COMPLETED)
     outcome = at.reconciler.reconcile(seen(*stopped, completed))
     assert (outcome.changes, outcome.queued) == ([], [])
+
+
+@pytest.mark.parametrize("job", [{"resumed": True}, PREEMPTED], ids=["resumed", "preempted"])
+def test_a_request_that_cannot_be_read_does_not_end_with_a_part_of_its_results(
+    job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version that wrote it will record its end."""
+    at = scene(in_progress("a", earlier=(EARLIER,)))
+    monkeypatch.setattr(at.ledger, "get_all", lambda keys: {})
+    outcome = at.reconciler.reconcile(seen((running("a", **job), detail(Status.COMPLETED))))
+    assert (outcome.changes, at["a"].status) == ([], Status.IN_PROGRESS)
