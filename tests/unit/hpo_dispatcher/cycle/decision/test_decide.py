@@ -12,7 +12,7 @@ import pytest
 from hpo_dispatcher.contract.documents.capacity import WaitKind
 from hpo_dispatcher.contract.entry import HOUR, Entry, Key, RunningEntry, Status
 from hpo_dispatcher.contract.errors import Unreadable
-from hpo_dispatcher.contract.settings import Limits, TeamSettings
+from hpo_dispatcher.contract.settings import Limits, TargetSettings, TeamSettings
 from hpo_dispatcher.cycle.decision import queue_heads
 from hpo_dispatcher.cycle.decision.decide import Decider, PlanMemory
 from hpo_dispatcher.cycle.outcome import Decision, Observation
@@ -90,13 +90,18 @@ def decide(
     teams: Mapping[str, TeamSettings] = TEAMS,
     limits: Limits | None = None,
     now: datetime = NOON,
+    target_settings: Mapping[str, TargetSettings] | None = None,
 ) -> Decision:
     fakes: dict[str, Any] = {
         "requests": ledger, "documents": MemoryDocuments(), "tuning": None,
         "quotas": quotas or Quotas({}),
     }  # fmt: skip
     decider = Decider(
-        teams=teams, limits=limits or Limits(tuning_jobs=9), clock=lambda: now, **fakes
+        teams=teams,
+        limits=limits or Limits(tuning_jobs=9),
+        clock=lambda: now,
+        **fakes,
+        target_settings=target_settings or {},
     )
     seen = Observation(listed={}, active=active, ended=ended, missing=())
     return decider.decide(seen, [], remembered or memory())
@@ -136,6 +141,14 @@ def test_the_limits_are_the_quotas_and_the_settings_without_the_headroom(
     assert decided.capacity.instances == expected
     assert decided.capacity.tuning_jobs == 9
     assert quotas.ages == [timedelta(days=1)]
+
+
+def test_a_plan_knows_who_may_use_home_and_how_much_it_is_preferred() -> None:
+    home = TargetSettings(teams=("vision",), preference=0.5)
+    capacity = decide(Ledger(), target_settings={"home": home}).capacity
+    assert (capacity.teams, capacity.preference) == (("vision",), 0.5)
+    capacity = decide(Ledger()).capacity
+    assert (capacity.teams, capacity.preference) == ((), 1.0)
 
 
 def test_quotas_are_read_again_if_a_request_needs_more_than_they_were() -> None:
