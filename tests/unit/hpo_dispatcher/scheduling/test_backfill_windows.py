@@ -80,6 +80,21 @@ def test_what_has_borrowed_does_not_extend_the_time_for_which_capacity_is_lent(
     assert lending(needs(20), jobs=jobs, timer=timer).lends_for(small(1)) == 60 * minutes
 
 
+def test_what_has_borrowed_counts_once_after_it_has_ended() -> None:
+    """Of 20 instances 5 are free in ten minutes, 10 in thirty and all in an hour."""
+    jobs = [until(30, 5), until(60, 10), until(10, 5, "c", ago(1))]
+    timer = ReservationTimer(since=ago(99), reserved_at=ago(20))
+    assert lending(needs(12), jobs=jobs, timer=timer).lends_for(small(9)) == 3600.0
+
+
+def test_what_has_borrowed_below_the_ceiling_of_its_team_does_not_extend_the_time_either() -> None:
+    """Team a may use ten instances. Without the five borrowed ones, its request could start now."""
+    jobs = [until(90, 5, "a", ago(1))]
+    timer = ReservationTimer(since=ago(99), reserved_at=ago(20))
+    backfill = lending(needs(6), jobs=jobs, timer=timer, teams=HALF)
+    assert backfill.lends_for(small(15)) == 0.0
+
+
 def test_a_reservation_that_could_be_met_now_without_what_has_borrowed_lends_nothing() -> None:
     jobs = [until(60, 10), until(None, 5, "c", ago(1))]  # which may never end
     timer = ReservationTimer(since=ago(99), reserved_at=ago(20))
@@ -174,9 +189,14 @@ def test_a_reservation_of_unknown_time_follows_the_last_of_those_before_it() -> 
 
 
 def test_it_is_not_known_what_a_reservation_of_unknown_time_leaves_over() -> None:
-    first, second = needs(20, "first"), needs(1, "second", "e")
-    backfill = lending(first, second, jobs=[until(60, 15)])
+    first, second, jobs = needs(20, "first"), needs(1, "second", "e"), [until(60, 15)]
+    allocation = Allocation(LIMITS, {}, jobs)
+    allocation.reserve(first)
+    allocation.reserve(second)
+    backfill = Backfill(allocation, jobs, NOON, {})
     assert backfill.expected()[second.key] == after(60)
+    allocation.admit(first)
+    backfill.enter(first)
     assert backfill.lends_for(small(1)) == 3600.0
 
 
@@ -231,3 +251,13 @@ def test_what_a_team_starts_is_no_longer_left_over_below_its_ceiling(
     backfill.enter(started)
     assert backfill.lends_for(small(left, "a")) == FOREVER
     assert backfill.lends_for(small(left + 1, "a")) == 3600.0
+
+
+@pytest.mark.parametrize(("amount", "seconds"), [(2, FOREVER), (3, 3600.0)])
+def test_a_team_at_its_ceiling_takes_no_more_than_is_left_over_of_all(
+    amount: int, seconds: float
+) -> None:
+    """In an hour it may use four more beside the six reserved, of which two are free."""
+    jobs = [until(60, 5, "a"), until(None, 12)]
+    backfill = lending(needs(6), jobs=jobs, teams=HALF)
+    assert backfill.lends_for(small(amount, "a")) == seconds
