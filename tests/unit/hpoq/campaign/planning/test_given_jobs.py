@@ -13,6 +13,7 @@ from hpoq.campaign.errors import InvalidPlan
 from hpoq.campaign.model import Campaign
 from hpoq.campaign.planning.compare import campaign_of, extended, planned
 from hpoq.campaign.planning.strategies.registry import STRATEGIES
+from hpoq.campaign.ray_space import settings_per_job
 
 LR = {"lr": {"type": "continuous", "min": 0.001, "max": 0.1}}
 ASKED = {"objective": {"metric": "auc", "type": "Maximize"}, "hyperparameter_ranges": LR}
@@ -120,3 +121,19 @@ def test_ray_repeats_as_many_settings_in_a_job_as_fit_into_a_hyperparameter() ->
     assert len(last) > 1
     assert [rank for job in last for rank in job.repeats] == list(range(1, 11))
     assert sum(job.instances for job in last) <= 20
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_ray_repeats_as_many_settings_at_once_as_its_training_jobs_can_be_given(more: int) -> None:
+    """A training job gets its settings as one hyperparameter, and needs an instance."""
+    most = 2 * settings_per_job(campaign().template_request.hyperparameter_ranges)
+    repeats = {**SEEDS, "seeds": [1, 2], "settings": most + more}
+    asked: dict[str, Any] = {"trials": 900, "limits": {"instances": 2}, "repeats": repeats}
+    if more:
+        problem = f"Ray can repeat {most} settings at once, not {most + 1}"
+        with pytest.raises(InvalidPlan, match=f"^{problem}"):
+            made("ray", **asked)
+    else:
+        plan = made("ray", **asked)
+        last = plan.wave(plan.waves)
+        assert [(len(job.repeats), job.instances) for job in last] == [(most // 2, 1)] * 2
