@@ -86,7 +86,7 @@ class Course:
     def future(self, draw: random.Random) -> Future:
         """Return what one course draws run times and arrivals from: recent ones."""
         at, running = self._document.at, self._document.running
-        started = [(each, _elapsed(each, at)) for each in running if each.started_at]
+        started = [(each, _elapsed(each.started_at, at)) for each in running if each.started_at]
         return Future(Durations(self.run_times, started, draw), self._arrivals)
 
     def _beginning(self, draw: random.Random) -> _Situation:
@@ -178,7 +178,7 @@ class _Situation:
         """Enter a job that runs at the beginning; the ends of other users' jobs are unknown."""
         expected_end = None
         if job.started_at:
-            work, elapsed, known = _work(job), _elapsed(job, self.began), _known(job)
+            work, elapsed, known = _work(job), _elapsed(job.started_at, self.began), _known(job)
             seconds = self.run_times.expected_after(work, elapsed, *known, self.among)
             expected_end = None if seconds is None else job.started_at + timedelta(seconds=seconds)
             left = self.future.run_times.left(work, known, elapsed)
@@ -301,8 +301,8 @@ def _timers(document: CapacityDocument) -> dict[Key, ReservationTimer]:
     }
 
 
-def _elapsed(job: RunningTuningJob, at: datetime) -> float:
-    return max(0.0, (at - job.started_at).total_seconds()) if job.started_at else 0.0
+def _elapsed(started_at: datetime, at: datetime) -> float:
+    return max(0.0, (at - started_at).total_seconds())
 
 
 def _known(each: WaitingRequest | RecentArrival | RunningTuningJob) -> RunTimeFacts:

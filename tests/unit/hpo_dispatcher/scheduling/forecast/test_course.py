@@ -53,8 +53,8 @@ def test_a_job_of_another_user_never_ends_and_one_of_ours_takes_as_long_as_the_u
     found = drawn(
         2,
         waiting=[waiting("fraud", "f")],
-        running=[running(None, None), running(None, 4, template="")],
-        run_times=[times("fraud", 10), times("", 30, "")],
+        running=[running(None, None), running(None, 4)],
+        run_times=[times("fraud", 10), times("", 30)],
     )
     assert found.starts == {("fraud", "f"): 60.0 * 26}
     assert drawn(waiting=[waiting("fraud", "f")], running=[running(None, None)]).starts == {}
