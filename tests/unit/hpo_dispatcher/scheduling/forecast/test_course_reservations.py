@@ -119,3 +119,28 @@ def test_jobs_that_start_together_end_together() -> None:
     )  # fmt: skip
     assert [*found.starts.values()] == [0.0, 0.0, 600.0, 600.0, 1200.0]
     assert found.seconds == 1200.0
+
+
+@pytest.mark.parametrize(
+    ("others", "passes"),
+    [
+        ([], False),
+        ([running(None, None)], False),  # the ends of other users' jobs are not waited for
+        ([running("fraud", 0)], True),
+        ([running("speech", 0)], True),
+    ],
+)
+def test_in_a_course_the_last_of_several_jobs_is_expected_later_than_the_only_one(
+    others: list[dict[str, Any]], passes: bool
+) -> None:
+    """Half of fraud's jobs take 50 minutes, half 70: the second of two is expected after 70.
+
+    The small request takes 60 minutes, and passes the reservation if it is not met before.
+    """
+    half = {"team": "fraud", "template": "cpu", "seconds_per_round": [3000.0, 4200.0] * 10}
+    found = drawn(
+        100, **QUOTAS, waiting=[BIG, waiting(*SMALL, instances={M5: 5})],
+        running=[running("fraud", 0, instances={M5: 15}), *others],
+        run_times=[half, times("vision", 60), times("audio", 30, "big"), times("speech", 20)],
+    )  # fmt: skip
+    assert (found.starts[SMALL] == 0.0) is passes
