@@ -208,3 +208,23 @@ def test_a_job_that_began_after_the_document_was_written_has_not_run_yet() -> No
         run_times=[times("fraud", 10)],
     )  # fmt: skip
     assert found.starts == {("fraud", "f"): 600.0}
+
+
+def test_a_request_of_a_kind_that_none_has_run_takes_as_long_as_similar_ones() -> None:
+    """When it will end is not expected, and yet it ends."""
+    found = drawn(
+        waiting=[waiting("fraud", "f1"), waiting("fraud", "f2", 2)], run_times=[times("vision", 10)]
+    )
+    assert found.starts == {("fraud", "f1"): 0.0, ("fraud", "f2"): 600.0}
+
+
+def test_an_arrival_needs_no_plan_while_another_of_its_sort_waits() -> None:
+    """Of two alike, the first starts in 10 minutes. Those that arrive stand behind the second."""
+    arrivals = [{"team": "fraud", "at": at(5 * n), "template": "cpu"} for n in range(12, 0, -1)]
+    found = drawn(
+        waiting=[waiting("fraud", "f1"), waiting("fraud", "f2", 2)],
+        running=[running("vision", 0)], arrivals=arrivals,
+        run_times=[times("vision", 10), times("fraud", 60)],
+    )  # fmt: skip
+    assert found.starts == {("fraud", "f1"): 600.0, ("fraud", "f2"): 4200.0}
+    assert found.plans == 3, "at the beginning, and at each end"
