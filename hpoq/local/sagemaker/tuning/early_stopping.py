@@ -101,7 +101,7 @@ def early_stopping_of(config: Mapping[str, Any], *, maximize: bool) -> EarlyStop
     Raises:
         ApiError: if the configuration contradicts itself.
     """
-    auto = config.get("TrainingJobEarlyStoppingType", "Off") == "Auto"
+    auto = config.get("TrainingJobEarlyStoppingType") == "Auto"
     if config["Strategy"] != "Hyperband":
         return MedianRule(maximize=maximize) if auto else NoEarlyStopping()
     if auto:

@@ -151,3 +151,12 @@ def test_rules_of_debugger_have_distinct_names(field: str, names: str, problem: 
     rules = [{"RuleConfigurationName": name, "RuleEvaluatorImage": "i"} for name in names.split()]
     with refusal(problem and problem + field):
         check_as_training_job(**{field: rules})
+
+
+@pytest.mark.parametrize("field", ["InputDataConfig", "HyperParameters"])
+def test_a_training_job_needs_neither_data_nor_hyperparameters(field: str) -> None:
+    check_training_job({k: v for k, v in training_job("job-1").items() if k != field})
+
+
+def test_a_training_job_needs_no_metrics() -> None:
+    check_as_training_job(AlgorithmSpecification={"TrainingImage": "image"})

@@ -122,6 +122,7 @@ def test_every_parent_of_a_warm_start_has_a_name() -> None:
         warm = {"WarmStartType": "TransferLearning", "ParentHyperParameterTuningJobs": parents}
         with refusal("needs a HyperParameterTuningJobName" if is_refused else None):
             check_tuning_job(tuning_job("job-1") | {"WarmStartConfig": warm})
+    check_tuning_job(tuning_job("job-1") | {"WarmStartConfig": {}})
 
 
 def own_ranges(job: dict[str, Any]) -> None:

@@ -70,6 +70,14 @@ def test_two_points_more_than_numbers_are_spread_before_the_search_learns() -> N
     assert not spread(here, 3)
 
 
+def test_the_search_learns_from_fewer_results_while_others_run() -> None:
+    here = search(numbers(1))
+    for number in range(3):
+        assert spread(here, number)
+    here.tell(0, 1.0)
+    assert not spread(here, 3)
+
+
 def test_points_are_spread_as_long_as_there_is_no_result() -> None:
     here = search(numbers(1))
     assert all(spread(here, number) for number in range(6))

@@ -343,3 +343,12 @@ def test_a_grid_is_tried_in_the_order_of_its_values() -> None:
     assert [here.ask(count) for count in range(4)] == [
         {"a": "2", "b": "y"}, {"a": "2", "b": "x"}, {"a": "1", "b": "y"}, {"a": "1", "b": "x"}
     ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("strategy", ["Random", "Bayesian", "Hyperband"])
+def test_a_training_job_without_a_result_is_nothing_to_warn_of(strategy: str) -> None:
+    here = search(strategy)
+    for count, objective in enumerate((None, math.nan, math.inf, -math.inf)):
+        here.ask(count)
+        here.tell(count, objective)
