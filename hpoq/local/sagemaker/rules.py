@@ -11,6 +11,7 @@ from typing import Any
 from hpo_dispatcher.contract.aws_limits import (
     PARALLEL_TRAINING_JOBS,
     SEARCHED_HYPERPARAMETERS,
+    TRAINING_JOBS,
     training_jobs_limit,
 )
 from hpoq.local.sagemaker.errors import invalid
@@ -187,9 +188,10 @@ def check_combinations(request: dict[str, Any]) -> None:
     config = request["HyperParameterTuningJobConfig"]
     jobs = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
     points = sum(combinations(ranges_of(request, each)) for each in definitions_of(request))
-    most = training_jobs_limit(config["Strategy"])
-    if config["Strategy"] == "Grid" and points > most:
-        raise invalid(f"The grid has {points:.0f} combinations, which is more than {most}.")
+    if config["Strategy"] == "Grid" and points > TRAINING_JOBS:
+        raise invalid(
+            f"The grid has {points:.0f} combinations, which is more than {TRAINING_JOBS}."
+        )
     if jobs is not None and points < jobs:
         raise invalid(
             "You don't have enough combinations of hyperparameter ranges. The total number of "

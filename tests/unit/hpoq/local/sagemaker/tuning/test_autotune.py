@@ -149,6 +149,8 @@ def test_a_static_value_of_the_request_wins_over_a_hint_that_is_no_number() -> N
         ("-1.0", ("Con", "-10.0", "-0.1", "Linear")),
         ("5", ("Int", "1", "50", "Logarithmic")),
         ("-5", ("Int", "-50", "-1", "Linear")),
+        ("1.5", ("Con", "0.15", "15.0", "Logarithmic")),
+        ("X64", None),  # only quotation marks are no part of a number
         ("nan", None),
         ("inf", None),
     ],

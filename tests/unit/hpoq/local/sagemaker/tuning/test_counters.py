@@ -77,6 +77,13 @@ def test_an_ended_training_job_counts_by_its_status_and_its_objective(
     assert counted(made) == ({status: 1}, {objective: 1})
 
 
+def test_counters_add_up() -> None:
+    made = record()
+    for value, status in ((0.5, "Completed"), (0.6, "Completed"), (None, "Stopped")) * 2:
+        count_outcome(made, trained(value, status))
+    assert counted(made) == ({"Completed": 4, "Stopped": 2}, {"Succeeded": 4, "Failed": 2})
+
+
 def test_what_ran_when_the_engine_failed_counts_as_failed() -> None:
     made = record()
     count_outcome(made, trained(0.5, "Failed"))

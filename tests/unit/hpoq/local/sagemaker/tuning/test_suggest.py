@@ -335,6 +335,7 @@ def test_suggestions_of_numbers_above_ten_hyperparameters_are_within_their_range
 def test_a_search_other_than_a_grid_has_no_last_suggestion() -> None:
     assert search("Random").size >= 10_000
     assert search("Grid", {"CategoricalParameterRanges": []}).size == 1
+    assert search("Grid", {}).ask(0) == {}
 
 
 def test_a_grid_is_tried_in_the_order_of_its_values() -> None:
