@@ -262,9 +262,8 @@ def _numeric(each: Mapping[str, str], number: type[int] | type[float]) -> Parame
         raise invalid(f"{name}: the range from {low} to {high} is too wide")
     if low > high:
         raise invalid(f"{name}: MinValue {low} is greater than MaxValue {high}")
-    if scaling == "Auto":
-        wide = low > 0 and high >= AUTO_LOGARITHMIC * low
-        scaling = "Logarithmic" if wide else "Linear"
+    if scaling == "Auto" and low > 0 and high >= AUTO_LOGARITHMIC * low:
+        scaling = "Logarithmic"
     if scaling == "Logarithmic" and low <= 0:
         raise invalid(f"{name}: logarithmic scaling needs MinValue above 0")
     if scaling == "ReverseLogarithmic":
