@@ -153,7 +153,7 @@ def own_environment(job: dict[str, Any]) -> None:
     ("change", "problem"),
     [
         (lambda _: None, None),
-        (own_ranges, "31 hyperparameters are searched"),
+        (own_ranges, "31 hyperparameters are searched; at most 30 can be"),
         (own_objective, r"\[f1\], isn't valid for the training algorithm"),
         (own_images, "exactly one of TrainingImage and AlgorithmName"),
         (own_channels, r"channel name \.\. is not valid"),
