@@ -104,12 +104,16 @@ def compared(deployed: Deployed, folder: Path) -> Iterable[Measure]:
 
 def run(deployed: Deployed, folder: Path, strategy: str, seed: int, found: dict[str, float]) -> Ran:
     """Plan a campaign with what the pilot measured, and run it to its end."""
-    search = "Hyperband" if strategy == "hyperband" else "Bayesian"
+    search: dict[str, Any] = {"strategy": "Bayesian"}
+    if strategy == "hyperband":
+        resources = {"StrategyConfig": {"HyperbandStrategyConfig": {"MaxResource": 27}}}
+        overrides = {"HyperParameterTuningJobConfig": resources}
+        search = {"strategy": "Hyperband", "overrides": overrides}
     width = {"instances": 1} if strategy == "ray" else {"instances": SLOTS}
     plan = planned(
         campaign_of(
             name=f"{strategy}-{seed}", trials=TRIALS, seed=seed * 1_000_003,
-            request=REQUEST | {"strategy": search},
+            request=REQUEST | search,
             limits={**width, "parallel_training_jobs": SLOTS},
             trials_per_instance=SLOTS if strategy == "ray" else 1, **found,
         ),

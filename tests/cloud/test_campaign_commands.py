@@ -176,7 +176,10 @@ def test_a_wave_left_to_the_queue_ends_without_a_runner(shell: Shell) -> None:
 
 
 def test_a_hyperband_campaign_runs_through_the_queue(shell: Shell) -> None:
-    plan, _ = shell.plan("bands", "--trials", "12", "--minutes", "0.01", strategy="Hyperband")
+    resources = {"StrategyConfig": {"HyperbandStrategyConfig": {"MaxResource": 9}}}
+    overrides = {"HyperParameterTuningJobConfig": resources}
+    options = ("--trials", "12", "--minutes", "0.01")
+    plan, _ = shell.plan("bands", *options, strategy="Hyperband", overrides=overrides)
     assert CampaignPlan.load(plan).strategy == "hyperband"
     _, said = shell.hpoq("run", plan.name, "--every", "0.5")
     assert "12/12 trials" in said

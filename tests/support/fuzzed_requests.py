@@ -56,7 +56,9 @@ def _tuning_job(name: str, choose: Choose) -> dict[str, Any]:
         kinds = ("CategoricalParameterRanges",)
     ranges = {kind: copy.deepcopy(RANGES[kind]) for kind in kinds}
     early = "Off" if strategy == "Hyperband" else choose(("Off", "Auto"))
-    more = {"Strategy": strategy, "TrainingJobEarlyStoppingType": early}
+    more: dict[str, Any] = {"Strategy": strategy, "TrainingJobEarlyStoppingType": early}
+    if strategy == "Hyperband":
+        more["StrategyConfig"] = {"HyperbandStrategyConfig": {"MaxResource": 9}}
     return tuning_job(name, ranges=ranges, jobs=2, **more)
 
 

@@ -35,6 +35,9 @@ STATIC_HYPERPARAMETERS = 100
 HYPERPARAMETER_NAME_LENGTH = 256
 HYPERPARAMETER_VALUE_LENGTH = 2500
 TUNING_JOB_NAME_LENGTH = 32
+# "HyperbandTraining attempts to infer MaxResource from the following keys (if present) in
+# StaticsHyperParameters" (HyperbandStrategyConfig in the API reference).
+EPOCHS_HYPERPARAMETERS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
 TAGS = 50
 
 # Of the answers to workflows that wait.
@@ -135,6 +138,17 @@ class QuotaExceeded:
 def training_jobs_limit(strategy: str) -> int:
     """Return how many training jobs a tuning job may have, those of its parents included."""
     return TRAINING_JOBS_RANDOM if strategy == "Random" else TRAINING_JOBS
+
+
+def epochs_of(static_hyperparameters: Mapping[str, str]) -> int | None:
+    """Return the number of epochs that Hyperband infers from fixed hyperparameters, if any.
+
+    "If HyperbandStrategyConfig is unable to infer a value for MaxResource, it generates a
+    validation error" (API reference). Values may be JSON, as the SageMaker SDK writes them.
+    """
+    texts = (static_hyperparameters.get(name, "") for name in EPOCHS_HYPERPARAMETERS)
+    numbers = (int(text.strip('"')) for text in texts if text.strip('"').isdecimal())
+    return next((number for number in numbers if number > 0), None)
 
 
 def family_of(instance_type: str) -> str:

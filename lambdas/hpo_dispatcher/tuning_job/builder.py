@@ -24,7 +24,7 @@ from hpo_dispatcher.tuning_job.api.search_space import GRID, training_jobs_of
 from hpo_dispatcher.tuning_job.build import build
 from hpo_dispatcher.tuning_job.parents import Parent, Resumption
 from hpo_dispatcher.tuning_job.resumption import resume_blocker, resumption_of
-from hpo_dispatcher.tuning_job.service_limits import check_account_limits
+from hpo_dispatcher.tuning_job.service_limits import HYPERBAND, check_account_limits
 from hpo_dispatcher.tuning_job.short_form import Image
 from hpo_dispatcher.tuning_job.targets.copies import Copies
 from hpo_dispatcher.tuning_job.usage import instances_of, most_instance_seconds
@@ -355,7 +355,7 @@ def check_template(name: str, template: Template) -> None:
         # No guardrails: the settings may open what the template reads.
         build(request, "any", template, None, _ANYWHERE, image=image, limits=Limits())
     except InvalidRequest as error:
-        left_to_messages = {"overrides.TrainingJobDefinition.ResourceConfig"}
+        left_to_messages = {"overrides.TrainingJobDefinition.ResourceConfig", HYPERBAND}
         if "objective" not in template.request:
             left_to_messages.add("objective.metric")
         if error.field in left_to_messages:

@@ -18,6 +18,7 @@ from hpo_dispatcher.tuning_job.api.search_space import (
 
 _TRAINING_JOBS = "resource_limits.max_training_jobs"
 _PARALLEL = "resource_limits.max_parallel_training_jobs"
+HYPERBAND = "overrides.HyperParameterTuningJobConfig.StrategyConfig"
 
 
 def check_account_limits(api_request: ApiRequest, limits: Limits) -> None:
@@ -117,6 +118,7 @@ def check_documented_limits(api_request: ApiRequest, inherited: int) -> None:
         )
     for definition in definitions(api_request):
         _check_definition(config, definition)
+        _check_hyperband(config, definition)
 
 
 def _check_early_stopping(config: Mapping[str, Any]) -> None:
@@ -126,6 +128,17 @@ def _check_early_stopping(config: Mapping[str, Any]) -> None:
             "overrides.HyperParameterTuningJobConfig.TrainingJobEarlyStoppingType",
             "Hyperband stops training jobs itself",
             "Set it to Off",
+        )
+
+
+def _check_hyperband(config: Mapping[str, Any], definition: Mapping[str, Any]) -> None:
+    resources = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
+    epochs = aws_limits.epochs_of(definition.get("StaticHyperParameters", {}))
+    if config["Strategy"] == "Hyperband" and "MaxResource" not in resources and not epochs:
+        raise InvalidRequest(
+            HYPERBAND,
+            "Hyperband needs the most epochs of a training job, and no hyperparameter says them",
+            "Set HyperbandStrategyConfig.MaxResource, or a fixed hyperparameter such as epochs",
         )
 
 

@@ -10,12 +10,12 @@ from itertools import takewhile
 from statistics import median
 from typing import Any, Protocol
 
+from hpo_dispatcher.contract.aws_limits import EPOCHS_HYPERPARAMETERS, epochs_of
 from hpoq.local.sagemaker.errors import invalid
 
 # The published rule sets no minimum; the median of fewer predecessors is not meaningful.
 PREDECESSORS = 3
 REDUCTION = 3  # Hyperband's eta: one of three training jobs continues at each rung
-DEFAULT_MAX_RESOURCE = 27
 
 
 class EarlyStopping(Protocol):
@@ -95,8 +95,15 @@ def _mean(values: Sequence[float]) -> float:
     return sum(value / len(values) for value in values)
 
 
-def early_stopping_of(config: Mapping[str, Any], *, maximize: bool) -> EarlyStopping:
+def early_stopping_of(
+    config: Mapping[str, Any], definition: Mapping[str, Any], *, maximize: bool
+) -> EarlyStopping:
     """Return the early stopping that a HyperParameterTuningJobConfig asks for.
+
+    Args:
+        config: of the tuning job.
+        definition: of the training jobs; Hyperband infers from it how many epochs they have.
+        maximize: whether a larger value of the objective is better.
 
     Raises:
         ApiError: if the configuration contradicts itself.
@@ -108,7 +115,12 @@ def early_stopping_of(config: Mapping[str, Any], *, maximize: bool) -> EarlyStop
         raise invalid("TrainingJobEarlyStoppingType must be Off for the Hyperband strategy.")
     resources = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
     least = int(resources.get("MinResource", 1))
-    most = int(resources.get("MaxResource", max(least, DEFAULT_MAX_RESOURCE)))
+    most = resources.get("MaxResource", epochs_of(definition.get("StaticHyperParameters", {})))
+    if most is None:
+        raise invalid(
+            "MaxResource is missing for the Hyperband strategy, and none of the static "
+            f"hyperparameters {', '.join(EPOCHS_HYPERPARAMETERS)} says it."
+        )
     if least > most:
         raise invalid(f"MinResource {least} is greater than MaxResource {most}.")
     return Hyperband(maximize=maximize, min_resource=least, max_resource=most)

@@ -202,7 +202,7 @@ def tuning_run_of(record: Record) -> TuningRun:
                 request=request,
                 objective=objective,
                 search=HyperparameterSearch(config, ranges, maximize, seed + index),
-                early_stopping=early_stopping_of(config, maximize=maximize),
+                early_stopping=early_stopping_of(config, request, maximize=maximize),
                 criteria=CompletionCriteria.of(config, maximize=maximize),
             )
         )

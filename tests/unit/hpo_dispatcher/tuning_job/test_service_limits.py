@@ -325,6 +325,11 @@ def with_metrics(*names: str, **fields: Any) -> dict[str, Any]:
 
 TOTAL, PARALLEL = "resource_limits.max_training_jobs", "resource_limits.max_parallel_training_jobs"
 SPLIT = "Split it over several requests; `hpoq campaign plan` does"
+NO_EPOCHS = (
+    "overrides.HyperParameterTuningJobConfig.StrategyConfig",
+    "Hyperband needs the most epochs of a training job, and no hyperparameter says them",
+    "Set HyperbandStrategyConfig.MaxResource, or a fixed hyperparameter such as epochs",
+)
 
 
 @pytest.mark.parametrize(
@@ -342,6 +347,10 @@ SPLIT = "Split it over several requests; `hpoq campaign plan` does"
         (with_config(Strategy="Hyperband", TrainingJobEarlyStoppingType="Auto"), 0,
          ("overrides.HyperParameterTuningJobConfig.TrainingJobEarlyStoppingType",
           "Hyperband stops training jobs itself", "Set it to Off")),
+        (with_config(Strategy="Hyperband"), 0, NO_EPOCHS),
+        (with_config(Strategy="Hyperband",
+                     StrategyConfig={"HyperbandStrategyConfig": {"MinResource": 3}}),
+         0, NO_EPOCHS),
         (plain(**searching("a", "a")), 0,
          ("hyperparameter_ranges.a", "both searched and fixed, or given twice",
           "Keep one of them")),
@@ -393,8 +402,9 @@ def test_a_refusal_says_what_is_wrong_and_how_to_fix_it(
         (plain("Random", total=10_000), 0),
         (plain(total=5), 0),
         (plain(total=None), 0),
-        (with_config(Strategy="Hyperband", TrainingJobEarlyStoppingType="Off"), 0),
-        (with_config(Strategy="Hyperband"), 0),
+        (with_config(Strategy="Hyperband", TrainingJobEarlyStoppingType="Off",
+                     StrategyConfig={"HyperbandStrategyConfig": {"MaxResource": 9}}), 0),
+        (plain("Hyperband", StaticHyperParameters={"epochs": "9"}), 0),
         (without_ranges(), 0),
         (with_config(TrainingJobEarlyStoppingType="Auto"), 0),
         (plain(**searching("a", "b"), StaticHyperParameters={"lr": "1"}), 0),

@@ -201,7 +201,8 @@ def numbers(count: int) -> dict[str, Any]:
         {"jobs": 200, "parallel": 100},
         {"jobs": 750, "Strategy": "Bayesian"},
         {"jobs": 10_000},
-        {"Strategy": "Hyperband", "StrategyConfig": {"HyperbandStrategyConfig": {}}},
+        {"Strategy": "Hyperband",
+         "StrategyConfig": {"HyperbandStrategyConfig": {"MaxResource": 1}}},
         {"ranges": numbers(30)},
         {"Strategy": "Grid", "ranges": GRID_OF_784},
         {"Strategy": "Grid", "ranges": {"CategoricalParameterRanges": [

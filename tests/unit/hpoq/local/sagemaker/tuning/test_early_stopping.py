@@ -57,6 +57,9 @@ def test_a_job_is_compared_only_with_earlier_jobs_that_reached_the_same_step() -
     assert not judge.should_stop(30, 0.01)  # no other job has made a second step
 
 
+TEN = {"StaticHyperParameters": {"epochs": "10"}}
+
+
 def test_hyperband_continues_one_of_three_and_stops_at_the_maximum() -> None:
     judge = Hyperband(maximize=True, min_resource=1, max_resource=9)
     first_bracket = range(0, 20, 2)  # two brackets: from step 1, and from step 3
@@ -71,11 +74,13 @@ def test_hyperband_continues_one_of_three_and_stops_at_the_maximum() -> None:
 def test_contradictory_settings_are_rejected() -> None:
     with pytest.raises(ApiError, match="must be Off"):
         early_stopping_of(
-            {"Strategy": "Hyperband", "TrainingJobEarlyStoppingType": "Auto"}, maximize=True
+            {"Strategy": "Hyperband", "TrainingJobEarlyStoppingType": "Auto"}, TEN, maximize=True
         )
     resources = {"HyperbandStrategyConfig": {"MinResource": 9, "MaxResource": 3}}
     with pytest.raises(ApiError, match="greater than MaxResource"):
-        early_stopping_of({"Strategy": "Hyperband", "StrategyConfig": resources}, maximize=True)
+        early_stopping_of(
+            {"Strategy": "Hyperband", "StrategyConfig": resources}, TEN, maximize=True
+        )
 
 
 def test_the_api_rejects_hyperband_with_early_stopping(sagemaker: Any) -> None:
@@ -95,7 +100,7 @@ def test_the_api_rejects_hyperband_with_early_stopping(sagemaker: Any) -> None:
     ],
 )
 def test_the_rule_follows_from_the_configuration(config: dict[str, Any], kind: type) -> None:
-    assert type(early_stopping_of(config, maximize=True)) is kind
+    assert type(early_stopping_of(config, TEN, maximize=True)) is kind
 
 
 def test_without_early_stopping_every_training_job_runs_to_its_end() -> None:
@@ -117,18 +122,36 @@ def test_a_value_at_the_median_continues() -> None:
     assert not judge.should_stop(3, 0.5)
 
 
-def hyperband(**resources: int) -> EarlyStopping:
+def hyperband(*, epochs: str = "27", **resources: int) -> EarlyStopping:
     given = {"HyperbandStrategyConfig": resources}
     config = {"Strategy": "Hyperband", "StrategyConfig": given}
-    return early_stopping_of(config, maximize=True)
+    definition = {"StaticHyperParameters": {"epochs": epochs}}
+    return early_stopping_of(config, definition, maximize=True)
 
 
 @pytest.mark.parametrize(
     ("resources", "most"),
-    [({}, 27), ({"MaxResource": 9}, 9), ({"MinResource": 30}, 30), ({"MinResource": 5}, 27)],
+    [({}, 27), ({"MaxResource": 9}, 9), ({"MaxResource": 40}, 40), ({"MinResource": 5}, 27)],
 )
 def test_a_hyperband_job_ends_at_its_largest_resource(resources: dict[str, int], most: int) -> None:
     assert steps_of(hyperband(**resources), 0, [0.5] * 100) == most
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [{}, {"StaticHyperParameters": {"epoch": "9"}}, {"StaticHyperParameters": {"epochs": "many"}}],
+)
+def test_hyperband_needs_the_largest_resource_or_a_number_of_epochs(
+    definition: dict[str, Any],
+) -> None:
+    """HyperbandStrategyConfig in the API reference: else "it generates a validation error"."""
+    with pytest.raises(ApiError, match=r"MaxResource is missing .* epochs, numepochs, n-epochs"):
+        early_stopping_of({"Strategy": "Hyperband"}, definition, maximize=True)
+
+
+def test_hyperband_needs_no_fewer_epochs_than_its_least_resource() -> None:
+    with pytest.raises(ApiError, match="MinResource 10 is greater than MaxResource 9"):
+        hyperband(epochs="9", MinResource=10)
 
 
 def test_least_and_largest_resource_may_be_equal() -> None:
@@ -183,7 +206,7 @@ ONE_RUNG = {"Strategy": "Hyperband", "StrategyConfig": RESOURCES}
 def test_a_job_stops_if_its_objective_is_worse_and_no_other_does(
     config: dict[str, Any], *, maximize: bool, others: float, value: float, is_stopped: bool
 ) -> None:
-    judge = early_stopping_of(config, maximize=maximize)
+    judge = early_stopping_of(config, {}, maximize=maximize)
     assert [judge.should_stop(number, others) for number in range(3)] == [False] * 3
     assert judge.should_stop(3, value) is is_stopped
 
