@@ -205,6 +205,35 @@ def test_a_higher_priority_takes_the_place_of_its_own_teams_youngest_lower_one()
     assert stopped(decided) == [("young", "now")]
 
 
+def test_what_others_have_borrowed_goes_before_ones_own_requests_of_lower_priority() -> None:
+    decided = decide(
+        queued("vision", "now", priority=5),
+        running=[job("vision", "own", 1), *jobs("fraud", 3)], slots=4,
+        vision={**OWNER, **BORROWER}, fraud=BORROWER,
+    )  # fmt: skip
+    assert stopped(decided) == [("f2", "now")]
+
+
+def test_ones_own_requests_of_lower_priority_go_if_others_have_borrowed_nothing_that_fits() -> None:
+    mine = job("vision", "own", 1, {G5: 2})
+    decided = decide(
+        queued("vision", "now", instances={G5: 2}, priority=5),
+        running=[mine, job("fraud", "f0", 5, {M5: 1})],
+        instances={G5: 2, M5: 1}, vision={"guaranteed_share": 1.0, **BORROWER}, fraud=BORROWER,
+    )  # fmt: skip
+    assert stopped(decided) == [("own", "now")]
+
+
+def test_jobs_outside_the_queue_take_nothing_from_what_a_guarantee_covers() -> None:
+    """The oldest job is of nobody's team; the two of fraud after it are within its guarantee."""
+    decided = decide(
+        queued("vision", "v"),
+        running=[job(None, "foreign", 30), *jobs("fraud", 2), job("speech", "s0", 9)], slots=4,
+        vision=OWNER, fraud={**OWNER, **BORROWER}, speech=BORROWER,
+    )  # fmt: skip
+    assert stopped(decided) == [("s0", "v")]
+
+
 @pytest.mark.parametrize("priority", [0, -1], ids=["equal", "lower"])
 def test_an_equal_or_lower_priority_waits(priority: int) -> None:
     decided = decide(
