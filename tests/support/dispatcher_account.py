@@ -30,11 +30,13 @@ from moto.sqs.models import sqs_backends
 
 from hpo_dispatcher.aws.documents import DynamoDBDocuments
 from hpo_dispatcher.aws.dynamodb_table import Table
+from hpo_dispatcher.contract.entry import Status
 from hpo_dispatcher.contract.names import QUOTAS_DOCUMENT
 from hpo_dispatcher.contract.templates import parse_template_text
 from hpo_dispatcher.cycle.dispatcher import Dispatcher
 from hpo_dispatcher.cycle.outcome import Summary
 from hpo_dispatcher.cycle.pacing import Deadline
+from hpo_dispatcher.ports import Ending
 from hpo_dispatcher.wiring import Wired, build_dispatcher, metrics, wire
 
 # moto looks these up at each call, which took a tenth of the time of such tests.
@@ -131,6 +133,18 @@ class Account:
         return self.send(
             team, {"request_id": request_id, "hyperparameter_ranges": RANGES, **fields}
         )
+
+    def end(self, team: str, request_id: str, status: Status, **fields: Any) -> None:
+        """Record the end of a running request in the ledger."""
+        requests = self.dispatcher().requests
+        entry = requests.get(team, request_id)
+        assert entry is not None
+        assert entry.started_at is not None
+        ending = Ending(
+            team=team, request_id=request_id, was=(Status.IN_PROGRESS,), status=status,
+            ended_at=entry.started_at, tuning_job_name=entry.tuning_job_name, **fields,
+        )  # fmt: skip
+        assert requests.finish([ending])
 
     def dead_letters(self, team: str) -> list[dict[str, Any]]:
         url = self.sqs.get_queue_url(QueueName=f"hpoq-{team}-dead-letter")["QueueUrl"]

@@ -39,8 +39,8 @@ class Rows:
         self.asked.append(asked)
         return {"Item": self._rows[0]} if self._rows else {}
 
-    def batch_get_item(self, *, RequestItems: Any) -> dict[str, Any]:  # noqa: N803  boto3's name
-        self.asked.append(RequestItems["ledger"])
+    def batch_get_item(self, **asked: Any) -> dict[str, Any]:
+        self.asked.append(asked["RequestItems"]["ledger"])
         return {"Responses": {"ledger": self._rows}}
 
 

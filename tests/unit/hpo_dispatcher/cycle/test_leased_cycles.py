@@ -133,15 +133,14 @@ def test_cycles_are_repeated_as_often_as_they_are_asked_for() -> None:
 
 
 def test_a_cycle_that_another_dispatcher_runs_meanwhile_is_left_to_it() -> None:
+    class AcquiredByAnother(MemoryLeases):
+        def release(self, owner: str, last_cycle: datetime | None) -> bool:
+            asked_again = super().release(owner, last_cycle)
+            self.acquire("another", NOON, NOON + timedelta(hours=1))
+            return asked_again
+
     world = World()
-    release = world.leases.release
-
-    def and_another_acquires(owner: str, last_cycle: datetime | None) -> bool:
-        asked_again = release(owner, last_cycle)
-        world.leases.acquire("another", world.now, world.now + timedelta(hours=1))
-        return asked_again
-
-    world.leases.release = and_another_acquires  # type: ignore[method-assign]
+    world.leases = AcquiredByAnother()
     world.cycles = [world.is_asked]
     assert not world.run().skipped
     assert (world.ran, world.leases.owner) == (1, "another")

@@ -12,7 +12,6 @@ import pytest
 from hpo_dispatcher.contract.documents.capacity import CapacityDocument, MeasuredEstimates
 from hpo_dispatcher.contract.entry import BestTrainingJob, Status
 from hpo_dispatcher.contract.names import CAPACITY_DOCUMENT
-from hpo_dispatcher.ports import Ending
 from tests.support.command_line import Run
 from tests.support.dispatcher_account import ENVIRONMENT, RANGES, Account
 from tests.support.tuning_requests import api_request
@@ -289,24 +288,11 @@ def ended(account: Account) -> None:
     for team, request_id in (("fraud", "a"), ("fraud", "b"), ("vision", "v")):
         account.request(team, request_id)
     account.cycle()
-    requests = account.dispatcher().requests
-    entry = requests.get("fraud", "a")
-    assert entry is not None
-    assert entry.started_at is not None
     best = BestTrainingJob(
         name="a-001", objective=0.78, metric="validation:auc", hyperparameters={"lr": "0.0123456"}
     )
-    ending = Ending(
-        team="fraud",
-        request_id="a",
-        was=(Status.IN_PROGRESS,),
-        status=Status.COMPLETED,
-        ended_at=entry.started_at,
-        tuning_job_name=entry.tuning_job_name,
-        counters={"Completed": 3, "NonRetryableError": 1},
-        best=best,
-    )
-    assert requests.finish([ending])
+    counters = {"Completed": 3, "NonRetryableError": 1}
+    account.end("fraud", "a", Status.COMPLETED, counters=counters, best=best)
 
 
 @pytest.mark.usefixtures("ended")
@@ -358,57 +344,6 @@ def test_watch_ends_with_a_leaderboard_and_tells_success_by_its_status(hpoq: Run
     assert "lr=0.01235" in out
     assert "fraud/a Completed" in err
     assert "hpoq logs --team fraud --failed a" in err
-
-
-def test_watch_in_a_pipe_gives_each_change_one_line(hpoq: Run, account: Account) -> None:
-    """A reason is of others, and may have lines that look like those of other requests."""
-    account.request("fraud", "a")
-    account.cycle()
-    requests = account.dispatcher().requests
-    entry = requests.get("fraud", "a")
-    assert entry is not None
-    assert entry.started_at is not None
-    ending = Ending(
-        team="fraud", request_id="a", was=(Status.IN_PROGRESS,), status=Status.FAILED,
-        ended_at=entry.started_at, tuning_job_name=entry.tuning_job_name,
-        reason="no data\nfraud/b Completed", counters={}, best=None,
-    )  # fmt: skip
-    assert requests.finish([ending])
-    _, _, err = hpoq("watch", "a")
-    assert "fraud/a Failed no data fraud/b Completed" in err.splitlines()
-
-
-def test_watch_of_a_cancelled_request_is_status_3(hpoq: Run, account: Account) -> None:
-    account.send("fraud", {"action": "cancel", "request_id": "x"})
-    account.cycle()
-    status, _, _ = hpoq("watch", "-", stdin="x\n")
-    assert status == 3
-
-
-def test_watch_says_which_requests_are_not_in_the_ledger_yet(hpoq: Run, account: Account) -> None:
-    account.request("fraud", "late")
-
-    def a_cycle_runs(_: float) -> None:
-        account.send("fraud", {"action": "cancel", "request_id": "late"})
-        account.cycle()
-
-    with patch("hpoq.cli.watch.time.sleep", a_cycle_runs):
-        status, _, err = hpoq("watch", "late")
-    assert "waiting for late, not in the ledger of team fraud" in err
-    assert "fraud/late Cancelled" in err
-    assert status == 3
-
-
-def test_watch_of_a_team_that_does_not_exist_ends_at_once(hpoq: Run) -> None:
-    status, _, err = hpoq("watch", "--team", "nope", "x")
-    assert status == 1
-    assert err == "hpoq: 'hpoq' has no team 'nope'. Teams: fraud, vision\n"
-
-
-def test_watch_of_nothing_says_so(hpoq: Run) -> None:
-    assert (
-        hpoq("watch")[2] == "nothing is queued or running. Send a request with `hpoq submit FILE`\n"
-    )
 
 
 def test_capacity_tells_what_is_in_use_and_who_waits(hpoq: Run, account: Account) -> None:

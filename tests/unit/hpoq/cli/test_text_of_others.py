@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from hpo_dispatcher.contract.entry import BestTrainingJob, Status
-from hpo_dispatcher.ports import Ending
 from hpoq.doctor.findings import warning
 from tests.support.command_line import Run
 from tests.support.dispatcher_account import Account
@@ -24,22 +23,14 @@ def _terminal(monkeypatch: pytest.MonkeyPatch, hpoq: Run) -> None:
 @pytest.fixture
 def ended(account: Account) -> None:
     """Two requests that have ended, one with a reason and one with a result."""
-    requests = account.dispatcher().requests
     best = BestTrainingJob(
         name="a-001", objective=0.78, metric=WICKED, hyperparameters={WICKED: WICKED}
     )
     for request_id, status, found in (("a", Status.COMPLETED, best), ("f", Status.FAILED, None)):
         account.request("fraud", request_id)
         account.cycle()
-        entry = requests.get("fraud", request_id)
-        assert entry is not None
-        assert entry.started_at is not None
-        ending = Ending(
-            team="fraud", request_id=request_id, was=(Status.IN_PROGRESS,), status=status,
-            ended_at=entry.started_at, tuning_job_name=entry.tuning_job_name, reason=WICKED,
-            counters={"Completed": 3}, best=found,
-        )  # fmt: skip
-        assert requests.finish([ending])
+        counters = {"Completed": 3}
+        account.end("fraud", request_id, status, reason=WICKED, counters=counters, best=found)
 
 
 @pytest.mark.usefixtures("ended")
