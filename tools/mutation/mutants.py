@@ -7,8 +7,8 @@
     python -m tools.mutation.mutants cycle --again output.txt  the survivors that this output names
 
 mutmut changes one expression at a time, and runs the tests that reach it. A mutant that no test
-notices survives: a rule without a test, or an equivalent mutant, which equivalent_mutants.json
-lists with its reason, or one of a text for people; those are not run. The score of a package is the
+notices survives: its rule has no test. Equivalent mutants are not run: those with a reason in
+equivalent_mutants.json, and those that change only a text for people. The score of a package is the
 part of its other mutants that was killed.
 
 mutmut expects an importable package in src/, so it works on a copy in .cache/mutants/.
@@ -260,28 +260,32 @@ class MutmutRun:
         self._copy()
         # Makes the mutants, and finds the tests of each.
         self._mutmut("run", "--max-children", f"{self._processes}", "no such mutant")
-        equivalents = known_equivalents()
-        of = survivors_of(self._folder / "mutants" / "src", every := sorted(self._statuses()))
-        equivalent = {
-            name
-            for name, each in of.items()
-            if key_of(each) in equivalents or differs_in_a_text(each)
-        }
+        every = sorted(self._statuses())
         names = every if again is None else [name for name in every if name in again]
-        if sample and sample < len(names):
-            names = random.Random(seed).sample(names, sample)  # noqa: S311
-        outcome = MutationOutcome(names=names, all_mutants=len(every))
-        outcome.equivalent = len(equivalent.intersection(names))
-        if run := [name for name in names if name not in equivalent]:
-            self._mutmut("run", "--max-children", f"{self._processes}", *run)
-        statuses = self._statuses()
         if not names:
             sys.exit(f"no such mutant in {self._package.name}")
-        if any(statuses[name] is None for name in run):
+        if sample and sample < len(names):
+            names = random.Random(seed).sample(names, sample)  # noqa: S311
+        equivalents = known_equivalents()
+        changes = changes_of(self._folder / "mutants" / "src", names)
+        viable = [
+            name
+            for name, change in changes.items()
+            if key_of(change) not in equivalents and not differs_in_a_text(change)
+        ]
+        if viable:
+            self._mutmut("run", "--max-children", f"{self._processes}", *viable)
+        statuses = self._statuses()
+        if any(statuses[name] is None for name in viable):
             sys.exit(f"mutmut failed; its output is in {self._folder / 'mutmut.log'}")
-        outcome.survivors = [of[name] for name in run if statuses[name] in SURVIVED + UNTESTED]
-        outcome.killed = len(run) - len(outcome.survivors)  # also those in an endless loop
-        return outcome
+        survivors = [changes[name] for name in viable if statuses[name] in SURVIVED + UNTESTED]
+        return MutationOutcome(
+            killed=len(viable) - len(survivors),  # also those in an endless loop
+            equivalent=len(names) - len(viable),
+            survivors=survivors,
+            names=names,
+            all_mutants=len(every),
+        )
 
     def _copy(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -332,8 +336,8 @@ class MutmutRun:
         return found
 
 
-def survivors_of(source: Path, names: Sequence[str]) -> dict[str, Survivor]:
-    """Return the changes of mutants, as if they had survived.
+def changes_of(source: Path, names: Sequence[str]) -> dict[str, Survivor]:
+    """Return what each mutant changes, before it is known whether it survives.
 
     Args:
         source: the folder of the mutated sources, in which mutmut keeps a copy of each function
@@ -354,7 +358,7 @@ def survivors_of(source: Path, names: Sequence[str]) -> dict[str, Survivor]:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         }
 
-    def survivor(name: str) -> Survivor:
+    def change(name: str) -> Survivor:
         module, _, function = name.rpartition(".")
         of = functions(module)
         original = of[f"{function.rpartition('__mutmut_')[0]}__mutmut_orig"]
@@ -363,7 +367,7 @@ def survivors_of(source: Path, names: Sequence[str]) -> dict[str, Survivor]:
         added = " ".join(line[1:].strip() for line in changes if line[0] == "+")
         return Survivor(name, removed, added)
 
-    return {name: survivor(name) for name in names}
+    return {name: change(name) for name in names}
 
 
 def key_of(survivor: Survivor) -> str:

@@ -11,6 +11,7 @@ from tools.mutation.mutants import (
     ROOT,
     MutationOutcome,
     Survivor,
+    changes_of,
     chosen,
     differs_in_a_text,
     key_of,
@@ -19,7 +20,6 @@ from tools.mutation.mutants import (
     report,
     sources,
     survivors_in,
-    survivors_of,
 )
 
 BY_NAME = {package.name: package for package in PACKAGES}
@@ -102,16 +102,14 @@ def test_the_change_of_a_mutant_is_read_from_the_mutated_source(tmp_path: Path) 
     for path in ("rules.py", "rest/__init__.py"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(MUTATED)
-    found = survivors_of(
-        tmp_path, ["rules.xǁRulesǁfits__mutmut_1", "rest.x_read__mutmut_1"]
-    ).values()
+    found = changes_of(tmp_path, ["rules.xǁRulesǁfits__mutmut_1", "rest.x_read__mutmut_1"]).values()
     assert [(each.removed, each.added) for each in found] == [
         ("return free > 1", "return free >= 1"),
         ("return open(where).read()", "return open(None).read()"),
     ]
 
 
-def test_the_survivors_of_a_run_are_read_from_its_output(
+def test_the_changes_of_a_run_are_read_from_its_output(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     survivor = Survivor("rules.xǁRulesǁfits__mutmut_1", "return free > 1", "return free >= 1")
