@@ -132,13 +132,14 @@ def _check_early_stopping(config: Mapping[str, Any]) -> None:
 
 
 def _check_hyperband(config: Mapping[str, Any], definition: Mapping[str, Any]) -> None:
+    """Check that SageMaker knows or can infer the most epochs of a training job."""
     resources = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
     epochs = aws_limits.epochs_of(definition.get("StaticHyperParameters", {}))
     if config["Strategy"] == "Hyperband" and "MaxResource" not in resources and not epochs:
         raise InvalidRequest(
             HYPERBAND,
-            "Hyperband needs the most epochs of a training job, and no hyperparameter says them",
-            "Set HyperbandStrategyConfig.MaxResource, or a fixed hyperparameter such as epochs",
+            "Hyperband needs MaxResource, and no fixed hyperparameter gives a number of epochs",
+            'Set it to {"HyperbandStrategyConfig": {"MaxResource": 27}}, or fix a number of epochs',
         )
 
 

@@ -119,7 +119,7 @@ def early_stopping_of(
     if most is None:
         raise invalid(
             "MaxResource is missing for the Hyperband strategy, and none of the static "
-            f"hyperparameters {', '.join(EPOCHS_HYPERPARAMETERS)} says it."
+            f"hyperparameters {', '.join(EPOCHS_HYPERPARAMETERS)} gives it."
         )
     if least > most:
         raise invalid(f"MinResource {least} is greater than MaxResource {most}.")

@@ -327,8 +327,8 @@ TOTAL, PARALLEL = "resource_limits.max_training_jobs", "resource_limits.max_para
 SPLIT = "Split it over several requests; `hpoq campaign plan` does"
 NO_EPOCHS = (
     "overrides.HyperParameterTuningJobConfig.StrategyConfig",
-    "Hyperband needs the most epochs of a training job, and no hyperparameter says them",
-    "Set HyperbandStrategyConfig.MaxResource, or a fixed hyperparameter such as epochs",
+    "Hyperband needs MaxResource, and no fixed hyperparameter gives a number of epochs",
+    'Set it to {"HyperbandStrategyConfig": {"MaxResource": 27}}, or fix a number of epochs',
 )
 
 
